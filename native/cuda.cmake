@@ -1,0 +1,29 @@
+# The CUDA backend's sources and toolkit; included only when HEADSPARK_CUDA is on.
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  message(FATAL_ERROR
+    "HEADSPARK_CUDA is ON but no nvcc was found. Install the CUDA toolkit (12 or later) and put nvcc "
+    "on PATH, or set CUDACXX to it; or use the preset 'cpu', which needs none.")
+endif()
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80 90)
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
+  ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cu
+  ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/src/*_cuda.cc)
+list(REMOVE_DUPLICATES cuda_sources)
+
+# A stub of no_cuda/ gives way to the real thing of the same name.
+file(GLOB stubs ${CMAKE_CURRENT_SOURCE_DIR}/src/no_cuda/*.cc)
+foreach(stub IN LISTS stubs)
+  get_filename_component(name ${stub} NAME_WE)
+  if(cuda_sources MATCHES "/cuda/${name}\\.c[cu](;|$)|/${name}_cuda\\.c[cu](;|$)")
+    list(REMOVE_ITEM core_sources ${stub})
+  endif()
+endforeach()

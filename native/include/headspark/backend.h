@@ -1,0 +1,29 @@
+// Where buffers live. Every op takes device pointers of the backend of its Context; only the
+// functions here move data between host and device.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace headspark {
+
+enum class DeviceKind { cpu, cuda };
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual DeviceKind kind() const = 0;
+  /// 64-byte aligned device memory; throws Error(OUT_OF_MEMORY) naming the size asked for.
+  virtual void* allocate(std::int64_t bytes) = 0;
+  virtual void release(void* memory) noexcept = 0;
+  virtual void copy_to_device(void* device, const void* host, std::int64_t bytes) = 0;
+  virtual void copy_to_host(void* host, const void* device, std::int64_t bytes) = 0;
+  virtual void zero(void* device, std::int64_t bytes) = 0;
+};
+
+std::shared_ptr<Backend> make_cpu_backend();
+
+/// The CUDA backend of device `index`; without CUDA in this build: Error(DEVICE) in one sentence.
+std::shared_ptr<Backend> make_cuda_backend(int index);
+
+}  // namespace headspark

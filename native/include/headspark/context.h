@@ -1,0 +1,24 @@
+// What every op needs besides its operands: the backend of its buffers, threads, and the
+// instruction-set level of the CPU kernels.
+#pragma once
+
+#include <memory>
+
+#include "headspark/backend.h"
+#include "headspark/isa.h"
+#include "headspark/thread_pool.h"
+
+namespace headspark {
+
+struct Context {
+  std::shared_ptr<Backend> backend;
+  std::shared_ptr<ThreadPool> threads;
+  Isa isa = Isa::specification;
+
+  bool on_cpu() const { return backend->kind() == DeviceKind::cpu; }
+};
+
+/// A CPU context with `threads` threads (<= 0: all that this process may use).
+Context make_cpu_context(int threads, Isa isa);
+
+}  // namespace headspark

@@ -1,0 +1,52 @@
+// A model on a device with threads and a memory budget: what every job of the core runs on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "headspark/context.h"
+#include "headspark/model.h"
+#include "headspark/run_control.h"
+
+namespace headspark {
+
+struct EngineOptions {
+  int threads = 0;                 ///< <= 0: all that this process may use
+  std::int64_t memory_bytes = 0;   ///< workspace budget; <= 0: a quarter of the free memory
+  DeviceKind device = DeviceKind::cpu;
+  int device_index = 0;
+  std::int64_t batch_tokens = 0;   ///< tokens of one micro-batch; <= 0: chosen from the budget
+  bool share_prefix = true;        ///< compute the shared prompt of a pair once
+};
+
+struct Engine {
+  std::shared_ptr<const Model> model;
+  Context context;
+  EngineOptions options;
+
+  const ModelConfig& config() const { return model->config; }
+};
+
+/// Errors: DEVICE when the device is not there, INVALID_ARGUMENT for options out of range.
+Engine make_engine(std::shared_ptr<const Model> model, const EngineOptions& options);
+
+/// One head's gate for all rows of a run: z' = factor * z + (1 - factor) * r.
+struct GatedHead {
+  std::int32_t layer = 0;
+  std::int32_t head = 0;
+  float factor = 0.0f;
+};
+
+/// Logits of prompts, [prompts, vocab] at the last token, or [all tokens, vocab], with zero-ablated
+/// or scaled heads.
+struct LogitsRequest {
+  std::vector<std::vector<std::int32_t>> prompts;
+  std::vector<GatedHead> heads;
+  bool all_positions = false;
+};
+std::vector<float> compute_logits(const Engine& engine, const LogitsRequest& request,
+                                  const RunControl& control);
+
+}  // namespace headspark

@@ -1,0 +1,114 @@
+// One checkpoint: its configuration and its weights, read in place from memory-mapped safetensors.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "headspark/ops/mlp_activation.h"
+#include "headspark/ops/norm.h"
+#include "headspark/ops/rotary.h"
+#include "headspark/run_control.h"
+#include "headspark/weight.h"
+
+namespace headspark {
+
+enum class Architecture { qwen2, qwen3, llama, gpt2, gpt_neox };
+
+enum class RotaryScaling { none, linear, llama3 };
+
+struct RotaryConfig {
+  std::int64_t rotary_dim = 0;  ///< rotated dimensions of a head; 0: no rotary
+  double theta = 10000.0;
+  RotaryScaling scaling = RotaryScaling::none;
+  double factor = 1.0;
+  double low_frequency_factor = 1.0;
+  double high_frequency_factor = 4.0;
+  double original_max_positions = 8192;
+};
+
+struct ModelConfig {
+  Architecture architecture = Architecture::llama;
+  std::string model_type;  ///< as in config.json
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t hidden = 0;
+  std::int64_t intermediate = 0;
+  std::int64_t vocab = 0;
+  std::int64_t max_positions = 0;
+  NormKind norm = NormKind::rms;
+  float norm_epsilon = 1e-6f;
+  Activation activation = Activation::silu;
+  bool gated_mlp = true;
+  bool parallel_block = false;     ///< attention and MLP read the same residual (GPT-NeoX)
+  bool qk_norm = false;            ///< Qwen3
+  bool learned_positions = false;  ///< GPT-2
+  bool tied_embeddings = false;
+  float attention_scale = 0.0f;
+  RotaryConfig rotary;
+
+  /// Nodes of the computational graph (method, section 2).
+  std::int64_t sources() const { return 1 + layers * (heads + 1); }
+};
+
+struct LayerWeights {
+  NormWeight attention_norm;
+  NormWeight mlp_norm;
+  NormWeight q_norm;  ///< [head_dim], Qwen3; else empty
+  NormWeight k_norm;
+  LinearWeight q;  ///< [heads * head_dim, hidden]
+  LinearWeight k;  ///< [kv_heads * head_dim, hidden]
+  LinearWeight v;
+  LinearWeight o;     ///< [hidden, heads * head_dim]
+  LinearWeight gate;  ///< [intermediate, hidden]; empty when the MLP is not gated
+  LinearWeight up;    ///< [intermediate, hidden]
+  LinearWeight down;  ///< [hidden, intermediate]
+};
+
+class MappedCheckpoint;  // keeps the files mapped (src/model)
+
+struct Model {
+  ModelConfig config;
+  std::vector<LayerWeights> layers;
+  WeightView embedding;           ///< [vocab, hidden]
+  WeightView position_embedding;  ///< [max_positions, hidden]; data null unless learned
+  NormWeight final_norm;
+  LinearWeight unembedding;  ///< [vocab, hidden]
+  std::string folder;
+  std::string adapter_folder;      ///< empty without one
+  std::int64_t parameter_count = 0;
+  std::int64_t mapped_bytes = 0;
+  std::vector<std::shared_ptr<const MappedCheckpoint>> files;
+};
+
+struct LoadOptions {
+  bool check_values = true;  ///< refuse NaN and infinite weights (one pass over the files)
+};
+
+/// Reads a checkpoint folder (config.json in either dialect; model.safetensors or shards with
+/// model.safetensors.index.json). Errors name the file and the tensor: file_not_found,
+/// file_corrupt, config, unsupported_architecture, tensor_missing, tensor_shape, tensor_dtype,
+/// tensor_value.
+std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
+                                        const LoadOptions& options, const RunControl& control);
+
+/// The same model with a PEFT LoRA adapter folder (adapter_config.json,
+/// adapter_model.safetensors) as low-rank terms; shares the base's weights. Other adapter kinds
+/// are refused by name (unsupported_adapter).
+std::shared_ptr<const Model> with_adapter(std::shared_ptr<const Model> base,
+                                          const std::filesystem::path& adapter,
+                                          const LoadOptions& options);
+
+/// 32 hexadecimal digits that tell this model (weights, configuration, adapter; not paths or
+/// sharding) from others. A fast 128-bit hash, not cryptographic. Computed on the first call (one
+/// pass over the weights) and kept for the base, which adapters share; safe from several threads.
+std::string model_fingerprint(const Model& model);
+
+/// fp32 cos/sin table for [0, positions), frequencies as Hugging Face computes them.
+RotaryTable make_rotary_table(const RotaryConfig& config, std::int64_t positions);
+
+}  // namespace headspark

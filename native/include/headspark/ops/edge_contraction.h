@@ -1,0 +1,40 @@
+// The heart of edge attribution: score[u, v] += <delta[u], gradient[v]> over tokens and width, and
+// the L1 proximity of information-flow routes on the same operands.
+#pragma once
+
+#include <cstdint>
+
+#include "headspark/context.h"
+
+namespace headspark {
+
+struct EdgeContraction {
+  std::int64_t sources = 0;
+  std::int64_t destinations = 0;
+  std::int64_t length = 0;             ///< tokens * width, the contracted axis
+  const float* delta = nullptr;        ///< [sources, length], stride delta_stride
+  std::int64_t delta_stride = 0;
+  const float* gradient = nullptr;     ///< [destinations, length], stride gradient_stride
+  std::int64_t gradient_stride = 0;
+  float* scores = nullptr;             ///< [sources, destinations], stride scores_stride; added to
+  std::int64_t scores_stride = 0;
+};
+
+/// fp32 products summed in blocks of fixed size, so that the result depends on the operands alone.
+void edge_contraction(const Context& context, const EdgeContraction& params);
+
+/// Information-flow routes (arXiv 2403.00824): per token t and source u,
+/// proximity = max(0, |input[t]|_1 - |input[t] - write[u, t]|_1), normalised over sources, and
+/// summed over tokens into scores[u] (stride 1).
+struct FlowProximity {
+  std::int64_t sources = 0;
+  std::int64_t tokens = 0;
+  std::int64_t width = 0;
+  const float* input = nullptr;  ///< [tokens, width], what the destination reads
+  const float* write = nullptr;  ///< [sources, tokens, width], stride write_stride per source
+  std::int64_t write_stride = 0;
+  float* scores = nullptr;  ///< [sources], added to
+};
+void flow_proximity(const Context& context, const FlowProximity& params);
+
+}  // namespace headspark

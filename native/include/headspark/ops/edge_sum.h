@@ -1,0 +1,27 @@
+// What a destination reads in a circuit: the reference's stream plus, for every circuit edge, how
+// far the circuit's write differs from the reference's.
+#pragma once
+
+#include <cstdint>
+
+#include "headspark/context.h"
+
+namespace headspark {
+
+struct EdgeSum {
+  std::int64_t sources = 0;
+  std::int64_t destinations = 0;
+  std::int64_t length = 0;               ///< tokens * width
+  const std::uint8_t* mask = nullptr;    ///< [sources, destinations] of 0 and 1, stride mask_stride
+  std::int64_t mask_stride = 0;
+  const float* difference = nullptr;     ///< [sources, length], stride difference_stride
+  std::int64_t difference_stride = 0;
+  const float* base = nullptr;           ///< [length]
+  float* y = nullptr;                    ///< [destinations, length], stride y_stride
+  std::int64_t y_stride = 0;
+};
+
+/// y[v] = base + sum over u in order with mask[u, v] of difference[u].
+void edge_sum(const Context& context, const EdgeSum& params);
+
+}  // namespace headspark

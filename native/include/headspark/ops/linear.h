@@ -1,0 +1,47 @@
+// y = x Wᵀ + b for a block of tokens, and its gradient with respect to x. Weights never get one.
+#pragma once
+
+#include <cstdint>
+
+#include "headspark/context.h"
+#include "headspark/gradient_mode.h"
+#include "headspark/weight.h"
+
+namespace headspark {
+
+/// A range of outputs and inputs of a layer; end < 0 means all. One head of a projection is a
+/// range of outputs (q, k, v) or of inputs (output projection).
+struct LinearSlice {
+  std::int64_t out_begin = 0;
+  std::int64_t out_end = -1;
+  std::int64_t in_begin = 0;
+  std::int64_t in_end = -1;
+};
+
+struct LinearForward {
+  const LinearWeight* weight = nullptr;
+  LinearSlice slice;
+  std::int64_t tokens = 0;
+  const float* x = nullptr;  ///< [tokens, in of the slice], stride x_stride
+  std::int64_t x_stride = 0;
+  float* y = nullptr;  ///< [tokens, out of the slice], stride y_stride
+  std::int64_t y_stride = 0;
+  bool with_bias = true;
+  bool add_to_y = false;  ///< y += instead of y =; adds to the residual stream
+};
+
+struct LinearBackward {
+  const LinearWeight* weight = nullptr;
+  LinearSlice slice;
+  std::int64_t tokens = 0;
+  const float* d_y = nullptr;  ///< [tokens, out of the slice], stride d_y_stride
+  std::int64_t d_y_stride = 0;
+  float* d_x = nullptr;  ///< [tokens, in of the slice], stride d_x_stride
+  std::int64_t d_x_stride = 0;
+  GradientMode mode = GradientMode::overwrite;
+};
+
+void linear_forward(const Context& context, const LinearForward& params);
+void linear_backward(const Context& context, const LinearBackward& params);
+
+}  // namespace headspark

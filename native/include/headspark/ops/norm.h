@@ -1,0 +1,48 @@
+// RMSNorm (arXiv 1910.07467) and LayerNorm (arXiv 1607.06450) over the last axis. The backward is
+// the full Jacobian at x: nothing is frozen. Also used per head for Qwen3's q and k norms.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "headspark/context.h"
+#include "headspark/gradient_mode.h"
+
+namespace headspark {
+
+enum class NormKind { rms, layer };
+
+struct NormWeight {
+  NormKind kind = NormKind::rms;
+  std::vector<float> weight;  ///< [width]
+  std::vector<float> bias;    ///< [width] or empty
+  float epsilon = 1e-6f;
+
+  bool empty() const { return weight.empty(); }
+};
+
+struct NormForward {
+  const NormWeight* norm = nullptr;
+  std::int64_t rows = 0;
+  const float* x = nullptr;  ///< [rows, width], stride x_stride
+  std::int64_t x_stride = 0;
+  float* y = nullptr;  ///< [rows, width], stride y_stride; may be x
+  std::int64_t y_stride = 0;
+};
+
+struct NormBackward {
+  const NormWeight* norm = nullptr;
+  std::int64_t rows = 0;
+  const float* x = nullptr;  ///< [rows, width], the forward input
+  std::int64_t x_stride = 0;
+  const float* d_y = nullptr;  ///< [rows, width]
+  std::int64_t d_y_stride = 0;
+  float* d_x = nullptr;  ///< [rows, width]; may be d_y
+  std::int64_t d_x_stride = 0;
+  GradientMode mode = GradientMode::overwrite;
+};
+
+void norm_forward(const Context& context, const NormForward& params);
+void norm_backward(const Context& context, const NormBackward& params);
+
+}  // namespace headspark

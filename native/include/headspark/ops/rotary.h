@@ -1,0 +1,34 @@
+// Rotary position embedding (arXiv 2104.09864) in the half-split layout of Hugging Face, on the
+// first 2 * pairs dimensions of every head (partial rotary leaves the rest untouched).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "headspark/context.h"
+
+namespace headspark {
+
+/// cos and sin per position, computed as Hugging Face does: fp32 frequencies, fp32 angles.
+struct RotaryTable {
+  std::int64_t positions = 0;
+  std::int64_t pairs = 0;   ///< rotated pairs per head, rotary_dim / 2; 0: no rotary
+  std::vector<float> cosine;  ///< [positions, pairs]
+  std::vector<float> sine;    ///< [positions, pairs]
+};
+
+struct Rotary {
+  const RotaryTable* table = nullptr;
+  const std::int32_t* positions = nullptr;  ///< [tokens], each < table->positions
+  std::int64_t tokens = 0;
+  std::int64_t heads = 0;
+  std::int64_t head_dim = 0;
+  float* x = nullptr;  ///< [tokens, heads, head_dim], rotated in place
+};
+
+void rotary_forward(const Context& context, const Rotary& params);
+
+/// The gradient: the inverse rotation of params.x, in place.
+void rotary_backward(const Context& context, const Rotary& params);
+
+}  // namespace headspark

@@ -1,0 +1,52 @@
+// Row-wise data movement and element-wise sums that the engine needs between the big ops.
+#pragma once
+
+#include <cstdint>
+
+#include "headspark/context.h"
+
+namespace headspark {
+
+/// y[i, :] = x[index[i], :] for i < count; rows are `width` floats.
+void gather_rows(const Context& context, std::int64_t count, std::int64_t width,
+                 const std::int32_t* index, const float* x, float* y);
+
+/// y[index[i], :] += x[i, :]; the indexes are distinct.
+void scatter_add_rows(const Context& context, std::int64_t count, std::int64_t width,
+                      const std::int32_t* index, const float* x, float* y);
+
+/// y = a * x + b * y, element-wise; b = 0 never reads y.
+struct Combine {
+  std::int64_t count = 0;
+  float a = 1.0f;
+  const float* x = nullptr;
+  float b = 1.0f;
+  float* y = nullptr;
+};
+void combine(const Context& context, const Combine& params);
+
+/// y[i, :] = alpha[i] * from_clean[i, :] + (1 - alpha[i]) * from_corrupted[i, :]: the points of the
+/// integrated-gradient path. alpha is per row of `width` floats.
+struct Interpolate {
+  std::int64_t rows = 0;
+  std::int64_t width = 0;
+  const float* alpha = nullptr;  ///< [rows]
+  const float* clean = nullptr;
+  const float* corrupted = nullptr;
+  float* y = nullptr;
+};
+void interpolate(const Context& context, const Interpolate& params);
+
+/// y[g, i] = sum over s < steps, in order, of x[g * steps + s, i]; each x block is `block` floats.
+/// With add_to_y the sum is added to y.
+struct SumBlocks {
+  std::int64_t groups = 0;
+  std::int64_t steps = 0;
+  std::int64_t block = 0;
+  const float* x = nullptr;
+  float* y = nullptr;
+  bool add_to_y = false;
+};
+void sum_blocks(const Context& context, const SumBlocks& params);
+
+}  // namespace headspark

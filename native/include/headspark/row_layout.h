@@ -1,0 +1,24 @@
+// How sequences of unequal length lie in one batch: packed tokens, no padding is ever computed.
+// A row may continue a prefix whose keys and values are already stored (a pair's shared prompt, a
+// KV cache).
+#pragma once
+
+#include <cstdint>
+
+namespace headspark {
+
+struct RowLayout {
+  std::int32_t rows = 0;
+  const std::int32_t* row_begin = nullptr;      ///< [rows + 1] token offsets; row b is [b, b+1)
+  const std::int32_t* prefix_begin = nullptr;   ///< [rows] first token of its prefix in the store
+  const std::int32_t* prefix_length = nullptr;  ///< [rows] tokens of its prefix; null: none
+  std::int32_t longest_row = 0;                 ///< max over rows of own tokens
+  std::int32_t longest_context = 0;             ///< max over rows of prefix + own tokens
+
+  std::int32_t tokens() const { return rows > 0 ? row_begin[rows] : 0; }
+  std::int32_t prefix(std::int32_t row) const {
+    return prefix_length != nullptr ? prefix_length[row] : 0;
+  }
+};
+
+}  // namespace headspark

@@ -1,0 +1,69 @@
+// Weights as they lie in the memory-mapped checkpoint, and the packed forms kernels want.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "headspark/dtype.h"
+
+namespace headspark {
+
+/// A matrix [rows, cols] = [out, in] inside a mapped file, read in place. Row r starts at element
+/// (r / row_group) * group_stride + (r % row_group) * row_stride, so that GPT-2's transposed and
+/// GPT-NeoX's interleaved query_key_value weights need no copy.
+struct WeightView {
+  const void* data = nullptr;
+  DType dtype = DType::f32;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t row_stride = 0;
+  std::int64_t col_stride = 1;
+  std::int64_t row_group = 1;
+  std::int64_t group_stride = 0;
+
+  std::int64_t offset(std::int64_t row, std::int64_t col) const {
+    return (row / row_group) * group_stride + (row % row_group) * row_stride + col * col_stride;
+  }
+  float at(std::int64_t row, std::int64_t col) const {
+    const std::int64_t index = offset(row, col);
+    switch (dtype) {
+      case DType::f32:
+        return static_cast<const float*>(data)[index];
+      case DType::f16:
+        return f16_to_f32(static_cast<const std::uint16_t*>(data)[index]);
+      default:
+        return bf16_to_f32(static_cast<const std::uint16_t*>(data)[index]);
+    }
+  }
+};
+
+/// A plain row-major view: row r starts at r * cols.
+WeightView contiguous_view(const void* data, DType dtype, std::int64_t rows, std::int64_t cols);
+
+/// A low-rank update of a linear layer (LoRA): W + scale * B A, kept apart from W.
+struct LowRank {
+  std::int64_t rank = 0;
+  float scale = 0.0f;
+  std::vector<float> a;  ///< [rank, in]
+  std::vector<float> b;  ///< [out, rank]
+};
+
+class PackedWeights;  // the kernels' own copies of one matrix, made once on first use (src/cpu)
+
+/// One linear layer: y = x Wᵀ + bias (+ scale * (x Aᵀ) Bᵀ). Copies share the packed forms, so a
+/// series of adapters shares its base.
+struct LinearWeight {
+  WeightView view;
+  std::vector<float> bias;  ///< [out] or empty
+  std::shared_ptr<const LowRank> low_rank;
+  std::shared_ptr<PackedWeights> packed;  ///< never null after make_linear_weight
+
+  std::int64_t out() const { return view.rows; }
+  std::int64_t in() const { return view.cols; }
+  bool empty() const { return view.data == nullptr; }
+};
+
+LinearWeight make_linear_weight(const WeightView& view, std::vector<float> bias = {});
+
+}  // namespace headspark

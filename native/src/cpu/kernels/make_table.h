@@ -1,0 +1,38 @@
+// One table from one Simd type: included by the three kernels_<level>.cc files.
+#pragma once
+
+#include "cpu/kernels/activation_kernel.h"
+#include "cpu/kernels/gemm_kernel.h"
+#include "cpu/kernels/reduce_kernel.h"
+#include "cpu/kernels/row_kernel.h"
+
+namespace headspark {
+
+template <typename S>
+constexpr KernelTable make_table() {
+  KernelTable table{};
+  table.gemm = GemmKernel<S>::gemm;
+  table.pack_rows = GemmKernel<S>::pack_rows;
+  table.expand_bf16 = GemmKernel<S>::expand_bf16;
+  table.dot = ReduceKernel<S>::dot;
+  table.largest = ReduceKernel<S>::largest;
+  table.exp_in_place = ReduceKernel<S>::exp_in_place;
+  table.sum_exp = ReduceKernel<S>::sum_exp;
+  table.exp_range = ReduceKernel<S>::exp_range;
+  table.attention_scores = ReduceKernel<S>::attention_scores;
+  table.norm_forward = RowKernel<S>::norm_forward;
+  table.norm_backward = RowKernel<S>::norm_backward;
+  table.rotate = RowKernel<S>::rotate;
+  // In the order of enum class Activation.
+  table.activations[0] = ActivationKernel<S, Silu>::kernels();
+  table.activations[1] = ActivationKernel<S, GeluTanh>::kernels();
+  table.activations[2] = ActivationKernel<S, GeluErf>::kernels();
+  table.activations[3] = ActivationKernel<S, Relu>::kernels();
+  table.blend = RowKernel<S>::blend;
+  table.combine = RowKernel<S>::combine;
+  table.abs_sum = ReduceKernel<S>::abs_sum;
+  table.abs_diff_sum = ReduceKernel<S>::abs_diff_sum;
+  return table;
+}
+
+}  // namespace headspark

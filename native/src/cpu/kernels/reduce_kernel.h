@@ -1,0 +1,121 @@
+// Sums, maxima and exponentials over one row. Lane sums run in order over the row; long rows add
+// blocks of 4096 in double, so that a vocabulary of 150k tokens loses nothing.
+#pragma once
+
+#include "cpu/kernel_table.h"
+#include "cpu/kernels/math.h"
+
+namespace headspark {
+
+template <typename S>
+struct ReduceKernel {
+  using F = typename S::F;
+  static constexpr std::int64_t block = 4096;
+
+  static float dot(const float* a, const float* b, std::int64_t count) {
+    F sum = S::set(0.0f);
+    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
+      sum = S::fma(load_lanes<S>(a + i, lanes), load_lanes<S>(b + i, lanes), sum);
+    });
+    return S::sum(sum);
+  }
+
+  // NaN if any value is NaN.
+  static float largest(const float* x, std::int64_t count) {
+    const float lowest = -__builtin_inff();
+    F best = S::set(lowest);
+    F nan = S::set(0.0f);  // 0 * x: NaN for NaN (and for infinities, which are asked for below)
+    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
+      const F v = load_lanes<S>(x + i, lanes, lowest);
+      best = S::max(v, best);
+      nan = S::add(nan, S::sub(S::set(0.0f), S::mul(S::set(0.0f), load_lanes<S>(x + i, lanes))));
+    });
+    const float marker = S::sum(nan);
+    if (marker == 0.0f) return S::largest(best);
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (x[i] != x[i]) return x[i];
+    }
+    return S::largest(best);
+  }
+
+  static float exp_in_place(float* x, std::int64_t count, std::int64_t padded, float offset) {
+    F sum = S::set(0.0f);
+    const F shift = S::set(offset);
+    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
+      F v = exp<S>(S::sub(load_lanes<S>(x + i, lanes), shift));
+      if (lanes < S::width) {
+        float parts[S::width];
+        S::store(parts, v);
+        for (std::int64_t j = lanes; j < S::width; ++j) parts[j] = 0.0f;
+        v = S::load(parts);
+      }
+      sum = S::add(sum, v);
+      store_lanes<S>(x + i, lanes, v);
+    });
+    for (std::int64_t i = count; i < padded; ++i) x[i] = 0.0f;
+    return S::sum(sum);
+  }
+
+  static double sum_exp(const float* x, std::int64_t count, float offset) {
+    const F shift = S::set(offset);
+    double total = 0.0;
+    for (std::int64_t begin = 0; begin < count; begin += block) {
+      const std::int64_t size = count - begin < block ? count - begin : block;
+      F sum = S::set(0.0f);
+      for_lanes<S>(size, [&](std::int64_t i, std::int64_t lanes) {
+        const F v = load_lanes<S>(x + begin + i, lanes, -__builtin_inff());  // e^-inf adds 0
+        sum = S::add(sum, exp<S>(S::sub(v, shift)));
+      });
+      total += S::sum(sum);
+    }
+    return total;
+  }
+
+  static void exp_range(const float* x, std::int64_t count, float offset, float* y) {
+    const F shift = S::set(offset);
+    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
+      store_lanes<S>(y + i, lanes, exp<S>(S::sub(load_lanes<S>(x + i, lanes), shift)));
+    });
+  }
+
+  static void attention_scores(const AttentionScores& s) {
+    const F lse = S::set(s.lse);
+    const F rowsum = S::set(s.rowsum);
+    for_lanes<S>(s.count, [&](std::int64_t i, std::int64_t lanes) {
+      const F p = exp<S>(S::sub(load_lanes<S>(s.scores + i, lanes), lse));
+      const F d = S::mul(p, S::sub(load_lanes<S>(s.d_p + i, lanes), rowsum));
+      store_lanes<S>(s.scores + i, lanes, p);
+      store_lanes<S>(s.d_p + i, lanes, d);
+    });
+    for (std::int64_t i = s.count; i < s.padded; ++i) s.scores[i] = s.d_p[i] = 0.0f;
+  }
+
+  static double abs_sum(const float* x, std::int64_t count) {
+    double total = 0.0;
+    for (std::int64_t begin = 0; begin < count; begin += block) {
+      const std::int64_t size = count - begin < block ? count - begin : block;
+      F sum = S::set(0.0f);
+      for_lanes<S>(size, [&](std::int64_t i, std::int64_t lanes) {
+        sum = S::add(sum, S::abs(load_lanes<S>(x + begin + i, lanes)));
+      });
+      total += S::sum(sum);
+    }
+    return total;
+  }
+
+  static double abs_diff_sum(const float* x, const float* y, std::int64_t count) {
+    double total = 0.0;
+    for (std::int64_t begin = 0; begin < count; begin += block) {
+      const std::int64_t size = count - begin < block ? count - begin : block;
+      F sum = S::set(0.0f);
+      for_lanes<S>(size, [&](std::int64_t i, std::int64_t lanes) {
+        sum = S::add(sum, S::abs(S::sub(load_lanes<S>(x + begin + i, lanes),
+                                        load_lanes<S>(y + begin + i, lanes))));
+      });
+      total += S::sum(sum);
+    }
+    return total;
+  }
+};
+
+}  // namespace headspark

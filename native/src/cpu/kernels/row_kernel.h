@@ -1,0 +1,109 @@
+// norm, rotary and element-wise kernels; formulas as in src/ops/norm_cpu.cc, rotary_cpu.cc and
+// rows_cpu.cc.
+#pragma once
+
+#include "cpu/kernel_table.h"
+#include "cpu/kernels/math.h"
+
+namespace headspark {
+
+template <typename S>
+struct RowKernel {
+  using F = typename S::F;
+
+  struct Moments {
+    float mean = 0.0f;
+    float rstd = 0.0f;
+  };
+
+  static Moments moments(const NormRow& row) {
+    Moments m;
+    const float inverse_width = 1.0f / static_cast<float>(row.width);
+    if (row.centered) {
+      F sum = S::set(0.0f);
+      for_lanes<S>(row.width, [&](std::int64_t i, std::int64_t lanes) {
+        sum = S::add(sum, load_lanes<S>(row.x + i, lanes));
+      });
+      m.mean = S::sum(sum) * inverse_width;
+    }
+    F square = S::set(0.0f);
+    const F mean = S::set(m.mean);
+    for_lanes<S>(row.width, [&](std::int64_t i, std::int64_t lanes) {
+      const F d = S::sub(load_lanes<S>(row.x + i, lanes, m.mean), mean);
+      square = S::fma(d, d, square);
+    });
+    m.rstd = 1.0f / __builtin_sqrtf(S::sum(square) * inverse_width + row.epsilon);
+    return m;
+  }
+
+  static void norm_forward(const NormRow& row) {
+    const Moments m = moments(row);
+    const F mean = S::set(m.mean);
+    const F rstd = S::set(m.rstd);
+    for_lanes<S>(row.width, [&](std::int64_t i, std::int64_t lanes) {
+      const F n = S::mul(S::sub(load_lanes<S>(row.x + i, lanes), mean), rstd);
+      F y = S::mul(n, load_lanes<S>(row.weight + i, lanes));
+      if (row.bias != nullptr) y = S::add(y, load_lanes<S>(row.bias + i, lanes));
+      store_lanes<S>(row.out + i, lanes, y);
+    });
+  }
+
+  static void norm_backward(const NormRow& row) {
+    const Moments m = moments(row);
+    const F mean = S::set(m.mean);
+    const F rstd = S::set(m.rstd);
+    const float inverse_width = 1.0f / static_cast<float>(row.width);
+    F sum_g = S::set(0.0f);
+    F sum_gn = S::set(0.0f);
+    for_lanes<S>(row.width, [&](std::int64_t i, std::int64_t lanes) {
+      const F n = S::mul(S::sub(load_lanes<S>(row.x + i, lanes, m.mean), mean), rstd);
+      const F g = S::mul(load_lanes<S>(row.d_y + i, lanes), load_lanes<S>(row.weight + i, lanes));
+      sum_g = S::add(sum_g, g);
+      sum_gn = S::fma(g, n, sum_gn);
+    });
+    const F mean_g = S::set(row.centered ? S::sum(sum_g) * inverse_width : 0.0f);
+    const F mean_gn = S::set(S::sum(sum_gn) * inverse_width);
+    for_lanes<S>(row.width, [&](std::int64_t i, std::int64_t lanes) {
+      const F n = S::mul(S::sub(load_lanes<S>(row.x + i, lanes), mean), rstd);
+      const F g = S::mul(load_lanes<S>(row.d_y + i, lanes), load_lanes<S>(row.weight + i, lanes));
+      F d_x = S::mul(rstd, S::sub(S::sub(g, mean_g), S::mul(n, mean_gn)));
+      if (row.accumulate) d_x = S::add(load_lanes<S>(row.out + i, lanes), d_x);
+      store_lanes<S>(row.out + i, lanes, d_x);
+    });
+  }
+
+  static void rotate(float* a, float* b, const float* cosine, const float* sine,
+                     std::int64_t pairs, float direction) {
+    const F sign = S::set(direction);
+    for_lanes<S>(pairs, [&](std::int64_t i, std::int64_t lanes) {
+      const F x = load_lanes<S>(a + i, lanes);
+      const F y = load_lanes<S>(b + i, lanes);
+      const F c = load_lanes<S>(cosine + i, lanes);
+      const F s = S::mul(sign, load_lanes<S>(sine + i, lanes));
+      store_lanes<S>(a + i, lanes, S::sub(S::mul(x, c), S::mul(y, s)));
+      store_lanes<S>(b + i, lanes, S::add(S::mul(y, c), S::mul(x, s)));
+    });
+  }
+
+  static void blend(const Blend& p) {
+    const F scale = S::set(p.scale);
+    const F rest = S::set(1.0f - p.scale);
+    for_lanes<S>(p.count, [&](std::int64_t i, std::int64_t lanes) {
+      F z = S::mul(scale, load_lanes<S>(p.x + i, lanes));
+      if (p.r != nullptr) z = S::add(z, S::mul(rest, load_lanes<S>(p.r + i, lanes)));
+      store_lanes<S>(p.z + i, lanes, z);
+    });
+  }
+
+  static void combine(float a, const float* x, float b, float* y, std::int64_t count) {
+    const F scale_x = S::set(a);
+    const F scale_y = S::set(b);
+    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
+      F sum = S::mul(scale_x, load_lanes<S>(x + i, lanes));
+      if (b != 0.0f) sum = S::add(sum, S::mul(scale_y, load_lanes<S>(y + i, lanes)));
+      store_lanes<S>(y + i, lanes, sum);
+    });
+  }
+};
+
+}  // namespace headspark

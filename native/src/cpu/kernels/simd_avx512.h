@@ -1,0 +1,79 @@
+// Sixteen fp32 lanes of AVX-512.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace headspark::avx512 {
+
+struct Simd {
+  static constexpr int width = 16;
+  static constexpr int tile_rows = 12;  // 24 accumulators of 32 registers
+  static constexpr int tile_panels = 2;
+  using F = __m512;
+  using Mask = __mmask16;
+
+  static F set(float x) { return _mm512_set1_ps(x); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
+  static F load_bf16(const std::uint16_t* p) {
+    const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+  }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  // The second operand when one is NaN.
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static Mask less(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+  static F select(Mask mask, F a, F b) { return _mm512_mask_blend_ps(mask, b, a); }
+  static F abs(F a) {
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)));
+  }
+  static F round(F a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  // 2^n for integral n in [-126, 127].
+  static F exp2_integral(F n) {
+    const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+  }
+  static float sum(F v) {
+    const __m256 low = _mm512_castps512_ps256(v);
+    const __m256 high = _mm512_extractf32x8_ps(v, 1);
+    const __m256 pair = _mm256_add_ps(low, high);
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(pair), _mm256_extractf128_ps(pair, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    s = _mm_add_ss(s, _mm_movehdup_ps(s));
+    return _mm_cvtss_f32(s);
+  }
+  static float largest(F v) {
+    const __m256 low = _mm512_castps512_ps256(v);
+    const __m256 high = _mm512_extractf32x8_ps(v, 1);
+    const __m256 pair = _mm256_max_ps(low, high);
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(pair), _mm256_extractf128_ps(pair, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    s = _mm_max_ss(s, _mm_movehdup_ps(s));
+    return _mm_cvtss_f32(s);
+  }
+  // 4 x 4: out[c * stride + r] = rows[r][k + c].
+  static constexpr int transpose_width = 4;
+  static void transpose(const float* const* rows, std::int64_t k, float* out, std::int64_t stride) {
+    __m128 r0 = _mm_loadu_ps(rows[0] + k);
+    __m128 r1 = _mm_loadu_ps(rows[1] + k);
+    __m128 r2 = _mm_loadu_ps(rows[2] + k);
+    __m128 r3 = _mm_loadu_ps(rows[3] + k);
+    _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+    _mm_storeu_ps(out, r0);
+    _mm_storeu_ps(out + stride, r1);
+    _mm_storeu_ps(out + 2 * stride, r2);
+    _mm_storeu_ps(out + 3 * stride, r3);
+  }
+};
+
+}  // namespace headspark::avx512

@@ -1,0 +1,60 @@
+// The CPU backend: buffers are aligned host memory, copies are memcpy.
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "headspark/backend.h"
+#include "headspark/context.h"
+#include "headspark/error.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
+
+class CpuBackend final : public Backend {
+ public:
+  DeviceKind kind() const override { return DeviceKind::cpu; }
+
+  void* allocate(std::int64_t bytes) override {
+    if (bytes < 0) {
+      throw Error(ErrorCode::INVALID_ARGUMENT, "A buffer of a negative size was asked for.");
+    }
+    const std::size_t wanted = bytes > 0 ? static_cast<std::size_t>(bytes) : 1;
+    void* memory = std::aligned_alloc(kAlignment, (wanted + kAlignment - 1) & ~(kAlignment - 1));
+    if (memory == nullptr) {
+      throw Error(ErrorCode::OUT_OF_MEMORY, "Could not allocate " + std::to_string(bytes) +
+                                                " bytes; use a smaller batch or free memory.");
+    }
+    return memory;
+  }
+
+  void release(void* memory) noexcept override { std::free(memory); }
+
+  void copy_to_device(void* device, const void* host, std::int64_t bytes) override {
+    if (bytes > 0) std::memcpy(device, host, static_cast<std::size_t>(bytes));
+  }
+
+  void copy_to_host(void* host, const void* device, std::int64_t bytes) override {
+    if (bytes > 0) std::memcpy(host, device, static_cast<std::size_t>(bytes));
+  }
+
+  void zero(void* device, std::int64_t bytes) override {
+    if (bytes > 0) std::memset(device, 0, static_cast<std::size_t>(bytes));
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<Backend> make_cpu_backend() { return std::make_shared<CpuBackend>(); }
+
+Context make_cpu_context(int threads, Isa isa) {
+  if (isa > machine_isa()) {
+    throw Error(ErrorCode::INVALID_ARGUMENT,
+                std::string("The CPU kernels '") + isa_name(isa) + "' do not run here; use '" +
+                    isa_name(machine_isa()) + "' or lower.");
+  }
+  return {make_cpu_backend(), std::make_shared<ThreadPool>(threads), isa};
+}
+
+}  // namespace headspark

@@ -1,0 +1,103 @@
+// Chooses the method and cuts the pairs into micro-batches that fit the memory budget.
+#include "headspark/attribution.h"
+
+#include <algorithm>
+#include <string>
+
+#include "engine/gradient_path.h"
+#include "engine/methods.h"
+#include "engine/score_book.h"
+#include "headspark/error.h"
+
+namespace headspark {
+namespace {
+
+std::vector<float> grid_points(const AttributionOptions& options) {
+  const auto steps = static_cast<float>(options.ig_steps);
+  std::vector<float> alphas;
+  for (int k = 0; k < options.ig_steps; ++k) {
+    const float offset = options.ig_grid == IgGrid::left    ? 0.0f
+                         : options.ig_grid == IgGrid::right ? 1.0f
+                                                            : 0.5f;
+    alphas.push_back((static_cast<float>(k) + offset) / steps);
+  }
+  return alphas;
+}
+
+PathPoints path_points(const AttributionOptions& options, std::int64_t layers) {
+  PathPoints points;
+  if (options.method == AttributionMethod::eap) {
+    points.alphas = {1.0f};
+  } else if (options.method == AttributionMethod::clean_corrupted) {
+    points.alphas = {0.0f, 1.0f};
+  } else {
+    points.alphas = grid_points(options);
+  }
+  float parts = static_cast<float>(points.alphas.size());
+  if (options.method == AttributionMethod::eap_ig_activations) {
+    parts *= static_cast<float>(2 * layers + 1);
+  }
+  points.weight = 1.0f / parts;
+  return points;
+}
+
+void check_options(const AttributionOptions& options) {
+  if (options.ig_steps < 1 || options.ig_steps > 10000) {
+    throw Error(ErrorCode::INVALID_ARGUMENT, "The number of integrated-gradient steps is " +
+                                                 std::to_string(options.ig_steps) +
+                                                 "; it must lie between 1 and 10000.");
+  }
+}
+
+std::vector<PathGroup> groups_of(const AttributionOptions& options, std::int64_t layers) {
+  std::vector<PathGroup> groups{{SourceGroup::input, 0}};
+  if (options.method != AttributionMethod::eap_ig_activations) return groups;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    groups.push_back({SourceGroup::heads, layer});
+    groups.push_back({SourceGroup::mlp, layer});
+  }
+  return groups;
+}
+
+AttributionResult gradient_attribution(const Engine& engine, std::span<const Pair> pairs,
+                                       const AttributionOptions& options,
+                                       const RunControl& control) {
+  const Graph graph = make_graph(engine.config(), options.kv_edges);
+  const bool activations = options.method == AttributionMethod::eap_ig_activations;
+  const PathPoints points = path_points(options, graph.layers);
+  const std::vector<PathGroup> groups = groups_of(options, graph.layers);
+  const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
+  const auto copies = static_cast<std::int64_t>(points.alphas.size());
+  const std::int64_t floats =
+      GradientPath::floats_per_token(engine, graph, copies, activations);
+  ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
+  const auto ranges = plan_pairs(engine, pairs, options.metric, {.floats = floats, .copies = copies});
+  for (const auto& [begin, end] : ranges) {
+    control.report({begin, pairs.size(), "attribution"});
+    PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric,
+                    engine.options.share_prefix, rotary, control);
+    GradientPath path(engine, graph, block, points, activations);
+    for (const PathGroup& group : groups) path.run(group, control);
+    book.add(block, path.scores().to_host());
+  }
+  control.report({pairs.size(), pairs.size(), "attribution"});
+  return std::move(book).finish();
+}
+
+}  // namespace
+
+AttributionResult attribute(const Engine& engine, std::span<const Pair> pairs,
+                            const AttributionOptions& options, const RunControl& control) {
+  check_options(options);
+  check_pairs(engine, pairs, options.metric);
+  switch (options.method) {
+    case AttributionMethod::information_flow_routes:
+      return flow_attribution(engine, pairs, options, control);
+    case AttributionMethod::exact:
+      return exact_attribution(engine, pairs, options, control);
+    default:
+      return gradient_attribution(engine, pairs, options, control);
+  }
+}
+
+}  // namespace headspark

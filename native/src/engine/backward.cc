@@ -1,0 +1,257 @@
+// Each step quotes the line of forward.cc that it differentiates.
+#include "engine/backward.h"
+
+#include "headspark/ops/attention.h"
+#include "headspark/ops/linear.h"
+#include "headspark/ops/rows.h"
+
+namespace headspark {
+namespace {
+
+struct Pass {
+  const Engine& engine;
+  const Batch& batch;
+  const ForwardInputs& inputs;
+  const Trace& trace;
+  BackwardWorkspace& work;
+  GradientSink& sink;
+
+  const Context& context() const { return engine.context; }
+  const ModelConfig& config() const { return engine.config(); }
+  std::int64_t tokens() const { return batch.tokens(); }
+  std::int64_t query_width() const { return config().heads * config().head_dim; }
+  std::int64_t kv_width() const { return config().kv_heads * config().head_dim; }
+  const LayerWeights& weights(std::int64_t layer) const {
+    return engine.model->layers[static_cast<std::size_t>(layer)];
+  }
+
+  void linear(const LinearWeight& weight, const float* d_y, float* d_x, GradientMode mode) const {
+    LinearBackward params;
+    params.weight = &weight;
+    params.tokens = tokens();
+    params.d_y = d_y;
+    params.d_y_stride = weight.out();
+    params.d_x = d_x;
+    params.d_x_stride = weight.in();
+    params.mode = mode;
+    linear_backward(context(), params);
+  }
+  /// Gradient at the residual stream from the gradient at its norm's output.
+  void norm(const NormWeight& weight, const float* x, const float* d_y, float* d_x,
+            GradientMode mode) const {
+    norm_backward(context(), {.norm = &weight,
+                              .rows = tokens(),
+                              .x = x,
+                              .x_stride = config().hidden,
+                              .d_y = d_y,
+                              .d_y_stride = config().hidden,
+                              .d_x = d_x,
+                              .d_x_stride = config().hidden,
+                              .mode = mode});
+  }
+  void add(const float* from, float* to, std::int64_t width) const {
+    combine(context(), {.count = tokens() * width, .a = 1.0f, .x = from, .b = 1.0f, .y = to});
+  }
+};
+
+/// forward: hidden = act(gate) * up; after += down(hidden). Leaves d_input of the MLP in
+/// work.d_input, shows it, and adds it to `d_residual`.
+void mlp_backward(const Pass& pass, std::int64_t index, const float* residual, const float* d_out,
+                  float* d_residual) {
+  if (index == pass.inputs.mlp_layer) return;  // replaced: no gradient goes through it
+  const LayerWeights& weights = pass.weights(index);
+  const LayerTrace& layer = pass.trace.layer(index);
+  const ModelConfig& config = pass.config();
+  BackwardWorkspace& work = pass.work;
+  pass.linear(weights.down, d_out, work.d_hidden.data(), GradientMode::overwrite);
+  mlp_activation_backward(pass.context(), {.activation = config.activation,
+                                           .count = pass.tokens() * config.intermediate,
+                                           .gate = layer.gate,
+                                           .up = config.gated_mlp ? layer.up : nullptr,
+                                           .d_y = work.d_hidden.data(),
+                                           .d_gate = work.d_hidden.data(),
+                                           .d_up = config.gated_mlp ? work.d_up.data() : nullptr});
+  pass.linear(config.gated_mlp ? weights.gate : weights.up, work.d_hidden.data(),
+              work.d_normed.data(), GradientMode::overwrite);
+  if (config.gated_mlp) {
+    pass.linear(weights.up, work.d_up.data(), work.d_normed.data(), GradientMode::accumulate);
+  }
+  pass.norm(weights.mlp_norm, residual, work.d_normed.data(), work.d_input.data(),
+            GradientMode::overwrite);
+  pass.sink.mlp_input(index, work.d_input.data());
+  pass.add(work.d_input.data(), d_residual, config.hidden);
+}
+
+/// forward: out = rotate(head_norm(raw)), per head. `d` is [tokens, heads, head_dim] in place;
+/// `share` query heads read one head of `raw`.
+void undo_rotate_and_norm(const Pass& pass, const NormWeight& head_norm, const float* raw,
+                          std::int64_t share, float* d) {
+  const ModelConfig& config = pass.config();
+  if (pass.inputs.rotary != nullptr && pass.inputs.rotary->pairs > 0) {
+    rotary_backward(pass.context(), {.table = pass.inputs.rotary,
+                                     .positions = pass.batch.positions(),
+                                     .tokens = pass.tokens(),
+                                     .heads = config.heads,
+                                     .head_dim = config.head_dim,
+                                     .x = d});
+  }
+  if (head_norm.empty()) return;
+  const std::int64_t raw_width = config.heads / share * config.head_dim;
+  for (std::int64_t head = 0; head < config.heads; ++head) {
+    norm_backward(pass.context(), {.norm = &head_norm,
+                                   .rows = pass.tokens(),
+                                   .x = raw + head / share * config.head_dim,
+                                   .x_stride = raw_width,
+                                   .d_y = d + head * config.head_dim,
+                                   .d_y_stride = pass.query_width(),
+                                   .d_x = d + head * config.head_dim,
+                                   .d_x_stride = pass.query_width(),
+                                   .mode = GradientMode::overwrite});
+  }
+}
+
+/// Shows the sink the gradients at the inputs of `count` heads of one projection. Head i of the
+/// gradient `d` (stride d_width) reads rows (i / share) * head_dim … of the weight.
+struct HeadInputs {
+  HeadInput which;
+  const LinearWeight* weight;
+  const float* d;
+  std::int64_t count;
+  std::int64_t share;
+};
+
+void show_head_inputs(const Pass& pass, std::int64_t index, const HeadInputs& inputs) {
+  const std::int64_t head_dim = pass.config().head_dim;
+  for (std::int64_t head = 0; head < inputs.count; ++head) {
+    LinearBackward params;
+    params.weight = inputs.weight;
+    params.slice.out_begin = head / inputs.share * head_dim;
+    params.slice.out_end = params.slice.out_begin + head_dim;
+    params.tokens = pass.tokens();
+    params.d_y = inputs.d + head * head_dim;
+    params.d_y_stride = inputs.count * head_dim;
+    params.d_x = pass.work.d_normed.data();
+    params.d_x_stride = pass.config().hidden;
+    linear_backward(pass.context(), params);
+    pass.norm(pass.weights(index).attention_norm, pass.trace.layer(index).residual,
+              pass.work.d_normed.data(), pass.work.d_input.data(), GradientMode::overwrite);
+    pass.sink.head_input(index, inputs.which, head, pass.work.d_input.data());
+  }
+}
+
+/// forward: z = gate(attention(q, k, v)); after += o(z). Leaves d_q, d_k, d_v per query head at the
+/// projections' outputs.
+void attention_core_backward(const Pass& pass, std::int64_t index, const float* d_out) {
+  const LayerWeights& weights = pass.weights(index);
+  const LayerTrace& layer = pass.trace.layer(index);
+  const ModelConfig& config = pass.config();
+  BackwardWorkspace& work = pass.work;
+  pass.linear(weights.o, d_out, work.d_z.data(), GradientMode::overwrite);
+  AttentionBackward params;
+  params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
+  params.layout = pass.batch.layout();
+  params.q = layer.q;
+  params.k = layer.k;
+  params.v = layer.v;
+  if (pass.inputs.prefix != nullptr && !pass.inputs.prefix->empty()) {
+    params.prefix_k = pass.inputs.prefix->k[static_cast<std::size_t>(index)].data();
+    params.prefix_v = pass.inputs.prefix->v[static_cast<std::size_t>(index)].data();
+  }
+  if (!pass.inputs.gates.empty()) params.gate = pass.inputs.gates[static_cast<std::size_t>(index)];
+  params.raw = params.gate.active() ? layer.raw : layer.z;
+  params.lse = layer.lse;
+  params.d_z = work.d_z.data();
+  params.d_q = work.d_q.data();
+  params.d_k = work.d_k.data();
+  params.d_v = work.d_v.data();
+  attention_backward(pass.context(), params);
+  undo_rotate_and_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
+  undo_rotate_and_norm(pass, weights.k_norm, layer.k_raw, config.heads / config.kv_heads,
+                       work.d_k.data());
+}
+
+void attention_backward_block(const Pass& pass, std::int64_t index, const float* d_out,
+                              float* d_residual) {
+  const LayerWeights& weights = pass.weights(index);
+  const ModelConfig& config = pass.config();
+  BackwardWorkspace& work = pass.work;
+  attention_core_backward(pass, index, d_out);
+  const AttentionShape shape{config.heads, config.kv_heads, config.head_dim, 0.0f};
+  sum_head_groups(pass.context(), shape, pass.tokens(), work.d_k.data(), work.d_k_group.data());
+  sum_head_groups(pass.context(), shape, pass.tokens(), work.d_v.data(), work.d_v_group.data());
+  const std::int64_t share = config.heads / config.kv_heads;
+  const bool grouped = pass.sink.grouped_kv();
+  const std::int64_t count = grouped ? config.kv_heads : config.heads;
+  const float* d_k = grouped ? work.d_k_group.data() : work.d_k.data();
+  const float* d_v = grouped ? work.d_v_group.data() : work.d_v.data();
+  show_head_inputs(pass, index, {HeadInput::q, &weights.q, work.d_q.data(), config.heads, 1});
+  show_head_inputs(pass, index, {HeadInput::k, &weights.k, d_k, count, grouped ? 1 : share});
+  show_head_inputs(pass, index, {HeadInput::v, &weights.v, d_v, count, grouped ? 1 : share});
+  pass.sink.attention_done(index);
+  // forward: normed = norm(residual); q, k, v = linear(normed)
+  pass.linear(weights.q, work.d_q.data(), work.d_normed.data(), GradientMode::overwrite);
+  pass.linear(weights.k, work.d_k_group.data(), work.d_normed.data(), GradientMode::accumulate);
+  pass.linear(weights.v, work.d_v_group.data(), work.d_normed.data(), GradientMode::accumulate);
+  pass.norm(weights.attention_norm, pass.trace.layer(index).residual, work.d_normed.data(),
+            d_residual, GradientMode::accumulate);
+}
+
+void layer_backward(const Pass& pass, std::int64_t index) {
+  const LayerTrace& layer = pass.trace.layer(index);
+  BackwardWorkspace& work = pass.work;
+  float* d_residual = work.d_residual.data();
+  if (pass.config().parallel_block) {
+    // Both branches read the block's input and write its output: keep the output's gradient.
+    combine(pass.context(), {.count = pass.tokens() * pass.config().hidden,
+                             .a = 1.0f,
+                             .x = d_residual,
+                             .b = 0.0f,
+                             .y = work.d_out.data()});
+    mlp_backward(pass, index, layer.residual, work.d_out.data(), d_residual);
+    attention_backward_block(pass, index, work.d_out.data(), d_residual);
+    return;
+  }
+  mlp_backward(pass, index, layer.residual_mid, d_residual, d_residual);
+  attention_backward_block(pass, index, d_residual, d_residual);
+}
+
+}  // namespace
+
+BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_tokens) {
+  const ModelConfig& config = engine.config();
+  const std::int64_t query_width = config.heads * config.head_dim;
+  const std::int64_t kv_width = config.kv_heads * config.head_dim;
+  const auto make = [&](std::int64_t width) {
+    return Buffer<float>(engine.context.backend, max_tokens * width);
+  };
+  d_residual = make(config.hidden);
+  if (config.parallel_block) d_out = make(config.hidden);
+  d_normed = make(config.hidden);
+  d_input = make(config.hidden);
+  d_hidden = make(config.intermediate);
+  if (config.gated_mlp) d_up = make(config.intermediate);
+  d_z = make(query_width);
+  d_q = make(query_width);
+  d_k = make(query_width);
+  d_v = make(query_width);
+  d_k_group = make(kv_width);
+  d_v_group = make(kv_width);
+}
+
+std::int64_t BackwardWorkspace::floats_per_token(const ModelConfig& config) {
+  return 4 * config.hidden + 2 * config.intermediate +
+         (4 * config.heads + 2 * config.kv_heads) * config.head_dim;
+}
+
+void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
+                  const Trace& trace, BackwardWorkspace& workspace, GradientSink& sink,
+                  const RunControl& control) {
+  const Pass pass{engine, batch, inputs, trace, workspace, sink};
+  sink.logits_input(workspace.d_residual.data());
+  for (std::int64_t layer = engine.config().layers - 1; layer >= 0; --layer) {
+    control.check();
+    layer_backward(pass, layer);
+  }
+}
+
+}  // namespace headspark

@@ -1,0 +1,56 @@
+// Gradients of a scalar with respect to activations, layer by layer from the logits down. Weights
+// never get gradients. What each destination node reads is shown to a sink.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/forward.h"
+
+namespace headspark {
+
+enum class HeadInput { q, k, v };
+
+/// Receives the gradient at the input of every destination: at the residual stream before the
+/// destination's norm, through that norm's Jacobian at the current point. Arrays are device memory
+/// [tokens of the batch, hidden], valid during the call only.
+class GradientSink {
+ public:
+  virtual ~GradientSink() = default;
+  virtual void logits_input(const float* d_input) = 0;
+  virtual void mlp_input(std::int64_t layer, const float* d_input) = 0;
+  /// index: query head; or key/value head when kv edges are grouped.
+  virtual void head_input(std::int64_t layer, HeadInput which, std::int64_t index,
+                          const float* d_input) = 0;
+  /// All destinations of a layer's attention have been shown.
+  virtual void attention_done(std::int64_t layer) = 0;
+  virtual bool grouped_kv() const = 0;
+};
+
+/// Buffers of the backward pass, for at most `max_tokens` tokens.
+class BackwardWorkspace {
+ public:
+  BackwardWorkspace(const Engine& engine, std::int64_t max_tokens);
+  static std::int64_t floats_per_token(const ModelConfig& config);
+
+  Buffer<float> d_residual;  ///< [tokens, hidden]; the caller sets it to the gradient at the end
+  Buffer<float> d_out;       ///< [tokens, hidden] parallel blocks: gradient at the block's output
+  Buffer<float> d_normed;    ///< [tokens, hidden]
+  Buffer<float> d_input;     ///< [tokens, hidden]
+  Buffer<float> d_hidden;    ///< [tokens, intermediate]
+  Buffer<float> d_up;        ///< [tokens, intermediate]
+  Buffer<float> d_z;         ///< [tokens, heads, head_dim]
+  Buffer<float> d_q;         ///< [tokens, heads, head_dim]
+  Buffer<float> d_k;         ///< [tokens, heads, head_dim], per query head
+  Buffer<float> d_v;         ///< [tokens, heads, head_dim], per query head
+  Buffer<float> d_k_group;   ///< [tokens, kv_heads, head_dim]
+  Buffer<float> d_v_group;   ///< [tokens, kv_heads, head_dim]
+};
+
+/// workspace.d_residual holds the gradient at the final residual stream (before the final norm) on
+/// entry, and at the embedding on return. The trace must have been kept with `gradients` by a
+/// forward pass with the same batch and inputs.
+void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
+                  const Trace& trace, BackwardWorkspace& workspace, GradientSink& sink,
+                  const RunControl& control);
+
+}  // namespace headspark

@@ -1,0 +1,79 @@
+// score[u, v] += <delta[u], sum over steps of gradient[v]>, per pair.
+#include "engine/edge_score_sink.h"
+
+#include "headspark/ops/edge_contraction.h"
+#include "headspark/ops/rows.h"
+
+namespace headspark {
+
+EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const PairBlock& block,
+                             const Buffer<float>& differences, std::int64_t copies)
+    : engine_(engine),
+      graph_(graph),
+      block_(block),
+      differences_(differences),
+      copies_(copies),
+      gradients_(engine.context.backend,
+                 graph.layer_columns() * block.tokens() * engine.config().hidden),
+      scores_(engine.context.backend, static_cast<std::int64_t>(block.pairs()) * graph.sources() *
+                                          graph.destinations()) {
+  scores_.zero();
+}
+
+void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t slot) {
+  const std::int64_t hidden = engine_.config().hidden;
+  float* gradient = gradients_.data() + slot * block_.tokens() * hidden;
+  for (std::size_t pair = 0; pair < block_.pairs(); ++pair) {
+    sum_blocks(engine_.context, {.groups = 1,
+                                 .steps = copies_,
+                                 .block = block_.own_length(pair) * hidden,
+                                 .x = d_input + copies_ * block_.begin(pair) * hidden,
+                                 .y = gradient + block_.begin(pair) * hidden});
+  }
+}
+
+void EdgeScoreSink::contract(std::int64_t first_column, std::int64_t columns,
+                             std::int64_t sources) {
+  const std::int64_t hidden = engine_.config().hidden;
+  const std::int64_t stride = block_.tokens() * hidden;
+  const std::int64_t dense = graph_.sources() * graph_.destinations();
+  for (std::size_t pair = 0; pair < block_.pairs(); ++pair) {
+    const std::int64_t offset = block_.begin(pair) * hidden;
+    EdgeContraction params;
+    params.sources = sources;
+    params.destinations = columns;
+    params.length = block_.own_length(pair) * hidden;
+    params.delta = differences_.data() + offset;
+    params.delta_stride = stride;
+    params.gradient = gradients_.data() + offset;
+    params.gradient_stride = stride;
+    params.scores = scores_.data() + static_cast<std::int64_t>(pair) * dense + first_column;
+    params.scores_stride = graph_.destinations();
+    edge_contraction(engine_.context, params);
+  }
+}
+
+void EdgeScoreSink::logits_input(const float* d_input) {
+  sum_copies(d_input, 0);
+  contract(graph_.logits_column(), 1, graph_.sources());
+}
+
+void EdgeScoreSink::mlp_input(std::int64_t layer, const float* d_input) {
+  sum_copies(d_input, 0);
+  contract(graph_.mlp_column(layer), 1, graph_.sources_of_mlp(layer));
+}
+
+void EdgeScoreSink::head_input(std::int64_t layer, HeadInput which, std::int64_t index,
+                               const float* d_input) {
+  std::int64_t column = graph_.q_column(layer, index);
+  if (which == HeadInput::k) column = graph_.k_column(layer, index);
+  if (which == HeadInput::v) column = graph_.v_column(layer, index);
+  sum_copies(d_input, column - graph_.q_column(layer, 0));
+}
+
+void EdgeScoreSink::attention_done(std::int64_t layer) {
+  contract(graph_.q_column(layer, 0), graph_.layer_columns() - 1,
+           graph_.sources_of_attention(layer));
+}
+
+}  // namespace headspark

@@ -1,0 +1,42 @@
+// Turns gradients at destinations into edge scores: the copies (steps) of each pair are summed
+// first, because delta does not depend on the step, then contracted with the source differences.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/backward.h"
+#include "engine/pair_block.h"
+#include "headspark/graph.h"
+
+namespace headspark {
+
+class EdgeScoreSink final : public GradientSink {
+ public:
+  /// differences: [sources, block tokens, hidden] of source_differences.
+  EdgeScoreSink(const Engine& engine, const Graph& graph, const PairBlock& block,
+                const Buffer<float>& differences, std::int64_t copies);
+
+  void logits_input(const float* d_input) override;
+  void mlp_input(std::int64_t layer, const float* d_input) override;
+  void head_input(std::int64_t layer, HeadInput which, std::int64_t index,
+                  const float* d_input) override;
+  void attention_done(std::int64_t layer) override;
+  bool grouped_kv() const override { return graph_.kv_edges == KvEdges::grouped; }
+
+  /// [pairs, sources, destinations], added to by every backward pass this sink has seen.
+  const Buffer<float>& scores() const { return scores_; }
+
+ private:
+  void sum_copies(const float* d_input, std::int64_t slot);
+  void contract(std::int64_t first_column, std::int64_t columns, std::int64_t sources);
+
+  const Engine& engine_;
+  const Graph& graph_;
+  const PairBlock& block_;
+  const Buffer<float>& differences_;
+  std::int64_t copies_;
+  Buffer<float> gradients_;  ///< [columns of a layer, block tokens, hidden], summed over copies
+  Buffer<float> scores_;
+};
+
+}  // namespace headspark

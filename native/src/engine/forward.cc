@@ -1,0 +1,223 @@
+// Embedding, then per layer: norm, q/k/v, rotation, attention (where the gates act), output
+// projection, MLP. Sequential blocks read the residual stream after attention, parallel blocks
+// (GPT-NeoX) read it before.
+#include "engine/forward.h"
+
+#include <string>
+
+#include "headspark/error.h"
+#include "headspark/ops/attention.h"
+#include "headspark/ops/embedding.h"
+#include "headspark/ops/linear.h"
+#include "headspark/ops/rows.h"
+
+namespace headspark {
+namespace {
+
+struct Pass {
+  const Engine& engine;
+  const Batch& batch;
+  const ForwardInputs& inputs;
+  Trace& trace;
+
+  const Context& context() const { return engine.context; }
+  const ModelConfig& config() const { return engine.config(); }
+  std::int64_t tokens() const { return batch.tokens(); }
+
+  void copy(const float* from, float* to, std::int64_t width) const {
+    if (from == to) return;
+    combine(context(), {.count = tokens() * width, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
+  }
+  void add(const float* from, float* to, std::int64_t width) const {
+    combine(context(), {.count = tokens() * width, .a = 1.0f, .x = from, .b = 1.0f, .y = to});
+  }
+  void norm(const NormWeight& weight, const float* x, float* y) const {
+    norm_forward(context(), {.norm = &weight,
+                             .rows = tokens(),
+                             .x = x,
+                             .x_stride = config().hidden,
+                             .y = y,
+                             .y_stride = config().hidden});
+  }
+  void linear(const LinearWeight& weight, const float* x, float* y, bool add_to_y) const {
+    LinearForward params;
+    params.weight = &weight;
+    params.tokens = tokens();
+    params.x = x;
+    params.x_stride = weight.in();
+    params.y = y;
+    params.y_stride = weight.out();
+    params.add_to_y = add_to_y;
+    linear_forward(context(), params);
+  }
+};
+
+void embed(const Pass& pass) {
+  const Model& model = *pass.engine.model;
+  float* embedding = pass.trace.embedding();
+  if (pass.inputs.embeddings != nullptr) {
+    pass.copy(pass.inputs.embeddings, embedding, pass.config().hidden);
+  } else {
+    embedding_forward(pass.context(), {.table = &model.embedding,
+                                       .indices = pass.batch.token_ids(),
+                                       .tokens = pass.tokens(),
+                                       .y = embedding});
+  }
+  float* residual = pass.trace.layer(0).residual;
+  pass.copy(embedding, residual, pass.config().hidden);
+  if (pass.config().learned_positions) {
+    embedding_forward(pass.context(), {.table = &model.position_embedding,
+                                       .indices = pass.batch.positions(),
+                                       .tokens = pass.tokens(),
+                                       .y = residual,
+                                       .add_to_y = true});
+  }
+}
+
+/// q or k: projection, then the per-head norm if the model has one, then rotation, in place.
+void project_and_rotate(const Pass& pass, const LinearWeight& weight, const NormWeight& head_norm,
+                        std::int64_t heads, float* raw, float* out) {
+  const std::int64_t head_dim = pass.config().head_dim;
+  if (head_norm.empty()) {
+    pass.linear(weight, pass.trace.normed(), out, false);
+  } else {
+    pass.linear(weight, pass.trace.normed(), raw, false);
+    norm_forward(pass.context(), {.norm = &head_norm,
+                                  .rows = pass.tokens() * heads,
+                                  .x = raw,
+                                  .x_stride = head_dim,
+                                  .y = out,
+                                  .y_stride = head_dim});
+  }
+  if (pass.inputs.rotary != nullptr && pass.inputs.rotary->pairs > 0) {
+    rotary_forward(pass.context(), {.table = pass.inputs.rotary,
+                                    .positions = pass.batch.positions(),
+                                    .tokens = pass.tokens(),
+                                    .heads = heads,
+                                    .head_dim = head_dim,
+                                    .x = out});
+  }
+}
+
+void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
+  const ModelConfig& config = pass.config();
+  AttentionForward params;
+  params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
+  params.layout = pass.batch.layout();
+  params.q = layer.q;
+  params.k = layer.k;
+  params.v = layer.v;
+  if (pass.inputs.prefix != nullptr && !pass.inputs.prefix->empty()) {
+    params.prefix_k = pass.inputs.prefix->k[static_cast<std::size_t>(index)].data();
+    params.prefix_v = pass.inputs.prefix->v[static_cast<std::size_t>(index)].data();
+  }
+  // The line that gates a head: attention multiplies by this where it writes z.
+  if (!pass.inputs.gates.empty()) params.gate = pass.inputs.gates[static_cast<std::size_t>(index)];
+  params.z = layer.z;
+  params.raw = params.gate.active() ? layer.raw : nullptr;
+  params.lse = pass.trace.options().gradients ? layer.lse : nullptr;
+  attention_forward(pass.context(), params);
+}
+
+/// Reads layer.residual and writes residual + attention into `after`.
+void attention_block(const Pass& pass, std::int64_t index, float* after) {
+  const LayerWeights& weights = pass.engine.model->layers[static_cast<std::size_t>(index)];
+  const LayerTrace& layer = pass.trace.layer(index);
+  pass.norm(weights.attention_norm, layer.residual, pass.trace.normed());
+  const ModelConfig& config = pass.config();
+  project_and_rotate(pass, weights.q, weights.q_norm, config.heads, layer.q_raw, layer.q);
+  project_and_rotate(pass, weights.k, weights.k_norm, config.kv_heads, layer.k_raw, layer.k);
+  pass.linear(weights.v, pass.trace.normed(), layer.v, false);
+  attend(pass, index, layer);
+  pass.copy(layer.residual, after, config.hidden);
+  pass.linear(weights.o, layer.z, after, true);
+}
+
+/// Adds the MLP of the normed input to `after`.
+void mlp_block(const Pass& pass, std::int64_t index, const float* normed, float* after) {
+  const LayerWeights& weights = pass.engine.model->layers[static_cast<std::size_t>(index)];
+  const LayerTrace& layer = pass.trace.layer(index);
+  const ModelConfig& config = pass.config();
+  if (index == pass.inputs.mlp_layer) {
+    if (pass.trace.options().sources) pass.copy(pass.inputs.mlp_output, layer.mlp_out, config.hidden);
+    pass.add(pass.inputs.mlp_output, after, config.hidden);
+    return;
+  }
+  if (config.gated_mlp) pass.linear(weights.up, normed, layer.up, false);
+  pass.linear(config.gated_mlp ? weights.gate : weights.up, normed, layer.gate, false);
+  mlp_activation_forward(pass.context(), {.activation = config.activation,
+                                          .count = pass.tokens() * config.intermediate,
+                                          .gate = layer.gate,
+                                          .up = config.gated_mlp ? layer.up : nullptr,
+                                          .y = pass.trace.hidden()});
+  if (pass.trace.options().sources) {
+    pass.linear(weights.down, pass.trace.hidden(), layer.mlp_out, false);
+    pass.add(layer.mlp_out, after, config.hidden);
+  } else {
+    pass.linear(weights.down, pass.trace.hidden(), after, true);
+  }
+}
+
+void run_layer(const Pass& pass, std::int64_t index) {
+  const LayerWeights& weights = pass.engine.model->layers[static_cast<std::size_t>(index)];
+  const LayerTrace& layer = pass.trace.layer(index);
+  const bool last = index + 1 == pass.config().layers;
+  float* next = last ? pass.trace.final_residual() : pass.trace.layer(index + 1).residual;
+  if (pass.config().parallel_block) {
+    pass.norm(weights.mlp_norm, layer.residual, pass.trace.normed_mlp());
+    attention_block(pass, index, next);
+    mlp_block(pass, index, pass.trace.normed_mlp(), next);
+    return;
+  }
+  attention_block(pass, index, layer.residual_mid);
+  pass.norm(weights.mlp_norm, layer.residual_mid, pass.trace.normed());
+  pass.copy(layer.residual_mid, next, pass.config().hidden);
+  mlp_block(pass, index, pass.trace.normed(), next);
+}
+
+}  // namespace
+
+KvStore make_kv_store(const Engine& engine, std::int64_t tokens) {
+  const ModelConfig& config = engine.config();
+  KvStore store;
+  if (tokens == 0) return store;
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    store.k.emplace_back(engine.context.backend, tokens * config.kv_heads * config.head_dim);
+    store.v.emplace_back(engine.context.backend, tokens * config.kv_heads * config.head_dim);
+  }
+  return store;
+}
+
+void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
+                 Trace& trace, const RunControl& control) {
+  if (batch.tokens() > trace.capacity()) {
+    throw Error(ErrorCode::INTERNAL, "The forward pass was given " +
+                                         std::to_string(batch.tokens()) + " tokens but planned " +
+                                         std::to_string(trace.capacity()) + ".");
+  }
+  const Pass pass{engine, batch, inputs, trace};
+  if (inputs.first_layer == 0) {
+    embed(pass);
+  } else {
+    const bool none = inputs.first_layer == engine.config().layers;
+    float* start = none ? trace.final_residual() : trace.layer(inputs.first_layer).residual;
+    pass.copy(inputs.start_residual, start, engine.config().hidden);
+  }
+  for (std::int64_t layer = inputs.first_layer; layer < engine.config().layers; ++layer) {
+    control.check();
+    run_layer(pass, layer);
+  }
+}
+
+RotaryTable rotary_for(const Engine& engine, std::int64_t positions) {
+  const ModelConfig& config = engine.config();
+  if (positions > config.max_positions) {
+    throw Error(ErrorCode::INVALID_ARGUMENT,
+                "A prompt of " + std::to_string(positions) + " tokens is longer than the " +
+                    std::to_string(config.max_positions) + " positions of " +
+                    engine.model->folder + "; shorten it.");
+  }
+  return make_rotary_table(config.rotary, positions);
+}
+
+}  // namespace headspark

@@ -1,0 +1,43 @@
+// The forward pass of a batch through all layers, with the interventions the methods need.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/batch.h"
+#include "engine/trace.h"
+#include "headspark/engine.h"
+#include "headspark/head_gate.h"
+
+namespace headspark {
+
+/// Stored keys and values of every layer, [tokens, kv_heads, head_dim].
+struct KvStore {
+  std::vector<Buffer<float>> k;
+  std::vector<Buffer<float>> v;
+
+  bool empty() const { return k.empty(); }
+};
+
+KvStore make_kv_store(const Engine& engine, std::int64_t tokens);
+
+/// What differs from a plain pass. All pointers are device memory laid out like the batch.
+struct ForwardInputs {
+  const float* embeddings = nullptr;     ///< [tokens, hidden] instead of the token embeddings
+  std::vector<HeadGate> gates = {};           ///< one per layer, or empty
+  std::int64_t mlp_layer = -1;           ///< layer whose MLP output is replaced, or -1
+  const float* mlp_output = nullptr;     ///< [tokens, hidden] its replacement
+  const KvStore* prefix = nullptr;       ///< keys and values that rows continue
+  const RotaryTable* rotary = nullptr;   ///< covers every position of the batch
+  std::int64_t first_layer = 0;          ///< start here, from start_residual
+  const float* start_residual = nullptr;  ///< [tokens, hidden] entering first_layer
+};
+
+/// Fills `trace` up to final_residual. The batch must fit the trace.
+void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
+                 Trace& trace, const RunControl& control);
+
+/// A rotary table for `positions` positions; INVALID_ARGUMENT if the model has fewer.
+RotaryTable rotary_for(const Engine& engine, std::int64_t positions);
+
+}  // namespace headspark

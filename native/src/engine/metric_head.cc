@@ -1,0 +1,249 @@
+// One chunk: gather residual rows, final norm, unembedding, metric; backward the same in reverse.
+#include "engine/metric_head.h"
+
+#include <algorithm>
+
+#include "headspark/ops/argmax.h"
+#include "headspark/ops/linear.h"
+#include "headspark/ops/rows.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::int32_t kChunkRows = 64;  // 64 x 152k logits are 39 MB
+
+/// Buffers and targets of one chunk of logits rows.
+struct Chunk {
+  const Engine& engine;
+  std::int32_t begin;
+  std::int32_t count;
+  Buffer<std::int32_t> token;
+  Buffer<float> residual;
+  Buffer<float> normed;
+  Buffer<float> logits;
+
+  Chunk(const Engine& used, std::span<const std::int32_t> tokens, std::int32_t first)
+      : engine(used),
+        begin(first),
+        count(static_cast<std::int32_t>(tokens.size())),
+        token(used.context.backend, tokens),
+        residual(used.context.backend, count * used.config().hidden),
+        normed(used.context.backend, count * used.config().hidden),
+        logits(used.context.backend, count * used.config().vocab) {}
+
+  void forward(const float* final_residual) {
+    const ModelConfig& config = engine.config();
+    gather_rows(engine.context, count, config.hidden, token.data(), final_residual,
+                residual.data());
+    norm_forward(engine.context, {.norm = &engine.model->final_norm,
+                                  .rows = count,
+                                  .x = residual.data(),
+                                  .x_stride = config.hidden,
+                                  .y = normed.data(),
+                                  .y_stride = config.hidden});
+    LinearForward params;
+    params.weight = &engine.model->unembedding;
+    params.tokens = count;
+    params.x = normed.data();
+    params.x_stride = config.hidden;
+    params.y = logits.data();
+    params.y_stride = config.vocab;
+    linear_forward(engine.context, params);
+  }
+
+  void backward(const float* d_logits, float* d_final_residual) {
+    const ModelConfig& config = engine.config();
+    LinearBackward params;
+    params.weight = &engine.model->unembedding;
+    params.tokens = count;
+    params.d_y = d_logits;
+    params.d_y_stride = config.vocab;
+    params.d_x = normed.data();  // the normed input is not needed any more
+    params.d_x_stride = config.hidden;
+    linear_backward(engine.context, params);
+    norm_backward(engine.context, {.norm = &engine.model->final_norm,
+                                   .rows = count,
+                                   .x = residual.data(),
+                                   .x_stride = config.hidden,
+                                   .d_y = normed.data(),
+                                   .d_y_stride = config.hidden,
+                                   .d_x = normed.data(),
+                                   .d_x_stride = config.hidden,
+                                   .mode = GradientMode::overwrite});
+    scatter_add_rows(engine.context, count, config.hidden, token.data(), normed.data(),
+                     d_final_residual);
+  }
+};
+
+/// A window of a compressed-row token list, starting at 0.
+struct TokenSets {
+  Buffer<std::int32_t> values;
+  Buffer<std::int32_t> begin;
+
+  TokenSets(const Context& context, const std::vector<std::int32_t>& all,
+            const std::vector<std::int32_t>& begins, std::int32_t first, std::int32_t count) {
+    const auto from = static_cast<std::size_t>(first);
+    std::vector<std::int32_t> window(begins.begin() + first, begins.begin() + first + count + 1);
+    const std::int32_t base = begins[from];
+    const std::int32_t end = window.back();
+    for (std::int32_t& value : window) value -= base;
+    begin = Buffer<std::int32_t>(context.backend, std::span<const std::int32_t>(window));
+    values = Buffer<std::int32_t>(
+        context.backend,
+        std::span<const std::int32_t>(all).subspan(static_cast<std::size_t>(base),
+                                                   static_cast<std::size_t>(end - base)));
+  }
+};
+
+/// Weight of every logits row: its batch row's weight over the row's number of positions.
+std::vector<float> logits_weights(const SupervisedRows& rows, std::span<const float> d_value) {
+  std::vector<float> weights(rows.token.size());
+  for (std::int32_t row = 0; row < rows.rows(); ++row) {
+    const auto index = static_cast<std::size_t>(row);
+    const std::int32_t first = rows.row_begin[index];
+    const std::int32_t last = rows.row_begin[index + 1];
+    for (std::int32_t i = first; i < last; ++i) {
+      weights[static_cast<std::size_t>(i)] = d_value[index] / static_cast<float>(last - first);
+    }
+  }
+  return weights;
+}
+
+bool contains(const SupervisedRows& rows, std::int32_t logits_row, std::int32_t token) {
+  const auto index = static_cast<std::size_t>(logits_row);
+  const auto first = rows.correct.begin() + rows.correct_begin[index];
+  const auto last = rows.correct.begin() + rows.correct_begin[index + 1];
+  return std::find(first, last, token) != last;
+}
+
+struct LogitsRowResults {
+  std::vector<float> value;
+  std::vector<std::uint8_t> correct;
+};
+
+void run_chunk(const MetricRun& run, const Engine& engine, std::int32_t begin, std::int32_t count,
+               std::span<const float> weights, LogitsRowResults& results) {
+  const Context& context = engine.context;
+  const SupervisedRows& rows = *run.rows;
+  const std::int64_t vocab = engine.config().vocab;
+  Chunk chunk(engine,
+              std::span<const std::int32_t>(rows.token)
+                  .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+              begin);
+  chunk.forward(run.final_residual);
+  const TokenSets correct(context, rows.correct, rows.correct_begin, begin, count);
+  const TokenSets incorrect(context, rows.incorrect, rows.incorrect_begin, begin, count);
+  Buffer<float> clean;
+  if (run.metric == Metric::kl) {
+    const Buffer<std::int32_t> index(
+        context.backend, std::span<const std::int32_t>(rows.clean_row)
+                             .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));
+    clean = Buffer<float>(context.backend, count * vocab);
+    gather_rows(context, count, vocab, index.data(), run.clean_logits, clean.data());
+  }
+  Buffer<float> value(context.backend, count);
+  Buffer<std::int32_t> largest(context.backend, count);
+  MetricForward forward;
+  forward.metric = run.metric;
+  forward.rows = count;
+  forward.vocab = vocab;
+  forward.logits = chunk.logits.data();
+  forward.correct = correct.values.data();
+  forward.correct_begin = correct.begin.data();
+  forward.incorrect = incorrect.values.data();
+  forward.incorrect_begin = incorrect.begin.data();
+  forward.clean_logits = clean.data();
+  forward.value = value.data();
+  metric_forward(context, forward);
+  argmax_rows(context, count, vocab, chunk.logits.data(), largest.data());
+  const std::vector<float> values = value.to_host();
+  const std::vector<std::int32_t> argmax = largest.to_host();
+  for (std::int32_t i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(begin + i);
+    results.value[at] = values[static_cast<std::size_t>(i)];
+    results.correct[at] = contains(rows, begin + i, argmax[static_cast<std::size_t>(i)]) ? 1 : 0;
+  }
+  if (run.logits_out != nullptr) {
+    combine(context, {.count = count * vocab,
+                      .a = 1.0f,
+                      .x = chunk.logits.data(),
+                      .b = 0.0f,
+                      .y = run.logits_out + begin * vocab});
+  }
+  if (weights.empty()) return;
+  const Buffer<float> d_value(context.backend, weights.subspan(static_cast<std::size_t>(begin),
+                                                               static_cast<std::size_t>(count)));
+  Buffer<float> d_logits(context.backend, count * vocab);
+  metric_backward(context, {.forward = forward, .d_value = d_value.data(), .d_logits = d_logits.data()});
+  chunk.backward(d_logits.data(), run.d_final_residual);
+}
+
+}  // namespace
+
+std::int32_t supervised_length(const Pair& pair, Metric metric) {
+  return metric == Metric::nll ? static_cast<std::int32_t>(pair.continuation.size()) : 1;
+}
+
+void SupervisedRows::add(const Pair& pair, Metric metric, std::int32_t last_token,
+                         std::int32_t clean) {
+  const std::int32_t length = supervised_length(pair, metric);
+  for (std::int32_t i = 0; i < length; ++i) {
+    token.push_back(last_token - (length - 1) + i);
+    if (metric == Metric::nll) {
+      correct.push_back(pair.continuation[static_cast<std::size_t>(i)]);
+    } else {
+      correct.insert(correct.end(), pair.correct.begin(), pair.correct.end());
+      incorrect.insert(incorrect.end(), pair.incorrect.begin(), pair.incorrect.end());
+    }
+    correct_begin.push_back(static_cast<std::int32_t>(correct.size()));
+    incorrect_begin.push_back(static_cast<std::int32_t>(incorrect.size()));
+    clean_row.push_back(clean);
+  }
+  row_begin.push_back(logits_rows());
+}
+
+MetricValues run_metric(const Engine& engine, const MetricRun& run) {
+  const SupervisedRows& rows = *run.rows;
+  const std::vector<float> weights =
+      run.d_value.empty() ? std::vector<float>() : logits_weights(rows, run.d_value);
+  LogitsRowResults results;
+  results.value.resize(rows.token.size());
+  results.correct.resize(rows.token.size());
+  for (std::int32_t begin = 0; begin < rows.logits_rows(); begin += kChunkRows) {
+    const std::int32_t count = std::min(kChunkRows, rows.logits_rows() - begin);
+    run_chunk(run, engine, begin, count, weights, results);
+  }
+  MetricValues values;
+  for (std::int32_t row = 0; row < rows.rows(); ++row) {
+    const auto index = static_cast<std::size_t>(row);
+    double sum = 0.0;
+    std::uint8_t correct = 1;
+    for (std::int32_t i = rows.row_begin[index]; i < rows.row_begin[index + 1]; ++i) {
+      sum += results.value[static_cast<std::size_t>(i)];
+      correct &= results.correct[static_cast<std::size_t>(i)];
+    }
+    const std::int32_t count = rows.row_begin[index + 1] - rows.row_begin[index];
+    values.value.push_back(static_cast<float>(sum / count));
+    values.correct.push_back(correct);
+  }
+  return values;
+}
+
+void run_logits(const Engine& engine, const float* final_residual,
+                std::span<const std::int32_t> tokens, float* logits) {
+  const std::int64_t vocab = engine.config().vocab;
+  const auto total = static_cast<std::int32_t>(tokens.size());
+  for (std::int32_t begin = 0; begin < total; begin += kChunkRows) {
+    const std::int32_t count = std::min(kChunkRows, total - begin);
+    Chunk chunk(engine, tokens.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+                begin);
+    chunk.forward(final_residual);
+    combine(engine.context, {.count = count * vocab,
+                             .a = 1.0f,
+                             .x = chunk.logits.data(),
+                             .b = 0.0f,
+                             .y = logits + begin * vocab});
+  }
+}
+
+}  // namespace headspark

@@ -1,0 +1,92 @@
+// A micro-batch of pairs: which tokens of each pair are shared, the runs at both ends (clean and
+// corrupted), and what their sources write.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/forward.h"
+#include "engine/metric_head.h"
+#include "headspark/graph.h"
+#include "headspark/pair.h"
+
+namespace headspark {
+
+/// Refuses pairs of unequal length (PAIR_LENGTH) and tokens or targets that the metric or the
+/// vocabulary does not allow (PAIR_FORMAT), naming the pair by its index.
+void check_pairs(const Engine& engine, std::span<const Pair> pairs, Metric metric);
+
+/// The tokens that are fed for one side of a pair: the prompt, for nll followed by all but the last
+/// token of the continuation.
+std::vector<std::int32_t> fed_tokens(const Pair& pair, bool corrupted);
+
+/// Tokens at the start of both prompts that are equal and not needed by the metric.
+std::int32_t shared_prefix(const Pair& pair, Metric metric);
+
+/// Consecutive ranges [begin, end) of pairs whose own tokens number at most `max_tokens` each (a
+/// single pair may exceed it).
+std::vector<std::pair<std::size_t, std::size_t>> cut_pairs(std::span<const std::int32_t> tokens,
+                                                           std::int64_t max_tokens);
+
+class PairBlock {
+ public:
+  /// Runs the shared prefixes (kept as keys and values), then the clean and corrupted ends as one
+  /// batch of 2 * pairs rows: clean rows first. trace options beyond `sources` are the caller's.
+  PairBlock(const Engine& engine, std::span<const Pair> pairs, Metric metric, bool share_prefix,
+            const RotaryTable& rotary, const RunControl& control);
+
+  std::size_t pairs() const { return pairs_.size(); }
+  std::int64_t tokens() const { return begin_.back(); }        ///< own tokens of one side
+  std::int32_t begin(std::size_t pair) const { return begin_[pair]; }
+  std::int32_t own_length(std::size_t pair) const { return begin_[pair + 1] - begin_[pair]; }
+  const Pair& pair(std::size_t index) const { return pairs_[index]; }
+  const KvStore& prefix() const { return prefix_; }
+  const RotaryTable& rotary() const { return rotary_; }
+  Metric metric() const { return metric_; }
+
+  Trace& ends() { return ends_; }
+  const Batch& ends_batch() const { return ends_batch_; }
+  const std::vector<float>& clean_metric() const { return clean_metric_; }
+  const std::vector<float>& corrupted_metric() const { return corrupted_metric_; }
+  const float* clean_logits() const { return clean_logits_.data(); }
+
+  /// Rows where every pair's clean tokens stand `copies` times, one copy after the other.
+  BatchRows repeated_rows(std::int64_t copies) const;
+  /// Targets for such rows.
+  SupervisedRows supervised(std::int64_t copies) const;
+
+ private:
+  void run_prefixes(const Engine& engine, const RunControl& control);
+  void run_ends(const Engine& engine, const RunControl& control);
+  BatchRows end_rows() const;
+
+  std::span<const Pair> pairs_;
+  Metric metric_;
+  const RotaryTable& rotary_;
+  std::vector<std::vector<std::int32_t>> clean_;      ///< fed tokens
+  std::vector<std::vector<std::int32_t>> corrupted_;
+  std::vector<std::int32_t> prefix_length_;
+  std::vector<std::int32_t> prefix_begin_;
+  std::vector<std::int32_t> begin_;
+  KvStore prefix_;
+  Batch ends_batch_;
+  Trace ends_;
+  std::vector<float> clean_metric_;
+  std::vector<float> corrupted_metric_;
+  Buffer<float> clean_logits_;  ///< [logits rows, vocab], kl only
+};
+
+/// Expands z [tokens, heads, head_dim] of one layer into what each head writes to the residual
+/// stream: writes[head] = z_head W_O[head]ᵀ, [tokens, hidden], `stride` floats apart. b_O is not
+/// part of it.
+void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
+                        const float* z, float* writes, std::int64_t stride);
+
+/// What all sources write, [sources, tokens * hidden]: corrupted minus clean of a block's ends.
+Buffer<float> source_differences(const Engine& engine, const Graph& graph, PairBlock& block);
+
+/// The writes of one side of the block's ends (clean: side 0, corrupted: side 1).
+Buffer<float> source_writes(const Engine& engine, const Graph& graph, PairBlock& block, int side);
+
+}  // namespace headspark

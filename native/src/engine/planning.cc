@@ -1,0 +1,40 @@
+// Micro-batches: as many pairs as the memory budget holds, but no more tokens than pay.
+#include <algorithm>
+
+#include "engine/methods.h"
+#include "engine/pair_block.h"
+
+namespace headspark {
+namespace {
+
+// Beyond about a thousand rows a GEMM gains nothing from more, while the activations of a batch
+// leave the caches: 1024 was as fast as 4096 and a quarter of the memory.
+constexpr std::int64_t kBatchTokens = 1024;
+
+}  // namespace
+
+std::int64_t longest_pair(std::span<const Pair> pairs) {
+  std::size_t longest = 0;
+  for (const Pair& pair : pairs) {
+    longest = std::max(longest, pair.clean.size() + pair.continuation.size());
+  }
+  return static_cast<std::int64_t>(longest);
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine,
+                                                            std::span<const Pair> pairs,
+                                                            Metric metric, const TokenCost& cost) {
+  std::vector<std::int32_t> own;
+  for (const Pair& pair : pairs) {
+    const auto fed = static_cast<std::int32_t>(fed_tokens(pair, false).size());
+    const bool shared = cost.share_prefix && engine.options.share_prefix;
+    own.push_back(fed - (shared ? shared_prefix(pair, metric) : 0));
+  }
+  const std::int64_t wanted =
+      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
+  const std::int64_t by_memory =
+      engine.options.memory_bytes / (cost.floats * static_cast<std::int64_t>(sizeof(float)));
+  return cut_pairs(own, std::max<std::int64_t>(1, std::min(wanted / cost.copies, by_memory)));
+}
+
+}  // namespace headspark

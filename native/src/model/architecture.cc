@@ -1,0 +1,47 @@
+// The registry of architectures.
+#include "model/architecture.h"
+
+namespace headspark {
+namespace {
+
+const ArchitectureSpec* const registry[] = {
+    &qwen2_spec, &qwen3_spec, &llama_spec, &gpt2_spec, &gpt_neox_spec,
+};
+
+}  // namespace
+
+const ArchitectureSpec* find_architecture(const std::string& model_type) {
+  for (const ArchitectureSpec* spec : registry) {
+    if (model_type == spec->model_type) return spec;
+  }
+  return nullptr;
+}
+
+const ArchitectureSpec& architecture_spec(Architecture architecture) {
+  for (const ArchitectureSpec* spec : registry) {
+    if (spec->architecture == architecture) return *spec;
+  }
+  throw Error(ErrorCode::INTERNAL, "An architecture is missing from the registry.");
+}
+
+std::string supported_architectures() {
+  std::string text;
+  for (const ArchitectureSpec* spec : registry) {
+    text += (text.empty() ? "" : ", ") + std::string(spec->model_type);
+  }
+  return text;
+}
+
+std::string layer_module(const ArchitectureSpec& spec, const std::string& prefix,
+                         std::int64_t layer, const char* module) {
+  return prefix + spec.names.layers + std::to_string(layer) + "." + module;
+}
+
+std::int64_t fused_row(const ArchitectureSpec& spec, const ModelConfig& config, int part,
+                       std::int64_t row) {
+  const std::int64_t width = config.head_dim;
+  if (spec.fused_qkv == FusedQkv::blocks) return part * config.heads * width + row;
+  return (row / width * 3 + part) * width + row % width;
+}
+
+}  // namespace headspark

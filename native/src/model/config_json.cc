@@ -1,0 +1,117 @@
+// What all architectures share in config.json: refusals, sizes, activation names.
+#include "model/config_json.h"
+
+#include <cmath>
+
+namespace headspark {
+namespace {
+
+void refuse_quantization(const JsonObject& json) {
+  if (json.has("quantization_config")) {
+    json.fail("quantized weights (\"quantization_config\") are not supported; give the bf16, fp16 "
+              "or fp32 checkpoint");
+  }
+}
+
+void refuse_sliding_windows(const JsonObject& json) {
+  if (json.boolean("use_sliding_window").value_or(false)) {
+    json.fail("sliding-window attention (\"use_sliding_window\": true) is not supported; only full "
+              "attention is");
+  }
+  for (const std::string& type : json.texts("layer_types").value_or(std::vector<std::string>())) {
+    if (type != "full_attention") {
+      json.fail("\"layer_types\" has " + quote(type) + "; only \"full_attention\" is supported");
+    }
+  }
+}
+
+/// A classifier has no unembedding; reading one as a language model would compute nonsense.
+void refuse_other_heads(const JsonObject& json) {
+  for (const std::string& name :
+       json.texts("architectures").value_or(std::vector<std::string>())) {
+    if (name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel") || name.ends_with("Model")) {
+      continue;
+    }
+    json.fail("\"architectures\" names " + quote(name) + "; only causal language models are " +
+              "supported");
+  }
+}
+
+void check_config(const JsonObject& json, const ModelConfig& config) {
+  if (config.heads % config.kv_heads != 0) {
+    json.fail("the number of attention heads, " + std::to_string(config.heads) +
+              ", is not a multiple of the number of key/value heads, " +
+              std::to_string(config.kv_heads));
+  }
+  if (config.heads * config.head_dim > SizeLimits::width) {
+    json.fail("the heads together are wider than " + std::to_string(SizeLimits::width));
+  }
+  if (!(config.norm_epsilon > 0.0f) || config.norm_epsilon > 1.0f) {
+    json.fail("the epsilon of the norms must be above 0 and at most 1");
+  }
+}
+
+}  // namespace
+
+Activation read_activation(const JsonObject& json, const char* key, const char* otherwise) {
+  const std::string name = json.text(key).value_or(otherwise);
+  if (name == "silu" || name == "swish") return Activation::silu;
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") {
+    return Activation::gelu_tanh;
+  }
+  if (name == "gelu") return Activation::gelu_erf;
+  if (name == "relu") return Activation::relu;
+  json.fail(std::string("\"") + key + "\" is " + quote(name) +
+            "; supported are silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh and relu");
+}
+
+void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
+                         ModelConfig& config) {
+  config.layers = json.size("num_hidden_layers", SizeLimits::layers);
+  config.heads = json.size("num_attention_heads", SizeLimits::heads);
+  config.kv_heads = json.size_or("num_key_value_heads", SizeLimits::heads, config.heads);
+  config.hidden = json.size("hidden_size", SizeLimits::width);
+  config.intermediate = json.size("intermediate_size", SizeLimits::width);
+  config.vocab = json.size("vocab_size", SizeLimits::vocab);
+  config.max_positions = json.size("max_position_embeddings", SizeLimits::positions);
+  config.head_dim = json.size_or("head_dim", SizeLimits::width, head_dim_default);
+  if (config.head_dim == 0) {
+    if (config.hidden % config.heads != 0) {
+      json.fail("\"hidden_size\" is not a multiple of \"num_attention_heads\" and there is no "
+                "\"head_dim\"");
+    }
+    config.head_dim = config.hidden / config.heads;
+  }
+  config.norm = NormKind::rms;
+  config.norm_epsilon = static_cast<float>(json.number("rms_norm_eps").value_or(1e-6));
+  config.activation = read_activation(json, "hidden_act", "silu");
+  config.gated_mlp = true;
+  config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(false);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
+  config.attention_scale = static_cast<float>(scale);
+  config.rotary = read_rotary(json, config, RotaryDefaults());
+}
+
+ParsedConfig parse_config(std::span<const std::byte> text, const std::string& source) {
+  const nlohmann::json value = parse_json(text, source, ErrorCode::CONFIG);
+  const JsonObject json(value, source, ErrorCode::CONFIG);
+  const std::optional<std::string> model_type = json.text("model_type");
+  if (!model_type) json.fail("\"model_type\" is missing; it says which architecture this is");
+  ParsedConfig parsed;
+  parsed.spec = find_architecture(*model_type);
+  if (parsed.spec == nullptr) {
+    throw Error(ErrorCode::UNSUPPORTED_ARCHITECTURE,
+                source + ": model_type " + quote(*model_type) + " is not supported; these are: " +
+                    supported_architectures() + ".");
+  }
+  refuse_quantization(json);
+  refuse_sliding_windows(json);
+  refuse_other_heads(json);
+  parsed.config.architecture = parsed.spec->architecture;
+  parsed.config.model_type = *model_type;
+  parsed.bias = parsed.spec->read_config(json, parsed.config);
+  check_config(json, parsed.config);
+  return parsed;
+}
+
+}  // namespace headspark

@@ -1,0 +1,51 @@
+// config.json in both dialects: transformers 5 (`rope_parameters`) and 4 (`rope_theta`,
+// `rope_scaling`). What changes the computation and is not supported is refused by name.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "headspark/model.h"
+#include "model/architecture.h"
+#include "model/json_input.h"
+
+namespace headspark {
+
+struct ParsedConfig {
+  ModelConfig config;
+  BiasRule bias;
+  const ArchitectureSpec* spec = nullptr;
+};
+
+/// Errors: CONFIG, UNSUPPORTED_ARCHITECTURE.
+ParsedConfig parse_config(std::span<const std::byte> text, const std::string& source);
+
+// For the architectures' read_config:
+
+struct RotaryDefaults {
+  double theta = 10000.0;
+  double partial_factor = 1.0;
+  bool partial_allowed = false;
+};
+
+struct SizeLimits {
+  static constexpr std::int64_t layers = 4096;
+  static constexpr std::int64_t heads = 4096;
+  static constexpr std::int64_t width = 1 << 20;
+  static constexpr std::int64_t vocab = 1 << 24;
+  static constexpr std::int64_t positions = 1 << 28;
+};
+
+/// The keys that Llama, Qwen2 and Qwen3 share. head_dim_default 0: hidden / heads.
+void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
+                         ModelConfig& config);
+
+/// Needs config.head_dim.
+RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
+                         const RotaryDefaults& defaults);
+
+/// "silu", "gelu_new", … as Hugging Face names them; CONFIG naming `key` otherwise.
+Activation read_activation(const JsonObject& json, const char* key, const char* otherwise);
+
+}  // namespace headspark

@@ -1,0 +1,198 @@
+// load_model: config.json, then every tensor that the architecture's table names, as views into the
+// mapped files.
+#include <cstring>
+
+#include "model/architecture.h"
+#include "model/check_values.h"
+#include "model/config_json.h"
+#include "model/mapped_checkpoint.h"
+#include "model/tensor_reader.h"
+
+namespace headspark {
+namespace {
+
+/// Whether this checkpoint names its tensors with the architecture's prefix or without.
+std::string detect_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& checkpoint) {
+  const std::string bare = std::string(spec.names.embedding) + ".weight";
+  if (checkpoint.find(spec.names.prefix + bare) == nullptr && checkpoint.find(bare) != nullptr) {
+    return "";
+  }
+  return spec.names.prefix;
+}
+
+struct Loader {
+  const ParsedConfig& parsed;
+  TensorReader& reader;
+  std::string prefix;
+
+  const ModelConfig& config() const { return parsed.config; }
+  const ModuleNames& names() const { return parsed.spec->names; }
+
+  std::string module(std::int64_t layer, const char* name) const {
+    return layer_module(*parsed.spec, prefix, layer, name);
+  }
+
+  NormWeight norm(const std::string& name, std::int64_t width) const {
+    NormWeight result;
+    result.kind = config().norm;
+    result.epsilon = config().norm_epsilon;
+    result.weight = reader.take_vector(name + ".weight", width);
+    if (result.kind == NormKind::layer) result.bias = reader.take_vector(name + ".bias", width);
+    return result;
+  }
+
+  LinearWeight linear(const std::string& name, std::int64_t out, std::int64_t in,
+                      bool has_bias) const {
+    WeightView view;
+    if (parsed.spec->layout == WeightLayout::out_in) {
+      view = reader.take_matrix(name + ".weight", out, in);
+    } else {
+      view = transposed(reader.take(name + ".weight", {in, out}), 0, out);
+    }
+    std::vector<float> bias;
+    if (has_bias) bias = reader.take_vector(name + ".bias", out);
+    return make_linear_weight(view, std::move(bias));
+  }
+
+  /// Columns [column, column + out) of a matrix stored [in, width], as rows.
+  static WeightView transposed(const StoredTensor& tensor, std::int64_t column, std::int64_t out) {
+    const DType dtype = *tensor.dtype();
+    WeightView view;
+    view.data = tensor.data + column * dtype_bytes(dtype);
+    view.dtype = dtype;
+    view.rows = out;
+    view.cols = tensor.entry.shape[0];
+    view.row_stride = 1;
+    view.group_stride = 1;  // row_group is 1: row r is group r
+    view.col_stride = tensor.entry.shape[1];
+    return view;
+  }
+
+  /// Part 0 q, 1 k, 2 v of a fused matrix [3 * heads * head_dim, hidden] (or its transpose).
+  WeightView fused_view(const StoredTensor& tensor, int part) const {
+    const std::int64_t out = config().heads * config().head_dim;
+    const std::int64_t first = fused_row(*parsed.spec, config(), part, 0);
+    if (parsed.spec->layout == WeightLayout::in_out) return transposed(tensor, first, out);
+    const DType dtype = *tensor.dtype();
+    WeightView view = contiguous_view(tensor.data + first * config().hidden * dtype_bytes(dtype),
+                                      dtype, out, config().hidden);
+    if (parsed.spec->fused_qkv == FusedQkv::per_head) {
+      view.row_group = config().head_dim;
+      view.row_stride = config().hidden;
+      view.group_stride = 3 * config().head_dim * config().hidden;
+    }
+    return view;
+  }
+
+  void load_fused(std::int64_t layer, LayerWeights& weights) const {
+    const std::int64_t out = config().heads * config().head_dim;
+    const std::string name = module(layer, names().qkv);
+    std::vector<std::int64_t> shape = {3 * out, config().hidden};
+    if (parsed.spec->layout == WeightLayout::in_out) shape = {config().hidden, 3 * out};
+    const StoredTensor& tensor = reader.take(name + ".weight", shape);
+    std::vector<float> fused_bias;
+    if (parsed.bias.qkv) fused_bias = reader.take_vector(name + ".bias", 3 * out);
+    LinearWeight* const targets[] = {&weights.q, &weights.k, &weights.v};
+    for (int part = 0; part < 3; ++part) {
+      std::vector<float> bias;
+      for (std::int64_t row = 0; parsed.bias.qkv && row < out; ++row) {
+        const std::int64_t from = fused_row(*parsed.spec, config(), part, row);
+        bias.push_back(fused_bias[static_cast<std::size_t>(from)]);
+      }
+      *targets[part] = make_linear_weight(fused_view(tensor, part), std::move(bias));
+    }
+  }
+
+  LayerWeights layer(std::int64_t index) const {
+    const std::int64_t hidden = config().hidden;
+    const std::int64_t q_width = config().heads * config().head_dim;
+    const std::int64_t kv_width = config().kv_heads * config().head_dim;
+    LayerWeights weights;
+    weights.attention_norm = norm(module(index, names().attention_norm), hidden);
+    weights.mlp_norm = norm(module(index, names().mlp_norm), hidden);
+    if (config().qk_norm) {
+      weights.q_norm = norm(module(index, names().q_norm), config().head_dim);
+      weights.k_norm = norm(module(index, names().k_norm), config().head_dim);
+    }
+    if (parsed.spec->fused_qkv != FusedQkv::none) {
+      load_fused(index, weights);
+    } else {
+      weights.q = linear(module(index, names().q), q_width, hidden, parsed.bias.qkv);
+      weights.k = linear(module(index, names().k), kv_width, hidden, parsed.bias.qkv);
+      weights.v = linear(module(index, names().v), kv_width, hidden, parsed.bias.qkv);
+    }
+    weights.o = linear(module(index, names().o), hidden, q_width, parsed.bias.attention_output);
+    const std::int64_t inner = config().intermediate;
+    if (config().gated_mlp) {
+      weights.gate = linear(module(index, names().gate), inner, hidden, parsed.bias.mlp);
+    }
+    weights.up = linear(module(index, names().up), inner, hidden, parsed.bias.mlp);
+    weights.down = linear(module(index, names().down), hidden, inner, parsed.bias.mlp);
+    return weights;
+  }
+};
+
+/// lm_head may be absent from, or repeated in, a file with tied embeddings. Two different matrices
+/// stay apart, as in transformers 5.
+void load_unembedding(const Loader& loader, const MappedCheckpoint& checkpoint, Model& model) {
+  const std::string name = std::string(loader.names().unembedding) + ".weight";
+  const WeightView& embedding = model.embedding;
+  WeightView view = embedding;
+  if (!model.config.tied_embeddings || checkpoint.find(name) != nullptr) {
+    view = loader.reader.take_matrix(name, embedding.rows, embedding.cols);
+  }
+  if (model.config.tied_embeddings && view.data != embedding.data) {
+    const auto bytes =
+        static_cast<std::size_t>(view.rows * view.cols * dtype_bytes(view.dtype));
+    const bool equal =
+        view.dtype == embedding.dtype && std::memcmp(view.data, embedding.data, bytes) == 0;
+    if (equal) view = embedding;
+    model.config.tied_embeddings = equal;
+  }
+  model.unembedding = make_linear_weight(view);
+}
+
+void load_weights(const ParsedConfig& parsed, MappedCheckpoint& checkpoint,
+                  const RunControl& control, Model& model) {
+  TensorReader reader(checkpoint);
+  const Loader loader{parsed, reader, detect_prefix(*parsed.spec, checkpoint)};
+  const ModelConfig& config = parsed.config;
+  const auto top = [&](const char* name) { return loader.prefix + name; };
+  model.config = config;
+  model.embedding = reader.take_matrix(top(parsed.spec->names.embedding) + ".weight",
+                                       config.vocab, config.hidden);
+  if (config.learned_positions) {
+    model.position_embedding =
+        reader.take_matrix(top(parsed.spec->names.position_embedding) + ".weight",
+                           config.max_positions, config.hidden);
+  }
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    control.check();
+    model.layers.push_back(loader.layer(layer));
+  }
+  model.final_norm = loader.norm(top(parsed.spec->names.final_norm), config.hidden);
+  load_unembedding(loader, checkpoint, model);
+  for (const StoredTensor* tensor : reader.used()) {
+    model.parameter_count += tensor->entry.elements();
+  }
+  checkpoint.set_used(reader.used());
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
+                                        const LoadOptions& options, const RunControl& control) {
+  const std::filesystem::path config_path = folder / "config.json";
+  const MappedFile config_file = map_json_file(config_path);
+  const ParsedConfig parsed = parse_config(config_file.bytes(), config_path.string());
+  const auto checkpoint = std::make_shared<MappedCheckpoint>(folder, "model");
+  auto model = std::make_shared<Model>();
+  load_weights(parsed, *checkpoint, control, *model);
+  if (options.check_values) check_values(checkpoint->used(), control);
+  model->folder = folder.string();
+  model->mapped_bytes = checkpoint->bytes();
+  model->files.push_back(checkpoint);
+  return model;
+}
+
+}  // namespace headspark

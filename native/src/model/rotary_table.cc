@@ -1,0 +1,69 @@
+// Rotary frequencies and angles in fp32, in the order of operations of transformers'
+// modeling_rope_utils.py (`_compute_linear_scaling_rope_parameters`, `_compute_llama3_parameters`)
+// and of LlamaRotaryEmbedding. In double, positions in the thousands would get other angles.
+#include <cmath>
+#include <numbers>
+
+#include "headspark/error.h"
+#include "headspark/model.h"
+
+namespace headspark {
+namespace {
+
+float llama3_frequency(const RotaryConfig& config, float frequency) {
+  const auto low = static_cast<float>(config.low_frequency_factor);
+  const auto range =
+      static_cast<float>(config.high_frequency_factor - config.low_frequency_factor);
+  const auto positions = static_cast<float>(config.original_max_positions);
+  const auto factor = static_cast<float>(config.factor);
+  const float wavelength = static_cast<float>(2.0 * std::numbers::pi) / frequency;
+  const auto longest = static_cast<float>(config.original_max_positions /
+                                          config.low_frequency_factor);
+  const auto shortest = static_cast<float>(config.original_max_positions /
+                                           config.high_frequency_factor);
+  if (wavelength > longest) return frequency / factor;
+  if (wavelength < shortest) return frequency;
+  const float smooth = (positions / wavelength - low) / range;
+  return (1.0f - smooth) * frequency / factor + smooth * frequency;
+}
+
+std::vector<float> inverse_frequencies(const RotaryConfig& config) {
+  std::vector<float> result;
+  for (std::int64_t i = 0; i < config.rotary_dim; i += 2) {
+    const float exponent = static_cast<float>(i) / static_cast<float>(config.rotary_dim);
+    const auto base = static_cast<double>(static_cast<float>(config.theta));
+    // Correctly rounded but for rare ties; the fp32 pow of torch is within 1 ulp of it.
+    const auto power = static_cast<float>(std::pow(base, static_cast<double>(exponent)));
+    float frequency = 1.0f / power;
+    if (config.scaling == RotaryScaling::linear) frequency /= static_cast<float>(config.factor);
+    if (config.scaling == RotaryScaling::llama3) frequency = llama3_frequency(config, frequency);
+    result.push_back(frequency);
+  }
+  return result;
+}
+
+}  // namespace
+
+RotaryTable make_rotary_table(const RotaryConfig& config, std::int64_t positions) {
+  if (positions < 0 || config.rotary_dim < 0 || config.rotary_dim % 2 != 0) {
+    throw Error(ErrorCode::INVALID_ARGUMENT,
+                "A rotary table needs positions >= 0 and an even rotary_dim.");
+  }
+  RotaryTable table;
+  table.positions = positions;
+  table.pairs = config.rotary_dim / 2;
+  const std::vector<float> frequencies = inverse_frequencies(config);
+  const auto size = static_cast<std::size_t>(positions * table.pairs);
+  table.cosine.reserve(size);
+  table.sine.reserve(size);
+  for (std::int64_t position = 0; position < positions; ++position) {
+    for (const float frequency : frequencies) {
+      const float angle = static_cast<float>(position) * frequency;
+      table.cosine.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
+      table.sine.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
+    }
+  }
+  return table;
+}
+
+}  // namespace headspark

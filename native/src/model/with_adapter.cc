@@ -1,0 +1,148 @@
+// with_adapter: a PEFT LoRA folder as low-rank terms over a base whose weights stay shared.
+#include <set>
+
+#include "model/architecture.h"
+#include "model/check_values.h"
+#include "model/json_input.h"
+#include "model/lora_config.h"
+#include "model/mapped_checkpoint.h"
+#include "model/tensor_reader.h"
+
+namespace headspark {
+namespace {
+
+/// One module as PEFT sees it, and the linear layers it is here: one, or q, k and v.
+struct Target {
+  LoraConfig::Module module;
+  std::vector<LinearWeight*> parts;
+
+  Target(LoraConfig::Module module_in, std::vector<LinearWeight*> parts_in)
+      : module(std::move(module_in)), parts(std::move(parts_in)) {}
+
+  std::int64_t out() const {
+    std::int64_t total = 0;
+    for (const LinearWeight* part : parts) total += part->out();
+    return total;
+  }
+};
+
+std::vector<Target> list_targets(const ArchitectureSpec& spec, const std::string& prefix,
+                                 Model& model) {
+  std::vector<Target> targets;
+  const ModuleNames& names = spec.names;
+  for (std::int64_t index = 0; index < model.config.layers; ++index) {
+    LayerWeights& layer = model.layers[static_cast<std::size_t>(index)];
+    const auto add = [&](const char* name, std::vector<LinearWeight*> parts) {
+      if (name == nullptr) return;
+      LoraConfig::Module module(layer_module(spec, prefix, index, name), index);
+      targets.emplace_back(std::move(module), std::move(parts));
+    };
+    add(names.qkv, {&layer.q, &layer.k, &layer.v});
+    add(names.q, {&layer.q});
+    add(names.k, {&layer.k});
+    add(names.v, {&layer.v});
+    add(names.o, {&layer.o});
+    add(names.gate, {&layer.gate});
+    add(names.up, {&layer.up});
+    add(names.down, {&layer.down});
+  }
+  targets.emplace_back(LoraConfig::Module(names.unembedding),
+                       std::vector<LinearWeight*>{&model.unembedding});
+  return targets;
+}
+
+const std::string tensor_prefix = "base_model.model.";
+
+/// Adapters of a bare model (GPT2Model) lack the architecture's prefix in every name.
+std::string detect_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& file) {
+  const std::string bare = tensor_prefix + spec.names.layers;
+  for (const auto& [name, tensor] : file.tensors()) {
+    if (name.starts_with(bare)) return "";
+  }
+  return spec.names.prefix;
+}
+
+struct AdapterReader {
+  const LoraConfig& lora;
+  const ArchitectureSpec& spec;
+  const ModelConfig& config;
+  TensorReader& tensors;
+
+  void apply(const Target& target) const {
+    const std::string& name = target.module.name;
+    const std::int64_t rank = lora.rank_of(name);
+    const std::int64_t in = target.parts.front()->in();
+    const std::string stem = tensor_prefix + name;
+    const std::vector<float> a = to_floats(tensors.take(stem + ".lora_A.weight", {rank, in}));
+    const std::vector<float> b =
+        to_floats(tensors.take(stem + ".lora_B.weight", {target.out(), rank}));
+    for (std::size_t part = 0; part < target.parts.size(); ++part) {
+      auto term = std::make_shared<LowRank>();
+      term->rank = rank;
+      term->scale = lora.scale_of(name);
+      term->a = a;
+      term->b = target.parts.size() == 1 ? b : part_rows(b, rank, static_cast<int>(part));
+      target.parts[part]->low_rank = std::move(term);
+    }
+  }
+
+  /// The rows of a fused B [3 * heads * head_dim, rank] that belong to q, k or v.
+  std::vector<float> part_rows(const std::vector<float>& b, std::int64_t rank, int part) const {
+    std::vector<float> rows;
+    for (std::int64_t row = 0; row < config.heads * config.head_dim; ++row) {
+      const auto from = b.begin() + fused_row(spec, config, part, row) * rank;
+      rows.insert(rows.end(), from, from + rank);
+    }
+    return rows;
+  }
+};
+
+void refuse_leftovers(const MappedCheckpoint& file, const TensorReader& reader) {
+  std::set<const StoredTensor*> used(reader.used().begin(), reader.used().end());
+  for (const auto& [name, tensor] : file.tensors()) {
+    if (used.count(&tensor) != 0) continue;
+    throw Error(ErrorCode::UNSUPPORTED_ADAPTER,
+                tensor.file + ": the tensor " + quote(name) +
+                    " belongs to no linear module of this model that adapter_config.json targets;" +
+                    " the adapter is of another base model or of an unsupported kind.");
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> with_adapter(std::shared_ptr<const Model> base,
+                                          const std::filesystem::path& adapter,
+                                          const LoadOptions& options) {
+  if (base == nullptr || !base->adapter_folder.empty()) {
+    throw Error(ErrorCode::INVALID_ARGUMENT,
+                "An adapter goes over a base model that has none; load the base first.");
+  }
+  const std::filesystem::path config_path = adapter / "adapter_config.json";
+  const MappedFile config_file = map_json_file(config_path);
+  const LoraConfig lora = parse_lora_config(config_file.bytes(), config_path.string());
+  const auto file = std::make_shared<MappedCheckpoint>(adapter, "adapter_model");
+  auto model = std::make_shared<Model>(*base);
+  const ArchitectureSpec& spec = architecture_spec(base->config.architecture);
+  TensorReader reader(*file);
+  const AdapterReader adapter_reader{lora, spec, model->config, reader};
+  for (const Target& target : list_targets(spec, detect_prefix(spec, *file), *model)) {
+    if (lora.targets_module(target.module)) adapter_reader.apply(target);
+  }
+  refuse_leftovers(*file, reader);
+  if (reader.used().empty()) {
+    throw Error(ErrorCode::UNSUPPORTED_ADAPTER,
+                config_path.string() + ": \"target_modules\" matches no linear module of " +
+                    base->folder + "; the adapter is of another base model.");
+  }
+  if (options.check_values) check_values(reader.used(), RunControl());
+  for (const StoredTensor* tensor : reader.used()) {
+    model->parameter_count += tensor->entry.elements();
+  }
+  file->set_used(reader.used());
+  model->adapter_folder = adapter.string();
+  model->mapped_bytes += file->bytes();
+  model->files.push_back(file);
+  return model;
+}
+
+}  // namespace headspark

@@ -1,0 +1,10 @@
+// Linked when the CUDA backend is not built.
+#include "headspark/device.h"
+
+namespace headspark {
+
+GpuProbe probe_gpus() {
+  return {{}, "This build has no CUDA backend, so everything runs on the CPU."};
+}
+
+}  // namespace headspark

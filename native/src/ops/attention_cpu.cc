@@ -1,0 +1,176 @@
+// Specification of causal attention: per query, p = softmax(scale q Kᵀ) over prefix and own tokens
+// up to itself, raw = p V, z = s raw + (1 - s) r. Backward as in FlashAttention (arXiv 2205.14135,
+// appendix B): P again from lse, D = sum(d_raw * raw). All sums in double, in order.
+#include <cmath>
+#include <vector>
+
+#include "ops/backends.h"
+#include "ops/head_gate_apply.h"
+
+namespace headspark {
+namespace {
+
+// One (row, query head): where its keys and values lie.
+struct HeadView {
+  AttentionShape shape;
+  std::int64_t head = 0;
+  std::int64_t row = 0;
+  std::int64_t begin = 0;   // first own token
+  std::int64_t count = 0;   // own tokens
+  std::int64_t prefix = 0;  // prefix tokens
+  std::int64_t prefix_begin = 0;
+
+  HeadView(const AttentionShape& s, const RowLayout& layout, std::int64_t item) : shape(s) {
+    head = item % s.heads;
+    row = item / s.heads;
+    begin = layout.row_begin[row];
+    count = layout.row_begin[row + 1] - begin;
+    prefix = layout.prefix(static_cast<std::int32_t>(row));
+    if (prefix > 0) prefix_begin = layout.prefix_begin[row];
+  }
+  // Offset of own token i in a [tokens, heads, head_dim] array.
+  std::int64_t query(std::int64_t i) const {
+    return ((begin + i) * shape.heads + head) * shape.head_dim;
+  }
+  // Key or value j of the context: the prefix first, then the own tokens.
+  const float* context(const float* own, const float* stored, std::int64_t j) const {
+    const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
+    const float* base = j < prefix ? stored : own;
+    const std::int64_t token = j < prefix ? prefix_begin + j : begin + (j - prefix);
+    return base + (token * shape.kv_heads + kv_head) * shape.head_dim;
+  }
+};
+
+double dot(const float* a, const float* b, std::int64_t count) {
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
+
+// p [0, keys) of own token i; returns the log-sum-exp.
+double probabilities(const AttentionForward& p, const HeadView& view, std::int64_t i,
+                     std::vector<double>& weights) {
+  const std::int64_t keys = view.prefix + i + 1;
+  weights.assign(static_cast<std::size_t>(keys), 0.0);
+  double largest = -HUGE_VAL;
+  for (std::int64_t j = 0; j < keys; ++j) {
+    weights[j] = p.shape.scale * dot(p.q + view.query(i), view.context(p.k, p.prefix_k, j),
+                                     p.shape.head_dim);
+    if (!(weights[j] <= largest)) largest = weights[j];
+  }
+  double sum = 0.0;
+  for (double& w : weights) sum += (w = std::exp(w - largest));
+  for (double& w : weights) w /= sum;
+  return largest + std::log(sum);
+}
+
+void forward_token(const AttentionForward& p, const HeadView& view, std::int64_t i,
+                   std::vector<double>& weights) {
+  const std::int64_t head_dim = p.shape.head_dim;
+  const double lse = probabilities(p, view, i, weights);
+  const GatedToken at{view.row, view.begin + i, view.prefix + i};
+  const float scale = gate_scale(p.gate, at, view.head, p.shape.heads);
+  const float* r = gate_replacement(p.gate, at, view.head, p.shape.heads, head_dim);
+  for (std::int64_t d = 0; d < head_dim; ++d) {
+    double sum = 0.0;
+    for (std::size_t j = 0; j < weights.size(); ++j) {
+      sum += weights[j] * view.context(p.v, p.prefix_v, static_cast<std::int64_t>(j))[d];
+    }
+    const float raw = static_cast<float>(sum);
+    if (p.raw != nullptr) p.raw[view.query(i) + d] = raw;
+    p.z[view.query(i) + d] = gated_value(scale, raw, r != nullptr ? r[d] : 0.0f);
+  }
+  if (p.lse != nullptr) {
+    p.lse[(view.begin + i) * p.shape.heads + view.head] = static_cast<float>(lse);
+  }
+}
+
+// Gradients of one (row, head) in double; k and v only of the own tokens.
+struct HeadGradient {
+  std::vector<double> k;
+  std::vector<double> v;
+  std::vector<double> q;
+};
+
+void backward_token(const AttentionBackward& p, const HeadView& view, std::int64_t i,
+                    HeadGradient& d) {
+  const std::int64_t head_dim = p.shape.head_dim;
+  const GatedToken at{view.row, view.begin + i, view.prefix + i};
+  // forward: z = s raw + (1 - s) r
+  const double scale = gate_scale(p.gate, at, view.head, p.shape.heads);
+  std::vector<float> d_raw(static_cast<std::size_t>(head_dim));
+  for (std::int64_t e = 0; e < head_dim; ++e) {
+    d_raw[e] = static_cast<float>(scale * p.d_z[view.query(i) + e]);
+  }
+  const double rowsum = dot(d_raw.data(), p.raw + view.query(i), head_dim);
+  const float* q = p.q + view.query(i);
+  d.q.assign(static_cast<std::size_t>(head_dim), 0.0);
+  for (std::int64_t j = 0; j <= view.prefix + i; ++j) {
+    const float* k = view.context(p.k, p.prefix_k, j);
+    const float* v = view.context(p.v, p.prefix_v, j);
+    // forward: p = exp(scale q·k - lse); raw = p V
+    const double lse = p.lse[(view.begin + i) * p.shape.heads + view.head];
+    const double prob = std::exp(p.shape.scale * dot(q, k, head_dim) - lse);
+    const double d_score = prob * (dot(d_raw.data(), v, head_dim) - rowsum) * p.shape.scale;
+    const std::int64_t own = j - view.prefix;
+    for (std::int64_t e = 0; e < head_dim; ++e) {
+      d.q[e] += d_score * k[e];
+      if (own >= 0) {
+        d.k[own * head_dim + e] += d_score * q[e];
+        d.v[own * head_dim + e] += prob * d_raw[e];
+      }
+    }
+  }
+  for (std::int64_t e = 0; e < head_dim; ++e) {
+    p.d_q[view.query(i) + e] = static_cast<float>(d.q[e]);
+  }
+}
+
+}  // namespace
+
+void attention_forward_cpu(const Context& context, const AttentionForward& p) {
+  const std::int64_t items = p.layout.rows * p.shape.heads;
+  context.threads->parallel_for(items, 1, [&](std::int64_t first, std::int64_t last) {
+    std::vector<double> weights;
+    for (std::int64_t item = first; item < last; ++item) {
+      const HeadView view(p.shape, p.layout, item);
+      for (std::int64_t i = 0; i < view.count; ++i) forward_token(p, view, i, weights);
+    }
+  });
+}
+
+void attention_backward_cpu(const Context& context, const AttentionBackward& p) {
+  const std::int64_t items = p.layout.rows * p.shape.heads;
+  context.threads->parallel_for(items, 1, [&](std::int64_t first, std::int64_t last) {
+    HeadGradient d;
+    for (std::int64_t item = first; item < last; ++item) {
+      const HeadView view(p.shape, p.layout, item);
+      d.k.assign(static_cast<std::size_t>(view.count * p.shape.head_dim), 0.0);
+      d.v = d.k;
+      for (std::int64_t i = 0; i < view.count; ++i) backward_token(p, view, i, d);
+      for (std::int64_t i = 0; i < view.count; ++i) {
+        for (std::int64_t e = 0; e < p.shape.head_dim; ++e) {
+          p.d_k[view.query(i) + e] = static_cast<float>(d.k[i * p.shape.head_dim + e]);
+          p.d_v[view.query(i) + e] = static_cast<float>(d.v[i * p.shape.head_dim + e]);
+        }
+      }
+    }
+  });
+}
+
+void sum_head_groups_cpu(const Context& context, const AttentionShape& shape, std::int64_t tokens,
+                         const float* per_head, float* grouped) {
+  const std::int64_t group = shape.heads / shape.kv_heads;
+  context.threads->parallel_for(tokens, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * shape.kv_heads; i < end * shape.kv_heads; ++i) {
+      const float* x = per_head + i * group * shape.head_dim;
+      float* y = grouped + i * shape.head_dim;
+      for (std::int64_t d = 0; d < shape.head_dim; ++d) y[d] = x[d];
+      for (std::int64_t h = 1; h < group; ++h) {
+        for (std::int64_t d = 0; d < shape.head_dim; ++d) y[d] += x[h * shape.head_dim + d];
+      }
+    }
+  });
+}
+
+}  // namespace headspark

@@ -1,0 +1,40 @@
+// Checks of edge_contraction and flow_proximity and the choice of their backend.
+#include "headspark/ops/edge_contraction.h"
+
+#include "cpu/fast_ops.h"
+#include "ops/backends.h"
+#include "ops/check.h"
+
+namespace headspark {
+
+void edge_contraction(const Context& context, const EdgeContraction& params) {
+  const char* op = "edge_contraction";
+  check_argument(params.sources >= 0 && params.destinations >= 0 && params.length >= 0, op,
+                 "sources, destinations or length is negative");
+  if (params.sources == 0 || params.destinations == 0 || params.length == 0) return;
+  check_pointer(params.delta, op, "delta");
+  check_pointer(params.gradient, op, "gradient");
+  check_pointer(params.scores, op, "scores");
+  check_argument(params.delta_stride >= params.length && params.gradient_stride >= params.length,
+                 op, "delta_stride or gradient_stride is smaller than length");
+  check_argument(params.scores_stride >= params.destinations, op,
+                 "scores_stride is smaller than destinations");
+  if (!context.on_cpu()) return edge_contraction_cuda(context, params);
+  edge_contraction_cpu(context, params);
+}
+
+void flow_proximity(const Context& context, const FlowProximity& params) {
+  const char* op = "flow_proximity";
+  check_argument(params.sources >= 0 && params.tokens >= 0 && params.width >= 0, op,
+                 "sources, tokens or width is negative");
+  if (params.sources == 0 || params.tokens == 0 || params.width == 0) return;
+  check_pointer(params.input, op, "input");
+  check_pointer(params.write, op, "write");
+  check_pointer(params.scores, op, "scores");
+  check_argument(params.write_stride >= params.tokens * params.width, op,
+                 "write_stride is smaller than tokens * width");
+  if (!context.on_cpu()) return flow_proximity_cuda(context, params);
+  flow_proximity_cpu(context, params);
+}
+
+}  // namespace headspark

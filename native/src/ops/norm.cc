@@ -1,0 +1,48 @@
+// Checks of norm and the choice of its backend.
+#include "headspark/ops/norm.h"
+
+#include "cpu/fast_ops.h"
+#include "ops/backends.h"
+#include "ops/check.h"
+
+namespace headspark {
+namespace {
+
+std::int64_t check_norm(const NormWeight* norm, std::int64_t rows, const char* op) {
+  check_pointer(norm, op, "norm");
+  check_argument(!norm->empty(), op, "norm.weight is empty");
+  check_argument(norm->bias.empty() || norm->bias.size() == norm->weight.size(), op,
+                 "norm.bias does not have the width of norm.weight");
+  check_argument(rows >= 0, op, "rows is negative");
+  return static_cast<std::int64_t>(norm->weight.size());
+}
+
+}  // namespace
+
+void norm_forward(const Context& context, const NormForward& params) {
+  const char* op = "norm_forward";
+  const std::int64_t width = check_norm(params.norm, params.rows, op);
+  if (params.rows == 0) return;
+  check_pointer(params.x, op, "x");
+  check_pointer(params.y, op, "y");
+  check_argument(params.x_stride >= width && params.y_stride >= width, op,
+                 "x_stride or y_stride is smaller than the width");
+  if (!context.on_cpu()) return norm_forward_cuda(context, params);
+  norm_forward_cpu(context, params);
+}
+
+void norm_backward(const Context& context, const NormBackward& params) {
+  const char* op = "norm_backward";
+  const std::int64_t width = check_norm(params.norm, params.rows, op);
+  if (params.rows == 0 || params.mode == GradientMode::ignore) return;
+  check_pointer(params.x, op, "x");
+  check_pointer(params.d_y, op, "d_y");
+  check_pointer(params.d_x, op, "d_x");
+  check_argument(
+      params.x_stride >= width && params.d_y_stride >= width && params.d_x_stride >= width, op,
+      "x_stride, d_y_stride or d_x_stride is smaller than the width");
+  if (!context.on_cpu()) return norm_backward_cuda(context, params);
+  norm_backward_cpu(context, params);
+}
+
+}  // namespace headspark

@@ -1,0 +1,137 @@
+// Making of attention inputs and running of both directions.
+#include "attention_fixture.h"
+
+#include <algorithm>
+
+namespace headspark::test {
+
+AttentionFixture::AttentionFixture(const AttentionSetting& s, std::uint64_t seed) : setting(s) {
+  Random random(seed);
+  shape = {s.heads, s.kv_heads, s.head_dim, 0.3f};
+  row_begin.push_back(0);
+  std::int32_t store = 3;  // the prefixes do not start at 0
+  for (std::size_t r = 0; r < s.lengths.size(); ++r) {
+    row_begin.push_back(row_begin.back() + s.lengths[r]);
+    const std::int32_t prefix = s.prefixes.empty() ? 0 : s.prefixes[r];
+    prefix_begin.push_back(store);
+    store += prefix;
+    gate_begin.push_back(static_cast<std::int32_t>(random.below(4)));
+    gate_end.push_back(prefix + s.lengths[r] - static_cast<std::int32_t>(random.below(3)));
+    for (std::int64_t h = 0; h < s.heads; ++h) {
+      const float choices[] = {0.0f, 1.0f, 0.5f, 1.3f};
+      scale.push_back(choices[random.below(4)]);
+    }
+  }
+  const std::int64_t kv_width = s.kv_heads * s.head_dim;
+  q = random.values(count(), -s.score_range, s.score_range);
+  k = random.values(tokens() * kv_width);
+  v = random.values(tokens() * kv_width);
+  prefix_k = random.values(store * kv_width);
+  prefix_v = random.values(store * kv_width);
+  replacement = random.values(std::max<std::int64_t>(tokens() + store, 64) * s.heads * s.head_dim);
+  d_z = random.values(count());
+}
+
+RowLayout AttentionFixture::layout() const {
+  RowLayout layout;
+  layout.rows = static_cast<std::int32_t>(setting.lengths.size());
+  layout.row_begin = row_begin.data();
+  if (!setting.prefixes.empty()) {
+    layout.prefix_begin = prefix_begin.data();
+    layout.prefix_length = setting.prefixes.data();
+  }
+  for (std::int32_t r = 0; r < layout.rows; ++r) {
+    const std::int32_t own = setting.lengths[static_cast<std::size_t>(r)];
+    layout.longest_row = std::max(layout.longest_row, own);
+    layout.longest_context = std::max(layout.longest_context, own + layout.prefix(r));
+  }
+  return layout;
+}
+
+HeadGate AttentionFixture::gate() const {
+  HeadGate gate;
+  if (!setting.gated) return gate;
+  gate.scale = scale.data();
+  gate.kind = setting.kind;
+  gate.replacement = replacement.data();
+  if (setting.ranged) {
+    gate.gate_begin = gate_begin.data();
+    gate.gate_end = gate_end.data();
+  }
+  return gate;
+}
+
+AttentionForward AttentionFixture::forward() const {
+  AttentionForward p;
+  p.shape = shape;
+  p.layout = layout();
+  p.q = q.data();
+  p.k = k.data();
+  p.v = v.data();
+  p.prefix_k = prefix_k.data();
+  p.prefix_v = prefix_v.data();
+  p.gate = gate();
+  return p;
+}
+
+AttentionBackward AttentionFixture::backward() const {
+  AttentionBackward p;
+  p.shape = shape;
+  p.layout = layout();
+  p.q = q.data();
+  p.k = k.data();
+  p.v = v.data();
+  p.prefix_k = prefix_k.data();
+  p.prefix_v = prefix_v.data();
+  p.gate = gate();
+  p.d_z = d_z.data();
+  return p;
+}
+
+AttentionFixture AttentionFixture::row(std::size_t index) const {
+  AttentionFixture one = *this;
+  const auto cut = [&](const std::vector<float>& all, std::int64_t width) {
+    return std::vector<float>(all.begin() + row_begin[index] * width,
+                              all.begin() + row_begin[index + 1] * width);
+  };
+  const std::int64_t width = shape.heads * shape.head_dim;
+  const std::int64_t kv_width = shape.kv_heads * shape.head_dim;
+  const auto head = static_cast<std::ptrdiff_t>(index) * shape.heads;
+  one.setting.lengths = {setting.lengths[index]};
+  if (!setting.prefixes.empty()) one.setting.prefixes = {setting.prefixes[index]};
+  one.row_begin = {0, setting.lengths[index]};
+  one.prefix_begin = {prefix_begin[index]};
+  one.gate_begin = {gate_begin[index]};
+  one.gate_end = {gate_end[index]};
+  one.scale.assign(scale.begin() + head, scale.begin() + head + shape.heads);
+  if (setting.kind == Replacement::token) {
+    one.replacement.assign(replacement.begin() + row_begin[index] * width, replacement.end());
+  }
+  one.q = cut(q, width);
+  one.k = cut(k, kv_width);
+  one.v = cut(v, kv_width);
+  one.d_z = cut(d_z, width);
+  return one;
+}
+
+AttentionResult run_attention(const Context& context, const AttentionFixture& fixture) {
+  const std::string where = fixture.setting.name + " on " + isa_name(context.isa);
+  Outputs outputs;
+  AttentionForward f = fixture.forward();
+  f.z = outputs.dense("z", fixture.count());
+  f.raw = outputs.dense("raw", fixture.count());
+  f.lse = outputs.dense("lse", fixture.tokens() * fixture.shape.heads);
+  attention_forward(context, f);
+  AttentionBackward b = fixture.backward();
+  b.raw = f.raw;
+  b.lse = f.lse;
+  b.d_q = outputs.dense("d_q", fixture.count());
+  b.d_k = outputs.dense("d_k", fixture.count());
+  b.d_v = outputs.dense("d_v", fixture.count());
+  attention_backward(context, b);
+  outputs.check(where);
+  return {outputs["z"].values(),   outputs["raw"].values(), outputs["lse"].values(),
+          outputs["d_q"].values(), outputs["d_k"].values(), outputs["d_v"].values()};
+}
+
+}  // namespace headspark::test

@@ -1,0 +1,227 @@
+// Attention on every level against the specification and finite differences; rows are independent.
+#include "headspark/ops/attention.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "attention_fixture.h"
+#include "headspark/error.h"
+
+namespace headspark::test {
+namespace {
+
+constexpr Replacement kKinds[] = {Replacement::zero, Replacement::shared, Replacement::position,
+                                  Replacement::token};
+
+void check_near_all(const std::string& where, const AttentionResult& a, const AttentionResult& b,
+                    double tolerance) {
+  check_near(where + " z", a.z, b.z, tolerance);
+  check_near(where + " raw", a.raw, b.raw, tolerance);
+  check_near(where + " lse", a.lse, b.lse, tolerance);
+  check_near(where + " d_q", a.d_q, b.d_q, tolerance);
+  check_near(where + " d_k", a.d_k, b.d_k, tolerance);
+  check_near(where + " d_v", a.d_v, b.d_v, tolerance);
+}
+
+void check_same_all(const std::string& where, const AttentionResult& a, const AttentionResult& b) {
+  check_same_bits(where + " z", a.z, b.z);
+  check_same_bits(where + " lse", a.lse, b.lse);
+  check_same_bits(where + " d_q", a.d_q, b.d_q);
+  check_same_bits(where + " d_k", a.d_k, b.d_k);
+  check_same_bits(where + " d_v", a.d_v, b.d_v);
+}
+
+void check_setting(const AttentionSetting& setting) {
+  const AttentionFixture fixture(setting, 11);
+  const AttentionResult reference =
+      run_attention(make_cpu_context(1, Isa::specification), fixture);
+  for (const Isa isa : levels()) {
+    const std::string where = setting.name + " on " + isa_name(isa);
+    const AttentionResult one = run_attention(make_cpu_context(1, isa), fixture);
+    check_near_all(where, one, reference, 1e-5);
+    check_same_all(where + ", 3 threads", run_attention(make_cpu_context(3, isa), fixture), one);
+  }
+}
+
+AttentionSetting small() {
+  return {.name = "small", .heads = 4, .kv_heads = 2, .head_dim = 6, .lengths = {3, 1, 4},
+          .prefixes = {}};
+}
+
+// d loss / d input of the whole attention for one input array, by differences.
+using Member = std::vector<float> AttentionFixture::*;
+
+double forward_loss(const AttentionFixture& fixture, const std::vector<float>& weights) {
+  AttentionForward f = fixture.forward();
+  std::vector<float> z(static_cast<std::size_t>(fixture.count()));
+  f.z = z.data();
+  attention_forward(make_cpu_context(1, Isa::specification), f);
+  return weighted_sum(weights, z.data());
+}
+
+void check_input_gradient(const AttentionFixture& fixture, Member member,
+                          const std::vector<float>& gradient, const std::string& name) {
+  check_gradient({.name = name,
+                  .x = fixture.*member,
+                  .gradient = gradient,
+                  .loss = [&](const std::vector<float>& x) {
+                    AttentionFixture moved = fixture;
+                    moved.*member = x;
+                    return forward_loss(moved, fixture.d_z);
+                  }});
+}
+
+}  // namespace
+
+TEST_CASE("attention agrees with the specification: lengths, groups, head widths") {
+  for (const std::int64_t head_dim : {1, 10, 16, 24, 64, 128}) {
+    check_setting({.name = "ragged " + std::to_string(head_dim), .heads = 4, .kv_heads = 2,
+                   .head_dim = head_dim, .lengths = {1, 5, 0, 6, 7, 33}, .prefixes = {}});
+  }
+  check_setting({.name = "no groups", .heads = 3, .kv_heads = 3, .head_dim = 8,
+                 .lengths = {17, 16, 15}, .prefixes = {}});
+  check_setting({.name = "one kv head", .heads = 7, .kv_heads = 1, .head_dim = 12,
+                 .lengths = {2, 9}, .prefixes = {}});
+  check_setting({.name = "wide head", .heads = 1, .kv_heads = 1, .head_dim = 300,
+                 .lengths = {20}, .prefixes = {}});
+}
+
+TEST_CASE("attention reads prefixes") {
+  check_setting({.name = "prefix", .heads = 4, .kv_heads = 2, .head_dim = 24,
+                 .lengths = {1, 5, 9, 3}, .prefixes = {0, 1, 31, 16}});
+}
+
+TEST_CASE("attention crosses its block sizes") {
+  check_setting({.name = "long", .heads = 2, .kv_heads = 1, .head_dim = 16,
+                 .lengths = {140, 3}, .prefixes = {180, 260}});
+}
+
+TEST_CASE("attention with gates of every kind") {
+  for (const Replacement kind : kKinds) {
+    for (const bool ranged : {false, true}) {
+      check_setting({.name = "gate " + std::to_string(static_cast<int>(kind)), .heads = 4,
+                     .kv_heads = 2, .head_dim = 10, .lengths = {1, 7, 13}, .prefixes = {4, 0, 2},
+                     .gated = true, .ranged = ranged, .kind = kind});
+    }
+  }
+}
+
+TEST_CASE("attention with large scores stays finite") {
+  check_setting({.name = "large scores", .heads = 2, .kv_heads = 2, .head_dim = 16,
+                 .lengths = {12}, .prefixes = {}, .score_range = 60.0f});
+}
+
+TEST_CASE("a row's attention does not depend on its batch") {
+  const AttentionFixture fixture({.name = "batch", .heads = 4, .kv_heads = 2, .head_dim = 24,
+                                  .lengths = {5, 1, 33, 8}, .prefixes = {7, 0, 2, 19},
+                                  .gated = true, .ranged = true, .kind = Replacement::token},
+                                 4);
+  const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
+  for (const Isa isa : levels()) {
+    const Context context = make_cpu_context(2, isa);
+    const AttentionResult all = run_attention(context, fixture);
+    for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
+      const AttentionResult one = run_attention(context, fixture.row(r));
+      const auto part = [&](const std::vector<float>& values) {
+        return std::vector<float>(values.begin() + fixture.row_begin[r] * width,
+                                  values.begin() + fixture.row_begin[r + 1] * width);
+      };
+      const std::string where = std::string("row alone on ") + isa_name(isa);
+      check_same_bits(where + " z", one.z, part(all.z));
+      check_same_bits(where + " d_q", one.d_q, part(all.d_q));
+      check_same_bits(where + " d_k", one.d_k, part(all.d_k));
+      check_same_bits(where + " d_v", one.d_v, part(all.d_v));
+    }
+  }
+}
+
+TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exactly") {
+  for (const Replacement kind : kKinds) {
+    AttentionFixture fixture({.name = "exact gate", .heads = 2, .kv_heads = 1, .head_dim = 5,
+                              .lengths = {4, 3}, .prefixes = {}, .gated = true, .kind = kind},
+                             8);
+    fixture.scale = {1.0f, 0.0f, 0.0f, 1.0f};
+    for (const Isa isa : levels()) {
+      const AttentionResult result = run_attention(make_cpu_context(1, isa), fixture);
+      std::vector<float> expected = result.raw;
+      for (std::int64_t t = 0; t < 7; ++t) {
+        const std::int64_t head = t < 4 ? 1 : 0;
+        const std::int64_t position = t < 4 ? t : t - 4;
+        for (std::int64_t d = 0; d < 5; ++d) {
+          const std::int64_t first = kind == Replacement::shared     ? head
+                                     : kind == Replacement::position ? position * 2 + head
+                                                                     : t * 2 + head;
+          expected[static_cast<std::size_t>((t * 2 + head) * 5 + d)] =
+              kind == Replacement::zero ? 0.0f
+                                        : fixture.replacement[static_cast<std::size_t>(first * 5 + d)];
+        }
+      }
+      check_same_bits(std::string("exact gate on ") + isa_name(isa), result.z, expected);
+    }
+  }
+}
+
+TEST_CASE("attention without raw and lse writes the same z") {
+  const AttentionFixture fixture({.name = "z only", .heads = 4, .kv_heads = 2, .head_dim = 10,
+                                  .lengths = {9, 4}, .prefixes = {}, .gated = true},
+                                 6);
+  for (const Isa isa : levels()) {
+    const Context context = make_cpu_context(1, isa);
+    Outputs outputs;
+    AttentionForward f = fixture.forward();
+    f.z = outputs.dense("z", fixture.count());
+    attention_forward(context, f);
+    outputs.check("z only");
+    check_same_bits("z only", outputs["z"].values(), run_attention(context, fixture).z);
+  }
+}
+
+TEST_CASE("attention gradients equal finite differences") {
+  for (const bool gated : {false, true}) {
+    AttentionSetting setting = small();
+    setting.kv_heads = 4;  // k and v per query head, so that d_k and d_v are plain gradients
+    setting.prefixes = {2, 0, 5};
+    setting.gated = gated;
+    setting.ranged = gated;
+    setting.kind = Replacement::shared;
+    const AttentionFixture fixture(setting, 3);
+    for (const Isa isa : levels()) {
+      const std::string where = std::string(" on ") + isa_name(isa);
+      const AttentionResult result = run_attention(make_cpu_context(1, isa), fixture);
+      check_input_gradient(fixture, &AttentionFixture::q, result.d_q, "d_q" + where);
+      check_input_gradient(fixture, &AttentionFixture::k, result.d_k, "d_k" + where);
+      check_input_gradient(fixture, &AttentionFixture::v, result.d_v, "d_v" + where);
+    }
+  }
+}
+
+TEST_CASE("summed over its group, the gradient per query head is the grouped gradient") {
+  const AttentionFixture fixture(small(), 21);
+  const Context context = make_cpu_context(2, Isa::specification);
+  const AttentionResult result = run_attention(context, fixture);
+  std::vector<float> grouped(fixture.k.size());
+  sum_head_groups(context, fixture.shape, fixture.tokens(), result.d_k.data(), grouped.data());
+  check_input_gradient(fixture, &AttentionFixture::k, grouped, "grouped d_k");
+  sum_head_groups(context, fixture.shape, fixture.tokens(), result.d_v.data(), grouped.data());
+  check_input_gradient(fixture, &AttentionFixture::v, grouped, "grouped d_v");
+}
+
+TEST_CASE("attention refuses bad arguments by name") {
+  const AttentionFixture fixture(small(), 1);
+  const Context context = make_cpu_context(1, Isa::specification);
+  std::vector<float> z(static_cast<std::size_t>(fixture.count()));
+  AttentionForward bad = fixture.forward();
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("z is null"), Error);
+  bad.z = z.data();
+  bad.shape.kv_heads = 3;
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("multiple"), Error);
+  bad = fixture.forward();
+  bad.z = z.data();
+  const std::int32_t descending[] = {0, 4, 3, 8};
+  bad.layout.row_begin = descending;
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("ascending"), Error);
+}
+
+}  // namespace headspark::test

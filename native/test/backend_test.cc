@@ -1,0 +1,117 @@
+// The CPU backend, kernel levels, and what a build without CUDA says.
+#include "headspark/backend.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "headspark/buffer.h"
+#include "headspark/context.h"
+#include "headspark/error.h"
+#include "headspark/ops/rows.h"
+
+namespace headspark::test {
+namespace {
+
+/// Sets an environment variable for one scope.
+class ScopedEnvironment {
+ public:
+  ScopedEnvironment(const char* name, const char* value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    setenv(name, value, 1);
+  }
+  ~ScopedEnvironment() {
+    if (old_.empty()) {
+      unsetenv(name_);
+    } else {
+      setenv(name_, old_.c_str(), 1);
+    }
+  }
+
+ private:
+  const char* name_;
+  std::string old_;
+};
+
+class FakeGpu final : public Backend {
+ public:
+  DeviceKind kind() const override { return DeviceKind::cuda; }
+  void* allocate(std::int64_t) override { return nullptr; }
+  void release(void*) noexcept override {}
+  void copy_to_device(void*, const void*, std::int64_t) override {}
+  void copy_to_host(void*, const void*, std::int64_t) override {}
+  void zero(void*, std::int64_t) override {}
+};
+
+}  // namespace
+
+TEST_CASE("CPU buffers are aligned, zeroed on request, and copy both ways") {
+  const auto backend = make_cpu_backend();
+  const std::vector<float> values = {1.0f, 2.0f, 3.0f};
+  Buffer<float> buffer(backend, std::span<const float>(values));
+  CHECK(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64 == 0);
+  CHECK(buffer.to_host() == values);
+  buffer.zero();
+  CHECK(buffer.to_host() == std::vector<float>{0.0f, 0.0f, 0.0f});
+  Buffer<float> moved = std::move(buffer);
+  CHECK(moved.size() == 3);
+  CHECK(Buffer<float>(backend, 0).empty());
+}
+
+TEST_CASE("an impossible buffer is an out-of-memory error that names its size") {
+  const auto backend = make_cpu_backend();
+  try {
+    backend->allocate(std::int64_t{1} << 60);
+    FAIL("allocated an exbibyte");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::OUT_OF_MEMORY);
+    CHECK(std::string(error.what()).find("1152921504606846976") != std::string::npos);
+  }
+}
+
+TEST_CASE("HEADSPARK_ISA chooses a level or is refused by name") {
+  {
+    const ScopedEnvironment env("HEADSPARK_ISA", "portable");
+    CHECK(default_isa() == Isa::portable);
+  }
+  {
+    const ScopedEnvironment env("HEADSPARK_ISA", "specification");
+    CHECK(default_isa() == Isa::specification);
+  }
+  {
+    const ScopedEnvironment env("HEADSPARK_ISA", "");
+    CHECK(default_isa() == machine_isa());
+  }
+  {
+    const ScopedEnvironment env("HEADSPARK_ISA", "sse9");
+    CHECK_THROWS_WITH_AS(default_isa(), doctest::Contains("sse9"), Error);
+  }
+  if (machine_isa() < Isa::amx) {
+    const ScopedEnvironment env("HEADSPARK_ISA", "amx");
+    CHECK_THROWS_WITH_AS(default_isa(), doctest::Contains("amx"), Error);
+    CHECK_THROWS_AS(make_cpu_context(1, Isa::amx), Error);
+  }
+}
+
+TEST_CASE("levels have names") {
+  CHECK(std::string(isa_name(Isa::specification)) == "specification");
+  CHECK(std::string(isa_name(Isa::avx512)) == "avx512");
+}
+
+TEST_CASE("without CUDA, a GPU is refused in one sentence") {
+  CHECK_THROWS_WITH_AS(make_cuda_backend(0), doctest::Contains("no CUDA backend"), Error);
+  Context context = make_cpu_context(1, Isa::specification);
+  context.backend = std::make_shared<FakeGpu>();
+  float x[1] = {};
+  try {
+    combine(context, {1, 1.0f, x, 1.0f, x});
+    FAIL("ran without a backend");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::DEVICE);
+    CHECK(std::string(error.what()).find("combine") != std::string::npos);
+  }
+}
+
+}  // namespace headspark::test

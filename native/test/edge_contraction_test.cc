@@ -1,0 +1,103 @@
+// edge_contraction and flow_proximity on every level.
+#include "headspark/ops/edge_contraction.h"
+
+#include <doctest/doctest.h>
+
+#include "headspark/error.h"
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+struct ContractionShape {
+  std::int64_t sources = 0;
+  std::int64_t destinations = 0;
+  std::int64_t length = 0;
+  std::int64_t gap = 0;
+};
+
+void check_contraction(const ContractionShape& s) {
+  Random random(12);
+  const std::int64_t stride = s.length + s.gap;
+  const std::vector<float> delta = random.values(s.sources * stride);
+  const std::vector<float> gradient = random.values(s.destinations * stride);
+  const std::vector<float> before = random.values(s.sources * (s.destinations + s.gap));
+  check_case({"edge_contraction " + std::to_string(s.sources) + "x" +
+                  std::to_string(s.destinations) + "x" + std::to_string(s.length),
+              1e-6, [&](const Context& context, Outputs& outputs) {
+                const GuardedArray a("delta", delta);
+                const GuardedArray b("gradient", gradient);
+                edge_contraction(context, {s.sources, s.destinations, s.length, a.data(), stride,
+                                           b.data(), stride, outputs.initial("scores", before),
+                                           s.destinations + s.gap});
+              }});
+}
+
+}  // namespace
+
+TEST_CASE("edge_contraction agrees with the specification") {
+  for (const std::int64_t length : {1, 7, 64, 255, 256, 257, 1500}) {
+    check_contraction({1, 1, length, 0});
+    check_contraction({5, 7, length, 3});
+    check_contraction({13, 49, length, 1});
+  }
+  check_contraction({130, 97, 700, 0});
+  check_contraction({0, 4, 10, 0});
+  check_contraction({3, 0, 10, 2});
+}
+
+TEST_CASE("an edge's score does not depend on the other edges") {
+  Random random(1);
+  const std::vector<float> delta = random.values(20 * 600);
+  const std::vector<float> gradient = random.values(33 * 600);
+  for (const Isa isa : levels()) {
+    const Context context = make_cpu_context(2, isa);
+    std::vector<float> all(20 * 33);
+    edge_contraction(context,
+                     {20, 33, 600, delta.data(), 600, gradient.data(), 600, all.data(), 33});
+    for (const auto& [u, v] : {std::pair<int, int>{0, 0}, {7, 31}, {19, 32}, {12, 15}}) {
+      std::vector<float> one(1);
+      edge_contraction(context, {1, 1, 600, delta.data() + u * 600, 600, gradient.data() + v * 600,
+                                 600, one.data(), 1});
+      check_same_bits(isa_name(isa), one, {all[static_cast<std::size_t>(u * 33 + v)]});
+    }
+  }
+}
+
+TEST_CASE("flow_proximity agrees with the specification") {
+  for (const std::int64_t width : {1, 8, 24, 67}) {
+    Random random(5);
+    const std::vector<float> input = random.values(9 * width);
+    std::vector<float> write = random.values(4 * (9 * width + 2), -0.4f, 0.4f);
+    for (std::int64_t i = 0; i < 9 * width; ++i) {
+      write[static_cast<std::size_t>(i)] += 0.7f * input[static_cast<std::size_t>(i)];
+    }
+    const std::vector<float> before = random.values(4);
+    check_case({"flow_proximity", 2e-6, [&](const Context& context, Outputs& outputs) {
+                  flow_proximity(context, {4, 9, width, input.data(), write.data(), 9 * width + 2,
+                                           outputs.initial("scores", before)});
+                }});
+  }
+}
+
+TEST_CASE("flow_proximity of known writes") {
+  // The first source writes the input itself, the second nothing, the third the opposite.
+  const float input[] = {1.0f, -2.0f, 0.0f, 0.0f};
+  const float write[] = {1.0f, -2.0f, 0.0f, 0.0f, 0.0f, 0.0f, 1.0f, 1.0f, -1.0f, 2.0f, 0.0f, 0.0f};
+  for (const Isa isa : levels()) {
+    std::vector<float> scores(3);
+    flow_proximity(make_cpu_context(1, isa), {3, 2, 2, input, write, 4, scores.data()});
+    check_same_bits(isa_name(isa), scores, {1.0f, 0.0f, 0.0f});
+  }
+}
+
+TEST_CASE("edge_contraction refuses bad arguments by name") {
+  const Context context = make_cpu_context(1, Isa::specification);
+  float x[4] = {};
+  CHECK_THROWS_WITH_AS(edge_contraction(context, {1, 1, 4, x, 3, x, 4, x, 1}),
+                       doctest::Contains("delta_stride"), Error);
+  CHECK_THROWS_WITH_AS(edge_contraction(context, {1, 1, 4, x, 4, x, 4, nullptr, 1}),
+                       doctest::Contains("scores is null"), Error);
+}
+
+}  // namespace headspark::test

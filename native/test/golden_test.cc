@@ -1,0 +1,234 @@
+// The engine against Hugging Face transformers and hannamw/EAP-IG on every golden folder.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "golden.h"
+#include "headspark/attribution.h"
+#include "headspark/circuit_eval.h"
+#include "headspark/generate.h"
+
+namespace headspark::golden {
+namespace {
+
+/// One golden folder and how closely it must be met.
+struct GoldenCase {
+  std::string name;
+  std::filesystem::path model;
+  std::filesystem::path adapter;
+  std::filesystem::path pairs;
+  std::filesystem::path golden;
+  double logits = 1e-4;
+  double gradient_scores = 1e-4;  ///< EAP and EAP-IG-inputs, of the largest |score|
+  double other_scores = 1e-3;
+};
+
+std::vector<GoldenCase> cases() {
+  const std::filesystem::path shared = shared_folder();
+  std::vector<GoldenCase> list;
+  if (shared.empty()) return list;
+  for (const char* name : {"qwen2", "qwen3", "llama", "gpt2", "neox"}) {
+    const std::filesystem::path folder = shared / "reference" / name;
+    list.push_back({name, folder, "", shared / "reference/pairs.jsonl", folder / "golden"});
+  }
+  const std::filesystem::path stories = shared / "models/stories260K";
+  list.push_back({"stories260K", stories, "", stories / "pairs.jsonl", stories / "golden"});
+  const std::filesystem::path arith = shared / "models/tiny-arith";
+  list.push_back({"tiny-arith", arith / "base-step1000", "", arith / "pairs.jsonl",
+                  arith / "golden-base-step1000"});
+  if (const char* unpacked = std::getenv("HEADSPARK_SMOLLM2")) {
+    const std::filesystem::path folder = shared / "models/smollm2-135m";
+    list.push_back({"smollm2-135m", unpacked, "", folder / "ioi-16.jsonl", folder / "golden", 2e-4,
+                    2e-4, 1e-3});
+    list.push_back({"smollm2-135m steps-step300", unpacked, folder / "adapters/steps-step300",
+                    folder / "sums-steps-8.jsonl", folder / "golden-steps-step300", 2e-4, 2e-4,
+                    1e-3});
+  }
+  return list;
+}
+
+/// Goldens average the metric within a batch and then divide by all pairs.
+std::vector<float> reference_scale(const AttributionResult& result, std::int64_t batch) {
+  const Graph& graph = result.graph;
+  std::vector<double> sums(result.scores.size(), 0.0);
+  const auto edges = static_cast<std::size_t>(graph.edges());
+  for (std::int64_t pair = 0; pair < result.pairs; ++pair) {
+    const std::int64_t begin = pair / batch * batch;
+    const auto size = static_cast<double>(std::min(batch, result.pairs - begin));
+    std::size_t edge = static_cast<std::size_t>(pair) * edges;
+    for (std::int64_t source = 0; source < graph.sources(); ++source) {
+      for (std::int64_t column = 0; column < graph.destinations(); ++column) {
+        if (source >= graph.sources_of_column(column)) continue;
+        sums[static_cast<std::size_t>(source * graph.destinations() + column)] +=
+            static_cast<double>(result.pair_scores[edge++]) / size;
+      }
+    }
+  }
+  std::vector<float> scores;
+  for (const double sum : sums) {
+    scores.push_back(static_cast<float>(sum / static_cast<double>(result.pairs)));
+  }
+  return scores;
+}
+
+double largest_magnitude(const std::vector<float>& values) {
+  double largest = 0.0;
+  for (const float value : values) largest = std::max(largest, std::fabs(static_cast<double>(value)));
+  return largest;
+}
+
+struct MethodCase {
+  const char* file;
+  AttributionMethod method;
+  Metric metric;
+  bool batch_scaled;
+  bool strict;
+};
+
+constexpr MethodCase kMethods[] = {
+    {"EAP", AttributionMethod::eap, Metric::logit_diff, true, true},
+    {"EAP-IG-inputs", AttributionMethod::eap_ig_inputs, Metric::logit_diff, true, true},
+    {"EAP-IG-inputs-kl", AttributionMethod::eap_ig_inputs, Metric::kl, true, false},
+    {"clean-corrupted", AttributionMethod::clean_corrupted, Metric::logit_diff, true, false},
+    {"EAP-IG-activations", AttributionMethod::eap_ig_activations, Metric::logit_diff, true, false},
+    {"information-flow-routes", AttributionMethod::information_flow_routes, Metric::logit_diff,
+     false, false},
+    {"exact", AttributionMethod::exact, Metric::logit_diff, false, false},
+};
+
+Engine engine_of(const GoldenCase& golden) {
+  std::shared_ptr<const Model> model = load_model(golden.model, {}, {});
+  if (!golden.adapter.empty()) model = with_adapter(model, golden.adapter, {});
+  return make_engine(model, {});
+}
+
+void check_scores(const GoldenCase& golden, const Engine& engine, const MethodCase& method) {
+  const std::filesystem::path file = golden.golden / (std::string(method.file) + ".npy");
+  if (!std::filesystem::exists(file)) return;
+  CAPTURE(method.file);
+  const std::vector<Pair> pairs = read_pairs(golden.pairs);
+  const nlohmann::json settings = read_json(golden.golden / "golden.json");
+  AttributionOptions options;
+  options.method = method.method;
+  options.metric = method.metric;
+  options.ig_steps = settings.at("steps").get<int>();
+  const AttributionResult result = attribute(engine, pairs, options, {});
+  std::vector<float> ours = method.batch_scaled
+                                ? reference_scale(result, settings.at("batch").get<std::int64_t>())
+                                : result.scores;
+  if (method.metric == Metric::kl) {  // the reference averages over the vocabulary
+    for (float& score : ours) score /= static_cast<float>(engine.config().vocab);
+  }
+  const std::vector<float> theirs = read_npy(file).values;
+  const double error = max_difference(ours, theirs) / largest_magnitude(theirs);
+  std::printf("  %-26s %-24s max|diff| / max|score| = %.2e\n", golden.name.c_str(), method.file, error);
+  CHECK(error <= (method.strict ? golden.gradient_scores : golden.other_scores));
+}
+
+std::vector<std::vector<GatedHead>> head_cases(const GoldenCase& golden) {
+  std::vector<std::vector<GatedHead>> cases{{}};
+  for (const nlohmann::json& scaled : read_json(golden.golden / "scaled_head_cases.json")) {
+    std::vector<GatedHead> heads;
+    for (const nlohmann::json& head : scaled) {
+      heads.push_back({head.at("layer").get<std::int32_t>(), head.at("head").get<std::int32_t>(),
+                       head.at("factor").get<float>()});
+    }
+    cases.push_back(heads);
+  }
+  return cases;
+}
+
+void check_logits(const GoldenCase& golden, const Engine& engine) {
+  const std::vector<Pair> pairs = read_pairs(golden.pairs);
+  const Array last = read_npy(golden.golden / "last_logits.npy");
+  LogitsRequest request;
+  for (std::int64_t i = 0; i < last.shape.at(0); ++i) {
+    request.prompts.push_back(pairs.at(static_cast<std::size_t>(i)).clean);
+  }
+  double error = max_difference(compute_logits(engine, request, {}), last.values);
+  std::printf("  %-26s %-24s max|diff| = %.2e\n", golden.name.c_str(), "last_logits", error);
+  CHECK(error <= golden.logits);
+  const Array first = read_npy(golden.golden / "first_prompt_logits.npy");
+  request.prompts.resize(1);
+  request.all_positions = true;
+  error = max_difference(compute_logits(engine, request, {}), first.values);
+  std::printf("  %-26s %-24s max|diff| = %.2e\n", golden.name.c_str(), "first_prompt_logits", error);
+  CHECK(error <= golden.logits);
+}
+
+void check_scaled_heads(const GoldenCase& golden, const Engine& engine) {
+  const std::vector<Pair> pairs = read_pairs(golden.pairs);
+  const Array scaled = read_npy(golden.golden / "scaled_head_logits.npy");
+  const auto cases = head_cases(golden);
+  const std::int64_t per_case = scaled.shape.size() == 3 ? scaled.shape.at(1) : 1;
+  std::vector<float> ours;
+  for (std::size_t i = 1; i < cases.size(); ++i) {
+    LogitsRequest request;
+    request.heads = cases[i];
+    for (std::int64_t p = 0; p < per_case; ++p) {
+      request.prompts.push_back(pairs.at(static_cast<std::size_t>(p)).clean);
+    }
+    const std::vector<float> logits = compute_logits(engine, request, {});
+    ours.insert(ours.end(), logits.begin(), logits.end());
+  }
+  const double error = max_difference(ours, scaled.values);
+  std::printf("  %-26s %-24s max|diff| = %.2e\n", golden.name.c_str(), "scaled_head_logits", error);
+  CHECK(error <= golden.logits);
+}
+
+void check_generations(const GoldenCase& golden, const Engine& engine) {
+  const nlohmann::json json = read_json(golden.golden / "generations.json");
+  const auto prompts = json.at("prompts").get<std::vector<std::vector<std::int32_t>>>();
+  const auto greedy = json.at("greedy").get<std::vector<std::vector<std::int32_t>>>();
+  const auto cases = head_cases(golden);
+  std::vector<GenerateRow> rows;
+  for (const auto& heads : cases) {
+    for (const auto& prompt : prompts) rows.push_back({prompt, heads});
+  }
+  REQUIRE(rows.size() == greedy.size());
+  GenerateOptions options;
+  for (const auto& row : greedy) {
+    options.max_new_tokens = std::max(options.max_new_tokens == 64 ? 0 : options.max_new_tokens,
+                                      static_cast<std::int32_t>(row.size()));
+  }
+  const auto together = generate_greedy(engine, rows, options, {});
+  int different = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    auto ours = together[i];
+    ours.resize(std::min(ours.size(), greedy[i].size()));
+    if (ours != greedy[i]) ++different;
+    const auto alone = generate_greedy(engine, std::span(rows).subspan(i, 1), options, {});
+    CHECK(alone[0] == together[i]);
+  }
+  std::printf("  %-26s %-24s %d of %zu rows differ\n", golden.name.c_str(), "greedy generations",
+              different, rows.size());
+  CHECK(different == 0);
+}
+
+}  // namespace
+
+TEST_CASE("goldens: logits, head-scaled logits and greedy generations") {
+  const std::vector<GoldenCase> list = cases();
+  if (list.empty()) MESSAGE("skipped: ../shared is absent");
+  for (const GoldenCase& golden : list) {
+    CAPTURE(golden.name);
+    const Engine engine = engine_of(golden);
+    check_logits(golden, engine);
+    check_scaled_heads(golden, engine);
+    check_generations(golden, engine);
+  }
+}
+
+TEST_CASE("goldens: edge scores of every method") {
+  const std::vector<GoldenCase> list = cases();
+  if (list.empty()) MESSAGE("skipped: ../shared is absent");
+  for (const GoldenCase& golden : list) {
+    CAPTURE(golden.name);
+    const Engine engine = engine_of(golden);
+    for (const MethodCase& method : kMethods) check_scores(golden, engine, method);
+  }
+}
+
+}  // namespace headspark::golden

@@ -1,0 +1,141 @@
+// The metrics on every level: known values, token sets, gradients.
+#include "headspark/ops/metric.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "headspark/error.h"
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+constexpr Metric kMetrics[] = {Metric::logit_diff, Metric::prob_diff, Metric::kl, Metric::nll};
+constexpr std::int32_t kCorrect[] = {3, 1, 8, 8, 0, 5};
+constexpr std::int32_t kCorrectBegin[] = {0, 1, 3, 6};
+constexpr std::int32_t kIncorrect[] = {2, 4, 3, 1};
+constexpr std::int32_t kIncorrectBegin[] = {0, 2, 4, 4};  // the last row has none
+constexpr std::int32_t kOneBegin[] = {0, 1, 2, 3};
+
+MetricForward make_metric(Metric metric, const std::vector<float>& logits,
+                          const std::vector<float>& clean) {
+  MetricForward p;
+  p.metric = metric;
+  p.rows = 3;
+  p.vocab = static_cast<std::int64_t>(logits.size()) / 3;
+  p.logits = logits.data();
+  p.clean_logits = clean.data();
+  p.correct = kCorrect;
+  p.correct_begin = metric == Metric::nll ? kOneBegin : kCorrectBegin;
+  p.incorrect = kIncorrect;
+  p.incorrect_begin = kIncorrectBegin;
+  return p;
+}
+
+float single(const Context& context, MetricForward p) {
+  float value = NAN;
+  p.value = &value;
+  metric_forward(context, p);
+  return value;
+}
+
+}  // namespace
+
+TEST_CASE("metrics agree with the specification") {
+  for (const Metric metric : kMetrics) {
+    for (const std::int64_t vocab : {9, 16, 131, 5003}) {
+      Random random(6);
+      const std::vector<float> logits = random.values(3 * vocab, -8.0f, 8.0f);
+      const std::vector<float> clean = random.values(3 * vocab, -8.0f, 8.0f);
+      const std::vector<float> d_value = {0.5f, -2.0f, 1.0f};
+      check_case({"metric " + std::to_string(static_cast<int>(metric)), 3e-6,
+                  [&](const Context& context, Outputs& outputs) {
+                    MetricForward p = make_metric(metric, logits, clean);
+                    p.value = outputs.dense("value", 3);
+                    metric_forward(context, p);
+                    metric_backward(context, {p, d_value.data(),
+                                              outputs.dense("d_logits", 3 * vocab)});
+                  }});
+    }
+  }
+}
+
+TEST_CASE("metrics of known logits") {
+  const float logits[] = {std::log(1.0f), std::log(2.0f), std::log(5.0f)};  // p = 1/8, 2/8, 5/8
+  const float clean[] = {0.0f, 0.0f, 0.0f};
+  const std::int32_t correct[] = {2};
+  const std::int32_t incorrect[] = {0, 1};
+  const std::int32_t one[] = {0, 1};
+  const std::int32_t two[] = {0, 2};
+  for (const Isa isa : levels()) {
+    const Context context = make_cpu_context(1, isa);
+    MetricForward p{Metric::logit_diff, 1, 3, logits, correct, one, incorrect, two, clean};
+    CHECK(single(context, p) == doctest::Approx(std::log(5.0) - std::log(2.0) / 2));
+    p.metric = Metric::prob_diff;
+    CHECK(single(context, p) == doctest::Approx(0.25));
+    p.metric = Metric::nll;
+    CHECK(single(context, p) == doctest::Approx(-std::log(0.625)));
+    p.metric = Metric::kl;
+    CHECK(single(context, p) == doctest::Approx((std::log(8.0 / 3) + std::log(8.0 / 6) +
+                                                 std::log(8.0 / 15)) / 3));
+  }
+}
+
+TEST_CASE("kl of equal logits is 0 and large logits do not overflow") {
+  const std::vector<float> logits = {1000.0f, -1000.0f, 999.0f};
+  const std::int32_t correct[] = {2};
+  const std::int32_t one[] = {0, 1};
+  for (const Isa isa : levels()) {
+    const Context context = make_cpu_context(1, isa);
+    MetricForward p{Metric::kl, 1, 3, logits.data(), correct, one, correct, one, logits.data()};
+    CHECK(std::fabs(single(context, p)) <= 1e-6f);
+    p.metric = Metric::nll;
+    CHECK(single(context, p) == doctest::Approx(1.0 + std::log1p(std::exp(-1.0))));
+  }
+}
+
+TEST_CASE("metric gradients equal finite differences") {
+  for (const Metric metric : kMetrics) {
+    Random random(14);
+    const std::vector<float> logits = random.values(3 * 9, -2.0f, 2.0f);
+    const std::vector<float> clean = random.values(3 * 9, -2.0f, 2.0f);
+    const std::vector<float> d_value = {0.5f, -2.0f, 1.0f};
+    for (const Isa isa : levels()) {
+      std::vector<float> d_logits(logits.size());
+      metric_backward(make_cpu_context(1, isa),
+                      {make_metric(metric, logits, clean), d_value.data(), d_logits.data()});
+      check_gradient({.name = "metric " + std::to_string(static_cast<int>(metric)),
+                      .x = logits,
+                      .gradient = d_logits,
+                      .loss = [&](const std::vector<float>& x) {
+                        float value[3];
+                        MetricForward p = make_metric(metric, x, clean);
+                        p.value = value;
+                        metric_forward(make_cpu_context(1, Isa::specification), p);
+                        return weighted_sum(d_value, value);
+                      }});
+    }
+  }
+}
+
+TEST_CASE("metrics refuse bad tokens by name") {
+  const Context context = make_cpu_context(1, Isa::specification);
+  const std::vector<float> logits(27);
+  float value[3];
+  MetricForward p = make_metric(Metric::logit_diff, logits, logits);
+  p.value = value;
+  const std::int32_t outside[] = {3, 1, 9, 8, 0, 5};
+  p.correct = outside;
+  CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("correct"), Error);
+  p = make_metric(Metric::nll, logits, logits);
+  p.value = value;
+  p.correct_begin = kCorrectBegin;
+  CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("exactly one"), Error);
+  p = make_metric(Metric::kl, logits, logits);
+  p.value = value;
+  p.clean_logits = nullptr;
+  CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("clean_logits"), Error);
+}
+
+}  // namespace headspark::test

@@ -1,0 +1,73 @@
+// rotary on every level: partial rotation, inverse, known angles.
+#include "headspark/ops/rotary.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "headspark/error.h"
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+RotaryTable make_table(std::int64_t positions, std::int64_t pairs) {
+  RotaryTable table;
+  table.positions = positions;
+  table.pairs = pairs;
+  for (std::int64_t p = 0; p < positions; ++p) {
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      const double angle = static_cast<double>(p) * std::pow(10000.0, -static_cast<double>(i) / 8);
+      table.cosine.push_back(static_cast<float>(std::cos(angle)));
+      table.sine.push_back(static_cast<float>(std::sin(angle)));
+    }
+  }
+  return table;
+}
+
+}  // namespace
+
+TEST_CASE("rotary agrees with the specification") {
+  Random random(3);
+  for (const std::int64_t tokens : {0, 1, 6, 33}) {
+    for (const auto& [head_dim, pairs] : {std::pair<int, int>{24, 12}, {10, 5}, {64, 8}, {6, 0}}) {
+      const RotaryTable table = make_table(40, pairs);
+      std::vector<std::int32_t> positions;
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        positions.push_back(static_cast<std::int32_t>(random.below(40)));
+      }
+      const std::vector<float> x = random.values(tokens * 3 * head_dim);
+      check_case({"rotary", 1e-6, [&, width = head_dim](const Context& context, Outputs& outputs) {
+                    Rotary p{&table, positions.data(), tokens, 3, width, outputs.initial("f", x)};
+                    rotary_forward(context, p);
+                    p.x = outputs.initial("b", x);
+                    rotary_backward(context, p);
+                  }});
+    }
+  }
+}
+
+TEST_CASE("rotary_backward undoes rotary_forward and turns by the table's angle") {
+  const RotaryTable table = make_table(5, 1);
+  const std::int32_t position[] = {3};
+  for (const Isa isa : levels()) {
+    const Context context = make_cpu_context(1, isa);
+    std::vector<float> x = {1.0f, 0.0f, 7.0f};
+    const Rotary p{&table, position, 1, 1, 3, x.data()};
+    rotary_forward(context, p);
+    check_near("turned", x, {std::cos(3.0f), std::sin(3.0f), 7.0f}, 1e-6);
+    rotary_backward(context, p);
+    check_near("back", x, {1.0f, 0.0f, 7.0f}, 1e-6);
+  }
+}
+
+TEST_CASE("rotary refuses positions outside its table") {
+  const RotaryTable table = make_table(5, 1);
+  const std::int32_t position[] = {5};
+  std::vector<float> x(2);
+  CHECK_THROWS_WITH_AS(rotary_forward(make_cpu_context(1, Isa::specification),
+                                      {&table, position, 1, 1, 2, x.data()}),
+                       doctest::Contains("outside the table"), Error);
+}
+
+}  // namespace headspark::test
