@@ -24,7 +24,7 @@ void check_contraction(const ContractionShape& s) {
   const std::vector<float> before = random.values(s.sources * (s.destinations + s.gap));
   check_case({"edge_contraction " + std::to_string(s.sources) + "x" +
                   std::to_string(s.destinations) + "x" + std::to_string(s.length),
-              1e-6, [&](const Context& context, Outputs& outputs) {
+              1e-5, [&](const Context& context, Outputs& outputs) {
                 const GuardedArray a("delta", delta);
                 const GuardedArray b("gradient", gradient);
                 edge_contraction(context, {s.sources, s.destinations, s.length, a.data(), stride,

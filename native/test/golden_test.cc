@@ -101,26 +101,28 @@ constexpr MethodCase kMethods[] = {
 Engine engine_of(const GoldenCase& golden) {
   std::shared_ptr<const Model> model = load_model(golden.model, {}, {});
   if (!golden.adapter.empty()) model = with_adapter(model, golden.adapter, {});
-  return make_engine(model, {});
+  EngineOptions options;
+  options.share_prefix = std::getenv("HEADSPARK_TEST_NO_SHARING") == nullptr;
+  return make_engine(model, options);
 }
 
 void check_scores(const GoldenCase& golden, const Engine& engine, const MethodCase& method) {
   const std::filesystem::path file = golden.golden / (std::string(method.file) + ".npy");
   if (!std::filesystem::exists(file)) return;
-  CAPTURE(method.file);
+  CAPTURE(std::string(method.file));
   const std::vector<Pair> pairs = read_pairs(golden.pairs);
   const nlohmann::json settings = read_json(golden.golden / "golden.json");
   AttributionOptions options;
   options.method = method.method;
   options.metric = method.metric;
   options.ig_steps = settings.at("steps").get<int>();
+  // The reference's loops: 0 … m-1 over inputs, 1 … m over activations.
+  const bool activations = method.method == AttributionMethod::eap_ig_activations;
+  options.ig_grid = activations ? IgGrid::right : IgGrid::left;
   const AttributionResult result = attribute(engine, pairs, options, {});
-  std::vector<float> ours = method.batch_scaled
+  const std::vector<float> ours = method.batch_scaled
                                 ? reference_scale(result, settings.at("batch").get<std::int64_t>())
                                 : result.scores;
-  if (method.metric == Metric::kl) {  // the reference averages over the vocabulary
-    for (float& score : ours) score /= static_cast<float>(engine.config().vocab);
-  }
   const std::vector<float> theirs = read_npy(file).values;
   const double error = max_difference(ours, theirs) / largest_magnitude(theirs);
   std::printf("  %-26s %-24s max|diff| / max|score| = %.2e\n", golden.name.c_str(), method.file, error);

@@ -31,13 +31,16 @@ struct GemmTile {
   float* c = nullptr;
   std::int64_t c_stride = 0;
   bool accumulate = true;
+  const void* next_b = nullptr;  ///< what the caller reads next, fetched into L2 meanwhile
+  std::int64_t next_bytes = 0;
 };
 
-/// panel[k][j] = rows[j][k] for k < depth, j < 16; a null row is zeros.
+/// panel[k * stride + j] = rows[j][k] for k < depth, j < 16; a null row is zeros.
 struct PackRows {
   const float* const* rows = nullptr;  ///< 16 pointers
   std::int64_t depth = 0;
   float* panel = nullptr;
+  std::int64_t stride = 16;
 };
 
 /// One chunk of one query's scores in the attention backward: on entry scores are scale q·k and d_p

@@ -1,4 +1,11 @@
 // The kernel table of level avx512. Compiled with that level's flags, so it holds nothing else.
+
+// GCC 12's own avx512fintrin.h trips this warning (gcc bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
 #include "cpu/kernels/make_table.h"
 #include "cpu/kernels/simd_avx512.h"
 

@@ -159,6 +159,35 @@ void CircuitForward::project(const Projection& projection) {
   }
 }
 
+/// The stored keys and values of the shared prompt; in per-query-head mode each query head gets its
+/// own copy of its group's.
+void CircuitForward::add_prefix(std::int64_t layer, AttentionForward& params) {
+  const auto index = static_cast<std::size_t>(layer);
+  const Buffer<float>& k = block_.prefix().k[index];
+  const Buffer<float>& v = block_.prefix().v[index];
+  if (params.shape.kv_heads == engine_.config().kv_heads) {
+    params.prefix_k = k.data();
+    params.prefix_v = v.data();
+    return;
+  }
+  const std::int64_t head_dim = engine_.config().head_dim;
+  const std::int64_t share = engine_.config().heads / engine_.config().kv_heads;
+  std::vector<std::int32_t> source;
+  for (std::int64_t slot = 0; slot < k.size() / head_dim; ++slot) {
+    source.insert(source.end(), static_cast<std::size_t>(share), static_cast<std::int32_t>(slot));
+  }
+  const Buffer<std::int32_t> rows(engine_.context.backend, std::span<const std::int32_t>(source));
+  const auto count = static_cast<std::int64_t>(source.size());
+  if (prefix_k_.empty()) {
+    prefix_k_ = Buffer<float>(engine_.context.backend, count * head_dim);
+    prefix_v_ = Buffer<float>(engine_.context.backend, count * head_dim);
+  }
+  gather_rows(engine_.context, count, head_dim, rows.data(), k.data(), prefix_k_.data());
+  gather_rows(engine_.context, count, head_dim, rows.data(), v.data(), prefix_v_.data());
+  params.prefix_k = prefix_k_.data();
+  params.prefix_v = prefix_v_.data();
+}
+
 void CircuitForward::attention(std::int64_t layer) {
   const ModelConfig& config = engine_.config();
   const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
@@ -176,6 +205,7 @@ void CircuitForward::attention(std::int64_t layer) {
   params.q = q_.data();
   params.k = k_.data();
   params.v = v_.data();
+  if (!block_.prefix().empty()) add_prefix(layer, params);
   params.z = z_.data();
   attention_forward(engine_.context, params);
   expand_head_writes(engine_, layer, block_.tokens(), z_.data(),

@@ -8,6 +8,7 @@
 
 #include "engine/pair_block.h"
 #include "headspark/circuit_eval.h"
+#include "headspark/ops/attention.h"
 
 namespace headspark {
 
@@ -41,6 +42,7 @@ class CircuitForward {
                  const float* base);
   void project(const Projection& projection);
   void attention(std::int64_t layer);
+  void add_prefix(std::int64_t layer, AttentionForward& params);
   void mlp(std::int64_t layer);
   bool used(std::span<const std::uint8_t> mask, std::int64_t first, std::int64_t count) const;
   std::vector<float> metric();
@@ -58,6 +60,7 @@ class CircuitForward {
   Buffer<float> normed_;
   Buffer<float> q_, k_, v_, z_, head_raw_;
   Buffer<float> gate_, up_;
+  Buffer<float> prefix_k_, prefix_v_;  ///< one layer's, per query head
   Buffer<std::uint8_t> mask_;
 };
 

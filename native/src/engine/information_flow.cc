@@ -16,7 +16,7 @@ struct FlowPass {
   std::vector<float> scores;    ///< [pairs, sources, destinations], host
 
   /// Proximities of all sources below `sources` to what is read at `input` [tokens, hidden],
-  /// written to `columns` columns from `first` on.
+  /// mean over the pair's positions, written to `columns` columns from `first` on.
   void read(const float* input, std::int64_t sources, std::int64_t first, std::int64_t columns) {
     const std::int64_t hidden = engine.config().hidden;
     for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
@@ -34,7 +34,8 @@ struct FlowPass {
       float* matrix = scores.data() + static_cast<std::int64_t>(pair) * graph.sources() * graph.destinations();
       for (std::int64_t source = 0; source < sources; ++source) {
         for (std::int64_t column = first; column < first + columns; ++column) {
-          matrix[source * graph.destinations() + column] = host[static_cast<std::size_t>(source)];
+          matrix[source * graph.destinations() + column] =
+              host[static_cast<std::size_t>(source)] / static_cast<float>(block.own_length(pair));
         }
       }
     }

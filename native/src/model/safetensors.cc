@@ -56,10 +56,11 @@ void read_shape(const nlohmann::json& json, const FileContext& file, TensorEntry
   for (const nlohmann::json& item : *shape) {
     std::uint64_t extent = 0;
     if (!read_unsigned(item, extent)) file.fail(tensor, "has a shape that is not made of sizes");
-    // 2^48 elements are more than any file holds; the cap keeps every product in range.
-    if (extent > (1ull << 48) || (product *= extent) > (1ull << 48)) {
+    // 2^48 elements are more than any file holds; dividing keeps the check itself in range.
+    if (extent != 0 && product > (1ull << 48) / extent) {
       file.fail(tensor, "has a shape with more elements than a file can hold");
     }
+    product *= extent;
     tensor.shape.push_back(static_cast<std::int64_t>(extent));
   }
 }

@@ -65,6 +65,7 @@ void attention_forward(const Context& context, const AttentionForward& params) {
   check_prefix(context, params.layout, params.prefix_k, params.prefix_v, op);
   check_gate(params.gate, op);
   if (!context.on_cpu()) return attention_forward_cuda(context, params);
+  if (context.isa != Isa::specification) return attention_forward_fast(context, params);
   attention_forward_cpu(context, params);
 }
 
@@ -84,6 +85,7 @@ void attention_backward(const Context& context, const AttentionBackward& params)
   check_pointer(params.d_v, op, "d_v");
   check_prefix(context, params.layout, params.prefix_k, params.prefix_v, op);
   if (!context.on_cpu()) return attention_backward_cuda(context, params);
+  if (context.isa != Isa::specification) return attention_backward_fast(context, params);
   attention_backward_cpu(context, params);
 }
 

@@ -20,6 +20,7 @@ void edge_contraction(const Context& context, const EdgeContraction& params) {
   check_argument(params.scores_stride >= params.destinations, op,
                  "scores_stride is smaller than destinations");
   if (!context.on_cpu()) return edge_contraction_cuda(context, params);
+  if (context.isa != Isa::specification) return edge_contraction_fast(context, params);
   edge_contraction_cpu(context, params);
 }
 
@@ -34,6 +35,7 @@ void flow_proximity(const Context& context, const FlowProximity& params) {
   check_argument(params.write_stride >= params.tokens * params.width, op,
                  "write_stride is smaller than tokens * width");
   if (!context.on_cpu()) return flow_proximity_cuda(context, params);
+  if (context.isa != Isa::specification) return flow_proximity_fast(context, params);
   flow_proximity_cpu(context, params);
 }
 

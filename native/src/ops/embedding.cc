@@ -20,6 +20,7 @@ void embedding_forward(const Context& context, const EmbeddingForward& params) {
     check_argument(params.indices[t] >= 0 && params.indices[t] < params.table->rows, op,
                    "an index is outside the table; the token id is not in the vocabulary");
   }
+  if (context.isa != Isa::specification) return embedding_forward_fast(context, params);
   embedding_forward_cpu(context, params);
 }
 

@@ -37,6 +37,7 @@ void linear_forward(const Context& context, const LinearForward& params) {
   check_argument(params.x_stride >= range.in(), op, "x_stride is smaller than the inputs read");
   check_argument(params.y_stride >= range.out(), op, "y_stride is smaller than the outputs");
   if (!context.on_cpu()) return linear_forward_cuda(context, params);
+  if (context.isa != Isa::specification) return linear_forward_fast(context, params);
   linear_forward_cpu(context, params);
 }
 
@@ -51,6 +52,7 @@ void linear_backward(const Context& context, const LinearBackward& params) {
   check_argument(params.d_y_stride >= range.out(), op, "d_y_stride is smaller than the outputs");
   check_argument(params.d_x_stride >= range.in(), op, "d_x_stride is smaller than the inputs");
   if (!context.on_cpu()) return linear_backward_cuda(context, params);
+  if (context.isa != Isa::specification) return linear_backward_fast(context, params);
   linear_backward_cpu(context, params);
 }
 

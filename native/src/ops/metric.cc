@@ -59,6 +59,7 @@ void metric_forward(const Context& context, const MetricForward& params) {
   if (params.rows == 0) return;
   check_pointer(params.value, op, "value");
   if (!context.on_cpu()) return metric_forward_cuda(context, params);
+  if (context.isa != Isa::specification) return metric_forward_fast(context, params);
   metric_forward_cpu(context, params);
 }
 
@@ -69,6 +70,7 @@ void metric_backward(const Context& context, const MetricBackward& params) {
   check_pointer(params.d_value, op, "d_value");
   check_pointer(params.d_logits, op, "d_logits");
   if (!context.on_cpu()) return metric_backward_cuda(context, params);
+  if (context.isa != Isa::specification) return metric_backward_fast(context, params);
   metric_backward_cpu(context, params);
 }
 

@@ -3,25 +3,15 @@
 //   prob-diff   sum p[correct] - sum p[incorrect] = Σ p m   p (m - value), m = ±1 in the sets, else 0
 //   kl          Σ q (log q - log p), q = softmax(clean)     p - q
 //   nll         lse(x) - x[correct]                         p - 1[correct]
-// In double. An empty set counts as mean or mass 0.
+// In double.
 #include <cmath>
 #include <vector>
 
 #include "ops/backends.h"
+#include "ops/token_set.h"
 
 namespace headspark {
 namespace {
-
-struct TokenSet {
-  const std::int32_t* begin = nullptr;
-  std::int64_t size = 0;
-
-  TokenSet(const std::int32_t* tokens, const std::int32_t* offsets, std::int64_t row) {
-    if (offsets == nullptr) return;
-    begin = tokens + offsets[row];
-    size = offsets[row + 1] - offsets[row];
-  }
-};
 
 double log_sum_exp(const float* x, std::int64_t count) {
   double largest = -HUGE_VAL;
@@ -31,18 +21,6 @@ double log_sum_exp(const float* x, std::int64_t count) {
   double sum = 0.0;
   for (std::int64_t i = 0; i < count; ++i) sum += std::exp(x[i] - largest);
   return largest + std::log(sum);
-}
-
-double mean_logit(const float* x, const TokenSet& set) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < set.size; ++i) sum += x[set.begin[i]];
-  return set.size > 0 ? sum / static_cast<double>(set.size) : 0.0;
-}
-
-double mass(const float* x, const TokenSet& set, double lse) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < set.size; ++i) sum += std::exp(x[set.begin[i]] - lse);
-  return sum;
 }
 
 double kl_divergence(const float* clean, const float* x, std::int64_t vocab) {
@@ -63,10 +41,10 @@ double metric_value(const MetricForward& p, std::int64_t row) {
   const TokenSet incorrect(p.incorrect, p.incorrect_begin, row);
   switch (p.metric) {
     case Metric::logit_diff:
-      return mean_logit(x, correct) - mean_logit(x, incorrect);
+      return correct.mean_logit(x) - incorrect.mean_logit(x);
     case Metric::prob_diff: {
       const double lse = log_sum_exp(x, p.vocab);
-      return mass(x, correct, lse) - mass(x, incorrect, lse);
+      return correct.mass(x, lse) - incorrect.mass(x, lse);
     }
     case Metric::kl:
       return kl_divergence(p.clean_logits + row * p.vocab, x, p.vocab);
@@ -86,13 +64,13 @@ void metric_gradient(const MetricForward& p, std::int64_t row, std::vector<doubl
   const TokenSet incorrect(p.incorrect, p.incorrect_begin, row);
   g.assign(static_cast<std::size_t>(p.vocab), 0.0);
   if (p.metric == Metric::logit_diff) {
-    add_sets(g, correct, 1.0 / static_cast<double>(correct.size > 0 ? correct.size : 1));
-    add_sets(g, incorrect, -1.0 / static_cast<double>(incorrect.size > 0 ? incorrect.size : 1));
+    add_sets(g, correct, 1.0 / correct.divisor());
+    add_sets(g, incorrect, -1.0 / incorrect.divisor());
     return;
   }
   const double lse = log_sum_exp(x, p.vocab);
   if (p.metric == Metric::prob_diff) {
-    const double value = mass(x, correct, lse) - mass(x, incorrect, lse);
+    const double value = correct.mass(x, lse) - incorrect.mass(x, lse);
     add_sets(g, correct, 1.0);
     add_sets(g, incorrect, -1.0);
     for (std::int64_t i = 0; i < p.vocab; ++i) g[i] = std::exp(x[i] - lse) * (g[i] - value);

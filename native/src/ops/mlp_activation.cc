@@ -14,6 +14,7 @@ void mlp_activation_forward(const Context& context, const MlpActivationForward& 
   check_pointer(params.gate, op, "gate");
   check_pointer(params.y, op, "y");
   if (!context.on_cpu()) return mlp_activation_forward_cuda(context, params);
+  if (context.isa != Isa::specification) return mlp_activation_forward_fast(context, params);
   mlp_activation_forward_cpu(context, params);
 }
 
@@ -29,6 +30,7 @@ void mlp_activation_backward(const Context& context, const MlpActivationBackward
   check_argument(params.d_up == nullptr || params.d_up != params.d_y, op,
                  "d_up may not be d_y; only d_gate may");
   if (!context.on_cpu()) return mlp_activation_backward_cuda(context, params);
+  if (context.isa != Isa::specification) return mlp_activation_backward_fast(context, params);
   mlp_activation_backward_cpu(context, params);
 }
 

@@ -28,6 +28,7 @@ void norm_forward(const Context& context, const NormForward& params) {
   check_argument(params.x_stride >= width && params.y_stride >= width, op,
                  "x_stride or y_stride is smaller than the width");
   if (!context.on_cpu()) return norm_forward_cuda(context, params);
+  if (context.isa != Isa::specification) return norm_forward_fast(context, params);
   norm_forward_cpu(context, params);
 }
 
@@ -42,6 +43,7 @@ void norm_backward(const Context& context, const NormBackward& params) {
       params.x_stride >= width && params.d_y_stride >= width && params.d_x_stride >= width, op,
       "x_stride, d_y_stride or d_x_stride is smaller than the width");
   if (!context.on_cpu()) return norm_backward_cuda(context, params);
+  if (context.isa != Isa::specification) return norm_backward_fast(context, params);
   norm_backward_cpu(context, params);
 }
 

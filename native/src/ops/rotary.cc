@@ -34,12 +34,14 @@ bool check_rotary(const Context& context, const Rotary& p, const char* op) {
 void rotary_forward(const Context& context, const Rotary& params) {
   if (!check_rotary(context, params, "rotary_forward")) return;
   if (!context.on_cpu()) return rotary_forward_cuda(context, params);
+  if (context.isa != Isa::specification) return rotary_fast(context, params, 1.0f);
   rotary_forward_cpu(context, params);
 }
 
 void rotary_backward(const Context& context, const Rotary& params) {
   if (!check_rotary(context, params, "rotary_backward")) return;
   if (!context.on_cpu()) return rotary_backward_cuda(context, params);
+  if (context.isa != Isa::specification) return rotary_fast(context, params, -1.0f);
   rotary_backward_cpu(context, params);
 }
 

@@ -38,6 +38,7 @@ void combine(const Context& context, const Combine& params) {
   check_pointer(params.x, op, "x");
   check_pointer(params.y, op, "y");
   if (!context.on_cpu()) return combine_cuda(context, params);
+  if (context.isa != Isa::specification) return combine_fast(context, params);
   combine_cpu(context, params);
 }
 
@@ -50,6 +51,7 @@ void interpolate(const Context& context, const Interpolate& params) {
   check_pointer(params.corrupted, op, "corrupted");
   check_pointer(params.y, op, "y");
   if (!context.on_cpu()) return interpolate_cuda(context, params);
+  if (context.isa != Isa::specification) return interpolate_fast(context, params);
   interpolate_cpu(context, params);
 }
 
@@ -61,6 +63,7 @@ void sum_blocks(const Context& context, const SumBlocks& params) {
   if (params.steps > 0) check_pointer(params.x, op, "x");
   check_pointer(params.y, op, "y");
   if (!context.on_cpu()) return sum_blocks_cuda(context, params);
+  if (context.isa != Isa::specification) return sum_blocks_fast(context, params);
   sum_blocks_cpu(context, params);
 }
 

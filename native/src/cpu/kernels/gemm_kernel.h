@@ -21,6 +21,7 @@ struct GemmKernel {
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) acc[r][v] = S::set(0.0f);
     }
+    fetch_c<Rows, vectors * S::width>(t);
     const float* a = t.a;
     std::int64_t at = 0;  // of the first panel's row k
     for (std::int64_t k = 0; k < t.depth; ++k, at += 16) {
@@ -43,6 +44,25 @@ struct GemmKernel {
       }
     }
     store<Rows, vectors>(t, acc);
+  }
+
+  // C comes from L2 or beyond: ask for it before the depth loop, which hides the wait.
+  template <int Rows, int Columns>
+  static void fetch_c(const GemmTile& t) {
+    for (int r = 0; r < Rows; ++r) {
+      const float* c = t.c + r * t.c_stride;
+      for (int j = 0; j < Columns; j += 16) __builtin_prefetch(c + j, 1);
+      __builtin_prefetch(c + Columns - 1, 1);
+    }
+  }
+
+  // One share of next_b per tile.
+  static void fetch_next(GemmTile& t, std::int64_t share) {
+    const char* line = static_cast<const char*>(t.next_b);
+    const std::int64_t bytes = share < t.next_bytes ? share : t.next_bytes;
+    for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(line + i, 0, 2);
+    t.next_b = line + bytes;
+    t.next_bytes -= bytes;
   }
 
   template <int Rows, int Vectors>
@@ -68,7 +88,10 @@ struct GemmKernel {
 
   template <int Panels, bool Bf16>
   static void all_rows(GemmTile t) {
+    const std::int64_t tiles = t.rows / S::tile_rows;
+    const std::int64_t share = tiles > 0 ? (t.next_bytes / tiles / 64 + 1) * 64 : 0;
     for (; t.rows >= S::tile_rows; t.rows -= S::tile_rows) {
+      fetch_next(t, share);
       block<S::tile_rows, Panels, Bf16>(t);
       t.a += S::tile_rows * kTileStride;
       t.c += S::tile_rows * t.c_stride;
@@ -81,6 +104,7 @@ struct GemmKernel {
     constexpr int element_bytes = Bf16 ? 2 : 4;
     for (; t.panels >= S::tile_panels; t.panels -= S::tile_panels) {
       all_rows<S::tile_panels, Bf16>(t);
+      t.next_bytes = 0;  // fetched beside the first panel
       t.b = static_cast<const char*>(t.b) + S::tile_panels * t.panel_stride * element_bytes;
       t.c += S::tile_panels * 16;
     }
@@ -104,12 +128,12 @@ struct GemmKernel {
       for (int r = 0; r < block_width; ++r) whole = whole && p.rows[j + r] != nullptr;
       std::int64_t k = 0;
       for (; whole && k + block_width <= p.depth; k += block_width) {
-        S::transpose(p.rows + j, k, p.panel + k * 16 + j, 16);
+        S::transpose(p.rows + j, k, p.panel + k * p.stride + j, p.stride);
       }
       for (int r = j; r < j + block_width; ++r) {
         const float* row = p.rows[r];
         for (std::int64_t i = k; i < p.depth; ++i) {
-          p.panel[i * 16 + r] = row != nullptr ? row[i] : 0.0f;
+          p.panel[i * p.stride + r] = row != nullptr ? row[i] : 0.0f;
         }
       }
     }

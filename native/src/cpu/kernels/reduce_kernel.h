@@ -28,7 +28,7 @@ struct ReduceKernel {
     for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
       const F v = load_lanes<S>(x + i, lanes, lowest);
       best = S::max(v, best);
-      nan = S::add(nan, S::sub(S::set(0.0f), S::mul(S::set(0.0f), load_lanes<S>(x + i, lanes))));
+      nan = S::fma(S::set(0.0f), load_lanes<S>(x + i, lanes), nan);
     });
     const float marker = S::sum(nan);
     if (marker == 0.0f) return S::largest(best);

@@ -1,0 +1,48 @@
+// Writing a result file so that a reader sees either the old file or the whole new one, whatever
+// happens in between: a temporary file in the same folder, fsync, rename, fsync of the folder.
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { HeadsparkError } from './errors.js';
+
+/** Makes a rename or a new file in `folder` durable, where the platform can open folders. */
+export async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await open(folder, 'r');
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    // Windows and some network file systems cannot open or sync a folder; the data is synced.
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (!['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP'].includes(code)) throw error;
+  }
+}
+
+/**
+ * Writes `data` to `path` atomically and durably; an existing file is replaced.
+ * @throws ERR_HEADSPARK_FILE_NOT_FOUND when the folder is missing or cannot be written.
+ */
+export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  const folder = dirname(path);
+  const suffix = `${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  const temporary = join(folder, `.${basename(path)}.${suffix}`);
+  try {
+    const handle = await open(temporary, 'wx');
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(folder);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    const code = (error as NodeJS.ErrnoException).code;
+    const reason = code === 'ENOENT' ? `the folder ${folder} does not exist` : String(error);
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+      `${path} could not be written: ${reason}.`,
+      { cause: error },
+    );
+  }
+}

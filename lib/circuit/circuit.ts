@@ -1,0 +1,139 @@
+// A circuit: the selected edges of a score table, pruned, with its nodes, heads and importance.
+
+import { HeadsparkError } from '../errors.js';
+import type { HeadRef } from '../head-gate.js';
+import { graphOf, type CircuitGraph } from './graph.js';
+import { connectedNodes, edgeList, pruneEdges, type EdgeList } from './prune.js';
+import type { ScoreTable } from './score-table.js';
+import { selectEdges, type Selection } from './select.js';
+
+/** A score table with the edges and nodes that belong to the circuit. */
+export interface Circuit extends ScoreTable {
+  /** [nForward, nBackward] row-major, 1 for every edge of the circuit. */
+  readonly inGraph: Uint8Array;
+  /** [nForward], 1 for every source in the circuit. */
+  readonly nodesInGraph: Uint8Array;
+}
+
+export type BuildCircuitOptions = Selection & {
+  /** Remove what does not connect input and logits; default true. */
+  readonly prune?: boolean;
+};
+
+/** Selected and (by default) pruned edges of compact scores, and the nodes they connect. */
+export function circuitEdges(
+  graph: CircuitGraph,
+  scores: Float32Array,
+  options: BuildCircuitOptions,
+): { list: EdgeList; nodes: Uint8Array } {
+  const list = edgeList(graph, selectEdges(graph, scores, options));
+  if (options.prune === false) return { list, nodes: connectedNodes(graph, list) };
+  return pruneEdges(graph, list);
+}
+
+/** Builds the circuit of a score table. Errors: see selectEdges. */
+export function buildCircuit(table: ScoreTable, options: BuildCircuitOptions): Circuit {
+  const graph = graphOf(table.shape);
+  const { list, nodes } = circuitEdges(graph, graph.compact(table.scores), options);
+  const inGraph = new Uint8Array(graph.nForward * graph.nBackward);
+  for (let index = 0; index < list.edges.length; index++) {
+    inGraph[list.sources[index] * graph.nBackward + list.destinations[index]] = 1;
+  }
+  return { ...table, inGraph, nodesInGraph: nodes };
+}
+
+/** The edges of a circuit as a list; entries off the real edges are not looked at. */
+export function circuitEdgeList(circuit: Circuit): EdgeList {
+  const graph = graphOf(circuit.shape);
+  if (circuit.inGraph.length !== graph.nForward * graph.nBackward) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_TENSOR_SHAPE',
+      `circuit: inGraph has ${circuit.inGraph.length} entries, its graph has ` +
+        `${graph.nForward} x ${graph.nBackward}`,
+    );
+  }
+  const edges = new Uint32Array(graph.edgeCount);
+  let count = 0;
+  for (let source = 0; source < graph.nForward; source++) {
+    const row = source * graph.nBackward;
+    for (let column = graph.firstColumn[source]; column < graph.nBackward; column++) {
+      if (circuit.inGraph[row + column]) edges[count++] = graph.edgeIndex(source, column);
+    }
+  }
+  return edgeList(graph, edges.slice(0, count));
+}
+
+/** Number of edges of the circuit. */
+export function countEdges(circuit: Circuit): number {
+  return circuitEdgeList(circuit).edges.length;
+}
+
+/** Number of sources (input, heads, MLPs) of the circuit. */
+export function countNodes(circuit: Circuit): number {
+  return circuit.nodesInGraph.reduce((sum, inside) => sum + (inside ? 1 : 0), 0);
+}
+
+/**
+ * [layers * heads] 1 where any edge of the head is in the list: an outgoing one or one into its
+ * own q, k or v. A shared k/v input (grouped) alone does not bring in the heads that read it.
+ */
+export function headMask(graph: CircuitGraph, list: EdgeList): Uint8Array {
+  const touched = new Uint8Array(graph.nForward);
+  for (let index = 0; index < list.edges.length; index++) {
+    touched[list.sources[index]] = 1;
+    const column = list.destinations[index];
+    const owner = graph.ownerStart[column];
+    if (graph.ownerEnd[column] - owner === 1) touched[owner] = 1;
+  }
+  return perHead(graph, touched, new Uint8Array(graph.shape.layers * graph.shape.heads));
+}
+
+/** Picks the head entries of a per-source array into [layers * heads]. */
+function perHead<T extends Uint8Array | Float64Array>(graph: CircuitGraph, values: T, heads: T): T {
+  const { layers, heads: width } = graph.shape;
+  for (let layer = 0; layer < layers; layer++) {
+    for (let head = 0; head < width; head++) {
+      heads[layer * width + head] = values[graph.headSource(layer, head)]!;
+    }
+  }
+  return heads;
+}
+
+/**
+ * [layers * heads] sum of |score| over each head's outgoing edges in the list, normalised to 1
+ * over all heads (all 0 when no head has an outgoing edge).
+ * @param scores [edgeCount], compact.
+ */
+export function headImportance(
+  graph: CircuitGraph,
+  list: EdgeList,
+  scores: Float32Array,
+): Float64Array {
+  const outgoing = new Float64Array(graph.nForward);
+  for (let index = 0; index < list.edges.length; index++) {
+    outgoing[list.sources[index]] += Math.abs(scores[list.edges[index]]);
+  }
+  const importance = perHead(
+    graph,
+    outgoing,
+    new Float64Array(graph.shape.layers * graph.shape.heads),
+  );
+  const total = importance.reduce((sum, value) => sum + value, 0);
+  return total > 0 ? importance.map((value) => value / total) : importance;
+}
+
+/** Heads whose mask entry is set, in index order. */
+export function headsOf(mask: ArrayLike<number>, headsPerLayer: number): HeadRef[] {
+  const heads: HeadRef[] = [];
+  for (let index = 0; index < mask.length; index++) {
+    if (!mask[index]) continue;
+    heads.push({ layer: Math.floor(index / headsPerLayer), head: index % headsPerLayer });
+  }
+  return heads;
+}
+
+/** The heads of a circuit: those with any edge in it. */
+export function circuitHeads(circuit: Circuit): HeadRef[] {
+  const graph = graphOf(circuit.shape);
+  return headsOf(headMask(graph, circuitEdgeList(circuit)), circuit.shape.heads);
+}

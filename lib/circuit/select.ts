@@ -1,0 +1,85 @@
+// Selection rules: which edges of a score table make the circuit, before pruning.
+// Ties break by edge index, always; the rules are the reference's and the paper's.
+
+import { HeadsparkError } from '../errors.js';
+import type { CircuitGraph } from './graph.js';
+import { greedyEdges } from './greedy.js';
+import { highestN, rankKeys, type Ranking } from './rank.js';
+
+export type { Ranking } from './rank.js';
+
+/**
+ * - `top-n`: the n highest edges; with `tau`, only those of them that reach it as well
+ *   (the paper: n = 5000, tau = 0.1).
+ * - `threshold`: every edge that reaches tau.
+ * - `greedy`: n edges, best first, from the logits backwards.
+ * `ranking` says whether |score| or the signed score is ranked and compared with tau
+ * (`>=`); default `absolute`.
+ */
+export type Selection =
+  | {
+      readonly rule: 'top-n';
+      readonly n: number;
+      readonly tau?: number;
+      readonly ranking?: Ranking;
+    }
+  | { readonly rule: 'threshold'; readonly tau: number; readonly ranking?: Ranking }
+  | { readonly rule: 'greedy'; readonly n: number; readonly ranking?: Ranking };
+
+function checkN(n: number, graph: CircuitGraph): void {
+  if (!Number.isInteger(n) || n < 0 || n > graph.edgeCount) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `selection: n must be a whole number from 0 to ${graph.edgeCount} ` +
+        `(the edges of this graph), got ${n}`,
+    );
+  }
+}
+
+function reaching(scores: Float32Array, tau: number, ranking: Ranking): (edge: number) => boolean {
+  if (!Number.isFinite(tau)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `selection: tau must be a finite number, got ${tau}`,
+    );
+  }
+  return ranking === 'signed'
+    ? (edge) => scores[edge] >= tau
+    : (edge) => Math.abs(scores[edge]) >= tau;
+}
+
+/**
+ * Compact indexes of the selected edges, ascending.
+ * @param scores [edgeCount], compact.
+ * Throws ERR_HEADSPARK_INVALID_ARGUMENT (n or tau out of range) and
+ * ERR_HEADSPARK_TENSOR_VALUE (a score that is not finite).
+ */
+export function selectEdges(
+  graph: CircuitGraph,
+  scores: Float32Array,
+  selection: Selection,
+): Uint32Array {
+  const ranking = selection.ranking ?? 'absolute';
+  const keys = new Uint32Array(scores.length);
+  rankKeys(scores, ranking, keys);
+  switch (selection.rule) {
+    case 'top-n': {
+      checkN(selection.n, graph);
+      const highest = highestN(keys, selection.n);
+      if (selection.tau === undefined) return highest;
+      return highest.filter(reaching(scores, selection.tau, ranking));
+    }
+    case 'threshold': {
+      const reaches = reaching(scores, selection.tau, ranking);
+      const selected = new Uint32Array(scores.length);
+      let count = 0;
+      for (let edge = 0; edge < scores.length; edge++) {
+        if (reaches(edge)) selected[count++] = edge;
+      }
+      return selected.slice(0, count);
+    }
+    case 'greedy':
+      checkN(selection.n, graph);
+      return greedyEdges(graph, keys, selection.n);
+  }
+}

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+// The command line's entry.
+import { version } from '../version.js';
+
+console.log(version);

@@ -1,0 +1,7 @@
+// Differences between circuits, how sure they are, and controls for ablating what emerged.
+
+export * from './bootstrap-diff.js';
+export * from './circuit-diff.js';
+export * from './matched-controls.js';
+export * from './null-diff.js';
+export { headStatus, type HeadStatus } from './sets.js';

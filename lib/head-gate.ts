@@ -1,0 +1,179 @@
+// Head references ("3.1", "a3.h1"), head gates and ablation variants: parsing, checking against a
+// model's shape, canonical names. One gate spec applies one factor and one replacement to a set of
+// heads: z' = factor * z + (1 - factor) * replacement, on the input of the output projection.
+import { HeadsparkError } from './errors.js';
+
+/** One query head: zero-based layer and head index. */
+export interface HeadRef {
+  layer: number;
+  head: number;
+}
+
+/** What a fully closed gate puts in place of the head's output. */
+export type GateReplacement = 'zero' | 'mean' | 'resample';
+/** The positions at which a gate acts. */
+export type GatePositions = 'all' | 'prompt' | 'generated';
+
+export const gateReplacements: readonly GateReplacement[] = ['zero', 'mean', 'resample'];
+export const gatePositions: readonly GatePositions[] = ['all', 'prompt', 'generated'];
+
+/** A set of heads scaled by `factor` (0 ablates, 1 changes nothing, 1.3 amplifies). */
+export interface HeadGateSpec {
+  heads: HeadRef[];
+  factor: number;
+  replacement: GateReplacement;
+  positions: GatePositions;
+}
+
+/** One named intervention of an ablation run. */
+export interface AblationVariant {
+  name: string;
+  gates: HeadGateSpec;
+}
+
+/** The numbers of layers and of query heads per layer. */
+export interface HeadShape {
+  layers: number;
+  heads: number;
+}
+
+const invalid = (message: string): HeadsparkError =>
+  new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+
+/** Total order of heads: by layer, then by head. */
+export function compareHeads(a: HeadRef, b: HeadRef): number {
+  return a.layer - b.layer || a.head - b.head;
+}
+
+/** The canonical name of a head as circuits spell it: `a3.h1`. */
+export function formatHead(ref: HeadRef): string {
+  return `a${ref.layer}.h${ref.head}`;
+}
+
+/** Sorted copy without duplicates. */
+export function uniqueHeads(heads: readonly HeadRef[]): HeadRef[] {
+  const byName = new Map(heads.map((ref) => [formatHead(ref), ref]));
+  return [...byName.values()].sort(compareHeads);
+}
+
+/** Canonical names of a set of heads, sorted and unique: `a0.h3,a3.h1`. */
+export function formatHeads(heads: readonly HeadRef[]): string {
+  return uniqueHeads(heads).map(formatHead).join(',');
+}
+
+/** A stable text of a gate, for journal keys and tables: `a3.h1 x0 zero all`. */
+export function formatGate(gate: HeadGateSpec): string {
+  return `${formatHeads(gate.heads) || 'none'} x${gate.factor} ${gate.replacement} ${gate.positions}`;
+}
+
+/** Every head of a model, in order. */
+export function allHeads(shape: HeadShape): HeadRef[] {
+  return Array.from({ length: shape.layers * shape.heads }, (_, index) => ({
+    layer: Math.floor(index / shape.heads),
+    head: index % shape.heads,
+  }));
+}
+
+interface IndexRange {
+  first: number;
+  last: number;
+}
+
+function parseRange(text: string, kind: 'layer' | 'head', item: string, size?: number): IndexRange {
+  if (text === '*') {
+    if (size === undefined) throw invalid(`head "${item}": "*" needs the model's shape.`);
+    return { first: 0, last: size - 1 };
+  }
+  const match = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text);
+  if (!match) throw invalid(`head "${item}": "${text}" is not a ${kind} number, range or "*".`);
+  const first = Number(match[1]);
+  const last = match[2] === undefined ? first : Number(match[2]);
+  if (last < first) throw invalid(`head "${item}": the range ${text} runs backwards.`);
+  if (size !== undefined && last >= size) {
+    throw invalid(
+      `head "${item}": the model has no ${kind} ${last}; ${kind}s run from 0 to ${size - 1}.`,
+    );
+  }
+  return { first, last };
+}
+
+function parseItem(item: string, shape?: HeadShape): HeadRef[] {
+  const named = /^a(\d+)\.h(\d+)$/.exec(item);
+  const parts = named ? [named[1], named[2]] : item.split('.');
+  if (parts.length !== 2) {
+    throw invalid(
+      `head "${item}" is not of the form LAYER.HEAD: write 3.1, a3.h1, 3.0-5 or 3.* ` +
+        '(a factor has its own option).',
+    );
+  }
+  const layers = parseRange(parts[0], 'layer', item, shape?.layers);
+  const heads = parseRange(parts[1], 'head', item, shape?.heads);
+  const count = (layers.last - layers.first + 1) * (heads.last - heads.first + 1);
+  if (count > 1_000_000) throw invalid(`head "${item}" names ${count} heads, which is too many.`);
+  const refs: HeadRef[] = [];
+  for (let layer = layers.first; layer <= layers.last; layer++) {
+    for (let head = heads.first; head <= heads.last; head++) refs.push({ layer, head });
+  }
+  return refs;
+}
+
+/**
+ * Parses a list of heads: `3.1,5.0`, names `a3.h1`, head ranges `3.0-5`, layer ranges `2-4.1`,
+ * whole layers `3.*`. The result is sorted and has no duplicates.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for a malformed item, or one outside `shape` if given.
+ */
+export function parseHeads(text: string, shape?: HeadShape): HeadRef[] {
+  const items = text.split(/[\s,]+/).filter((item) => item !== '');
+  if (items.length === 0) throw invalid('the list of heads is empty: write for instance 3.1,5.0.');
+  return uniqueHeads(items.flatMap((item) => parseItem(item, shape)));
+}
+
+/** Parses several sets of heads separated by semicolons: `3.1,5.0; 4.*`. */
+export function parseHeadSets(text: string, shape?: HeadShape): HeadRef[][] {
+  const sets = text.split(';').filter((part) => part.trim() !== '');
+  if (sets.length === 0) throw invalid('the list of heads is empty: write for instance 3.1,5.0.');
+  return sets.map((part) => parseHeads(part, shape));
+}
+
+/** Throws ERR_HEADSPARK_INVALID_ARGUMENT for a head that is not in a model of this shape. */
+export function checkHeads(heads: readonly HeadRef[], shape: HeadShape): void {
+  const within = (value: number, size: number): boolean =>
+    Number.isInteger(value) && value >= 0 && value < size;
+  const bad = heads.find((r) => !within(r.layer, shape.layers) || !within(r.head, shape.heads));
+  if (bad) {
+    throw invalid(
+      `head ${formatHead(bad)} is not in the model, which has layers 0 to ${shape.layers - 1} ` +
+        `of heads 0 to ${shape.heads - 1}.`,
+    );
+  }
+}
+
+/** Checks a gate: heads in the model and each once, a finite factor, known words. */
+export function checkGate(gate: HeadGateSpec, shape: HeadShape): void {
+  checkHeads(gate.heads, shape);
+  if (uniqueHeads(gate.heads).length !== gate.heads.length) {
+    throw invalid(`the head set ${formatHeads(gate.heads)} names a head twice.`);
+  }
+  if (!Number.isFinite(gate.factor)) {
+    throw invalid(`the head factor must be a finite number, not ${gate.factor}.`);
+  }
+  if (!gateReplacements.includes(gate.replacement)) {
+    throw invalid(
+      `replacement "${gate.replacement}" is unknown: use ${gateReplacements.join(', ')}.`,
+    );
+  }
+  if (!gatePositions.includes(gate.positions)) {
+    throw invalid(`positions "${gate.positions}" are unknown: use ${gatePositions.join(', ')}.`);
+  }
+}
+
+/** Checks every variant, and that their names are distinct and not empty. */
+export function checkVariants(variants: readonly AblationVariant[], shape: HeadShape): void {
+  const names = new Set<string>();
+  for (const { name, gates } of variants) {
+    if (name.trim() === '') throw invalid('an ablation variant needs a name.');
+    if (names.has(name)) throw invalid(`two ablation variants are named "${name}".`);
+    names.add(name);
+    checkGate(gates, shape);
+  }
+}

@@ -1,0 +1,248 @@
+// An append-only JSONL journal that makes long runs resumable: a header line with the settings,
+// then one line per finished piece of work. Every line carries a CRC-32 of its own bytes, every
+// append is fdatasync'ed, and a torn end (killed process, power cut) is cut off when it is opened.
+import { createHash } from 'node:crypto';
+import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncFolder } from './atomic-file.js';
+import { HeadsparkError } from './errors.js';
+import { lockFile, type FileLock } from './lock-file.js';
+import { decodeLine, encodeLine, linePrefix } from './journal-line.js';
+import { canonicalJson, differingKeys } from './canonical-json.js';
+
+export { writeFileAtomic } from './atomic-file.js';
+export { canonicalJson, differingKeys, settingsHash } from './canonical-json.js';
+
+const formatName = 'headspark-journal';
+const formatVersion = 1;
+
+export interface JournalOptions {
+  path: string;
+  /** Everything that decides the results; a journal made with other settings is refused. */
+  settings: Record<string, unknown>;
+  /** Sync after this many appends (and on flush and close). Default 1: nothing finished is lost. */
+  syncEvery?: number;
+}
+
+interface JournalContent {
+  records: Map<string, unknown>;
+  /** Length of the valid beginning of the file, in bytes; 0 when even the header is missing. */
+  validBytes: number;
+}
+
+const corrupt = (message: string): HeadsparkError =>
+  new HeadsparkError('ERR_HEADSPARK_FILE_CORRUPT', message);
+
+function checkHeader(path: string, header: unknown, settings: Record<string, unknown>): void {
+  const { format, version, settings: found } = header as Record<string, unknown>;
+  if (format !== formatName) throw corrupt(`${path} is not a headspark journal.`);
+  if (version !== formatVersion) {
+    throw corrupt(
+      `${path} is a journal of format version ${String(version)}; this headspark reads version ` +
+        `${formatVersion}. Remove the file to start over.`,
+    );
+  }
+  const keys = differingKeys(found, settings);
+  if (keys.length > 0) {
+    const list = keys.map((k) => `${k.key} (journal: ${k.left}, now: ${k.right})`).join(', ');
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_SETTINGS_MISMATCH',
+      `${path} was written with other settings: ${list}. Use those settings to resume, ` +
+        'or another output to start over.',
+    );
+  }
+}
+
+/** True when these bytes can be the beginning of a header line that was cut off while written. */
+function isTornHeader(bytes: Buffer): boolean {
+  const head = bytes.subarray(0, linePrefix.length).toString('latin1');
+  return linePrefix.startsWith(head) && !bytes.includes(0x0a);
+}
+
+function readRecords(
+  path: string,
+  bytes: Buffer,
+  settings: Record<string, unknown>,
+): JournalContent {
+  const records = new Map<string, unknown>();
+  let validBytes = 0;
+  let badLine: number | undefined;
+  for (let start = 0, number = 1; start < bytes.length; number++) {
+    const end = bytes.indexOf(0x0a, start);
+    const value = end < 0 ? undefined : decodeLine(bytes.subarray(start, end));
+    if (value === undefined) {
+      if (number === 1 && !isTornHeader(bytes))
+        throw corrupt(`${path} is not a headspark journal.`);
+      badLine ??= number;
+    } else {
+      // A crash damages only the end of the file: a good line after a bad one is something else.
+      if (badLine !== undefined) {
+        throw corrupt(`${path}:${badLine}: the line is damaged. Remove the journal to start over.`);
+      }
+      if (number === 1) checkHeader(path, value, settings);
+      else addRecord(records, value, `${path}:${number}`);
+      validBytes = end + 1;
+    }
+    if (end < 0) break;
+    start = end + 1;
+  }
+  return { records, validBytes };
+}
+
+function addRecord(records: Map<string, unknown>, line: unknown, where: string): void {
+  const { key, value } = line as Record<string, unknown>;
+  if (typeof key !== 'string') throw corrupt(`${where}: the record has no key.`);
+  if (!records.has(key)) records.set(key, value);
+}
+
+/** Resumable results keyed by text. Appends from several callers are put in order. */
+export class Journal {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  readonly #lock: FileLock;
+  readonly #records: Map<string, unknown>;
+  readonly #syncEvery: number;
+  #unsynced = 0;
+  #closed = false;
+  #failure: unknown;
+  #queue: Promise<void> = Promise.resolve();
+
+  private constructor(parts: {
+    options: JournalOptions;
+    handle: FileHandle;
+    lock: FileLock;
+    records: Map<string, unknown>;
+  }) {
+    this.path = parts.options.path;
+    this.#handle = parts.handle;
+    this.#lock = parts.lock;
+    this.#records = parts.records;
+    this.#syncEvery = Math.max(1, Math.floor(parts.options.syncEvery ?? 1));
+  }
+
+  /**
+   * Opens or creates the journal and takes its lock file (`PATH.lock`).
+   * @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming the settings that differ,
+   *   ERR_HEADSPARK_FILE_CORRUPT for another kind of file or damage before the end,
+   *   ERR_HEADSPARK_INVALID_ARGUMENT when another process has it open.
+   */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const { path, settings } = options;
+    const header = encodeLine({ format: formatName, version: formatVersion, settings });
+    let lock: FileLock;
+    try {
+      lock = await lockFile(`${path}.lock`, `the journal ${path}`);
+    } catch (error) {
+      if (error instanceof HeadsparkError) throw error;
+      const message = `the journal ${path} could not be opened: ${String(error)}.`;
+      throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message, { cause: error });
+    }
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(path, 'a');
+      const { records, validBytes } = readRecords(path, await readFile(path), settings);
+      await handle.truncate(validBytes);
+      if (validBytes === 0) await handle.appendFile(header);
+      await handle.sync();
+      await syncFolder(dirname(path));
+      return new Journal({ options, handle, lock, records });
+    } catch (error) {
+      await handle?.close();
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** The number of records. */
+  get size(): number {
+    return this.#records.size;
+  }
+
+  has(key: string): boolean {
+    return this.#records.has(key);
+  }
+
+  /** The value stored under `key`, exactly as JSON gives it back; undefined when there is none. */
+  get(key: string): unknown {
+    return this.#records.get(key);
+  }
+
+  keys(): string[] {
+    return [...this.#records.keys()];
+  }
+
+  entries(): [string, unknown][] {
+    return [...this.#records.entries()];
+  }
+
+  /**
+   * Adds a record and resolves when it is on disk (or, with `syncEvery` > 1, written).
+   * The value must be plain JSON: numbers finite, no undefined, no typed arrays.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT for a key that is there, or a value JSON cannot hold.
+   */
+  append(key: string, value: unknown): Promise<void> {
+    if (this.#records.has(key)) {
+      const message = `the journal ${this.path} already has a record "${key}".`;
+      return Promise.reject(new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message));
+    }
+    let text: string;
+    try {
+      text = encodeLine({ key, value });
+      // What a caller reads back is what a resumed run would read: the value after JSON.
+      if (!this.#closed) this.#records.set(key, JSON.parse(canonicalJson(value)));
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+    return this.#enqueue(async () => {
+      await this.#handle.appendFile(text);
+      if (++this.#unsynced >= this.#syncEvery) await this.#sync();
+    });
+  }
+
+  /** Resolves when every append so far is on disk. */
+  flush(): Promise<void> {
+    return this.#enqueue(() => this.#sync());
+  }
+
+  /** Flushes, closes the file and removes the lock. A second call does nothing. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    const flushed = this.flush();
+    this.#closed = true;
+    try {
+      await flushed;
+    } finally {
+      await this.#handle.close();
+      await this.#lock.release();
+    }
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#unsynced === 0) return;
+    await this.#handle.datasync();
+    this.#unsynced = 0;
+  }
+
+  #enqueue(work: () => Promise<void>): Promise<void> {
+    if (this.#closed) {
+      const message = `the journal ${this.path} is closed.`;
+      return Promise.reject(new HeadsparkError('ERR_HEADSPARK_INTERNAL', message));
+    }
+    const result = this.#queue.then(async () => {
+      // After a failed write the end of the file is unknown: nothing more may follow it.
+      if (this.#failure !== undefined) throw this.#failure as Error;
+      await work();
+    });
+    this.#queue = result.catch((error: unknown) => {
+      this.#failure ??= error;
+    });
+    return result;
+  }
+}
+
+/** The SHA-256 of a file's bytes as hex, for settings that name input files. */
+export async function fileHash(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
+}

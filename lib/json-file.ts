@@ -1,0 +1,61 @@
+// Reading small JSON files of a checkpoint folder (configs, tokenizers), which are hostile input:
+// size-limited, and every failure names the file.
+import { readFile, stat } from 'node:fs/promises';
+import { HeadsparkError, type ErrorCode } from './errors.js';
+
+const megabyte = 1024 * 1024;
+
+export interface ReadOptions {
+  /** Largest accepted size in bytes. Default 64 MiB (the largest tokenizer.json is near 35 MB). */
+  maxBytes?: number;
+  /** Code of the error for a file that is damaged. Default FILE_CORRUPT. */
+  code?: ErrorCode;
+}
+
+/** The text of a file; undefined when it does not exist. */
+export async function readTextIfExists(
+  path: string,
+  options: ReadOptions = {},
+): Promise<string | undefined> {
+  const { maxBytes = 64 * megabyte, code = 'ERR_HEADSPARK_FILE_CORRUPT' } = options;
+  let bytes: Buffer;
+  try {
+    const { size } = await stat(path);
+    if (size > maxBytes) {
+      throw new HeadsparkError(code, `${path} is ${size} bytes; at most ${maxBytes} are accepted.`);
+    }
+    bytes = await readFile(path);
+  } catch (error) {
+    if (error instanceof HeadsparkError) throw error;
+    const errno = (error as NodeJS.ErrnoException).code;
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
+    const message = `${path} could not be read: ${(error as Error).message}.`;
+    throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message, { cause: error });
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new HeadsparkError(code, `${path} is not UTF-8 text.`, { cause: error });
+  }
+}
+
+/** The object in a JSON file; undefined when the file does not exist. */
+export async function readJsonIfExists(
+  path: string,
+  options: ReadOptions = {},
+): Promise<Record<string, unknown> | undefined> {
+  const { code = 'ERR_HEADSPARK_FILE_CORRUPT' } = options;
+  const text = await readTextIfExists(path, options);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const message = `${path} is not valid JSON: ${(error as Error).message}.`;
+    throw new HeadsparkError(code, message, { cause: error });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new HeadsparkError(code, `${path} must hold a JSON object.`);
+  }
+  return value as Record<string, unknown>;
+}

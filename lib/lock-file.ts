@@ -1,0 +1,128 @@
+// An exclusive lock file that names its owner. A lock whose process is gone (or whose process id
+// now belongs to another process) is stale and is taken over; a live one is refused by name.
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { link, open, readFile, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { HeadsparkError } from './errors.js';
+
+interface LockOwner {
+  pid: number;
+  host: string;
+  /** Start time of the process in clock ticks (Linux), which tells a reused process id apart. */
+  started: string;
+  token: string;
+}
+
+/** A held lock; `release` removes the file. */
+export interface FileLock {
+  readonly path: string;
+  release(): Promise<void>;
+}
+
+/** Field 22 of /proc/PID/stat; empty where there is no /proc, undefined when the process is gone. */
+function processStart(pid: number): string | undefined {
+  if (process.platform !== 'linux') return '';
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command name may hold spaces and parentheses; the fields after it are counted from 3.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(owner: LockOwner): boolean {
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  const started = processStart(owner.pid);
+  return started === undefined || started === '' || started === owner.started;
+}
+
+function parseOwner(text: string): LockOwner | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<LockOwner> | null;
+    const { pid, host, started, token } = value ?? {};
+    if (!Number.isSafeInteger(pid) || pid! <= 0) return undefined;
+    if (typeof host !== 'string' || typeof started !== 'string' || typeof token !== 'string') {
+      return undefined;
+    }
+    return { pid: pid!, host, started, token };
+  } catch {
+    return undefined;
+  }
+}
+
+async function tryCreate(path: string, owner: LockOwner): Promise<boolean> {
+  // Written under another name and linked into place: a lock file is never seen half-written.
+  const draft = `${path}.${owner.token}`;
+  const handle = await open(draft, 'wx');
+  try {
+    await handle.writeFile(JSON.stringify(owner));
+  } finally {
+    await handle.close();
+  }
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/** Moves a stale lock away, unless another process replaced it in the meantime. */
+async function removeStale(path: string, staleText: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  // What was moved may be a live lock, taken after the stale one was read: then it goes back.
+  if ((await readFile(aside, 'utf8')) !== staleText) await link(aside, path).catch(() => undefined);
+  await rm(aside, { force: true });
+}
+
+function inUse(path: string, subject: string, owner: LockOwner | undefined): HeadsparkError {
+  const who = owner ? `process ${owner.pid} on ${owner.host}` : 'another process';
+  return new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `${subject} is in use by ${who}. Wait for it to end, or if it is certainly gone delete ${path}.`,
+  );
+}
+
+/**
+ * Takes the lock file `path`; `subject` names in messages what it protects.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT when a live process holds it.
+ */
+export async function lockFile(path: string, subject: string): Promise<FileLock> {
+  const owner: LockOwner = {
+    pid: process.pid,
+    host: hostname(),
+    started: processStart(process.pid) ?? '',
+    token: randomUUID(),
+  };
+  for (let attempt = 0; attempt < 5; attempt++) {
+    if (await tryCreate(path, owner)) {
+      return { path, release: () => releaseLock(path, owner.token) };
+    }
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    const other = parseOwner(text);
+    if (!other || other.host !== owner.host || isAlive(other)) throw inUse(path, subject, other);
+    await removeStale(path, text);
+  }
+  throw inUse(path, subject, undefined);
+}
+
+async function releaseLock(path: string, token: string): Promise<void> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  if (parseOwner(text)?.token === token) await rm(path, { force: true });
+}

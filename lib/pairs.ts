@@ -1,0 +1,158 @@
+// Pairs files: JSONL (one pair a line, text, token ids or chat messages) and the known CSV forms,
+// read into tokenized pairs; their hash, and writing them back.
+import { createHash } from 'node:crypto';
+import { extname } from 'node:path';
+import { writeFileAtomic } from './atomic-file.js';
+import { HeadsparkError } from './errors.js';
+import { readLines } from './pairs/lines.js';
+import { pairError } from './pairs/pair-error.js';
+import { tokenizePair } from './pairs/tokenize-pair.js';
+import type { PairOptions, PairPlace, RawPair, TokenizedPair } from './pairs/types.js';
+import { readCsvPairs } from './tasks/csv-pairs.js';
+
+export { singleToken } from './pairs/answer-token.js';
+export { tokenizePair } from './pairs/tokenize-pair.js';
+export type { PairMetric, PairOptions, PairPlace, RawPair, TokenizedPair } from './pairs/types.js';
+
+export interface ReadPairsOptions extends PairOptions {
+  /** Read at most this many pairs. */
+  limit?: number;
+  /**
+   * Called for each pair that does not fit this tokenizer (unequal lengths, an answer of several
+   * tokens, ...), which is then left out. Without it such a pair is an error.
+   */
+  onUnfit?: (error: HeadsparkError) => void;
+  /** Column of a CSV file to take as the corrupted prompt. Default `corrupted`. */
+  corruptedColumn?: string;
+}
+
+function parseJsonLine(text: string, file: string, line: number): RawPair {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw pairError({ file, line }, `not valid JSON (${(cause as Error).message}).`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw pairError(
+      { file, line },
+      'each line must be a JSON object with "clean" and "corrupted".',
+    );
+  }
+  return value as RawPair;
+}
+
+async function* readJsonLines(file: string): AsyncGenerator<{ line: number; raw: RawPair }> {
+  for await (const { number, text } of readLines(file)) {
+    if (text.trim() !== '') yield { line: number, raw: parseJsonLine(text, file, number) };
+  }
+}
+
+/**
+ * Reads pairs one by one; see `readPairs`.
+ * A line's keys: `clean`, `corrupted` (text or ids), or `messages` and `corrupted_messages`, with
+ * `opening` and `corrupted_opening` (text or ids); `correct`, `incorrect` (a token's text, an id,
+ * or a list); `continuation` (text or ids); `enable_thinking`. Other keys are ignored.
+ */
+export async function* streamPairs(
+  file: string,
+  options: ReadPairsOptions = {},
+): AsyncGenerator<TokenizedPair> {
+  const isCsv = extname(file).toLowerCase() === '.csv';
+  const rows = isCsv ? readCsvPairs(file, options) : readJsonLines(file);
+  let index = 0;
+  for await (const { line, raw } of rows) {
+    if (options.limit !== undefined && index >= options.limit) return;
+    const pair = tokenizeOrSkip(raw, { file, line, index }, options);
+    if (!pair) continue;
+    yield pair;
+    index++;
+  }
+}
+
+function tokenizeOrSkip(
+  raw: RawPair,
+  place: PairPlace,
+  options: ReadPairsOptions,
+): TokenizedPair | undefined {
+  try {
+    return tokenizePair(raw, place, options);
+  } catch (error) {
+    if (!options.onUnfit || !(error instanceof HeadsparkError)) throw error;
+    options.onUnfit(error);
+    return undefined;
+  }
+}
+
+/**
+ * Reads a pairs file: `.csv` in the known column forms, everything else as JSONL.
+ * @throws ERR_HEADSPARK_FILE_NOT_FOUND, ERR_HEADSPARK_PAIR_FORMAT (also for a file without pairs)
+ *   or ERR_HEADSPARK_PAIR_LENGTH; messages about a pair begin with file:line.
+ */
+export async function readPairs(
+  file: string,
+  options: ReadPairsOptions = {},
+): Promise<TokenizedPair[]> {
+  const { limit } = options;
+  if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
+    const message = `the number of pairs to read must be a positive whole number, not ${limit}.`;
+    throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+  }
+  const pairs: TokenizedPair[] = [];
+  let firstUnfit: HeadsparkError | undefined;
+  const onUnfit =
+    options.onUnfit &&
+    ((error: HeadsparkError): void => {
+      firstUnfit ??= error;
+      options.onUnfit?.(error);
+    });
+  const settings: ReadPairsOptions = onUnfit ? { ...options, onUnfit } : options;
+  for await (const pair of streamPairs(file, settings)) pairs.push(pair);
+  if (pairs.length === 0) {
+    const reason = firstUnfit ? ` that fit; the first: ${firstUnfit.message}` : '.';
+    throw new HeadsparkError('ERR_HEADSPARK_PAIR_FORMAT', `${file} has no pairs${reason}`);
+  }
+  return pairs;
+}
+
+/**
+ * SHA-256 (hex) of what attribution reads of the pairs, in order: token ids, answers (as sets) and
+ * continuations. Texts, lines and the file's spelling do not count.
+ */
+export function pairsHash(pairs: readonly TokenizedPair[]): string {
+  const hash = createHash('sha256').update('headspark-pairs-1\n');
+  const sorted = (ids: readonly number[]): number[] => [...ids].sort((a, b) => a - b);
+  for (const pair of pairs) {
+    const parts = [
+      Array.from(pair.clean),
+      Array.from(pair.corrupted),
+      sorted(pair.correct),
+      sorted(pair.incorrect),
+      pair.continuation ?? null,
+    ];
+    hash.update(`${JSON.stringify(parts)}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** A pair as one JSONL object with token ids; `readPairs` gives the same pair back. */
+export function pairToJson(pair: TokenizedPair): RawPair {
+  const single = (ids: number[]): number | number[] => (ids.length === 1 ? ids[0] : ids);
+  return {
+    clean: Array.from(pair.clean),
+    corrupted: Array.from(pair.corrupted),
+    ...(pair.correct.length > 0 ? { correct: single(pair.correct) } : {}),
+    ...(pair.incorrect.length > 0 ? { incorrect: single(pair.incorrect) } : {}),
+    ...(pair.continuation ? { continuation: pair.continuation } : {}),
+    ...(pair.text === undefined ? {} : { text: pair.text }),
+    ...(pair.corruptedText === undefined ? {} : { corrupted_text: pair.corruptedText }),
+  };
+}
+
+/** Writes pairs as JSONL, atomically. */
+export async function writePairs(file: string, pairs: readonly TokenizedPair[]): Promise<void> {
+  await writeFileAtomic(
+    file,
+    pairs.map((pair) => `${JSON.stringify(pairToJson(pair))}\n`).join(''),
+  );
+}

@@ -1,0 +1,56 @@
+// The tokenized pair that every attribution method reads, and the options for making pairs.
+import type { ChatTemplate } from '../chat-template.js';
+import type { Tokenizer } from '../tokenizer.js';
+
+/** A clean and a corrupted prompt of equal token length with the answers told apart. */
+export interface TokenizedPair {
+  /** Position among the pairs read, from 0. */
+  index: number;
+  /** Line of the file (from 1), or index + 1 for a generated pair. */
+  line: number;
+  /** Token ids of the clean prompt, [T]. */
+  clean: Int32Array;
+  /** Token ids of the corrupted prompt, [T]. */
+  corrupted: Int32Array;
+  /** Ids of the right next tokens. */
+  correct: number[];
+  /** Ids of the wrong next tokens. */
+  incorrect: number[];
+  /** Gold continuation of the clean prompt, for metric nll. */
+  continuation?: number[];
+  /** The clean prompt as text, where it is known. */
+  text?: string;
+  corruptedText?: string;
+}
+
+/** A pair as a file or a generator gives it, before tokenization; keys as in the JSONL form. */
+export type RawPair = Record<string, unknown>;
+
+/** The metric that the pairs will be read with; decides which keys a pair must have. */
+export type PairMetric = 'logit-diff' | 'prob-diff' | 'kl' | 'nll';
+
+export interface PairOptions {
+  /** Needed when a pair has text rather than ids. */
+  tokenizer?: Tokenizer;
+  /** Needed when a pair has `messages`. */
+  chatTemplate?: ChatTemplate;
+  /** The model's vocabulary size; ids from it upwards are refused. Default: the tokenizer's. */
+  vocabSize?: number;
+  /** With it, a pair without what the metric reads is refused. */
+  metric?: PairMetric;
+  /** Add special tokens (bos) to text prompts as the tokenizer does by default. Default true. */
+  addSpecialTokens?: boolean;
+  /** The template's thinking switch for `messages`; a line's `enable_thinking` wins. */
+  enableThinking?: boolean;
+  /** Most tokens of `opening` to keep, at least 1. Default 16. */
+  openingLength?: number;
+  /** The time a dated chat template shows. */
+  now?: Date;
+}
+
+/** Where a raw pair came from. */
+export interface PairPlace {
+  file: string;
+  line: number;
+  index: number;
+}

@@ -1,0 +1,97 @@
+// Percentile bootstrap intervals of a mean and of a paired mean difference
+// (Efron 1979). Pairs are resampled whole, so what is paired stays paired.
+
+import { HeadsparkError } from '../errors.js';
+import { checkConfidence, mean, percentileBounds, type Interval } from './quantile.js';
+import { Random } from './random.js';
+
+export interface BootstrapOptions {
+  /** Default 10,000. */
+  readonly resamples?: number;
+  /** Default 0.95. */
+  readonly confidence?: number;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
+/** How often each of `count` items is drawn in `count` draws with replacement. */
+export function resampleWeights(random: Random, count: number, weights: Uint32Array): void {
+  weights.fill(0);
+  for (let draw = 0; draw < count; draw++) weights[random.below(count)]++;
+}
+
+function checkResamples(resamples: number): void {
+  if (!Number.isInteger(resamples) || resamples < 1) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `bootstrap: resamples must be a whole number of at least 1, got ${resamples}`,
+    );
+  }
+}
+
+/**
+ * Interval of any statistic of items 0 … count-1. The statistic gets the indexes of a resample
+ * (with repeats); the estimate is its value on all items.
+ */
+export function bootstrapStatistic(
+  count: number,
+  statistic: (indexes: Uint32Array) => number,
+  options: BootstrapOptions = {},
+): Interval {
+  const { resamples = 10_000, confidence = 0.95, seed = 0 } = options;
+  checkResamples(resamples);
+  checkConfidence(confidence);
+  if (!Number.isInteger(count) || count < 1) {
+    throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', 'bootstrap of no values');
+  }
+  const indexes = Uint32Array.from({ length: count }, (_, index) => index);
+  const estimate = statistic(indexes);
+  const random = new Random(seed);
+  const values = new Float64Array(resamples);
+  for (let resample = 0; resample < resamples; resample++) {
+    for (let draw = 0; draw < count; draw++) indexes[draw] = random.below(count);
+    values[resample] = statistic(indexes);
+  }
+  return { estimate, ...percentileBounds(values, confidence) };
+}
+
+/** Percentile interval of the mean. */
+export function bootstrapMean(values: ArrayLike<number>, options?: BootstrapOptions): Interval {
+  const statistic = (indexes: Uint32Array): number => {
+    let sum = 0;
+    for (let draw = 0; draw < indexes.length; draw++) sum += values[indexes[draw]];
+    return sum / indexes.length;
+  };
+  return bootstrapStatistic(values.length, statistic, options);
+}
+
+/** after[i] - before[i]. Throws ERR_HEADSPARK_INVALID_ARGUMENT when the lengths differ. */
+export function pairedDifferences(
+  before: ArrayLike<number>,
+  after: ArrayLike<number>,
+): Float64Array {
+  if (before.length !== after.length) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `paired values must have one length, got ${before.length} and ${after.length}`,
+    );
+  }
+  return Float64Array.from({ length: before.length }, (_, index) => after[index] - before[index]);
+}
+
+/** Percentile interval of mean(after - before), pairs resampled whole. */
+export function bootstrapPairedDifference(
+  before: ArrayLike<number>,
+  after: ArrayLike<number>,
+  options?: BootstrapOptions,
+): Interval {
+  return bootstrapMean(pairedDifferences(before, after), options);
+}
+
+/** Standard error of the mean (n - 1 in the variance); 0 for a single value. */
+export function standardError(values: ArrayLike<number>): number {
+  const center = mean(values);
+  let squares = 0;
+  for (let index = 0; index < values.length; index++) squares += (values[index] - center) ** 2;
+  return values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1) / values.length);
+}

@@ -1,0 +1,10 @@
+// The statistics that headspark uses, in one place. Pure TypeScript; all of it is deterministic
+// for a given seed.
+
+export * from './binomial.js';
+export * from './bootstrap.js';
+export * from './normal.js';
+export * from './permutation.js';
+export * from './proportion.js';
+export * from './quantile.js';
+export * from './random.js';

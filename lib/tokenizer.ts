@@ -1,0 +1,219 @@
+// A checkpoint's tokenizer (tokenizer.json through @huggingface/tokenizers) with the special
+// tokens and end-of-sequence ids that the folder's config files name.
+import * as tokenizersModule from '@huggingface/tokenizers';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HeadsparkError } from './errors.js';
+import { readJsonIfExists } from './json-file.js';
+
+/** What is used of @huggingface/tokenizers' Tokenizer. */
+interface HubTokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(
+    ids: number[],
+    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
+  ): string;
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  get_vocab(): Map<string, number>;
+}
+
+// The declarations of @huggingface/tokenizers 0.2.0 import without file extensions, so under
+// NodeNext its class has no type; the package exports it under this name.
+const { Tokenizer: HubTokenizer } = tokenizersModule as unknown as {
+  Tokenizer: new (tokenizer: object, config: object) => HubTokenizer;
+};
+
+export interface EncodeOptions {
+  /** Add what the tokenizer's post-processor adds by default (bos for Llama). Default true. */
+  addSpecialTokens?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Leave special tokens out of the text. Default true. */
+  skipSpecialTokens?: boolean;
+}
+
+/** The parsed files that a tokenizer is made of. */
+export interface TokenizerFiles {
+  /** Named in error messages. */
+  folder: string;
+  tokenizer: Record<string, unknown>;
+  tokenizerConfig?: Record<string, unknown>;
+  config?: Record<string, unknown>;
+  generationConfig?: Record<string, unknown>;
+}
+
+type SpecialTokenName = 'bos_token' | 'eos_token' | 'pad_token' | 'unk_token';
+
+/** Text to token ids and back, for one checkpoint. */
+export class Tokenizer {
+  readonly folder: string;
+  /** One more than the largest token id (a model's vocabulary may be padded beyond it). */
+  readonly vocabSize: number;
+  /** Ids that end a generation: generation_config.json, else config.json, else the tokenizer's. */
+  readonly eosIds: readonly number[];
+  /** Special tokens by their name in tokenizer_config.json, as text. */
+  readonly specialTokens: Readonly<Partial<Record<SpecialTokenName, string>>>;
+  readonly bosId: number | undefined;
+  readonly padId: number | undefined;
+  readonly unkId: number | undefined;
+  /** `tokenizer_config.json`'s instruction about bos where it overrides tokenizer.json. */
+  readonly #addBos: boolean | undefined;
+  readonly #inner: HubTokenizer;
+
+  /** @throws ERR_HEADSPARK_TOKENIZER naming the folder when the files do not make a tokenizer. */
+  constructor(files: TokenizerFiles) {
+    this.folder = files.folder;
+    const config = files.tokenizerConfig ?? {};
+    const modelUnk = (files.tokenizer['model'] as Record<string, unknown> | null | undefined)?.[
+      'unk_token'
+    ];
+    try {
+      // @huggingface/tokenizers 0.2.0 takes a WordLevel model's unknown token from the config only.
+      const filled = typeof modelUnk === 'string' ? { unk_token: modelUnk, ...config } : config;
+      this.#inner = new HubTokenizer(files.tokenizer, filled);
+      let largest = -1;
+      for (const id of this.#inner.get_vocab().values()) {
+        if (!Number.isSafeInteger(id) || id < 0) throw new Error(`token id ${String(id)}`);
+        if (id > largest) largest = id;
+      }
+      if (largest < 0) throw new Error('the vocabulary is empty');
+      this.vocabSize = largest + 1;
+    } catch (error) {
+      throw new HeadsparkError(
+        'ERR_HEADSPARK_TOKENIZER',
+        `${join(files.folder, 'tokenizer.json')} is not a usable tokenizer: ${(error as Error).message}.`,
+        { cause: error },
+      );
+    }
+    this.specialTokens = specialTokensOf(config);
+    const idOf = (name: SpecialTokenName): number | undefined => {
+      const token = this.specialTokens[name];
+      return token === undefined ? undefined : this.tokenToId(token);
+    };
+    this.bosId = idOf('bos_token') ?? idList(files.config?.['bos_token_id'])[0];
+    this.padId = idOf('pad_token');
+    this.unkId =
+      idOf('unk_token') ?? (typeof modelUnk === 'string' ? this.tokenToId(modelUnk) : undefined);
+    this.eosIds =
+      [
+        idList(files.generationConfig?.['eos_token_id']),
+        idList(files.config?.['eos_token_id']),
+        idList(idOf('eos_token')),
+      ].find((ids) => ids.length > 0) ?? [];
+    this.#addBos = bosOverride(config);
+  }
+
+  /**
+   * Token ids of a text. Special tokens written out in the text become their ids.
+   * @throws ERR_HEADSPARK_TOKENIZER for a text that the vocabulary cannot spell, when it has no
+   *   unknown token.
+   */
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
+    const { addSpecialTokens = true } = options;
+    const ids = this.#inner.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+    // The library leaves undefined where a piece has no id, which an Int32Array would turn into 0.
+    if (!ids.every((id) => Number.isInteger(id))) {
+      const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
+      const message = `the tokenizer of ${this.folder} has no tokens for all of ${shown}.`;
+      throw new HeadsparkError('ERR_HEADSPARK_TOKENIZER', message);
+    }
+    if (!addSpecialTokens || this.bosId === undefined || this.#addBos === undefined) {
+      return Int32Array.from(ids);
+    }
+    const has = ids[0] === this.bosId;
+    if (this.#addBos && !has) return Int32Array.from([this.bosId, ...ids]);
+    if (!this.#addBos && has && !text.startsWith(this.specialTokens.bos_token ?? '\0')) {
+      return Int32Array.from(ids.slice(1));
+    }
+    return Int32Array.from(ids);
+  }
+
+  /** Text of some token ids. */
+  decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
+    const { skipSpecialTokens = true } = options;
+    if (ids.length === 0) return '';
+    return this.#inner.decode(Array.from(ids), {
+      skip_special_tokens: skipSpecialTokens,
+      clean_up_tokenization_spaces: false,
+    });
+  }
+
+  /** The id of a vocabulary entry, spelled as in tokenizer.json (`Ġthe`, `▁the`). */
+  tokenToId(token: string): number | undefined {
+    return this.#inner.token_to_id(token) ?? undefined;
+  }
+
+  /** The vocabulary entry of an id. */
+  idToToken(id: number): string | undefined {
+    return this.#inner.id_to_token(id) ?? undefined;
+  }
+
+  /** True when encoding and decoding gives the text back (an unknown character does not). */
+  represents(text: string): boolean {
+    try {
+      const ids = this.encode(text, { addSpecialTokens: false });
+      return this.decode(ids, { skipSpecialTokens: false }).trim() === text.trim();
+    } catch (error) {
+      if (error instanceof HeadsparkError) return false;
+      throw error;
+    }
+  }
+}
+
+function idList(value: unknown): number[] {
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  return list.filter((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0);
+}
+
+/** Special tokens as text; tokenizer_config.json writes them as a string or as {content}. */
+export function specialTokensOf(
+  config: Record<string, unknown>,
+): Partial<Record<SpecialTokenName, string>> {
+  const names: SpecialTokenName[] = ['bos_token', 'eos_token', 'pad_token', 'unk_token'];
+  const tokens: Partial<Record<SpecialTokenName, string>> = {};
+  for (const name of names) {
+    const value = config[name];
+    const content =
+      typeof value === 'object' && value !== null
+        ? (value as { content?: unknown }).content
+        : value;
+    if (typeof content === 'string') tokens[name] = content;
+  }
+  return tokens;
+}
+
+/** Llama and Gemma classes rebuild the post-processor from add_bos_token; the others ignore it. */
+function bosOverride(config: Record<string, unknown>): boolean | undefined {
+  const name = config['tokenizer_class'];
+  if (typeof name !== 'string' || !/^(Llama|CodeLlama|Gemma)Tokenizer(Fast)?$/.test(name)) {
+    return undefined;
+  }
+  const value = config['add_bos_token'];
+  return typeof value === 'boolean' ? value : undefined;
+}
+
+/**
+ * Loads the tokenizer of a checkpoint folder.
+ * @throws ERR_HEADSPARK_TOKENIZER when tokenizer.json is missing or damaged.
+ */
+export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  const code = 'ERR_HEADSPARK_TOKENIZER';
+  const path = join(folder, 'tokenizer.json');
+  const tokenizer = await readJsonIfExists(path, { code });
+  if (!tokenizer) {
+    const slow = await stat(join(folder, 'tokenizer.model')).catch(() => undefined);
+    const hint = slow
+      ? 'the folder has only a SentencePiece tokenizer.model; convert it with transformers ' +
+        '(AutoTokenizer.from_pretrained(...).save_pretrained(...))'
+      : 'copy it from the checkpoint this one was made from, or give pairs as token ids';
+    throw new HeadsparkError(code, `${path} does not exist: ${hint}.`);
+  }
+  const [tokenizerConfig, config, generationConfig] = await Promise.all(
+    ['tokenizer_config.json', 'config.json', 'generation_config.json'].map((name) =>
+      readJsonIfExists(join(folder, name), { code }),
+    ),
+  );
+  return new Tokenizer({ folder, tokenizer, tokenizerConfig, config, generationConfig });
+}

@@ -1,0 +1,171 @@
+// Attention backward (arXiv 2205.14135, appendix B) in blocks of queries times chunks of 256 keys,
+// so that its workspace does not grow with the square of the length. Formulas: attention_cpu.cc.
+#include "cpu/attention_head.h"
+#include "cpu/fast_ops.h"
+#include "cpu/scratch.h"
+#include "ops/head_gate_apply.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::int64_t kQueryBlock = 48;  // whole tiles of 6 and of 12 rows
+
+class BackwardItem {
+ public:
+  BackwardItem(const KernelTable& kernels, const AttentionBackward& p, std::int64_t item)
+      : kernels_(kernels), p_(p), at_(p.shape, p.layout, item), dim_(p.shape.head_dim) {}
+
+  void run() {
+    if (at_.own == 0) return;
+    const std::int64_t keys = at_.context();
+    const std::int64_t padded = round_up(keys, kPanelWidth) * dim_;
+    const ContextRows k = at_.rows(p_.k, p_.prefix_k);
+    key_panels_ = scratch(ScratchSlot::key_panels, padded);
+    pack_key_panels(kernels_, k, dim_, key_panels_);
+    value_panels_ = scratch(ScratchSlot::value_panels, padded);
+    pack_key_panels(kernels_, at_.rows(p_.v, p_.prefix_v), dim_, value_panels_);
+    key_columns_ = {keys, dim_, 1.0f,
+                    scratch(ScratchSlot::key_columns, keys * at_.padded_dim())};
+    pack_columns(k, dim_, key_columns_.panels);
+    allocate();
+    for (std::int64_t member = 0; member < at_.group; ++member) head(member);
+  }
+
+ private:
+  void allocate() {
+    const std::int64_t rows = QueryRows::size(kQueryBlock, dim_);
+    query_rows_ = {&kernels_, scratch(ScratchSlot::query_rows, rows), kQueryBlock, dim_};
+    grad_rows_ = {&kernels_, scratch(ScratchSlot::grad_rows, rows), kQueryBlock, dim_};
+    const std::int64_t columns = kQueryBlock * at_.padded_dim();
+    query_columns_ = scratch(ScratchSlot::query_columns, columns);
+    grad_columns_ = scratch(ScratchSlot::grad_columns, columns);
+    scores_ = scratch(ScratchSlot::scores, kQueryBlock * kTileStride);
+    d_scores_ = scratch(ScratchSlot::d_scores, kQueryBlock * kTileStride);
+    scores_transposed_ = scratch(ScratchSlot::scores_transposed, kDepthBlock * kTileStride);
+    d_scores_transposed_ = scratch(ScratchSlot::d_scores_transposed, kDepthBlock * kTileStride);
+    d_query_ = scratch(ScratchSlot::output, columns);
+    d_key_ = scratch(ScratchSlot::d_key, at_.own * at_.padded_dim());
+    d_value_ = scratch(ScratchSlot::d_value, at_.own * at_.padded_dim());
+  }
+
+  // One query head: all gradients that come through it.
+  void head(std::int64_t member) {
+    std::fill_n(d_key_, at_.own * at_.padded_dim(), 0.0f);
+    std::fill_n(d_value_, at_.own * at_.padded_dim(), 0.0f);
+    for (std::int64_t i = 0; i < at_.own; i += kQueryBlock) {
+      block(member, i, std::min(kQueryBlock, at_.own - i));
+    }
+    for (std::int64_t i = 0; i < at_.own; ++i) {
+      const std::int64_t target = at_.query(i * at_.group + member);
+      std::copy_n(d_key_ + i * at_.padded_dim(), dim_, p_.d_k + target);
+      std::copy_n(d_value_ + i * at_.padded_dim(), dim_, p_.d_v + target);
+    }
+  }
+
+  // d_raw = s d_z, its product with raw, and the operands made of q and d_raw.
+  void load_block(std::int64_t member, std::int64_t first, std::int64_t count) {
+    const ColumnPanels queries{count, dim_, p_.shape.scale, query_columns_};
+    const ColumnPanels grads{count, dim_, 1.0f, grad_columns_};
+    float* d_raw = scratch(ScratchSlot::gemm_edge, dim_);
+    for (std::int64_t r = 0; r < count; ++r) {
+      const std::int64_t f = (first + r) * at_.group + member;
+      const std::int64_t offset = at_.query(f);
+      const GatedToken token{at_.row, at_.begin + first + r, at_.prefix + first + r};
+      const float s = gate_scale(p_.gate, token, at_.head(f), p_.shape.heads);
+      kernels_.combine(s, p_.d_z + offset, 0.0f, d_raw, dim_);
+      rowsum_[r] = kernels_.dot(d_raw, p_.raw + offset, dim_);
+      lse_[r] = p_.lse[at_.query_scalar(f)];
+      query_rows_.set_row(r, p_.q + offset, p_.shape.scale);
+      queries.set_row(r, p_.q + offset);
+      grad_rows_.set_row(r, d_raw, 1.0f);
+      grads.set_row(r, d_raw);
+    }
+  }
+
+  void block(std::int64_t member, std::int64_t first, std::int64_t count) {
+    load_block(member, first, count);
+    std::fill_n(d_query_, count * at_.padded_dim(), 0.0f);
+    const std::int64_t keys = at_.prefix + first + count;
+    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
+      chunk(first, count, key, std::min(kDepthBlock, keys - key));
+    }
+    for (std::int64_t r = 0; r < count; ++r) {
+      // forward: score = scale q·k
+      kernels_.combine(p_.shape.scale, d_query_ + r * at_.padded_dim(), 0.0f,
+                       p_.d_q + at_.query((first + r) * at_.group + member), dim_);
+    }
+  }
+
+  void chunk(std::int64_t first, std::int64_t count, std::int64_t key, std::int64_t keys) {
+    multiply_keys(kernels_, {query_rows_.rows, count, kQueryBlock, key_panels_, key, keys, dim_,
+                             scores_});
+    multiply_keys(kernels_, {grad_rows_.rows, count, kQueryBlock, value_panels_, key, keys, dim_,
+                             d_scores_});
+    for (std::int64_t r = 0; r < count; ++r) {
+      const std::int64_t seen = at_.prefix + first + r + 1 - key;
+      kernels_.attention_scores({scores_ + r * kTileStride, d_scores_ + r * kTileStride,
+                                 std::clamp<std::int64_t>(seen, 0, keys), keys, lse_[r],
+                                 rowsum_[r]});
+    }
+    multiply_columns(kernels_, {d_scores_, count, keys, key_columns_, key, d_query_});
+    own_keys(count, key, keys);
+  }
+
+  // to[j, r] = from[r, j] for r < rows, j < columns; both of stride kTileStride.
+  void transpose(const float* from, std::int64_t rows, std::int64_t columns, float* to) const {
+    for (std::int64_t first = 0; first < rows; first += kPanelWidth) {
+      const float* sources[kPanelWidth] = {};
+      const std::int64_t width = std::min(kPanelWidth, rows - first);
+      for (std::int64_t r = 0; r < width; ++r) sources[r] = from + (first + r) * kTileStride;
+      kernels_.pack_rows({sources, columns, to + first, kTileStride});
+    }
+  }
+
+  // d_k and d_v of the chunk's own tokens: products over the block's queries.
+  void own_keys(std::int64_t count, std::int64_t key, std::int64_t keys) {
+    const std::int64_t skip = std::max<std::int64_t>(at_.prefix - key, 0);
+    if (skip >= keys) return;
+    const std::int64_t own = keys - skip;
+    transpose(scores_ + skip, count, own, scores_transposed_);
+    transpose(d_scores_ + skip, count, own, d_scores_transposed_);
+    const std::int64_t target = (key + skip - at_.prefix) * at_.padded_dim();
+    // forward: raw = p V, score = scale q·k (the scale is in the columns of q)
+    multiply_columns(kernels_, {scores_transposed_, own, count,
+                                {count, dim_, 1.0f, grad_columns_}, 0, d_value_ + target});
+    multiply_columns(kernels_, {d_scores_transposed_, own, count,
+                                {count, dim_, 1.0f, query_columns_}, 0, d_key_ + target});
+  }
+
+  const KernelTable& kernels_;
+  const AttentionBackward& p_;
+  AttentionItem at_;
+  std::int64_t dim_;
+  float* key_panels_ = nullptr;
+  float* value_panels_ = nullptr;
+  ColumnPanels key_columns_;
+  QueryRows query_rows_;
+  QueryRows grad_rows_;
+  float* query_columns_ = nullptr;
+  float* grad_columns_ = nullptr;
+  float* scores_ = nullptr;
+  float* d_scores_ = nullptr;
+  float* scores_transposed_ = nullptr;
+  float* d_scores_transposed_ = nullptr;
+  float* d_query_ = nullptr;
+  float* d_key_ = nullptr;
+  float* d_value_ = nullptr;
+  float rowsum_[kQueryBlock] = {};
+  float lse_[kQueryBlock] = {};
+};
+
+}  // namespace
+
+void attention_backward_fast(const Context& context, const AttentionBackward& p) {
+  const KernelTable& kernels = kernel_table(context.isa);
+  const std::int64_t items = p.layout.rows * p.shape.kv_heads;
+  context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t item = begin; item < end; ++item) BackwardItem(kernels, p, item).run();
+  });
+}
+
+}  // namespace headspark

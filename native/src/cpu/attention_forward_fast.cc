@@ -1,0 +1,131 @@
+// Attention forward: per block of queries, scores against all keys they see in chunks of 256,
+// softmax in place, then the product with the values. Nothing of size [tokens, tokens] is kept.
+#include <cmath>
+
+#include "cpu/attention_head.h"
+#include "cpu/fast_ops.h"
+#include "cpu/scratch.h"
+#include "ops/head_gate_apply.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::int64_t kQueryBlock = 24;  // whole tiles of 6 and of 12 rows
+
+class ForwardItem {
+ public:
+  ForwardItem(const KernelTable& kernels, const AttentionForward& p, std::int64_t item)
+      : kernels_(kernels), p_(p), at_(p.shape, p.layout, item), dim_(p.shape.head_dim) {}
+
+  void run() {
+    const std::int64_t queries = at_.own * at_.group;
+    if (queries == 0) return;
+    const std::int64_t keys = at_.context();
+    key_panels_ = scratch(ScratchSlot::key_panels, round_up(keys, kPanelWidth) * dim_);
+    pack_key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, key_panels_);
+    values_ = {keys, dim_, 1.0f,
+               scratch(ScratchSlot::value_panels, keys * at_.padded_dim())};
+    pack_columns(at_.rows(p_.v, p_.prefix_v), dim_, values_.panels);
+    query_rows_ = {&kernels_, scratch(ScratchSlot::query_rows, QueryRows::size(kQueryBlock, dim_)),
+                   kQueryBlock, dim_};
+    scores_ = scratch(ScratchSlot::scores,
+                      round_up(keys, kDepthBlock) / kDepthBlock * kQueryBlock * kTileStride);
+    output_ = scratch(ScratchSlot::output, kQueryBlock * at_.padded_dim());
+    for (std::int64_t f = 0; f < queries; f += kQueryBlock) {
+      block(f, std::min(kQueryBlock, queries - f));
+    }
+  }
+
+ private:
+  // Keys that flattened query f sees.
+  std::int64_t seen(std::int64_t f) const { return at_.prefix + f / at_.group + 1; }
+  float* chunk(std::int64_t key) const {
+    return scores_ + key / kDepthBlock * kQueryBlock * kTileStride;
+  }
+
+  void block(std::int64_t first, std::int64_t count) {
+    const std::int64_t keys = seen(first + count - 1);
+    for (std::int64_t r = 0; r < count; ++r) {
+      query_rows_.set_row(r, p_.q + at_.query(first + r), p_.shape.scale);
+    }
+    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
+      multiply_keys(kernels_, {query_rows_.rows, count, kQueryBlock, key_panels_, key,
+                               std::min(kDepthBlock, keys - key), dim_, chunk(key)});
+    }
+    float largest[kQueryBlock];
+    float sums[kQueryBlock];
+    for (std::int64_t r = 0; r < count; ++r) {
+      softmax(r, seen(first + r), keys, largest[r], sums[r]);
+    }
+    std::fill_n(output_, count * at_.padded_dim(), 0.0f);
+    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
+      multiply_columns(kernels_, {chunk(key), count, std::min(kDepthBlock, keys - key), values_,
+                                  key, output_});
+    }
+    for (std::int64_t r = 0; r < count; ++r) {
+      write(first + r, output_ + r * at_.padded_dim(), sums[r]);
+      if (p_.lse != nullptr) {
+        p_.lse[at_.query_scalar(first + r)] =
+            static_cast<float>(largest[r] + std::log(static_cast<double>(sums[r])));
+      }
+    }
+  }
+
+  // Row r's scores become exp(score - largest) up to its own keys, 0 up to those of the block.
+  void softmax(std::int64_t r, std::int64_t own_keys, std::int64_t keys, float& largest,
+               float& sum) const {
+    largest = -HUGE_VALF;
+    for (std::int64_t key = 0; key < own_keys; key += kDepthBlock) {
+      const std::int64_t size = std::min(kDepthBlock, own_keys - key);
+      const float in_chunk = kernels_.largest(chunk(key) + r * kTileStride, size);
+      if (!(in_chunk <= largest)) largest = in_chunk;  // NaN wins and stays visible
+    }
+    sum = 0.0f;
+    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
+      const std::int64_t size = std::clamp<std::int64_t>(own_keys - key, 0, kDepthBlock);
+      sum += kernels_.exp_in_place(chunk(key) + r * kTileStride, size,
+                                   std::min(kDepthBlock, keys - key), largest);
+    }
+  }
+
+  // z = s raw + (1 - s) r of one query.
+  void write(std::int64_t f, float* raw, float sum) const {
+    kernels_.combine(1.0f / sum, raw, 0.0f, raw, dim_);
+    if (p_.raw != nullptr) std::copy_n(raw, dim_, p_.raw + at_.query(f));
+    const GatedToken token{at_.row, at_.begin + f / at_.group, at_.prefix + f / at_.group};
+    const float scale = gate_scale(p_.gate, token, at_.head(f), p_.shape.heads);
+    const float* r = gate_replacement(p_.gate, token, at_.head(f), p_.shape.heads, dim_);
+    float* z = p_.z + at_.query(f);
+    if (scale == 1.0f) {
+      std::copy_n(raw, dim_, z);
+    } else if (scale != 0.0f) {
+      kernels_.blend({scale, raw, r, z, dim_});
+    } else if (r != nullptr) {
+      std::copy_n(r, dim_, z);
+    } else {
+      std::fill_n(z, dim_, 0.0f);
+    }
+  }
+
+  const KernelTable& kernels_;
+  const AttentionForward& p_;
+  AttentionItem at_;
+  std::int64_t dim_;
+  float* key_panels_ = nullptr;
+  ColumnPanels values_;
+  QueryRows query_rows_;
+  float* scores_ = nullptr;
+  float* output_ = nullptr;
+};
+
+}  // namespace
+
+void attention_forward_fast(const Context& context, const AttentionForward& p) {
+  const KernelTable& kernels = kernel_table(context.isa);
+  const std::int64_t items = p.layout.rows * p.shape.kv_heads;
+  context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t item = begin; item < end; ++item) ForwardItem(kernels, p, item).run();
+  });
+}
+
+}  // namespace headspark

@@ -1,0 +1,37 @@
+// c[rows, columns] (+)= a[rows, depth] b[depth, columns] over the kernel table: the driver under
+// linear, its low-rank term and edge_contraction.
+#pragma once
+
+#include "cpu/packed_weights.h"
+#include "headspark/context.h"
+
+namespace headspark {
+
+/// Where B comes from; exactly one of the three is set.
+struct GemmOperand {
+  const PackedPanels* packed = nullptr;  ///< columns and depth counted from the matrix's 0, 0
+  std::int64_t first_column = 0;         ///< of `packed`
+  std::int64_t first_depth = 0;
+  const float* by_column = nullptr;  ///< b[k, j] = by_column[j * stride + k]
+  const float* by_depth = nullptr;   ///< b[k, j] = by_depth[k * stride + j]
+  std::int64_t stride = 0;
+};
+
+struct Gemm {
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t depth = 0;
+  const float* a = nullptr;
+  std::int64_t a_stride = 0;
+  float a_scale = 1.0f;
+  GemmOperand b;
+  float* c = nullptr;
+  std::int64_t c_stride = 0;
+  const float* bias = nullptr;  ///< [columns] or null
+  bool add_to_c = false;
+};
+
+/// Runs on all threads; bits depend on the operands of each element alone.
+void gemm(const Context& context, const Gemm& problem);
+
+}  // namespace headspark

@@ -1,0 +1,35 @@
+// Per-thread workspaces of the CPU drivers: they grow to the largest use and are then reused, so a
+// warm engine allocates nothing. A slot's contents are lost when it grows.
+#pragma once
+
+#include <cstdint>
+
+namespace headspark {
+
+/// One slot per live array of a driver; drivers that nest use different slots.
+enum class ScratchSlot {
+  gemm_a,
+  gemm_b,
+  gemm_edge,
+  low_rank,
+  key_panels,
+  value_panels,
+  key_columns,
+  query_rows,
+  query_columns,
+  grad_rows,
+  grad_columns,
+  scores,
+  d_scores,
+  scores_transposed,
+  d_scores_transposed,
+  output,
+  d_key,
+  d_value,
+  count,
+};
+
+/// At least `count` floats, 64-byte aligned, of this thread. Error(OUT_OF_MEMORY).
+float* scratch(ScratchSlot slot, std::int64_t count);
+
+}  // namespace headspark

@@ -1,0 +1,160 @@
+// config.json: both dialects read alike, and what we do not compute is refused by name.
+#include <span>
+
+#include "model/config_json.h"
+#include "model_files.h"
+
+namespace headspark {
+namespace {
+
+using files::expect_error;
+using files::tiny_checkpoint;
+using nlohmann::json;
+
+ModelConfig parse(const json& value) {
+  const std::string text = value.dump();
+  return parse_config(std::as_bytes(std::span(text.data(), text.size())), "config.json").config;
+}
+
+struct Change {
+  const char* model_type;
+  const char* key;
+  json value;
+  std::vector<std::string> parts;  ///< what the message must have
+};
+
+TEST_CASE("config: transformers 4 and 5 dialects agree") {
+  json old_style = tiny_checkpoint("llama").config;
+  old_style["torch_dtype"] = "bfloat16";
+  old_style["rope_theta"] = 500000.0;
+  const json scaling = {{"rope_type", "llama3"},
+                        {"factor", 8.0},
+                        {"low_freq_factor", 1.0},
+                        {"high_freq_factor", 4.0},
+                        {"original_max_position_embeddings", 16}};
+  old_style["rope_scaling"] = scaling;
+  json new_style = tiny_checkpoint("llama").config;
+  new_style.erase("rope_theta");
+  new_style["dtype"] = "bfloat16";
+  new_style["rope_parameters"] = scaling;
+  new_style["rope_parameters"]["rope_theta"] = 500000.0;
+  for (const json& value : {old_style, new_style}) {
+    const ModelConfig config = parse(value);
+    CHECK(config.rotary.theta == 500000.0);
+    CHECK(config.rotary.scaling == RotaryScaling::llama3);
+    CHECK(config.rotary.factor == 8.0);
+    CHECK(config.rotary.original_max_positions == 16);
+    CHECK(config.rotary.rotary_dim == 2);
+    CHECK(config.kv_heads == 2);
+    CHECK(config.head_dim == 2);
+  }
+  old_style["rope_scaling"] = {{"type", "linear"}, {"factor", 2.5}};
+  CHECK(parse(old_style).rotary.scaling == RotaryScaling::linear);
+  CHECK(parse(old_style).rotary.factor == 2.5);
+}
+
+TEST_CASE("config: what is particular to an architecture") {
+  const ModelConfig gpt2 = parse(tiny_checkpoint("gpt2").config);
+  CHECK(gpt2.learned_positions);
+  CHECK(gpt2.tied_embeddings);
+  CHECK(gpt2.intermediate == 32);
+  CHECK(gpt2.activation == Activation::gelu_tanh);
+  CHECK(gpt2.norm == NormKind::layer);
+  CHECK(gpt2.rotary.rotary_dim == 0);
+  json neox = tiny_checkpoint("gpt_neox").config;
+  CHECK(parse(neox).parallel_block);
+  CHECK(parse(neox).activation == Activation::gelu_erf);
+  neox["use_parallel_residual"] = false;
+  neox["num_attention_heads"] = 2;
+  neox["rotary_pct"] = 0.5;
+  neox["rotary_emb_base"] = 20000;
+  CHECK(!parse(neox).parallel_block);
+  CHECK(parse(neox).rotary.rotary_dim == 2);
+  CHECK(parse(neox).rotary.theta == 20000.0);
+  const ModelConfig qwen3 = parse(tiny_checkpoint("qwen3").config);
+  CHECK(qwen3.qk_norm);
+  CHECK(qwen3.head_dim == 4);
+  CHECK(qwen3.attention_scale == 0.5f);
+  json gpt2_unscaled = tiny_checkpoint("gpt2").config;
+  gpt2_unscaled["scale_attn_weights"] = false;
+  CHECK(parse(gpt2_unscaled).attention_scale == 1.0f);
+}
+
+TEST_CASE("config: activation names") {
+  for (const auto& [name, activation] : std::vector<std::pair<std::string, Activation>>{
+           {"silu", Activation::silu},
+           {"swish", Activation::silu},
+           {"gelu", Activation::gelu_erf},
+           {"gelu_new", Activation::gelu_tanh},
+           {"gelu_fast", Activation::gelu_tanh},
+           {"gelu_pytorch_tanh", Activation::gelu_tanh},
+           {"relu", Activation::relu}}) {
+    json config = tiny_checkpoint("qwen2").config;
+    config["hidden_act"] = name;
+    CHECK(parse(config).activation == activation);
+  }
+}
+
+TEST_CASE("config: what changes the computation is refused by name") {
+  const Change changes[] = {
+      {"qwen2", "use_sliding_window", true, {"use_sliding_window"}},
+      {"qwen3", "layer_types", {"full_attention", "sliding_attention"}, {"sliding_attention"}},
+      {"llama", "quantization_config", {{"bits", 4}}, {"quantization_config"}},
+      {"llama", "rope_scaling", {{"type", "yarn"}, {"factor", 2}}, {"yarn"}},
+      {"llama", "rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}, {"dynamic"}},
+      {"llama", "rope_scaling", {{"rope_type", "llama3"}, {"factor", 2}}, {"low_freq_factor"}},
+      {"llama", "rope_parameters", {{"full_attention", json::object()}}, {"full_attention"}},
+      {"llama", "partial_rotary_factor", 0.5, {"partial rotary factor"}},
+      {"llama", "hidden_act", "mish", {"hidden_act", "mish"}},
+      {"llama", "architectures", {"LlamaForSequenceClassification"}, {"SequenceClassification"}},
+      {"gpt2", "scale_attn_by_inverse_layer_idx", true, {"scale_attn_by_inverse_layer_idx"}},
+      {"gpt2", "add_cross_attention", true, {"add_cross_attention"}},
+      {"gpt_neox", "rotary_pct", 0.3, {"rotated dimensions"}},
+  };
+  for (const Change& change : changes) {
+    json config = tiny_checkpoint(change.model_type).config;
+    config[change.key] = change.value;
+    std::vector<std::string> parts = change.parts;
+    parts.push_back("config.json");
+    expect_error(ErrorCode::CONFIG, parts, [&] { parse(config); });
+  }
+}
+
+TEST_CASE("config: sizes that are wrong or not sane") {
+  const Change changes[] = {
+      {"llama", "num_hidden_layers", 0, {"num_hidden_layers", "0"}},
+      {"llama", "num_hidden_layers", 1e9, {"num_hidden_layers"}},
+      {"llama", "num_hidden_layers", nullptr, {"num_hidden_layers", "missing"}},
+      {"llama", "hidden_size", -8, {"hidden_size", "-8"}},
+      {"llama", "hidden_size", "8", {"hidden_size", "integer"}},
+      {"llama", "vocab_size", 18446744073709551615ull, {"vocab_size"}},
+      {"llama", "num_key_value_heads", 3, {"multiple"}},
+      {"llama", "num_attention_heads", 3, {"num_attention_heads"}},
+      {"llama", "rms_norm_eps", 0, {"epsilon"}},
+      {"llama", "rms_norm_eps", "x", {"rms_norm_eps"}},
+      {"llama", "tie_word_embeddings", 1, {"tie_word_embeddings"}},
+      {"llama", "head_dim", 3, {"rotated dimensions"}},
+      {"llama", "rope_theta", -1, {"rotary"}},
+      {"llama", "model_type", nullptr, {"model_type"}},
+      {"gpt2", "n_head", 3, {"n_embd"}},
+  };
+  for (const Change& change : changes) {
+    json config = tiny_checkpoint(change.model_type).config;
+    config[change.key] = change.value;
+    expect_error(ErrorCode::CONFIG, change.parts, [&] { parse(config); });
+  }
+}
+
+TEST_CASE("config: unknown architectures and broken JSON") {
+  json config = tiny_checkpoint("llama").config;
+  config["model_type"] = "mamba";
+  expect_error(ErrorCode::UNSUPPORTED_ARCHITECTURE, {"mamba", "gpt_neox"}, [&] { parse(config); });
+  for (const std::string text : {"", "{", "[]", "{\"a\":1,\"a\":2}", "\xff"}) {
+    expect_error(ErrorCode::CONFIG, {"config.json"}, [&] {
+      parse_config(std::as_bytes(std::span(text.data(), text.size())), "config.json");
+    });
+  }
+}
+
+}  // namespace
+}  // namespace headspark

@@ -1,0 +1,86 @@
+// The rotary table against LlamaRotaryEmbedding of transformers 5.18 on torch (CPU), head_dim 64.
+#include <cmath>
+
+#include "model_files.h"
+
+namespace headspark {
+namespace {
+
+constexpr int pairs[] = {0, 5, 12, 15, 16, 17, 20, 31};
+constexpr int positions[] = {1, 1000, 8191};
+
+struct Expected {
+  float cosine[3][8];  ///< [position][pair] as above
+  float sine[3][8];
+};
+
+const Expected llama3 = {
+    {{0.540302336f, 0.991731167f, 0.999973416f, 0.999999046f, 0.999999881f, 1, 1, 1},
+     {0.562379062f, -0.993055403f, 0.532301247f, 0.197593763f, 0.865401089f, 0.984109759f,
+      0.999412477f, 0.99999994f},
+     {-0.646390498f, 0.0739662498f, -0.999033988f, 0.2392627f, -0.401702672f, 0.108425386f,
+      0.960835218f, 0.999995232f}},
+    {{0.841470957f, 0.128332496f, 0.00729260035f, 0.00137189322f, 0.000524846022f, 0.000178507791f,
+      3.42810235e-05f, 3.7673226e-07f},
+     {0.826879561f, 0.117647767f, 0.846554995f, 0.980283976f, 0.501079738f, 0.177561268f,
+      0.0342743099f, 0.000376732263f},
+     {-0.763006806f, -0.997260749f, -0.0439440235f, -0.970954895f, -0.915770173f, 0.994104564f,
+      0.277120441f, 0.00308580906f}}};
+
+const Expected linear = {
+    {{0.968912423f, 0.998243213f, 0.999968767f, 0.999994457f, 0.999996901f, 0.999998271f,
+      0.999999702f, 1},
+     {0.240988299f, -0.918739319f, -0.0516898036f, -0.981584251f, -0.801143587f, -0.29928124f,
+      0.703440666f, 0.999444366f},
+     {0.842757821f, -0.220139503f, -0.34561789f, -0.56765002f, -0.0571156591f, -0.938683569f,
+      0.981554031f, 0.962947011f}},
+    {{0.247403964f, 0.0592496209f, 0.0079056127f, 0.00333379745f, 0.00249999738f, 0.00187473453f,
+      0.000790569407f, 3.33380376e-05f},
+     {-0.970528007f, 0.394864649f, 0.998663187f, -0.191029638f, 0.598472118f, 0.954164982f,
+      0.710753977f, 0.0333318599f},
+     {-0.538292885f, 0.975468397f, 0.938375354f, 0.823269963f, 0.998367548f, 0.344779938f,
+      0.191184893f, 0.269690752f}}};
+
+void check_table(const RotaryConfig& config, const Expected& expected) {
+  const RotaryTable table = make_rotary_table(config, 8192);
+  REQUIRE(table.pairs == 32);
+  REQUIRE(table.cosine.size() == 8192 * 32);
+  for (int p = 0; p < 3; ++p) {
+    // One ulp of the frequency turns position p by p * 6e-8 rad.
+    const double tolerance = 2e-7 + positions[p] * 1.2e-7;
+    for (int i = 0; i < 8; ++i) {
+      const auto at = static_cast<std::size_t>(positions[p] * 32 + pairs[i]);
+      CHECK(!(std::fabs(table.cosine[at] - expected.cosine[p][i]) > tolerance));
+      CHECK(!(std::fabs(table.sine[at] - expected.sine[p][i]) > tolerance));
+      CHECK(std::isfinite(table.cosine[at]));
+    }
+  }
+}
+
+TEST_CASE("rotary table: llama3 scaling, all three frequency bands") {
+  RotaryConfig config;
+  config.rotary_dim = 64;
+  config.theta = 500000.0;
+  config.scaling = RotaryScaling::llama3;
+  config.factor = 8.0;
+  check_table(config, llama3);
+}
+
+TEST_CASE("rotary table: linear scaling") {
+  RotaryConfig config;
+  config.rotary_dim = 64;
+  config.scaling = RotaryScaling::linear;
+  config.factor = 4.0;
+  check_table(config, linear);
+}
+
+TEST_CASE("rotary table: none, and bad sizes") {
+  CHECK(make_rotary_table(RotaryConfig(), 8).pairs == 0);
+  CHECK(make_rotary_table(RotaryConfig(), 8).cosine.empty());
+  RotaryConfig odd;
+  odd.rotary_dim = 3;
+  files::expect_error(ErrorCode::INVALID_ARGUMENT, {"even"}, [&] { make_rotary_table(odd, 8); });
+}
+
+}  // namespace
+}  // namespace headspark
