@@ -1,9 +1,13 @@
 // The addon's entry: registers every group of functions. All state is per environment, so the same
 // file loads in worker_threads and more than once.
+#include "attribution.h"
 #include "device.h"
 #include "errors.h"
+#include "generation.h"
 #include "job.h"
+#include "model.h"
 #include "napi.h"
+#include "sweep.h"
 
 namespace headspark::bindings {
 namespace {
@@ -23,6 +27,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", HEADSPARK_VERSION);
   exports.Set("buildInfo", Napi::Function::New(env, js_build_info, "buildInfo"));
   register_device(env, exports);
+  register_model(env, exports);
+  register_attribution(env, exports);
+  register_sweep(env, exports);
+  register_generation(env, exports);
   return exports;
 }
 

@@ -1,4 +1,20 @@
 // The public API: everything that `import … from 'headspark'` gives.
+export * from './ablation-sweep.js';
+export * from './attribution.js';
+export * from './chat-template.js';
+export * from './circuit-evaluation.js';
+export * from './circuit/index.js';
+export * from './diff/index.js';
 export { ERROR_CODES, HeadsparkError, isHeadsparkError } from './errors.js';
 export type { ErrorCode } from './errors.js';
+export * from './formats/index.js';
+export * from './generate.js';
+export * from './head-gate.js';
+export * from './logits.js';
+export * from './model.js';
+export type { JobOptions, JobProgress } from './native.js';
+export * from './pairs.js';
+export * from './stats/index.js';
+export * from './tasks/index.js';
+export * from './tokenizer.js';
 export { version } from './version.js';

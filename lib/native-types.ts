@@ -79,9 +79,199 @@ export interface PeakResult {
   copyGbPerS: number;
 }
 
+declare const modelBrand: unique symbol;
+declare const sweepBrand: unique symbol;
+
+/** An opaque handle of a loaded model. It belongs to the thread that loaded it. */
+export interface NativeModel {
+  readonly [modelBrand]: true;
+}
+
+/** An opaque handle of a prepared ablation sweep. */
+export interface NativeSweep {
+  readonly [sweepBrand]: true;
+}
+
+export interface NativeLoadOptions {
+  /** Folder with config.json and safetensors. */
+  folder: string;
+  /** PEFT LoRA folder, or absent. */
+  adapter?: string;
+  /** Refuse NaN and infinite weights (one pass over the files). */
+  checkValues: boolean;
+  /** 0: all usable threads. */
+  threads: number;
+  /** Workspace budget; 0: a quarter of the free memory. */
+  memoryBytes: number;
+  /** `cpu` or `cuda:0`. */
+  device: string;
+  /** Tokens of one micro-batch; 0: chosen by the core. */
+  batchTokens: number;
+  sharePrefix: boolean;
+}
+
+export interface NativeModelInfo {
+  architecture: string;
+  modelType: string;
+  layers: number;
+  heads: number;
+  keyValueHeads: number;
+  headDim: number;
+  hidden: number;
+  intermediate: number;
+  vocab: number;
+  maxPositions: number;
+  parallelBlock: boolean;
+  parameterCount: number;
+  mappedBytes: number;
+  isa: Isa;
+  threads: number;
+  device: string;
+  folder: string;
+  adapterFolder: string;
+}
+
+/** Ragged rows: row r is values[offsets[r] .. offsets[r + 1]); offsets start at 0 and never fall. */
+export interface PackedRows {
+  values: Int32Array;
+  /** [rows + 1] */
+  offsets: Int32Array;
+}
+
+/** Pairs as ragged rows, one row a pair in each member. */
+export interface PackedPairs {
+  clean: PackedRows;
+  corrupted: PackedRows;
+  correct: PackedRows;
+  incorrect: PackedRows;
+  continuation: PackedRows;
+}
+
+/** Gated heads of several rows (variants, prompts): row r has the heads offsets[r] .. offsets[r + 1]. */
+export interface PackedHeads {
+  layers: Int32Array;
+  heads: Int32Array;
+  factors: Float32Array;
+  /** [rows + 1] */
+  offsets: Int32Array;
+}
+
+export interface NativeAttributeOptions {
+  pairs: PackedPairs;
+  method: string;
+  metric: string;
+  igSteps: number;
+  igGrid: string;
+  kvEdges: string;
+  keepPairScores: boolean;
+}
+
+export interface NativeAttribution {
+  /** [sources, destinations] */
+  scores: Float32Array;
+  /** [pairs, edges], or null. */
+  pairScores: Float32Array | null;
+  /** [pairs] */
+  clean: Float32Array;
+  /** [pairs] */
+  corrupted: Float32Array;
+  fingerprint: string;
+}
+
+export interface NativeCircuitOptions {
+  pairs: PackedPairs;
+  /** [circuits, sources, destinations] of 0 and 1. */
+  circuits: Uint8Array;
+  metric: string;
+  kvEdges: string;
+  excluded: string;
+}
+
+export interface NativeCircuitValues {
+  /** [circuits, pairs] */
+  values: Float32Array;
+  /** [pairs] */
+  clean: Float32Array;
+  /** [pairs] */
+  corrupted: Float32Array;
+}
+
+export interface NativeSweepOptions {
+  pairs: PackedPairs;
+  metric: string;
+  ablation: string;
+  positions: string;
+}
+
+export interface NativeSweepValues {
+  /** [variants, pairs] */
+  values: Float32Array;
+  /** [variants, pairs], 1 where every supervised position has the right token on top. */
+  correct: Uint8Array;
+}
+
+export interface NativeLogitsOptions {
+  prompts: PackedRows;
+  /** One row: the same gates for every prompt. */
+  heads: PackedHeads;
+  allPositions: boolean;
+}
+
+export interface NativeGenerateOptions {
+  prompts: PackedRows;
+  /** One row a prompt. */
+  heads: PackedHeads;
+  maxNewTokens: number;
+  stopTokens: Int32Array;
+}
+
 export interface NativeAddon {
   readonly version: string;
   buildInfo(): BuildInfo;
   deviceInfo(): DeviceInfo;
   measurePeak(options: PeakOptions, onProgress?: NativeProgress): NativeJob<PeakResult>;
+
+  loadModel(options: NativeLoadOptions, onProgress?: NativeProgress): NativeJob<NativeModel>;
+  withAdapter(
+    model: NativeModel,
+    options: { folder: string; checkValues: boolean },
+    onProgress?: NativeProgress,
+  ): NativeJob<NativeModel>;
+  modelInfo(model: NativeModel): NativeModelInfo;
+  /** Content hash; the first call of a base model reads all its weights. */
+  fingerprint(model: NativeModel): string;
+  /** Drops the handle's hold on the model; running jobs keep theirs. Later use is an error. */
+  releaseModel(model: NativeModel): void;
+
+  attribute(
+    model: NativeModel,
+    options: NativeAttributeOptions,
+    onProgress?: NativeProgress,
+  ): NativeJob<NativeAttribution>;
+  evaluateCircuits(
+    model: NativeModel,
+    options: NativeCircuitOptions,
+    onProgress?: NativeProgress,
+  ): NativeJob<NativeCircuitValues>;
+  createSweep(
+    model: NativeModel,
+    options: NativeSweepOptions,
+    onProgress?: NativeProgress,
+  ): NativeJob<NativeSweep>;
+  runSweep(
+    sweep: NativeSweep,
+    options: { variants: PackedHeads },
+    onProgress?: NativeProgress,
+  ): NativeJob<NativeSweepValues>;
+  releaseSweep(sweep: NativeSweep): void;
+  computeLogits(
+    model: NativeModel,
+    options: NativeLogitsOptions,
+    onProgress?: NativeProgress,
+  ): NativeJob<Float32Array>;
+  generateGreedy(
+    model: NativeModel,
+    options: NativeGenerateOptions,
+    onProgress?: NativeProgress,
+  ): NativeJob<PackedRows>;
 }

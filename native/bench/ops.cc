@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -134,27 +133,25 @@ void add_contraction(std::vector<Benchmark>& all, std::int64_t sources, std::int
   struct Data {
     std::vector<float> delta, gradient, scores;
   };
-  const auto data = std::make_shared<Data>(Data{noise(sources * length),
-                                                noise(destinations * length),
-                                                std::vector<float>()});
+  const auto data = std::make_shared<Data>(
+      Data{noise(sources * length), noise(destinations * length), std::vector<float>()});
   const auto params = [=](std::int64_t rows, std::vector<float>& scores) {
     scores.assign(static_cast<std::size_t>(rows * destinations), 0.0f);
-    return headspark::EdgeContraction{rows, destinations, length, data->delta.data(), length,
-                                      data->gradient.data(), length, scores.data(), destinations};
+    return headspark::EdgeContraction{
+        rows,   destinations,  length,      data->delta.data(), length, data->gradient.data(),
+        length, scores.data(), destinations};
   };
-  all.push_back({"edge_contraction " + std::to_string(sources) + "x" +
-                     std::to_string(destinations) + "x" + std::to_string(length),
-                 2.0 * static_cast<double>(sources * destinations) * static_cast<double>(length),
-                 4.0 * static_cast<double>((sources + destinations) * length),
-                 [=](const Context& c) {
-                   headspark::edge_contraction(c, params(sources, data->scores));
-                 },
-                 [=](const Context& c) {
-                   std::vector<float> expected;
-                   headspark::edge_contraction(c, params(std::min<std::int64_t>(sources, 4),
-                                                         expected));
-                   return relative_error(data->scores, expected);
-                 }});
+  all.push_back(
+      {"edge_contraction " + std::to_string(sources) + "x" + std::to_string(destinations) + "x" +
+           std::to_string(length),
+       2.0 * static_cast<double>(sources * destinations) * static_cast<double>(length),
+       4.0 * static_cast<double>((sources + destinations) * length),
+       [=](const Context& c) { headspark::edge_contraction(c, params(sources, data->scores)); },
+       [=](const Context& c) {
+         std::vector<float> expected;
+         headspark::edge_contraction(c, params(std::min<std::int64_t>(sources, 4), expected));
+         return relative_error(data->scores, expected);
+       }});
 }
 
 struct AttentionData {
@@ -196,8 +193,8 @@ void add_attention(std::vector<Benchmark>& all, const headspark::AttentionShape&
   const double product = 2.0 * pairs * static_cast<double>(s.head_dim);
   const double bytes = 4.0 * static_cast<double>(2 * data->q.size() + 2 * data->k.size());
   const std::string name = std::to_string(rows) + " rows of " + std::to_string(tokens) + ", " +
-                           std::to_string(s.heads) + "/" + std::to_string(s.kv_heads) + " heads of " +
-                           std::to_string(s.head_dim);
+                           std::to_string(s.heads) + "/" + std::to_string(s.kv_heads) +
+                           " heads of " + std::to_string(s.head_dim);
   const auto error = [data](const Context& c, std::vector<float> AttentionData::*member) {
     const std::vector<float> got = (*data).*member;
     headspark::attention_forward(c, data->forward());
@@ -224,8 +221,8 @@ void add_elementwise(std::vector<Benchmark>& all, std::int64_t tokens, std::int6
     headspark::norm_forward(c, {&data->norm, tokens, data->x.data(), width, data->y.data(), width});
   };
   const auto silu = [=](const Context& c) {
-    headspark::mlp_activation_forward(c, {headspark::Activation::silu, count, data->x.data(),
-                                          data->up.data(), data->y.data()});
+    headspark::mlp_activation_forward(
+        c, {headspark::Activation::silu, count, data->x.data(), data->up.data(), data->y.data()});
   };
   const auto error = [=](const auto& run) {
     return [=](const Context& c) {
@@ -310,43 +307,73 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
+struct Result {
+  std::string name;
+  double error = 0;
+  double gflops = 0;
+  double peak_share = 0;
+  double gb_per_s = 0;
+  Timing timing;
+};
+
+Result measure(const Benchmark& b, const Context& context, const Context& specification,
+               const Options& options) {
+  Result result;
+  result.name = b.name;
+  b.run(context);
+  result.error = b.error(specification);
+  result.timing = time_runs(b, context, options.milliseconds);
+  result.gflops = b.flops / result.timing.median * 1e-9;
+  result.gb_per_s = b.bytes / result.timing.median * 1e-9;
+  return result;
+}
+
+void print_text(const Result& r) {
+  std::printf("%-58s %8.3f ms (%.3f..%.3f)  %6.1f GFLOP/s %3.0f %%  %5.1f GB/s  error %.1e\n",
+              r.name.c_str(), r.timing.median * 1e3, r.timing.least * 1e3, r.timing.most * 1e3,
+              r.gflops, r.peak_share * 100, r.gb_per_s, r.error);
+}
+
+// Names hold letters, digits, spaces and slashes only, so nothing needs escaping.
+void print_json(const Result& r, const char* separator) {
+  std::printf(
+      "%s\n  {\"name\": \"%s\", \"error\": %.3e, \"runs\": %d, \"medianMs\": %.6f, "
+      "\"minMs\": %.6f, \"maxMs\": %.6f, \"gflops\": %.3f, \"peakShare\": %.4f, "
+      "\"gbPerS\": %.3f}",
+      separator, r.name.c_str(), r.error, r.timing.runs, r.timing.median * 1e3,
+      r.timing.least * 1e3, r.timing.most * 1e3, r.gflops, r.peak_share, r.gb_per_s);
+}
+
 int run_all(const Options& options) {
   const Context context = headspark::make_cpu_context(options.threads, options.isa);
-  const Context specification =
-      headspark::make_cpu_context(options.threads, Isa::specification);
+  const Context specification = headspark::make_cpu_context(options.threads, Isa::specification);
   headspark::PeakOptions peak_options;
   peak_options.threads = context.threads->threads();
   const headspark::PeakResult peak = headspark::measure_peak(peak_options, {});
-  nlohmann::json report = {{"cpu", headspark::device_info().cpu_name},
-                           {"threads", peak.threads},
-                           {"isa", headspark::isa_name(options.isa)},
-                           {"peakGflops", peak.fma_gflops},
-                           {"copyGbPerS", peak.copy_gb_per_s},
-                           {"results", nlohmann::json::array()}};
-  if (!options.json) {
-    std::printf("%s, %d threads, kernels %s; peak %.1f GFLOP/s, copy %.1f GB/s\n",
-                headspark::device_info().cpu_name.c_str(), peak.threads,
-                headspark::isa_name(options.isa), peak.fma_gflops, peak.copy_gb_per_s);
-  }
+  const std::string cpu = headspark::device_info().cpu_name;
+  std::printf(options.json ? "{\"cpu\": \"%s\", \"threads\": %d, \"isa\": \"%s\", "
+                             "\"peakGflops\": %.1f, \"copyGbPerS\": %.1f, \"results\": ["
+                           : "%s, %d threads, kernels %s; peak %.1f GFLOP/s, copy %.1f GB/s\n",
+              cpu.c_str(), peak.threads, headspark::isa_name(options.isa), peak.fma_gflops,
+              peak.copy_gb_per_s);
   bool correct = true;
+  const char* separator = "";
   for (const Benchmark& b : benchmarks()) {
     if (b.name.find(options.filter) == std::string::npos) continue;
-    b.run(context);
-    const double error = b.error(specification);
-    correct = correct && error <= 1e-4;
-    const Timing t = time_runs(b, context, options.milliseconds);
-    const double gflops = b.flops / t.median * 1e-9;
-    const double share = gflops / peak.fma_gflops;
-    report["results"].push_back({{"name", b.name}, {"error", error}, {"runs", t.runs},
-                                 {"medianMs", t.median * 1e3}, {"minMs", t.least * 1e3},
-                                 {"maxMs", t.most * 1e3}, {"gflops", gflops},
-                                 {"peakShare", share}, {"gbPerS", b.bytes / t.median * 1e-9}});
-    if (options.json) continue;
-    std::printf("%-58s %8.3f ms (%.3f..%.3f)  %6.1f GFLOP/s %3.0f %%  %5.1f GB/s  error %.1e%s\n",
-                b.name.c_str(), t.median * 1e3, t.least * 1e3, t.most * 1e3, gflops, share * 100,
-                b.bytes / t.median * 1e-9, error, error <= 1e-4 ? "" : "  WRONG");
+    Result result = measure(b, context, specification, options);
+    result.peak_share = result.gflops / peak.fma_gflops;
+    if (!(result.error <= 1e-4)) {
+      std::fprintf(stderr, "bench_ops: %s is wrong by %g\n", b.name.c_str(), result.error);
+      correct = false;
+    }
+    if (options.json) {
+      print_json(result, separator);
+      separator = ",";
+    } else {
+      print_text(result);
+    }
   }
-  if (options.json) std::printf("%s\n", report.dump(2).c_str());
+  if (options.json) std::printf("\n]}\n");
   return correct ? 0 : 1;
 }
 

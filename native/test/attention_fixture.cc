@@ -28,7 +28,11 @@ AttentionFixture::AttentionFixture(const AttentionSetting& s, std::uint64_t seed
   v = random.values(tokens() * kv_width);
   prefix_k = random.values(store * kv_width);
   prefix_v = random.values(store * kv_width);
-  replacement = random.values(std::max<std::int64_t>(tokens() + store, 64) * s.heads * s.head_dim);
+  const std::int64_t stored = std::max<std::int64_t>(tokens() + store, 64);
+  replacement = random.values(stored * s.heads * s.head_dim);
+  for (const std::int32_t length : s.lengths) {
+    replacement_begin.push_back(static_cast<std::int32_t>(random.below(stored - length + 1)));
+  }
   d_z = random.values(count());
 }
 
@@ -54,6 +58,7 @@ HeadGate AttentionFixture::gate() const {
   gate.scale = scale.data();
   gate.kind = setting.kind;
   gate.replacement = replacement.data();
+  gate.replacement_begin = replacement_begin.data();
   if (setting.ranged) {
     gate.gate_begin = gate_begin.data();
     gate.gate_end = gate_end.data();
@@ -104,9 +109,7 @@ AttentionFixture AttentionFixture::row(std::size_t index) const {
   one.gate_begin = {gate_begin[index]};
   one.gate_end = {gate_end[index]};
   one.scale.assign(scale.begin() + head, scale.begin() + head + shape.heads);
-  if (setting.kind == Replacement::token) {
-    one.replacement.assign(replacement.begin() + row_begin[index] * width, replacement.end());
-  }
+  one.replacement_begin = {replacement_begin[index]};
   one.q = cut(q, width);
   one.k = cut(k, kv_width);
   one.v = cut(v, kv_width);

@@ -14,7 +14,7 @@ struct AttentionSetting {
   std::int64_t heads = 4;
   std::int64_t kv_heads = 2;
   std::int64_t head_dim = 24;
-  std::vector<std::int32_t> lengths;  // own tokens per row
+  std::vector<std::int32_t> lengths;   // own tokens per row
   std::vector<std::int32_t> prefixes;  // empty: no prefix
   bool gated = false;
   bool ranged = false;  // the gate has positions
@@ -25,7 +25,7 @@ struct AttentionSetting {
 struct AttentionFixture {
   AttentionSetting setting;
   AttentionShape shape;
-  std::vector<std::int32_t> row_begin, prefix_begin, gate_begin, gate_end;
+  std::vector<std::int32_t> row_begin, prefix_begin, gate_begin, gate_end, replacement_begin;
   std::vector<float> q, k, v, prefix_k, prefix_v, scale, replacement, d_z;
 
   AttentionFixture(const AttentionSetting& setting, std::uint64_t seed);

@@ -35,8 +35,7 @@ void check_same_all(const std::string& where, const AttentionResult& a, const At
 
 void check_setting(const AttentionSetting& setting) {
   const AttentionFixture fixture(setting, 11);
-  const AttentionResult reference =
-      run_attention(make_cpu_context(1, Isa::specification), fixture);
+  const AttentionResult reference = run_attention(make_cpu_context(1, Isa::specification), fixture);
   for (const Isa isa : levels()) {
     const std::string where = setting.name + " on " + isa_name(isa);
     const AttentionResult one = run_attention(make_cpu_context(1, isa), fixture);
@@ -46,7 +45,11 @@ void check_setting(const AttentionSetting& setting) {
 }
 
 AttentionSetting small() {
-  return {.name = "small", .heads = 4, .kv_heads = 2, .head_dim = 6, .lengths = {3, 1, 4},
+  return {.name = "small",
+          .heads = 4,
+          .kv_heads = 2,
+          .head_dim = 6,
+          .lengths = {3, 1, 4},
           .prefixes = {}};
 }
 
@@ -77,46 +80,87 @@ void check_input_gradient(const AttentionFixture& fixture, Member member,
 
 TEST_CASE("attention agrees with the specification: lengths, groups, head widths") {
   for (const std::int64_t head_dim : {1, 10, 16, 24, 64, 128}) {
-    check_setting({.name = "ragged " + std::to_string(head_dim), .heads = 4, .kv_heads = 2,
-                   .head_dim = head_dim, .lengths = {1, 5, 0, 6, 7, 33}, .prefixes = {}});
+    check_setting({.name = "ragged " + std::to_string(head_dim),
+                   .heads = 4,
+                   .kv_heads = 2,
+                   .head_dim = head_dim,
+                   .lengths = {1, 5, 0, 6, 7, 33},
+                   .prefixes = {}});
   }
-  check_setting({.name = "no groups", .heads = 3, .kv_heads = 3, .head_dim = 8,
-                 .lengths = {17, 16, 15}, .prefixes = {}});
-  check_setting({.name = "one kv head", .heads = 7, .kv_heads = 1, .head_dim = 12,
-                 .lengths = {2, 9}, .prefixes = {}});
-  check_setting({.name = "wide head", .heads = 1, .kv_heads = 1, .head_dim = 300,
-                 .lengths = {20}, .prefixes = {}});
+  check_setting({.name = "no groups",
+                 .heads = 3,
+                 .kv_heads = 3,
+                 .head_dim = 8,
+                 .lengths = {17, 16, 15},
+                 .prefixes = {}});
+  check_setting({.name = "one kv head",
+                 .heads = 7,
+                 .kv_heads = 1,
+                 .head_dim = 12,
+                 .lengths = {2, 9},
+                 .prefixes = {}});
+  check_setting({.name = "wide head",
+                 .heads = 1,
+                 .kv_heads = 1,
+                 .head_dim = 300,
+                 .lengths = {20},
+                 .prefixes = {}});
 }
 
 TEST_CASE("attention reads prefixes") {
-  check_setting({.name = "prefix", .heads = 4, .kv_heads = 2, .head_dim = 24,
-                 .lengths = {1, 5, 9, 3}, .prefixes = {0, 1, 31, 16}});
+  check_setting({.name = "prefix",
+                 .heads = 4,
+                 .kv_heads = 2,
+                 .head_dim = 24,
+                 .lengths = {1, 5, 9, 3},
+                 .prefixes = {0, 1, 31, 16}});
 }
 
 TEST_CASE("attention crosses its block sizes") {
-  check_setting({.name = "long", .heads = 2, .kv_heads = 1, .head_dim = 16,
-                 .lengths = {140, 3}, .prefixes = {180, 260}});
+  check_setting({.name = "long",
+                 .heads = 2,
+                 .kv_heads = 1,
+                 .head_dim = 16,
+                 .lengths = {140, 3},
+                 .prefixes = {180, 260}});
 }
 
 TEST_CASE("attention with gates of every kind") {
   for (const Replacement kind : kKinds) {
     for (const bool ranged : {false, true}) {
-      check_setting({.name = "gate " + std::to_string(static_cast<int>(kind)), .heads = 4,
-                     .kv_heads = 2, .head_dim = 10, .lengths = {1, 7, 13}, .prefixes = {4, 0, 2},
-                     .gated = true, .ranged = ranged, .kind = kind});
+      check_setting({.name = "gate " + std::to_string(static_cast<int>(kind)),
+                     .heads = 4,
+                     .kv_heads = 2,
+                     .head_dim = 10,
+                     .lengths = {1, 7, 13},
+                     .prefixes = {4, 0, 2},
+                     .gated = true,
+                     .ranged = ranged,
+                     .kind = kind});
     }
   }
 }
 
 TEST_CASE("attention with large scores stays finite") {
-  check_setting({.name = "large scores", .heads = 2, .kv_heads = 2, .head_dim = 16,
-                 .lengths = {12}, .prefixes = {}, .score_range = 60.0f});
+  check_setting({.name = "large scores",
+                 .heads = 2,
+                 .kv_heads = 2,
+                 .head_dim = 16,
+                 .lengths = {12},
+                 .prefixes = {},
+                 .score_range = 60.0f});
 }
 
 TEST_CASE("a row's attention does not depend on its batch") {
-  const AttentionFixture fixture({.name = "batch", .heads = 4, .kv_heads = 2, .head_dim = 24,
-                                  .lengths = {5, 1, 33, 8}, .prefixes = {7, 0, 2, 19},
-                                  .gated = true, .ranged = true, .kind = Replacement::token},
+  const AttentionFixture fixture({.name = "batch",
+                                  .heads = 4,
+                                  .kv_heads = 2,
+                                  .head_dim = 24,
+                                  .lengths = {5, 1, 33, 8},
+                                  .prefixes = {7, 0, 2, 19},
+                                  .gated = true,
+                                  .ranged = true,
+                                  .kind = Replacement::token},
                                  4);
   const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
   for (const Isa isa : levels()) {
@@ -139,8 +183,14 @@ TEST_CASE("a row's attention does not depend on its batch") {
 
 TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exactly") {
   for (const Replacement kind : kKinds) {
-    AttentionFixture fixture({.name = "exact gate", .heads = 2, .kv_heads = 1, .head_dim = 5,
-                              .lengths = {4, 3}, .prefixes = {}, .gated = true, .kind = kind},
+    AttentionFixture fixture({.name = "exact gate",
+                              .heads = 2,
+                              .kv_heads = 1,
+                              .head_dim = 5,
+                              .lengths = {4, 3},
+                              .prefixes = {},
+                              .gated = true,
+                              .kind = kind},
                              8);
     fixture.scale = {1.0f, 0.0f, 0.0f, 1.0f};
     for (const Isa isa : levels()) {
@@ -154,8 +204,9 @@ TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exac
                                      : kind == Replacement::position ? position * 2 + head
                                                                      : t * 2 + head;
           expected[static_cast<std::size_t>((t * 2 + head) * 5 + d)] =
-              kind == Replacement::zero ? 0.0f
-                                        : fixture.replacement[static_cast<std::size_t>(first * 5 + d)];
+              kind == Replacement::zero
+                  ? 0.0f
+                  : fixture.replacement[static_cast<std::size_t>(first * 5 + d)];
         }
       }
       check_same_bits(std::string("exact gate on ") + isa_name(isa), result.z, expected);
@@ -164,8 +215,13 @@ TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exac
 }
 
 TEST_CASE("attention without raw and lse writes the same z") {
-  const AttentionFixture fixture({.name = "z only", .heads = 4, .kv_heads = 2, .head_dim = 10,
-                                  .lengths = {9, 4}, .prefixes = {}, .gated = true},
+  const AttentionFixture fixture({.name = "z only",
+                                  .heads = 4,
+                                  .kv_heads = 2,
+                                  .head_dim = 10,
+                                  .lengths = {9, 4},
+                                  .prefixes = {},
+                                  .gated = true},
                                  6);
   for (const Isa isa : levels()) {
     const Context context = make_cpu_context(1, isa);

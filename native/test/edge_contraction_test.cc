@@ -27,9 +27,9 @@ void check_contraction(const ContractionShape& s) {
               1e-5, [&](const Context& context, Outputs& outputs) {
                 const GuardedArray a("delta", delta);
                 const GuardedArray b("gradient", gradient);
-                edge_contraction(context, {s.sources, s.destinations, s.length, a.data(), stride,
-                                           b.data(), stride, outputs.initial("scores", before),
-                                           s.destinations + s.gap});
+                edge_contraction(
+                    context, {s.sources, s.destinations, s.length, a.data(), stride, b.data(),
+                              stride, outputs.initial("scores", before), s.destinations + s.gap});
               }});
 }
 

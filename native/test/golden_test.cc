@@ -1,6 +1,7 @@
 // The engine against Hugging Face transformers and hannamw/EAP-IG on every golden folder.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -49,8 +50,16 @@ std::vector<GoldenCase> cases() {
   return list;
 }
 
-/// Goldens average the metric within a batch and then divide by all pairs.
-std::vector<float> reference_scale(const AttributionResult& result, std::int64_t batch) {
+/// How a golden weighs the pairs of its batches of b (the last may be short).
+enum class BatchScale {
+  none,          ///< plain mean over pairs
+  gradient,      ///< the metric is averaged within a batch, then divided by all pairs
+  batch_means,   ///< exact: the mean over batches of each batch's mean
+};
+
+std::vector<float> reference_scale(const AttributionResult& result, BatchScale scale,
+                                   std::int64_t batch) {
+  if (scale == BatchScale::none) return result.scores;
   const Graph& graph = result.graph;
   std::vector<double> sums(result.scores.size(), 0.0);
   const auto edges = static_cast<std::size_t>(graph.edges());
@@ -66,9 +75,12 @@ std::vector<float> reference_scale(const AttributionResult& result, std::int64_t
       }
     }
   }
+  const std::int64_t divided =
+      scale == BatchScale::gradient ? result.pairs : (result.pairs + batch - 1) / batch;
+  const auto divisor = static_cast<double>(divided);
   std::vector<float> scores;
   for (const double sum : sums) {
-    scores.push_back(static_cast<float>(sum / static_cast<double>(result.pairs)));
+    scores.push_back(static_cast<float>(sum / divisor));
   }
   return scores;
 }
@@ -83,19 +95,19 @@ struct MethodCase {
   const char* file;
   AttributionMethod method;
   Metric metric;
-  bool batch_scaled;
-  bool strict;
+  BatchScale scale;
+  bool strict;  ///< the tighter tolerance of EAP and EAP-IG-inputs
 };
 
 constexpr MethodCase kMethods[] = {
-    {"EAP", AttributionMethod::eap, Metric::logit_diff, true, true},
-    {"EAP-IG-inputs", AttributionMethod::eap_ig_inputs, Metric::logit_diff, true, true},
-    {"EAP-IG-inputs-kl", AttributionMethod::eap_ig_inputs, Metric::kl, true, false},
-    {"clean-corrupted", AttributionMethod::clean_corrupted, Metric::logit_diff, true, false},
-    {"EAP-IG-activations", AttributionMethod::eap_ig_activations, Metric::logit_diff, true, false},
+    {"EAP", AttributionMethod::eap, Metric::logit_diff, BatchScale::gradient, true},
+    {"EAP-IG-inputs", AttributionMethod::eap_ig_inputs, Metric::logit_diff, BatchScale::gradient, true},
+    {"EAP-IG-inputs-kl", AttributionMethod::eap_ig_inputs, Metric::kl, BatchScale::gradient, false},
+    {"clean-corrupted", AttributionMethod::clean_corrupted, Metric::logit_diff, BatchScale::gradient, false},
+    {"EAP-IG-activations", AttributionMethod::eap_ig_activations, Metric::logit_diff, BatchScale::gradient, false},
     {"information-flow-routes", AttributionMethod::information_flow_routes, Metric::logit_diff,
-     false, false},
-    {"exact", AttributionMethod::exact, Metric::logit_diff, false, false},
+     BatchScale::none, false},
+    {"exact", AttributionMethod::exact, Metric::logit_diff, BatchScale::batch_means, false},
 };
 
 Engine engine_of(const GoldenCase& golden) {
@@ -120,13 +132,94 @@ void check_scores(const GoldenCase& golden, const Engine& engine, const MethodCa
   const bool activations = method.method == AttributionMethod::eap_ig_activations;
   options.ig_grid = activations ? IgGrid::right : IgGrid::left;
   const AttributionResult result = attribute(engine, pairs, options, {});
-  const std::vector<float> ours = method.batch_scaled
-                                ? reference_scale(result, settings.at("batch").get<std::int64_t>())
-                                : result.scores;
+  const std::vector<float> ours =
+      reference_scale(result, method.scale, settings.at("batch").get<std::int64_t>());
   const std::vector<float> theirs = read_npy(file).values;
   const double error = max_difference(ours, theirs) / largest_magnitude(theirs);
   std::printf("  %-26s %-24s max|diff| / max|score| = %.2e\n", golden.name.c_str(), method.file, error);
   CHECK(error <= (method.strict ? golden.gradient_scores : golden.other_scores));
+}
+
+/// Largest |score| first; ties in index order; then pruned until every node has edges on both sides.
+std::vector<std::uint8_t> top_edges(const Graph& graph, const std::vector<float>& scores,
+                                    std::size_t count) {
+  const std::int64_t columns = graph.destinations();
+  std::vector<std::int64_t> edges;
+  for (std::int64_t edge = 0; edge < graph.sources() * columns; ++edge) {
+    if (edge / columns < graph.sources_of_column(edge % columns)) edges.push_back(edge);
+  }
+  std::stable_sort(edges.begin(), edges.end(), [&](std::int64_t a, std::int64_t b) {
+    return std::fabs(scores[static_cast<std::size_t>(a)]) >
+           std::fabs(scores[static_cast<std::size_t>(b)]);
+  });
+  std::vector<std::uint8_t> mask(scores.size(), 0);
+  for (std::size_t i = 0; i < count; ++i) mask[static_cast<std::size_t>(edges[i])] = 1;
+  return mask;
+}
+
+/// Source node of a destination column; -1 for the logits, which need no outgoing edge.
+std::int64_t node_of_column(const Graph& graph, std::int64_t column) {
+  const std::int64_t layer = column / graph.layer_columns();
+  if (layer == graph.layers) return -1;
+  if (column == graph.mlp_column(layer)) return graph.mlp_source(layer);
+  return graph.head_source(layer, column % graph.layer_columns() % graph.heads);
+}
+
+void prune(const Graph& graph, std::vector<std::uint8_t>& mask) {
+  const std::int64_t columns = graph.destinations();
+  for (bool changed = true; changed;) {
+    changed = false;
+    std::vector<bool> in(static_cast<std::size_t>(graph.sources()), false);
+    std::vector<bool> out(static_cast<std::size_t>(graph.sources()), false);
+    in[0] = true;  // the input needs no incoming edge
+    for (std::int64_t edge = 0; edge < graph.sources() * columns; ++edge) {
+      if (mask[static_cast<std::size_t>(edge)] == 0) continue;
+      out[static_cast<std::size_t>(edge / columns)] = true;
+      const std::int64_t node = node_of_column(graph, edge % columns);
+      if (node >= 0) in[static_cast<std::size_t>(node)] = true;
+    }
+    for (std::int64_t edge = 0; edge < graph.sources() * columns; ++edge) {
+      if (mask[static_cast<std::size_t>(edge)] == 0) continue;
+      const std::int64_t node = node_of_column(graph, edge % columns);
+      const bool keep =
+          in[static_cast<std::size_t>(edge / columns)] && (node < 0 || out[static_cast<std::size_t>(node)]);
+      if (!keep) {
+        mask[static_cast<std::size_t>(edge)] = 0;
+        changed = true;
+      }
+    }
+  }
+}
+
+void check_circuits(const GoldenCase& golden, const Engine& engine) {
+  const nlohmann::json settings = read_json(golden.golden / "golden.json");
+  const std::vector<Pair> pairs = read_pairs(golden.pairs);
+  const Graph graph = make_graph(engine.config(), KvEdges::per_query_head);
+  CHECK(graph.edges() == settings.at("edges").get<std::int64_t>());
+  const std::vector<float> scores = read_npy(golden.golden / "EAP-IG-inputs.npy").values;
+  std::vector<std::uint8_t> masks;
+  for (const nlohmann::json& circuit : settings.at("circuits")) {
+    std::vector<std::uint8_t> mask =
+        top_edges(graph, scores, circuit.at("topn").get<std::size_t>());
+    prune(graph, mask);
+    CHECK(std::count(mask.begin(), mask.end(), 1) ==
+          circuit.at("edges_after_prune").get<std::int64_t>());
+    masks.insert(masks.end(), mask.begin(), mask.end());
+  }
+  const CircuitEvalResult result = evaluate_circuits(engine, pairs, masks, {}, {});
+  double largest = 0.0;
+  for (std::size_t i = 0; i < settings.at("circuits").size(); ++i) {
+    double sum = 0.0;
+    for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
+      sum += result.values[i * pairs.size() + pair];
+    }
+    const double value = sum / static_cast<double>(pairs.size());
+    const double theirs = settings.at("circuits")[i].at("logit_diff").get<double>();
+    const double difference = std::fabs(value - theirs);
+    if (!(difference <= largest)) largest = difference;
+    CHECK(difference <= golden.logits);
+  }
+  std::printf("  %-26s %-24s max|diff| = %.2e\n", golden.name.c_str(), "circuit values", largest);
 }
 
 std::vector<std::vector<GatedHead>> head_cases(const GoldenCase& golden) {
@@ -152,7 +245,9 @@ void check_logits(const GoldenCase& golden, const Engine& engine) {
   double error = max_difference(compute_logits(engine, request, {}), last.values);
   std::printf("  %-26s %-24s max|diff| = %.2e\n", golden.name.c_str(), "last_logits", error);
   CHECK(error <= golden.logits);
-  const Array first = read_npy(golden.golden / "first_prompt_logits.npy");
+  const std::filesystem::path first_file = golden.golden / "first_prompt_logits.npy";
+  if (!std::filesystem::exists(first_file)) return;
+  const Array first = read_npy(first_file);
   request.prompts.resize(1);
   request.all_positions = true;
   error = max_difference(compute_logits(engine, request, {}), first.values);
@@ -220,6 +315,15 @@ TEST_CASE("goldens: logits, head-scaled logits and greedy generations") {
     check_logits(golden, engine);
     check_scaled_heads(golden, engine);
     check_generations(golden, engine);
+  }
+}
+
+TEST_CASE("goldens: circuit sizes and metric values") {
+  const std::vector<GoldenCase> list = cases();
+  if (list.empty()) MESSAGE("skipped: ../shared is absent");
+  for (const GoldenCase& golden : list) {
+    CAPTURE(golden.name);
+    check_circuits(golden, engine_of(golden));
   }
 }
 

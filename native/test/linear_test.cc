@@ -299,8 +299,13 @@ TEST_CASE("linear refuses bad arguments by name") {
   const Context context = make_cpu_context(1, Isa::specification);
   const std::vector<float> x(static_cast<std::size_t>(c.in));
   std::vector<float> y(static_cast<std::size_t>(c.out));
-  const LinearForward good{.weight = &layer.weight, .slice = {}, .tokens = 1, .x = x.data(),
-                           .x_stride = c.in, .y = y.data(), .y_stride = c.out};
+  const LinearForward good{.weight = &layer.weight,
+                           .slice = {},
+                           .tokens = 1,
+                           .x = x.data(),
+                           .x_stride = c.in,
+                           .y = y.data(),
+                           .y_stride = c.out};
   LinearForward bad = good;
   bad.x = nullptr;
   CHECK_THROWS_WITH_AS(linear_forward(context, bad), doctest::Contains("x is null"), Error);

@@ -49,14 +49,14 @@ TEST_CASE("metrics agree with the specification") {
       const std::vector<float> logits = random.values(3 * vocab, -8.0f, 8.0f);
       const std::vector<float> clean = random.values(3 * vocab, -8.0f, 8.0f);
       const std::vector<float> d_value = {0.5f, -2.0f, 1.0f};
-      check_case({"metric " + std::to_string(static_cast<int>(metric)), 3e-6,
-                  [&](const Context& context, Outputs& outputs) {
-                    MetricForward p = make_metric(metric, logits, clean);
-                    p.value = outputs.dense("value", 3);
-                    metric_forward(context, p);
-                    metric_backward(context, {p, d_value.data(),
-                                              outputs.dense("d_logits", 3 * vocab)});
-                  }});
+      check_case(
+          {"metric " + std::to_string(static_cast<int>(metric)), 3e-6,
+           [&](const Context& context, Outputs& outputs) {
+             MetricForward p = make_metric(metric, logits, clean);
+             p.value = outputs.dense("value", 3);
+             metric_forward(context, p);
+             metric_backward(context, {p, d_value.data(), outputs.dense("d_logits", 3 * vocab)});
+           }});
     }
   }
 }
@@ -77,8 +77,8 @@ TEST_CASE("metrics of known logits") {
     p.metric = Metric::nll;
     CHECK(single(context, p) == doctest::Approx(-std::log(0.625)));
     p.metric = Metric::kl;
-    CHECK(single(context, p) == doctest::Approx((std::log(8.0 / 3) + std::log(8.0 / 6) +
-                                                 std::log(8.0 / 15)) / 3));
+    CHECK(single(context, p) ==
+          doctest::Approx((std::log(8.0 / 3) + std::log(8.0 / 6) + std::log(8.0 / 15)) / 3));
   }
 }
 

@@ -34,7 +34,11 @@ void run_both(Activation activation, const Arrays& a, const Context& context, Ou
   const float* up = gated ? a.up.data() : nullptr;
   const GuardedArray gate("gate", a.gate);
   mlp_activation_forward(context, {activation, count, gate.data(), up, outputs.dense("y", count)});
-  MlpActivationBackward p{activation, count, gate.data(), up, a.d_y.data(),
+  MlpActivationBackward p{activation,
+                          count,
+                          gate.data(),
+                          up,
+                          a.d_y.data(),
                           outputs.dense("d_gate", count),
                           gated ? outputs.dense("d_up", count) : nullptr};
   mlp_activation_backward(context, p);
@@ -112,16 +116,20 @@ TEST_CASE("mlp_activation gradients equal finite differences") {
     for (const Isa isa : levels()) {
       Outputs outputs;
       run_both(activation, a, make_cpu_context(1, isa), outputs);
-      check_gradient({.name = "gate", .x = a.gate, .gradient = outputs["d_gate"].values(),
-                      .loss = [&](const std::vector<float>& x) {
-                        return weighted_sum(
-                            a.d_y, forward(specification, activation, {x, a.up, {}}).data());
-                      }});
-      check_gradient({.name = "up", .x = a.up, .gradient = outputs["d_up"].values(),
-                      .loss = [&](const std::vector<float>& x) {
-                        return weighted_sum(
-                            a.d_y, forward(specification, activation, {a.gate, x, {}}).data());
-                      }});
+      check_gradient(
+          {.name = "gate",
+           .x = a.gate,
+           .gradient = outputs["d_gate"].values(),
+           .loss = [&](const std::vector<float>& x) {
+             return weighted_sum(a.d_y, forward(specification, activation, {x, a.up, {}}).data());
+           }});
+      check_gradient(
+          {.name = "up",
+           .x = a.up,
+           .gradient = outputs["d_up"].values(),
+           .loss = [&](const std::vector<float>& x) {
+             return weighted_sum(a.d_y, forward(specification, activation, {a.gate, x, {}}).data());
+           }});
     }
   }
 }
@@ -144,9 +152,8 @@ TEST_CASE("mlp_activation refuses bad arguments by name") {
   float x[1] = {};
   CHECK_THROWS_WITH_AS(mlp_activation_forward(context, {Activation::silu, 1, nullptr, x, x}),
                        doctest::Contains("gate is null"), Error);
-  CHECK_THROWS_WITH_AS(
-      mlp_activation_backward(context, {Activation::silu, 1, x, x, x, x, nullptr}),
-      doctest::Contains("d_up"), Error);
+  CHECK_THROWS_WITH_AS(mlp_activation_backward(context, {Activation::silu, 1, x, x, x, x, nullptr}),
+                       doctest::Contains("d_up"), Error);
 }
 
 }  // namespace headspark::test

@@ -36,19 +36,26 @@ void check_norm_case(const NormCase& c) {
   const std::vector<float> x = random.values(c.rows * c.stride(), -3.0f, 4.0f);
   const std::vector<float> d_y = random.values(c.rows * c.stride());
   const std::vector<float> d_x = random.values(c.rows * c.stride());
-  check_case({"norm_forward " + c.name, 2e-6, [&](const Context& context, Outputs& outputs) {
-                const GuardedArray input("x", x);
-                float* y = outputs.strided("y", c.rows * c.stride());
-                norm_forward(context, {&c.norm, c.rows, input.data(), c.stride(), y, c.stride()});
-                float* in_place = outputs.initial("in place", x);
-                norm_forward(context,
-                             {&c.norm, c.rows, in_place, c.stride(), in_place, c.stride()});
-              }});
+  check_case(
+      {"norm_forward " + c.name, 2e-6, [&](const Context& context, Outputs& outputs) {
+         const GuardedArray input("x", x);
+         float* y = outputs.strided("y", c.rows * c.stride());
+         norm_forward(context, {&c.norm, c.rows, input.data(), c.stride(), y, c.stride()});
+         float* in_place = outputs.initial("in place", x);
+         norm_forward(context, {&c.norm, c.rows, in_place, c.stride(), in_place, c.stride()});
+       }});
   check_case({"norm_backward " + c.name, 5e-6, [&](const Context& context, Outputs& outputs) {
                 const GuardedArray input("x", x);
                 const GuardedArray gradient("d_y", d_y);
-                NormBackward p{&c.norm, c.rows, input.data(), c.stride(), gradient.data(),
-                               c.stride(), outputs.initial("d_x", d_x), c.stride(), c.mode};
+                NormBackward p{&c.norm,
+                               c.rows,
+                               input.data(),
+                               c.stride(),
+                               gradient.data(),
+                               c.stride(),
+                               outputs.initial("d_x", d_x),
+                               c.stride(),
+                               c.mode};
                 norm_backward(context, p);
                 p.d_x = outputs.initial("in place", d_y);
                 p.d_y = p.d_x;
@@ -111,10 +118,10 @@ TEST_CASE("norm gradients equal finite differences") {
       norm_backward(make_cpu_context(1, isa),
                     {&norm, 2, x.data(), 13, d_y.data(), 13, d_x.data(), 13});
       const Context specification = make_cpu_context(1, Isa::specification);
-      check_gradient({.name = "norm", .x = x, .gradient = d_x,
-                      .loss = [&](const std::vector<float>& moved) {
-                        return weighted_sum(d_y, forward(specification, norm, moved).data());
-                      }});
+      check_gradient(
+          {.name = "norm", .x = x, .gradient = d_x, .loss = [&](const std::vector<float>& moved) {
+             return weighted_sum(d_y, forward(specification, norm, moved).data());
+           }});
     }
   }
 }
@@ -137,8 +144,8 @@ TEST_CASE("norm refuses bad arguments by name") {
   NormWeight norm;
   norm.weight = {1.0f, 1.0f};
   float x[2] = {};
-  CHECK_THROWS_WITH_AS(norm_forward(context, {&norm, 1, x, 1, x, 2}),
-                       doctest::Contains("x_stride"), Error);
+  CHECK_THROWS_WITH_AS(norm_forward(context, {&norm, 1, x, 1, x, 2}), doctest::Contains("x_stride"),
+                       Error);
   CHECK_THROWS_WITH_AS(norm_forward(context, {nullptr, 1, x, 2, x, 2}),
                        doctest::Contains("norm is null"), Error);
 }

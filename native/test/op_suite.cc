@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::uint32_t kUnwritten = 0x7fc0deadu;  // a quiet NaN with a payload
 
-bool is_unwritten(float value) { return f32_to_bits(value) == kUnwritten; }
+bool is_unwritten(float value) {
+  return f32_to_bits(value) == kUnwritten;
+}
 
 std::string at(const std::string& where, std::size_t index, float a, float b) {
   return where + "[" + std::to_string(index) + "]: " + std::to_string(a) + " against " +
@@ -121,8 +123,8 @@ void check_case(const OpCase& op_case) {
     op_case.run(make_cpu_context(3, isa), three);
     three.check(where + ", 3 threads");
     for (std::size_t i = 0; i < one.arrays().size(); ++i) {
-      check_same_bits(where + ", 3 threads, " + one.arrays()[i].name(),
-                      three.arrays()[i].values(), one.arrays()[i].values());
+      check_same_bits(where + ", 3 threads, " + one.arrays()[i].name(), three.arrays()[i].values(),
+                      one.arrays()[i].values());
     }
   }
 }

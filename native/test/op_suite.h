@@ -1,5 +1,6 @@
 // The shared suite of the ops, after ggml's test-backend-ops: a case runs one op on every kernel
-// level, is compared with the specification, and must leave the guard values round its arrays alone.
+// level, is compared with the specification, and must leave the guard values round its arrays
+// alone.
 #pragma once
 
 #include <cstdint>

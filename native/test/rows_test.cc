@@ -54,8 +54,7 @@ TEST_CASE("interpolate agrees with the specification and hits both ends exactly"
     const std::vector<float> corrupted = random.values(4 * width);
     check_case({"interpolate", 1e-6, [&](const Context& context, Outputs& outputs) {
                   float* y = outputs.dense("y", 4 * width);
-                  interpolate(context,
-                              {4, width, alpha.data(), clean.data(), corrupted.data(), y});
+                  interpolate(context, {4, width, alpha.data(), clean.data(), corrupted.data(), y});
                   for (std::int64_t i = 0; i < width; ++i) {
                     const auto at = static_cast<std::size_t>(i);
                     CHECK(y[at] == corrupted[at]);

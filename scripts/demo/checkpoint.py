@@ -1,5 +1,6 @@
 """Build, save and load checkpoints: bf16 Hugging Face folders, always computed in fp32."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -26,7 +27,9 @@ def build_model(tokenizer) -> Qwen3ForCausalLM:
 
 def save_checkpoint(model: Qwen3ForCausalLM, tokenizer, folder: Path) -> None:
     """Write the folder without disturbing the fp32 model that training goes on with."""
-    copy = Qwen3ForCausalLM(model.config)
+    config = deepcopy(model.config)
+    config.use_cache = True  # the GRPO trainer switches it off
+    copy = Qwen3ForCausalLM(config)
     copy.load_state_dict(model.state_dict())
     copy.to(torch.bfloat16)
     copy.generation_config = GenerationConfig(
@@ -36,6 +39,8 @@ def save_checkpoint(model: Qwen3ForCausalLM, tokenizer, folder: Path) -> None:
     )
     copy.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # transformers leaves weights readable by their owner alone
 
 
 def load_checkpoint(folder: Path) -> Qwen3ForCausalLM:

@@ -8,6 +8,7 @@ import json
 import random
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -70,11 +71,6 @@ def single_effects(model, tokenizer, pairs: list[dict]) -> list[float]:
     return effects
 
 
-def accuracy_without(model, tokenizer, problems: list[dict], heads) -> float:
-    with zeroed(model, heads):
-        return accuracy(model, tokenizer, problems, thinking=True)["accuracy"]
-
-
 def layer_matched(rng: random.Random, heads: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Random heads, as many per layer as `heads` has, none of them in `heads` where possible."""
     chosen = []
@@ -86,39 +82,57 @@ def layer_matched(rng: random.Random, heads: list[tuple[int, int]]) -> list[tupl
     return chosen
 
 
-def report(models: Path, label: str, sizes: tuple[int, ...], controls: int) -> dict:
-    """Ablate the heads whose effect grew most since the base, and matched random sets."""
-    tokenizer = AutoTokenizer.from_pretrained(models / label)
-    pairs = read_jsonl(models / "pairs-steps.jsonl")[::2]
-    problems = read_jsonl(models / "problems.jsonl")[::4]
-    model = load_checkpoint(models / label)
-    base = single_effects(load_checkpoint(models / "base"), tokenizer, pairs)
-    effects = single_effects(model, tokenizer, pairs)
-    order = sorted(range(len(ALL_HEADS)), key=lambda i: base[i] - effects[i])
+def any_layer(rng: random.Random, heads: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """As many random heads from the whole model, none of them in `heads`."""
+    return rng.sample([head for head in ALL_HEADS if head not in heads], len(heads))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One checkpoint with the problems and pairs it is measured on."""
+
+    model: object
+    tokenizer: object
+    problems: list[dict]
+    pairs: list[dict]
+
+    def measure(self, heads: list[tuple[int, int]]) -> dict:
+        """Greedy accuracy with thinking on, and mean logit difference on the pairs."""
+        with zeroed(self.model, heads):
+            solved = accuracy(self.model, self.tokenizer, self.problems, thinking=True)["accuracy"]
+            difference = logit_difference(self.model, self.tokenizer, self.pairs)
+        return {"accuracy": solved, "logitDifference": round(difference, 3)}
+
+
+def ablation_row(subject: Subject, heads: list[tuple[int, int]], controls: int) -> dict:
+    """The given heads, and two kinds of random sets of the same size."""
     rng = random.Random(SEED + 20)
-    rows = []
-    for size in sizes:
-        top = [ALL_HEADS[i] for i in order[:size]]
-        random_accuracies = [
-            accuracy_without(model, tokenizer, problems, layer_matched(rng, top))
-            for _ in range(controls)
-        ]
-        rows.append(
-            {
-                "heads": [f"{layer}.{head}" for layer, head in top],
-                "accuracy": accuracy_without(model, tokenizer, problems, top),
-                "controlMean": round(sum(random_accuracies) / controls, 4),
-                "controls": random_accuracies,
-            }
-        )
+    row = {"heads": [f"{layer}.{head}" for layer, head in heads], **subject.measure(heads)}
+    for name, draw in (("layerMatched", layer_matched), ("anyLayer", any_layer)):
+        sets = [draw(rng, heads) for _ in range(controls)]
+        row[name] = [subject.measure(chosen) for chosen in sets]
+    return row
+
+
+def report(models: Path, label: str, sizes: tuple[int, ...], controls: int) -> dict:
+    """Ablate the heads whose effect grew most since the base, and random sets."""
+    tokenizer = AutoTokenizer.from_pretrained(models / label)
+    pairs = read_jsonl(models / "pairs-steps.jsonl")
+    problems = read_jsonl(models / "problems.jsonl")[::4]
+    subject = Subject(load_checkpoint(models / label), tokenizer, problems, pairs)
+    base = single_effects(load_checkpoint(models / "base"), tokenizer, pairs)
+    effects = single_effects(subject.model, tokenizer, pairs)
+    order = sorted(range(len(ALL_HEADS)), key=lambda i: base[i] - effects[i])
     return {
         "checkpoint": label,
-        "accuracy": accuracy(model, tokenizer, problems, thinking=True)["accuracy"],
+        "whole": subject.measure([]),
         "effects": {
             f"{layer}.{head}": [round(base[i], 3), round(effects[i], 3)]
             for i, (layer, head) in enumerate(ALL_HEADS)
         },
-        "ablations": rows,
+        "ablations": [
+            ablation_row(subject, [ALL_HEADS[i] for i in order[:size]], controls) for size in sizes
+        ],
     }
 
 

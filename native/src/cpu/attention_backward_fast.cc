@@ -24,8 +24,7 @@ class BackwardItem {
     pack_key_panels(kernels_, k, dim_, key_panels_);
     value_panels_ = scratch(ScratchSlot::value_panels, padded);
     pack_key_panels(kernels_, at_.rows(p_.v, p_.prefix_v), dim_, value_panels_);
-    key_columns_ = {keys, dim_, 1.0f,
-                    scratch(ScratchSlot::key_columns, keys * at_.padded_dim())};
+    key_columns_ = {keys, dim_, 1.0f, scratch(ScratchSlot::key_columns, keys * at_.padded_dim())};
     pack_columns(k, dim_, key_columns_.panels);
     allocate();
     for (std::int64_t member = 0; member < at_.group; ++member) head(member);
@@ -70,7 +69,7 @@ class BackwardItem {
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t f = (first + r) * at_.group + member;
       const std::int64_t offset = at_.query(f);
-      const GatedToken token{at_.row, at_.begin + first + r, at_.prefix + first + r};
+      const GatedToken token{at_.row, first + r, at_.prefix + first + r};
       const float s = gate_scale(p_.gate, token, at_.head(f), p_.shape.heads);
       kernels_.combine(s, p_.d_z + offset, 0.0f, d_raw, dim_);
       rowsum_[r] = kernels_.dot(d_raw, p_.raw + offset, dim_);
@@ -97,10 +96,10 @@ class BackwardItem {
   }
 
   void chunk(std::int64_t first, std::int64_t count, std::int64_t key, std::int64_t keys) {
-    multiply_keys(kernels_, {query_rows_.rows, count, kQueryBlock, key_panels_, key, keys, dim_,
-                             scores_});
-    multiply_keys(kernels_, {grad_rows_.rows, count, kQueryBlock, value_panels_, key, keys, dim_,
-                             d_scores_});
+    multiply_keys(kernels_,
+                  {query_rows_.rows, count, kQueryBlock, key_panels_, key, keys, dim_, scores_});
+    multiply_keys(kernels_,
+                  {grad_rows_.rows, count, kQueryBlock, value_panels_, key, keys, dim_, d_scores_});
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t seen = at_.prefix + first + r + 1 - key;
       kernels_.attention_scores({scores_ + r * kTileStride, d_scores_ + r * kTileStride,
@@ -130,10 +129,15 @@ class BackwardItem {
     transpose(d_scores_ + skip, count, own, d_scores_transposed_);
     const std::int64_t target = (key + skip - at_.prefix) * at_.padded_dim();
     // forward: raw = p V, score = scale q·k (the scale is in the columns of q)
-    multiply_columns(kernels_, {scores_transposed_, own, count,
-                                {count, dim_, 1.0f, grad_columns_}, 0, d_value_ + target});
-    multiply_columns(kernels_, {d_scores_transposed_, own, count,
-                                {count, dim_, 1.0f, query_columns_}, 0, d_key_ + target});
+    multiply_columns(
+        kernels_,
+        {scores_transposed_, own, count, {count, dim_, 1.0f, grad_columns_}, 0, d_value_ + target});
+    multiply_columns(kernels_, {d_scores_transposed_,
+                                own,
+                                count,
+                                {count, dim_, 1.0f, query_columns_},
+                                0,
+                                d_key_ + target});
   }
 
   const KernelTable& kernels_;

@@ -23,8 +23,7 @@ class ForwardItem {
     const std::int64_t keys = at_.context();
     key_panels_ = scratch(ScratchSlot::key_panels, round_up(keys, kPanelWidth) * dim_);
     pack_key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, key_panels_);
-    values_ = {keys, dim_, 1.0f,
-               scratch(ScratchSlot::value_panels, keys * at_.padded_dim())};
+    values_ = {keys, dim_, 1.0f, scratch(ScratchSlot::value_panels, keys * at_.padded_dim())};
     pack_columns(at_.rows(p_.v, p_.prefix_v), dim_, values_.panels);
     query_rows_ = {&kernels_, scratch(ScratchSlot::query_rows, QueryRows::size(kQueryBlock, dim_)),
                    kQueryBlock, dim_};
@@ -59,8 +58,8 @@ class ForwardItem {
     }
     std::fill_n(output_, count * at_.padded_dim(), 0.0f);
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      multiply_columns(kernels_, {chunk(key), count, std::min(kDepthBlock, keys - key), values_,
-                                  key, output_});
+      multiply_columns(
+          kernels_, {chunk(key), count, std::min(kDepthBlock, keys - key), values_, key, output_});
     }
     for (std::int64_t r = 0; r < count; ++r) {
       write(first + r, output_ + r * at_.padded_dim(), sums[r]);
@@ -92,7 +91,7 @@ class ForwardItem {
   void write(std::int64_t f, float* raw, float sum) const {
     kernels_.combine(1.0f / sum, raw, 0.0f, raw, dim_);
     if (p_.raw != nullptr) std::copy_n(raw, dim_, p_.raw + at_.query(f));
-    const GatedToken token{at_.row, at_.begin + f / at_.group, at_.prefix + f / at_.group};
+    const GatedToken token{at_.row, f / at_.group, at_.prefix + f / at_.group};
     const float scale = gate_scale(p_.gate, token, at_.head(f), p_.shape.heads);
     const float* r = gate_replacement(p_.gate, token, at_.head(f), p_.shape.heads, dim_);
     float* z = p_.z + at_.query(f);

@@ -62,8 +62,8 @@ struct AttentionItem {
     ContextRows rows;
     rows.stride = shape.kv_heads * shape.head_dim;
     rows.own = x + begin * rows.stride + kv_head * shape.head_dim;
-    rows.stored = prefix > 0 ? stored + prefix_begin * rows.stride + kv_head * shape.head_dim
-                             : nullptr;
+    rows.stored =
+        prefix > 0 ? stored + prefix_begin * rows.stride + kv_head * shape.head_dim : nullptr;
     rows.prefix = prefix;
     rows.count = context();
     return rows;

@@ -25,11 +25,13 @@ struct PanelSpan {
 struct Blocking {
   std::int64_t row_block = 0;
   std::int64_t row_blocks = 0;
-  std::int64_t group = 0;   // panels per item
+  std::int64_t group = 0;  // panels per item
   std::int64_t groups = 0;
 };
 
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // Parts for every thread, but panels enough per part to pay for the copy of A. The split changes no
 // bits: every element is one chain.

@@ -16,7 +16,8 @@ namespace headspark {
 /// 256 x 16 fp32 of B are 16 KB, half of a 32 KB L1.
 constexpr std::int64_t kDepthBlock = 256;
 
-/// Row stride of the A operand: 17 cache lines, so that the rows of a tile fall into different sets.
+/// Row stride of the A operand: 17 cache lines, so that the rows of a tile fall into different
+/// sets.
 constexpr std::int64_t kTileStride = kDepthBlock + 16;
 
 /// c[rows, panels * 16] (+)= a[rows, depth] b[depth, panels * 16]; depth <= kDepthBlock.
@@ -67,6 +68,16 @@ struct NormRow {
   bool accumulate = false;  ///< backward only
 };
 
+/// a' = a cos - b sin, b' = b cos + a sin, in place, with sin multiplied by direction (+1 or -1).
+struct Rotation {
+  float* a = nullptr;
+  float* b = nullptr;
+  const float* cosine = nullptr;
+  const float* sine = nullptr;
+  std::int64_t pairs = 0;
+  float direction = 1.0f;
+};
+
 struct ActivationRange {
   const float* gate = nullptr;
   const float* up = nullptr;   ///< may be null
@@ -107,9 +118,7 @@ struct KernelTable {
 
   void (*norm_forward)(const NormRow&);
   void (*norm_backward)(const NormRow&);
-  /// a' = a cos - b sin, b' = b cos + a sin, with sin multiplied by direction (+1 or -1).
-  void (*rotate)(float* a, float* b, const float* cosine, const float* sine, std::int64_t pairs,
-                 float direction);
+  void (*rotate)(const Rotation&);
   ActivationKernels activations[4];  ///< indexed by Activation
 
   void (*blend)(const Blend&);

@@ -26,9 +26,15 @@ PackedPanels allocate_panels(DType dtype, std::int64_t columns, std::int64_t dep
   return packed;
 }
 
-std::uint16_t convert(std::uint16_t bits, std::uint16_t) { return bits; }  // bf16 stays as it is
-float convert(float value, float) { return value; }
-float convert(std::uint16_t bits, float) { return f16_to_f32(bits); }
+std::uint16_t convert(std::uint16_t bits, std::uint16_t) {
+  return bits;
+}  // bf16 stays as it is
+float convert(float value, float) {
+  return value;
+}
+float convert(std::uint16_t bits, float) {
+  return f16_to_f32(bits);
+}
 
 // One panel of outputs: 16 matrix rows side by side.
 template <typename Stored, typename Packed>
@@ -83,8 +89,8 @@ void pack(const WeightView& view, Direction direction, ThreadPool& threads,
 
 PackedPanels pack_view(const WeightView& view, Direction direction, ThreadPool& threads) {
   const bool forward = direction == Direction::forward;
-  PackedPanels packed = allocate_panels(view.dtype, forward ? view.rows : view.cols,
-                                        forward ? view.cols : view.rows);
+  PackedPanels packed =
+      allocate_panels(view.dtype, forward ? view.rows : view.cols, forward ? view.cols : view.rows);
   switch (view.dtype) {
     case DType::f32:
       pack<float, float>(view, direction, threads, packed);
@@ -102,8 +108,7 @@ PackedPanels pack_view(const WeightView& view, Direction direction, ThreadPool& 
 }  // namespace
 
 const PackedPanels& PackedWeights::forward(ThreadPool& threads) {
-  std::call_once(forward_once_,
-                 [&] { forward_ = pack_view(view_, Direction::forward, threads); });
+  std::call_once(forward_once_, [&] { forward_ = pack_view(view_, Direction::forward, threads); });
   return forward_;
 }
 

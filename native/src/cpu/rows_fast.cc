@@ -64,14 +64,15 @@ void rotary_fast(const Context& context, const Rotary& p, float direction) {
       const float* sine = p.table->sine.data() + p.positions[t] * pairs;
       for (std::int64_t h = 0; h < p.heads; ++h) {
         float* x = p.x + t * width + h * p.head_dim;
-        kernels.rotate(x, x + pairs, cosine, sine, pairs, direction);
+        kernels.rotate({x, x + pairs, cosine, sine, pairs, direction});
       }
     }
   });
 }
 
 void mlp_activation_forward_fast(const Context& context, const MlpActivationForward& p) {
-  const auto forward = kernel_table(context.isa).activations[static_cast<int>(p.activation)].forward;
+  const auto forward =
+      kernel_table(context.isa).activations[static_cast<int>(p.activation)].forward;
   context.threads->parallel_for(p.count, kElementGrain, [&](auto begin, auto end) {
     ActivationRange range;
     range.gate = p.gate + begin;

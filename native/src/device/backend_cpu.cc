@@ -11,6 +11,8 @@ namespace headspark {
 namespace {
 
 constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
+// 64 TiB, half of a process's address space: more is a wrong size, and is not worth asking for.
+constexpr std::int64_t kLargestBuffer = std::int64_t{1} << 46;
 
 class CpuBackend final : public Backend {
  public:
@@ -21,7 +23,10 @@ class CpuBackend final : public Backend {
       throw Error(ErrorCode::INVALID_ARGUMENT, "A buffer of a negative size was asked for.");
     }
     const std::size_t wanted = bytes > 0 ? static_cast<std::size_t>(bytes) : 1;
-    void* memory = std::aligned_alloc(kAlignment, (wanted + kAlignment - 1) & ~(kAlignment - 1));
+    void* memory = nullptr;
+    if (bytes <= kLargestBuffer) {
+      memory = std::aligned_alloc(kAlignment, (wanted + kAlignment - 1) & ~(kAlignment - 1));
+    }
     if (memory == nullptr) {
       throw Error(ErrorCode::OUT_OF_MEMORY, "Could not allocate " + std::to_string(bytes) +
                                                 " bytes; use a smaller batch or free memory.");
@@ -46,13 +51,15 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-std::shared_ptr<Backend> make_cpu_backend() { return std::make_shared<CpuBackend>(); }
+std::shared_ptr<Backend> make_cpu_backend() {
+  return std::make_shared<CpuBackend>();
+}
 
 Context make_cpu_context(int threads, Isa isa) {
   if (isa > machine_isa()) {
-    throw Error(ErrorCode::INVALID_ARGUMENT,
-                std::string("The CPU kernels '") + isa_name(isa) + "' do not run here; use '" +
-                    isa_name(machine_isa()) + "' or lower.");
+    throw Error(ErrorCode::INVALID_ARGUMENT, std::string("The CPU kernels '") + isa_name(isa) +
+                                                 "' do not run here; use '" +
+                                                 isa_name(machine_isa()) + "' or lower.");
   }
   return {make_cpu_backend(), std::make_shared<ThreadPool>(threads), isa};
 }

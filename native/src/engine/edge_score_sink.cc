@@ -34,6 +34,7 @@ void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t slot) {
 
 void EdgeScoreSink::contract(std::int64_t first_column, std::int64_t columns,
                              std::int64_t sources) {
+  if (reads_only_stopped_input(sources)) return;
   const std::int64_t hidden = engine_.config().hidden;
   const std::int64_t stride = block_.tokens() * hidden;
   const std::int64_t dense = graph_.sources() * graph_.destinations();

@@ -23,10 +23,18 @@ class EdgeScoreSink final : public GradientSink {
   void attention_done(std::int64_t layer) override;
   bool grouped_kv() const override { return graph_.kv_edges == KvEdges::grouped; }
 
+  /// While the embedding is held constant with its gradient stopped, destinations that read nothing
+  /// but the embedding have no gradient to show (as in the reference, where autograd never reaches
+  /// them). Learned positions (GPT-2) add something that is not stopped.
+  void stop_input_gradient(bool stopped) { input_stopped_ = stopped; }
+
   /// [pairs, sources, destinations], added to by every backward pass this sink has seen.
   const Buffer<float>& scores() const { return scores_; }
 
  private:
+  bool reads_only_stopped_input(std::int64_t sources) const {
+    return input_stopped_ && sources == 1 && !engine_.config().learned_positions;
+  }
   void sum_copies(const float* d_input, std::int64_t slot);
   void contract(std::int64_t first_column, std::int64_t columns, std::int64_t sources);
 
@@ -35,6 +43,7 @@ class EdgeScoreSink final : public GradientSink {
   const PairBlock& block_;
   const Buffer<float>& differences_;
   std::int64_t copies_;
+  bool input_stopped_ = false;
   Buffer<float> gradients_;  ///< [columns of a layer, block tokens, hidden], summed over copies
   Buffer<float> scores_;
 };

@@ -43,6 +43,7 @@ GradientPath::GradientPath(const Engine& engine, const Graph& graph, PairBlock& 
     : engine_(engine),
       block_(block),
       points_(points),
+      interpolates_activations_(interpolates_activations),
       batch_(engine.context, block.repeated_rows(static_cast<std::int64_t>(points.alphas.size()))),
       supervised_(block.supervised(static_cast<std::int64_t>(points.alphas.size()))),
       differences_(source_differences(engine, graph, block)),
@@ -75,6 +76,7 @@ void GradientPath::interpolate_ends(const float* ends, std::int64_t width, float
 
 void GradientPath::run(const PathGroup& group, const RunControl& control) {
   const ModelConfig& config = engine_.config();
+  sink_.stop_input_gradient(interpolates_activations_ && group.group == SourceGroup::input);
   ForwardInputs inputs;
   inputs.prefix = &block_.prefix();
   inputs.rotary = &block_.rotary();

@@ -44,6 +44,7 @@ class GradientPath {
   const Engine& engine_;
   PairBlock& block_;
   PathPoints points_;
+  bool interpolates_activations_;
   Batch batch_;
   SupervisedRows supervised_;
   Buffer<float> differences_;

@@ -4,6 +4,8 @@
 
 namespace headspark {
 
-void edge_sum_cuda(const Context&, const EdgeSum&) { throw_no_cuda("edge_sum"); }
+void edge_sum_cuda(const Context&, const EdgeSum&) {
+  throw_no_cuda("edge_sum");
+}
 
 }  // namespace headspark

@@ -54,8 +54,8 @@ double probabilities(const AttentionForward& p, const HeadView& view, std::int64
   weights.assign(static_cast<std::size_t>(keys), 0.0);
   double largest = -HUGE_VAL;
   for (std::int64_t j = 0; j < keys; ++j) {
-    weights[j] = p.shape.scale * dot(p.q + view.query(i), view.context(p.k, p.prefix_k, j),
-                                     p.shape.head_dim);
+    weights[j] = p.shape.scale *
+                 dot(p.q + view.query(i), view.context(p.k, p.prefix_k, j), p.shape.head_dim);
     if (!(weights[j] <= largest)) largest = weights[j];
   }
   double sum = 0.0;
@@ -68,7 +68,7 @@ void forward_token(const AttentionForward& p, const HeadView& view, std::int64_t
                    std::vector<double>& weights) {
   const std::int64_t head_dim = p.shape.head_dim;
   const double lse = probabilities(p, view, i, weights);
-  const GatedToken at{view.row, view.begin + i, view.prefix + i};
+  const GatedToken at{view.row, i, view.prefix + i};
   const float scale = gate_scale(p.gate, at, view.head, p.shape.heads);
   const float* r = gate_replacement(p.gate, at, view.head, p.shape.heads, head_dim);
   for (std::int64_t d = 0; d < head_dim; ++d) {
@@ -95,7 +95,7 @@ struct HeadGradient {
 void backward_token(const AttentionBackward& p, const HeadView& view, std::int64_t i,
                     HeadGradient& d) {
   const std::int64_t head_dim = p.shape.head_dim;
-  const GatedToken at{view.row, view.begin + i, view.prefix + i};
+  const GatedToken at{view.row, i, view.prefix + i};
   // forward: z = s raw + (1 - s) r
   const double scale = gate_scale(p.gate, at, view.head, p.shape.heads);
   std::vector<float> d_raw(static_cast<std::size_t>(head_dim));

@@ -10,7 +10,7 @@ namespace headspark {
 /// Where a token stands when its gate is applied.
 struct GatedToken {
   std::int64_t row = 0;
-  std::int64_t token = 0;     ///< of this batch
+  std::int64_t token = 0;     ///< of this row's own tokens
   std::int64_t position = 0;  ///< in its sequence, prefix included
 };
 
@@ -32,7 +32,8 @@ inline const float* gate_replacement(const HeadGate& gate, const GatedToken& at,
     case Replacement::position:
       return gate.replacement + (at.position * heads + head) * head_dim;
     case Replacement::token:
-      return gate.replacement + (at.token * heads + head) * head_dim;
+      return gate.replacement +
+             ((gate.replacement_begin[at.row] + at.token) * heads + head) * head_dim;
     case Replacement::zero:
       break;
   }

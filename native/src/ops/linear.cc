@@ -13,9 +13,9 @@ void check_weight(const LinearWeight* weight, const char* op) {
   check_pointer(weight, op, "weight");
   check_argument(!weight->empty(), op, "weight is empty");
   check_argument(weight->packed != nullptr, op, "weight was not made by make_linear_weight");
-  check_argument(weight->bias.empty() ||
-                     static_cast<std::int64_t>(weight->bias.size()) == weight->out(),
-                 op, "weight.bias does not have one value per output");
+  check_argument(
+      weight->bias.empty() || static_cast<std::int64_t>(weight->bias.size()) == weight->out(), op,
+      "weight.bias does not have one value per output");
   if (const LowRank* low = weight->low_rank.get()) {
     check_argument(low->rank >= 0 &&
                        static_cast<std::int64_t>(low->a.size()) == low->rank * weight->in() &&

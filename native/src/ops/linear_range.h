@@ -20,9 +20,9 @@ inline LinearRange linear_range(const LinearWeight& weight, const LinearSlice& s
                                 const char* op) {
   LinearRange range{slice.out_begin, slice.out_end < 0 ? weight.out() : slice.out_end,
                     slice.in_begin, slice.in_end < 0 ? weight.in() : slice.in_end};
-  check_argument(range.out_begin >= 0 && range.out_begin <= range.out_end &&
-                     range.out_end <= weight.out(),
-                 op, "slice.out_begin..out_end is not a range of the layer's outputs");
+  check_argument(
+      range.out_begin >= 0 && range.out_begin <= range.out_end && range.out_end <= weight.out(), op,
+      "slice.out_begin..out_end is not a range of the layer's outputs");
   check_argument(
       range.in_begin >= 0 && range.in_begin <= range.in_end && range.in_end <= weight.in(), op,
       "slice.in_begin..in_end is not a range of the layer's inputs");

@@ -1,8 +1,8 @@
 // Specification of the metrics of one logits row x, p = softmax(x), and their gradients:
 //   logit-diff  mean x[correct] - mean x[incorrect]         ± 1 / |set|
-//   prob-diff   sum p[correct] - sum p[incorrect] = Σ p m   p (m - value), m = ±1 in the sets, else 0
-//   kl          Σ q (log q - log p), q = softmax(clean)     p - q
-//   nll         lse(x) - x[correct]                         p - 1[correct]
+//   prob-diff   sum p[correct] - sum p[incorrect] = Σ p m   p (m - value), m = ±1 in the sets, else
+//   0 kl          Σ q (log q - log p), q = softmax(clean)     p - q nll         lse(x) - x[correct]
+//   p - 1[correct]
 // In double.
 #include <cmath>
 #include <vector>

@@ -9,8 +9,8 @@ namespace headspark {
 namespace {
 
 constexpr double kInverseSqrt2 = 0.70710678118654752440;
-constexpr double kSqrt2OverPi = 0.79788456080286535588;      // sqrt(2 / pi)
-constexpr double kInverseSqrt2Pi = 0.39894228040143267794;   // 1 / sqrt(2 pi)
+constexpr double kSqrt2OverPi = 0.79788456080286535588;     // sqrt(2 / pi)
+constexpr double kInverseSqrt2Pi = 0.39894228040143267794;  // 1 / sqrt(2 pi)
 constexpr double kGeluCubic = 0.044715;
 
 struct Value {
@@ -35,7 +35,9 @@ Value gelu_erf(double x) {
 }
 
 // max(x, 0) that lets NaN through; the slope at 0 is 0, as in PyTorch.
-Value relu(double x) { return {x < 0.0 ? 0.0 : x, x > 0.0 ? 1.0 : 0.0}; }
+Value relu(double x) {
+  return {x < 0.0 ? 0.0 : x, x > 0.0 ? 1.0 : 0.0};
+}
 
 Value activate(Activation activation, double x) {
   switch (activation) {

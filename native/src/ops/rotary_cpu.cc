@@ -1,4 +1,5 @@
-// Specification of rotary embedding (arXiv 2104.09864), half-split: with a = x[i], b = x[i + pairs],
+// Specification of rotary embedding (arXiv 2104.09864), half-split: with a = x[i], b = x[i +
+// pairs],
 //   a' = a cos - b sin, b' = b cos + a sin.  Backward is the rotation by the opposite angle.
 #include "ops/backends.h"
 

@@ -39,8 +39,8 @@ struct GeluTanh {
   static ValueAndSlope<S> both(F x) {
     const Sigmoid<S> s = sigmoid<S>(inner(x));
     const F square = S::min(S::set(1e30f), S::mul(x, x));  // keeps 0 * infinity away
-    const F inner_slope = S::mul(S::set(two_sqrt_2_over_pi),
-                                 S::fma(square, S::set(3.0f * cubic), S::set(1.0f)));
+    const F inner_slope =
+        S::mul(S::set(two_sqrt_2_over_pi), S::fma(square, S::set(3.0f * cubic), S::set(1.0f)));
     const F bump = S::mul(x, S::mul(s.value, s.rest));
     return {S::mul(x, s.value), S::fma(bump, inner_slope, s.value)};
   }

@@ -48,8 +48,8 @@ void store_lanes(float* p, std::int64_t lanes, typename S::F v) {
 template <typename S>
 typename S::F exp(typename S::F x) {
   using F = typename S::F;
-  const F low = S::set(-87.33654f);   // ln of the smallest normal
-  const F high = S::set(88.72283f);   // ln of the largest fp32
+  const F low = S::set(-87.33654f);  // ln of the smallest normal
+  const F high = S::set(88.72283f);  // ln of the largest fp32
   const F y = S::max(low, S::min(high, x));
   const F n = S::round(S::mul(y, S::set(1.44269504f)));
   // r = y - n ln 2, with ln 2 in two parts

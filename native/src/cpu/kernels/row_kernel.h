@@ -72,16 +72,15 @@ struct RowKernel {
     });
   }
 
-  static void rotate(float* a, float* b, const float* cosine, const float* sine,
-                     std::int64_t pairs, float direction) {
-    const F sign = S::set(direction);
-    for_lanes<S>(pairs, [&](std::int64_t i, std::int64_t lanes) {
-      const F x = load_lanes<S>(a + i, lanes);
-      const F y = load_lanes<S>(b + i, lanes);
-      const F c = load_lanes<S>(cosine + i, lanes);
-      const F s = S::mul(sign, load_lanes<S>(sine + i, lanes));
-      store_lanes<S>(a + i, lanes, S::sub(S::mul(x, c), S::mul(y, s)));
-      store_lanes<S>(b + i, lanes, S::add(S::mul(y, c), S::mul(x, s)));
+  static void rotate(const Rotation& p) {
+    const F sign = S::set(p.direction);
+    for_lanes<S>(p.pairs, [&](std::int64_t i, std::int64_t lanes) {
+      const F x = load_lanes<S>(p.a + i, lanes);
+      const F y = load_lanes<S>(p.b + i, lanes);
+      const F c = load_lanes<S>(p.cosine + i, lanes);
+      const F s = S::mul(sign, load_lanes<S>(p.sine + i, lanes));
+      store_lanes<S>(p.a + i, lanes, S::sub(S::mul(x, c), S::mul(y, s)));
+      store_lanes<S>(p.b + i, lanes, S::add(S::mul(y, c), S::mul(x, s)));
     });
   }
 

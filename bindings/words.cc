@@ -1,0 +1,94 @@
+// Words to enumerators.
+#include "words.h"
+
+#include <initializer_list>
+#include <utility>
+
+#include "headspark/error.h"
+
+namespace headspark::bindings {
+namespace {
+
+template <typename T>
+T look_up(const char* option, const std::string& word,
+          std::initializer_list<std::pair<const char*, T>> words) {
+  std::string allowed;
+  for (const auto& [name, value] : words) {
+    if (word == name) return value;
+    allowed += (allowed.empty() ? "" : ", ") + std::string(name);
+  }
+  throw Error(ErrorCode::INVALID_ARGUMENT,
+              std::string(option) + " is \"" + word.substr(0, 60) + "\"; it must be one of " +
+                  allowed + ".");
+}
+
+}  // namespace
+
+AttributionMethod method_of(const std::string& word) {
+  using enum AttributionMethod;
+  return look_up<AttributionMethod>("method", word,
+                                    {{"eap", eap},
+                                     {"eap-ig", eap_ig_inputs},
+                                     {"clean-corrupted", clean_corrupted},
+                                     {"eap-ig-activations", eap_ig_activations},
+                                     {"information-flow-routes", information_flow_routes},
+                                     {"exact", exact}});
+}
+
+Metric metric_of(const std::string& word) {
+  using enum Metric;
+  return look_up<Metric>(
+      "metric", word,
+      {{"logit-diff", logit_diff}, {"kl", kl}, {"nll", nll}, {"prob-diff", prob_diff}});
+}
+
+IgGrid grid_of(const std::string& word) {
+  using enum IgGrid;
+  return look_up<IgGrid>("igGrid", word,
+                         {{"left", left}, {"right", right}, {"midpoint", midpoint}});
+}
+
+KvEdges kv_edges_of(const std::string& word) {
+  using enum KvEdges;
+  return look_up<KvEdges>("kvEdges", word,
+                          {{"per-query-head", per_query_head}, {"grouped", grouped}});
+}
+
+ExcludedEdges excluded_of(const std::string& word) {
+  using enum ExcludedEdges;
+  return look_up<ExcludedEdges>("excluded", word,
+                                {{"patch", patch}, {"zero", zero}, {"mean", mean}});
+}
+
+AblationKind ablation_of(const std::string& word) {
+  using enum AblationKind;
+  return look_up<AblationKind>("ablation", word,
+                               {{"zero", zero},
+                                {"mean", mean},
+                                {"mean-per-position", mean_per_position},
+                                {"resample", resample}});
+}
+
+GatePositions positions_of(const std::string& word) {
+  using enum GatePositions;
+  return look_up<GatePositions>("positions", word,
+                                {{"all", all}, {"prompt", prompt}, {"generated", generated}});
+}
+
+const char* architecture_name(Architecture architecture) noexcept {
+  switch (architecture) {
+    case Architecture::qwen2:
+      return "qwen2";
+    case Architecture::qwen3:
+      return "qwen3";
+    case Architecture::llama:
+      return "llama";
+    case Architecture::gpt2:
+      return "gpt2";
+    case Architecture::gpt_neox:
+      return "gpt_neox";
+  }
+  return "unknown";
+}
+
+}  // namespace headspark::bindings

@@ -1,0 +1,124 @@
+// Teacher-forced ablation sweeps: many sets of heads, ablated or scaled, on the same pairs. Made
+// once (means and corrupted runs), then run for any variants in any order.
+import { metrics, type Metric } from './attribution.js';
+import { HeadsparkError } from './errors.js';
+import { gatePositions, type GatePositions, type HeadRef } from './head-gate.js';
+import type { Model } from './model.js';
+import { callNative, runJob, type JobOptions } from './native.js';
+import type { NativeSweep } from './native-types.js';
+import { oneOf } from './option-checks.js';
+import { packHeads, packPairs } from './packed.js';
+import type { TokenizedPair } from './pairs.js';
+
+export const ablationKinds = ['zero', 'mean', 'mean-per-position', 'resample'] as const;
+
+/**
+ * What a closed gate puts in the head's place (method: z' = factor z + (1 - factor) r on the input
+ * of the output projection): nothing, the head's mean over all clean prompts, its mean at that
+ * position, or the corrupted run's value at the same token.
+ */
+export type AblationKind = (typeof ablationKinds)[number];
+
+export interface SweepOptions extends JobOptions {
+  /** Default `logit-diff`. */
+  metric?: Metric;
+  /** Default `zero`. */
+  ablation?: AblationKind;
+  /** Where gates act: everywhere (default), in the prompt, or in the continuation (`nll`). */
+  positions?: GatePositions;
+}
+
+/** One set of heads with one factor: 0 ablates, 1 changes nothing, 1.3 amplifies. */
+export interface SweepVariant {
+  name: string;
+  /** Empty: the model as it is. */
+  heads: readonly HeadRef[];
+  factor: number;
+}
+
+export interface SweepResult {
+  /** [variants, pairs] */
+  values: Float32Array;
+  /** [variants, pairs] 1 where the right token has the largest logit at every supervised place. */
+  correct: Uint8Array;
+}
+
+interface SweepParts {
+  handle: NativeSweep;
+  model: Model;
+  pairs: number;
+  settings: { metric: Metric; ablation: AblationKind; positions: GatePositions };
+}
+
+/** A prepared sweep over fixed pairs, metric and ablation; keeps the model's memory in use. */
+export class Sweep {
+  readonly metric: Metric;
+  readonly ablation: AblationKind;
+  readonly positions: GatePositions;
+  /** Number of pairs. */
+  readonly pairs: number;
+  readonly #model: Model;
+  #handle: NativeSweep | undefined;
+
+  private constructor(parts: SweepParts) {
+    this.metric = parts.settings.metric;
+    this.ablation = parts.settings.ablation;
+    this.positions = parts.settings.positions;
+    this.pairs = parts.pairs;
+    this.#model = parts.model;
+    this.#handle = parts.handle;
+  }
+
+  /**
+   * Checks the pairs and computes what `ablation` needs of them.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT, _PAIR_LENGTH, _PAIR_FORMAT, _OUT_OF_MEMORY, _CANCELLED.
+   */
+  static async create(
+    model: Model,
+    pairs: readonly TokenizedPair[],
+    options: SweepOptions = {},
+  ): Promise<Sweep> {
+    const settings = {
+      metric: oneOf('metric', options.metric, { allowed: metrics, fallback: 'logit-diff' }),
+      ablation: oneOf('ablation', options.ablation, { allowed: ablationKinds, fallback: 'zero' }),
+      positions: oneOf('positions', options.positions, {
+        allowed: gatePositions,
+        fallback: 'all',
+      }),
+    };
+    const packed = packPairs(pairs, settings.metric);
+    const handle = model.handle();
+    const sweep = await runJob(
+      (addon, onProgress) =>
+        addon.createSweep(handle, { ...settings, pairs: packed }, onProgress),
+      options,
+    );
+    return new Sweep({ handle: sweep, model, pairs: pairs.length, settings });
+  }
+
+  /**
+   * Runs variants; a variant's values do not depend on which others run beside it.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT for a head outside the model, a head named twice, a
+   *   factor that is not finite, or a disposed sweep; _OUT_OF_MEMORY, _CANCELLED.
+   */
+  async run(variants: readonly SweepVariant[], options: JobOptions = {}): Promise<SweepResult> {
+    const handle = this.#handle;
+    if (!handle) {
+      const message = 'the sweep was disposed; create it again.';
+      throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+    }
+    const rows = variants.map(({ heads, factor }) => heads.map((head) => ({ ...head, factor })));
+    const packed = packHeads(rows, this.#model.info);
+    return runJob(
+      (addon, onProgress) => addon.runSweep(handle, { variants: packed }, onProgress),
+      options,
+    );
+  }
+
+  /** Lets go of the memory; runs in progress end normally. Calling it again does nothing. */
+  dispose(): void {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    if (handle) callNative((addon) => addon.releaseSweep(handle));
+  }
+}

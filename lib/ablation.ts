@@ -1,0 +1,46 @@
+// Teacher-forced ablation of heads through the public API: which heads a model's answers need, and
+// whether a set of heads hurts more than random sets of the same size in the same layers.
+import type { AblateOptions, AblationTable } from './ablation/types.js';
+import { ablateSubject } from './ablation/ablate.js';
+import { Sweep } from './ablation-sweep.js';
+import type { Model } from './model.js';
+import { pairsHash, type TokenizedPair } from './pairs.js';
+
+export { ablationCsv } from './ablation/csv.js';
+export type * from './ablation/types.js';
+
+/**
+ * Gates heads by z' = factor * z + (1 - factor) * replacement, at the input of the output
+ * projection, and measures what it does to the metric and to the share of right answers.
+ *
+ * Each row carries its change against the unablated model with a paired bootstrap interval,
+ * McNemar's exact test on the right answers and a paired permutation test on the metric, both
+ * corrected over the rows (Holm). Sets also carry the comparison with random control sets matched
+ * in the number of heads of every layer. Results of every pair are kept.
+ *
+ * With `journal`, finished variants are kept in a JSONL file: a run killed at any moment and
+ * started again gives the same bytes, and a longer plan reuses what is there.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for options and heads that do not fit the model,
+ *   _PAIR_FORMAT and _PAIR_LENGTH for the pairs, _SETTINGS_MISMATCH and _FILE_CORRUPT for the
+ *   journal, _TENSOR_VALUE for a metric that is not finite, _OUT_OF_MEMORY, _CANCELLED.
+ */
+export async function ablate(
+  model: Model,
+  pairs: readonly TokenizedPair[],
+  options: AblateOptions,
+): Promise<AblationTable> {
+  const { label, layers, heads, device, isa } = model.info;
+  const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
+  const subject = {
+    model: label,
+    modelFingerprint: model.fingerprint(),
+    device,
+    isa,
+    shape: { layers, heads },
+    pairs: pairs.length,
+    pairsHash: pairsHash(pairs),
+    createRunner: () =>
+      Sweep.create(model, pairs, { metric, ablation, positions, ...(signal ? { signal } : {}) }),
+  };
+  return ablateSubject(subject, options);
+}

@@ -1,0 +1,135 @@
+// An ablation with the model reduced to what it needs: a shape, a fingerprint and a sweep runner.
+// lib/ablation.ts puts a real model behind it; tests put in a fake.
+
+import { HeadsparkError } from '../errors.js';
+import { gatePositions, type HeadShape } from '../head-gate.js';
+import { checkConfidence } from '../stats/quantile.js';
+import { version } from '../version.js';
+import { planAblation } from './plan.js';
+import { runVariants, type SweepRunner } from './run.js';
+import { buildTable } from './table.js';
+import type { AblationKind } from '../ablation-sweep.js';
+import type { AblateOptions, AblationSettings, AblationTable } from './types.js';
+
+/** The model and pairs of an ablation. */
+export interface AblationSubject {
+  readonly model: string;
+  readonly modelFingerprint: string;
+  readonly device: string;
+  readonly isa: string;
+  readonly shape: HeadShape;
+  readonly pairs: number;
+  readonly pairsHash: string;
+  /** Called at most once, and not at all when a journal holds everything. */
+  readonly createRunner: () => Promise<SweepRunner>;
+}
+
+/** Random signs that the permutation tests of one table may draw (a few seconds). */
+const SIGN_BUDGET = 1.5e9;
+const FEWEST_PERMUTATIONS = 9_999;
+const MOST_PERMUTATIONS = 99_999;
+
+function permutationsFor(rows: number, pairs: number): number {
+  const affordable = Math.floor(SIGN_BUDGET / (rows * pairs));
+  return Math.max(FEWEST_PERMUTATIONS, Math.min(MOST_PERMUTATIONS, affordable));
+}
+
+const ablationKinds: readonly AblationKind[] = ['zero', 'mean', 'mean-per-position', 'resample'];
+
+const invalid = (message: string): HeadsparkError =>
+  new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+
+function checkOptions(options: AblateOptions, pairs: number): void {
+  const { factor = 0, ablation = 'zero', positions = 'all', controls = 20, seed = 0 } = options;
+  if (pairs < 1) throw invalid('an ablation needs at least one pair.');
+  if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
+  if (!ablationKinds.includes(ablation)) {
+    throw invalid(`the ablation "${String(ablation)}" is unknown: use ${ablationKinds.join(', ')}.`);
+  }
+  if (!gatePositions.includes(positions)) {
+    throw invalid(`positions "${String(positions)}" are unknown: use ${gatePositions.join(', ')}.`);
+  }
+  if (!Number.isInteger(controls) || controls < 0) {
+    throw invalid(`controls must be a whole number of at least 0, not ${controls}.`);
+  }
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw invalid(`the seed must be a whole number of at least 0, not ${seed}.`);
+  }
+  checkConfidence(options.confidence ?? 0.95);
+}
+
+function settingsOf(
+  subject: AblationSubject,
+  options: AblateOptions,
+  rows: number,
+): AblationSettings {
+  const metric = options.metric ?? 'logit-diff';
+  return {
+    headspark: version,
+    model: subject.model,
+    modelFingerprint: subject.modelFingerprint,
+    device: subject.device,
+    isa: subject.isa,
+    pairs: subject.pairs,
+    pairsHash: subject.pairsHash,
+    metric,
+    worse: metric === 'kl' || metric === 'nll' ? 'higher' : 'lower',
+    ablation: options.ablation ?? 'zero',
+    factor: options.factor ?? 0,
+    positions: options.positions ?? 'all',
+    plan: options.plan.kind,
+    controls: options.plan.kind === 'single' ? 0 : (options.controls ?? 20),
+    seed: options.seed ?? 0,
+    confidence: options.confidence ?? 0.95,
+    resamples: options.resamples ?? 10_000,
+    permutations: permutationsFor(rows, subject.pairs),
+  };
+}
+
+/** What must be equal for a variant's stored values to be this run's. The plan may differ. */
+function journalSettings(settings: AblationSettings): Record<string, unknown> {
+  const { headspark, modelFingerprint, device, isa, pairs, pairsHash } = settings;
+  const { metric, ablation, factor, positions } = settings;
+  return {
+    verb: 'ablate',
+    headspark,
+    modelFingerprint,
+    device,
+    isa,
+    pairs,
+    pairsHash,
+    metric,
+    ablation,
+    factor,
+    positions,
+  };
+}
+
+/** Plans, runs (or resumes) and evaluates an ablation; see `ablate` for options and errors. */
+export async function ablateSubject(
+  subject: AblationSubject,
+  options: AblateOptions,
+): Promise<AblationTable> {
+  checkOptions(options, subject.pairs);
+  const planned = planAblation(options.plan, {
+    shape: subject.shape,
+    controls: options.controls ?? 20,
+    seed: options.seed ?? 0,
+  });
+  const settings = settingsOf(subject, options, planned.rows.length);
+  const { journal, signal, onProgress } = options;
+  const sets = planned.rows.flatMap((row) => [
+    row.heads,
+    ...row.controls.map((control) => control.heads),
+  ]);
+  const results = await runVariants([[], ...sets], {
+    createRunner: subject.createRunner,
+    pairs: subject.pairs,
+    factor: settings.factor,
+    journal:
+      journal === undefined ? undefined : { path: journal, settings: journalSettings(settings) },
+    signal,
+    onProgress,
+  });
+  return buildTable({ settings, planned, results, signal });
+}

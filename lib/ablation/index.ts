@@ -1,0 +1,9 @@
+// Ablation of heads in one place: plans, resumable runs, tables. None of it loads the addon.
+
+export * from './ablate.js';
+export * from './csv.js';
+export * from './plan.js';
+export * from './row.js';
+export * from './run.js';
+export * from './table.js';
+export * from './types.js';

@@ -1,0 +1,113 @@
+// From what is to be ablated to the list of variants: the rows of the table and, for every set,
+// its matched random controls. Controls depend on the set and the seed alone, so that a longer
+// plan, or more controls, can reuse what a journal already holds.
+
+import { matchedControls } from '../diff/matched-controls.js';
+import { HeadsparkError } from '../errors.js';
+import {
+  allHeads,
+  checkHeads,
+  formatHead,
+  formatHeads,
+  uniqueHeads,
+  type HeadRef,
+  type HeadShape,
+} from '../head-gate.js';
+import type { AblationPlan, HeadSet } from './types.js';
+
+/** A row of the table to be. */
+export interface PlannedSet {
+  readonly name: string;
+  readonly kind: AblationPlan['kind'];
+  readonly heads: readonly HeadRef[];
+  readonly controls: readonly HeadSet[];
+}
+
+export interface PlannedAblation {
+  readonly rows: PlannedSet[];
+  /** What a reader of the results has to know. */
+  readonly notes: string[];
+}
+
+const invalid = (message: string): HeadsparkError =>
+  new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+
+function namedSets(sets: Extract<AblationPlan, { kind: 'sets' }>['sets']): HeadSet[] {
+  if (sets.length === 0) throw invalid('the ablation plan names no set of heads.');
+  return sets.map((set) => {
+    if ('heads' in set) return set;
+    return { name: formatHeads(set) || 'empty set', heads: set };
+  });
+}
+
+function cumulativeSets(plan: Extract<AblationPlan, { kind: 'top-k' }>): HeadSet[] {
+  const { heads, k, group = 'heads' } = plan;
+  if (!Number.isInteger(k) || k < 1) {
+    throw invalid(`top-k must be a whole number of at least 1, not ${k}.`);
+  }
+  if (heads.length === 0) {
+    throw invalid(
+      `there are no ${group} heads to ablate; choose another group or another selection of edges.`,
+    );
+  }
+  return Array.from({ length: Math.min(k, heads.length) }, (_, index) => ({
+    name: `${group} top-${index + 1}`,
+    heads: heads.slice(0, index + 1),
+  }));
+}
+
+function setsOf(plan: AblationPlan, shape: HeadShape): HeadSet[] {
+  switch (plan.kind) {
+    case 'single':
+      return allHeads(shape).map((ref) => ({ name: formatHead(ref), heads: [ref] }));
+    case 'sets':
+      return namedSets(plan.sets);
+    case 'top-k':
+      return cumulativeSets(plan);
+  }
+}
+
+function checkSets(sets: readonly HeadSet[], shape: HeadShape): void {
+  const names = new Set<string>();
+  for (const { name, heads } of sets) {
+    if (names.has(name)) throw invalid(`two ablated sets are named "${name}".`);
+    names.add(name);
+    if (heads.length === 0) throw invalid(`the set "${name}" has no heads.`);
+    checkHeads(heads, shape);
+  }
+}
+
+function shortOfHeads(plan: AblationPlan): string[] {
+  if (plan.kind !== 'top-k' || plan.k <= plan.heads.length) return [];
+  return [`only ${plan.heads.length} ${plan.group ?? 'heads'} heads exist, ${plan.k} were asked for`];
+}
+
+/**
+ * The rows of an ablation table with their control sets.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty or doubled sets, and heads not in the model.
+ */
+export function planAblation(
+  plan: AblationPlan,
+  options: { shape: HeadShape; controls: number; seed: number },
+): PlannedAblation {
+  const { shape, controls, seed } = options;
+  const sets = setsOf(plan, shape);
+  checkSets(sets, shape);
+  const notes = shortOfHeads(plan);
+  const rows = sets.map(({ name, heads }): PlannedSet => {
+    const set = uniqueHeads(heads);
+    if (plan.kind === 'single') return { name, kind: plan.kind, heads: set, controls: [] };
+    const matched = matchedControls(set, { shape, count: controls, seed });
+    notes.push(...matched.notes.map((note) => `${name}: ${note}`));
+    return {
+      name,
+      kind: plan.kind,
+      heads: set,
+      controls: matched.sets.map((control, index) => ({
+        name: `${name} control ${index + 1}`,
+        heads: control,
+      })),
+    };
+  });
+  return { rows, notes };
+}

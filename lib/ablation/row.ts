@@ -1,0 +1,110 @@
+// The statistics of one row: a variant against the unablated model, and against its controls.
+// Everything is paired: the same pairs, in the same order, in every variant.
+
+import { bootstrapMean, pairedDifferences } from '../stats/bootstrap.js';
+import { mcnemarExact } from '../stats/binomial.js';
+import { pairedPermutationTest } from '../stats/permutation.js';
+import { mean } from '../stats/quantile.js';
+import { formatHead, uniqueHeads, type HeadRef } from '../head-gate.js';
+import { shortFloat32, type VariantResults } from './run.js';
+import type { AblationRow, ControlComparison, ControlRow, VariantMeans, PairResults } from './types.js';
+
+export interface RowOptions {
+  readonly worse: 'lower' | 'higher';
+  readonly confidence: number;
+  readonly resamples: number;
+  readonly permutations: number;
+  readonly seed: number;
+}
+
+/** Means and pair results of one variant, as they stand in the output. */
+export function variantMeans(
+  name: string,
+  heads: readonly HeadRef[],
+  { values, correct }: VariantResults,
+): VariantMeans & PairResults {
+  return {
+    name,
+    heads: uniqueHeads(heads).map(formatHead),
+    metric: mean(values),
+    accuracy: mean(correct),
+    values: Array.from(values, shortFloat32),
+    correct: Array.from(correct),
+  };
+}
+
+const spread = (values: readonly number[]) => ({
+  mean: mean(values),
+  min: Math.min(...values),
+  max: Math.max(...values),
+});
+
+/** (1 + controls with at least as large a drop) / (controls + 1). */
+export function rankPValue(drop: number, controlDrops: readonly number[]): number {
+  const atLeast = controlDrops.filter((other) => other >= drop).length;
+  return (1 + atLeast) / (controlDrops.length + 1);
+}
+
+/** [pairs] mean of each pair's value over the controls. */
+function pairMeans(rows: readonly (readonly number[])[]): Float64Array {
+  return Float64Array.from(rows[0], (_, pair) => {
+    let sum = 0;
+    for (const row of rows) sum += row[pair];
+    return sum / rows.length;
+  });
+}
+
+/** A set against its controls; the correction of the rank test comes later, over the table. */
+export function compareWithControls(
+  row: { change: number; accuracyChange: number } & PairResults,
+  controls: readonly ControlRow[],
+  options: RowOptions,
+): ControlComparison {
+  const sign = options.worse === 'lower' ? -1 : 1;
+  const rank = rankPValue(
+    sign * row.change,
+    controls.map(({ change }) => sign * change),
+  );
+  const difference = (own: readonly number[], others: readonly (readonly number[])[]) =>
+    bootstrapMean(pairedDifferences(pairMeans(others), own), options);
+  return {
+    sets: controls.length,
+    change: spread(controls.map(({ change }) => change)),
+    accuracyChange: spread(controls.map(({ accuracyChange }) => accuracyChange)),
+    rankPValue: rank,
+    rankAdjusted: rank,
+    difference: difference(
+      row.values,
+      controls.map(({ values }) => values),
+    ),
+    accuracyRankPValue: rankPValue(
+      -row.accuracyChange,
+      controls.map(({ accuracyChange }) => -accuracyChange),
+    ),
+    accuracyDifference: difference(
+      row.correct,
+      controls.map(({ correct }) => correct),
+    ),
+  };
+}
+
+/** One row without its controls; p-values are not yet corrected. */
+export function ablationRow(
+  planned: { name: string; kind: AblationRow['kind']; heads: readonly HeadRef[] },
+  results: { baseline: VariantResults; variant: VariantResults },
+  options: RowOptions,
+): AblationRow {
+  const { baseline, variant } = results;
+  const { lost, gained, pValue } = mcnemarExact(baseline.correct, variant.correct);
+  const permuted = pairedPermutationTest(baseline.values, variant.values, options);
+  return {
+    ...variantMeans(planned.name, planned.heads, variant),
+    kind: planned.kind,
+    change: bootstrapMean(pairedDifferences(baseline.values, variant.values), options),
+    accuracyChange: bootstrapMean(pairedDifferences(baseline.correct, variant.correct), options),
+    lost,
+    gained,
+    mcnemar: { pValue, adjusted: pValue },
+    permutation: { pValue: permuted.pValue, adjusted: permuted.pValue, exact: permuted.exact },
+  };
+}

@@ -1,0 +1,177 @@
+// Runs the variants of an ablation in chunks and keeps what is finished in a journal. A variant's
+// values depend on its heads alone, not on what runs beside it, so a run that was killed gives the
+// same bytes when it is started again.
+
+import { HeadsparkError } from '../errors.js';
+import { formatHeads, type HeadRef } from '../head-gate.js';
+import { Journal } from '../journal.js';
+
+/** What runs gated forward passes; `Sweep` of lib/ablation-sweep.ts is one. */
+export interface SweepRunner {
+  /**
+   * `values` [variants, pairs] of the metric; `correct` [variants, pairs], 1 where the right
+   * answer had the largest logit.
+   */
+  run(
+    variants: { name: string; heads: HeadRef[]; factor: number }[],
+    options: { signal?: AbortSignal | undefined },
+  ): Promise<{ values: Float32Array; correct: Uint8Array }>;
+  dispose(): void;
+}
+
+/** The pairs of one variant: [pairs] each. */
+export interface VariantResults {
+  readonly values: Float32Array;
+  readonly correct: Uint8Array;
+}
+
+export interface RunVariantsOptions {
+  /** Called only when something is left to run. */
+  readonly createRunner: () => Promise<SweepRunner>;
+  readonly pairs: number;
+  readonly factor: number;
+  /** Path and the settings that decide the values. */
+  readonly journal?: { path: string; settings: Record<string, unknown> } | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Rows of a chunk: enough to fill batches, few enough that a kill or Ctrl-C loses little. */
+const CHUNK_ROWS = 512;
+
+/** What a set of heads is called in the journal and in the results. */
+export function variantKey(heads: readonly HeadRef[]): string {
+  return formatHeads(heads) || 'none';
+}
+
+/** The shortest decimal number that is the same float32: `0.1` rather than `0.10000000149011612`. */
+export function shortFloat32(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return Number(value.toPrecision(9));
+}
+
+function fromRecord(record: unknown, key: string, pairs: number): VariantResults {
+  const { values, correct } = (record ?? {}) as { values?: unknown; correct?: unknown };
+  const fits =
+    Array.isArray(values) &&
+    values.length === pairs &&
+    values.every((value) => Number.isFinite(value)) &&
+    typeof correct === 'string' &&
+    correct.length === pairs &&
+    /^[01]*$/.test(correct);
+  if (!fits) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_CORRUPT',
+      `the journal's record "${key}" does not hold the results of ${pairs} pairs; ` +
+        'remove the journal to start over.',
+    );
+  }
+  return {
+    values: Float32Array.from(values as number[]),
+    correct: Uint8Array.from(correct, (digit) => Number(digit)),
+  };
+}
+
+function toRecord({ values, correct }: VariantResults): { values: number[]; correct: string } {
+  return { values: Array.from(values, shortFloat32), correct: Array.from(correct).join('') };
+}
+
+function checkCancelled(options: RunVariantsOptions): void {
+  if (!options.signal?.aborted) return;
+  throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the ablation was cancelled.', {
+    cause: options.signal.reason,
+  });
+}
+
+function checkFinite(values: Float32Array, key: string): void {
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_TENSOR_VALUE',
+    `the metric of pair ${bad + 1} is ${values[bad]} with ${key} gated; use a factor nearer to 1 ` +
+      'or another ablation.',
+  );
+}
+
+/** Runs one chunk and splits its rows. */
+async function runChunk(
+  runner: SweepRunner,
+  chunk: readonly [string, readonly HeadRef[]][],
+  options: RunVariantsOptions,
+): Promise<[string, VariantResults][]> {
+  const { pairs, factor, signal } = options;
+  const variants = chunk.map(([name, heads]) => ({ name, heads: [...heads], factor }));
+  const { values, correct } = await runner.run(variants, { signal });
+  if (values.length !== chunk.length * pairs || correct.length !== chunk.length * pairs) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INTERNAL',
+      `the sweep returned ${values.length} values for ${chunk.length} variants of ${pairs} pairs.`,
+    );
+  }
+  return chunk.map(([key], index) => {
+    const part = {
+      values: values.slice(index * pairs, (index + 1) * pairs),
+      correct: Uint8Array.from(correct.subarray(index * pairs, (index + 1) * pairs), (flag) =>
+        flag ? 1 : 0,
+      ),
+    };
+    checkFinite(part.values, key);
+    return [key, part];
+  });
+}
+
+async function runMissing(
+  missing: readonly [string, readonly HeadRef[]][],
+  results: Map<string, VariantResults>,
+  journal: Journal | undefined,
+  options: RunVariantsOptions,
+): Promise<void> {
+  const total = results.size + missing.length;
+  const chunkSize = Math.max(1, Math.ceil(CHUNK_ROWS / options.pairs));
+  options.onProgress?.(results.size, total);
+  checkCancelled(options);
+  const runner = await options.createRunner();
+  try {
+    for (let start = 0; start < missing.length; start += chunkSize) {
+      checkCancelled(options);
+      const chunk = missing.slice(start, start + chunkSize);
+      for (const [key, part] of await runChunk(runner, chunk, options)) {
+        await journal?.append(key, toRecord(part));
+        results.set(key, part);
+      }
+      options.onProgress?.(results.size, total);
+    }
+  } finally {
+    runner.dispose();
+  }
+}
+
+/**
+ * The results of every different set of heads, keyed by `variantKey`. Sets that the journal holds
+ * are not run again.
+ * @throws ERR_HEADSPARK_CANCELLED, ERR_HEADSPARK_SETTINGS_MISMATCH (a journal of other settings),
+ *   ERR_HEADSPARK_TENSOR_VALUE (a metric that is not finite), and what the runner throws.
+ */
+export async function runVariants(
+  sets: readonly (readonly HeadRef[])[],
+  options: RunVariantsOptions,
+): Promise<Map<string, VariantResults>> {
+  const wanted = new Map(sets.map((heads) => [variantKey(heads), heads]));
+  const results = new Map<string, VariantResults>();
+  const journal = options.journal ? await Journal.open(options.journal) : undefined;
+  try {
+    for (const key of wanted.keys()) {
+      const record = journal?.get(key);
+      if (record !== undefined) results.set(key, fromRecord(record, key, options.pairs));
+    }
+    const missing = [...wanted].filter(([key]) => !results.has(key));
+    if (missing.length > 0) await runMissing(missing, results, journal, options);
+    else options.onProgress?.(results.size, results.size);
+  } finally {
+    await journal?.close();
+  }
+  return results;
+}

@@ -1,0 +1,136 @@
+// From pair results to the table: every row against the unablated model, every set against its
+// matched controls, p-values corrected over the rows (Holm), and notes that say it in words.
+
+import { setImmediate } from 'node:timers/promises';
+import { HeadsparkError } from '../errors.js';
+import { holmAdjust } from '../stats/proportion.js';
+import type { PlannedAblation, PlannedSet } from './plan.js';
+import { ablationRow, compareWithControls, variantMeans, type RowOptions } from './row.js';
+import { variantKey, type VariantResults } from './run.js';
+import type { AblationRow, AblationSettings, AblationTable, ControlRow } from './types.js';
+
+function controlRows(
+  set: PlannedSet,
+  results: ReadonlyMap<string, VariantResults>,
+  baseline: { metric: number; accuracy: number },
+): ControlRow[] {
+  return set.controls.map(({ name, heads }) => {
+    const means = variantMeans(name, heads, results.get(variantKey(heads))!);
+    return {
+      of: set.name,
+      ...means,
+      change: means.metric - baseline.metric,
+      accuracyChange: means.accuracy - baseline.accuracy,
+    };
+  });
+}
+
+/** Holm's correction of each kind of test over the rows of the table. */
+function correct(rows: readonly AblationRow[]): AblationRow[] {
+  const mcnemar = holmAdjust(rows.map((row) => row.mcnemar.pValue));
+  const permutation = holmAdjust(rows.map((row) => row.permutation.pValue));
+  const ranked = rows.flatMap((row) => (row.controls ? [row.controls.rankPValue] : []));
+  const ranks = holmAdjust(ranked);
+  let next = 0;
+  return rows.map((row, index) => ({
+    ...row,
+    mcnemar: { ...row.mcnemar, adjusted: mcnemar[index] },
+    permutation: { ...row.permutation, adjusted: permutation[index] },
+    ...(row.controls ? { controls: { ...row.controls, rankAdjusted: ranks[next++] } } : {}),
+  }));
+}
+
+const short = (value: number): string => value.toPrecision(3).replace(/\.?0+$/, '');
+
+/** What the largest set's comparison with its controls says, in a sentence. */
+export function verdictOf(rows: readonly AblationRow[], settings: AblationSettings): string[] {
+  const compared = rows.filter((row) => row.controls);
+  const row = compared.at(-1);
+  if (!row?.controls) return [];
+  const { controls } = row;
+  const sign = settings.worse === 'lower' ? -1 : 1;
+  const [own, others] = [sign * row.change.estimate, sign * controls.change.mean];
+  const ends = [controls.difference.low, controls.difference.high].map((end) => sign * end);
+  const clear = Math.min(...ends) > 0;
+  const strongest = controls.rankPValue * (controls.sets + 1) < 1.5;
+  const verdict = clear
+    ? strongest
+      ? 'hurts more than every one of its matched random sets'
+      : 'hurts more than its matched random sets do on average'
+    : 'does not hurt more than its matched random sets';
+  const level = `${Math.round(settings.confidence * 1000) / 10} %`;
+  return [
+    `${row.name}: ablating it ${verdict}: the ${settings.metric} worsens by ${short(own)} against ` +
+      `${short(others)} on average over ${controls.sets} sets ` +
+      `(difference ${short(sign * controls.difference.estimate)}, ${level} interval ` +
+      `${short(Math.min(...ends))} to ${short(Math.max(...ends))}; rank p = ${short(controls.rankPValue)})`,
+  ];
+}
+
+function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]): string[] {
+  const notes: string[] = [];
+  if (settings.ablation === 'zero' && settings.factor !== 1) {
+    notes.push(
+      'heads are gated at the input of the output projection: its bias stays, the value bias goes',
+    );
+  }
+  const sets = Math.max(0, ...rows.map((row) => row.controls?.sets ?? 0));
+  if (sets > 0 && sets < 19) {
+    notes.push(
+      `with ${sets} control sets a rank p-value cannot be below ${short(1 / (sets + 1))}; ` +
+        'use at least 19 to reach 0.05',
+    );
+  }
+  return notes;
+}
+
+export interface BuildTableOptions {
+  readonly settings: AblationSettings;
+  readonly planned: PlannedAblation;
+  readonly results: ReadonlyMap<string, VariantResults>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The table of finished variants. Gives the event loop a turn between rows. */
+export async function buildTable(options: BuildTableOptions): Promise<AblationTable> {
+  const { settings, planned, results, signal } = options;
+  const unablated = results.get(variantKey([]))!;
+  const baseline = variantMeans('unablated', [], unablated);
+  const controls: ControlRow[] = [];
+  const rows: AblationRow[] = [];
+  for (const [index, set] of planned.rows.entries()) {
+    await setImmediate();
+    if (signal?.aborted) {
+      throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the ablation was cancelled.', {
+        cause: signal.reason,
+      });
+    }
+    const rowOptions: RowOptions = { ...settings, seed: settings.seed + index };
+    const variant = results.get(variantKey(set.heads))!;
+    const row = ablationRow(set, { baseline: unablated, variant }, rowOptions);
+    const own = controlRows(set, results, baseline);
+    controls.push(...own);
+    const flat = {
+      ...row,
+      change: row.change.estimate,
+      accuracyChange: row.accuracyChange.estimate,
+    };
+    rows.push(
+      own.length === 0 ? row : { ...row, controls: compareWithControls(flat, own, rowOptions) },
+    );
+  }
+  const variants = correct(rows);
+  return {
+    format: 'headspark-ablation',
+    version: 1,
+    settings,
+    baseline,
+    variants,
+    controls,
+    notes: [
+      ...verdictOf(variants, settings),
+      ...generalNotes(settings, variants),
+      ...planned.notes,
+    ],
+  };
+}

@@ -1,0 +1,149 @@
+// What an ablation is asked for and what it returns. The result is plain JSON: numbers, texts and
+// lists, the same bytes for the same settings.
+
+import type { AblationKind } from '../ablation-sweep.js';
+import type { GatePositions, HeadRef } from '../head-gate.js';
+import type { PairMetric } from '../pairs/types.js';
+import type { Interval } from '../stats/quantile.js';
+
+export interface HeadSet {
+  readonly name: string;
+  readonly heads: readonly HeadRef[];
+}
+
+/**
+ * - `single`: every head of the model, one at a time.
+ * - `sets`: the given sets, each as one variant.
+ * - `top-k`: the first head of the list, the first two, … the first k.
+ */
+export type AblationPlan =
+  | { readonly kind: 'single' }
+  | { readonly kind: 'sets'; readonly sets: readonly (HeadSet | readonly HeadRef[])[] }
+  | {
+      readonly kind: 'top-k';
+      /** Best first. */
+      readonly heads: readonly HeadRef[];
+      readonly k: number;
+      /** What the heads are, for names: `emergent` gives `emergent top-3`. Default `heads`. */
+      readonly group?: string;
+    };
+
+export interface AblateOptions {
+  readonly plan: AblationPlan;
+  /** Matched random control sets for every set; default 20. Single heads have none. */
+  readonly controls?: number;
+  /** Of the control sets and of the statistics; default 0. */
+  readonly seed?: number;
+  /** JSONL file that keeps finished variants, so that a run can be resumed. */
+  readonly journal?: string;
+  /** Factor of the heads: 0 (default) ablates, 0.5 weakens, 1.3 amplifies. */
+  readonly factor?: number;
+  /** Default `zero`. */
+  readonly ablation?: AblationKind;
+  /** Default `logit-diff`. */
+  readonly metric?: PairMetric;
+  /** Default `all`. */
+  readonly positions?: GatePositions;
+  /** Of the intervals; default 0.95. */
+  readonly confidence?: number;
+  /** Bootstrap resamples of the intervals; default 10,000. */
+  readonly resamples?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Finished variants of all of them, resumed ones included. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Everything that decides the numbers, as it stands in the result. */
+export interface AblationSettings {
+  readonly headspark: string;
+  readonly model: string;
+  readonly modelFingerprint: string;
+  readonly device: string;
+  readonly isa: string;
+  readonly pairs: number;
+  readonly pairsHash: string;
+  readonly metric: PairMetric;
+  /** Whether a drop or a rise of the metric means that the model got worse. */
+  readonly worse: 'lower' | 'higher';
+  readonly ablation: AblationKind;
+  readonly factor: number;
+  readonly positions: GatePositions;
+  readonly plan: AblationPlan['kind'];
+  readonly controls: number;
+  readonly seed: number;
+  readonly confidence: number;
+  readonly resamples: number;
+  /** Sign patterns of a permutation test that cannot be enumerated. */
+  readonly permutations: number;
+}
+
+/** The metric of every pair and whether the right answer had the largest logit. */
+export interface PairResults {
+  /** [pairs] */
+  readonly values: number[];
+  /** [pairs], 1 where the right answer was the model's first choice. */
+  readonly correct: number[];
+}
+
+/** Mean metric and accuracy of one variant. */
+export interface VariantMeans {
+  readonly name: string;
+  /** `a3.h1`, sorted. */
+  readonly heads: string[];
+  readonly metric: number;
+  /** Share of pairs whose right answer was the first choice. */
+  readonly accuracy: number;
+}
+
+export interface TestResult {
+  readonly pValue: number;
+  /** After Holm's correction over the rows of the table. */
+  readonly adjusted: number;
+}
+
+/** A set against its matched controls. "Drop": how much worse than the unablated model. */
+export interface ControlComparison {
+  readonly sets: number;
+  /** Change of the mean metric over the control sets. */
+  readonly change: { readonly mean: number; readonly min: number; readonly max: number };
+  readonly accuracyChange: { readonly mean: number; readonly min: number; readonly max: number };
+  /** (1 + control sets with at least as large a drop) / (sets + 1). */
+  readonly rankPValue: number;
+  readonly rankAdjusted: number;
+  /** Change of the set minus the mean change of its controls, pairs resampled. */
+  readonly difference: Interval;
+  readonly accuracyRankPValue: number;
+  readonly accuracyDifference: Interval;
+}
+
+export interface AblationRow extends VariantMeans, PairResults {
+  readonly kind: AblationPlan['kind'];
+  /** Mean metric minus the unablated one, pairs resampled. */
+  readonly change: Interval;
+  readonly accuracyChange: Interval;
+  /** Pairs right before and wrong after, and the other way round. */
+  readonly lost: number;
+  readonly gained: number;
+  /** McNemar's exact test on the right answers. */
+  readonly mcnemar: TestResult;
+  /** Paired permutation test on the metric; exact up to 20 pairs that differ. */
+  readonly permutation: TestResult & { readonly exact: boolean };
+  readonly controls?: ControlComparison;
+}
+
+export interface ControlRow extends VariantMeans, PairResults {
+  /** Name of the row it belongs to. */
+  readonly of: string;
+  readonly change: number;
+  readonly accuracyChange: number;
+}
+
+export interface AblationTable {
+  readonly format: 'headspark-ablation';
+  readonly version: 1;
+  readonly settings: AblationSettings;
+  readonly baseline: VariantMeans & PairResults;
+  readonly variants: AblationRow[];
+  readonly controls: ControlRow[];
+  readonly notes: string[];
+}

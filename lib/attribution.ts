@@ -1,0 +1,163 @@
+// Edge attribution through the public API: how much every edge of the graph matters for a metric on
+// pairs of prompts, as a score table that carries its settings.
+import { graphOf } from './circuit/graph.js';
+import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';
+import type { KvEdges } from './circuit/shape.js';
+import { HeadsparkError } from './errors.js';
+import type { Model } from './model.js';
+import { runJob, type JobOptions } from './native.js';
+import { oneOf, wholeNumber } from './option-checks.js';
+import { packPairs } from './packed.js';
+import { pairsHash, type TokenizedPair } from './pairs.js';
+import { mean } from './stats/quantile.js';
+import { version } from './version.js';
+
+export const attributionMethods = [
+  'eap',
+  'eap-ig',
+  'clean-corrupted',
+  'eap-ig-activations',
+  'information-flow-routes',
+  'exact',
+] as const;
+
+/**
+ * - `eap`: gradient at the clean run (arXiv 2310.10348).
+ * - `eap-ig`: integrated gradients between the embeddings (arXiv 2403.17806).
+ * - `clean-corrupted`: mean of the gradients at both ends.
+ * - `eap-ig-activations`: the output of one group of sources interpolated at a time.
+ * - `information-flow-routes`: L1 proximity, no gradients (arXiv 2403.00824).
+ * - `exact`: every edge patched in a run of its own; slow.
+ */
+export type AttributionMethod = (typeof attributionMethods)[number];
+
+export const metrics = ['logit-diff', 'kl', 'nll', 'prob-diff'] as const;
+
+/**
+ * - `logit-diff`: mean logit of the correct tokens minus that of the incorrect ones.
+ * - `prob-diff`: probability mass of the correct tokens minus that of the incorrect ones.
+ * - `kl`: KL(clean ‖ current), summed over the vocabulary, in nats.
+ * - `nll`: mean negative log likelihood of the gold continuation's tokens, in nats.
+ */
+export type Metric = (typeof metrics)[number];
+
+export const igGrids = ['left', 'right', 'midpoint'] as const;
+
+/** Steps of integrated gradients at k/m, k = 0 … m-1 (left), 1 … m (right), or (k + ½)/m. */
+export type IgGrid = (typeof igGrids)[number];
+
+export const kvEdgeKinds = ['per-query-head', 'grouped'] as const satisfies readonly KvEdges[];
+
+export interface AttributeOptions extends JobOptions {
+  /** Default `eap-ig`. */
+  method?: AttributionMethod;
+  /** Default `logit-diff`. */
+  metric?: Metric;
+  /** 1 to 10,000; default 5. Only the two integrated-gradients methods read it. */
+  igSteps?: number;
+  /** Default `left`; `right` for `eap-ig-activations`. These are the reference's loops. */
+  igGrid?: IgGrid;
+  /** Default `per-query-head`, the reference's graph. */
+  kvEdges?: KvEdges;
+  /** Keep [pairs, edges] scores. Default `auto`: when they take at most 256 MB. */
+  keepPairScores?: boolean | 'auto';
+}
+
+/** A score table with the metric of every pair. */
+export interface AttributionResult extends ScoreTable {
+  /** [pairs] each: the metric of the clean and of the corrupted run. */
+  readonly pairMetrics: { readonly clean: Float32Array; readonly corrupted: Float32Array };
+}
+
+const autoPairScoreBytes = 256e6;
+
+interface Settings {
+  method: AttributionMethod;
+  metric: Metric;
+  igSteps: number;
+  igGrid: IgGrid;
+  kvEdges: KvEdges;
+}
+
+function settingsOf(options: AttributeOptions): Settings {
+  const method = oneOf('method', options.method, {
+    allowed: attributionMethods,
+    fallback: 'eap-ig',
+  });
+  return {
+    method,
+    metric: oneOf('metric', options.metric, { allowed: metrics, fallback: 'logit-diff' }),
+    igSteps: wholeNumber('igSteps', options.igSteps, { low: 1, high: 10_000, fallback: 5 }),
+    igGrid: oneOf('igGrid', options.igGrid, {
+      allowed: igGrids,
+      fallback: method === 'eap-ig-activations' ? 'right' : 'left',
+    }),
+    kvEdges: oneOf('kvEdges', options.kvEdges, {
+      allowed: kvEdgeKinds,
+      fallback: 'per-query-head',
+    }),
+  };
+}
+
+function keepsPairScores(keep: AttributeOptions['keepPairScores'], values: number): boolean {
+  if (keep === true || keep === false) return keep;
+  if (keep === undefined || keep === 'auto') return values * 4 <= autoPairScoreBytes;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `keepPairScores is ${String(keep)}; it must be true, false or auto.`,
+  );
+}
+
+function metaOf(model: Model, pairs: readonly TokenizedPair[], settings: Settings): ScoreMeta {
+  const { method, metric, igSteps, igGrid } = settings;
+  const { label, hidden, adapterFolder } = model.info;
+  const integrated = method === 'eap-ig' || method === 'eap-ig-activations';
+  return {
+    model: label,
+    ...(adapterFolder === undefined ? {} : { adapter: adapterFolder }),
+    method,
+    metric,
+    ...(integrated ? { igSteps, igGrid } : {}),
+    pairCount: pairs.length,
+    pairsHash: pairsHash(pairs),
+    hiddenSize: hidden,
+    version,
+  };
+}
+
+/**
+ * Scores of every edge: the mean over pairs of what `method` gives for the loss (minus the metric
+ * for `logit-diff` and `prob-diff`), so a positive score means that corrupting the edge hurts.
+ * `scores` is [nForward, nBackward], 0 where there is no edge; `pairScores` [pairs, edges] over
+ * the real edges in index order. Neither batch size nor threads change a bit of them.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT, _PAIR_LENGTH and _PAIR_FORMAT naming the pair's index,
+ *   _OUT_OF_MEMORY, _CANCELLED, _TENSOR_VALUE when a score is not finite.
+ */
+export async function attribute(
+  model: Model,
+  pairs: readonly TokenizedPair[],
+  options: AttributeOptions = {},
+): Promise<AttributionResult> {
+  const settings = settingsOf(options);
+  const shape = model.shape(settings.kvEdges);
+  const graph = graphOf(shape);
+  const keepPairScores = keepsPairScores(options.keepPairScores, pairs.length * graph.edgeCount);
+  const packed = packPairs(pairs, settings.metric);
+  const meta = metaOf(model, pairs, settings);
+  const handle = model.handle();
+  const result = await runJob(
+    (addon, onProgress) =>
+      addon.attribute(handle, { ...settings, pairs: packed, keepPairScores }, onProgress),
+    options,
+  );
+  const { scores, pairScores, clean, corrupted, fingerprint } = result;
+  const table: AttributionResult = {
+    shape,
+    scores,
+    ...(pairScores ? { pairScores } : {}),
+    pairMetrics: { clean, corrupted },
+    meta: { ...meta, fingerprint, cleanMetric: mean(clean), corruptedMetric: mean(corrupted) },
+  };
+  checkScoreTable(table, `the scores of ${model.info.label}`);
+  return table;
+}

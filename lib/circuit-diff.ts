@@ -1,0 +1,221 @@
+// The difference of two or more score files in one plain JSON report: head sets, importance,
+// effect, overlap, bootstrap evidence and the null diff. Never loads the addon.
+import { buildCircuit, type BuildCircuitOptions, type Circuit } from './circuit/circuit.js';
+import type { ScoreTable } from './circuit/score-table.js';
+import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
+import { diffCircuits, type CircuitDiff, type CircuitSummary } from './diff/circuit-diff.js';
+import { nullDiff, nullPValue, type NullDiff } from './diff/null-diff.js';
+import type { LoopOptions } from './diff/resample.js';
+import { headStatus, type HeadStatus } from './diff/sets.js';
+import { HeadsparkError } from './errors.js';
+import { formatHead } from './head-gate.js';
+import type { Interval } from './stats/quantile.js';
+import { version } from './version.js';
+
+/** A score table with its name; its stored circuit is used when no selection is given. */
+export interface DiffInput {
+  readonly name: string;
+  readonly table: ScoreTable & Partial<Pick<Circuit, 'inGraph' | 'nodesInGraph'>>;
+}
+
+export interface DiffOptions extends LoopOptions {
+  /** How every circuit is selected. Without it the tables must hold circuits, used as they are. */
+  readonly selection?: BuildCircuitOptions | undefined;
+  /** Bootstrap resamples, or `auto` (default). */
+  readonly resamples?: number | 'auto';
+  /** Random splits of the null diff; default 100, 0 leaves it out. */
+  readonly nullRepeats?: number;
+  /** Of intervals, and the probability from which a head is certain; default 0.95. */
+  readonly confidence?: number;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
+/** One head, base against other. */
+export interface HeadDifference {
+  /** `a3.h1` */
+  readonly name: string;
+  readonly layer: number;
+  readonly head: number;
+  readonly status: HeadStatus;
+  readonly baseImportance: number;
+  readonly otherImportance: number;
+  /** (other - base) / (other + base + 1e-6), from -1 to 1. */
+  readonly effect: number;
+  /** Absent without per-pair scores. */
+  readonly importanceDifference?: Interval;
+  readonly emergenceProbability?: number;
+  readonly vanishingProbability?: number;
+  readonly retentionProbability?: number;
+  /** The status has at least the asked-for probability. */
+  readonly certain?: boolean;
+}
+
+export interface DiffComparison {
+  readonly base: string;
+  readonly other: string;
+  /** Every head of the model, by layer, then head. */
+  readonly heads: HeadDifference[];
+  readonly counts: Record<Exclude<HeadStatus, 'absent'>, number>;
+  readonly edges: Record<Exclude<HeadStatus, 'absent'>, number>;
+  readonly headJaccard: number;
+  readonly edgeJaccard: number;
+  readonly emergentCount?: Interval;
+  readonly vanishedCount?: Interval;
+  /** Share of null splits with at least as many emergent heads. */
+  readonly nullPValue?: number;
+}
+
+export interface DiffReport {
+  readonly format: 'headspark-diff';
+  readonly version: 1;
+  readonly headspark: string;
+  /** Null when stored circuits were compared as they are. */
+  readonly selection: BuildCircuitOptions | null;
+  readonly confidence: number;
+  readonly seed: number;
+  readonly shape: CircuitDiff['shape'];
+  readonly circuits: CircuitSummary[];
+  readonly comparisons: DiffComparison[];
+  readonly jaccard: CircuitDiff['jaccard'];
+  readonly bootstrap: Pick<BootstrapDiff, 'resamples' | 'pairing' | 'pairCounts'> | null;
+  readonly nullDiff: NullDiff | null;
+  readonly notes: string[];
+}
+
+function circuitOf({ name, table }: DiffInput, selection?: BuildCircuitOptions): Circuit {
+  if (selection) return buildCircuit(table, selection);
+  const { inGraph, nodesInGraph } = table;
+  if (!inGraph || !nodesInGraph || !inGraph.some((inside) => inside !== 0)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `${name} holds scores but no circuit; say how to select one, for instance --top-n 200.`,
+    );
+  }
+  return { ...table, inGraph, nodesInGraph };
+}
+
+function headRows(diff: CircuitDiff, other: number, evidence?: HeadEvidence[]): HeadDifference[] {
+  const [base, post] = [diff.circuits[0], diff.circuits[other]];
+  const comparison = diff.comparisons[other - 1];
+  const within = (circuit: CircuitSummary): Set<string> => new Set(circuit.heads.map(formatHead));
+  const [inBase, inOther] = [within(base), within(post)];
+  return comparison.effect.flatMap((row, layer) =>
+    row.map((effect, head): HeadDifference => {
+      const name = formatHead({ layer, head });
+      const proof = evidence?.[layer * row.length + head];
+      return {
+        name,
+        layer,
+        head,
+        status: headStatus(inBase.has(name), inOther.has(name)),
+        baseImportance: base.importance[layer][head],
+        otherImportance: post.importance[layer][head],
+        effect,
+        ...(proof && {
+          importanceDifference: proof.importanceDifference,
+          emergenceProbability: proof.emergenceProbability,
+          vanishingProbability: proof.vanishingProbability,
+          retentionProbability: proof.retentionProbability,
+          certain: proof.certain,
+        }),
+      };
+    }),
+  );
+}
+
+function comparisonsOf(
+  diff: CircuitDiff,
+  bootstrap: BootstrapDiff | undefined,
+  noise: NullDiff | undefined,
+): DiffComparison[] {
+  return diff.comparisons.map(({ base, other, heads, edges }, index): DiffComparison => {
+    const evidence = bootstrap?.comparisons[index];
+    return {
+      base,
+      other,
+      heads: headRows(diff, index + 1, evidence?.heads),
+      counts: {
+        retained: heads.retained.length,
+        emergent: heads.emergent.length,
+        vanished: heads.vanished.length,
+      },
+      edges,
+      headJaccard: diff.jaccard.heads[0][index + 1],
+      edgeJaccard: diff.jaccard.edges[0][index + 1],
+      ...(evidence && {
+        emergentCount: evidence.emergentCount,
+        vanishedCount: evidence.vanishedCount,
+      }),
+      ...(noise && { nullPValue: nullPValue(heads.emergent.length, noise) }),
+    };
+  });
+}
+
+function missingNotes(inputs: readonly DiffInput[], options: DiffOptions): string[] {
+  const without = inputs.filter(({ table }) => !table.pairScores).map(({ name }) => name);
+  if (!options.selection) {
+    return ['stored circuits are compared as they are: without a selection there is no bootstrap'];
+  }
+  if (without.length === 0) return [];
+  return [`no intervals: ${without.join(', ')} ${without.length > 1 ? 'have' : 'has'} no per-pair scores`];
+}
+
+async function evidenceOf(
+  inputs: readonly DiffInput[],
+  options: DiffOptions,
+): Promise<{ bootstrap?: BootstrapDiff; noise?: NullDiff }> {
+  const { selection, nullRepeats = 100, seed = 0, confidence = 0.95, signal, onProgress } = options;
+  if (!selection) return {};
+  const basePairs = inputs[0].table.pairScores;
+  const resampled = inputs.every(({ table }) => table.pairScores);
+  const loop = { selection, seed, signal, onProgress };
+  const bootstrap = resampled
+    ? await bootstrapDiff(inputs, { ...loop, confidence, resamples: options.resamples ?? 'auto' })
+    : undefined;
+  const noise =
+    basePairs && nullRepeats > 0
+      ? await nullDiff(inputs[0], { ...loop, repeats: nullRepeats })
+      : undefined;
+  return { ...(bootstrap ? { bootstrap } : {}), ...(noise ? { noise } : {}) };
+}
+
+/**
+ * Compares two or more score tables of one graph and the same attribution settings; the first is
+ * the base. With per-pair scores, every head carries the share of bootstrap resamples in which it
+ * is emergent, retained or vanished, and the base is compared with itself (null diff).
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT, _SETTINGS_MISMATCH, _TENSOR_VALUE, _CANCELLED.
+ */
+export async function diff(
+  inputs: readonly DiffInput[],
+  options: DiffOptions = {},
+): Promise<DiffReport> {
+  const { selection, confidence = 0.95, seed = 0 } = options;
+  const circuits = inputs.map((input) => ({
+    name: input.name,
+    circuit: circuitOf(input, selection),
+  }));
+  const observed = diffCircuits(circuits);
+  const { bootstrap, noise } = await evidenceOf(inputs, options);
+  return {
+    format: 'headspark-diff',
+    version: 1,
+    headspark: version,
+    selection: selection ?? null,
+    confidence,
+    seed,
+    shape: observed.shape,
+    circuits: observed.circuits,
+    comparisons: comparisonsOf(observed, bootstrap, noise),
+    jaccard: observed.jaccard,
+    bootstrap: bootstrap
+      ? {
+          resamples: bootstrap.resamples,
+          pairing: bootstrap.pairing,
+          pairCounts: bootstrap.pairCounts,
+        }
+      : null,
+    nullDiff: noise ?? null,
+    notes: missingNotes(inputs, options),
+  };
+}

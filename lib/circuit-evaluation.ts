@@ -1,0 +1,343 @@
+// Faithfulness of circuits on a model: run the clean prompts where only the circuit's edges carry
+// what the circuit computed, and compare with the whole model and with no circuit at all.
+import { kvEdgeKinds, metrics, type Metric } from './attribution.js';
+import { buildCircuit, countEdges, type Circuit } from './circuit/circuit.js';
+import {
+  circuitModelDistance,
+  circuitPerformanceRatio,
+  CURVE_FRACTIONS,
+  edgesAtFraction,
+} from './circuit/faithfulness.js';
+import { graphOf } from './circuit/graph.js';
+import type { ScoreTable } from './circuit/score-table.js';
+import type { Ranking } from './circuit/select.js';
+import { describeShape, sameGraph, type GraphShape, type KvEdges } from './circuit/shape.js';
+import { HeadsparkError } from './errors.js';
+import type { Model } from './model.js';
+import { runJob, type JobOptions, type JobProgress } from './native.js';
+import { oneOf } from './option-checks.js';
+import { packPairs } from './packed.js';
+import type { TokenizedPair } from './pairs.js';
+import { bootstrapStatistic, type BootstrapOptions } from './stats/bootstrap.js';
+import { mean, type Interval } from './stats/quantile.js';
+
+export const excludedKinds = ['patch', 'zero', 'mean'] as const;
+
+/**
+ * What an edge outside the circuit carries: the corrupted run's value of its source (`patch`),
+ * nothing (`zero`), or the source's mean over all tokens of the clean prompts (`mean`).
+ */
+export type ExcludedEdges = (typeof excludedKinds)[number];
+
+export interface EvaluateCircuitsOptions extends JobOptions {
+  /** Default `logit-diff`. */
+  metric?: Metric;
+  /** Default `patch`. */
+  excluded?: ExcludedEdges;
+  /** Resampling of pairs for the intervals of faithfulness; `resamples` is 2,000 by default. */
+  bootstrap?: BootstrapOptions;
+}
+
+/** One circuit's metric and faithfulness. */
+export interface CircuitResult {
+  /** [pairs] the metric of the circuit. */
+  readonly values: Float32Array;
+  /** Mean of `values`. */
+  readonly mean: number;
+  /**
+   * (mean - mean of empty) / (mean of clean - mean of empty): 1 for the whole model, 0 for the
+   * empty circuit; NaN when clean and empty have the same mean.
+   */
+  readonly faithfulness: number;
+  /** Percentile bootstrap over pairs of the same ratio; NaN bounds where it is undefined. */
+  readonly interval: Interval;
+}
+
+export interface CircuitEvaluation {
+  readonly excluded: ExcludedEdges;
+  readonly metric: Metric;
+  /** Number of pairs. */
+  readonly pairs: number;
+  /** [pairs] the metric of the whole model on the clean prompts. */
+  readonly clean: Float32Array;
+  /** [pairs] the metric of the whole model on the corrupted prompts. */
+  readonly corrupted: Float32Array;
+  /** [pairs] the metric of the circuit without edges. */
+  readonly empty: Float32Array;
+  /** In the order of the circuits given. */
+  readonly circuits: CircuitResult[];
+}
+
+/** Dense masks of one native call stay below this, whatever the number of circuits. */
+const maskBytes = 64 * 2 ** 20;
+
+interface Request {
+  model: Model;
+  pairs: readonly TokenizedPair[];
+  metric: Metric;
+  excluded: ExcludedEdges;
+  shape: GraphShape;
+  job: JobOptions;
+}
+
+function requestOf(
+  place: { model: Model; pairs: readonly TokenizedPair[] },
+  kvEdges: KvEdges | undefined,
+  options: EvaluateCircuitsOptions,
+): Request {
+  const kind = oneOf('kvEdges', kvEdges, { allowed: kvEdgeKinds, fallback: 'per-query-head' });
+  return {
+    ...place,
+    metric: oneOf('metric', options.metric, { allowed: metrics, fallback: 'logit-diff' }),
+    excluded: oneOf('excluded', options.excluded, { allowed: excludedKinds, fallback: 'patch' }),
+    shape: place.model.shape(kind),
+    job: options,
+  };
+}
+
+function checkCircuit(circuit: Circuit, index: number, request: Request): void {
+  const { shape, model } = request;
+  if (!sameGraph(circuit.shape, shape)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_SETTINGS_MISMATCH',
+      `circuit ${index} is of a graph of ${describeShape(circuit.shape)}, but ${model.info.label} ` +
+        `has ${describeShape(shape)}; evaluate a circuit on a model of its own shape, and circuits ` +
+        `of different k/v edges in separate calls.`,
+    );
+  }
+  const graph = graphOf(shape);
+  if (circuit.inGraph.length !== graph.nForward * graph.nBackward) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_TENSOR_SHAPE',
+      `circuit ${index} has ${circuit.inGraph.length} mask entries; its graph has ` +
+        `${graph.nForward} x ${graph.nBackward}.`,
+    );
+  }
+}
+
+/** Masks of 0 and 1, [circuits, nForward, nBackward]; what lies off the real edges stays 0. */
+function packMasks(circuits: readonly (Uint8Array | undefined)[], shape: GraphShape): Uint8Array {
+  const graph = graphOf(shape);
+  const dense = graph.nForward * graph.nBackward;
+  const masks = new Uint8Array(circuits.length * dense);
+  circuits.forEach((inGraph, index) => {
+    if (!inGraph) return;
+    for (let source = 0; source < graph.nForward; source++) {
+      const row = source * graph.nBackward;
+      for (let edge = row + graph.firstColumn[source]; edge < row + graph.nBackward; edge++) {
+        masks[index * dense + edge] = inGraph[edge] ? 1 : 0;
+      }
+    }
+  });
+  return masks;
+}
+
+interface RawValues {
+  clean: Float32Array;
+  corrupted: Float32Array;
+  /** One [pairs] array a circuit. */
+  values: Float32Array[];
+}
+
+/** Progress of one chunk of circuits as that of the whole call, in circuits. */
+function chunkProgress(
+  onProgress: JobOptions['onProgress'],
+  chunk: { begin: number; size: number; total: number },
+): JobOptions['onProgress'] {
+  if (!onProgress) return undefined;
+  return ({ done, total, phase }: JobProgress): void => {
+    // Preparatory phases (means) have totals of their own and would make the count run backwards.
+    const share = phase === 'circuits' && total > 0 ? done / total : 0;
+    onProgress({
+      done: Math.floor(chunk.begin + share * chunk.size),
+      total: chunk.total,
+      phase: 'circuits',
+    });
+  };
+}
+
+/** Evaluates masks in chunks; undefined stands for the circuit without edges. */
+async function rawValues(
+  request: Request,
+  circuits: readonly (Uint8Array | undefined)[],
+): Promise<RawValues> {
+  const { model, metric, excluded, shape, job } = request;
+  const pairs = packPairs(request.pairs, metric);
+  const { nForward, nBackward } = graphOf(shape);
+  const perChunk = Math.max(1, Math.floor(maskBytes / (nForward * nBackward)));
+  const values: Float32Array[] = [];
+  let ends: Pick<RawValues, 'clean' | 'corrupted'> | undefined;
+  for (let begin = 0; begin < circuits.length; begin += perChunk) {
+    const chunk = circuits.slice(begin, begin + perChunk);
+    const place = { begin, size: chunk.length, total: circuits.length };
+    const handle = model.handle();
+    const result = await runJob(
+      (addon, onProgress) => {
+        const masks = packMasks(chunk, shape);
+        const options = { pairs, metric, excluded, kvEdges: shape.kvEdges, circuits: masks };
+        return addon.evaluateCircuits(handle, options, onProgress);
+      },
+      { signal: job.signal, onProgress: chunkProgress(job.onProgress, place) },
+    );
+    ends ??= { clean: result.clean, corrupted: result.corrupted };
+    const count = request.pairs.length;
+    for (let index = 0; index < chunk.length; index++) {
+      values.push(result.values.slice(index * count, (index + 1) * count));
+    }
+  }
+  return { clean: ends!.clean, corrupted: ends!.corrupted, values };
+}
+
+const meanAt = (values: Float32Array, indexes: Uint32Array): number => {
+  let sum = 0;
+  for (const index of indexes) sum += values[index];
+  return sum / indexes.length;
+};
+
+function resultOf(
+  values: Float32Array,
+  ends: { clean: Float32Array; empty: Float32Array },
+  bootstrap: BootstrapOptions,
+): CircuitResult {
+  // A resample may draw only pairs on which clean and empty agree; it then says nothing.
+  const ratio = (indexes: Uint32Array): number => {
+    const empty = meanAt(ends.empty, indexes);
+    const value = (meanAt(values, indexes) - empty) / (meanAt(ends.clean, indexes) - empty);
+    return Number.isFinite(value) ? value : Number.NaN;
+  };
+  const interval = bootstrapStatistic(values.length, ratio, { resamples: 2000, ...bootstrap });
+  return { values, mean: mean(values), faithfulness: interval.estimate, interval };
+}
+
+async function evaluateRequest(
+  request: Request,
+  circuits: readonly Circuit[],
+  bootstrap: BootstrapOptions,
+): Promise<CircuitEvaluation> {
+  circuits.forEach((circuit, index) => checkCircuit(circuit, index, request));
+  const masks = circuits.map(({ inGraph }) => inGraph);
+  const { clean, corrupted, values } = await rawValues(request, [undefined, ...masks]);
+  const [empty, ...rest] = values;
+  return {
+    excluded: request.excluded,
+    metric: request.metric,
+    pairs: request.pairs.length,
+    clean,
+    corrupted,
+    empty,
+    circuits: rest.map((row) => resultOf(row, { clean, empty }, bootstrap)),
+  };
+}
+
+/**
+ * Evaluates any number of circuits of one graph (method: hannamw/EAP-IG, evaluate_graph). The
+ * circuit without edges is always evaluated too. A pair's value in one circuit does not depend on
+ * the other pairs or circuits (but `mean` reads all prompts).
+ * @throws ERR_HEADSPARK_SETTINGS_MISMATCH when a circuit is not of the model's graph,
+ *   _INVALID_ARGUMENT, _PAIR_LENGTH, _PAIR_FORMAT, _TENSOR_SHAPE, _OUT_OF_MEMORY, _CANCELLED.
+ */
+export async function evaluateCircuits(
+  model: Model,
+  pairs: readonly TokenizedPair[],
+  circuits: readonly Circuit[],
+  options: EvaluateCircuitsOptions = {},
+): Promise<CircuitEvaluation> {
+  const request = requestOf({ model, pairs }, circuits[0]?.shape.kvEdges, options);
+  return evaluateRequest(request, circuits, options.bootstrap ?? {});
+}
+
+export interface CircuitCurveOptions extends EvaluateCircuitsOptions {
+  /** Shares of the edges, rising, in (0, 1]; at least 2. Default `CURVE_FRACTIONS`. */
+  fractions?: readonly number[];
+  /** Remove what does not connect input and logits; default true. */
+  prune?: boolean;
+}
+
+/** A circuit of one ranking at one size. */
+export interface CurveEntry extends CircuitResult {
+  /** Edges that are left after pruning. */
+  readonly edges: number;
+}
+
+export interface CircuitCurvePoint {
+  readonly fraction: number;
+  /** Edges selected: the fraction of all, rounded down. */
+  readonly selected: number;
+  /** The circuit of the highest signed scores, which CPR reads. */
+  readonly signed: CurveEntry;
+  /** The circuit of the highest |score|, which CMD reads. */
+  readonly absolute: CurveEntry;
+}
+
+export interface CircuitCurve {
+  readonly excluded: ExcludedEdges;
+  readonly metric: Metric;
+  readonly pairs: number;
+  /** [pairs] each, as in `CircuitEvaluation`. */
+  readonly clean: Float32Array;
+  readonly corrupted: Float32Array;
+  readonly empty: Float32Array;
+  readonly points: CircuitCurvePoint[];
+  /** Area under faithfulness over the fraction, signed top-n. */
+  readonly cpr: number;
+  /** Area under |1 - faithfulness| over the fraction, absolute top-n. */
+  readonly cmd: number;
+}
+
+function checkFractions(fractions: readonly number[]): void {
+  const rising = fractions.every(
+    (value, index) => value > (index === 0 ? 0 : fractions[index - 1]) && value <= 1,
+  );
+  if (rising && fractions.length >= 2) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `fractions is [${fractions.join(', ')}]; it must be at least 2 rising numbers above 0, up to 1.`,
+  );
+}
+
+/**
+ * Faithfulness over circuit sizes, with its two summaries CPR and CMD (the Mechanistic
+ * Interpretability Benchmark, arXiv 2504.13151).
+ * @throws as evaluateCircuits; ERR_HEADSPARK_INVALID_ARGUMENT also when faithfulness is undefined
+ *   because the model and the empty circuit do not differ on these pairs.
+ */
+export async function circuitCurve(
+  model: Model,
+  pairs: readonly TokenizedPair[],
+  table: ScoreTable,
+  options: CircuitCurveOptions = {},
+): Promise<CircuitCurve> {
+  const { fractions = CURVE_FRACTIONS, prune = true } = options;
+  checkFractions(fractions);
+  const request = requestOf({ model, pairs }, table.shape.kvEdges, options);
+  const sizes = fractions.map((part) => edgesAtFraction(graphOf(table.shape).edgeCount, part));
+  const circuitsOf = (ranking: Ranking): Circuit[] =>
+    sizes.map((n) => buildCircuit(table, { rule: 'top-n', n, ranking, prune }));
+  const circuits = [...circuitsOf('signed'), ...circuitsOf('absolute')];
+  const { circuits: results, ...evaluation } = await evaluateRequest(
+    request,
+    circuits,
+    options.bootstrap ?? {},
+  );
+  const entry = (index: number): CurveEntry => ({
+    ...results[index],
+    edges: countEdges(circuits[index]),
+  });
+  const points = fractions.map((fraction, index) => ({
+    fraction,
+    selected: sizes[index],
+    signed: entry(index),
+    absolute: entry(fractions.length + index),
+  }));
+  const pick = (ranking: 'signed' | 'absolute') =>
+    points.map((point) => ({
+      fraction: point.fraction,
+      faithfulness: point[ranking].faithfulness,
+    }));
+  return {
+    ...evaluation,
+    points,
+    cpr: circuitPerformanceRatio(pick('signed')),
+    cmd: circuitModelDistance(pick('absolute')),
+  };
+}

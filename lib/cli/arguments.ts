@@ -1,0 +1,129 @@
+// The checked arguments of one command: typed access by option name, and the checks that yargs
+// does not make. The only casts from yargs' loose values are here.
+
+import { HeadsparkError } from '../errors.js';
+import { didYouMean } from './suggest.js';
+import { isOptionName, optionSpec, type OptionName } from './vocabulary.js';
+
+export type RawArguments = Record<string, unknown>;
+
+export const usageError = (message: string): HeadsparkError =>
+  new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+
+/** Keys that yargs adds to the options. */
+const ownKeys = ['_', '$0', 'help', 'version', 'get-yargs-completions'];
+
+/** Throws for an option that the command does not take, naming the nearest one that it does. */
+export function checkOptionNames(
+  raw: RawArguments,
+  command: { name: string; options: readonly string[]; positionals: readonly string[] },
+): void {
+  const { name, options, positionals } = command;
+  const known = new Set([...ownKeys, ...options, ...positionals]);
+  const unknown = Object.keys(raw).find((key) => !known.has(key));
+  if (unknown === undefined) return;
+  const dashes = unknown.length === 1 ? '-' : '--';
+  const elsewhere = isOptionName(unknown) ? ' (other commands have it)' : '';
+  const hint = didYouMean(unknown, [...options, 'help', 'version'], '--');
+  throw usageError(
+    `${name} has no option ${dashes}${unknown}${elsewhere}.${hint} ` +
+      `See headspark ${name} --help.`,
+  );
+}
+
+function checkNumber(name: string, value: unknown): void {
+  if (!isOptionName(name)) return;
+  const { integer, min, max } = optionSpec(name);
+  const fits =
+    typeof value === 'number' &&
+    Number.isFinite(value) &&
+    (!integer || Number.isInteger(value)) &&
+    value >= (min ?? -Infinity) &&
+    value <= (max ?? Infinity);
+  if (fits) return;
+  const kind = integer ? 'a whole number' : 'a number';
+  const from = min === undefined ? '' : ` from ${min}`;
+  const to = max === undefined || max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`;
+  const got = typeof value === 'number' && !Number.isNaN(value) ? `, not ${value}` : '';
+  throw usageError(`--${name} needs ${kind}${min === undefined && to ? ' up' : ''}${from}${to}${got}.`);
+}
+
+function checkValue(name: OptionName, value: unknown, multiple: boolean): void {
+  const spec = optionSpec(name);
+  if (Array.isArray(value)) {
+    if (!multiple) throw usageError(`--${name} is given more than once.`);
+    if (value.length === 0) throw usageError(`--${name} needs a value.`);
+    for (const item of value) checkValue(name, item, false);
+    return;
+  }
+  if (spec.type === 'number') checkNumber(name, value);
+  if (spec.type === 'string' && (typeof value !== 'string' || value === '')) {
+    throw usageError(`--${name} needs a value.`);
+  }
+}
+
+/** Throws for missing values, numbers out of range and options given twice. */
+export function checkOptionValues(
+  raw: RawArguments,
+  options: readonly OptionName[],
+  multiple: readonly OptionName[],
+): void {
+  for (const name of options) {
+    const value = raw[name];
+    if (value !== undefined) checkValue(name, value, multiple.includes(name));
+  }
+}
+
+/** Typed access to checked arguments. */
+export class Arguments {
+  readonly #raw: RawArguments;
+
+  constructor(raw: RawArguments) {
+    this.#raw = raw;
+  }
+
+  /** A positional that must be there (yargs has checked it). */
+  positional(name: string): string {
+    return String(this.#raw[name]);
+  }
+
+  positionals(name: string): string[] {
+    return ((this.#raw[name] as string[] | undefined) ?? []).map(String);
+  }
+
+  text(name: OptionName): string | undefined {
+    return this.#raw[name] as string | undefined;
+  }
+
+  list(name: OptionName): string[] {
+    return (this.#raw[name] as string[] | undefined) ?? [];
+  }
+
+  number(name: OptionName): number | undefined {
+    return this.#raw[name] as number | undefined;
+  }
+
+  /** A number that has a default. */
+  value(name: OptionName): number {
+    return this.#raw[name] as number;
+  }
+
+  flag(name: OptionName): boolean {
+    return this.#raw[name] === true;
+  }
+
+  /** True, false, or undefined where neither was said. */
+  switch(name: OptionName): boolean | undefined {
+    return this.#raw[name] as boolean | undefined;
+  }
+
+  /** One of the option's choices, which yargs has checked; it has a default. */
+  choice<T extends string>(name: OptionName): T {
+    return this.#raw[name] as T;
+  }
+
+  /** One of the option's choices, or undefined. */
+  optionalChoice<T extends string>(name: OptionName): T | undefined {
+    return this.#raw[name] as T | undefined;
+  }
+}

@@ -1,0 +1,89 @@
+// What a command is given besides its arguments: where to print, how to report progress, and the
+// signal that Ctrl-C fires.
+
+import type { JobProgress } from '../native.js';
+import { createProgress, type ProgressReporter, type ProgressUnit } from '../progress.js';
+import { formatTable, painter, type Paint, type TableColumn } from './output.js';
+
+/** The streams and environment of a process; tests give their own. */
+export interface Terminal {
+  readonly stdout: { write(text: string): unknown; isTTY?: boolean };
+  readonly stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number };
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** A running task's progress, in the forms that the library's functions report it. */
+export interface Task {
+  readonly reporter: ProgressReporter;
+  /** For native jobs. */
+  readonly onJob: (progress: JobProgress) => void;
+  /** For loops. */
+  readonly onCount: (done: number, total: number) => void;
+}
+
+export class Context {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly signal: AbortSignal;
+  /** Colours for stdout. */
+  readonly paint: Paint;
+  /** Said after "Interrupted."; a command sets it where a run can be resumed. */
+  resumeHint: string | undefined;
+  readonly #terminal: Terminal;
+
+  constructor(parts: { json: boolean; quiet: boolean; signal: AbortSignal; terminal: Terminal }) {
+    this.json = parts.json;
+    this.quiet = parts.quiet;
+    this.signal = parts.signal;
+    this.#terminal = parts.terminal;
+    this.paint = painter(parts.terminal.stdout, parts.terminal.environment);
+  }
+
+  /** A line on stdout for a person; nothing with --json or --quiet. */
+  print(line = ''): void {
+    if (!this.json && !this.quiet) this.#terminal.stdout.write(`${line}\n`);
+  }
+
+  heading(text: string): void {
+    this.print();
+    this.print(this.paint('bold', text));
+  }
+
+  table(columns: readonly TableColumn[], rows: readonly (readonly string[])[]): void {
+    this.print(formatTable(columns, rows, this.paint));
+  }
+
+  /** A remark on stderr; nothing with --quiet. */
+  warn(text: string): void {
+    if (this.quiet) return;
+    const paint = painter(this.#terminal.stderr, this.#terminal.environment);
+    this.#terminal.stderr.write(`${paint('yellow', 'note:')} ${text}\n`);
+  }
+
+  /** Runs work under a progress bar on stderr. */
+  async task<T>(
+    label: string,
+    unit: ProgressUnit,
+    work: (task: Task) => Promise<T>,
+  ): Promise<T> {
+    const reporter = createProgress({
+      label,
+      unit,
+      enabled: !this.quiet,
+      stream: this.#terminal.stderr,
+    });
+    try {
+      return await work({
+        reporter,
+        onJob: ({ done, total, phase }) => {
+          reporter.update(done, total > 0 ? total : undefined, phase);
+        },
+        onCount: (done, total) => {
+          reporter.update(done, total);
+        },
+      });
+    } finally {
+      reporter.finish();
+    }
+  }
+}

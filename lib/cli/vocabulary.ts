@@ -1,0 +1,326 @@
+// Every option of every command, once. A command lists the names it takes; the help, the config
+// file, the HEADSPARK_ environment and the checks all read this table.
+
+import type { OptionSpec } from './option-types.js';
+
+const model = 'Model:';
+const pairs = 'Pairs:';
+const selection = 'Selection of edges:';
+const attribution = 'Attribution:';
+const ablation = 'Ablation:';
+const statistics = 'Statistics:';
+const evaluation = 'Evaluation:';
+const output = 'Output:';
+
+export const vocabulary = {
+  adapter: {
+    type: 'string',
+    group: model,
+    describe: 'LoRA adapter folder or hub id on top of MODEL',
+  },
+  base: {
+    type: 'string',
+    group: model,
+    describe: 'base model, where MODEL is an adapter whose base is not found',
+  },
+  threads: {
+    type: 'number',
+    group: model,
+    integer: true,
+    min: 0,
+    max: 1024,
+    describe: 'threads; 0: all that may be used',
+  },
+  memory: {
+    type: 'string',
+    group: model,
+    describe: 'workspace, for instance 8GiB; default: a quarter of the free memory',
+  },
+  device: { type: 'string', group: model, describe: 'cpu, cuda:N or auto', default: 'cpu' },
+  'batch-tokens': {
+    type: 'number',
+    group: model,
+    integer: true,
+    min: 0,
+    max: 1_000_000,
+    describe: 'tokens of one micro-batch; never changes a result',
+  },
+  'share-prefix': {
+    type: 'boolean',
+    group: model,
+    default: true,
+    describe: 'compute what clean and corrupted share once; --no-share-prefix turns it off',
+  },
+  offline: { type: 'boolean', group: model, describe: 'hub models from the cache only' },
+  revision: { type: 'string', group: model, describe: 'branch, tag or commit of a hub model' },
+
+  pairs: { type: 'string', group: pairs, describe: 'pairs file: JSONL or CSV' },
+  task: {
+    type: 'string',
+    group: pairs,
+    choices: ['ioi', 'greater-than', 'arithmetic'],
+    describe: 'generate pairs instead',
+  },
+  count: {
+    type: 'number',
+    group: pairs,
+    integer: true,
+    min: 1,
+    max: 1_000_000,
+    describe: 'pairs to generate (default 100), or most pairs to read from the file',
+  },
+  seed: {
+    type: 'number',
+    group: statistics,
+    integer: true,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    default: 0,
+    describe: 'of generated pairs, resampling and control sets',
+  },
+  'skip-unfit': {
+    type: 'boolean',
+    group: pairs,
+    describe: 'leave out pairs that do not fit the tokenizer instead of stopping',
+  },
+  metric: {
+    type: 'string',
+    group: pairs,
+    choices: ['logit-diff', 'kl', 'nll', 'prob-diff'],
+    default: 'logit-diff',
+    describe: 'what is measured on a pair',
+  },
+  'enable-thinking': {
+    type: 'boolean',
+    group: pairs,
+    describe: "the chat template's thinking switch; --no-enable-thinking turns it off",
+  },
+
+  method: {
+    type: 'string',
+    group: attribution,
+    default: 'eap-ig',
+    choices: [
+      'eap',
+      'eap-ig',
+      'clean-corrupted',
+      'eap-ig-activations',
+      'information-flow-routes',
+      'exact',
+    ],
+    describe: 'how edges are scored',
+  },
+  'ig-steps': {
+    type: 'number',
+    group: attribution,
+    integer: true,
+    min: 1,
+    max: 10_000,
+    default: 5,
+    describe: 'steps of integrated gradients',
+  },
+  'ig-grid': {
+    type: 'string',
+    group: attribution,
+    choices: ['left', 'right', 'midpoint'],
+    describe: 'places of the steps; default left (right for eap-ig-activations)',
+  },
+  'kv-edges': {
+    type: 'string',
+    group: attribution,
+    choices: ['per-query-head', 'grouped'],
+    default: 'per-query-head',
+    describe: 'k and v inputs per query head, or one per key/value head',
+  },
+  'keep-pairs': {
+    type: 'string',
+    group: attribution,
+    choices: ['auto', 'yes', 'no'],
+    default: 'auto',
+    describe: 'keep the scores of every pair, which intervals need; auto: up to 256 MB',
+  },
+
+  'top-n': {
+    type: 'number',
+    group: selection,
+    integer: true,
+    min: 0,
+    describe: 'the n highest edges',
+  },
+  tau: { type: 'number', group: selection, describe: 'of --top-n, only edges that reach tau' },
+  'tau-all': { type: 'number', group: selection, describe: 'every edge that reaches tau' },
+  greedy: {
+    type: 'number',
+    group: selection,
+    integer: true,
+    min: 0,
+    describe: 'n edges, best first from the logits backwards',
+  },
+  ranking: {
+    type: 'string',
+    group: selection,
+    choices: ['absolute', 'signed'],
+    describe: 'rank |score| (default) or the signed score',
+  },
+  prune: {
+    type: 'boolean',
+    group: selection,
+    default: true,
+    describe: 'remove what does not connect input and logits; --no-prune keeps it',
+  },
+
+  model: { type: 'string', group: evaluation, describe: 'the model that the scores belong to' },
+  evaluate: {
+    type: 'boolean',
+    group: evaluation,
+    describe: 'measure faithfulness (needs --model and pairs)',
+  },
+  excluded: {
+    type: 'string',
+    group: evaluation,
+    choices: ['patch', 'zero', 'mean'],
+    default: 'patch',
+    describe: 'what edges outside the circuit carry',
+  },
+  curve: {
+    type: 'boolean',
+    group: evaluation,
+    describe: 'faithfulness over circuit sizes with CPR and CMD (needs --model and pairs)',
+  },
+
+  resamples: {
+    type: 'string',
+    group: statistics,
+    describe: 'bootstrap resamples, a number or auto',
+  },
+  'null-repeats': {
+    type: 'number',
+    group: statistics,
+    integer: true,
+    min: 0,
+    max: 100_000,
+    default: 100,
+    describe: 'random splits of the base against itself; 0 leaves the null diff out',
+  },
+  confidence: {
+    type: 'number',
+    group: statistics,
+    default: 0.95,
+    describe: 'of intervals, and the probability from which a head is certain',
+  },
+
+  heads: {
+    type: 'string',
+    group: ablation,
+    describe: 'sets of heads: "3.1,5.0" or "3.1,5.0;4.*" for two sets',
+  },
+  single: { type: 'boolean', group: ablation, describe: 'every head, one at a time' },
+  diff: { type: 'string', group: ablation, describe: 'report of headspark diff' },
+  'top-k': {
+    type: 'number',
+    group: ablation,
+    integer: true,
+    min: 1,
+    max: 10_000,
+    default: 10,
+    describe: 'with --diff: the most important head, the first two, … the first k',
+  },
+  group: {
+    type: 'string',
+    group: ablation,
+    choices: ['emergent', 'vanished', 'retained'],
+    default: 'emergent',
+    describe: 'with --diff: which heads',
+  },
+  post: {
+    type: 'string',
+    group: ablation,
+    describe: 'with --diff: name of the compared circuit; default: the last',
+  },
+  controls: {
+    type: 'number',
+    group: ablation,
+    integer: true,
+    min: 0,
+    max: 100_000,
+    default: 20,
+    describe: 'matched random sets for every set',
+  },
+  factor: {
+    type: 'number',
+    group: ablation,
+    default: 0,
+    describe: 'of the heads: 0 ablates, 0.5 weakens, 1.3 amplifies',
+  },
+  ablation: {
+    type: 'string',
+    group: ablation,
+    choices: ['zero', 'mean', 'mean-per-position', 'resample'],
+    default: 'zero',
+    describe: 'what takes the place of a head',
+  },
+  positions: {
+    type: 'string',
+    group: ablation,
+    choices: ['all', 'prompt', 'generated'],
+    default: 'all',
+    describe: 'where heads are gated',
+  },
+  journal: {
+    type: 'string',
+    group: ablation,
+    describe: 'file of finished variants, to resume from; default: beside --out until it is done',
+  },
+
+  out: { type: 'string', group: output, describe: 'file or folder to write' },
+  csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
+  top: {
+    type: 'number',
+    group: output,
+    integer: true,
+    min: 1,
+    max: 1000,
+    default: 10,
+    describe: 'rows of the printed tables',
+  },
+  measure: {
+    type: 'boolean',
+    group: output,
+    describe: 'measure peak arithmetic and memory bandwidth (about 2 s)',
+  },
+  json: { type: 'boolean', group: output, describe: 'results as JSON on stdout, nothing else there' },
+  quiet: { type: 'boolean', group: output, describe: 'print errors only' },
+  debug: { type: 'boolean', group: output, describe: 'show the stack of an error' },
+  config: { type: 'string', group: output, describe: 'options from a JSON or YAML file' },
+} as const satisfies Record<string, OptionSpec>;
+
+export type OptionName = keyof typeof vocabulary;
+
+const every = ['json', 'quiet', 'debug', 'config'] as const;
+
+/** Groups of options that several commands share. */
+export const optionGroups = {
+  every,
+  model: [
+    'adapter',
+    'base',
+    'threads',
+    'memory',
+    'device',
+    'batch-tokens',
+    'share-prefix',
+    'offline',
+    'revision',
+  ],
+  pairs: ['pairs', 'task', 'count', 'skip-unfit', 'metric', 'enable-thinking'],
+  selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],
+} as const satisfies Record<string, readonly OptionName[]>;
+
+/** The specification of an option, without the narrow types of the table. */
+export function optionSpec(name: OptionName): OptionSpec {
+  return vocabulary[name];
+}
+
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(vocabulary, name);
+}

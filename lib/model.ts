@@ -1,0 +1,225 @@
+// A checkpoint ready to compute with: its weights (mapped by the C++ core, never copied into
+// JavaScript), its shape, and its tokenizer and chat template when the folder has them.
+import { stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { loadChatTemplate, type ChatTemplate } from './chat-template.js';
+import { resolveCheckpoint, type HubOptions, type ResolvedCheckpoint } from './checkpoint-source.js';
+import { checkShape, type GraphShape, type KvEdges } from './circuit/shape.js';
+import { HeadsparkError } from './errors.js';
+import { callNative, native, runJob } from './native.js';
+import type { NativeLoadOptions, NativeModel, NativeModelInfo } from './native-types.js';
+import { trueOrFalse, wholeNumber } from './option-checks.js';
+import { loadTokenizer, type Tokenizer } from './tokenizer.js';
+
+export interface LoadModelOptions {
+  /** LoRA adapter folder or hub id, on top of `model`. */
+  adapter?: string;
+  /** The base, when `model` itself is an adapter whose base cannot be found. */
+  base?: string;
+  /** Threads of a computation, 0 to 1024; 0 (the default): all that this process may use. */
+  threads?: number;
+  /** Workspace of a computation in bytes; 0 (the default): a quarter of the free memory. */
+  memoryBytes?: number;
+  /** `cpu`, `cuda:0`, … or `auto` (the first GPU if this build and machine have one). Default `cpu`. */
+  device?: string;
+  /** Tokens of one micro-batch; 0 (the default): chosen by the core. Never changes a result. */
+  batchTokens?: number;
+  /** Compute the prompt that clean and corrupted share once. Default true. */
+  sharePrefix?: boolean;
+  /** Refuse NaN and infinite weights, by one pass over the files. Default true. */
+  checkValues?: boolean;
+  hub?: HubOptions;
+  signal?: AbortSignal;
+}
+
+/** What a model is and what it runs on. */
+export interface ModelInfo extends Omit<NativeModelInfo, 'adapterFolder'> {
+  /** Short name for tables and plots. */
+  label: string;
+  /** Absolute folder of the (base) checkpoint. */
+  folder: string;
+  adapterFolder?: string;
+  /** Hub id or folder; an adapter's is added after a `+`. */
+  id: string;
+  /** Commit hash of a hub model. */
+  revision?: string;
+}
+
+interface ModelParts {
+  handle: NativeModel;
+  info: ModelInfo;
+  tokenizer: Tokenizer | undefined;
+  chatTemplate: ChatTemplate | undefined;
+  checkValues: boolean;
+}
+
+/**
+ * A loaded checkpoint. Made by `loadModel`; belongs to the thread that loaded it. Several
+ * computations may be asked for at once: they take turns on the device.
+ */
+export class Model {
+  readonly info: ModelInfo;
+  /** Undefined when the checkpoint has no tokenizer.json. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Undefined when the checkpoint has none. */
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly #checkValues: boolean;
+  #handle: NativeModel | undefined;
+
+  /** @internal Use `loadModel`. */
+  constructor(parts: ModelParts) {
+    this.info = Object.freeze(parts.info);
+    this.tokenizer = parts.tokenizer;
+    this.chatTemplate = parts.chatTemplate;
+    this.#checkValues = parts.checkValues;
+    this.#handle = parts.handle;
+  }
+
+  /** The graph that attributions of this model are over; k and v per query head by default. */
+  shape(kvEdges: KvEdges = 'per-query-head'): GraphShape {
+    const { layers, heads, keyValueHeads, parallelBlock } = this.info;
+    const shape = { layers, heads, keyValueHeads, parallelBlock, kvEdges };
+    checkShape(shape);
+    return shape;
+  }
+
+  /**
+   * 32 hexadecimal digits that tell weights, configuration and adapter from others; not paths or
+   * sharding. The first call for a base model reads all its weights and blocks meanwhile.
+   */
+  fingerprint(): string {
+    const handle = this.handle();
+    return callNative((addon) => addon.fingerprint(handle));
+  }
+
+  /**
+   * This checkpoint with a PEFT LoRA adapter folder; shares the base's memory and settings. A
+   * model that has an adapter already gets the new one in its place.
+   * @throws ERR_HEADSPARK_UNSUPPORTED_ADAPTER, _FILE_NOT_FOUND, _FILE_CORRUPT, _TENSOR_SHAPE, …
+   *   naming the file or tensor.
+   */
+  async withAdapter(folder: string, options: { signal?: AbortSignal } = {}): Promise<Model> {
+    const handle = this.handle();
+    const checkValues = this.#checkValues;
+    const adapterFolder = resolve(folder);
+    const adapted = await runJob(
+      (addon) => addon.withAdapter(handle, { folder: adapterFolder, checkValues }),
+      options,
+    );
+    const { adapterFolder: replaced, ...own } = this.info;
+    const base = (text: string): string => (replaced ? text.slice(0, text.lastIndexOf('+')) : text);
+    const extras = (await exists(join(adapterFolder, 'tokenizer.json')))
+      ? await textParts(adapterFolder)
+      : { tokenizer: this.tokenizer, chatTemplate: this.chatTemplate };
+    const info = {
+      ...own,
+      adapterFolder,
+      label: `${base(own.label)}+${basename(adapterFolder)}`,
+      id: `${base(own.id)}+${adapterFolder}`,
+    };
+    return new Model({ handle: adapted, info, checkValues, ...extras });
+  }
+
+  /**
+   * Lets go of the weights. Computations that run already end normally; anything asked for later
+   * throws ERR_HEADSPARK_INVALID_ARGUMENT. Calling it again does nothing.
+   */
+  dispose(): void {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    if (handle) callNative((addon) => addon.releaseModel(handle));
+  }
+
+  /** @internal The native handle. */
+  handle(): NativeModel {
+    if (this.#handle) return this.#handle;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `the model ${this.info.label} was disposed; load it again.`,
+    );
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+async function textParts(folder: string): Promise<Pick<Model, 'tokenizer' | 'chatTemplate'>> {
+  const hasTokenizer = await exists(join(folder, 'tokenizer.json'));
+  return {
+    tokenizer: hasTokenizer ? await loadTokenizer(folder) : undefined,
+    chatTemplate: await loadChatTemplate(folder),
+  };
+}
+
+/** `cpu` or `cuda:N` of what a user wrote. */
+function deviceOf(device: string): string {
+  if (device === 'auto') {
+    const hasGpu = native().buildInfo().cuda && native().deviceInfo().gpu.devices.length > 0;
+    return hasGpu ? 'cuda:0' : 'cpu';
+  }
+  if (device === 'cuda') return 'cuda:0';
+  if (device === 'cpu' || /^cuda:\d{1,3}$/.test(device)) return device;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `device is "${device}"; it must be cpu, auto or cuda:N.`,
+  );
+}
+
+function nativeOptions(options: LoadModelOptions): Omit<NativeLoadOptions, 'folder'> {
+  const high = Number.MAX_SAFE_INTEGER;
+  return {
+    checkValues: trueOrFalse('checkValues', options.checkValues, true),
+    threads: wholeNumber('threads', options.threads, { low: 0, high: 1024, fallback: 0 }),
+    memoryBytes: wholeNumber('memoryBytes', options.memoryBytes, { low: 0, high, fallback: 0 }),
+    device: deviceOf(options.device ?? 'cpu'),
+    batchTokens: wholeNumber('batchTokens', options.batchTokens, {
+      low: 0,
+      high: 1_000_000,
+      fallback: 0,
+    }),
+    sharePrefix: trueOrFalse('sharePrefix', options.sharePrefix, true),
+  };
+}
+
+async function resolvePlaces(model: string, options: LoadModelOptions): Promise<ResolvedCheckpoint> {
+  const { adapter, base, hub, signal } = options;
+  return resolveCheckpoint({
+    model,
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(base === undefined ? {} : { base }),
+    hub: { ...(signal ? { signal } : {}), ...hub },
+  });
+}
+
+/**
+ * Loads a checkpoint: Qwen2, Qwen3, Llama, GPT-2 or GPT-NeoX in safetensors, any of fp32, fp16,
+ * bf16; weights are mapped, not read into memory.
+ * @param model Folder, or `ORG/NAME` or `ORG/NAME@REVISION` on the Hugging Face Hub; an adapter
+ *   folder leads to its base.
+ * @throws ERR_HEADSPARK_FILE_NOT_FOUND, _FILE_CORRUPT, _CONFIG, _UNSUPPORTED_ARCHITECTURE,
+ *   _UNSUPPORTED_ADAPTER, _TENSOR_MISSING, _TENSOR_SHAPE, _TENSOR_DTYPE, _TENSOR_VALUE,
+ *   _TOKENIZER, _DEVICE, _NETWORK, _CANCELLED, naming the file, tensor or option.
+ */
+export async function loadModel(model: string, options: LoadModelOptions = {}): Promise<Model> {
+  const settings = nativeOptions(options);
+  const places = await resolvePlaces(model, options);
+  const { folder, adapterFolder, label, id, revision } = places;
+  const adapter = adapterFolder === undefined ? {} : { adapter: adapterFolder };
+  const [handle, extras] = await Promise.all([
+    runJob((addon) => addon.loadModel({ ...settings, folder, ...adapter }), options),
+    textParts(places.tokenizerFolder),
+  ]);
+  const { adapterFolder: _core, ...core } = callNative((addon) => addon.modelInfo(handle));
+  const info: ModelInfo = {
+    ...core,
+    folder,
+    label,
+    id,
+    ...(adapterFolder === undefined ? {} : { adapterFolder }),
+    ...(revision === undefined ? {} : { revision }),
+  };
+  return new Model({ handle, info, checkValues: settings.checkValues, ...extras });
+}

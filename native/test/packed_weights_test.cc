@@ -1,0 +1,80 @@
+// Packed panels: every element in its place, zeros past the matrix, shared by copies of a weight.
+#include "cpu/packed_weights.h"
+
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+float element(const PackedPanels& packed, std::int64_t k, std::int64_t column) {
+  const void* row = packed.at(column / kPanelWidth, k);
+  const std::int64_t j = column % kPanelWidth;
+  return packed.dtype == DType::f32 ? static_cast<const float*>(row)[j]
+                                    : bf16_to_f32(static_cast<const std::uint16_t*>(row)[j]);
+}
+
+// GPT-NeoX's query_key_value: rows of q, k and v interleaved per head.
+WeightView interleaved(const std::vector<std::uint16_t>& data, DType dtype) {
+  WeightView view;
+  view.data = data.data() + 4 * 7;  // the k rows of the first head
+  view.dtype = dtype;
+  view.rows = 20;
+  view.cols = 7;
+  view.row_group = 4;
+  view.row_stride = 7;
+  view.group_stride = 3 * 4 * 7;
+  return view;
+}
+
+}  // namespace
+
+TEST_CASE("packing keeps every element of a strided view, both ways") {
+  std::vector<std::uint16_t> data;
+  Random random(1);
+  for (int i = 0; i < 5 * 3 * 4 * 7; ++i) {
+    data.push_back(static_cast<std::uint16_t>(random.below(0x7000)));
+  }
+  ThreadPool threads(2);
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const WeightView view = interleaved(data, dtype);
+    PackedWeights weights(view);
+    const PackedPanels& forward = weights.forward(threads);
+    const PackedPanels& transposed = weights.transposed(threads);
+    CHECK(forward.dtype == (dtype == DType::bf16 ? DType::bf16 : DType::f32));
+    CHECK(forward.panels == 2);
+    CHECK(transposed.panels == 1);
+    CHECK(reinterpret_cast<std::uintptr_t>(forward.at(0, 0)) % 64 == 0);
+    bool right = true;
+    for (std::int64_t o = 0; o < 32; ++o) {
+      for (std::int64_t i = 0; i < 7; ++i) {
+        const float expected = o < view.rows ? view.at(o, i) : 0.0f;
+        right = right && element(forward, i, o) == expected;
+        if (o < view.rows) right = right && element(transposed, o, i) == expected;
+      }
+    }
+    CHECK(right);
+    CHECK(element(transposed, 3, 7) == 0.0f);
+  }
+}
+
+TEST_CASE("a weight is packed once, from any thread") {
+  const std::vector<float> values = Random(2).values(64 * 48);
+  const LinearWeight weight =
+      make_linear_weight(contiguous_view(values.data(), DType::f32, 64, 48));
+  const LinearWeight copy = weight;
+  CHECK(copy.packed == weight.packed);
+  ThreadPool pool(2);
+  std::vector<const void*> seen(4);
+  std::vector<std::thread> threads;
+  for (const void*& at : seen) {
+    threads.emplace_back([&] { at = copy.packed->forward(pool).at(0, 0); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const void* at : seen) CHECK(at == weight.packed->forward(pool).at(0, 0));
+}
+
+}  // namespace headspark::test
