@@ -158,7 +158,9 @@ function missingNotes(inputs: readonly DiffInput[], options: DiffOptions): strin
     return ['stored circuits are compared as they are: without a selection there is no bootstrap'];
   }
   if (without.length === 0) return [];
-  return [`no intervals: ${without.join(', ')} ${without.length > 1 ? 'have' : 'has'} no per-pair scores`];
+  return [
+    `no intervals: ${without.join(', ')} ${without.length > 1 ? 'have' : 'has'} no per-pair scores`,
+  ];
 }
 
 async function evidenceOf(

@@ -66,7 +66,10 @@ export async function readDiffReport(path: string): Promise<DiffHeads> {
     throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', `${path} does not exist.`);
   }
   if (report['format'] !== 'headspark-diff') {
-    throw corrupt(path, 'is not a diff report; make one with: headspark diff BASE POST --out FILE.');
+    throw corrupt(
+      path,
+      'is not a diff report; make one with: headspark diff BASE POST --out FILE.',
+    );
   }
   if (report['version'] !== 1) {
     throw corrupt(path, `has report version ${String(report['version'])}; version 1 is read.`);

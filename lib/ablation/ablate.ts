@@ -44,7 +44,9 @@ function checkOptions(options: AblateOptions, pairs: number): void {
   if (pairs < 1) throw invalid('an ablation needs at least one pair.');
   if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
   if (!ablationKinds.includes(ablation)) {
-    throw invalid(`the ablation "${String(ablation)}" is unknown: use ${ablationKinds.join(', ')}.`);
+    throw invalid(
+      `the ablation "${String(ablation)}" is unknown: use ${ablationKinds.join(', ')}.`,
+    );
   }
   if (!gatePositions.includes(positions)) {
     throw invalid(`positions "${String(positions)}" are unknown: use ${gatePositions.join(', ')}.`);

@@ -79,7 +79,9 @@ function checkSets(sets: readonly HeadSet[], shape: HeadShape): void {
 
 function shortOfHeads(plan: AblationPlan): string[] {
   if (plan.kind !== 'top-k' || plan.k <= plan.heads.length) return [];
-  return [`only ${plan.heads.length} ${plan.group ?? 'heads'} heads exist, ${plan.k} were asked for`];
+  return [
+    `only ${plan.heads.length} ${plan.group ?? 'heads'} heads exist, ${plan.k} were asked for`,
+  ];
 }
 
 /**

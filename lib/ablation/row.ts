@@ -7,7 +7,13 @@ import { pairedPermutationTest } from '../stats/permutation.js';
 import { mean } from '../stats/quantile.js';
 import { formatHead, uniqueHeads, type HeadRef } from '../head-gate.js';
 import { shortFloat32, type VariantResults } from './run.js';
-import type { AblationRow, ControlComparison, ControlRow, VariantMeans, PairResults } from './types.js';
+import type {
+  AblationRow,
+  ControlComparison,
+  ControlRow,
+  VariantMeans,
+  PairResults,
+} from './types.js';
 
 export interface RowOptions {
   readonly worse: 'lower' | 'higher';

@@ -45,7 +45,9 @@ function checkNumber(name: string, value: unknown): void {
   const from = min === undefined ? '' : ` from ${min}`;
   const to = max === undefined || max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`;
   const got = typeof value === 'number' && !Number.isNaN(value) ? `, not ${value}` : '';
-  throw usageError(`--${name} needs ${kind}${min === undefined && to ? ' up' : ''}${from}${to}${got}.`);
+  throw usageError(
+    `--${name} needs ${kind}${min === undefined && to ? ' up' : ''}${from}${to}${got}.`,
+  );
 }
 
 function checkValue(name: OptionName, value: unknown, multiple: boolean): void {

@@ -61,11 +61,7 @@ export class Context {
   }
 
   /** Runs work under a progress bar on stderr. */
-  async task<T>(
-    label: string,
-    unit: ProgressUnit,
-    work: (task: Task) => Promise<T>,
-  ): Promise<T> {
+  async task<T>(label: string, unit: ProgressUnit, work: (task: Task) => Promise<T>): Promise<T> {
     const reporter = createProgress({
       label,
       unit,

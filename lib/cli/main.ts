@@ -1,5 +1,43 @@
 #!/usr/bin/env node
-// The command line's entry.
-import { version } from '../version.js';
+// The command line's entry: the process's streams and signals around one run.
+import { ablateCommand } from './ablate.js';
+import { attributeCommand } from './attribute.js';
+import { circuitCommand } from './circuit.js';
+import { demoCommand } from './demo.js';
+import { diffCommand } from './diff.js';
+import { doctorCommand } from './doctor.js';
+import { runLine } from './run.js';
 
-console.log(version);
+const commands = [
+  attributeCommand,
+  circuitCommand,
+  diffCommand,
+  ablateCommand,
+  demoCommand,
+  doctorCommand,
+];
+
+const controller = new AbortController();
+let interruptedBy: number | undefined;
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.on(signal, () => {
+    if (interruptedBy !== undefined) process.exit(code);
+    interruptedBy = code;
+    process.stderr.write('\nheadspark: stopping; once more to stop at once.\n');
+    controller.abort(new Error(`the process received ${signal}`));
+  });
+}
+// A reader that has seen enough (`headspark … | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runLine(process.argv.slice(2), {
+  commands,
+  terminal: { stdout: process.stdout, stderr: process.stderr, environment: process.env },
+  interruption: { signal: controller.signal, exitCode: () => interruptedBy },
+});

@@ -22,7 +22,8 @@ export function painter(
 export function formatNumber(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? '–' : String(value);
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(Math.max(0, digits - 2));
+  if (size !== 0 && (size < 1e-3 || size >= 1e7))
+    return value.toExponential(Math.max(0, digits - 2));
   if (size >= 1000) return Math.round(value).toLocaleString('en-US');
   return value.toFixed(size >= 100 ? Math.max(0, digits - 2) : digits);
 }

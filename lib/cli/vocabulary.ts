@@ -288,7 +288,11 @@ export const vocabulary = {
     group: output,
     describe: 'measure peak arithmetic and memory bandwidth (about 2 s)',
   },
-  json: { type: 'boolean', group: output, describe: 'results as JSON on stdout, nothing else there' },
+  json: {
+    type: 'boolean',
+    group: output,
+    describe: 'results as JSON on stdout, nothing else there',
+  },
   quiet: { type: 'boolean', group: output, describe: 'print errors only' },
   debug: { type: 'boolean', group: output, describe: 'show the stack of an error' },
   config: { type: 'string', group: output, describe: 'options from a JSON or YAML file' },

@@ -197,12 +197,15 @@ TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exac
       const AttentionResult result = run_attention(make_cpu_context(1, isa), fixture);
       std::vector<float> expected = result.raw;
       for (std::int64_t t = 0; t < 7; ++t) {
-        const std::int64_t head = t < 4 ? 1 : 0;
-        const std::int64_t position = t < 4 ? t : t - 4;
+        const std::int64_t row = t < 4 ? 0 : 1;
+        const std::int64_t head = 1 - row;
+        const std::int64_t position = t - fixture.row_begin[static_cast<std::size_t>(row)];
+        const std::int64_t stored =
+            fixture.replacement_begin[static_cast<std::size_t>(row)] + position;
         for (std::int64_t d = 0; d < 5; ++d) {
           const std::int64_t first = kind == Replacement::shared     ? head
                                      : kind == Replacement::position ? position * 2 + head
-                                                                     : t * 2 + head;
+                                                                     : stored * 2 + head;
           expected[static_cast<std::size_t>((t * 2 + head) * 5 + d)] =
               kind == Replacement::zero
                   ? 0.0f
@@ -273,6 +276,13 @@ TEST_CASE("attention refuses bad arguments by name") {
   bad.z = z.data();
   bad.shape.kv_heads = 3;
   CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("multiple"), Error);
+  bad = fixture.forward();
+  bad.z = z.data();
+  bad.gate.scale = fixture.scale.data();
+  bad.gate.kind = Replacement::token;
+  bad.gate.replacement = fixture.replacement.data();
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("replacement_begin"),
+                       Error);
   bad = fixture.forward();
   bad.z = z.data();
   const std::int32_t descending[] = {0, 4, 3, 8};

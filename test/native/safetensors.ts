@@ -60,7 +60,7 @@ export function writeLora(folder: string, options: { scale: number }): string {
     base_model_name_or_path: 'qwen2',
     r: rank,
     lora_alpha: 4,
-    target_modules: ['q_proj'],
+    target_modules: ['layers.1.self_attn.q_proj'],
     bias: 'none',
   };
   writeFileSync(path.join(folder, 'adapter_config.json'), JSON.stringify(config));

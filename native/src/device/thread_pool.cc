@@ -73,7 +73,7 @@ struct ThreadPool::State {
   std::condition_variable work;
   std::condition_variable done;
   Loop* loop = nullptr;
-  int active = 0;  // workers inside `loop`
+  std::atomic<int> active{0};  // workers inside `loop`; changed under the mutex
   bool stopping = false;
   std::atomic<std::uint64_t> generation{0};  // counts loops; idle workers spin on it
   std::vector<std::thread> workers;
@@ -151,9 +151,13 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain,
   state_->work.notify_all();
   loop.run();
   {
-    std::unique_lock lock(state_->mutex);
+    const std::lock_guard lock(state_->mutex);
     state_->loop = nullptr;  // nobody joins from here on
-    state_->done.wait(lock, [&] { return state_->active == 0; });
+  }
+  for (int i = 0; i < kSpins && state_->active.load() != 0; ++i) pause_briefly();
+  {
+    std::unique_lock lock(state_->mutex);
+    state_->done.wait(lock, [&] { return state_->active.load() == 0; });
   }
   if (loop.failure) std::rethrow_exception(loop.failure);
 }

@@ -1,0 +1,119 @@
+// An ablation table as a person reads it, with the rows' intervals and corrected p-values.
+
+import type { AblationRow, AblationTable } from '../ablation/types.js';
+import type { Context } from './context.js';
+import {
+  formatBounds,
+  formatNumber,
+  formatP,
+  formatPercent,
+  formatPoints,
+  formatSigned,
+  plural,
+  type TableColumn,
+} from './output.js';
+
+const right = (title: string): TableColumn => ({ title, align: 'right' });
+
+function rowOf(row: AblationRow, context: Context): string[] {
+  const p = row.permutation.adjusted;
+  return [
+    row.name,
+    formatNumber(row.metric),
+    formatSigned(row.change.estimate),
+    formatBounds(row.change),
+    p < 0.05 ? context.paint('green', formatP(p)) : formatP(p),
+    formatPercent(row.accuracy),
+    formatPoints(row.accuracyChange.estimate),
+    `${row.lost}/${row.gained}`,
+    formatP(row.mcnemar.adjusted),
+  ];
+}
+
+function controlRow(row: AblationRow): string[] {
+  const { controls } = row;
+  if (!controls) return [];
+  return [
+    row.name,
+    String(controls.sets),
+    formatSigned(row.change.estimate),
+    formatSigned(controls.change.mean),
+    formatBounds({ low: controls.change.min, high: controls.change.max }),
+    formatSigned(controls.difference.estimate),
+    formatBounds(controls.difference),
+    formatP(controls.rankPValue),
+    formatP(controls.rankAdjusted),
+    formatPoints(controls.accuracyDifference.estimate),
+  ];
+}
+
+/** The heads of each set; the names of single heads say it already. */
+function printSets(table: AblationTable, context: Context): void {
+  const rows = table.variants.filter(({ kind }) => kind === 'top-k');
+  const last = rows.at(-1);
+  if (last) context.print(`  ${last.name}: ${last.heads.join(' ')}`);
+}
+
+/** Rows of single heads are printed most harmful first, at most `top` of them. */
+function shownRows(table: AblationTable, top: number): AblationRow[] {
+  if (table.settings.plan !== 'single') return table.variants;
+  const sign = table.settings.worse === 'lower' ? 1 : -1;
+  return [...table.variants]
+    .sort((a, b) => sign * (a.change.estimate - b.change.estimate))
+    .slice(0, top);
+}
+
+/** Prints the table, the comparison with controls, and the notes. */
+export function printAblation(table: AblationTable, context: Context, top: number): void {
+  const { settings, baseline } = table;
+  const level = formatPercent(settings.confidence, 0);
+  context.print(
+    `  unablated: ${settings.metric} ${formatNumber(baseline.metric)}, ` +
+      `accuracy ${formatPercent(baseline.accuracy)} on ${plural(settings.pairs, 'pair')}`,
+  );
+  const rows = shownRows(table, top);
+  context.heading(
+    `Against the unablated model (${level} intervals; p-values after Holm's correction)`,
+  );
+  context.table(
+    [
+      { title: 'ablated' },
+      right(settings.metric),
+      right('change'),
+      { title: 'interval' },
+      right('p'),
+      right('accuracy'),
+      right('points'),
+      right('lost/gained'),
+      right('McNemar p'),
+    ],
+    rows.map((row) => rowOf(row, context)),
+  );
+  if (rows.length < table.variants.length) {
+    context.print(
+      `  … and ${table.variants.length - rows.length} more (--top, or --out and --csv)`,
+    );
+  }
+  printSets(table, context);
+  const compared = rows.filter((row) => row.controls);
+  if (compared.length > 0) {
+    context.heading('Against matched random sets (same number of heads in every layer)');
+    context.table(
+      [
+        { title: 'ablated' },
+        right('sets'),
+        right('change'),
+        right('random mean'),
+        { title: 'min, max' },
+        right('difference'),
+        { title: 'interval' },
+        right('rank p'),
+        right('Holm'),
+        right('points'),
+      ],
+      compared.map(controlRow),
+    );
+  }
+  if (table.notes.length > 0) context.print();
+  for (const note of table.notes) context.print(`  - ${note}`);
+}

@@ -1,0 +1,170 @@
+// `headspark attribute`: scores of every edge of a model on pairs.
+
+import {
+  attribute,
+  type AttributeOptions,
+  type AttributionMethod,
+  type AttributionResult,
+  type IgGrid,
+  type Metric,
+} from '../attribution.js';
+import { graphOf } from '../circuit/graph.js';
+import type { KvEdges } from '../circuit/shape.js';
+import { SCORE_EXTENSIONS, writeScoreFile } from '../formats/score-file.js';
+import { formatDuration } from '../progress.js';
+import { mean } from '../stats/quantile.js';
+import type { Arguments } from './arguments.js';
+import type { Command } from './command.js';
+import type { Context } from './context.js';
+import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
+import { formatBounds, formatNumber, formatPercent, formatSigned, plural } from './output.js';
+import {
+  completenessOf,
+  rankEdges,
+  rankHeads,
+  type Completeness,
+  type RankedEdge,
+  type RankedHead,
+} from './score-summary.js';
+import { optionGroups } from './vocabulary.js';
+
+interface Summary {
+  readonly heads: readonly RankedHead[];
+  readonly edges: readonly RankedEdge[];
+  readonly completeness: Completeness | undefined;
+  readonly seconds: number;
+}
+
+const keepPairs = { auto: 'auto', yes: true, no: false } as const;
+
+function optionsOf(args: Arguments): AttributeOptions {
+  const igGrid = args.optionalChoice<IgGrid>('ig-grid');
+  return {
+    method: args.choice<AttributionMethod>('method'),
+    metric: args.choice<Metric>('metric'),
+    igSteps: args.value('ig-steps'),
+    ...(igGrid ? { igGrid } : {}),
+    kvEdges: args.choice<KvEdges>('kv-edges'),
+    keepPairScores: keepPairs[args.choice<keyof typeof keepPairs>('keep-pairs')],
+  };
+}
+
+function printMetric(result: AttributionResult, summary: Summary, context: Context): void {
+  const { clean, corrupted } = result.pairMetrics;
+  context.print(
+    `  ${result.meta.metric}: clean ${formatNumber(mean(clean))}, ` +
+      `corrupted ${formatNumber(mean(corrupted))}`,
+  );
+  const { completeness } = summary;
+  if (completeness) {
+    const { inputScores, expected } = completeness;
+    const off = Math.abs(inputScores - expected) / Math.max(1e-12, Math.abs(expected));
+    context.print(
+      `  completeness: scores from input sum to ${formatNumber(inputScores)}, ` +
+        `${formatNumber(expected)} with endless steps (off by ${formatPercent(off)})`,
+    );
+  }
+  context.print(`  time: ${formatDuration(summary.seconds)}`);
+}
+
+function printSummary(result: AttributionResult, summary: Summary, context: Context): void {
+  const intervals = summary.heads.some(({ low }) => low !== undefined);
+  printMetric(result, summary, context);
+  context.heading(
+    `Top heads, by share of |score|${intervals ? ', with 95 % intervals over pairs' : ''}`,
+  );
+  context.table(
+    [
+      { title: 'head' },
+      { title: 'importance', align: 'right' },
+      ...(intervals ? [{ title: 'interval' }] : []),
+    ],
+    summary.heads.map(({ name, importance, low, high }) => [
+      name,
+      formatNumber(importance, 4),
+      ...(low === undefined || high === undefined ? [] : [formatBounds({ low, high }, 4)]),
+    ]),
+  );
+  context.heading('Top edges, by |score|');
+  context.table(
+    [{ title: 'edge' }, { title: 'score', align: 'right' }],
+    summary.edges.map(({ name, score }) => [name, formatSigned(score, 5)]),
+  );
+}
+
+async function writeOutputs(
+  result: AttributionResult,
+  place: { outputs: readonly string[]; task: string },
+  context: Context,
+): Promise<void> {
+  const named = { ...result, meta: { ...result.meta, task: place.task } };
+  for (const path of place.outputs) await writeScoreFile(path, named);
+  context.print();
+  if (place.outputs.length === 0) {
+    context.print('Nothing was written; keep the scores with --out scores.json.');
+  }
+  for (const path of place.outputs) context.print(`Wrote ${path}`);
+}
+
+export const attributeCommand: Command = {
+  name: 'attribute',
+  usage: 'attribute <model>',
+  describe: 'Score every edge of a model on pairs',
+  positionals: [{ name: 'model', describe: 'checkpoint folder, adapter folder or hub id' }],
+  options: [
+    'method',
+    'ig-steps',
+    'ig-grid',
+    'kv-edges',
+    'keep-pairs',
+    ...optionGroups.pairs,
+    'seed',
+    'out',
+    'top',
+    ...optionGroups.model,
+    ...optionGroups.every,
+  ],
+  multiple: ['out'],
+  examples: [
+    [
+      '$0 attribute ./qwen --pairs pairs.jsonl --out scores.json',
+      'EAP-IG with 5 steps on the logit difference',
+    ],
+    [
+      '$0 attribute ./base --adapter ./lora --task ioi --out a.json --out a.pt',
+      'a LoRA checkpoint',
+    ],
+  ],
+  async run(args, context) {
+    const outputs = args.list('out');
+    for (const path of outputs) await checkOutput(path, '--out', SCORE_EXTENSIONS);
+    const model = await loadFrom(args.positional('model'), args, context);
+    const { pairs, name } = await pairsFrom(model, args, context);
+    const { signal } = context;
+    const options = optionsOf(args);
+    const { edgeCount } = graphOf(model.shape(options.kvEdges));
+    context.print(
+      `${context.paint('bold', model.info.label)}: ${options.method}, ` +
+        `${plural(edgeCount, 'edge')}, ${plural(pairs.length, 'pair')} of ${name}`,
+    );
+    const start = performance.now();
+    const result = await context.task('attribute', 'steps', ({ onJob }) =>
+      attribute(model, pairs, { ...options, signal, onProgress: onJob }),
+    );
+    const seconds = (performance.now() - start) / 1000;
+    const top = args.value('top');
+    const heads = await context.task('intervals', 'resamples', ({ onCount }) =>
+      rankHeads(result, { seed: args.value('seed'), signal, onProgress: onCount }),
+    );
+    const summary: Summary = {
+      heads: heads.slice(0, top),
+      edges: rankEdges(result, top),
+      completeness: completenessOf(result),
+      seconds,
+    };
+    printSummary(result, summary, context);
+    await writeOutputs(result, { outputs, task: name }, context);
+    model.dispose();
+    return { ...result.meta, task: name, shape: result.shape, files: outputs, ...summary };
+  },
+};

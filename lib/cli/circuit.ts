@@ -1,0 +1,235 @@
+// `headspark circuit`: selects a circuit from scores, and measures how faithful it is.
+
+import type { Metric } from '../attribution.js';
+import {
+  buildCircuit,
+  circuitHeads,
+  countEdges,
+  countNodes,
+  type Circuit,
+} from '../circuit/circuit.js';
+import { graphOf } from '../circuit/graph.js';
+import {
+  circuitCurve,
+  evaluateCircuits,
+  type CircuitCurve,
+  type CircuitEvaluation,
+  type ExcludedEdges,
+} from '../circuit-evaluation.js';
+import { SCORE_EXTENSIONS, readScoreFile, writeScoreFile } from '../formats/score-file.js';
+import { formatHead } from '../head-gate.js';
+import type { Model } from '../model.js';
+import { mean } from '../stats/quantile.js';
+import { usageError, type Arguments } from './arguments.js';
+import type { Command } from './command.js';
+import type { Context } from './context.js';
+import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
+import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
+import { describeSelection, selectionMeta, selectionOf } from './selection.js';
+import { optionGroups } from './vocabulary.js';
+
+function warnOtherModel(circuit: Circuit, model: Model, context: Context): void {
+  const { fingerprint } = circuit.meta;
+  if (typeof fingerprint !== 'string' || fingerprint === model.fingerprint()) return;
+  context.warn(
+    `the scores were made with another model (${circuit.meta.model ?? 'unnamed'}) ` +
+      `than ${model.info.label}, on which the circuit is evaluated.`,
+  );
+}
+
+function printCircuit(circuit: Circuit, description: string, context: Context): void {
+  const graph = graphOf(circuit.shape);
+  const heads = circuitHeads(circuit);
+  const { layers, heads: width } = circuit.shape;
+  context.print(`${context.paint('bold', 'Circuit')}: ${description}`);
+  context.print(
+    `  ${plural(countEdges(circuit), 'edge')} of ${graph.edgeCount.toLocaleString('en-US')}, ` +
+      `${plural(countNodes(circuit), 'node')}, ${plural(heads.length, 'head')} of ${layers * width}`,
+  );
+  const names = heads.map(formatHead);
+  const shown = names.slice(0, 40).join(' ');
+  const more = names.length > 40 ? ` … and ${names.length - 40} more` : '';
+  context.print(`  heads: ${shown || 'none'}${more}`);
+}
+
+function printEvaluation(evaluation: CircuitEvaluation, context: Context): void {
+  const [result] = evaluation.circuits;
+  context.heading(
+    `Faithfulness on ${plural(evaluation.pairs, 'pair')}, excluded edges: ${evaluation.excluded}`,
+  );
+  context.table(
+    [{ title: evaluation.metric }, { title: 'mean', align: 'right' }],
+    [
+      ['whole model', formatNumber(mean(evaluation.clean))],
+      ['circuit', formatNumber(result.mean)],
+      ['empty circuit', formatNumber(mean(evaluation.empty))],
+      ['corrupted run', formatNumber(mean(evaluation.corrupted))],
+    ],
+  );
+  context.print(
+    `  faithfulness ${formatNumber(result.faithfulness)}, 95 % interval over pairs ` +
+      formatBounds(result.interval),
+  );
+}
+
+function printCurve(curve: CircuitCurve, context: Context): void {
+  context.heading(
+    `Faithfulness over circuit sizes (CPR ${formatNumber(curve.cpr)}, CMD ${formatNumber(curve.cmd)})`,
+  );
+  context.table(
+    [
+      { title: 'edges', align: 'right' },
+      { title: 'share', align: 'right' },
+      { title: 'by signed score', align: 'right' },
+      { title: 'interval' },
+      { title: 'by |score|', align: 'right' },
+      { title: 'interval' },
+    ],
+    curve.points.map(({ fraction, selected, signed, absolute }) => [
+      selected.toLocaleString('en-US'),
+      formatPercent(fraction),
+      formatNumber(signed.faithfulness),
+      formatBounds(signed.interval),
+      formatNumber(absolute.faithfulness),
+      formatBounds(absolute.interval),
+    ]),
+  );
+}
+
+const round = (values: Float32Array): number[] => Array.from(values);
+
+function evaluationJson(evaluation: CircuitEvaluation): Record<string, unknown> {
+  const [result] = evaluation.circuits;
+  return {
+    metric: evaluation.metric,
+    excluded: evaluation.excluded,
+    pairs: evaluation.pairs,
+    clean: mean(evaluation.clean),
+    corrupted: mean(evaluation.corrupted),
+    empty: mean(evaluation.empty),
+    circuit: result.mean,
+    faithfulness: result.faithfulness,
+    interval: result.interval,
+    values: round(result.values),
+  };
+}
+
+function curveJson(curve: CircuitCurve): Record<string, unknown> {
+  const entry = (side: CircuitCurve['points'][number]['signed']) => ({
+    edges: side.edges,
+    mean: side.mean,
+    faithfulness: side.faithfulness,
+    interval: side.interval,
+  });
+  return {
+    cpr: curve.cpr,
+    cmd: curve.cmd,
+    points: curve.points.map(({ fraction, selected, signed, absolute }) => ({
+      fraction,
+      selected,
+      signed: entry(signed),
+      absolute: entry(absolute),
+    })),
+  };
+}
+
+async function measure(
+  circuit: Circuit,
+  model: Model,
+  place: { args: Arguments; context: Context },
+): Promise<Record<string, unknown>> {
+  const { args, context } = place;
+  warnOtherModel(circuit, model, context);
+  const { pairs } = await pairsFrom(model, args, context);
+  const options = {
+    metric: args.choice<Metric>('metric'),
+    excluded: args.choice<ExcludedEdges>('excluded'),
+    bootstrap: { seed: args.value('seed') },
+    signal: context.signal,
+  };
+  const measured: Record<string, unknown> = {};
+  if (args.flag('evaluate')) {
+    const evaluation = await context.task('evaluate', 'circuits', ({ onJob }) =>
+      evaluateCircuits(model, pairs, [circuit], { ...options, onProgress: onJob }),
+    );
+    printEvaluation(evaluation, context);
+    measured['evaluation'] = evaluationJson(evaluation);
+  }
+  if (args.flag('curve')) {
+    const curve = await context.task('curve', 'circuits', ({ onJob }) =>
+      circuitCurve(model, pairs, circuit, {
+        ...options,
+        prune: args.switch('prune') !== false,
+        onProgress: onJob,
+      }),
+    );
+    printCurve(curve, context);
+    measured['curve'] = curveJson(curve);
+  }
+  return measured;
+}
+
+function checkCombination(args: Arguments): void {
+  const measuring = args.flag('evaluate') || args.flag('curve');
+  if (measuring && args.text('model') === undefined) {
+    throw usageError(`--${args.flag('evaluate') ? 'evaluate' : 'curve'} needs --model and pairs.`);
+  }
+}
+
+export const circuitCommand: Command = {
+  name: 'circuit',
+  usage: 'circuit <scores>',
+  describe: 'Select a circuit from scores and measure its faithfulness',
+  positionals: [{ name: 'scores', describe: 'score file: .json, .pt or (with --model) .npy' }],
+  options: [
+    ...optionGroups.selection,
+    'model',
+    'evaluate',
+    'excluded',
+    'curve',
+    ...optionGroups.pairs,
+    'kv-edges',
+    'seed',
+    'out',
+    ...optionGroups.model,
+    ...optionGroups.every,
+  ],
+  examples: [
+    ['$0 circuit scores.json --top-n 200 --out circuit.json', 'the 200 highest edges, pruned'],
+    [
+      '$0 circuit scores.json --top-n 200 --evaluate --model ./qwen --pairs pairs.jsonl',
+      'and its faithfulness',
+    ],
+  ],
+  async run(args, context) {
+    checkCombination(args);
+    const [out, modelName] = [args.text('out'), args.text('model')];
+    await checkOutput(out, '--out', SCORE_EXTENSIONS);
+    const selection = selectionOf(args);
+    if (!selection && !args.flag('curve')) {
+      throw usageError('say which edges to select: --top-n N, --tau-all T or --greedy N.');
+    }
+    const model = modelName === undefined ? undefined : await loadFrom(modelName, args, context);
+    const shape = model?.shape(args.choice<'per-query-head' | 'grouped'>('kv-edges'));
+    const table = await readScoreFile(args.positional('scores'), shape ? { shape } : {});
+    const chosen = selection ?? { rule: 'top-n', n: graphOf(table.shape).edgeCount };
+    const built = buildCircuit(table, chosen);
+    const circuit = { ...built, meta: { ...built.meta, ...selectionMeta(chosen) } };
+    if (selection) printCircuit(circuit, describeSelection(selection), context);
+    const measured = model ? await measure(circuit, model, { args, context }) : {};
+    model?.dispose();
+    if (out !== undefined) {
+      await writeScoreFile(out, circuit);
+      context.print(`\nWrote ${out}`);
+    }
+    return {
+      scores: args.positional('scores'),
+      selection: chosen,
+      edges: countEdges(circuit),
+      nodes: countNodes(circuit),
+      heads: circuitHeads(circuit).map(formatHead),
+      ...measured,
+      ...(out === undefined ? {} : { file: out }),
+    };
+  },
+};

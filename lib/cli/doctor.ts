@@ -1,0 +1,110 @@
+// `headspark doctor`: what this machine has and what headspark makes of it.
+
+import { HeadsparkError, isHeadsparkError } from '../errors.js';
+import { native, runJob, type DeviceInfo, type NativeAddon, type PeakResult } from '../native.js';
+import { formatBytes } from '../progress.js';
+import { version } from '../version.js';
+import type { Command } from './command.js';
+import type { Context } from './context.js';
+import { formatNumber } from './output.js';
+import { optionGroups } from './vocabulary.js';
+
+const measureMs = 1000;
+const copyBytes = 64 * 2 ** 20;
+
+function featureText({ features }: DeviceInfo): string {
+  const names = Object.entries(features)
+    .filter(([, present]) => present)
+    .map(([name]) => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase());
+  return names.join(' ') || 'none of those that have kernels';
+}
+
+function deviceRows(info: DeviceInfo): [string, string][] {
+  const quota = info.cgroupCpus === null ? 'no limit' : `${formatNumber(info.cgroupCpus, 1)} CPUs`;
+  const limit = info.cgroupMemoryBytes === null ? 'no limit' : formatBytes(info.cgroupMemoryBytes);
+  const gpus = info.gpu.devices.map((gpu): [string, string] => [
+    `gpu ${gpu.index}`,
+    `${gpu.name}, compute ${gpu.computeCapability}, ` +
+      `${formatBytes(gpu.memoryFreeBytes)} free of ${formatBytes(gpu.memoryTotalBytes)}`,
+  ]);
+  return [
+    ['cpu', `${info.cpuName} (${info.architecture})`],
+    ['cores', `${info.physicalCores} cores, ${info.logicalCpus} logical CPUs`],
+    ['threads', `${info.usableThreads} may be used`],
+    ['features', featureText(info)],
+    ['kernels', info.isa],
+    [
+      'memory',
+      `${formatBytes(info.memoryAvailableBytes)} free of ${formatBytes(info.memoryTotalBytes)}`,
+    ],
+    ['control group', `${quota}, memory ${limit}`],
+    ['gpu', info.gpu.status],
+    ...gpus,
+  ];
+}
+
+function peakRows(peak: PeakResult): [string, string][] {
+  return [
+    [
+      'arithmetic',
+      `${formatNumber(peak.fmaGflops, 1)} GFLOP/s fp32 with ${peak.threads} threads, ${peak.isa}`,
+    ],
+    ['bandwidth', `${formatNumber(peak.copyGbPerS, 1)} GB/s copying`],
+  ];
+}
+
+function loadAddon(): NativeAddon | HeadsparkError {
+  try {
+    return native();
+  } catch (error) {
+    if (error instanceof HeadsparkError && isHeadsparkError(error)) return error;
+    throw error;
+  }
+}
+
+function printRows(context: Context, rows: readonly [string, string][]): void {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  for (const [name, text] of rows) {
+    context.print(`  ${context.paint('dim', name.padEnd(width))}  ${text}`);
+  }
+}
+
+export const doctorCommand: Command = {
+  name: 'doctor',
+  usage: 'doctor',
+  describe: 'Show processor features, threads, memory, devices and versions',
+  positionals: [],
+  options: ['measure', 'threads', ...optionGroups.every],
+  examples: [['$0 doctor --measure', 'also measure peak arithmetic and bandwidth']],
+  async run(args, context) {
+    const versions = { headspark: version, node: process.version, platform: process.platform };
+    context.print(context.paint('bold', `headspark ${version}`));
+    const addon = loadAddon();
+    if (addon instanceof HeadsparkError) {
+      printRows(context, [['node', process.version]]);
+      throw addon;
+    }
+    const build = addon.buildInfo();
+    const device = addon.deviceInfo();
+    printRows(context, [
+      ['node', `${process.version} on ${process.platform}-${process.arch}`],
+      [
+        'addon',
+        `${build.version}, ${build.compiler}, ${build.buildType}, Node-API ${build.napiVersion}, ` +
+          `${build.cuda ? 'with' : 'without'} CUDA`,
+      ],
+      ...deviceRows(device),
+    ]);
+    if (!args.flag('measure')) return { versions, build, device };
+    const options = { milliseconds: measureMs, threads: args.number('threads') ?? 0, copyBytes };
+    const peak = await context.task('measure', 'steps', ({ onJob }) =>
+      runJob((core, onProgress) => core.measurePeak(options, onProgress), {
+        signal: context.signal,
+        onProgress: onJob,
+      }),
+    );
+    context.heading('Measured peak');
+    printRows(context, peakRows(peak));
+    return { versions, build, device, peak };
+  },
+};

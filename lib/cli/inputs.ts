@@ -1,0 +1,148 @@
+// From arguments to a loaded model and its pairs, and the checks of output files that are made
+// before a long run rather than after it.
+
+import { stat } from 'node:fs/promises';
+import { dirname, extname } from 'node:path';
+import type { Metric } from '../attribution.js';
+import { parseHubId } from '../checkpoint-source.js';
+import { HeadsparkError } from '../errors.js';
+import { loadModel, type LoadModelOptions, type Model } from '../model.js';
+import { readPairs, type TokenizedPair } from '../pairs.js';
+import { generatePairs, type TaskName } from '../tasks/index.js';
+import { usageError, type Arguments } from './arguments.js';
+import type { Context } from './context.js';
+
+const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
+
+/** Bytes of `8GiB`, `512M` or a plain number. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
+  if (!match)
+    throw usageError(`--memory "${text}" is not a size; write for instance 8GiB or 512M.`);
+  return Math.floor(Number(match[1]) * units[match[2].toLowerCase() as keyof typeof units]);
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+async function withRevision(model: string, revision: string | undefined): Promise<string> {
+  if (revision === undefined) return model;
+  if ((await exists(model)) || !parseHubId(`${model}@${revision}`)) {
+    throw usageError(`--revision is for hub models (ORG/NAME); ${model} is not one.`);
+  }
+  return `${model}@${revision}`;
+}
+
+function loadOptions(args: Arguments): Omit<LoadModelOptions, 'hub' | 'signal'> {
+  const [adapter, base, memory] = [args.text('adapter'), args.text('base'), args.text('memory')];
+  const [threads, batchTokens] = [args.number('threads'), args.number('batch-tokens')];
+  return {
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(base === undefined ? {} : { base }),
+    ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
+    ...(threads === undefined ? {} : { threads }),
+    ...(batchTokens === undefined ? {} : { batchTokens }),
+    device: args.choice<string>('device'),
+    sharePrefix: args.flag('share-prefix'),
+  };
+}
+
+/** Loads the model, with the progress of a download. */
+export async function loadFrom(text: string, args: Arguments, context: Context): Promise<Model> {
+  const name = await withRevision(text, args.text('revision'));
+  const { signal } = context;
+  return context.task('download', 'bytes', ({ reporter }) =>
+    loadModel(name, {
+      ...loadOptions(args),
+      signal,
+      hub: {
+        signal,
+        ...(args.flag('offline') ? { offline: true } : {}),
+        onProgress: ({ bytes, totalBytes, file }) => reporter.update(bytes, totalBytes, file),
+      },
+    }),
+  );
+}
+
+const defaultCount = 100;
+
+function generated(task: TaskName, model: Model, args: Arguments): TokenizedPair[] {
+  if (!model.tokenizer) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_TOKENIZER',
+      `${model.info.folder} has no tokenizer.json, which --task needs; give --pairs with token ids.`,
+    );
+  }
+  return generatePairs(task, model.tokenizer, {
+    count: args.number('count') ?? defaultCount,
+    seed: args.value('seed'),
+    vocabSize: model.info.vocab,
+  });
+}
+
+async function fromFile(
+  file: string,
+  model: Model,
+  place: { args: Arguments; context: Context },
+): Promise<TokenizedPair[]> {
+  const { args, context } = place;
+  const [limit, enableThinking] = [args.number('count'), args.switch('enable-thinking')];
+  let unfit = 0;
+  let first: string | undefined;
+  const pairs = await readPairs(file, {
+    ...(model.tokenizer ? { tokenizer: model.tokenizer } : {}),
+    ...(model.chatTemplate ? { chatTemplate: model.chatTemplate } : {}),
+    vocabSize: model.info.vocab,
+    metric: args.choice<Metric>('metric'),
+    ...(limit === undefined ? {} : { limit }),
+    ...(enableThinking === undefined ? {} : { enableThinking }),
+    ...(args.flag('skip-unfit')
+      ? {
+          onUnfit: (error: HeadsparkError) => {
+            unfit++;
+            first ??= error.message;
+          },
+        }
+      : {}),
+  });
+  if (unfit > 0) context.warn(`${unfit} pairs were left out; the first: ${first}`);
+  return pairs;
+}
+
+/** The pairs of --pairs or --task, tokenized for the model, and what to call them. */
+export async function pairsFrom(
+  model: Model,
+  args: Arguments,
+  context: Context,
+): Promise<{ pairs: TokenizedPair[]; name: string }> {
+  const file = args.text('pairs');
+  const task = args.optionalChoice<TaskName>('task');
+  if (file !== undefined && task !== undefined)
+    throw usageError('give --pairs or --task, not both.');
+  if (file !== undefined) {
+    return { pairs: await fromFile(file, model, { args, context }), name: file };
+  }
+  if (task !== undefined) return { pairs: generated(task, model, args), name: task };
+  throw usageError('give the pairs with --pairs FILE or --task ioi|greater-than|arithmetic.');
+}
+
+/** Throws before a long run when its results could not be written. */
+export async function checkOutput(
+  path: string | undefined,
+  option: string,
+  extensions: readonly string[],
+): Promise<void> {
+  if (path === undefined) return;
+  if (!extensions.includes(extname(path))) {
+    throw usageError(`${option} ${path}: the file name must end in ${extensions.join(' or ')}.`);
+  }
+  if (!(await exists(dirname(path)))) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+      `${option} ${path}: the folder ${dirname(path)} does not exist.`,
+    );
+  }
+}

@@ -1,0 +1,109 @@
+// One run of the command line: parse, do, print, and say how it ended as an exit code.
+// 0 done, 1 a mistake of the user's, 2 an internal error, 130 Ctrl-C, 143 terminated.
+
+import { HeadsparkError, isHeadsparkError } from '../errors.js';
+import type { Command } from './command.js';
+import { Context, type Terminal } from './context.js';
+import { painter } from './output.js';
+import { commandOf, parseLine } from './parse.js';
+import { configPreset, environmentPreset, type Preset } from './preset.js';
+import { usageError } from './arguments.js';
+
+const exitCodes = { done: 0, mistake: 1, internal: 2 } as const;
+
+/** The value of --config, which decides how the rest is read. */
+function configPath(argv: readonly string[], environment: NodeJS.ProcessEnv): string | undefined {
+  const index = argv.findIndex((item) => item === '--config' || item.startsWith('--config='));
+  if (index < 0) return environment['HEADSPARK_CONFIG'] || undefined;
+  const path = argv[index] === '--config' ? argv[index + 1] : argv[index].slice('--config='.length);
+  if (path === undefined || path === '' || path.startsWith('--')) {
+    throw usageError('--config needs a value.');
+  }
+  return path;
+}
+
+async function presetOf(
+  command: Command | undefined,
+  argv: readonly string[],
+  place: { commands: readonly Command[]; environment: NodeJS.ProcessEnv },
+): Promise<Preset> {
+  if (!command) return {};
+  const { options } = command;
+  const path = configPath(argv, place.environment);
+  const names = place.commands.map(({ name }) => name);
+  const file = path
+    ? await configPreset(path, { command: command.name, commands: names, options })
+    : {};
+  return { ...file, ...environmentPreset(place.environment, options) };
+}
+
+function sentence(message: string): string {
+  const line = message.trim();
+  return /[.!?)]$/.test(line) ? line : `${line}.`;
+}
+
+/** Prints an error as a sentence with its code; the stack only where it helps. */
+function reportError(error: unknown, terminal: Terminal, debug: boolean): number {
+  const paint = painter(terminal.stderr, terminal.environment);
+  const expected = isHeadsparkError(error) && error.code !== 'ERR_HEADSPARK_INTERNAL';
+  const code = isHeadsparkError(error) ? error.code : 'ERR_HEADSPARK_INTERNAL';
+  const message = error instanceof Error ? error.message : String(error);
+  terminal.stderr.write(
+    `${paint('red', 'headspark:')} ${sentence(message)} ${paint('dim', `[${code}]`)}\n`,
+  );
+  if ((debug || !expected) && error instanceof Error) {
+    terminal.stderr.write(`${error.stack ?? ''}\n`);
+    for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+      terminal.stderr.write(`caused by: ${cause.stack ?? cause.message}\n`);
+    }
+  }
+  return expected ? exitCodes.mistake : exitCodes.internal;
+}
+
+/** Fires on the first SIGINT or SIGTERM; the second one ends the process. */
+export interface Interruption {
+  readonly signal: AbortSignal;
+  /** 130 or 143 once it has fired. */
+  exitCode(): number | undefined;
+}
+
+export interface RunOptions {
+  readonly commands: readonly Command[];
+  readonly terminal: Terminal;
+  readonly interruption: Interruption;
+}
+
+/** Runs one command line and gives its exit code. Never throws. */
+export async function runLine(argv: readonly string[], options: RunOptions): Promise<number> {
+  const { commands, terminal, interruption } = options;
+  const debug = argv.includes('--debug');
+  let context: Context | undefined;
+  try {
+    // The shell's questions must be answered whatever the environment says.
+    const completing = argv.some((item) => item.startsWith('--get-yargs-completions'));
+    const place = { commands, environment: terminal.environment };
+    const named = completing ? undefined : commandOf(argv, commands);
+    const preset = await presetOf(named, argv, place);
+    const parsed = await parseLine(argv, commands, preset);
+    if (!parsed) return exitCodes.done;
+    const { command, args } = parsed;
+    context = new Context({
+      json: args.flag('json'),
+      quiet: args.flag('quiet'),
+      signal: interruption.signal,
+      terminal,
+    });
+    const result = await command.run(args, context);
+    if (context.json) terminal.stdout.write(`${JSON.stringify(result)}\n`);
+    return exitCodes.done;
+  } catch (error) {
+    const interrupted = interruption.exitCode();
+    const cancelled = error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_CANCELLED';
+    if (interrupted !== undefined && cancelled) {
+      const hint = context?.resumeHint ?? 'Nothing was written.';
+      terminal.stderr.write(`headspark: interrupted. ${hint}\n`);
+      return interrupted;
+    }
+    return reportError(error, terminal, debug);
+  }
+}

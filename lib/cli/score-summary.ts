@@ -1,0 +1,112 @@
+// What `attribute` says of a score table: its top heads with bootstrap intervals, its top edges,
+// and the completeness of integrated gradients.
+
+import type { AttributionResult } from '../attribution.js';
+import { edgeList } from '../circuit/prune.js';
+import { headImportance } from '../circuit/circuit.js';
+import { graphOf } from '../circuit/graph.js';
+import { edgeName } from '../circuit/names.js';
+import type { ScoreTable } from '../circuit/score-table.js';
+import { selectEdges } from '../circuit/select.js';
+import { CircuitResampler, runLoop, type LoopOptions } from '../diff/resample.js';
+import { compareHeads, formatHead, type HeadRef } from '../head-gate.js';
+import { resampleWeights } from '../stats/bootstrap.js';
+import { mean, percentileBounds } from '../stats/quantile.js';
+import { Random } from '../stats/random.js';
+
+/** A head by its share of all |score| on edges out of heads. */
+export interface RankedHead extends HeadRef {
+  readonly name: string;
+  /** From 0 to 1; sums to 1 over heads. */
+  readonly importance: number;
+  readonly low?: number;
+  readonly high?: number;
+}
+
+export interface RankedEdge {
+  readonly name: string;
+  readonly score: number;
+}
+
+/** Multiply-adds that a printed interval may cost: a few seconds. */
+const WORK_BUDGET = 2e9;
+
+const whole = { rule: 'threshold', tau: 0, prune: false } as const;
+
+/** [resamples][heads] importances of resampled pairs; undefined without pair scores. */
+async function resampled(
+  table: ScoreTable,
+  options: LoopOptions & { seed: number },
+): Promise<Float32Array[] | undefined> {
+  if (!table.pairScores) return undefined;
+  const resampler = new CircuitResampler(table, 'the scores', whole);
+  const { pairs, graph } = resampler;
+  if (pairs < 2) return undefined;
+  const affordable = Math.floor(WORK_BUDGET / (graph.edgeCount * (pairs + 16)));
+  const resamples = Math.max(100, Math.min(1000, affordable));
+  const weights = new Uint32Array(pairs);
+  const samples: Float32Array[] = [];
+  const step = (resample: number): void => {
+    resampleWeights(new Random(options.seed, resample), pairs, weights);
+    samples.push(Float32Array.from(resampler.heads(weights).importance));
+  };
+  await runLoop(resamples, step, options);
+  return samples;
+}
+
+/** All heads, most important first, with 95 % bootstrap intervals where pair scores were kept. */
+export async function rankHeads(
+  table: ScoreTable,
+  options: LoopOptions & { seed: number },
+): Promise<RankedHead[]> {
+  const graph = graphOf(table.shape);
+  const scores = graph.compact(table.scores);
+  const edges = edgeList(graph, selectEdges(graph, scores, whole));
+  const importance = headImportance(graph, edges, scores);
+  const samples = await resampled(table, options);
+  return Array.from(importance, (value, index): RankedHead => {
+    const layer = Math.floor(index / table.shape.heads);
+    const head = index % table.shape.heads;
+    const bounds = samples
+      ? percentileBounds(
+          samples.map((sample) => sample[index]),
+          0.95,
+        )
+      : {};
+    return { name: formatHead({ layer, head }), layer, head, importance: value, ...bounds };
+  }).sort((a, b) => b.importance - a.importance || compareHeads(a, b));
+}
+
+/** The n edges with the highest |score|, highest first. */
+export function rankEdges(table: ScoreTable, n: number): RankedEdge[] {
+  const graph = graphOf(table.shape);
+  const scores = graph.compact(table.scores);
+  const count = Math.min(n, graph.edgeCount);
+  const edges = Array.from(selectEdges(graph, scores, { rule: 'top-n', n: count }));
+  edges.sort((a, b) => Math.abs(scores[b]) - Math.abs(scores[a]) || a - b);
+  return edges.map((edge) => {
+    const source = graph.edgeSource(edge);
+    return {
+      name: edgeName(graph, source, graph.edgeDestination(edge, source)),
+      score: scores[edge],
+    };
+  });
+}
+
+export interface Completeness {
+  /** Sum of the scores of all edges out of `input`. */
+  readonly inputScores: number;
+  /** What it tends to with more steps: the loss of the corrupted minus that of the clean run. */
+  readonly expected: number;
+}
+
+/** The sanity check of integrated gradients; undefined for the other methods. */
+export function completenessOf(result: AttributionResult): Completeness | undefined {
+  if (result.meta.method !== 'eap-ig') return undefined;
+  const { nBackward } = graphOf(result.shape);
+  let inputScores = 0;
+  for (let column = 0; column < nBackward; column++) inputScores += result.scores[column];
+  const { clean, corrupted } = result.pairMetrics;
+  const lossSign = result.meta.metric === 'kl' || result.meta.metric === 'nll' ? 1 : -1;
+  return { inputScores, expected: lossSign * (mean(corrupted) - mean(clean)) };
+}
