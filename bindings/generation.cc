@@ -59,16 +59,15 @@ Napi::Value js_compute_logits(const Napi::CallbackInfo& call) {
     request.heads = std::move(heads.front());
     request.all_positions = arguments.boolean("allPositions");
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(
-        env, job,
-        [engine = loaded.engine,
-         request = std::move(request)](const RunControl& control) -> Deliver {
-          auto logits =
-              std::make_shared<std::vector<float>>(logits_in_batches(engine, request, control));
-          return [logits](Napi::Env js_env) -> Napi::Value {
-            return to_float32_array(js_env, std::move(*logits));
-          };
-        });
+    return start_job(env, job,
+                     [engine = loaded.engine,
+                      request = std::move(request)](const RunControl& control) -> Deliver {
+                       auto logits = std::make_shared<std::vector<float>>(
+                           logits_in_batches(engine, request, control));
+                       return [logits](Napi::Env js_env) -> Napi::Value {
+                         return to_float32_array(js_env, std::move(*logits));
+                       };
+                     });
   });
 }
 
@@ -121,16 +120,14 @@ Napi::Value js_generate_greedy(const Napi::CallbackInfo& call) {
     const ModelHandle::Loaded& loaded = model_argument(env, call[0], "generateGreedy");
     const Arguments arguments(call[1], "generateGreedy");
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(env, job,
-                     [engine = loaded.engine,
-                      request = generation_request(arguments)](
-                         const RunControl& control) -> Deliver {
-                       auto rows = std::make_shared<TokenRows>(
-                           generate_greedy(engine, request.rows, request.options, control));
-                       return [rows](Napi::Env js_env) -> Napi::Value {
-                         return rows_to_js(js_env, *rows);
-                       };
-                     });
+    return start_job(
+        env, job,
+        [engine = loaded.engine,
+         request = generation_request(arguments)](const RunControl& control) -> Deliver {
+          auto rows = std::make_shared<TokenRows>(
+              generate_greedy(engine, request.rows, request.options, control));
+          return [rows](Napi::Env js_env) -> Napi::Value { return rows_to_js(js_env, *rows); };
+        });
   });
 }
 

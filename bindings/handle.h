@@ -30,9 +30,8 @@ template <typename T>
 T& unwrap_handle(Napi::Env env, const Napi::Value& value, const std::string& function) {
   bool ours = false;
   void* native = nullptr;
-  if (value.IsObject() &&
-      napi_check_object_type_tag(env, value, &T::type_tag, &ours) == napi_ok && ours &&
-      napi_unwrap(env, value, &native) == napi_ok) {
+  if (value.IsObject() && napi_check_object_type_tag(env, value, &T::type_tag, &ours) == napi_ok &&
+      ours && napi_unwrap(env, value, &native) == napi_ok) {
     return *static_cast<T*>(native);
   }
   throw Error(ErrorCode::INVALID_ARGUMENT,

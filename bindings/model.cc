@@ -142,7 +142,9 @@ ModelHandle::ModelHandle(Napi::Env env, Loaded loaded) : env_(env), loaded_(std:
   Napi::MemoryManagement::AdjustExternalMemory(env_, reported_bytes_);
 }
 
-ModelHandle::~ModelHandle() { release(); }
+ModelHandle::~ModelHandle() {
+  release();
+}
 
 const ModelHandle::Loaded& ModelHandle::loaded() const {
   if (!loaded_) throw Error(ErrorCode::INVALID_ARGUMENT, "The model was disposed; load it again.");

@@ -12,8 +12,8 @@ namespace {
 std::vector<std::int32_t> checked_offsets(const Arguments& packed, std::size_t count,
                                           const std::string& where) {
   std::vector<std::int32_t> offsets = packed.int32s("offsets");
-  bool good = !offsets.empty() && offsets.front() == 0 &&
-              static_cast<std::size_t>(offsets.back()) == count;
+  bool good =
+      !offsets.empty() && offsets.front() == 0 && static_cast<std::size_t>(offsets.back()) == count;
   for (std::size_t row = 1; good && row < offsets.size(); ++row) {
     good = offsets[row] >= offsets[row - 1];
   }
@@ -82,8 +82,7 @@ std::vector<std::vector<GatedHead>> read_heads(const Arguments& options, const c
   for (std::size_t row = 0; row < rows.size(); ++row) {
     for (auto place = static_cast<std::size_t>(offsets[row]);
          place < static_cast<std::size_t>(offsets[row + 1]); ++place) {
-      rows[row].push_back(
-          {.layer = layers[place], .head = heads[place], .factor = factors[place]});
+      rows[row].push_back({.layer = layers[place], .head = heads[place], .factor = factors[place]});
     }
   }
   return rows;

@@ -17,9 +17,8 @@ T look_up(const char* option, const std::string& word,
     if (word == name) return value;
     allowed += (allowed.empty() ? "" : ", ") + std::string(name);
   }
-  throw Error(ErrorCode::INVALID_ARGUMENT,
-              std::string(option) + " is \"" + word.substr(0, 60) + "\"; it must be one of " +
-                  allowed + ".");
+  throw Error(ErrorCode::INVALID_ARGUMENT, std::string(option) + " is \"" + word.substr(0, 60) +
+                                               "\"; it must be one of " + allowed + ".");
 }
 
 }  // namespace

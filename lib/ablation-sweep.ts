@@ -89,8 +89,7 @@ export class Sweep {
     const packed = packPairs(pairs, settings.metric);
     const handle = model.handle();
     const sweep = await runJob(
-      (addon, onProgress) =>
-        addon.createSweep(handle, { ...settings, pairs: packed }, onProgress),
+      (addon, onProgress) => addon.createSweep(handle, { ...settings, pairs: packed }, onProgress),
       options,
     );
     return new Sweep({ handle: sweep, model, pairs: pairs.length, settings });

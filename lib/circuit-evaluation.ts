@@ -15,7 +15,7 @@ import { describeShape, sameGraph, type GraphShape, type KvEdges } from './circu
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions, type JobProgress } from './native.js';
-import { oneOf } from './option-checks.js';
+import { oneOf, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
 import { bootstrapStatistic, type BootstrapOptions } from './stats/bootstrap.js';
@@ -36,6 +36,11 @@ export interface EvaluateCircuitsOptions extends JobOptions {
   excluded?: ExcludedEdges;
   /** Resampling of pairs for the intervals of faithfulness; `resamples` is 2,000 by default. */
   bootstrap?: BootstrapOptions;
+  /**
+   * Most bytes of masks and values in one native call, so that memory stays bounded for any number
+   * of circuits (at least one runs per call). Default 64 MiB. Never changes a result.
+   */
+  chunkBytes?: number;
 }
 
 /** One circuit's metric and faithfulness. */
@@ -68,8 +73,7 @@ export interface CircuitEvaluation {
   readonly circuits: CircuitResult[];
 }
 
-/** Dense masks of one native call stay below this, whatever the number of circuits. */
-const maskBytes = 64 * 2 ** 20;
+const defaultChunkBytes = 64 * 2 ** 20;
 
 interface Request {
   model: Model;
@@ -77,6 +81,7 @@ interface Request {
   metric: Metric;
   excluded: ExcludedEdges;
   shape: GraphShape;
+  chunkBytes: number;
   job: JobOptions;
 }
 
@@ -91,6 +96,11 @@ function requestOf(
     metric: oneOf('metric', options.metric, { allowed: metrics, fallback: 'logit-diff' }),
     excluded: oneOf('excluded', options.excluded, { allowed: excludedKinds, fallback: 'patch' }),
     shape: place.model.shape(kind),
+    chunkBytes: wholeNumber('chunkBytes', options.chunkBytes, {
+      low: 1,
+      high: 2 ** 31,
+      fallback: defaultChunkBytes,
+    }),
     job: options,
   };
 }
@@ -164,7 +174,8 @@ async function rawValues(
   const { model, metric, excluded, shape, job } = request;
   const pairs = packPairs(request.pairs, metric);
   const { nForward, nBackward } = graphOf(shape);
-  const perChunk = Math.max(1, Math.floor(maskBytes / (nForward * nBackward)));
+  const bytesEach = nForward * nBackward + request.pairs.length * 4;
+  const perChunk = Math.max(1, Math.floor(request.chunkBytes / bytesEach));
   const values: Float32Array[] = [];
   let ends: Pick<RawValues, 'clean' | 'corrupted'> | undefined;
   for (let begin = 0; begin < circuits.length; begin += perChunk) {
@@ -209,26 +220,6 @@ function resultOf(
   return { values, mean: mean(values), faithfulness: interval.estimate, interval };
 }
 
-async function evaluateRequest(
-  request: Request,
-  circuits: readonly Circuit[],
-  bootstrap: BootstrapOptions,
-): Promise<CircuitEvaluation> {
-  circuits.forEach((circuit, index) => checkCircuit(circuit, index, request));
-  const masks = circuits.map(({ inGraph }) => inGraph);
-  const { clean, corrupted, values } = await rawValues(request, [undefined, ...masks]);
-  const [empty, ...rest] = values;
-  return {
-    excluded: request.excluded,
-    metric: request.metric,
-    pairs: request.pairs.length,
-    clean,
-    corrupted,
-    empty,
-    circuits: rest.map((row) => resultOf(row, { clean, empty }, bootstrap)),
-  };
-}
-
 /**
  * Evaluates any number of circuits of one graph (method: hannamw/EAP-IG, evaluate_graph). The
  * circuit without edges is always evaluated too. A pair's value in one circuit does not depend on
@@ -243,7 +234,13 @@ export async function evaluateCircuits(
   options: EvaluateCircuitsOptions = {},
 ): Promise<CircuitEvaluation> {
   const request = requestOf({ model, pairs }, circuits[0]?.shape.kvEdges, options);
-  return evaluateRequest(request, circuits, options.bootstrap ?? {});
+  circuits.forEach((circuit, index) => checkCircuit(circuit, index, request));
+  const masks = circuits.map(({ inGraph }) => inGraph);
+  const { clean, corrupted, values } = await rawValues(request, [undefined, ...masks]);
+  const [empty, ...rest] = values;
+  const { excluded, metric } = request;
+  const results = rest.map((row) => resultOf(row, { clean, empty }, options.bootstrap ?? {}));
+  return { excluded, metric, pairs: pairs.length, clean, corrupted, empty, circuits: results };
 }
 
 export interface CircuitCurveOptions extends EvaluateCircuitsOptions {
@@ -309,15 +306,15 @@ export async function circuitCurve(
 ): Promise<CircuitCurve> {
   const { fractions = CURVE_FRACTIONS, prune = true } = options;
   checkFractions(fractions);
-  const request = requestOf({ model, pairs }, table.shape.kvEdges, options);
   const sizes = fractions.map((part) => edgesAtFraction(graphOf(table.shape).edgeCount, part));
   const circuitsOf = (ranking: Ranking): Circuit[] =>
     sizes.map((n) => buildCircuit(table, { rule: 'top-n', n, ranking, prune }));
   const circuits = [...circuitsOf('signed'), ...circuitsOf('absolute')];
-  const { circuits: results, ...evaluation } = await evaluateRequest(
-    request,
+  const { circuits: results, ...evaluation } = await evaluateCircuits(
+    model,
+    pairs,
     circuits,
-    options.bootstrap ?? {},
+    options,
   );
   const entry = (index: number): CurveEntry => ({
     ...results[index],

@@ -1,9 +1,12 @@
 // The public API: everything that `import … from 'headspark'` gives.
 export * from './ablation-sweep.js';
+export * from './ablation.js';
 export * from './attribution.js';
 export * from './chat-template.js';
+export * from './circuit-diff.js';
 export * from './circuit-evaluation.js';
 export * from './circuit/index.js';
+export * from './diff-report.js';
 export * from './diff/index.js';
 export { ERROR_CODES, HeadsparkError, isHeadsparkError } from './errors.js';
 export type { ErrorCode } from './errors.js';

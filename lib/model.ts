@@ -3,7 +3,11 @@
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { loadChatTemplate, type ChatTemplate } from './chat-template.js';
-import { resolveCheckpoint, type HubOptions, type ResolvedCheckpoint } from './checkpoint-source.js';
+import {
+  resolveCheckpoint,
+  type HubOptions,
+  type ResolvedCheckpoint,
+} from './checkpoint-source.js';
 import { checkShape, type GraphShape, type KvEdges } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
 import { callNative, native, runJob } from './native.js';
@@ -184,7 +188,10 @@ function nativeOptions(options: LoadModelOptions): Omit<NativeLoadOptions, 'fold
   };
 }
 
-async function resolvePlaces(model: string, options: LoadModelOptions): Promise<ResolvedCheckpoint> {
+async function resolvePlaces(
+  model: string,
+  options: LoadModelOptions,
+): Promise<ResolvedCheckpoint> {
   const { adapter, base, hub, signal } = options;
   return resolveCheckpoint({
     model,
@@ -212,13 +219,13 @@ export async function loadModel(model: string, options: LoadModelOptions = {}): 
     runJob((addon) => addon.loadModel({ ...settings, folder, ...adapter }), options),
     textParts(places.tokenizerFolder),
   ]);
-  const { adapterFolder: _core, ...core } = callNative((addon) => addon.modelInfo(handle));
+  const { adapterFolder: applied, ...core } = callNative((addon) => addon.modelInfo(handle));
   const info: ModelInfo = {
     ...core,
     folder,
     label,
     id,
-    ...(adapterFolder === undefined ? {} : { adapterFolder }),
+    ...(applied === '' ? {} : { adapterFolder: applied }),
     ...(revision === undefined ? {} : { revision }),
   };
   return new Model({ handle, info, checkValues: settings.checkValues, ...extras });

@@ -33,7 +33,11 @@ export function wholeNumber(
 }
 
 /** True or false, or `fallback` when it is undefined. */
-export function trueOrFalse(option: string, value: boolean | undefined, fallback: boolean): boolean {
+export function trueOrFalse(
+  option: string,
+  value: boolean | undefined,
+  fallback: boolean,
+): boolean {
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
   throw refuse(option, value, 'true or false');

@@ -65,10 +65,7 @@ function checkGated(row: readonly GatedHead[], shape: HeadShape): void {
 }
 
 /** Gated heads for the core, each row checked against the model. */
-export function packHeads(
-  rows: readonly (readonly GatedHead[])[],
-  shape: HeadShape,
-): PackedHeads {
+export function packHeads(rows: readonly (readonly GatedHead[])[], shape: HeadShape): PackedHeads {
   for (const row of rows) checkGated(row, shape);
   const flat = rows.flat();
   const offsets = new Int32Array(rows.length + 1);

@@ -79,9 +79,8 @@ function checkSets(sets: readonly HeadSet[], shape: HeadShape): void {
 
 function shortOfHeads(plan: AblationPlan): string[] {
   if (plan.kind !== 'top-k' || plan.k <= plan.heads.length) return [];
-  return [
-    `only ${plan.heads.length} ${plan.group ?? 'heads'} heads exist, ${plan.k} were asked for`,
-  ];
+  const [count, group] = [plan.heads.length, plan.group ?? 'given'];
+  return [`there are only ${count} ${group} heads; top-${plan.k} was asked for`];
 }
 
 /**

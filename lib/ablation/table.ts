@@ -44,26 +44,23 @@ const short = (value: number): string => value.toPrecision(3).replace(/\.?0+$/, 
 
 /** What the largest set's comparison with its controls says, in a sentence. */
 export function verdictOf(rows: readonly AblationRow[], settings: AblationSettings): string[] {
-  const compared = rows.filter((row) => row.controls);
-  const row = compared.at(-1);
+  const row = rows.filter(({ controls }) => controls).at(-1);
   if (!row?.controls) return [];
-  const { controls } = row;
-  const sign = settings.worse === 'lower' ? -1 : 1;
-  const [own, others] = [sign * row.change.estimate, sign * controls.change.mean];
-  const ends = [controls.difference.low, controls.difference.high].map((end) => sign * end);
-  const clear = Math.min(...ends) > 0;
+  const { change, controls } = row;
+  const { low, high } = controls.difference;
+  const clear = settings.worse === 'lower' ? high < 0 : low > 0;
   const strongest = controls.rankPValue * (controls.sets + 1) < 1.5;
-  const verdict = clear
-    ? strongest
+  const verdict = !clear
+    ? 'does not hurt more than its matched random sets'
+    : strongest
       ? 'hurts more than every one of its matched random sets'
-      : 'hurts more than its matched random sets do on average'
-    : 'does not hurt more than its matched random sets';
+      : 'hurts more than its matched random sets do on average';
   const level = `${Math.round(settings.confidence * 1000) / 10} %`;
   return [
-    `${row.name}: ablating it ${verdict}: the ${settings.metric} worsens by ${short(own)} against ` +
-      `${short(others)} on average over ${controls.sets} sets ` +
-      `(difference ${short(sign * controls.difference.estimate)}, ${level} interval ` +
-      `${short(Math.min(...ends))} to ${short(Math.max(...ends))}; rank p = ${short(controls.rankPValue)})`,
+    `${row.name}: ablating it ${verdict}: ${settings.metric} changes by ${short(change.estimate)}, ` +
+      `with ${controls.sets} random sets by ${short(controls.change.mean)} on average ` +
+      `(difference ${short(controls.difference.estimate)}, ${level} interval ` +
+      `${short(low)} to ${short(high)}; rank p = ${short(controls.rankPValue)})`,
   ];
 }
 
@@ -76,9 +73,9 @@ function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]):
   }
   const sets = Math.max(0, ...rows.map((row) => row.controls?.sets ?? 0));
   if (sets > 0 && sets < 19) {
+    const advice = sets < settings.controls ? 'no more exist' : 'use at least 19 to reach 0.05';
     notes.push(
-      `with ${sets} control sets a rank p-value cannot be below ${short(1 / (sets + 1))}; ` +
-        'use at least 19 to reach 0.05',
+      `with ${sets} control sets a rank p-value cannot be below ${short(1 / (sets + 1))}; ${advice}`,
     );
   }
   return notes;

@@ -15,10 +15,10 @@ import {
 
 const right = (title: string): TableColumn => ({ title, align: 'right' });
 
-function rowOf(row: AblationRow, context: Context): string[] {
+function rowOf(row: AblationRow, title: string, context: Context): string[] {
   const p = row.permutation.adjusted;
   return [
-    row.name,
+    title,
     formatNumber(row.metric),
     formatSigned(row.change.estimate),
     formatBounds(row.change),
@@ -47,11 +47,11 @@ function controlRow(row: AblationRow): string[] {
   ];
 }
 
-/** The heads of each set; the names of single heads say it already. */
-function printSets(table: AblationTable, context: Context): void {
-  const rows = table.variants.filter(({ kind }) => kind === 'top-k');
-  const last = rows.at(-1);
-  if (last) context.print(`  ${last.name}: ${last.heads.join(' ')}`);
+/** The name of a row; in a cumulative plan with the head that it adds. */
+function titleOf(row: AblationRow, before: AblationRow | undefined): string {
+  if (row.kind !== 'top-k') return row.name;
+  const added = row.heads.filter((head) => !before?.heads.includes(head));
+  return `${row.name} (${before ? '+' : ''}${added.join(' ')})`;
 }
 
 /** Rows of single heads are printed most harmful first, at most `top` of them. */
@@ -87,14 +87,13 @@ export function printAblation(table: AblationTable, context: Context, top: numbe
       right('lost/gained'),
       right('McNemar p'),
     ],
-    rows.map((row) => rowOf(row, context)),
+    rows.map((row, index) => rowOf(row, titleOf(row, rows[index - 1]), context)),
   );
   if (rows.length < table.variants.length) {
     context.print(
       `  … and ${table.variants.length - rows.length} more (--top, or --out and --csv)`,
     );
   }
-  printSets(table, context);
   const compared = rows.filter((row) => row.controls);
   if (compared.length > 0) {
     context.heading('Against matched random sets (same number of heads in every layer)');

@@ -22,7 +22,7 @@ export function checkOptionNames(
   const known = new Set([...ownKeys, ...options, ...positionals]);
   const unknown = Object.keys(raw).find((key) => !known.has(key));
   if (unknown === undefined) return;
-  const dashes = unknown.length === 1 ? '-' : '--';
+  const dashes = unknown.length === 1 ? '-' : raw[unknown] === false ? '--no-' : '--';
   const elsewhere = isOptionName(unknown) ? ' (other commands have it)' : '';
   const hint = didYouMean(unknown, [...options, 'help', 'version'], '--');
   throw usageError(

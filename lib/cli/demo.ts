@@ -1,6 +1,6 @@
 // `headspark demo`: the whole method on the embedded checkpoints.
 
-import { runDemo, type DemoResult } from '../demo/run-demo.js';
+import { DEMO_METRIC, DEMO_TAU, runDemo, type DemoResult } from '../demo/run-demo.js';
 import { formatHead } from '../head-gate.js';
 import { circuitHeads } from '../circuit/circuit.js';
 import { formatDuration } from '../progress.js';
@@ -21,7 +21,7 @@ function printCircuits({ circuits, pairs }: DemoResult, context: Context): void 
       { title: 'checkpoint' },
       { title: 'solves problems', align: 'right' },
       { title: 'right on pairs', align: 'right' },
-      { title: 'logit-diff', align: 'right' },
+      { title: DEMO_METRIC, align: 'right' },
       { title: 'edges', align: 'right' },
       { title: 'heads', align: 'right' },
       { title: 'faithfulness', align: 'right' },
@@ -42,7 +42,7 @@ function printCircuits({ circuits, pairs }: DemoResult, context: Context): void 
 
 function printAll(result: DemoResult, context: Context, top: number): void {
   printCircuits(result, context);
-  context.heading('Differences');
+  context.heading(`Differences (circuits: edges with a |score| of at least ${DEMO_TAU}, pruned)`);
   printDiff(result.diff, context, top);
   for (const { checkpoint, table } of result.ablations) {
     context.heading(`Ablation of the emergent heads of ${checkpoint.label}`);

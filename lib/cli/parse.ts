@@ -32,7 +32,7 @@ export function explain(message: string, command: Command | undefined): Headspar
   const missing = /Not enough arguments following: (\S+)/.exec(message);
   if (missing) return usageError(`--${missing[1]} needs a value.`);
   if (/^Not enough non-option arguments/.test(message)) {
-    const what = command ? `${command.name} needs more than that.` : 'no command is given.';
+    const what = command ? `${command.name} is missing an argument.` : 'no command is given.';
     return usageError(what + usage);
   }
   return usageError(`${first(message).replace(/\.$/, '')}.${usage}`);
@@ -47,6 +47,7 @@ function addOption(builder: Argv, name: OptionName, multiple: boolean): void {
     ...(spec.choices ? { choices: spec.choices } : {}),
     ...(spec.default === undefined ? {} : { default: spec.default }),
     ...(multiple ? { array: true } : {}),
+    ...(spec.type === 'boolean' ? {} : { requiresArg: true }),
   });
 }
 

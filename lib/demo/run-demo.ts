@@ -17,8 +17,10 @@ import { mean } from '../stats/quantile.js';
 import { demoSeries, type DemoCheckpoint, type DemoSeries } from './checkpoints.js';
 import { writeDemo } from './files.js';
 
-/** Edges of every circuit: about a ninth of the demo model's graph. */
-export const DEMO_EDGES = 100;
+/** What is measured; in units of probability, so that one threshold suits every checkpoint. */
+export const DEMO_METRIC = 'prob-diff';
+/** An edge is in a circuit when corrupting it moves the metric by at least this (the paper's 0.1). */
+export const DEMO_TAU = 0.1;
 /** Emergent heads that are ablated, cumulatively. */
 export const DEMO_TOP_K = 5;
 /** Matched random sets for every ablated set. */
@@ -67,7 +69,7 @@ export interface DemoResult {
   readonly files: readonly (readonly [string, string])[];
 }
 
-const selection = { rule: 'top-n', n: DEMO_EDGES, ranking: 'absolute', prune: true } as const;
+const selection = { rule: 'threshold', tau: DEMO_TAU, ranking: 'absolute', prune: true } as const;
 
 async function loadCheckpoint(
   series: DemoSeries,
@@ -81,7 +83,7 @@ async function loadCheckpoint(
   const pairs = await readPairs(series.pairsFile, {
     ...(model.tokenizer ? { tokenizer: model.tokenizer } : {}),
     vocabSize: model.info.vocab,
-    metric: 'logit-diff',
+    metric: DEMO_METRIC,
   });
   return { model, pairs };
 }
@@ -91,7 +93,7 @@ async function accuracyOf(
   pairs: readonly TokenizedPair[],
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const sweep = await Sweep.create(model, pairs, { signal });
+  const sweep = await Sweep.create(model, pairs, { metric: DEMO_METRIC, signal });
   try {
     const { correct } = await sweep.run([{ name: 'unablated', heads: [], factor: 1 }], { signal });
     return mean(correct);
@@ -108,11 +110,13 @@ async function circuitOf(
   const { model, pairs } = loaded;
   const { signal, seed = 0 } = options;
   const { pairMetrics, ...table } = await attribute(model, pairs, {
+    metric: DEMO_METRIC,
     keepPairScores: true,
     signal,
   });
   const circuit = buildCircuit(table, selection);
   const evaluation = await evaluateCircuits(model, pairs, [circuit], {
+    metric: DEMO_METRIC,
     bootstrap: { seed },
     signal,
   });
@@ -141,6 +145,7 @@ async function ablationOf(
     const table = await ablate(model, pairs, {
       plan: { kind: 'top-k', heads, k: DEMO_TOP_K, group: 'emergent' },
       controls: DEMO_CONTROLS,
+      metric: DEMO_METRIC,
       seed: options.seed ?? 0,
       signal: options.signal,
     });

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attribute } from '../../lib/attribution.js';
 import { computeLogits } from '../../lib/logits.js';
-import { loadModel, type LoadModelOptions, type Model } from '../../lib/model.js';
+import { loadModel, type LoadModelOptions } from '../../lib/model.js';
 import { callNative, native } from '../../lib/native.js';
 import { largestDifference, referenceFolder, referencePairs, storiesFolder } from './fixtures.js';
 import { writeLora, writeSafetensors } from './safetensors.js';

@@ -190,7 +190,8 @@ LoraConfig parse_lora_config(std::span<const std::byte> text, const std::string&
   if (!config.targets.pattern && config.targets.names.empty()) {
     json.fail("\"target_modules\" is missing; it says which modules the adapter changes");
   }
-  config.all_linear = *json.find("target_modules") == "all-linear";
+  const nlohmann::json& targets = *json.find("target_modules");
+  config.all_linear = targets.is_string() && targets.get_ref<const std::string&>() == "all-linear";
   if (config.all_linear) config.targets = ModuleSelection();
   config.layers = read_layers(json);
   config.layers_pattern = read_layers_pattern(json);
