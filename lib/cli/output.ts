@@ -1,7 +1,7 @@
 // What a person reads: tables, numbers and colours. Colours only on a terminal, and not where
 // NO_COLOR is set.
 
-import { styleText } from 'node:util';
+import { inspect } from 'node:util';
 import Table from 'cli-table3';
 import type { Interval } from '../stats/quantile.js';
 
@@ -15,7 +15,11 @@ export function painter(
 ): Paint {
   const noColor = (environment['NO_COLOR'] ?? '') !== '';
   const enabled = stream.isTTY === true && !noColor && environment['TERM'] !== 'dumb';
-  return enabled ? (style, text) => styleText(style, text) : (_, text) => text;
+  if (!enabled) return (_, text) => text;
+  return (style, text) => {
+    const [open, close] = inspect.colors[style]!;
+    return `\u001b[${open}m${text}\u001b[${close}m`;
+  };
 }
 
 /** A number with a few digits: `0.123`, `-12.3`, `1,234`, `1.2e-5`. */

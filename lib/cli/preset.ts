@@ -31,10 +31,11 @@ function fromText(name: OptionName, text: string, place: string): unknown {
   return value;
 }
 
-function checkChoice(name: OptionName, value: unknown, place: string): void {
+/** What is wrong with a value that is none of the option's choices. */
+function choiceProblem(name: OptionName, value: unknown, place: string): string | undefined {
   const { choices } = optionSpec(name);
-  if (!choices || choices.includes(String(value))) return;
-  throw usageError(`${place} is "${String(value)}"; use ${choices.join(', ')}.`);
+  if (!choices || choices.includes(String(value))) return undefined;
+  return `${place} is "${String(value)}"; use ${choices.join(', ')}.`;
 }
 
 /** Values of the variables HEADSPARK_<OPTION> for options of this command; others are not read. */
@@ -48,7 +49,8 @@ export function environmentPreset(
     const text = environment[place];
     if (text === undefined || text === '') continue;
     preset[name] = fromText(name, text, place);
-    checkChoice(name, preset[name], place);
+    const problem = choiceProblem(name, preset[name], place);
+    if (problem !== undefined) throw usageError(problem);
   }
   return preset;
 }
@@ -84,7 +86,8 @@ function configValue(name: OptionName, value: unknown, path: string): unknown {
       const wanted = { string: 'text', number: 'a number', boolean: 'true or false' }[type];
       throw new HeadsparkError('ERR_HEADSPARK_CONFIG', `${place} must be ${wanted}.`);
     }
-    checkChoice(name, item, place);
+    const problem = choiceProblem(name, item, place);
+    if (problem !== undefined) throw new HeadsparkError('ERR_HEADSPARK_CONFIG', problem);
   }
   if (type !== 'string') return value;
   return Array.isArray(value) ? items.map(String) : String(value);

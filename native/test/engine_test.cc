@@ -55,7 +55,7 @@ TEST_CASE("engine: batch size, threads and memory budget never change a bit of a
       CHECK(scores_with(model, {.batch_tokens = 1}, attribution) == expected);
       CHECK(scores_with(model, {.batch_tokens = 150}, attribution) == expected);
       CHECK(scores_with(model, {.threads = 1}, attribution) == expected);
-      CHECK(scores_with(model, {.threads = 5, .memory_bytes = 1 << 20}, attribution) == expected);
+      CHECK(scores_with(model, {.threads = 5, .memory_bytes = 32 << 20}, attribution) == expected);
     }
   }
 }
@@ -265,6 +265,8 @@ TEST_CASE("engine: bad pairs and heads are refused by name; a stop request ends 
   const Sweep sweep(engine, some_pairs(1), {}, {});
   const std::vector<AblationVariant> missing = {{{{9, 0, 0.0f}}}};
   CHECK(code_of([&] { sweep.run(missing, {}); }) == "ERR_HEADSPARK_INVALID_ARGUMENT");
+  const Engine small = engine_for("qwen2", {.memory_bytes = 1 << 16});
+  CHECK(code_of([&] { attribute(small, some_pairs(2), {}, {}); }) == "ERR_HEADSPARK_OUT_OF_MEMORY");
   RunControl stopped;
   stopped.stop_hook = [] { return true; };
   CHECK(code_of([&] { attribute(engine, some_pairs(2), {}, stopped); }) == "ERR_HEADSPARK_CANCELLED");

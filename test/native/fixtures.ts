@@ -73,16 +73,24 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
 export const largestMagnitude = (values: ArrayLike<number>): number =>
   largestDifference(values, new Float32Array(values.length));
 
-/** The reference averages within a batch, then divides by all pairs: dense [nForward, nBackward]. */
-export function referenceScale(table: ScoreTable, batch: number): Float32Array {
+/**
+ * How the reference weighs the pairs of its batches (the last may be short): the mean over pairs,
+ * the sum of batch means over the number of pairs, or the mean of batch means.
+ */
+export type BatchScale = 'none' | 'over-pairs' | 'over-batches';
+
+/** Our per-pair scores as the reference would average them: dense [nForward, nBackward]. */
+export function referenceScale(table: ScoreTable, scale: BatchScale, batch: number): Float32Array {
+  if (scale === 'none') return table.scores;
   const graph = graphOf(table.shape);
   const pairScores = table.pairScores!;
   const count = pairScores.length / graph.edgeCount;
+  const divisor = scale === 'over-pairs' ? count : Math.ceil(count / batch);
   const sums = new Float64Array(graph.edgeCount);
   for (let pair = 0; pair < count; pair++) {
     const size = Math.min(batch, count - Math.floor(pair / batch) * batch);
     for (let edge = 0; edge < graph.edgeCount; edge++) {
-      sums[edge] += pairScores[pair * graph.edgeCount + edge] / size / count;
+      sums[edge] += pairScores[pair * graph.edgeCount + edge] / size / divisor;
     }
   }
   return graph.expand(Float32Array.from(sums));

@@ -24,6 +24,10 @@ std::vector<float> grid_points(const AttributionOptions& options) {
   return alphas;
 }
 
+// Points that run as rows of one batch. Scores are contracted once per pass, which costs a tenth of
+// its forward and backward at this size; a constant, so that the memory budget changes no bit.
+constexpr std::size_t kPointsPerPass = 8;
+
 PathPoints path_points(const AttributionOptions& options, std::int64_t layers) {
   PathPoints points;
   if (options.method == AttributionMethod::eap) {
@@ -38,6 +42,7 @@ PathPoints path_points(const AttributionOptions& options, std::int64_t layers) {
     parts *= static_cast<float>(2 * layers + 1);
   }
   points.weight = 1.0f / parts;
+  points.activations = options.method == AttributionMethod::eap_ig_activations;
   return points;
 }
 
@@ -59,26 +64,40 @@ std::vector<PathGroup> groups_of(const AttributionOptions& options, std::int64_t
   return groups;
 }
 
+std::vector<PathPoints> cut_points(const PathPoints& points) {
+  std::vector<PathPoints> passes;
+  for (std::size_t begin = 0; begin < points.alphas.size(); begin += kPointsPerPass) {
+    const std::size_t end = std::min(points.alphas.size(), begin + kPointsPerPass);
+    PathPoints pass = points;
+    pass.alphas.assign(points.alphas.begin() + static_cast<std::ptrdiff_t>(begin),
+                       points.alphas.begin() + static_cast<std::ptrdiff_t>(end));
+    passes.push_back(std::move(pass));
+  }
+  return passes;
+}
+
 AttributionResult gradient_attribution(const Engine& engine, std::span<const Pair> pairs,
                                        const AttributionOptions& options,
                                        const RunControl& control) {
   const Graph graph = make_graph(engine.config(), options.kv_edges);
-  const bool activations = options.method == AttributionMethod::eap_ig_activations;
-  const PathPoints points = path_points(options, graph.layers);
+  const std::vector<PathPoints> passes = cut_points(path_points(options, graph.layers));
   const std::vector<PathGroup> groups = groups_of(options, graph.layers);
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
-  const auto copies = static_cast<std::int64_t>(points.alphas.size());
+  const auto copies = static_cast<std::int64_t>(passes.front().alphas.size());
   const std::int64_t floats =
-      GradientPath::floats_per_token(engine, graph, copies, activations);
+      GradientPath::floats_per_token(engine, graph, copies, passes.front().activations);
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
   const auto ranges = plan_pairs(engine, pairs, options.metric, {.floats = floats, .copies = copies});
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
     PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric,
                     engine.options.share_prefix, rotary, control);
-    GradientPath path(engine, graph, block, points, activations);
-    for (const PathGroup& group : groups) path.run(group, control);
-    book.add(block, path.scores().to_host());
+    BlockScores scores(engine, graph, block);
+    for (const PathPoints& points : passes) {
+      GradientPath path(engine, graph, block, scores, points);
+      for (const PathGroup& group : groups) path.run(group, control);
+    }
+    book.add(block, scores.scores.to_host());
   }
   control.report({pairs.size(), pairs.size(), "attribution"});
   return std::move(book).finish();

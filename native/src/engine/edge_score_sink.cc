@@ -6,19 +6,22 @@
 
 namespace headspark {
 
+BlockScores::BlockScores(const Engine& engine, const Graph& graph, PairBlock& block)
+    : differences(source_differences(engine, graph, block)),
+      scores(engine.context.backend,
+             static_cast<std::int64_t>(block.pairs()) * graph.sources() * graph.destinations()) {
+  scores.zero();
+}
+
 EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const PairBlock& block,
-                             const Buffer<float>& differences, std::int64_t copies)
+                             BlockScores& scores, std::int64_t copies)
     : engine_(engine),
       graph_(graph),
       block_(block),
-      differences_(differences),
+      scores_(scores),
       copies_(copies),
       gradients_(engine.context.backend,
-                 graph.layer_columns() * block.tokens() * engine.config().hidden),
-      scores_(engine.context.backend, static_cast<std::int64_t>(block.pairs()) * graph.sources() *
-                                          graph.destinations()) {
-  scores_.zero();
-}
+                 graph.layer_columns() * block.tokens() * engine.config().hidden) {}
 
 void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t slot) {
   const std::int64_t hidden = engine_.config().hidden;
@@ -44,11 +47,11 @@ void EdgeScoreSink::contract(std::int64_t first_column, std::int64_t columns,
     params.sources = sources;
     params.destinations = columns;
     params.length = block_.own_length(pair) * hidden;
-    params.delta = differences_.data() + offset;
+    params.delta = scores_.differences.data() + offset;
     params.delta_stride = stride;
     params.gradient = gradients_.data() + offset;
     params.gradient_stride = stride;
-    params.scores = scores_.data() + static_cast<std::int64_t>(pair) * dense + first_column;
+    params.scores = scores_.scores.data() + static_cast<std::int64_t>(pair) * dense + first_column;
     params.scores_stride = graph_.destinations();
     edge_contraction(engine_.context, params);
   }

@@ -10,11 +10,18 @@
 
 namespace headspark {
 
+/// What the passes of one block of pairs share: source differences in, edge scores out.
+struct BlockScores {
+  BlockScores(const Engine& engine, const Graph& graph, PairBlock& block);
+
+  Buffer<float> differences;  ///< [sources, block tokens, hidden], corrupted minus clean
+  Buffer<float> scores;       ///< [pairs, sources, destinations], added to by every pass
+};
+
 class EdgeScoreSink final : public GradientSink {
  public:
-  /// differences: [sources, block tokens, hidden] of source_differences.
   EdgeScoreSink(const Engine& engine, const Graph& graph, const PairBlock& block,
-                const Buffer<float>& differences, std::int64_t copies);
+                BlockScores& scores, std::int64_t copies);
 
   void logits_input(const float* d_input) override;
   void mlp_input(std::int64_t layer, const float* d_input) override;
@@ -28,9 +35,6 @@ class EdgeScoreSink final : public GradientSink {
   /// them). Learned positions (GPT-2) add something that is not stopped.
   void stop_input_gradient(bool stopped) { input_stopped_ = stopped; }
 
-  /// [pairs, sources, destinations], added to by every backward pass this sink has seen.
-  const Buffer<float>& scores() const { return scores_; }
-
  private:
   bool reads_only_stopped_input(std::int64_t sources) const {
     return input_stopped_ && sources == 1 && !engine_.config().learned_positions;
@@ -41,11 +45,10 @@ class EdgeScoreSink final : public GradientSink {
   const Engine& engine_;
   const Graph& graph_;
   const PairBlock& block_;
-  const Buffer<float>& differences_;
+  BlockScores& scores_;
   std::int64_t copies_;
   bool input_stopped_ = false;
   Buffer<float> gradients_;  ///< [columns of a layer, block tokens, hidden], summed over copies
-  Buffer<float> scores_;
 };
 
 }  // namespace headspark

@@ -39,21 +39,19 @@ std::vector<float> token_alphas(const PairBlock& block, const std::vector<float>
 }  // namespace
 
 GradientPath::GradientPath(const Engine& engine, const Graph& graph, PairBlock& block,
-                           const PathPoints& points, bool interpolates_activations)
+                           BlockScores& scores, const PathPoints& points)
     : engine_(engine),
       block_(block),
       points_(points),
-      interpolates_activations_(interpolates_activations),
       batch_(engine.context, block.repeated_rows(static_cast<std::int64_t>(points.alphas.size()))),
       supervised_(block.supervised(static_cast<std::int64_t>(points.alphas.size()))),
-      differences_(source_differences(engine, graph, block)),
-      sink_(engine, graph, block, differences_, static_cast<std::int64_t>(points.alphas.size())),
-      trace_(engine, batch_.tokens(), trace_options(interpolates_activations)),
+      sink_(engine, graph, block, scores, static_cast<std::int64_t>(points.alphas.size())),
+      trace_(engine, batch_.tokens(), trace_options(points.activations)),
       workspace_(engine, batch_.tokens()),
       end_index_(engine.context.backend,
                  std::span<const std::int32_t>(end_index(block, points.alphas.size()))),
       alpha_(engine.context.backend, std::span<const float>(token_alphas(block, points.alphas))) {
-  const std::int64_t count = batch_.tokens() * widest(engine.config(), interpolates_activations);
+  const std::int64_t count = batch_.tokens() * widest(engine.config(), points.activations);
   clean_ = Buffer<float>(engine.context.backend, count);
   corrupted_ = Buffer<float>(engine.context.backend, count);
   path_ = Buffer<float>(engine.context.backend, count);
@@ -76,7 +74,7 @@ void GradientPath::interpolate_ends(const float* ends, std::int64_t width, float
 
 void GradientPath::run(const PathGroup& group, const RunControl& control) {
   const ModelConfig& config = engine_.config();
-  sink_.stop_input_gradient(interpolates_activations_ && group.group == SourceGroup::input);
+  sink_.stop_input_gradient(points_.activations && group.group == SourceGroup::input);
   ForwardInputs inputs;
   inputs.prefix = &block_.prefix();
   inputs.rotary = &block_.rotary();

@@ -16,26 +16,27 @@ struct PathGroup {
   std::int64_t layer = 0;  ///< for heads and mlp
 };
 
-/// Points of the path (1 = clean) and the weight of each point's gradient.
+/// Points of the path (1 = clean), the weight of each point's gradient, and whether sources inside
+/// the model are interpolated (else only the input).
 struct PathPoints {
   std::vector<float> alphas;
   float weight = 1.0f;
+  bool activations = false;
 };
 
 class GradientPath {
  public:
-  GradientPath(const Engine& engine, const Graph& graph, PairBlock& block,
-               const PathPoints& points, bool interpolates_activations);
+  /// Adds to `scores`, which several paths over the same block may share.
+  GradientPath(const Engine& engine, const Graph& graph, PairBlock& block, BlockScores& scores,
+               const PathPoints& points);
 
   /// Adds the scores of one group of interpolated sources. The output of an interpolated group of
   /// heads or MLP has no gradient (method, section 3: its gradient is stopped).
   void run(const PathGroup& group, const RunControl& control);
 
-  const Buffer<float>& scores() const { return sink_.scores(); }
-
   /// fp32 values of workspace per own token of a pair.
   static std::int64_t floats_per_token(const Engine& engine, const Graph& graph,
-                                       std::int64_t copies, bool interpolates_activations);
+                                       std::int64_t copies, bool activations);
 
  private:
   /// y [batch tokens, width] = the path between the ends' activations, both [tokens, width].
@@ -44,10 +45,8 @@ class GradientPath {
   const Engine& engine_;
   PairBlock& block_;
   PathPoints points_;
-  bool interpolates_activations_;
   Batch batch_;
   SupervisedRows supervised_;
-  Buffer<float> differences_;
   EdgeScoreSink sink_;
   Trace trace_;
   BackwardWorkspace workspace_;

@@ -121,60 +121,74 @@ struct LogitsRowResults {
   std::vector<std::uint8_t> correct;
 };
 
-void run_chunk(const MetricRun& run, const Engine& engine, std::int32_t begin, std::int32_t count,
-               std::span<const float> weights, LogitsRowResults& results) {
-  const Context& context = engine.context;
-  const SupervisedRows& rows = *run.rows;
-  const std::int64_t vocab = engine.config().vocab;
-  Chunk chunk(engine,
-              std::span<const std::int32_t>(rows.token)
-                  .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
-              begin);
-  chunk.forward(run.final_residual);
-  const TokenSets correct(context, rows.correct, rows.correct_begin, begin, count);
-  const TokenSets incorrect(context, rows.incorrect, rows.incorrect_begin, begin, count);
-  Buffer<float> clean;
-  if (run.metric == Metric::kl) {
-    const Buffer<std::int32_t> index(
-        context.backend, std::span<const std::int32_t>(rows.clean_row)
-                             .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));
-    clean = Buffer<float>(context.backend, count * vocab);
-    gather_rows(context, count, vocab, index.data(), run.clean_logits, clean.data());
-  }
-  Buffer<float> value(context.backend, count);
-  Buffer<std::int32_t> largest(context.backend, count);
+/// The metric's operands for one chunk of logits rows, on the device.
+struct ChunkTargets {
+  TokenSets correct;
+  TokenSets incorrect;
+  Buffer<float> clean;  ///< [rows, vocab] for kl, else empty
+  Buffer<float> value;
   MetricForward forward;
-  forward.metric = run.metric;
-  forward.rows = count;
-  forward.vocab = vocab;
-  forward.logits = chunk.logits.data();
-  forward.correct = correct.values.data();
-  forward.correct_begin = correct.begin.data();
-  forward.incorrect = incorrect.values.data();
-  forward.incorrect_begin = incorrect.begin.data();
-  forward.clean_logits = clean.data();
-  forward.value = value.data();
-  metric_forward(context, forward);
-  argmax_rows(context, count, vocab, chunk.logits.data(), largest.data());
-  const std::vector<float> values = value.to_host();
+
+  ChunkTargets(const MetricRun& run, const Engine& engine, const Chunk& chunk)
+      : correct(engine.context, run.rows->correct, run.rows->correct_begin, chunk.begin,
+                chunk.count),
+        incorrect(engine.context, run.rows->incorrect, run.rows->incorrect_begin, chunk.begin,
+                  chunk.count),
+        value(engine.context.backend, chunk.count) {
+    const std::int64_t vocab = engine.config().vocab;
+    if (run.metric == Metric::kl) {
+      const auto rows = std::span<const std::int32_t>(run.rows->clean_row)
+                            .subspan(static_cast<std::size_t>(chunk.begin),
+                                     static_cast<std::size_t>(chunk.count));
+      const Buffer<std::int32_t> index(engine.context.backend, rows);
+      clean = Buffer<float>(engine.context.backend, chunk.count * vocab);
+      gather_rows(engine.context, chunk.count, vocab, index.data(), run.clean_logits, clean.data());
+    }
+    forward.metric = run.metric;
+    forward.rows = chunk.count;
+    forward.vocab = vocab;
+    forward.logits = chunk.logits.data();
+    forward.correct = correct.values.data();
+    forward.correct_begin = correct.begin.data();
+    forward.incorrect = incorrect.values.data();
+    forward.incorrect_begin = incorrect.begin.data();
+    forward.clean_logits = clean.data();
+    forward.value = value.data();
+  }
+};
+
+void read_results(const MetricRun& run, const Engine& engine, const Chunk& chunk,
+                  const ChunkTargets& targets, LogitsRowResults& results) {
+  Buffer<std::int32_t> largest(engine.context.backend, chunk.count);
+  argmax_rows(engine.context, chunk.count, engine.config().vocab, chunk.logits.data(),
+              largest.data());
+  const std::vector<float> values = targets.value.to_host();
   const std::vector<std::int32_t> argmax = largest.to_host();
-  for (std::int32_t i = 0; i < count; ++i) {
-    const auto at = static_cast<std::size_t>(begin + i);
+  for (std::int32_t i = 0; i < chunk.count; ++i) {
+    const auto at = static_cast<std::size_t>(chunk.begin + i);
+    const std::int32_t token = argmax[static_cast<std::size_t>(i)];
     results.value[at] = values[static_cast<std::size_t>(i)];
-    results.correct[at] = contains(rows, begin + i, argmax[static_cast<std::size_t>(i)]) ? 1 : 0;
+    results.correct[at] = contains(*run.rows, chunk.begin + i, token) ? 1 : 0;
   }
-  if (run.logits_out != nullptr) {
-    combine(context, {.count = count * vocab,
-                      .a = 1.0f,
-                      .x = chunk.logits.data(),
-                      .b = 0.0f,
-                      .y = run.logits_out + begin * vocab});
-  }
+}
+
+/// Forward of one chunk, and its backward where `weights` (of all logits rows) are given.
+void run_chunk(const MetricRun& run, Chunk& chunk, std::span<const float> weights,
+               LogitsRowResults& results) {
+  const Engine& engine = chunk.engine;
+  const std::int64_t vocab = engine.config().vocab;
+  chunk.forward(run.final_residual);
+  const ChunkTargets targets(run, engine, chunk);
+  metric_forward(engine.context, targets.forward);
+  read_results(run, engine, chunk, targets, results);
   if (weights.empty()) return;
-  const Buffer<float> d_value(context.backend, weights.subspan(static_cast<std::size_t>(begin),
-                                                               static_cast<std::size_t>(count)));
-  Buffer<float> d_logits(context.backend, count * vocab);
-  metric_backward(context, {.forward = forward, .d_value = d_value.data(), .d_logits = d_logits.data()});
+  const Buffer<float> d_value(engine.context.backend,
+                              weights.subspan(static_cast<std::size_t>(chunk.begin),
+                                              static_cast<std::size_t>(chunk.count)));
+  Buffer<float> d_logits(engine.context.backend, chunk.count * vocab);
+  metric_backward(engine.context, {.forward = targets.forward,
+                                   .d_value = d_value.data(),
+                                   .d_logits = d_logits.data()});
   chunk.backward(d_logits.data(), run.d_final_residual);
 }
 
@@ -211,7 +225,11 @@ MetricValues run_metric(const Engine& engine, const MetricRun& run) {
   results.correct.resize(rows.token.size());
   for (std::int32_t begin = 0; begin < rows.logits_rows(); begin += kChunkRows) {
     const std::int32_t count = std::min(kChunkRows, rows.logits_rows() - begin);
-    run_chunk(run, engine, begin, count, weights, results);
+    Chunk chunk(engine,
+                std::span<const std::int32_t>(rows.token)
+                    .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+                begin);
+    run_chunk(run, chunk, weights, results);
   }
   MetricValues values;
   for (std::int32_t row = 0; row < rows.rows(); ++row) {

@@ -42,7 +42,6 @@ struct MetricRun {
   /// Weight of each batch row's value in the scalar whose gradient is wanted; empty: no gradient.
   std::span<const float> d_value;
   float* d_final_residual = nullptr;  ///< [tokens, hidden], added to
-  float* logits_out = nullptr;        ///< [logits rows, vocab] a copy for later kl, or null
 };
 
 struct MetricValues {

@@ -1,8 +1,10 @@
 // Micro-batches: as many pairs as the memory budget holds, but no more tokens than pay.
 #include <algorithm>
+#include <string>
 
 #include "engine/methods.h"
 #include "engine/pair_block.h"
+#include "headspark/error.h"
 
 namespace headspark {
 namespace {
@@ -10,6 +12,20 @@ namespace {
 // Beyond about a thousand rows a GEMM gains nothing from more, while the activations of a batch
 // leave the caches: 1024 was as fast as 4096 and a quarter of the memory.
 constexpr std::int64_t kBatchTokens = 1024;
+
+/// One pair must fit: a run that swaps is worse than one that says what it needs.
+void check_longest(const Engine& engine, std::int32_t tokens, const TokenCost& cost) {
+  const double needed = 4.0 * static_cast<double>(cost.floats) * tokens;
+  if (needed <= static_cast<double>(engine.options.memory_bytes)) return;
+  const auto mebibytes = [](double bytes) {
+    return std::to_string(static_cast<std::int64_t>(bytes / (1 << 20)) + 1) + " MiB";
+  };
+  throw Error(ErrorCode::OUT_OF_MEMORY,
+              "A pair of " + std::to_string(tokens) + " tokens needs " + mebibytes(needed) +
+                  " of workspace, more than the memory budget of " +
+                  mebibytes(static_cast<double>(engine.options.memory_bytes)) +
+                  "; raise the budget (--memory) or shorten the pair.");
+}
 
 }  // namespace
 
@@ -34,6 +50,7 @@ std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine
       engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
   const std::int64_t by_memory =
       engine.options.memory_bytes / (cost.floats * static_cast<std::int64_t>(sizeof(float)));
+  check_longest(engine, *std::max_element(own.begin(), own.end()), cost);
   return cut_pairs(own, std::max<std::int64_t>(1, std::min(wanted / cost.copies, by_memory)));
 }
 

@@ -1,0 +1,77 @@
+// Ctrl-C and kill -9 in the middle of an ablation: what is said, what is kept, and that the same
+// command then ends in the same bytes as a run that was never disturbed.
+import type { ChildProcess } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { headspark, newFolder, pairs, sft } from './bin.js';
+
+const heads = ['0.0-1,1.0,2.0-1', '1.2-3,2.2-3,3.0-2'].join(';');
+const variants = 1 + 2 * 151;
+const args = (out: string): string[] => [
+  'ablate',
+  sft,
+  ...['--pairs', pairs, '--count', '40', '--heads', heads, '--controls', '150'],
+  ...['--threads', '1', '--resamples', '100', '--out', out],
+];
+
+let cwd: string;
+let undisturbed: string;
+
+const read = (name: string): Promise<string> => readFile(join(cwd, name), 'utf8').catch(() => '');
+const linesOf = async (name: string): Promise<number> => (await read(name)).split('\n').length - 1;
+
+/** Runs the command and sends the signal once the journal has a few variants. */
+async function disturbed(out: string, signal: 'SIGKILL' | 'SIGINT') {
+  let child: ChildProcess | undefined;
+  const ended = headspark(args(out), { cwd, onStart: (started) => (child = started) });
+  while ((await linesOf(`${out}.journal`)) < 30 && child?.exitCode === null) await setTimeout(5);
+  child?.kill(signal);
+  return ended;
+}
+
+beforeAll(async () => {
+  cwd = await newFolder();
+  const { code, stderr } = await headspark(args('whole.json'), { cwd });
+  expect(stderr).not.toContain('ERR_');
+  expect(code).toBe(0);
+  undisturbed = await read('whole.json');
+});
+
+async function resumed(out: string): Promise<void> {
+  const kept = await linesOf(`${out}.journal`);
+  expect(kept).toBeGreaterThan(10);
+  expect(kept).toBeLessThan(variants);
+  expect(await read(out)).toBe('');
+  const { code } = await headspark(args(out), { cwd });
+  expect(code).toBe(0);
+  expect(await read(out)).toBe(undisturbed);
+  expect(await read(`${out}.journal`)).toBe('');
+}
+
+describe('an ablation', () => {
+  it('killed and started again gives the same bytes', async () => {
+    const { code } = await disturbed('killed.json', 'SIGKILL');
+    expect(code).toBeNull();
+    await resumed('killed.json');
+  });
+
+  it('stopped by Ctrl-C says how to go on, exits 130, and gives the same bytes', async () => {
+    const { code, stdout, stderr } = await disturbed('stopped.json', 'SIGINT');
+    expect(stderr).toContain('headspark: interrupted.');
+    expect(stderr).toContain('stopped.json.journal keeps what is finished: run the same command');
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stdout).not.toContain('Wrote');
+    expect(code).toBe(130);
+    await resumed('stopped.json');
+  });
+
+  it('refuses a journal of other settings', async () => {
+    await disturbed('other.json', 'SIGKILL');
+    const { code, stderr } = await headspark([...args('other.json'), '--factor', '0.5'], { cwd });
+    expect(code).toBe(1);
+    expect(stderr).toContain('ERR_HEADSPARK_SETTINGS_MISMATCH');
+    expect(stderr).toContain('factor (journal: 0, now: 0.5)');
+  });
+});

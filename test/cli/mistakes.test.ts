@@ -1,0 +1,156 @@
+// What a user does wrong: one sentence on stderr that names it, a code, exit 1, nothing on stdout.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { base, headspark, newFolder, pairs } from './bin.js';
+
+const cases: [string, string[], RegExp, string][] = [
+  ['no command', [], /no command is given/, 'INVALID_ARGUMENT'],
+  [
+    'an unknown command',
+    ['atribute'],
+    /"atribute" is no command. Did you mean attribute\?/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'an unknown option',
+    ['attribute', base, '--ig-step', '3'],
+    /no option --ig-step. Did you mean --ig-steps\?/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'an unknown switch',
+    ['circuit', 's.json', '--no-prun'],
+    /no option --no-prun\b/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'an option of another command',
+    ['doctor', '--top-n', '3'],
+    /no option --top-n \(other commands have it\)/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'an unknown choice',
+    ['attribute', base, '--method', 'magic'],
+    /--method "magic" is unknown: use eap,/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a number that is none',
+    ['attribute', base, '--ig-steps', 'x'],
+    /--ig-steps needs a whole number from 1 to 10000/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a fraction',
+    ['attribute', base, '--threads', '1.5'],
+    /--threads needs a whole number.*not 1.5/,
+    'INVALID_ARGUMENT',
+  ],
+  ['a missing value', ['attribute', base, '--pairs'], /--pairs needs a value/, 'INVALID_ARGUMENT'],
+  [
+    'an option given twice',
+    ['attribute', base, '--seed', '1', '--seed', '2'],
+    /--seed is given more than once/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a missing argument',
+    ['diff', 'a.json'],
+    /diff is missing an argument. Usage: headspark diff/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'an argument too many',
+    ['circuit', 'a.json', 'b.json', '--top-n', '1'],
+    /"b.json" is one argument too many/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'no model there',
+    ['attribute', './nowhere', '--pairs', pairs],
+    /MODEL ".\/nowhere" is neither/,
+    'FILE_NOT_FOUND',
+  ],
+  [
+    'no pairs',
+    ['attribute', base],
+    /give the pairs with --pairs FILE or --task/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'pairs that are not there',
+    ['attribute', base, '--pairs', 'none.jsonl'],
+    /none.jsonl/,
+    'FILE_NOT_FOUND',
+  ],
+  [
+    'no scores there',
+    ['circuit', 'none.json', '--top-n', '5'],
+    /none.json does not exist/,
+    'FILE_NOT_FOUND',
+  ],
+  ['no selection', ['circuit', 'none.json'], /say which edges to select/, 'INVALID_ARGUMENT'],
+  [
+    'an output of an unknown kind',
+    ['attribute', base, '--pairs', pairs, '--out', 'a.txt'],
+    /must end in .json or .pt or .npy/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'an output in no folder',
+    ['attribute', base, '--pairs', pairs, '--out', 'no/a.json'],
+    /the folder no does not exist/,
+    'FILE_NOT_FOUND',
+  ],
+  [
+    'nothing to ablate',
+    ['ablate', base, '--pairs', pairs],
+    /say what to ablate/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a head that is not there',
+    ['ablate', base, '--pairs', pairs, '--heads', '9.0'],
+    /has no layer 9/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a diff that is not there',
+    ['ablate', base, '--pairs', pairs, '--diff', 'd.json'],
+    /d.json does not exist/,
+    'FILE_NOT_FOUND',
+  ],
+  [
+    'two plans',
+    ['ablate', base, '--single', '--diff', 'd.json'],
+    /--single and --diff, not both/,
+    'INVALID_ARGUMENT',
+  ],
+];
+
+describe('a mistake', () => {
+  it.each(cases)('%s', async (_, args, message, code) => {
+    const cwd = await newFolder();
+    const { code: exit, stdout, stderr } = await headspark(args, { cwd });
+    expect(stderr).toMatch(message);
+    expect(stderr).toContain(`[ERR_HEADSPARK_${code}]`);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(stdout).toBe('');
+    expect(exit).toBe(1);
+  });
+
+  it('shows its stack with --debug only', async () => {
+    const { stderr } = await headspark(['circuit', 'none.json', '--top-n', '5', '--debug']);
+    expect(stderr).toMatch(/\n\s+at /);
+  });
+
+  it('names the line of a pair that does not fit', async () => {
+    const cwd = await newFolder();
+    await writeFile(join(cwd, 'p.jsonl'), '{"clean": [1, 2], "corrupted": [1]}\n');
+    const ended = await headspark(['attribute', base, '--pairs', 'p.jsonl'], { cwd });
+    expect(ended.code).toBe(1);
+    expect(ended.stderr).toMatch(/p.jsonl:1/);
+  });
+});

@@ -1,0 +1,177 @@
+// A session on the embedded checkpoints: attribute, circuit, diff, ablate, each from the files of
+// the one before; and the demo.
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readScoreFile } from '../../lib/formats/index.js';
+import { base, headspark, newFolder, pairs, sft, type Ended } from './bin.js';
+
+const subset = ['--pairs', pairs, '--count', '12', '--metric', 'prob-diff'];
+let cwd: string;
+
+async function done(args: string[]): Promise<Ended> {
+  const ended = await headspark(args, { cwd });
+  expect(ended.stderr).not.toContain('ERR_');
+  expect(ended.code).toBe(0);
+  return ended;
+}
+
+beforeAll(async () => {
+  cwd = await newFolder();
+  await done(['attribute', base, ...subset, '--out', 'base.json', '--quiet']);
+  await done([
+    'attribute',
+    sft,
+    ...subset,
+    '--out',
+    'sft.json',
+    '--out',
+    'sft.pt',
+    '--out',
+    'sft.npy',
+    '--quiet',
+  ]);
+});
+
+describe('attribute', () => {
+  it('writes every format with the same scores, and pair scores beside them', async () => {
+    const json = await readScoreFile(join(cwd, 'sft.json'));
+    const pt = await readScoreFile(join(cwd, 'sft.pt'));
+    const npy = await readScoreFile(join(cwd, 'sft.npy'), { shape: json.shape });
+    expect(pt.scores).toEqual(json.scores);
+    expect(npy.scores).toEqual(json.scores);
+    expect(json.pairScores?.length).toBe(12 * 927);
+    expect(json.meta).toMatchObject({ method: 'eap-ig', metric: 'prob-diff', pairCount: 12 });
+  });
+
+  it('prints heads, edges, the metric and completeness for a person', async () => {
+    const { stdout } = await done(['attribute', sft, ...subset, '--top', '3']);
+    expect(stdout).toContain('prob-diff: clean');
+    expect(stdout).toContain('completeness: scores from input sum to');
+    expect(stdout).toMatch(/Top heads.*with 95 % intervals/);
+    expect(stdout.match(/^ {2}a\d\.h\d +\d/gm)).toHaveLength(3);
+    expect(stdout).toContain('Nothing was written');
+  });
+
+  it('prints nothing with --quiet, and only JSON with --json', async () => {
+    const quiet = await done(['attribute', sft, ...subset, '--quiet']);
+    expect([quiet.stdout, quiet.stderr]).toEqual(['', '']);
+    const { stdout } = await done(['attribute', sft, ...subset, '--json', '--top', '4']);
+    const report = JSON.parse(stdout);
+    expect(report.heads).toHaveLength(4);
+    expect(report.edges).toHaveLength(4);
+    expect(report.completeness.expected).toBeCloseTo(
+      report.cleanMetric - report.corruptedMetric,
+      5,
+    );
+  });
+});
+
+describe('circuit', () => {
+  it('selects, evaluates and writes', async () => {
+    const args = ['circuit', 'sft.json', '--top-n', '100', '--model', sft, ...subset];
+    const { stdout } = await done([...args, '--evaluate', '--out', 'circuit.json', '--json']);
+    const report = JSON.parse(stdout);
+    expect(report.edges).toBeGreaterThan(50);
+    expect(report.evaluation.values).toHaveLength(12);
+    expect(report.evaluation.faithfulness).toBeGreaterThan(0.5);
+    expect(report.evaluation.interval.low).toBeLessThanOrEqual(report.evaluation.faithfulness);
+    const written = await readScoreFile(join(cwd, 'circuit.json'));
+    expect(written.inGraph?.reduce((sum, inside) => sum + inside, 0)).toBe(report.edges);
+    expect(written.meta).toMatchObject({ selectionRule: 'top-n', selectionN: 100 });
+  });
+
+  it('draws the curve from dense scores alone', async () => {
+    const args = ['circuit', 'sft.npy', '--curve', '--model', sft, ...subset];
+    const { stdout } = await done(args);
+    expect(stdout).toMatch(/CPR -?\d/);
+    expect(stdout).toContain('100.0 %');
+  });
+
+  it('warns when the model is not the one of the scores', async () => {
+    const args = ['circuit', 'sft.json', '--top-n', '50', '--model', base, ...subset, '--evaluate'];
+    const { stderr } = await done(args);
+    expect(stderr).toContain('the scores were made with another model (sft-step120) than base');
+  });
+
+  it('does not take another shape for the scores', async () => {
+    const { code, stderr } = await headspark(['circuit', 'sft.npy', '--top-n', '5'], { cwd });
+    expect(code).toBe(1);
+    expect(stderr).toContain('give the model');
+  });
+});
+
+describe('diff and ablate', () => {
+  it('name the emergent heads and compare them with matched random sets', async () => {
+    const selection = ['--tau-all', '0.1', '--resamples', '100', '--null-repeats', '20'];
+    const files = ['--out', 'diff.json', '--csv', 'diff.csv'];
+    const { stdout } = await done(['diff', 'base.json', 'sft.json', ...selection, ...files]);
+    expect(stdout).toContain('sft against base');
+    expect(stdout).toMatch(/emergent heads, in the new circuit only: \d/);
+    expect(stdout).toContain('Noise alone: base against itself');
+    const report = JSON.parse(await readFile(join(cwd, 'diff.json'), 'utf8'));
+    expect(report.bootstrap).toMatchObject({ resamples: 100, pairing: 'paired' });
+    expect((await readFile(join(cwd, 'diff.csv'), 'utf8')).split('\n')).toHaveLength(1 + 24 + 1);
+    const emergent = report.comparisons[0].counts.emergent;
+    expect(emergent).toBeGreaterThan(0);
+
+    const outputs = ['--out', 'ablation.json', '--csv', 'ablation.csv', '--json'];
+    const plan = ['--diff', 'diff.json', '--top-k', '3', '--controls', '4', '--resamples', '500'];
+    const ablated = await done(['ablate', sft, ...subset, ...plan, ...outputs]);
+    const table = JSON.parse(ablated.stdout);
+    expect(JSON.parse(await readFile(join(cwd, 'ablation.json'), 'utf8'))).toEqual(table);
+    expect(table.variants).toHaveLength(Math.min(3, emergent));
+    expect(table.baseline.values).toHaveLength(12);
+    expect(table.variants[0].controls.sets).toBe(4);
+    expect((await readdir(cwd)).filter((name) => name.includes('journal'))).toEqual([]);
+  });
+
+  it('reads the selection out of circuit files', async () => {
+    for (const name of ['base', 'sft']) {
+      await done([
+        'circuit',
+        `${name}.json`,
+        '--top-n',
+        '60',
+        '--out',
+        `${name}-60.json`,
+        '--quiet',
+      ]);
+    }
+    const { stdout } = await done(['diff', 'base-60.json', 'sft-60.json', '--resamples', '20']);
+    expect(stdout).toContain('top 60 edges by |score|, pruned');
+    expect(stdout).toContain('20 resamples');
+  });
+
+  it('prints the table of single heads, most harmful first', async () => {
+    const { stdout } = await done(['ablate', sft, ...subset, '--single', '--top', '5']);
+    const changes = [...stdout.matchAll(/^ {2}a\d\.h\d +-?[\d.]+ +([+-]?[\d.e-]+)/gm)];
+    expect(changes).toHaveLength(5);
+    const values = changes.map((match) => Number(match[1]));
+    expect([...values].sort((a, b) => a - b)).toEqual(values);
+    expect(stdout).toContain('… and 19 more');
+  });
+});
+
+describe('demo', () => {
+  it('runs in under a minute and explains what it wrote', async () => {
+    const start = performance.now();
+    const { stdout } = await done(['demo', '--out', 'results', '--json']);
+    expect(performance.now() - start).toBeLessThan(60_000);
+    const report = JSON.parse(stdout);
+    const summary = await readFile(join(cwd, 'results', 'summary.md'), 'utf8');
+    const written = await readdir(join(cwd, 'results'));
+    for (const name of report.files) {
+      expect(written).toContain(name);
+      expect(summary).toContain(`\`${name}\``);
+    }
+    expect(report.circuits[0].accuracy).toBeLessThan(0.2);
+    for (const { accuracy } of report.circuits.slice(1)) expect(accuracy).toBeGreaterThan(0.9);
+    for (const { table } of report.ablations) {
+      const last = table.variants.at(-1);
+      expect(last.controls.difference.high).toBeLessThan(0);
+      expect(last.accuracyChange.estimate).toBeLessThan(-0.5);
+      expect(table.notes[0]).toContain('hurts more than every one of its matched random sets');
+    }
+  }, 120_000);
+});

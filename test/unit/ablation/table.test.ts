@@ -1,0 +1,144 @@
+// The numbers of the table: changes, tests, the comparison with controls, and what it says.
+import { describe, expect, it } from 'vitest';
+import {
+  ablateSubject,
+  ablationCsv,
+  csvField,
+  rankPValue,
+  type AblateOptions,
+  type AblationTable,
+} from '../../../lib/ablation/index.js';
+import { parseHeads } from '../../../lib/head-gate.js';
+import { holmAdjust, mcnemarExact, mean, pairedPermutationTest } from '../../../lib/stats/index.js';
+import { fakeRunner, subjectOf, worth } from './fake-runner.js';
+
+const pairs = 40;
+
+function ablate(options: AblateOptions, sign = 1): Promise<AblationTable> {
+  const runner = fakeRunner(pairs, { metricSign: sign });
+  return ablateSubject(subjectOf(runner, pairs), { resamples: 500, ...options });
+}
+
+describe('rankPValue', () => {
+  it('counts the set itself and the controls with at least as large a drop', () => {
+    expect(rankPValue(5, [1, 2, 3, 4])).toBe(1 / 5);
+    expect(rankPValue(3, [1, 2, 3, 4])).toBe(3 / 5);
+    expect(rankPValue(0, [1, 2, 3, 4])).toBe(1);
+  });
+});
+
+describe('rows', () => {
+  it('carry the change, its interval and the tests of lib/stats', async () => {
+    const table = await ablate({
+      plan: { kind: 'sets', sets: [parseHeads('3.1'), parseHeads('0.0')] },
+    });
+    const [strong, weak] = table.variants;
+    const lost = Array.from({ length: pairs }, (_, pair) => worth({ layer: 3, head: 1 }, pair));
+    expect(strong.change.estimate).toBeCloseTo(-mean(lost), 5);
+    expect(strong.change.low).toBeLessThan(strong.change.estimate);
+    expect(strong.change.high).toBeGreaterThan(strong.change.estimate);
+    const { correct } = table.baseline;
+    expect(strong.mcnemar.pValue).toBe(mcnemarExact(correct, strong.correct).pValue);
+    expect(strong.lost).toBe(mcnemarExact(correct, strong.correct).lost);
+    const { permutations, seed } = table.settings;
+    const tests = [strong, weak].map(
+      (row, index) =>
+        pairedPermutationTest(
+          Float32Array.from(table.baseline.values),
+          Float32Array.from(row.values),
+          { permutations, seed: seed + index },
+        ).pValue,
+    );
+    expect([strong, weak].map((row) => row.permutation.pValue)).toEqual(tests);
+    expect([strong, weak].map((row) => row.permutation.adjusted)).toEqual(holmAdjust(tests));
+    expect(strong.accuracy).toBe(mean(strong.correct));
+    expect(strong.values).toHaveLength(pairs);
+  });
+
+  it('change nothing at factor 1', async () => {
+    const table = await ablate({ plan: { kind: 'single' }, factor: 1 });
+    expect(table.variants).toHaveLength(24);
+    for (const row of table.variants) {
+      expect(row.change).toEqual({ estimate: 0, low: 0, high: 0 });
+      expect(row.permutation.pValue).toBe(1);
+      expect(row.mcnemar.pValue).toBe(1);
+    }
+  });
+});
+
+describe('controls', () => {
+  it('are beaten by the heads that carry the task', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.1,3.2,1.0')] } as const;
+    const table = await ablate({ plan, controls: 20 });
+    const { controls } = table.variants[0];
+    expect(controls?.sets).toBe(20);
+    expect(table.controls).toHaveLength(20);
+    expect(controls?.rankPValue).toBe(1 / 21);
+    const changes = table.controls.map(({ change }) => change);
+    expect(controls?.change.mean).toBeCloseTo(mean(changes), 12);
+    expect(controls?.change.min).toBe(Math.min(...changes));
+    expect(controls?.difference.estimate).toBeCloseTo(
+      table.variants[0].change.estimate - mean(changes),
+      5,
+    );
+    expect(controls?.difference.high).toBeLessThan(0);
+    expect(table.notes[0]).toContain('hurts more than every one of its matched random sets');
+  });
+
+  it('are not beaten by heads that do nothing, and the table says so', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.0')] } as const;
+    const table = await ablate({ plan, controls: 5 });
+    expect(table.variants[0].controls!.rankPValue).toBeGreaterThan(0.3);
+    expect(table.notes[0]).toContain('does not hurt more than its matched random sets');
+    expect(table.notes.some((note) => note.includes('cannot be below 0.167'))).toBe(true);
+  });
+
+  it('read a metric that grows when the model gets worse the other way round', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.1,3.2,1.0')] } as const;
+    const table = await ablate({ plan, controls: 20, metric: 'nll' }, -1);
+    expect(table.settings.worse).toBe('higher');
+    expect(table.variants[0].change.estimate).toBeGreaterThan(0);
+    expect(table.variants[0].controls?.rankPValue).toBe(1 / 21);
+    expect(table.notes[0]).toContain('hurts more than every one');
+  });
+});
+
+describe('the result', () => {
+  it('is plain JSON and the same for the same seed', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.1,2.0')] } as const;
+    const [first, second] = [await ablate({ plan }), await ablate({ plan })];
+    expect(JSON.parse(JSON.stringify(first))).toEqual(first);
+    expect(second).toEqual(first);
+    const other = await ablate({ plan, seed: 1 });
+    expect(other.controls.map(({ heads }) => heads)).not.toEqual(
+      first.controls.map(({ heads }) => heads),
+    );
+  });
+
+  it('becomes CSV with one line per variant and control', async () => {
+    const table = await ablate({
+      plan: { kind: 'sets', sets: [parseHeads('3.1,2.0')] },
+      controls: 3,
+    });
+    const lines = ablationCsv(table).trimEnd().split('\n');
+    expect(lines).toHaveLength(1 + 1 + 1 + 3);
+    expect(lines[0].startsWith('name,kind,of,heads,metric,change')).toBe(true);
+    expect(lines[2].startsWith('"a2.h0,a3.h1",sets,,a2.h0 a3.h1,')).toBe(true);
+    const width = lines[0].split(',').length;
+    expect(
+      lines.slice(3).every((line) => line.replace(/"[^"]*"/g, '').split(',').length === width),
+    ).toBe(true);
+    expect(csvField('say "a,b"')).toBe('"say ""a,b"""');
+  });
+
+  it.each([
+    [{ factor: NaN }, /finite number/],
+    [{ ablation: 'none' as never }, /ablation "none" is unknown/],
+    [{ positions: 'some' as never }, /positions "some"/],
+    [{ controls: 1.5 }, /controls must be/],
+    [{ seed: -1 }, /seed must be/],
+    [{ confidence: 1 }, /confidence/],
+  ])('refuses %j', async (options, message) => {
+    await expect(ablate({ plan: { kind: 'single' }, ...options })).rejects.toThrow(message);
+  });
+});

@@ -1,0 +1,130 @@
+// The diff report: written, read back as hostile, and its groups of heads in order.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { diff, type DiffInput } from '../../../lib/circuit-diff.js';
+import { diffCsv, headsOfGroup, readDiffReport } from '../../../lib/diff-report.js';
+import { graphOf, type GraphShape } from '../../../lib/circuit/index.js';
+import { formatHead } from '../../../lib/head-gate.js';
+import { Random } from '../../../lib/stats/random.js';
+
+const shape: GraphShape = {
+  layers: 2,
+  heads: 3,
+  keyValueHeads: 3,
+  parallelBlock: false,
+  kvEdges: 'per-query-head',
+};
+const selection = { rule: 'threshold', tau: 0.5 } as const;
+
+/** Scores with strong edges through the given heads, straight from input to logits. */
+function tableOf(name: string, strengths: Record<string, number>, pairs = 12): DiffInput {
+  const graph = graphOf(shape);
+  const pairScores = new Float32Array(pairs * graph.edgeCount);
+  const random = new Random(3);
+  for (let pair = 0; pair < pairs; pair++) {
+    for (const [head, strength] of Object.entries(strengths)) {
+      const [layer, index] = head.split('.').map(Number);
+      const source = graph.headSource(layer, index);
+      const row = pair * graph.edgeCount;
+      const noise = 0.8 + 0.4 * random.uniform();
+      pairScores[row + graph.edgeIndex(source, graph.logitsDestination)] = strength * noise;
+      const query = graph.headDestination(layer, index, 'q');
+      pairScores[row + graph.edgeIndex(0, query)] = strength * noise;
+    }
+  }
+  const mean = new Float32Array(graph.edgeCount);
+  for (let edge = 0; edge < mean.length; edge++) {
+    let sum = 0;
+    for (let pair = 0; pair < pairs; pair++) sum += pairScores[pair * graph.edgeCount + edge];
+    mean[edge] = sum / pairs;
+  }
+  return { name, table: { shape, scores: graph.expand(mean), pairScores, meta: {} } };
+}
+
+const base = tableOf('base', { '0.0': 2, '1.0': 3 });
+const post = tableOf('post', { '0.0': 2, '0.2': 1, '1.1': 4 });
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'headspark-diff-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+describe('diff', () => {
+  it('puts sets, evidence and the null diff into one plain report', async () => {
+    const report = await diff([base, post], { selection, resamples: 50, nullRepeats: 10 });
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    const [comparison] = report.comparisons;
+    expect(comparison.counts).toEqual({ retained: 1, emergent: 2, vanished: 1 });
+    expect(comparison.nullPValue).toBeCloseTo(1 / 11, 12);
+    const head = comparison.heads.find(({ name }) => name === 'a1.h1')!;
+    expect(head).toMatchObject({ status: 'emergent', emergenceProbability: 1, certain: true });
+    expect(head.baseImportance).toBe(0);
+    expect(comparison.heads).toHaveLength(6);
+    expect(diffCsv(report).trimEnd().split('\n')).toHaveLength(7);
+  });
+
+  it('does without evidence where pair scores are missing, and says so', async () => {
+    const { scores, meta } = post.table;
+    const bare = { name: 'bare', table: { shape, scores, meta } };
+    const report = await diff([base, bare], { selection, nullRepeats: 5 });
+    expect(report.bootstrap).toBeNull();
+    expect(report.nullDiff).not.toBeNull();
+    expect(report.comparisons[0].heads[0].certain).toBeUndefined();
+    expect(report.notes).toEqual(['no intervals: bare has no per-pair scores']);
+  });
+
+  it('asks for a selection where the files hold scores only', async () => {
+    await expect(diff([base, post])).rejects.toThrow(/base holds scores but no circuit/);
+  });
+});
+
+describe('reading a report', () => {
+  async function written(value: unknown): Promise<string> {
+    const path = join(folder, 'diff.json');
+    await writeFile(path, JSON.stringify(value));
+    return path;
+  }
+
+  it('gives groups, most important first', async () => {
+    const report = await diff([base, post], { selection, resamples: 20, nullRepeats: 0 });
+    const read = await readDiffReport(await written(report));
+    const names = (group: 'emergent' | 'vanished' | 'retained') =>
+      headsOfGroup(read, group).heads.map(formatHead);
+    expect(names('emergent')).toEqual(['a1.h1', 'a0.h2']);
+    expect(names('vanished')).toEqual(['a1.h0']);
+    expect(names('retained')).toEqual(['a0.h0']);
+    expect(() => headsOfGroup(read, 'emergent', 'other')).toThrow(/no comparison with "other"/);
+  });
+
+  it.each([
+    [{}, /is not a diff report/],
+    [{ format: 'headspark-diff', version: 2 }, /has report version 2/],
+    [{ format: 'headspark-diff', version: 1 }, /damaged comparisons/],
+    [{ format: 'headspark-diff', version: 1, comparisons: [] }, /damaged comparisons/],
+    [
+      {
+        format: 'headspark-diff',
+        version: 1,
+        comparisons: [{ base: 'a', other: 'b', heads: [{ layer: -1 }] }],
+      },
+      /damaged comparisons/,
+    ],
+  ])('refuses %j', async (value, message) => {
+    const path = await written(value);
+    await expect(readDiffReport(path)).rejects.toThrow(message);
+    await expect(readDiffReport(path)).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_CORRUPT',
+    });
+  });
+
+  it('names a report that is not there', async () => {
+    await expect(readDiffReport(join(folder, 'none.json'))).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
+    });
+  });
+});

@@ -1,0 +1,144 @@
+// Small parts of the command line: suggestions, sizes, selections, numbers as text, tables.
+import { describe, expect, it } from 'vitest';
+import { Arguments } from '../../../lib/cli/arguments.js';
+import { inputNames } from '../../../lib/cli/diff.js';
+import { parseBytes } from '../../../lib/cli/inputs.js';
+import {
+  formatNumber,
+  formatP,
+  formatPoints,
+  formatTable,
+  painter,
+} from '../../../lib/cli/output.js';
+import {
+  describeSelection,
+  selectionFromMeta,
+  selectionMeta,
+  selectionOf,
+} from '../../../lib/cli/selection.js';
+import { editDistance, nearest } from '../../../lib/cli/suggest.js';
+import { optionSpec, vocabulary, type OptionName } from '../../../lib/cli/vocabulary.js';
+
+describe('suggestions', () => {
+  it('measure edit distance', () => {
+    expect(editDistance('kitten', 'sitting')).toBe(3);
+    expect(editDistance('', 'abc')).toBe(3);
+  });
+
+  it('find a slip, and nothing where nothing is near', () => {
+    const known = Object.keys(vocabulary);
+    expect(nearest('ig-step', known)).toBe('ig-steps');
+    expect(nearest('topn', known)).toBe('top-n');
+    expect(nearest('igSteps', known)).toBe('ig-steps');
+    expect(nearest('frobnicate', known)).toBeUndefined();
+  });
+});
+
+describe('the vocabulary', () => {
+  it('has defaults within its own choices and bounds', () => {
+    for (const name of Object.keys(vocabulary) as OptionName[]) {
+      const { type, default: value, choices, min, max } = optionSpec(name);
+      if (value === undefined) continue;
+      expect(typeof value, name).toBe(type);
+      if (choices) expect(choices, name).toContain(value);
+      if (typeof value === 'number') {
+        expect(value, name).toBeGreaterThanOrEqual(min ?? -Infinity);
+        expect(value, name).toBeLessThanOrEqual(max ?? Infinity);
+      }
+    }
+  });
+});
+
+describe('parseBytes', () => {
+  it.each([
+    ['1024', 1024],
+    ['8GiB', 8 * 2 ** 30],
+    ['512M', 512 * 2 ** 20],
+    ['1.5 kb', 1536],
+    ['2t', 2 ** 41],
+  ])('reads %s', (text, bytes) => {
+    expect(parseBytes(text)).toBe(bytes);
+  });
+
+  it.each(['', 'much', '-1', '8 QiB'])('refuses "%s"', (text) => {
+    expect(() => parseBytes(text)).toThrow(/is not a size/);
+  });
+});
+
+describe('selections', () => {
+  const of = (raw: Record<string, unknown>) => selectionOf(new Arguments(raw));
+
+  it('come from the options', () => {
+    expect(of({})).toBeUndefined();
+    expect(of({ 'top-n': 200, tau: 0.1, prune: true })).toEqual({
+      rule: 'top-n',
+      n: 200,
+      tau: 0.1,
+      ranking: 'absolute',
+      prune: true,
+    });
+    expect(of({ 'tau-all': 0.1, ranking: 'signed', prune: false })).toEqual({
+      rule: 'threshold',
+      tau: 0.1,
+      ranking: 'signed',
+      prune: false,
+    });
+    expect(of({ greedy: 7 })).toEqual({ rule: 'greedy', n: 7, ranking: 'absolute', prune: true });
+  });
+
+  it('refuse two rules and tau without top-n', () => {
+    expect(() => of({ 'top-n': 1, greedy: 1 })).toThrow(/--top-n and --greedy, not both/);
+    expect(() => of({ tau: 1 })).toThrow(/--tau thins out --top-n/);
+    expect(() => of({ tau: 1, greedy: 3 })).toThrow(/--tau thins out --top-n/);
+  });
+
+  it('survive the meta data of a file', () => {
+    for (const raw of [{ 'top-n': 5 }, { 'top-n': 5, tau: 2 }, { 'tau-all': 1 }, { greedy: 4 }]) {
+      const selection = of({ ...raw, ranking: 'signed' })!;
+      expect(selectionFromMeta(selectionMeta(selection))).toEqual(selection);
+      expect(describeSelection(selection)).toContain('signed score');
+    }
+    expect(selectionFromMeta({})).toBeUndefined();
+    expect(selectionFromMeta({ selectionRule: 'top-n' })).toBeUndefined();
+  });
+});
+
+describe('inputNames', () => {
+  it('are short where they differ, and full paths where they do not', () => {
+    expect(inputNames(['x/base.json', 'y/sft.pt'])).toEqual(['base', 'sft']);
+    expect(inputNames(['x/a.json', 'y/a.json'])).toEqual(['x/a.json', 'y/a.json']);
+    expect(() => inputNames(['x/a.json', 'x/a.json'])).toThrow(/is given twice/);
+  });
+});
+
+describe('output', () => {
+  it('formats numbers for reading', () => {
+    expect(formatNumber(0.12345)).toBe('0.123');
+    expect(formatNumber(1234.5)).toBe('1,235');
+    expect(formatNumber(0.000012)).toBe('1.2e-5');
+    expect(formatNumber(0)).toBe('0.000');
+    expect(formatNumber(NaN)).toBe('–');
+    expect(formatP(0.0001)).toBe('<0.001');
+    expect(formatPoints(0.125)).toBe('+12.5');
+  });
+
+  it('paints only on a terminal, and not against NO_COLOR', () => {
+    const escape = String.fromCharCode(27);
+    expect(painter({ isTTY: true }, {})('red', 'x')).toContain(escape);
+    expect(painter({ isTTY: true }, { NO_COLOR: '1' })('red', 'x')).toBe('x');
+    expect(painter({ isTTY: true }, { TERM: 'dumb' })('red', 'x')).toBe('x');
+    expect(painter({}, {})('red', 'x')).toBe('x');
+  });
+
+  it('aligns columns without lines', () => {
+    const table = formatTable(
+      [{ title: 'head' }, { title: 'n', align: 'right' }],
+      [
+        ['a0.h1', '5'],
+        ['a10.h1', '12'],
+      ],
+      (_, text) => text,
+    );
+    expect(table).toBe('  head     n\n  a0.h1    5\n  a10.h1  12');
+  });
+});
