@@ -14,7 +14,10 @@ export interface SweepRunner {
    */
   run(
     variants: { name: string; heads: HeadRef[]; factor: number }[],
-    options: { signal?: AbortSignal | undefined },
+    options: {
+      signal?: AbortSignal | undefined;
+      onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+    },
   ): Promise<{ values: Float32Array; correct: Uint8Array }>;
   dispose(): void;
 }
@@ -36,8 +39,10 @@ export interface RunVariantsOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Rows of a chunk: enough to fill batches, few enough that a kill or Ctrl-C loses little. */
-const CHUNK_ROWS = 512;
+/** Rows (variants x pairs) of the first chunk; the next ones grow or shrink with the time taken. */
+const FIRST_CHUNK_ROWS = 64;
+/** A chunk should take about this long: batches stay full, and a kill loses little. */
+const CHUNK_MS = { least: 2_000, most: 8_000 };
 
 /** What a set of heads is called in the journal and in the results. */
 export function variantKey(heads: readonly HeadRef[]): string {
@@ -100,11 +105,14 @@ function checkFinite(values: Float32Array, key: string): void {
 async function runChunk(
   runner: SweepRunner,
   chunk: readonly [string, readonly HeadRef[]][],
-  options: RunVariantsOptions,
+  options: RunVariantsOptions & { onShare: (share: number) => void },
 ): Promise<[string, VariantResults][]> {
-  const { pairs, factor, signal } = options;
+  const { pairs, factor, signal, onShare } = options;
   const variants = chunk.map(([name, heads]) => ({ name, heads: [...heads], factor }));
-  const { values, correct } = await runner.run(variants, { signal });
+  const { values, correct } = await runner.run(variants, {
+    signal,
+    onProgress: ({ done, total }) => onShare(total > 0 ? done / total : 0),
+  });
   if (values.length !== chunk.length * pairs || correct.length !== chunk.length * pairs) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INTERNAL',
@@ -130,19 +138,27 @@ async function runMissing(
   options: RunVariantsOptions,
 ): Promise<void> {
   const total = results.size + missing.length;
-  const chunkSize = Math.max(1, Math.ceil(CHUNK_ROWS / options.pairs));
+  let size = Math.max(1, Math.ceil(FIRST_CHUNK_ROWS / options.pairs));
   options.onProgress?.(results.size, total);
   checkCancelled(options);
   const runner = await options.createRunner();
   try {
-    for (let start = 0; start < missing.length; start += chunkSize) {
+    for (let start = 0; start < missing.length;) {
       checkCancelled(options);
-      const chunk = missing.slice(start, start + chunkSize);
-      for (const [key, part] of await runChunk(runner, chunk, options)) {
+      const chunk = missing.slice(start, start + size);
+      const begin = performance.now();
+      const onShare = (share: number): void =>
+        options.onProgress?.(Math.floor(results.size + share * chunk.length), total);
+      const finished = await runChunk(runner, chunk, { ...options, onShare });
+      for (const [key, part] of finished) {
         await journal?.append(key, toRecord(part));
         results.set(key, part);
       }
       options.onProgress?.(results.size, total);
+      start += chunk.length;
+      const elapsed = performance.now() - begin;
+      if (elapsed < CHUNK_MS.least) size *= 2;
+      else if (elapsed > CHUNK_MS.most) size = Math.max(1, Math.floor(size / 2));
     }
   } finally {
     runner.dispose();

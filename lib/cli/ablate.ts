@@ -55,6 +55,20 @@ function hintOf(journal: { path: string } | undefined): string {
     : 'Nothing was kept; with --out or --journal a run can be resumed.';
 }
 
+type OnCount = (done: number, total: number) => void;
+
+/** Says so when the first report finds variants that an earlier run finished. */
+function announceResumed(path: string | undefined, context: Context, onCount: OnCount): OnCount {
+  let first = true;
+  return (done, total) => {
+    if (first && done > 0 && path !== undefined) {
+      context.warn(`${path} holds ${done} of ${total} variants; going on from there.`);
+    }
+    first = false;
+    onCount(done, total);
+  };
+}
+
 const describe = (args: Arguments): string => {
   const [factor, kind] = [args.value('factor'), args.choice<AblationKind>('ablation')];
   const positions = args.choice<GatePositions>('positions');
@@ -137,7 +151,7 @@ export const ablateCommand: Command = {
           : { resamples: Number(resamples) }),
         ...(journal ? { journal: journal.path } : {}),
         signal: context.signal,
-        onProgress: onCount,
+        onProgress: announceResumed(journal?.path, context, onCount),
       }),
     );
     model.dispose();

@@ -148,7 +148,8 @@ export const attributeCommand: Command = {
         `${plural(edgeCount, 'edge')}, ${plural(pairs.length, 'pair')} of ${name}`,
     );
     const start = performance.now();
-    const result = await context.task('attribute', 'steps', ({ onJob }) =>
+    const unit = options.method === 'exact' ? 'edges' : 'pairs';
+    const result = await context.task('attribute', unit, ({ onJob }) =>
       attribute(model, pairs, { ...options, signal, onProgress: onJob }),
     );
     const seconds = (performance.now() - start) / 1000;

@@ -72,7 +72,11 @@ export class Context {
       return await work({
         reporter,
         onJob: ({ done, total, phase }) => {
-          reporter.update(done, total > 0 ? total : undefined, phase);
+          reporter.update(
+            done,
+            total > 0 ? total : undefined,
+            phase === unit || phase === 'attribution' ? '' : phase,
+          );
         },
         onCount: (done, total) => {
           reporter.update(done, total);

@@ -148,16 +148,10 @@ void attention_core_backward(const Pass& pass, std::int64_t index, const float* 
   BackwardWorkspace& work = pass.work;
   pass.linear(weights.o, d_out, work.d_z.data(), GradientMode::overwrite);
   AttentionBackward params;
-  params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
-  params.layout = pass.batch.layout();
+  set_attention_inputs(config, pass.batch, pass.inputs, index, params);
   params.q = layer.q;
   params.k = layer.k;
   params.v = layer.v;
-  if (pass.inputs.prefix != nullptr && !pass.inputs.prefix->empty()) {
-    params.prefix_k = pass.inputs.prefix->k[static_cast<std::size_t>(index)].data();
-    params.prefix_v = pass.inputs.prefix->v[static_cast<std::size_t>(index)].data();
-  }
-  if (!pass.inputs.gates.empty()) params.gate = pass.inputs.gates[static_cast<std::size_t>(index)];
   params.raw = params.gate.active() ? layer.raw : layer.z;
   params.lse = layer.lse;
   params.d_z = work.d_z.data();

@@ -102,17 +102,10 @@ void project_and_rotate(const Pass& pass, const LinearWeight& weight, const Norm
 void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
   const ModelConfig& config = pass.config();
   AttentionForward params;
-  params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
-  params.layout = pass.batch.layout();
+  set_attention_inputs(config, pass.batch, pass.inputs, index, params);
   params.q = layer.q;
   params.k = layer.k;
   params.v = layer.v;
-  if (pass.inputs.prefix != nullptr && !pass.inputs.prefix->empty()) {
-    params.prefix_k = pass.inputs.prefix->k[static_cast<std::size_t>(index)].data();
-    params.prefix_v = pass.inputs.prefix->v[static_cast<std::size_t>(index)].data();
-  }
-  // The line that gates a head: attention multiplies by this where it writes z.
-  if (!pass.inputs.gates.empty()) params.gate = pass.inputs.gates[static_cast<std::size_t>(index)];
   params.z = layer.z;
   params.raw = params.gate.active() ? layer.raw : nullptr;
   params.lse = pass.trace.options().gradients ? layer.lse : nullptr;

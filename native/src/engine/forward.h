@@ -33,6 +33,22 @@ struct ForwardInputs {
   const float* start_residual = nullptr;  ///< [tokens, hidden] entering first_layer
 };
 
+/// The attention operands that both directions share: shape, rows, stored prefix and gate of one
+/// layer. `Params` is AttentionForward or AttentionBackward.
+template <typename Params>
+void set_attention_inputs(const ModelConfig& config, const Batch& batch,
+                          const ForwardInputs& inputs, std::int64_t layer, Params& params) {
+  const auto index = static_cast<std::size_t>(layer);
+  params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
+  params.layout = batch.layout();
+  if (inputs.prefix != nullptr && !inputs.prefix->empty()) {
+    params.prefix_k = inputs.prefix->k[index].data();
+    params.prefix_v = inputs.prefix->v[index].data();
+  }
+  // The line that gates a head: attention multiplies by this where it writes z.
+  if (!inputs.gates.empty()) params.gate = inputs.gates[index];
+}
+
 /// Fills `trace` up to final_residual. The batch must fit the trace.
 void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
                  Trace& trace, const RunControl& control);

@@ -1,5 +1,6 @@
 // Llama 2 and 3 and what has their shape (transformers models/llama).
 #include "model/config_json.h"
+#include "model/llama_names.h"
 
 namespace headspark {
 namespace {
@@ -16,24 +17,7 @@ BiasRule read_config(const JsonObject& json, ModelConfig& config) {
 const ArchitectureSpec llama_spec = {
     .model_type = "llama",
     .architecture = Architecture::llama,
-    .names = {.prefix = "model.",
-              .layers = "layers.",
-              .embedding = "embed_tokens",
-              .position_embedding = nullptr,
-              .final_norm = "norm",
-              .unembedding = "lm_head",
-              .attention_norm = "input_layernorm",
-              .mlp_norm = "post_attention_layernorm",
-              .q_norm = nullptr,
-              .k_norm = nullptr,
-              .q = "self_attn.q_proj",
-              .k = "self_attn.k_proj",
-              .v = "self_attn.v_proj",
-              .qkv = nullptr,
-              .o = "self_attn.o_proj",
-              .gate = "mlp.gate_proj",
-              .up = "mlp.up_proj",
-              .down = "mlp.down_proj"},
+    .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
     .read_config = read_config,

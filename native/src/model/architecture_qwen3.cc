@@ -1,6 +1,7 @@
 // Qwen3 (transformers models/qwen3): RMS norms on the heads of q and k, head_dim apart from
 // hidden / heads.
 #include "model/config_json.h"
+#include "model/llama_names.h"
 
 namespace headspark {
 namespace {
@@ -17,24 +18,7 @@ BiasRule read_config(const JsonObject& json, ModelConfig& config) {
 const ArchitectureSpec qwen3_spec = {
     .model_type = "qwen3",
     .architecture = Architecture::qwen3,
-    .names = {.prefix = "model.",
-              .layers = "layers.",
-              .embedding = "embed_tokens",
-              .position_embedding = nullptr,
-              .final_norm = "norm",
-              .unembedding = "lm_head",
-              .attention_norm = "input_layernorm",
-              .mlp_norm = "post_attention_layernorm",
-              .q_norm = "self_attn.q_norm",
-              .k_norm = "self_attn.k_norm",
-              .q = "self_attn.q_proj",
-              .k = "self_attn.k_proj",
-              .v = "self_attn.v_proj",
-              .qkv = nullptr,
-              .o = "self_attn.o_proj",
-              .gate = "mlp.gate_proj",
-              .up = "mlp.up_proj",
-              .down = "mlp.down_proj"},
+    .names = llama_names_with_head_norms(),
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
     .read_config = read_config,

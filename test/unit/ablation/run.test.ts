@@ -35,7 +35,7 @@ describe('shortFloat32', () => {
 });
 
 describe('runVariants', () => {
-  it('runs every different set once, in chunks', async () => {
+  it('runs every different set once, in chunks that grow while they are quick', async () => {
     const runner = fakeRunner(200);
     const sets = [
       [],
@@ -55,7 +55,7 @@ describe('runVariants', () => {
       'a2.h0,a2.h1,a2.h2,a2.h3,a2.h4,a2.h5',
       'a0.h0',
     ]);
-    expect(runner.calls.map((names) => names.length)).toEqual([3, 1]);
+    expect(runner.calls.map((names) => names.length)).toEqual([1, 2, 1]);
     expect(runner.disposed).toBe(true);
   });
 
