@@ -31,7 +31,9 @@ function groupHeading(group: HeadGroup, count: number, comparison: DiffCompariso
       : group === 'vanished'
         ? comparison.vanishedCount
         : undefined;
-  const range = interval ? ` (resampled: ${interval.low} to ${interval.high})` : '';
+  const range = interval
+    ? ` (resampled: ${Math.round(interval.low)} to ${Math.round(interval.high)})`
+    : '';
   return `${group} heads, ${meaning[group]}: ${count}${range}`;
 }
 

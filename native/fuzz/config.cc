@@ -1,4 +1,5 @@
-// Fuzz target: config.json. An accepted configuration must hold the invariants the engine relies on.
+// Fuzz target: config.json. An accepted configuration must hold the invariants the engine relies
+// on.
 #include <cstdlib>
 
 #include "headspark/error.h"
@@ -7,8 +8,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(data), size);
   try {
-    const headspark::ModelConfig config =
-        headspark::parse_config(bytes, "config.json").config;
+    const headspark::ModelConfig config = headspark::parse_config(bytes, "config.json").config;
     const bool valid = config.layers > 0 && config.heads > 0 && config.kv_heads > 0 &&
                        config.heads % config.kv_heads == 0 && config.head_dim > 0 &&
                        config.hidden > 0 && config.intermediate > 0 && config.vocab > 0 &&

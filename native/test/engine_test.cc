@@ -69,7 +69,8 @@ TEST_CASE("engine: a shared prefix changes scores by rounding only") {
       const auto shared = scores_with(model, {}, attribution);
       const auto whole = scores_with(model, {.share_prefix = false}, attribution);
       double largest = 0.0;
-      for (const float score : whole) largest = std::max(largest, std::fabs(static_cast<double>(score)));
+      for (const float score : whole)
+        largest = std::max(largest, std::fabs(static_cast<double>(score)));
       CHECK(max_difference(shared, whole) <= 1e-5 * largest);
     }
   }
@@ -88,8 +89,8 @@ TEST_CASE("engine: integrated gradients are complete at the input node") {
     for (std::int64_t column = 0; column < result.graph.destinations(); ++column) {
       total += result.scores[static_cast<std::size_t>(column)];
     }
-    const double change =
-        (sum_of(result.clean_metric) - sum_of(result.corrupted_metric)) / static_cast<double>(result.pairs);
+    const double change = (sum_of(result.clean_metric) - sum_of(result.corrupted_metric)) /
+                          static_cast<double>(result.pairs);
     CHECK(std::fabs(total - change) <= 0.01 * std::fabs(change));
   }
 }
@@ -205,13 +206,14 @@ TEST_CASE("sweep: prompt and generated positions together are all positions' com
   }
   const std::vector<AblationVariant> variants = {{{}}, {{{0, 0, 0.0f}}}, {{{3, 2, 0.0f}}}};
   const auto run = [&](GatePositions positions) {
-    return Sweep(engine, pairs, {.metric = Metric::nll, .positions = positions}, {}).run(variants, {});
+    return Sweep(engine, pairs, {.metric = Metric::nll, .positions = positions}, {})
+        .run(variants, {});
   };
   const auto all = run(GatePositions::all);
   const auto prompt = run(GatePositions::prompt);
   const auto generated = run(GatePositions::generated);
   for (std::size_t p = 0; p < pairs.size(); ++p) {
-    CHECK(all.values[p] == prompt.values[p]);      // nothing is gated in the first variant
+    CHECK(all.values[p] == prompt.values[p]);  // nothing is gated in the first variant
     CHECK(all.values[p] == generated.values[p]);
     CHECK(all.values[2 + p] != prompt.values[2 + p]);
     CHECK(all.values[2 + p] != generated.values[2 + p]);
@@ -269,7 +271,8 @@ TEST_CASE("engine: bad pairs and heads are refused by name; a stop request ends 
   CHECK(code_of([&] { attribute(small, some_pairs(2), {}, {}); }) == "ERR_HEADSPARK_OUT_OF_MEMORY");
   RunControl stopped;
   stopped.stop_hook = [] { return true; };
-  CHECK(code_of([&] { attribute(engine, some_pairs(2), {}, stopped); }) == "ERR_HEADSPARK_CANCELLED");
+  CHECK(code_of([&] { attribute(engine, some_pairs(2), {}, stopped); }) ==
+        "ERR_HEADSPARK_CANCELLED");
 }
 
 }  // namespace headspark::golden

@@ -1,10 +1,9 @@
 // Reads golden folders: a checkpoint, pairs.jsonl and what the references answered (.npy, .json).
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

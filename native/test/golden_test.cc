@@ -1,4 +1,6 @@
 // The engine against Hugging Face transformers and hannamw/EAP-IG on every golden folder.
+#include "golden.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "golden.h"
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
 #include "headspark/generate.h"
@@ -52,9 +53,9 @@ std::vector<GoldenCase> cases() {
 
 /// How a golden weighs the pairs of its batches of b (the last may be short).
 enum class BatchScale {
-  none,          ///< plain mean over pairs
-  gradient,      ///< the metric is averaged within a batch, then divided by all pairs
-  batch_means,   ///< exact: the mean over batches of each batch's mean
+  none,         ///< plain mean over pairs
+  gradient,     ///< the metric is averaged within a batch, then divided by all pairs
+  batch_means,  ///< exact: the mean over batches of each batch's mean
 };
 
 std::vector<float> reference_scale(const AttributionResult& result, BatchScale scale,
@@ -87,7 +88,8 @@ std::vector<float> reference_scale(const AttributionResult& result, BatchScale s
 
 double largest_magnitude(const std::vector<float>& values) {
   double largest = 0.0;
-  for (const float value : values) largest = std::max(largest, std::fabs(static_cast<double>(value)));
+  for (const float value : values)
+    largest = std::max(largest, std::fabs(static_cast<double>(value)));
   return largest;
 }
 
@@ -101,10 +103,13 @@ struct MethodCase {
 
 constexpr MethodCase kMethods[] = {
     {"EAP", AttributionMethod::eap, Metric::logit_diff, BatchScale::gradient, true},
-    {"EAP-IG-inputs", AttributionMethod::eap_ig_inputs, Metric::logit_diff, BatchScale::gradient, true},
+    {"EAP-IG-inputs", AttributionMethod::eap_ig_inputs, Metric::logit_diff, BatchScale::gradient,
+     true},
     {"EAP-IG-inputs-kl", AttributionMethod::eap_ig_inputs, Metric::kl, BatchScale::gradient, false},
-    {"clean-corrupted", AttributionMethod::clean_corrupted, Metric::logit_diff, BatchScale::gradient, false},
-    {"EAP-IG-activations", AttributionMethod::eap_ig_activations, Metric::logit_diff, BatchScale::gradient, false},
+    {"clean-corrupted", AttributionMethod::clean_corrupted, Metric::logit_diff,
+     BatchScale::gradient, false},
+    {"EAP-IG-activations", AttributionMethod::eap_ig_activations, Metric::logit_diff,
+     BatchScale::gradient, false},
     {"information-flow-routes", AttributionMethod::information_flow_routes, Metric::logit_diff,
      BatchScale::none, false},
     {"exact", AttributionMethod::exact, Metric::logit_diff, BatchScale::batch_means, false},
@@ -136,11 +141,13 @@ void check_scores(const GoldenCase& golden, const Engine& engine, const MethodCa
       reference_scale(result, method.scale, settings.at("batch").get<std::int64_t>());
   const std::vector<float> theirs = read_npy(file).values;
   const double error = max_difference(ours, theirs) / largest_magnitude(theirs);
-  std::printf("  %-26s %-24s max|diff| / max|score| = %.2e\n", golden.name.c_str(), method.file, error);
+  std::printf("  %-26s %-24s max|diff| / max|score| = %.2e\n", golden.name.c_str(), method.file,
+              error);
   CHECK(error <= (method.strict ? golden.gradient_scores : golden.other_scores));
 }
 
-/// Largest |score| first; ties in index order; then pruned until every node has edges on both sides.
+/// Largest |score| first; ties in index order; then pruned until every node has edges on both
+/// sides.
 std::vector<std::uint8_t> top_edges(const Graph& graph, const std::vector<float>& scores,
                                     std::size_t count) {
   const std::int64_t columns = graph.destinations();
@@ -181,8 +188,8 @@ void prune(const Graph& graph, std::vector<std::uint8_t>& mask) {
     for (std::int64_t edge = 0; edge < graph.sources() * columns; ++edge) {
       if (mask[static_cast<std::size_t>(edge)] == 0) continue;
       const std::int64_t node = node_of_column(graph, edge % columns);
-      const bool keep =
-          in[static_cast<std::size_t>(edge / columns)] && (node < 0 || out[static_cast<std::size_t>(node)]);
+      const bool keep = in[static_cast<std::size_t>(edge / columns)] &&
+                        (node < 0 || out[static_cast<std::size_t>(node)]);
       if (!keep) {
         mask[static_cast<std::size_t>(edge)] = 0;
         changed = true;
@@ -251,7 +258,8 @@ void check_logits(const GoldenCase& golden, const Engine& engine) {
   request.prompts.resize(1);
   request.all_positions = true;
   error = max_difference(compute_logits(engine, request, {}), first.values);
-  std::printf("  %-26s %-24s max|diff| = %.2e\n", golden.name.c_str(), "first_prompt_logits", error);
+  std::printf("  %-26s %-24s max|diff| = %.2e\n", golden.name.c_str(), "first_prompt_logits",
+              error);
   CHECK(error <= golden.logits);
 }
 

@@ -29,7 +29,10 @@ struct Adapter {
 /// Rank 2, alpha 6, on q_proj and v_proj of both layers of the tiny llama.
 Adapter tiny_adapter() {
   Adapter adapter;
-  adapter.config = {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", 6}, {"bias", "none"},
+  adapter.config = {{"peft_type", "LORA"},
+                    {"r", 2},
+                    {"lora_alpha", 6},
+                    {"bias", "none"},
                     {"target_modules", {"q_proj", "v_proj"}}};
   for (const char* layer : {"model.layers.0.", "model.layers.1."}) {
     adapter.add(std::string(layer) + "self_attn.q_proj", 8, 8, 2);
@@ -39,7 +42,7 @@ Adapter tiny_adapter() {
 }
 
 std::shared_ptr<const Model> adapted(const std::shared_ptr<const Model>& base,
-                                   const Adapter& adapter) {
+                                     const Adapter& adapter) {
   files::TempFolder folder;
   files::write_file(folder.path() / "adapter_config.json", adapter.config.dump());
   files::write_file(folder.path() / "adapter_model.safetensors",
@@ -83,9 +86,9 @@ TEST_CASE("adapter: targets, scale and shared base") {
   CHECK(model_fingerprint(*model) == model_fingerprint(*adapted(base, adapter)));
   const auto& a = adapter.values("model.layers.1.self_attn.q_proj", 'A');
   const auto& b = adapter.values("model.layers.1.self_attn.q_proj", 'B');
-  const double expected = base->layers[1].q.view.at(5, 6) +
-                          3.0 * (static_cast<double>(b[10]) * a[6] +
-                                 static_cast<double>(b[11]) * a[14]);
+  const double expected =
+      base->layers[1].q.view.at(5, 6) +
+      3.0 * (static_cast<double>(b[10]) * a[6] + static_cast<double>(b[11]) * a[14]);
   CHECK(!(std::fabs(merged(layer.q, 5, 6) - expected) > 1e-12));
   expect_error(ErrorCode::INVALID_ARGUMENT, {"base"}, [&] { adapted(model, adapter); });
 }
@@ -140,7 +143,10 @@ TEST_CASE("adapter: fused modules split like their base") {
   for (const bool neox : {false, true}) {
     const auto base = files::load(tiny_checkpoint(neox ? "gpt_neox" : "gpt2"));
     Adapter adapter;
-    adapter.config = {{"peft_type", "LORA"}, {"r", 3}, {"lora_alpha", 3}, {"fan_in_fan_out", !neox},
+    adapter.config = {{"peft_type", "LORA"},
+                      {"r", 3},
+                      {"lora_alpha", 3},
+                      {"fan_in_fan_out", !neox},
                       {"target_modules", {neox ? "query_key_value" : "c_attn"}}};
     const std::string stem = neox ? "gpt_neox.layers." : "transformer.h.";
     const std::string module = neox ? ".attention.query_key_value" : ".attn.c_attn";
@@ -183,12 +189,20 @@ TEST_CASE("adapter: all-linear leaves the unembedding alone, lm_head can be name
 }
 
 TEST_CASE("adapter: other kinds and options are refused by name") {
-  const std::pair<const char*, json> options[] = {
-      {"peft_type", "IA3"}, {"use_dora", true}, {"bias", "all"}, {"modules_to_save", {"lm_head"}},
-      {"trainable_token_indices", {1, 2}}, {"lora_bias", true}, {"layer_replication", {{0, 1}}},
-      {"alora_invocation_tokens", {1}}, {"use_qalora", true}, {"target_parameters", {"x"}},
-      {"init_lora_weights", "pissa"}, {"some_new_option", true}, {"megatron_config", {{"a", 1}}},
-      {"ensure_weight_tying", true}};
+  const std::pair<const char*, json> options[] = {{"peft_type", "IA3"},
+                                                  {"use_dora", true},
+                                                  {"bias", "all"},
+                                                  {"modules_to_save", {"lm_head"}},
+                                                  {"trainable_token_indices", {1, 2}},
+                                                  {"lora_bias", true},
+                                                  {"layer_replication", {{0, 1}}},
+                                                  {"alora_invocation_tokens", {1}},
+                                                  {"use_qalora", true},
+                                                  {"target_parameters", {"x"}},
+                                                  {"init_lora_weights", "pissa"},
+                                                  {"some_new_option", true},
+                                                  {"megatron_config", {{"a", 1}}},
+                                                  {"ensure_weight_tying", true}};
   for (const auto& [key, value] : options) {
     Adapter adapter = tiny_adapter();
     adapter.config[key] = value;
@@ -223,11 +237,16 @@ TEST_CASE("adapter: tensors that do not fit") {
 }
 
 TEST_CASE("adapter: malformed configurations") {
-  const std::pair<const char*, json> options[] = {
-      {"r", 0}, {"r", "8"}, {"lora_alpha", "x"}, {"target_modules", nullptr},
-      {"target_modules", {1}}, {"rank_pattern", {{"q_proj", 0}}}, {"rank_pattern", {1}},
-      {"alpha_pattern", {{"q_proj", "x"}}}, {"layers_to_transform", {-1}},
-      {"layers_pattern", 3}};
+  const std::pair<const char*, json> options[] = {{"r", 0},
+                                                  {"r", "8"},
+                                                  {"lora_alpha", "x"},
+                                                  {"target_modules", nullptr},
+                                                  {"target_modules", {1}},
+                                                  {"rank_pattern", {{"q_proj", 0}}},
+                                                  {"rank_pattern", {1}},
+                                                  {"alpha_pattern", {{"q_proj", "x"}}},
+                                                  {"layers_to_transform", {-1}},
+                                                  {"layers_pattern", 3}};
   for (const auto& [key, value] : options) {
     Adapter adapter = tiny_adapter();
     adapter.config[key] = value;

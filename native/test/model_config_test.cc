@@ -81,14 +81,14 @@ TEST_CASE("config: what is particular to an architecture") {
 }
 
 TEST_CASE("config: activation names") {
-  for (const auto& [name, activation] : std::vector<std::pair<std::string, Activation>>{
-           {"silu", Activation::silu},
-           {"swish", Activation::silu},
-           {"gelu", Activation::gelu_erf},
-           {"gelu_new", Activation::gelu_tanh},
-           {"gelu_fast", Activation::gelu_tanh},
-           {"gelu_pytorch_tanh", Activation::gelu_tanh},
-           {"relu", Activation::relu}}) {
+  for (const auto& [name, activation] :
+       std::vector<std::pair<std::string, Activation>>{{"silu", Activation::silu},
+                                                       {"swish", Activation::silu},
+                                                       {"gelu", Activation::gelu_erf},
+                                                       {"gelu_new", Activation::gelu_tanh},
+                                                       {"gelu_fast", Activation::gelu_tanh},
+                                                       {"gelu_pytorch_tanh", Activation::gelu_tanh},
+                                                       {"relu", Activation::relu}}) {
     json config = tiny_checkpoint("qwen2").config;
     config["hidden_act"] = name;
     CHECK(parse(config).activation == activation);

@@ -59,11 +59,11 @@ Checkpoint tiny_decoder(const std::string& model_type) {
       builder.add(at + "self_attn.k_norm.weight", {head_dim});
     }
   }
-  nlohmann::json config = {{"model_type", model_type},     {"hidden_size", hidden},
-                           {"intermediate_size", inner},   {"num_hidden_layers", 2},
-                           {"num_attention_heads", 4},     {"num_key_value_heads", 2},
-                           {"vocab_size", vocab},          {"max_position_embeddings", 32},
-                           {"tie_word_embeddings", true},  {"rope_theta", 10000.0}};
+  nlohmann::json config = {{"model_type", model_type},    {"hidden_size", hidden},
+                           {"intermediate_size", inner},  {"num_hidden_layers", 2},
+                           {"num_attention_heads", 4},    {"num_key_value_heads", 2},
+                           {"vocab_size", vocab},         {"max_position_embeddings", 32},
+                           {"tie_word_embeddings", true}, {"rope_theta", 10000.0}};
   if (model_type == "qwen3") config["head_dim"] = head_dim;
   return {config, builder.tensors};
 }
@@ -86,8 +86,12 @@ Checkpoint tiny_gpt2() {
     builder.add(at + "mlp.c_proj.weight", {4 * hidden, hidden});
     builder.add(at + "mlp.c_proj.bias", {hidden});
   }
-  return {{{"model_type", "gpt2"}, {"n_layer", 2}, {"n_head", 4}, {"n_embd", hidden},
-           {"n_positions", 32}, {"vocab_size", vocab}},
+  return {{{"model_type", "gpt2"},
+           {"n_layer", 2},
+           {"n_head", 4},
+           {"n_embd", hidden},
+           {"n_positions", 32},
+           {"vocab_size", vocab}},
           builder.tensors};
 }
 
@@ -105,9 +109,14 @@ Checkpoint tiny_gpt_neox() {
     builder.linear(at + "mlp.dense_h_to_4h", inner, hidden);
     builder.linear(at + "mlp.dense_4h_to_h", hidden, inner);
   }
-  return {{{"model_type", "gpt_neox"}, {"num_hidden_layers", 2}, {"num_attention_heads", 4},
-           {"hidden_size", hidden}, {"intermediate_size", inner}, {"vocab_size", vocab},
-           {"max_position_embeddings", 32}, {"rotary_pct", 1.0}},
+  return {{{"model_type", "gpt_neox"},
+           {"num_hidden_layers", 2},
+           {"num_attention_heads", 4},
+           {"hidden_size", hidden},
+           {"intermediate_size", inner},
+           {"vocab_size", vocab},
+           {"max_position_embeddings", 32},
+           {"rotary_pct", 1.0}},
           builder.tensors};
 }
 
@@ -168,9 +177,8 @@ std::string safetensors_bytes(const Tensors& tensors) {
       data += tensor.dtype == "BF16" ? little_endian(f32_to_bf16(value), 2)
                                      : little_endian(f32_to_bits(value), 4);
     }
-    header[name] = {{"dtype", tensor.dtype},
-                    {"shape", tensor.shape},
-                    {"data_offsets", {begin, data.size()}}};
+    header[name] = {
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');

@@ -90,8 +90,7 @@ TEST_CASE("load: GPT-2's transposed, column-blocked c_attn equals an explicit sp
 TEST_CASE("load: GPT-NeoX's interleaved query_key_value equals an explicit split") {
   const Checkpoint checkpoint = tiny_checkpoint("gpt_neox");
   const auto model = load(checkpoint);
-  const auto& weight =
-      checkpoint.tensors.at("gpt_neox.layers.1.attention.query_key_value.weight");
+  const auto& weight = checkpoint.tensors.at("gpt_neox.layers.1.attention.query_key_value.weight");
   const auto& bias = checkpoint.tensors.at("gpt_neox.layers.1.attention.query_key_value.bias");
   const LinearWeight* parts[] = {&model->layers[1].q, &model->layers[1].k, &model->layers[1].v};
   for (std::size_t part = 0; part < 3; ++part) {
@@ -114,8 +113,7 @@ TEST_CASE("load: names without the architecture's prefix") {
   }
   const auto with_prefix = load(checkpoint);
   checkpoint.tensors = bare;
-  CHECK(load(checkpoint)->layers[1].up.view.at(1, 2) ==
-        with_prefix->layers[1].up.view.at(1, 2));
+  CHECK(load(checkpoint)->layers[1].up.view.at(1, 2) == with_prefix->layers[1].up.view.at(1, 2));
 }
 
 TEST_CASE("load: llama biases by configuration") {
@@ -124,10 +122,14 @@ TEST_CASE("load: llama biases by configuration") {
   checkpoint.config["mlp_bias"] = true;
   expect_error(ErrorCode::TENSOR_MISSING, {"self_attn.q_proj.bias"}, [&] { load(checkpoint); });
   for (const char* at : {"model.layers.0.", "model.layers.1."}) {
-    for (const auto& [name, size] : std::vector<std::pair<std::string, std::int64_t>>{
-             {"self_attn.q_proj", 8}, {"self_attn.k_proj", 4}, {"self_attn.v_proj", 4},
-             {"self_attn.o_proj", 8}, {"mlp.gate_proj", 12}, {"mlp.up_proj", 12},
-             {"mlp.down_proj", 8}}) {
+    for (const auto& [name, size] :
+         std::vector<std::pair<std::string, std::int64_t>>{{"self_attn.q_proj", 8},
+                                                           {"self_attn.k_proj", 4},
+                                                           {"self_attn.v_proj", 4},
+                                                           {"self_attn.o_proj", 8},
+                                                           {"mlp.gate_proj", 12},
+                                                           {"mlp.up_proj", 12},
+                                                           {"mlp.down_proj", 8}}) {
       checkpoint.tensors[at + name + ".bias"] = files::make_tensor({size}, 77);
     }
   }
@@ -170,8 +172,8 @@ TEST_CASE("load: missing, misshapen and mistyped tensors") {
 
 TEST_CASE("load: NaN and infinite weights, with their place") {
   const std::string name = "model.layers.0.mlp.down_proj.weight";
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                          -std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     for (const char* dtype : {"F32", "BF16"}) {
       Checkpoint checkpoint = tiny_checkpoint("qwen3");
       checkpoint.tensors[name].dtype = dtype;

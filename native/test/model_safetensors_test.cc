@@ -32,10 +32,10 @@ std::string one(const std::string& dtype, const std::string& shape, const std::s
 }
 
 TEST_CASE("safetensors: a valid file") {
-  const auto tensors = parse(raw_safetensors(
-      "{\"__metadata__\":{\"format\":\"pt\"}," + entry("b", "BF16", "[2,3]", "[8,20]") + "," +
-          entry("a", "I64", "[]", "[0,8]") + "}",
-      std::string(20, '\0')));
+  const auto tensors = parse(raw_safetensors("{\"__metadata__\":{\"format\":\"pt\"}," +
+                                                 entry("b", "BF16", "[2,3]", "[8,20]") + "," +
+                                                 entry("a", "I64", "[]", "[0,8]") + "}",
+                                             std::string(20, '\0')));
   REQUIRE(tensors.size() == 2);
   CHECK(tensors[0].name == "a");
   CHECK(tensors[0].elements() == 1);

@@ -37,14 +37,15 @@ struct AttributionOptions {
 struct AttributionResult {
   Graph graph;
   std::int64_t pairs = 0;
-  std::vector<float> scores;       ///< [sources, destinations], mean over pairs; 0 where no edge
-  std::vector<float> pair_scores;  ///< [pairs, edges] in row-major order of the real edges, or empty
+  std::vector<float> scores;  ///< [sources, destinations], mean over pairs; 0 where no edge
+  std::vector<float>
+      pair_scores;  ///< [pairs, edges] in row-major order of the real edges, or empty
   std::vector<float> clean_metric;      ///< [pairs]
   std::vector<float> corrupted_metric;  ///< [pairs]
 };
 
-/// Scores are summed pair by pair, in order: the batch size cannot change them. Errors: PAIR_LENGTH,
-/// PAIR_FORMAT (naming the pair's index), INVALID_ARGUMENT, CANCELLED.
+/// Scores are summed pair by pair, in order: the batch size cannot change them. Errors:
+/// PAIR_LENGTH, PAIR_FORMAT (naming the pair's index), INVALID_ARGUMENT, CANCELLED.
 AttributionResult attribute(const Engine& engine, std::span<const Pair> pairs,
                             const AttributionOptions& options, const RunControl& control);
 

@@ -9,7 +9,9 @@ namespace headspark {
 
 enum class DType : std::uint8_t { f32, f16, bf16 };
 
-inline std::int64_t dtype_bytes(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
+inline std::int64_t dtype_bytes(DType dtype) {
+  return dtype == DType::f32 ? 4 : 2;
+}
 
 inline float bits_to_f32(std::uint32_t bits) {
   float value;

@@ -13,12 +13,12 @@
 namespace headspark {
 
 struct EngineOptions {
-  int threads = 0;                 ///< <= 0: all that this process may use
-  std::int64_t memory_bytes = 0;   ///< workspace budget; <= 0: a quarter of the free memory
+  int threads = 0;                ///< <= 0: all that this process may use
+  std::int64_t memory_bytes = 0;  ///< workspace budget; <= 0: a quarter of the free memory
   DeviceKind device = DeviceKind::cpu;
   int device_index = 0;
-  std::int64_t batch_tokens = 0;   ///< tokens of one micro-batch; <= 0: chosen from the budget
-  bool share_prefix = true;        ///< compute the shared prompt of a pair once
+  std::int64_t batch_tokens = 0;  ///< tokens of one micro-batch; <= 0: chosen from the budget
+  bool share_prefix = true;       ///< compute the shared prompt of a pair once
 };
 
 struct Engine {

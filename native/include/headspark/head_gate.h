@@ -1,5 +1,6 @@
 // The intervention on heads: z' = s * z + (1 - s) * r, applied where attention writes z, the input
-// of the output projection (design: zero, mean and resample ablation, and scaling, are one formula).
+// of the output projection (design: zero, mean and resample ablation, and scaling, are one
+// formula).
 #pragma once
 
 #include <cstdint>
@@ -11,15 +12,15 @@ enum class Replacement {
   zero,      ///< r = 0
   shared,    ///< r = replacement[head * head_dim + i], the same at every token (mean ablation)
   position,  ///< r = replacement[(position * heads + head) * head_dim + i] (mean per position)
-  token,     ///< r = replacement[((begin[row] + t) * heads + head) * head_dim + i] for the row's own
-             ///< token t: a stored run of the same length (resample), shared by many rows
+  token,  ///< r = replacement[((begin[row] + t) * heads + head) * head_dim + i] for the row's own
+          ///< token t: a stored run of the same length (resample), shared by many rows
 };
 
 /// Gates of one layer for the rows of one batch. A null `scale` means no gate at all.
 struct HeadGate {
   const float* scale = nullptr;  ///< [rows, heads]; 1 leaves the head untouched, bit for bit
   Replacement kind = Replacement::zero;
-  const float* replacement = nullptr;  ///< see Replacement; may be null for zero
+  const float* replacement = nullptr;               ///< see Replacement; may be null for zero
   const std::int32_t* replacement_begin = nullptr;  ///< [rows], for Replacement::token
   /// Per row, [gate_begin, gate_end) are the positions the gate acts on; null: all positions.
   const std::int32_t* gate_begin = nullptr;

@@ -79,7 +79,7 @@ struct Model {
   NormWeight final_norm;
   LinearWeight unembedding;  ///< [vocab, hidden]
   std::string folder;
-  std::string adapter_folder;      ///< empty without one
+  std::string adapter_folder;  ///< empty without one
   std::int64_t parameter_count = 0;
   std::int64_t mapped_bytes = 0;
   std::vector<std::shared_ptr<const MappedCheckpoint>> files;

@@ -87,7 +87,8 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
   const std::int64_t floats =
       GradientPath::floats_per_token(engine, graph, copies, passes.front().activations);
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
-  const auto ranges = plan_pairs(engine, pairs, options.metric, {.floats = floats, .copies = copies});
+  const auto ranges =
+      plan_pairs(engine, pairs, options.metric, {.floats = floats, .copies = copies});
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
     PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric,

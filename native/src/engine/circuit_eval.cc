@@ -17,10 +17,10 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
   const Graph graph = make_graph(engine.config(), options.kv_edges);
   const auto dense = static_cast<std::size_t>(graph.sources() * graph.destinations());
   if (circuits.size() % dense != 0) {
-    throw Error(ErrorCode::INVALID_ARGUMENT,
-                "Circuit masks need a multiple of " + std::to_string(dense) +
-                    " entries ([sources, destinations] each), not " +
-                    std::to_string(circuits.size()) + ".");
+    throw Error(ErrorCode::INVALID_ARGUMENT, "Circuit masks need a multiple of " +
+                                                 std::to_string(dense) +
+                                                 " entries ([sources, destinations] each), not " +
+                                                 std::to_string(circuits.size()) + ".");
   }
   const std::size_t count = circuits.size() / dense;
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
@@ -30,10 +30,9 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
   CircuitEvalResult result;
   result.pairs = static_cast<std::int64_t>(pairs.size());
   result.values.resize(count * pairs.size());
-  const auto ranges =
-      plan_pairs(engine, pairs, options.metric,
-                 {.floats = CircuitForward::floats_per_token(engine.config(), graph),
-                  .share_prefix = share});
+  const auto ranges = plan_pairs(
+      engine, pairs, options.metric,
+      {.floats = CircuitForward::floats_per_token(engine.config(), graph), .share_prefix = share});
   std::uint64_t done = 0;
   for (const auto& [begin, end] : ranges) {
     PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric, share, rotary,
@@ -44,14 +43,16 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
       control.report({done, ranges.size() * count, "circuits"});
       const std::vector<float> values =
           forward.run(circuits.subspan(circuit * dense, dense), control);
-      std::copy(values.begin(), values.end(),
-                result.values.begin() + static_cast<std::ptrdiff_t>(circuit * pairs.size() + begin));
+      std::copy(
+          values.begin(), values.end(),
+          result.values.begin() + static_cast<std::ptrdiff_t>(circuit * pairs.size() + begin));
       ++done;
     }
     const auto& clean = block.clean_metric();
     const auto& corrupted = block.corrupted_metric();
     result.clean_metric.insert(result.clean_metric.end(), clean.begin(), clean.end());
-    result.corrupted_metric.insert(result.corrupted_metric.end(), corrupted.begin(), corrupted.end());
+    result.corrupted_metric.insert(result.corrupted_metric.end(), corrupted.begin(),
+                                   corrupted.end());
   }
   control.report({done, done, "circuits"});
   return result;

@@ -123,13 +123,14 @@ void CircuitForward::project(const Projection& projection) {
   const bool normed = projection.head_norm != nullptr && !projection.head_norm->empty();
   float* raw = normed ? head_raw_.data() : projection.out;
   for (std::int64_t head = 0; head < projection.count; ++head) {
-    norm_forward(engine_.context,
-                 {.norm = &engine_.model->layers[static_cast<std::size_t>(projection.layer)].attention_norm,
-                  .rows = tokens,
-                  .x = streams_.data() + (projection.slot + head) * stride_,
-                  .x_stride = config.hidden,
-                  .y = normed_.data(),
-                  .y_stride = config.hidden});
+    norm_forward(
+        engine_.context,
+        {.norm = &engine_.model->layers[static_cast<std::size_t>(projection.layer)].attention_norm,
+         .rows = tokens,
+         .x = streams_.data() + (projection.slot + head) * stride_,
+         .x_stride = config.hidden,
+         .y = normed_.data(),
+         .y_stride = config.hidden});
     LinearForward params;
     params.weight = projection.weight;
     params.slice.out_begin = head / projection.share * config.head_dim;
@@ -266,10 +267,8 @@ std::vector<float> CircuitForward::metric() {
 std::vector<float> CircuitForward::run(std::span<const std::uint8_t> mask,
                                        const RunControl& control) {
   engine_.context.backend->copy_to_device(mask_.data(), mask.data(), mask_.bytes());
-  combine(engine_.context, {.count = stride_,
-                            .x = block_.ends().embedding(),
-                            .b = 0.0f,
-                            .y = difference(0)});
+  combine(engine_.context,
+          {.count = stride_, .x = block_.ends().embedding(), .b = 0.0f, .y = difference(0)});
   subtract_reference(0, 1);
   for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
     control.check();

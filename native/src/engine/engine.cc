@@ -14,8 +14,8 @@ namespace headspark {
 
 Engine make_engine(std::shared_ptr<const Model> model, const EngineOptions& options) {
   if (options.threads > 1024) {
-    throw Error(ErrorCode::INVALID_ARGUMENT, "threads is " + std::to_string(options.threads) +
-                                                 "; use at most 1024.");
+    throw Error(ErrorCode::INVALID_ARGUMENT,
+                "threads is " + std::to_string(options.threads) + "; use at most 1024.");
   }
   Engine engine;
   engine.model = std::move(model);

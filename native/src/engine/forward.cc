@@ -132,7 +132,8 @@ void mlp_block(const Pass& pass, std::int64_t index, const float* normed, float*
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   if (index == pass.inputs.mlp_layer) {
-    if (pass.trace.options().sources) pass.copy(pass.inputs.mlp_output, layer.mlp_out, config.hidden);
+    if (pass.trace.options().sources)
+      pass.copy(pass.inputs.mlp_output, layer.mlp_out, config.hidden);
     pass.add(pass.inputs.mlp_output, after, config.hidden);
     return;
   }
@@ -207,8 +208,8 @@ RotaryTable rotary_for(const Engine& engine, std::int64_t positions) {
   if (positions > config.max_positions) {
     throw Error(ErrorCode::INVALID_ARGUMENT,
                 "A prompt of " + std::to_string(positions) + " tokens is longer than the " +
-                    std::to_string(config.max_positions) + " positions of " +
-                    engine.model->folder + "; shorten it.");
+                    std::to_string(config.max_positions) + " positions of " + engine.model->folder +
+                    "; shorten it.");
   }
   return make_rotary_table(config.rotary, positions);
 }

@@ -23,13 +23,13 @@ KvStore make_kv_store(const Engine& engine, std::int64_t tokens);
 
 /// What differs from a plain pass. All pointers are device memory laid out like the batch.
 struct ForwardInputs {
-  const float* embeddings = nullptr;     ///< [tokens, hidden] instead of the token embeddings
-  std::vector<HeadGate> gates = {};           ///< one per layer, or empty
-  std::int64_t mlp_layer = -1;           ///< layer whose MLP output is replaced, or -1
-  const float* mlp_output = nullptr;     ///< [tokens, hidden] its replacement
-  const KvStore* prefix = nullptr;       ///< keys and values that rows continue
-  const RotaryTable* rotary = nullptr;   ///< covers every position of the batch
-  std::int64_t first_layer = 0;          ///< start here, from start_residual
+  const float* embeddings = nullptr;      ///< [tokens, hidden] instead of the token embeddings
+  std::vector<HeadGate> gates = {};       ///< one per layer, or empty
+  std::int64_t mlp_layer = -1;            ///< layer whose MLP output is replaced, or -1
+  const float* mlp_output = nullptr;      ///< [tokens, hidden] its replacement
+  const KvStore* prefix = nullptr;        ///< keys and values that rows continue
+  const RotaryTable* rotary = nullptr;    ///< covers every position of the batch
+  std::int64_t first_layer = 0;           ///< start here, from start_residual
   const float* start_residual = nullptr;  ///< [tokens, hidden] entering first_layer
 };
 

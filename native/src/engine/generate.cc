@@ -115,7 +115,8 @@ class GreedyDecoder {
 
   void take_tokens(const Batch& batch, const Trace& trace, const std::vector<RowState*>& active) {
     std::vector<std::int32_t> last;
-    for (std::size_t i = 0; i < active.size(); ++i) last.push_back(batch.host().row_begin[i + 1] - 1);
+    for (std::size_t i = 0; i < active.size(); ++i)
+      last.push_back(batch.host().row_begin[i + 1] - 1);
     const std::int64_t vocab = engine_.config().vocab;
     Buffer<float> logits(engine_.context.backend, static_cast<std::int64_t>(last.size()) * vocab);
     run_logits(engine_, trace.final_residual(), last, logits.data());

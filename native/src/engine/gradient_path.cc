@@ -20,7 +20,8 @@ std::vector<std::int32_t> end_index(const PairBlock& block, std::size_t copies) 
   std::vector<std::int32_t> index;
   for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
     for (std::size_t copy = 0; copy < copies; ++copy) {
-      for (std::int32_t t = 0; t < block.own_length(pair); ++t) index.push_back(block.begin(pair) + t);
+      for (std::int32_t t = 0; t < block.own_length(pair); ++t)
+        index.push_back(block.begin(pair) + t);
     }
   }
   return index;

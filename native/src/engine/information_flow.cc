@@ -31,7 +31,8 @@ struct FlowPass {
                                       .write_stride = block.tokens() * hidden,
                                       .scores = flow.data()});
       const std::vector<float> host = flow.to_host();
-      float* matrix = scores.data() + static_cast<std::int64_t>(pair) * graph.sources() * graph.destinations();
+      float* matrix =
+          scores.data() + static_cast<std::int64_t>(pair) * graph.sources() * graph.destinations();
       for (std::int64_t source = 0; source < sources; ++source) {
         for (std::int64_t column = first; column < first + columns; ++column) {
           matrix[source * graph.destinations() + column] =
@@ -49,15 +50,15 @@ std::vector<float> block_flow(const Engine& engine, const Graph& graph, PairBloc
   Trace trace(engine, block.tokens(), {.gradients = true});  // keeps every residual stream
   run_forward(engine, batch, {.rotary = &block.rotary()}, trace, control);
   FlowPass pass{engine, graph, block, writes, {}};
-  pass.scores.assign(block.pairs() * static_cast<std::size_t>(graph.sources() * graph.destinations()),
-                     0.0f);
+  pass.scores.assign(
+      block.pairs() * static_cast<std::size_t>(graph.sources() * graph.destinations()), 0.0f);
   for (std::int64_t layer = 0; layer < graph.layers; ++layer) {
     control.check();
     const LayerTrace& read = trace.layer(layer);
     pass.read(read.residual, graph.sources_of_attention(layer), graph.q_column(layer, 0),
               graph.layer_columns() - 1);
-    pass.read(graph.parallel_block ? read.residual : read.residual_mid,
-              graph.sources_of_mlp(layer), graph.mlp_column(layer), 1);
+    pass.read(graph.parallel_block ? read.residual : read.residual_mid, graph.sources_of_mlp(layer),
+              graph.mlp_column(layer), 1);
   }
   pass.read(trace.final_residual(), graph.sources(), graph.logits_column(), 1);
   return std::move(pass.scores);
@@ -74,8 +75,8 @@ AttributionResult flow_attribution(const Engine& engine, std::span<const Pair> p
                               Trace::floats_per_token(config, {.gradients = true}) +
                               graph.sources() * config.hidden;
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
-  const auto ranges =
-      plan_pairs(engine, pairs, options.metric, {.floats = floats, .copies = 2, .share_prefix = false});
+  const auto ranges = plan_pairs(engine, pairs, options.metric,
+                                 {.floats = floats, .copies = 2, .share_prefix = false});
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
     PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric, false, rotary,

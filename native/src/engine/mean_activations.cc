@@ -25,7 +25,8 @@ struct Sum {
     for (std::size_t t = 0; t < positions.size(); ++t) {
       double* to = values.data() + (single ? 0 : positions[t] * width);
       for (std::int64_t i = 0; i < width; ++i) {
-        to[i] += static_cast<double>(host[t * static_cast<std::size_t>(width) + static_cast<std::size_t>(i)]);
+        to[i] += static_cast<double>(
+            host[t * static_cast<std::size_t>(width) + static_cast<std::size_t>(i)]);
       }
     }
   }
@@ -48,7 +49,9 @@ struct Sums {
   std::vector<Sum> mlp;
 
   Sums(const ModelConfig& config, std::int64_t positions)
-      : counts(static_cast<std::size_t>(positions), 0), all_counts(1, 0), embedding(1, config.hidden) {
+      : counts(static_cast<std::size_t>(positions), 0),
+        all_counts(1, 0),
+        embedding(1, config.hidden) {
     for (std::int64_t layer = 0; layer < config.layers; ++layer) {
       z.emplace_back(positions, config.heads * config.head_dim);
       mlp.emplace_back(1, config.hidden);
@@ -78,9 +81,9 @@ MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pai
   const RotaryTable rotary = rotary_for(engine, longest);
   const TraceOptions options{.sources = true};
   Sums sums(config, per_position ? longest : 1);
-  const auto ranges = plan_pairs(engine, pairs, Metric::nll,
-                                 {.floats = Trace::floats_per_token(config, options),
-                                  .share_prefix = false});
+  const auto ranges =
+      plan_pairs(engine, pairs, Metric::nll,
+                 {.floats = Trace::floats_per_token(config, options), .share_prefix = false});
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "means"});
     BatchRows rows;

@@ -12,10 +12,10 @@ namespace headspark {
 
 /// Sums in double, token by token in order, so that batches cannot change a bit.
 struct MeanActivations {
-  std::int64_t positions = 1;            ///< 1: one mean over all positions
-  std::vector<float> embedding;          ///< [hidden], over all positions
-  std::vector<std::vector<float>> z;     ///< per layer [positions, heads, head_dim]
-  std::vector<std::vector<float>> mlp;   ///< per layer [hidden], over all positions
+  std::int64_t positions = 1;           ///< 1: one mean over all positions
+  std::vector<float> embedding;         ///< [hidden], over all positions
+  std::vector<std::vector<float>> z;    ///< per layer [positions, heads, head_dim]
+  std::vector<std::vector<float>> mlp;  ///< per layer [hidden], over all positions
 };
 
 MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pairs,

@@ -89,9 +89,8 @@ struct TokenSets {
     for (std::int32_t& value : window) value -= base;
     begin = Buffer<std::int32_t>(context.backend, std::span<const std::int32_t>(window));
     values = Buffer<std::int32_t>(
-        context.backend,
-        std::span<const std::int32_t>(all).subspan(static_cast<std::size_t>(base),
-                                                   static_cast<std::size_t>(end - base)));
+        context.backend, std::span<const std::int32_t>(all).subspan(
+                             static_cast<std::size_t>(base), static_cast<std::size_t>(end - base)));
   }
 };
 
@@ -186,9 +185,9 @@ void run_chunk(const MetricRun& run, Chunk& chunk, std::span<const float> weight
                               weights.subspan(static_cast<std::size_t>(chunk.begin),
                                               static_cast<std::size_t>(chunk.count)));
   Buffer<float> d_logits(engine.context.backend, chunk.count * vocab);
-  metric_backward(engine.context, {.forward = targets.forward,
-                                   .d_value = d_value.data(),
-                                   .d_logits = d_logits.data()});
+  metric_backward(
+      engine.context,
+      {.forward = targets.forward, .d_value = d_value.data(), .d_logits = d_logits.data()});
   chunk.backward(d_logits.data(), run.d_final_residual);
 }
 
@@ -253,7 +252,8 @@ void run_logits(const Engine& engine, const float* final_residual,
   const auto total = static_cast<std::int32_t>(tokens.size());
   for (std::int32_t begin = 0; begin < total; begin += kChunkRows) {
     const std::int32_t count = std::min(kChunkRows, total - begin);
-    Chunk chunk(engine, tokens.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+    Chunk chunk(engine,
+                tokens.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
                 begin);
     chunk.forward(final_residual);
     combine(engine.context, {.count = count * vocab,

@@ -78,8 +78,8 @@ void PairBlock::run_ends(const Engine& engine, const RunControl& control) {
   run.rows = &rows;
   run.final_residual = ends_.final_residual();
   if (metric_ == Metric::kl) {
-    std::vector<std::int32_t> clean_tokens(rows.token.begin(),
-                                           rows.token.begin() + static_cast<std::ptrdiff_t>(pairs()));
+    std::vector<std::int32_t> clean_tokens(
+        rows.token.begin(), rows.token.begin() + static_cast<std::ptrdiff_t>(pairs()));
     clean_logits_ = Buffer<float>(engine.context.backend,
                                   static_cast<std::int64_t>(pairs()) * engine.config().vocab);
     run_logits(engine, ends_.final_residual(), clean_tokens, clean_logits_.data());
@@ -162,8 +162,9 @@ Buffer<float> collect_writes(const Engine& engine, const Graph& graph, PairBlock
          z.data());
     expand_head_writes(engine, layer, tokens, z.data(),
                        writes.data() + graph.head_source(layer, 0) * stride, stride);
-    take(engine, side(trace.mlp_out, config.hidden, plus), side(trace.mlp_out, config.hidden, minus),
-         stride, writes.data() + graph.mlp_source(layer) * stride);
+    take(engine, side(trace.mlp_out, config.hidden, plus),
+         side(trace.mlp_out, config.hidden, minus), stride,
+         writes.data() + graph.mlp_source(layer) * stride);
   }
   return writes;
 }

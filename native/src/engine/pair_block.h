@@ -37,7 +37,7 @@ class PairBlock {
             const RotaryTable& rotary, const RunControl& control);
 
   std::size_t pairs() const { return pairs_.size(); }
-  std::int64_t tokens() const { return begin_.back(); }        ///< own tokens of one side
+  std::int64_t tokens() const { return begin_.back(); }  ///< own tokens of one side
   std::int32_t begin(std::size_t pair) const { return begin_[pair]; }
   std::int32_t own_length(std::size_t pair) const { return begin_[pair + 1] - begin_[pair]; }
   const Pair& pair(std::size_t index) const { return pairs_[index]; }
@@ -64,7 +64,7 @@ class PairBlock {
   std::span<const Pair> pairs_;
   Metric metric_;
   const RotaryTable& rotary_;
-  std::vector<std::vector<std::int32_t>> clean_;      ///< fed tokens
+  std::vector<std::vector<std::int32_t>> clean_;  ///< fed tokens
   std::vector<std::vector<std::int32_t>> corrupted_;
   std::vector<std::int32_t> prefix_length_;
   std::vector<std::int32_t> prefix_begin_;

@@ -19,7 +19,8 @@ ScoreBook::ScoreBook(const Graph& graph, std::size_t pairs, bool keep_pair_score
 }
 
 void ScoreBook::add(const PairBlock& block, const std::vector<float>& scores) {
-  const auto dense = static_cast<std::size_t>(result_.graph.sources() * result_.graph.destinations());
+  const auto dense =
+      static_cast<std::size_t>(result_.graph.sources() * result_.graph.destinations());
   for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
     for (std::size_t edge = 0; edge < edge_index_.size(); ++edge) {
       const float score = scores[pair * dense + static_cast<std::size_t>(edge_index_[edge])];
@@ -33,7 +34,8 @@ void ScoreBook::add(const PairBlock& block, const std::vector<float>& scores) {
 }
 
 AttributionResult ScoreBook::finish() && {
-  const auto dense = static_cast<std::size_t>(result_.graph.sources() * result_.graph.destinations());
+  const auto dense =
+      static_cast<std::size_t>(result_.graph.sources() * result_.graph.destinations());
   result_.scores.assign(dense, 0.0f);
   for (std::size_t edge = 0; edge < edge_index_.size(); ++edge) {
     result_.scores[static_cast<std::size_t>(edge_index_[edge])] =

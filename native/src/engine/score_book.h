@@ -22,8 +22,8 @@ class ScoreBook {
  private:
   AttributionResult result_;
   bool keep_pair_scores_;
-  std::vector<double> totals_;              ///< [edges]
-  std::vector<std::int64_t> edge_index_;    ///< dense index of each edge, row-major
+  std::vector<double> totals_;            ///< [edges]
+  std::vector<std::int64_t> edge_index_;  ///< dense index of each edge, row-major
 };
 
 }  // namespace headspark

@@ -47,8 +47,8 @@ struct Sweep::State {
   std::vector<Pair> pairs;
   SweepOptions options;
   RotaryTable rotary;
-  MeanActivations means;               ///< mean ablation only
-  std::vector<Buffer<float>> mean_z;   ///< the same on the device, per layer
+  MeanActivations means;              ///< mean ablation only
+  std::vector<Buffer<float>> mean_z;  ///< the same on the device, per layer
 };
 
 namespace {
@@ -141,8 +141,7 @@ class SweepBlock {
     if (group.first_layer == 0) return {};
     const std::int64_t hidden = engine_.config().hidden;
     const bool none = group.first_layer == engine_.config().layers;
-    const float* from =
-        none ? clean_.final_residual() : clean_.layer(group.first_layer).residual;
+    const float* from = none ? clean_.final_residual() : clean_.layer(group.first_layer).residual;
     const auto count = static_cast<std::int64_t>(tokens.size());
     Buffer<float> start(engine_.context.backend, count * hidden);
     const Buffer<std::int32_t> index = device(tokens);
@@ -150,8 +149,7 @@ class SweepBlock {
     return start;
   }
 
-  void set_replacement(HeadGate& gate, std::size_t layer,
-                       const Buffer<std::int32_t>& replacement) {
+  void set_replacement(HeadGate& gate, std::size_t layer, const Buffer<std::int32_t>& replacement) {
     if (options_.kind == AblationKind::zero) return;
     if (options_.kind == AblationKind::resample) {
       const std::int64_t width = engine_.config().heads * engine_.config().head_dim;
@@ -196,7 +194,9 @@ Sweep::~Sweep() = default;
 Sweep::Sweep(Sweep&&) noexcept = default;
 Sweep& Sweep::operator=(Sweep&&) noexcept = default;
 
-std::int64_t Sweep::pairs() const { return static_cast<std::int64_t>(state_->pairs.size()); }
+std::int64_t Sweep::pairs() const {
+  return static_cast<std::int64_t>(state_->pairs.size());
+}
 
 Sweep::Result Sweep::run(std::span<const AblationVariant> variants,
                          const RunControl& control) const {

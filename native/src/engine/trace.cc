@@ -6,7 +6,7 @@ namespace {
 
 /// Per activation: its width and whether a layer keeps its own copy.
 struct Slot {
-  float* LayerTrace::* member;
+  float* LayerTrace::*member;
   std::int64_t width;
   bool kept;
 };
@@ -45,7 +45,8 @@ Trace::Trace(const Engine& engine, std::int64_t max_tokens, const TraceOptions& 
   layers_.resize(static_cast<std::size_t>(config.layers));
   for (const Slot& slot : slots(config, options)) {
     float* shared = slot.kept ? nullptr : allocate(slot.width);
-    for (LayerTrace& layer : layers_) layer.*slot.member = slot.kept ? allocate(slot.width) : shared;
+    for (LayerTrace& layer : layers_)
+      layer.*slot.member = slot.kept ? allocate(slot.width) : shared;
   }
   if (options.gradients) {
     final_residual_ = allocate(config.hidden);

@@ -46,7 +46,7 @@ class Trace {
     return layers_[static_cast<std::size_t>(index)];
   }
 
-  float* embedding() { return embedding_; }            ///< [tokens, hidden]
+  float* embedding() { return embedding_; }  ///< [tokens, hidden]
   const float* embedding() const { return embedding_; }
   float* final_residual() { return final_residual_; }  ///< [tokens, hidden] before the final norm
   const float* final_residual() const { return final_residual_; }

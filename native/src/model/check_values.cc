@@ -46,11 +46,10 @@ struct Piece {
   const std::size_t width = static_cast<std::size_t>(dtype_bytes(dtype));
   std::size_t index = 0;
   while (piece_is_finite(dtype, tensor.data + piece.begin + index * width, width)) ++index;
-  throw Error(ErrorCode::TENSOR_VALUE,
-              tensor.file + ": tensor " + quote(tensor.entry.name) +
-                  " has a NaN or infinite value at flat index " +
-                  std::to_string(piece.begin / width + index) +
-                  "; the checkpoint is damaged or its training diverged.");
+  throw Error(ErrorCode::TENSOR_VALUE, tensor.file + ": tensor " + quote(tensor.entry.name) +
+                                           " has a NaN or infinite value at flat index " +
+                                           std::to_string(piece.begin / width + index) +
+                                           "; the checkpoint is damaged or its training diverged.");
 }
 
 }  // namespace
@@ -69,9 +68,8 @@ void check_values(const std::vector<const StoredTensor*>& tensors, const RunCont
                       control.check();
                       for (std::int64_t i = begin; i < end; ++i) {
                         const Piece& piece = pieces[static_cast<std::size_t>(i)];
-                        bad[static_cast<std::size_t>(i)] =
-                            !piece_is_finite(*piece.tensor->dtype(),
-                                             piece.tensor->data + piece.begin, piece.bytes);
+                        bad[static_cast<std::size_t>(i)] = !piece_is_finite(
+                            *piece.tensor->dtype(), piece.tensor->data + piece.begin, piece.bytes);
                       }
                     });
   const auto first = std::find(bad.begin(), bad.end(), 1);

@@ -8,15 +8,17 @@ namespace {
 
 void refuse_quantization(const JsonObject& json) {
   if (json.has("quantization_config")) {
-    json.fail("quantized weights (\"quantization_config\") are not supported; give the bf16, fp16 "
-              "or fp32 checkpoint");
+    json.fail(
+        "quantized weights (\"quantization_config\") are not supported; give the bf16, fp16 "
+        "or fp32 checkpoint");
   }
 }
 
 void refuse_sliding_windows(const JsonObject& json) {
   if (json.boolean("use_sliding_window").value_or(false)) {
-    json.fail("sliding-window attention (\"use_sliding_window\": true) is not supported; only full "
-              "attention is");
+    json.fail(
+        "sliding-window attention (\"use_sliding_window\": true) is not supported; only full "
+        "attention is");
   }
   for (const std::string& type : json.texts("layer_types").value_or(std::vector<std::string>())) {
     if (type != "full_attention") {
@@ -27,8 +29,7 @@ void refuse_sliding_windows(const JsonObject& json) {
 
 /// A classifier has no unembedding; reading one as a language model would compute nonsense.
 void refuse_other_heads(const JsonObject& json) {
-  for (const std::string& name :
-       json.texts("architectures").value_or(std::vector<std::string>())) {
+  for (const std::string& name : json.texts("architectures").value_or(std::vector<std::string>())) {
     if (name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel") || name.ends_with("Model")) {
       continue;
     }
@@ -77,8 +78,9 @@ void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
   config.head_dim = json.size_or("head_dim", SizeLimits::width, head_dim_default);
   if (config.head_dim == 0) {
     if (config.hidden % config.heads != 0) {
-      json.fail("\"hidden_size\" is not a multiple of \"num_attention_heads\" and there is no "
-                "\"head_dim\"");
+      json.fail(
+          "\"hidden_size\" is not a multiple of \"num_attention_heads\" and there is no "
+          "\"head_dim\"");
     }
     config.head_dim = config.hidden / config.heads;
   }
@@ -101,8 +103,8 @@ ParsedConfig parse_config(std::span<const std::byte> text, const std::string& so
   parsed.spec = find_architecture(*model_type);
   if (parsed.spec == nullptr) {
     throw Error(ErrorCode::UNSUPPORTED_ARCHITECTURE,
-                source + ": model_type " + quote(*model_type) + " is not supported; these are: " +
-                    supported_architectures() + ".");
+                source + ": model_type " + quote(*model_type) +
+                    " is not supported; these are: " + supported_architectures() + ".");
   }
   refuse_quantization(json);
   refuse_sliding_windows(json);

@@ -82,15 +82,13 @@ ContentHash hash_large(std::span<const std::byte> bytes) {
   const std::size_t pieces = (bytes.size() + piece_bytes - 1) / piece_bytes;
   std::vector<ContentHash> hashes(pieces);
   ThreadPool pool(2);
-  pool.parallel_for(static_cast<std::int64_t>(pieces), 1,
-                    [&](std::int64_t begin, std::int64_t end) {
-                      for (auto i = static_cast<std::size_t>(begin);
-                           i < static_cast<std::size_t>(end); ++i) {
-                        const std::size_t from = i * piece_bytes;
-                        hashes[i] = hash_bytes(
-                            bytes.subspan(from, std::min(piece_bytes, bytes.size() - from)));
-                      }
-                    });
+  pool.parallel_for(
+      static_cast<std::int64_t>(pieces), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+          const std::size_t from = i * piece_bytes;
+          hashes[i] = hash_bytes(bytes.subspan(from, std::min(piece_bytes, bytes.size() - from)));
+        }
+      });
   ContentHash result = hashes[0];
   for (std::size_t i = 1; i < pieces; ++i) result = combine_hashes(result, hashes[i]);
   return result;

@@ -49,8 +49,8 @@ ContentHash hash_floats(const std::vector<float>& values) {
 ContentHash add_low_rank(ContentHash hash, const std::string& place, const LinearWeight& linear) {
   if (linear.low_rank == nullptr) return hash;
   const LowRank& term = *linear.low_rank;
-  const std::string text = place + "," + std::to_string(term.rank) + "," +
-                           std::to_string(f32_to_bits(term.scale));
+  const std::string text =
+      place + "," + std::to_string(term.rank) + "," + std::to_string(f32_to_bits(term.scale));
   hash = combine_hashes(hash, hash_text(text));
   hash = combine_hashes(hash, hash_floats(term.a));
   return combine_hashes(hash, hash_floats(term.b));

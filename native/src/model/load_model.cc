@@ -142,8 +142,7 @@ void load_unembedding(const Loader& loader, const MappedCheckpoint& checkpoint, 
     view = loader.reader.take_matrix(name, embedding.rows, embedding.cols);
   }
   if (model.config.tied_embeddings && view.data != embedding.data) {
-    const auto bytes =
-        static_cast<std::size_t>(view.rows * view.cols * dtype_bytes(view.dtype));
+    const auto bytes = static_cast<std::size_t>(view.rows * view.cols * dtype_bytes(view.dtype));
     const bool equal =
         view.dtype == embedding.dtype && std::memcmp(view.data, embedding.data, bytes) == 0;
     if (equal) view = embedding;
@@ -159,8 +158,8 @@ void load_weights(const ParsedConfig& parsed, MappedCheckpoint& checkpoint,
   const ModelConfig& config = parsed.config;
   const auto top = [&](const char* name) { return loader.prefix + name; };
   model.config = config;
-  model.embedding = reader.take_matrix(top(parsed.spec->names.embedding) + ".weight",
-                                       config.vocab, config.hidden);
+  model.embedding = reader.take_matrix(top(parsed.spec->names.embedding) + ".weight", config.vocab,
+                                       config.hidden);
   if (config.learned_positions) {
     model.position_embedding =
         reader.take_matrix(top(parsed.spec->names.position_embedding) + ".weight",

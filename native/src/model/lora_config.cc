@@ -14,12 +14,30 @@ constexpr std::int64_t max_rank = 1 << 16;
 
 /// Keys that are read here or do not change what a saved adapter computes.
 const std::set<std::string> understood = {
-    "peft_type",      "r",               "lora_alpha",       "use_rslora",
-    "target_modules", "exclude_modules", "rank_pattern",     "alpha_pattern",
-    "layers_pattern", "bias",            "layers_to_transform", "init_lora_weights",
-    "auto_mapping",   "peft_version",    "base_model_name_or_path", "revision",
-    "task_type",      "inference_mode",  "lora_dropout",     "fan_in_fan_out",
-    "megatron_core",  "runtime_config",  "qalora_group_size", "eva_config",
+    "peft_type",
+    "r",
+    "lora_alpha",
+    "use_rslora",
+    "target_modules",
+    "exclude_modules",
+    "rank_pattern",
+    "alpha_pattern",
+    "layers_pattern",
+    "bias",
+    "layers_to_transform",
+    "init_lora_weights",
+    "auto_mapping",
+    "peft_version",
+    "base_model_name_or_path",
+    "revision",
+    "task_type",
+    "inference_mode",
+    "lora_dropout",
+    "fan_in_fan_out",
+    "megatron_core",
+    "runtime_config",
+    "qalora_group_size",
+    "eva_config",
 };
 
 /// Initialisations that rewrite the base weights: such adapters do not fit the published base.
@@ -76,8 +94,7 @@ std::vector<ModuleValue> read_pattern(const JsonObject& json, const nlohmann::or
     if (!value.is_number() || !std::isfinite(value.get<double>())) {
       json.fail(std::string("\"") + key + "\" must have a finite number for " + quote(pattern));
     }
-    result.push_back(
-        {ModulePattern("(.*\\.)?(" + pattern + ")$", place), value.get<double>()});
+    result.push_back({ModulePattern("(.*\\.)?(" + pattern + ")$", place), value.get<double>()});
   }
   return result;
 }

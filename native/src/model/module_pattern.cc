@@ -53,8 +53,7 @@ std::bitset<256> range(int first, int last) {
 
 class Parser {
  public:
-  Parser(const std::string& pattern, const std::string& place)
-      : pattern_(pattern), place_(place) {}
+  Parser(const std::string& pattern, const std::string& place) : pattern_(pattern), place_(place) {}
 
   NodePtr parse() {
     NodePtr node = alternatives(0);
@@ -175,17 +174,23 @@ class Parser {
   std::bitset<256> escape() {
     const char c = next();
     const std::bitset<256> digits = range('0', '9');
-    const std::bitset<256> words =
-        digits | range('a', 'z') | range('A', 'Z') | range('_', '_');
+    const std::bitset<256> words = digits | range('a', 'z') | range('A', 'Z') | range('_', '_');
     const std::bitset<256> spaces = range('\t', '\r') | range(' ', ' ');
     switch (c) {
-      case 'd': return digits;
-      case 'D': return ~digits;
-      case 'w': return words;
-      case 'W': return ~words;
-      case 's': return spaces;
-      case 'S': return ~spaces;
-      default: break;
+      case 'd':
+        return digits;
+      case 'D':
+        return ~digits;
+      case 'w':
+        return words;
+      case 'W':
+        return ~words;
+      case 's':
+        return spaces;
+      case 'S':
+        return ~spaces;
+      default:
+        break;
     }
     if (words.test(static_cast<unsigned char>(c))) fail("an escape that is not supported");
     return range(static_cast<unsigned char>(c), static_cast<unsigned char>(c));
@@ -260,9 +265,8 @@ class Matcher {
 
   bool sequence(const Node& node, std::size_t index, std::size_t at, const Then& then) {
     if (index == node.children.size()) return then(at);
-    return match(*node.children[index], at, [&, index](std::size_t after) {
-      return sequence(node, index + 1, after, then);
-    });
+    return match(*node.children[index], at,
+                 [&, index](std::size_t after) { return sequence(node, index + 1, after, then); });
   }
 
   bool repeat(const Node& node, int done, std::size_t at, const Then& then) {
@@ -298,8 +302,9 @@ ModulePattern& ModulePattern::operator=(ModulePattern&&) noexcept = default;
 
 bool ModulePattern::full_match(const std::string& text) const {
   if (text.size() > max_text) refuse(place_, "a module name is too long");
-  return Matcher(text, place_).match(*root_, 0,
-                                     [&](std::size_t end) { return end == text.size(); });
+  return Matcher(text, place_).match(*root_, 0, [&](std::size_t end) {
+    return end == text.size();
+  });
 }
 
 }  // namespace headspark

@@ -72,8 +72,8 @@ RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
   }
   rotary.theta = find_number(json, rope, {"rope_theta", "rotary_emb_base"}, defaults.theta);
   if (!(rotary.theta > 1.0)) json.fail("the base of the rotary embedding must be above 1");
-  const double partial = find_number(json, rope, {"partial_rotary_factor", "rotary_pct"},
-                                     defaults.partial_factor);
+  const double partial =
+      find_number(json, rope, {"partial_rotary_factor", "rotary_pct"}, defaults.partial_factor);
   if (!(partial > 0.0) || partial > 1.0 || (partial != 1.0 && !defaults.partial_allowed)) {
     json.fail("a partial rotary factor of " + std::to_string(partial) +
               " is not supported for this architecture");

@@ -12,15 +12,14 @@ namespace {
 
 float llama3_frequency(const RotaryConfig& config, float frequency) {
   const auto low = static_cast<float>(config.low_frequency_factor);
-  const auto range =
-      static_cast<float>(config.high_frequency_factor - config.low_frequency_factor);
+  const auto range = static_cast<float>(config.high_frequency_factor - config.low_frequency_factor);
   const auto positions = static_cast<float>(config.original_max_positions);
   const auto factor = static_cast<float>(config.factor);
   const float wavelength = static_cast<float>(2.0 * std::numbers::pi) / frequency;
-  const auto longest = static_cast<float>(config.original_max_positions /
-                                          config.low_frequency_factor);
-  const auto shortest = static_cast<float>(config.original_max_positions /
-                                           config.high_frequency_factor);
+  const auto longest =
+      static_cast<float>(config.original_max_positions / config.low_frequency_factor);
+  const auto shortest =
+      static_cast<float>(config.original_max_positions / config.high_frequency_factor);
   if (wavelength > longest) return frequency / factor;
   if (wavelength < shortest) return frequency;
   const float smooth = (positions / wavelength - low) / range;

@@ -20,10 +20,10 @@ struct DTypeBits {
 };
 
 constexpr DTypeBits known_dtypes[] = {
-    {"BOOL", 8},    {"U8", 8},      {"I8", 8},      {"F8_E4M3", 8}, {"F8_E5M2", 8},
-    {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16},    {"BF16", 16},
-    {"I32", 32},    {"U32", 32},    {"F32", 32},    {"I64", 64},    {"U64", 64},
-    {"F64", 64},    {"C64", 64},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},
+    {"BOOL", 8},    {"U8", 8},   {"I8", 8},   {"F8_E4M3", 8}, {"F8_E5M2", 8},
+    {"F8_E8M0", 8}, {"I16", 16}, {"U16", 16}, {"F16", 16},    {"BF16", 16},
+    {"I32", 32},    {"U32", 32}, {"F32", 32}, {"I64", 64},    {"U64", 64},
+    {"F64", 64},    {"C64", 64}, {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6},
 };
 
 struct FileContext {
@@ -32,8 +32,8 @@ struct FileContext {
   std::size_t size = 0;
 
   [[noreturn]] void fail(const std::string& message) const {
-    throw Error(ErrorCode::FILE_CORRUPT, name + ": " + message +
-                                             "; the file is truncated or damaged, get it again.");
+    throw Error(ErrorCode::FILE_CORRUPT,
+                name + ": " + message + "; the file is truncated or damaged, get it again.");
   }
   [[noreturn]] void fail(const TensorEntry& tensor, const std::string& message) const {
     fail("tensor " + quote(tensor.name) + " " + message);

@@ -12,20 +12,20 @@ const StoredTensor& TensorReader::take(const std::string& name,
                                        const std::vector<std::int64_t>& shape) {
   const StoredTensor* tensor = checkpoint_.find(name);
   if (tensor == nullptr) {
-    throw Error(ErrorCode::TENSOR_MISSING, checkpoint_.name() + " lacks the tensor " +
-                                               quote(name) + " of shape " + shape_text(shape) +
+    throw Error(ErrorCode::TENSOR_MISSING, checkpoint_.name() + " lacks the tensor " + quote(name) +
+                                               " of shape " + shape_text(shape) +
                                                " that its configuration asks for.");
   }
   if (tensor->entry.shape != shape) {
-    throw Error(ErrorCode::TENSOR_SHAPE,
-                tensor->file + ": tensor " + quote(name) + " has shape " +
-                    shape_text(tensor->entry.shape) + ", but its configuration asks for " +
-                    shape_text(shape) + ".");
+    throw Error(ErrorCode::TENSOR_SHAPE, tensor->file + ": tensor " + quote(name) + " has shape " +
+                                             shape_text(tensor->entry.shape) +
+                                             ", but its configuration asks for " +
+                                             shape_text(shape) + ".");
   }
   if (!tensor->dtype()) {
-    throw Error(ErrorCode::TENSOR_DTYPE,
-                tensor->file + ": tensor " + quote(name) + " has type " +
-                    quote(tensor->entry.dtype) + "; convert it to BF16, F16 or F32.");
+    throw Error(ErrorCode::TENSOR_DTYPE, tensor->file + ": tensor " + quote(name) + " has type " +
+                                             quote(tensor->entry.dtype) +
+                                             "; convert it to BF16, F16 or F32.");
   }
   used_.push_back(tensor);
   return *tensor;

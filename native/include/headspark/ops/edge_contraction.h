@@ -11,12 +11,12 @@ namespace headspark {
 struct EdgeContraction {
   std::int64_t sources = 0;
   std::int64_t destinations = 0;
-  std::int64_t length = 0;             ///< tokens * width, the contracted axis
-  const float* delta = nullptr;        ///< [sources, length], stride delta_stride
+  std::int64_t length = 0;       ///< tokens * width, the contracted axis
+  const float* delta = nullptr;  ///< [sources, length], stride delta_stride
   std::int64_t delta_stride = 0;
-  const float* gradient = nullptr;     ///< [destinations, length], stride gradient_stride
+  const float* gradient = nullptr;  ///< [destinations, length], stride gradient_stride
   std::int64_t gradient_stride = 0;
-  float* scores = nullptr;             ///< [sources, destinations], stride scores_stride; added to
+  float* scores = nullptr;  ///< [sources, destinations], stride scores_stride; added to
   std::int64_t scores_stride = 0;
 };
 

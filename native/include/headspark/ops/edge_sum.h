@@ -11,13 +11,13 @@ namespace headspark {
 struct EdgeSum {
   std::int64_t sources = 0;
   std::int64_t destinations = 0;
-  std::int64_t length = 0;               ///< tokens * width
-  const std::uint8_t* mask = nullptr;    ///< [sources, destinations] of 0 and 1, stride mask_stride
+  std::int64_t length = 0;             ///< tokens * width
+  const std::uint8_t* mask = nullptr;  ///< [sources, destinations] of 0 and 1, stride mask_stride
   std::int64_t mask_stride = 0;
-  const float* difference = nullptr;     ///< [sources, length], stride difference_stride
+  const float* difference = nullptr;  ///< [sources, length], stride difference_stride
   std::int64_t difference_stride = 0;
-  const float* base = nullptr;           ///< [length]
-  float* y = nullptr;                    ///< [destinations, length], stride y_stride
+  const float* base = nullptr;  ///< [length]
+  float* y = nullptr;           ///< [destinations, length], stride y_stride
   std::int64_t y_stride = 0;
 };
 

@@ -9,7 +9,7 @@
 namespace headspark {
 
 struct EmbeddingForward {
-  const WeightView* table = nullptr;        ///< [entries, width]
+  const WeightView* table = nullptr;      ///< [entries, width]
   const std::int32_t* indices = nullptr;  ///< [tokens], each < entries
   std::int64_t tokens = 0;
   float* y = nullptr;     ///< [tokens, width]

@@ -26,7 +26,7 @@ struct MetricForward {
 };
 
 struct MetricBackward {
-  MetricForward forward;         ///< value is not used
+  MetricForward forward;           ///< value is not used
   const float* d_value = nullptr;  ///< [rows]
   float* d_logits = nullptr;       ///< [rows, vocab], overwritten
 };

@@ -12,7 +12,7 @@ namespace headspark {
 /// cos and sin per position, computed as Hugging Face does: fp32 frequencies, fp32 angles.
 struct RotaryTable {
   std::int64_t positions = 0;
-  std::int64_t pairs = 0;   ///< rotated pairs per head, rotary_dim / 2; 0: no rotary
+  std::int64_t pairs = 0;     ///< rotated pairs per head, rotary_dim / 2; 0: no rotary
   std::vector<float> cosine;  ///< [positions, pairs]
   std::vector<float> sine;    ///< [positions, pairs]
 };
