@@ -42,12 +42,20 @@ function sentence(message: string): string {
   return /[.!?)]$/.test(line) ? line : `${line}.`;
 }
 
-/** Prints an error as a sentence with its code; the stack only where it helps. */
-function reportError(error: unknown, terminal: Terminal, debug: boolean): number {
+/**
+ * Prints an error as a sentence with its code, with --json also as an object on stdout; the stack
+ * only where it helps.
+ */
+function reportError(
+  error: unknown,
+  terminal: Terminal,
+  { debug, json }: { debug: boolean; json: boolean },
+): number {
   const paint = painter(terminal.stderr, terminal.environment);
   const expected = isHeadsparkError(error) && error.code !== 'ERR_HEADSPARK_INTERNAL';
   const code = isHeadsparkError(error) ? error.code : 'ERR_HEADSPARK_INTERNAL';
   const message = error instanceof Error ? error.message : String(error);
+  if (json) terminal.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
   terminal.stderr.write(
     `${paint('red', 'headspark:')} ${sentence(message)} ${paint('dim', `[${code}]`)}\n`,
   );
@@ -104,6 +112,6 @@ export async function runLine(argv: readonly string[], options: RunOptions): Pro
       terminal.stderr.write(`headspark: interrupted. ${hint}\n`);
       return interrupted;
     }
-    return reportError(error, terminal, debug);
+    return reportError(error, terminal, { debug, json: argv.includes('--json') });
   }
 }

@@ -141,6 +141,14 @@ describe('a mistake', () => {
     expect(exit).toBe(1);
   });
 
+  it('is an object on stdout with --json', async () => {
+    const { code, stdout } = await headspark(['circuit', 'none.json', '--top-n', '5', '--json']);
+    const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
+    expect(error.code).toBe('ERR_HEADSPARK_FILE_NOT_FOUND');
+    expect(error.message).toContain('none.json');
+    expect(code).toBe(1);
+  });
+
   it('shows its stack with --debug only', async () => {
     const { stderr } = await headspark(['circuit', 'none.json', '--top-n', '5', '--debug']);
     expect(stderr).toMatch(/\n\s+at /);

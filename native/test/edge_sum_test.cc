@@ -1,0 +1,115 @@
+// edge_sum and argmax_rows against their formulas written out in double.
+#include "headspark/ops/edge_sum.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "headspark/error.h"
+#include "headspark/ops/argmax.h"
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+struct EdgeSumFixture {
+  std::int64_t sources, destinations, length;
+  std::int64_t mask_stride, difference_stride, y_stride;
+  std::vector<std::uint8_t> mask;
+  std::vector<float> difference, base;
+
+  EdgeSumFixture(std::int64_t u, std::int64_t v, std::int64_t n, std::uint64_t seed)
+      : sources(u),
+        destinations(v),
+        length(n),
+        mask_stride(v + 3),
+        difference_stride(n + 5),
+        y_stride(n + 2) {
+    Random random(seed);
+    for (std::int64_t i = 0; i < u * mask_stride; ++i) {
+      mask.push_back(static_cast<std::uint8_t>(random.below(2)));
+    }
+    difference = random.values(u * difference_stride);
+    base = random.values(n);
+  }
+
+  EdgeSum params(float* y) const {
+    EdgeSum p;
+    p.sources = sources;
+    p.destinations = destinations;
+    p.length = length;
+    p.mask = mask.data();
+    p.mask_stride = mask_stride;
+    p.difference = difference.data();
+    p.difference_stride = difference_stride;
+    p.base = base.data();
+    p.y = y;
+    p.y_stride = y_stride;
+    return p;
+  }
+
+  double expected(std::int64_t v, std::int64_t i) const {
+    double sum = base[static_cast<std::size_t>(i)];
+    for (std::int64_t u = 0; u < sources; ++u) {
+      if (mask[static_cast<std::size_t>(u * mask_stride + v)] != 0) {
+        sum += difference[static_cast<std::size_t>(u * difference_stride + i)];
+      }
+    }
+    return sum;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("edge_sum adds the differences of the circuit's edges to the base") {
+  for (const std::int64_t length : {1, 511, 512, 1300}) {
+    for (const std::int64_t sources : {0, 1, 40}) {
+      const EdgeSumFixture fixture(sources, 4, length, 5);
+      check_case({"edge_sum", 0.0, [&](const Context& context, Outputs& outputs) {
+                    float* y = outputs.strided("y", 4 * fixture.y_stride);
+                    edge_sum(context, fixture.params(y));
+                    for (std::int64_t v = 0; v < 4; ++v) {
+                      for (std::int64_t i = 0; i < length; ++i) {
+                        const double expected = fixture.expected(v, i);
+                        const double difference =
+                            static_cast<double>(y[v * fixture.y_stride + i]) - expected;
+                        CHECK(std::abs(difference) <= 1e-5);
+                      }
+                    }
+                  }});
+    }
+  }
+}
+
+TEST_CASE("edge_sum at a position does not depend on the length") {
+  const EdgeSumFixture fixture(17, 3, 1500, 6);
+  const Context context = make_cpu_context(2, default_isa());
+  Outputs whole;
+  float* all = whole.strided("all", 3 * fixture.y_stride);
+  edge_sum(context, fixture.params(all));
+  Outputs cut;
+  float* part = cut.strided("part", 3 * fixture.y_stride);
+  EdgeSum params = fixture.params(part);
+  params.length = 700;
+  edge_sum(context, params);
+  for (std::int64_t v = 0; v < 3; ++v) {
+    for (std::int64_t i = 0; i < 700; ++i) {
+      CHECK(part[v * fixture.y_stride + i] == all[v * fixture.y_stride + i]);
+    }
+  }
+}
+
+TEST_CASE("argmax_rows finds the first of the largest") {
+  const std::vector<float> x = {0.0f, 3.0f, 3.0f, -1.0f, -5.0f, -4.0f, -4.0f, -9.0f};
+  for (const Isa isa : levels()) {
+    std::int32_t index[] = {-1, -1, 77};
+    argmax_rows(make_cpu_context(2, isa), 2, 4, x.data(), index);
+    CHECK(index[0] == 1);
+    CHECK(index[1] == 1);
+    CHECK(index[2] == 77);
+    CHECK_THROWS_AS(argmax_rows(make_cpu_context(1, isa), 1, 0, x.data(), index), Error);
+    CHECK_THROWS_AS(argmax_rows(make_cpu_context(1, isa), 1, 4, nullptr, index), Error);
+  }
+}
+
+}  // namespace headspark::test
