@@ -89,13 +89,15 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
   const auto ranges =
       plan_pairs(engine, pairs, options.metric, {.floats = floats, .copies = copies});
+  PathWorkspace workspace(engine, copies * largest_block(engine, pairs, options.metric, ranges),
+                          passes.front().activations);
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
     PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric,
                     engine.options.share_prefix, rotary, control);
     BlockScores scores(engine, graph, block);
     for (const PathPoints& points : passes) {
-      GradientPath path(engine, graph, block, scores, points);
+      GradientPath path({engine, graph, block, scores, workspace}, points);
       for (const PathGroup& group : groups) path.run(group, control);
     }
     book.add(block, scores.scores.to_host());

@@ -39,37 +39,41 @@ std::vector<float> token_alphas(const PairBlock& block, const std::vector<float>
 
 }  // namespace
 
-GradientPath::GradientPath(const Engine& engine, const Graph& graph, PairBlock& block,
-                           BlockScores& scores, const PathPoints& points)
-    : engine_(engine),
-      block_(block),
+PathWorkspace::PathWorkspace(const Engine& engine, std::int64_t max_tokens, bool activations)
+    : trace(engine, max_tokens, trace_options(activations)), backward(engine, max_tokens) {
+  const std::int64_t count = max_tokens * widest(engine.config(), activations);
+  clean = Buffer<float>(engine.context.backend, count);
+  corrupted = Buffer<float>(engine.context.backend, count);
+  path = Buffer<float>(engine.context.backend, count);
+}
+
+GradientPath::GradientPath(const Operands& operands, const PathPoints& points)
+    : engine_(operands.engine),
+      block_(operands.block),
       points_(points),
-      batch_(engine.context, block.repeated_rows(static_cast<std::int64_t>(points.alphas.size()))),
-      supervised_(block.supervised(static_cast<std::int64_t>(points.alphas.size()))),
-      sink_(engine, graph, block, scores, static_cast<std::int64_t>(points.alphas.size())),
-      trace_(engine, batch_.tokens(), trace_options(points.activations)),
-      workspace_(engine, batch_.tokens()),
-      end_index_(engine.context.backend,
-                 std::span<const std::int32_t>(end_index(block, points.alphas.size()))),
-      alpha_(engine.context.backend, std::span<const float>(token_alphas(block, points.alphas))) {
-  const std::int64_t count = batch_.tokens() * widest(engine.config(), points.activations);
-  clean_ = Buffer<float>(engine.context.backend, count);
-  corrupted_ = Buffer<float>(engine.context.backend, count);
-  path_ = Buffer<float>(engine.context.backend, count);
-  no_heads_ = Buffer<float>(engine.context.backend, batch_.rows() * engine.config().heads);
+      batch_(engine_.context,
+             block_.repeated_rows(static_cast<std::int64_t>(points.alphas.size()))),
+      supervised_(block_.supervised(static_cast<std::int64_t>(points.alphas.size()))),
+      sink_(engine_, operands.graph, block_, operands.scores,
+            static_cast<std::int64_t>(points.alphas.size())),
+      workspace_(operands.workspace),
+      end_index_(engine_.context.backend,
+                 std::span<const std::int32_t>(end_index(block_, points.alphas.size()))),
+      alpha_(engine_.context.backend, std::span<const float>(token_alphas(block_, points.alphas))),
+      no_heads_(engine_.context.backend, batch_.rows() * engine_.config().heads) {
   no_heads_.zero();
 }
 
 void GradientPath::interpolate_ends(const float* ends, std::int64_t width, float* y) {
   const std::int64_t tokens = batch_.tokens();
-  gather_rows(engine_.context, tokens, width, end_index_.data(), ends, clean_.data());
+  gather_rows(engine_.context, tokens, width, end_index_.data(), ends, workspace_.clean.data());
   gather_rows(engine_.context, tokens, width, end_index_.data(), ends + block_.tokens() * width,
-              corrupted_.data());
+              workspace_.corrupted.data());
   interpolate(engine_.context, {.rows = tokens,
                                 .width = width,
                                 .alpha = alpha_.data(),
-                                .clean = clean_.data(),
-                                .corrupted = corrupted_.data(),
+                                .clean = workspace_.clean.data(),
+                                .corrupted = workspace_.corrupted.data(),
                                 .y = y});
 }
 
@@ -80,35 +84,36 @@ void GradientPath::run(const PathGroup& group, const RunControl& control) {
   inputs.prefix = &block_.prefix();
   inputs.rotary = &block_.rotary();
   if (group.group == SourceGroup::input) {
-    interpolate_ends(block_.ends().embedding(), config.hidden, path_.data());
-    inputs.embeddings = path_.data();
+    interpolate_ends(block_.ends().embedding(), config.hidden, workspace_.path.data());
+    inputs.embeddings = workspace_.path.data();
   } else if (group.group == SourceGroup::mlp) {
-    interpolate_ends(block_.ends().layer(group.layer).mlp_out, config.hidden, path_.data());
+    interpolate_ends(block_.ends().layer(group.layer).mlp_out, config.hidden,
+                     workspace_.path.data());
     inputs.mlp_layer = group.layer;
-    inputs.mlp_output = path_.data();
+    inputs.mlp_output = workspace_.path.data();
   } else {
     interpolate_ends(block_.ends().layer(group.layer).z, config.heads * config.head_dim,
-                     path_.data());
+                     workspace_.path.data());
     inputs.gates.resize(static_cast<std::size_t>(config.layers));
     HeadGate& gate = inputs.gates[static_cast<std::size_t>(group.layer)];
     gate.scale = no_heads_.data();
     gate.kind = Replacement::token;
-    gate.replacement = path_.data();
+    gate.replacement = workspace_.path.data();
     gate.replacement_begin = batch_.row_begin();
   }
-  run_forward(engine_, batch_, inputs, trace_, control);
-  workspace_.d_residual.zero();
+  run_forward(engine_, batch_, inputs, workspace_.trace, control);
+  workspace_.backward.d_residual.zero();
   const std::vector<float> d_value(static_cast<std::size_t>(batch_.rows()),
                                    loss_sign(block_.metric()) * points_.weight);
   MetricRun metric;
   metric.metric = block_.metric();
   metric.rows = &supervised_;
-  metric.final_residual = trace_.final_residual();
+  metric.final_residual = workspace_.trace.final_residual();
   metric.clean_logits = block_.clean_logits();
   metric.d_value = d_value;
-  metric.d_final_residual = workspace_.d_residual.data();
+  metric.d_final_residual = workspace_.backward.d_residual.data();
   run_metric(engine_, metric);
-  run_backward(engine_, batch_, inputs, trace_, workspace_, sink_, control);
+  run_backward(engine_, batch_, inputs, workspace_.trace, workspace_.backward, sink_, control);
 }
 
 std::int64_t GradientPath::floats_per_token(const Engine& engine, const Graph& graph,

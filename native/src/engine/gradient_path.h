@@ -24,11 +24,30 @@ struct PathPoints {
   bool activations = false;
 };
 
+/// Buffers of every pass of a job, sized once for its largest block.
+struct PathWorkspace {
+  /// max_tokens: own tokens of the largest block times its points per pass.
+  PathWorkspace(const Engine& engine, std::int64_t max_tokens, bool activations);
+
+  Trace trace;
+  BackwardWorkspace backward;
+  Buffer<float> clean;  ///< [max_tokens, widest interpolated activation]
+  Buffer<float> corrupted;
+  Buffer<float> path;
+};
+
 class GradientPath {
  public:
-  /// Adds to `scores`, which several paths over the same block may share.
-  GradientPath(const Engine& engine, const Graph& graph, PairBlock& block, BlockScores& scores,
-               const PathPoints& points);
+  /// What a pass works on; `scores` is added to, and shared by the passes over one block.
+  struct Operands {
+    const Engine& engine;
+    const Graph& graph;
+    PairBlock& block;
+    BlockScores& scores;
+    PathWorkspace& workspace;
+  };
+
+  GradientPath(const Operands& operands, const PathPoints& points);
 
   /// Adds the scores of one group of interpolated sources. The output of an interpolated group of
   /// heads or MLP has no gradient (method, section 3: its gradient is stopped).
@@ -48,14 +67,10 @@ class GradientPath {
   Batch batch_;
   SupervisedRows supervised_;
   EdgeScoreSink sink_;
-  Trace trace_;
-  BackwardWorkspace workspace_;
+  PathWorkspace& workspace_;
   Buffer<std::int32_t> end_index_;  ///< [batch tokens] own token of the block
   Buffer<float> alpha_;             ///< [batch tokens]
-  Buffer<float> clean_;             ///< [batch tokens, widest]
-  Buffer<float> corrupted_;
-  Buffer<float> path_;
-  Buffer<float> no_heads_;  ///< [rows, heads] of zeros: gates that replace every head
+  Buffer<float> no_heads_;          ///< [rows, heads] of zeros: gates that replace every head
 };
 
 }  // namespace headspark

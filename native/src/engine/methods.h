@@ -31,4 +31,8 @@ std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine
                                                             std::span<const Pair> pairs,
                                                             Metric metric, const TokenCost& cost);
 
+/// Own tokens of the largest of these ranges.
+std::int64_t largest_block(const Engine& engine, std::span<const Pair> pairs, Metric metric,
+                           std::span<const std::pair<std::size_t, std::size_t>> ranges);
+
 }  // namespace headspark

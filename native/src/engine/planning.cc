@@ -1,5 +1,6 @@
 // Micro-batches: as many pairs as the memory budget holds, but no more tokens than pay.
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "engine/methods.h"
@@ -12,6 +13,16 @@ namespace {
 // Beyond about a thousand rows a GEMM gains nothing from more, while the activations of a batch
 // leave the caches: 1024 was as fast as 4096 and a quarter of the memory.
 constexpr std::int64_t kBatchTokens = 1024;
+
+/// Tokens of each pair that are computed for itself: those after the shared prefix.
+std::vector<std::int32_t> own_tokens(std::span<const Pair> pairs, Metric metric, bool shared) {
+  std::vector<std::int32_t> own;
+  for (const Pair& pair : pairs) {
+    const auto fed = static_cast<std::int32_t>(fed_tokens(pair, false).size());
+    own.push_back(fed - (shared ? shared_prefix(pair, metric) : 0));
+  }
+  return own;
+}
 
 /// One pair must fit: a run that swaps is worse than one that says what it needs.
 void check_longest(const Engine& engine, std::int32_t tokens, const TokenCost& cost) {
@@ -40,18 +51,26 @@ std::int64_t longest_pair(std::span<const Pair> pairs) {
 std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine,
                                                             std::span<const Pair> pairs,
                                                             Metric metric, const TokenCost& cost) {
-  std::vector<std::int32_t> own;
-  for (const Pair& pair : pairs) {
-    const auto fed = static_cast<std::int32_t>(fed_tokens(pair, false).size());
-    const bool shared = cost.share_prefix && engine.options.share_prefix;
-    own.push_back(fed - (shared ? shared_prefix(pair, metric) : 0));
-  }
+  const std::vector<std::int32_t> own =
+      own_tokens(pairs, metric, cost.share_prefix && engine.options.share_prefix);
   const std::int64_t wanted =
       engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
   const std::int64_t by_memory =
       engine.options.memory_bytes / (cost.floats * static_cast<std::int64_t>(sizeof(float)));
   check_longest(engine, *std::max_element(own.begin(), own.end()), cost);
   return cut_pairs(own, std::max<std::int64_t>(1, std::min(wanted / cost.copies, by_memory)));
+}
+
+std::int64_t largest_block(const Engine& engine, std::span<const Pair> pairs, Metric metric,
+                           std::span<const std::pair<std::size_t, std::size_t>> ranges) {
+  const std::vector<std::int32_t> own = own_tokens(pairs, metric, engine.options.share_prefix);
+  std::int64_t largest = 0;
+  for (const auto& [begin, end] : ranges) {
+    largest = std::max(
+        largest, std::accumulate(own.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 own.begin() + static_cast<std::ptrdiff_t>(end), std::int64_t{0}));
+  }
+  return largest;
 }
 
 }  // namespace headspark
