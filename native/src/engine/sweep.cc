@@ -3,6 +3,7 @@
 #include "headspark/sweep.h"
 
 #include <algorithm>
+#include <mutex>
 #include <numeric>
 
 #include "engine/gates.h"
@@ -42,48 +43,63 @@ std::vector<VariantGroup> group_variants(std::span<const AblationVariant> varian
 
 }  // namespace
 
-struct Sweep::State {
+namespace {
+
+/// What all blocks of a sweep share.
+struct SweepInputs {
   Engine engine;
-  std::vector<Pair> pairs;
   SweepOptions options;
   RotaryTable rotary;
-  MeanActivations means;              ///< mean ablation only
-  std::vector<Buffer<float>> mean_z;  ///< the same on the device, per layer
+  std::vector<Buffer<float>>
+      mean_z;  ///< mean ablation: per layer [positions or 1, heads, head_dim]
 };
 
-namespace {
+TraceOptions clean_trace() {
+  return {.residuals = true};
+}
+TraceOptions corrupted_trace() {
+  return {.sources = true};
+}
 
 /// One block of pairs with what its variants start from and are replaced by.
 class SweepBlock {
  public:
-  SweepBlock(const Engine& engine, std::span<const Pair> pairs, const SweepOptions& options,
-             const RotaryTable& rotary, const std::vector<Buffer<float>>& mean_z,
-             const RunControl& control)
-      : engine_(engine),
-        options_(options),
-        mean_z_(mean_z),
-        block_(engine, pairs, options.metric, false, rotary, control),
-        clean_batch_(engine.context, block_.repeated_rows(1)),
-        clean_(engine, block_.tokens(), {.gradients = true}) {
-    run_forward(engine, clean_batch_, {.rotary = &rotary}, clean_, control);
+  SweepBlock(const SweepInputs& inputs, std::span<const Pair> pairs, const RunControl& control)
+      : engine_(inputs.engine),
+        options_(inputs.options),
+        rotary_(inputs.rotary),
+        mean_z_(inputs.mean_z),
+        pairs_(pairs),
+        begin_{0},
+        clean_(engine_, 0, {}),
+        corrupted_(engine_, 0, {}) {
+    for (const Pair& pair : pairs) {
+      fed_.push_back(fed_tokens(pair, false));
+      begin_.push_back(begin_.back() + static_cast<std::int32_t>(fed_.back().size()));
+    }
+    const Batch batch(engine_.context, rows(1));
+    clean_ = Trace(engine_, tokens(), clean_trace());
+    run_forward(engine_, batch, {.rotary = &rotary_}, clean_, control);
+    if (options_.metric == Metric::kl) keep_clean_logits();
+    if (options_.kind == AblationKind::resample) run_corrupted(control);
   }
 
-  std::size_t pairs() const { return block_.pairs(); }
-  std::int64_t tokens() const { return block_.tokens(); }
+  std::size_t pairs() const { return pairs_.size(); }
+  std::int64_t tokens() const { return begin_.back(); }
 
   MetricValues run(const VariantGroup& group, std::span<const AblationVariant> variants,
                    const RunControl& control) {
     const auto copies = static_cast<std::int64_t>(group.variants.size());
-    const Batch batch(engine_.context, block_.repeated_rows(copies));
-    RowData rows = row_data(group, variants);
-    const RowGates gates(engine_, rows.heads);
-    const Buffer<std::int32_t> gate_begin = device(rows.gate_begin);
-    const Buffer<std::int32_t> gate_end = device(rows.gate_end);
-    const Buffer<std::int32_t> replacement = device(rows.replacement_begin);
-    const Buffer<float> start = start_residual(group, rows.start_token);
+    const Batch batch(engine_.context, rows(copies));
+    const RowData data = row_data(group, variants);
+    const RowGates gates(engine_, data.heads);
+    const Buffer<std::int32_t> gate_begin = device(data.gate_begin);
+    const Buffer<std::int32_t> gate_end = device(data.gate_end);
+    const Buffer<std::int32_t> replacement = device(data.replacement_begin);
+    const Buffer<float> start = start_residual(group, data.start_token);
     ForwardInputs inputs;
     inputs.gates = gates.zero_ablation();
-    inputs.rotary = &block_.rotary();
+    inputs.rotary = &rotary_;
     inputs.first_layer = group.first_layer;
     inputs.start_residual = start.data();
     for (std::size_t layer = 0; layer < inputs.gates.size(); ++layer) {
@@ -95,16 +111,55 @@ class SweepBlock {
     }
     Trace trace(engine_, batch.tokens(), {});
     run_forward(engine_, batch, inputs, trace, control);
-    const SupervisedRows supervised = block_.supervised(copies);
+    const SupervisedRows supervised = supervised_rows(copies);
     MetricRun metric;
     metric.metric = options_.metric;
     metric.rows = &supervised;
     metric.final_residual = trace.final_residual();
-    metric.clean_logits = block_.clean_logits();
+    metric.clean_logits = clean_logits_.data();
     return run_metric(engine_, metric);
   }
 
  private:
+  /// Every pair's clean tokens `copies` times, one copy after the other.
+  BatchRows rows(std::int64_t copies) const {
+    BatchRows rows;
+    for (const auto& tokens : fed_) {
+      for (std::int64_t copy = 0; copy < copies; ++copy) rows.add(tokens);
+    }
+    return rows;
+  }
+
+  SupervisedRows supervised_rows(std::int64_t copies) const {
+    SupervisedRows rows;
+    std::int32_t end = 0;
+    for (std::size_t pair = 0; pair < pairs(); ++pair) {
+      for (std::int64_t copy = 0; copy < copies; ++copy) {
+        end += length(pair);
+        rows.add(pairs_[pair], options_.metric, end - 1, static_cast<std::int32_t>(pair));
+      }
+    }
+    return rows;
+  }
+
+  void keep_clean_logits() {
+    std::vector<std::int32_t> last;
+    for (std::size_t pair = 0; pair < pairs(); ++pair) last.push_back(begin_[pair + 1] - 1);
+    clean_logits_ = Buffer<float>(engine_.context.backend,
+                                  static_cast<std::int64_t>(pairs()) * engine_.config().vocab);
+    run_logits(engine_, clean_.final_residual(), last, clean_logits_.data());
+  }
+
+  void run_corrupted(const RunControl& control) {
+    BatchRows rows;
+    for (const Pair& pair : pairs_) rows.add(fed_tokens(pair, true));
+    const Batch batch(engine_.context, std::move(rows));
+    corrupted_ = Trace(engine_, tokens(), corrupted_trace());
+    run_forward(engine_, batch, {.rotary = &rotary_}, corrupted_, control);
+  }
+
+  std::int32_t length(std::size_t pair) const { return begin_[pair + 1] - begin_[pair]; }
+
   /// Per row of the batch (pair-major, then variant), and per token where it starts.
   struct RowData {
     std::vector<std::vector<GatedHead>> heads;
@@ -116,16 +171,16 @@ class SweepBlock {
 
   RowData row_data(const VariantGroup& group, std::span<const AblationVariant> variants) const {
     RowData rows;
-    for (std::size_t pair = 0; pair < block_.pairs(); ++pair) {
-      const auto prompt = static_cast<std::int32_t>(block_.pair(pair).clean.size());
+    for (std::size_t pair = 0; pair < pairs(); ++pair) {
+      const auto prompt = static_cast<std::int32_t>(pairs_[pair].clean.size());
       const bool generated = options_.positions == GatePositions::generated;
       for (const std::size_t variant : group.variants) {
         rows.heads.push_back(variants[variant].heads);
         rows.gate_begin.push_back(generated ? prompt : 0);
-        rows.gate_end.push_back(generated ? prompt + block_.own_length(pair) : prompt);
-        rows.replacement_begin.push_back(block_.begin(pair));
-        for (std::int32_t t = 0; t < block_.own_length(pair); ++t) {
-          rows.start_token.push_back(block_.begin(pair) + t);
+        rows.gate_end.push_back(generated ? length(pair) : prompt);
+        rows.replacement_begin.push_back(begin_[pair]);
+        for (std::int32_t t = 0; t < length(pair); ++t) {
+          rows.start_token.push_back(begin_[pair] + t);
         }
       }
     }
@@ -152,10 +207,8 @@ class SweepBlock {
   void set_replacement(HeadGate& gate, std::size_t layer, const Buffer<std::int32_t>& replacement) {
     if (options_.kind == AblationKind::zero) return;
     if (options_.kind == AblationKind::resample) {
-      const std::int64_t width = engine_.config().heads * engine_.config().head_dim;
       gate.kind = Replacement::token;
-      gate.replacement =
-          block_.ends().layer(static_cast<std::int64_t>(layer)).z + block_.tokens() * width;
+      gate.replacement = corrupted_.layer(static_cast<std::int64_t>(layer)).z;
       gate.replacement_begin = replacement.data();
       return;
     }
@@ -165,29 +218,74 @@ class SweepBlock {
 
   const Engine& engine_;
   const SweepOptions& options_;
+  const RotaryTable& rotary_;
   const std::vector<Buffer<float>>& mean_z_;
-  PairBlock block_;
-  Batch clean_batch_;
-  Trace clean_;  ///< keeps the residual stream entering every layer
+  std::span<const Pair> pairs_;
+  std::vector<std::vector<std::int32_t>> fed_;
+  std::vector<std::int32_t> begin_;
+  Trace clean_;      ///< the residual stream entering every layer
+  Trace corrupted_;  ///< z of every layer, resample only
+  Buffer<float> clean_logits_;
 };
 
+/// fp32 values that one token of a prepared block holds on to.
+std::int64_t kept_floats(const ModelConfig& config, const SweepOptions& options) {
+  const std::int64_t corrupted = options.kind == AblationKind::resample
+                                     ? Trace::floats_per_token(config, corrupted_trace())
+                                     : 0;
+  return Trace::floats_per_token(config, clean_trace()) + corrupted;
+}
+
 }  // namespace
+
+struct Sweep::State {
+  SweepInputs inputs;
+  std::vector<Pair> pairs;
+  std::vector<std::pair<std::size_t, std::size_t>> ranges;
+  bool keep_blocks = false;  ///< all prepared blocks fit half the memory budget
+  std::mutex mutex;          ///< guards `blocks`
+  std::vector<std::shared_ptr<SweepBlock>> blocks;
+
+  /// The prepared block of a range, made on first use.
+  std::shared_ptr<SweepBlock> block(std::size_t index, const RunControl& control) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (blocks[index]) return blocks[index];
+    const auto [begin, end] = ranges[index];
+    auto made =
+        std::make_shared<SweepBlock>(inputs, std::span(pairs).subspan(begin, end - begin), control);
+    if (keep_blocks) blocks[index] = made;
+    return made;
+  }
+};
 
 Sweep::Sweep(const Engine& engine, std::vector<Pair> pairs, const SweepOptions& options,
              const RunControl& control)
     : state_(std::make_unique<State>()) {
   check_pairs(engine, pairs, options.metric);
-  state_->engine = engine;
-  state_->pairs = std::move(pairs);
-  state_->options = options;
-  state_->rotary = rotary_for(engine, longest_pair(state_->pairs));
+  State& state = *state_;
+  state.pairs = std::move(pairs);
+  state.inputs.engine = engine;
+  state.inputs.options = options;
+  state.inputs.rotary = rotary_for(engine, longest_pair(state.pairs));
   if (options.kind == AblationKind::mean || options.kind == AblationKind::mean_per_position) {
-    state_->means = mean_activations(engine, state_->pairs,
-                                     options.kind == AblationKind::mean_per_position, control);
-    for (const std::vector<float>& z : state_->means.z) {
-      state_->mean_z.emplace_back(engine.context.backend, std::span<const float>(z));
+    const bool per_position = options.kind == AblationKind::mean_per_position;
+    const MeanActivations means = mean_activations(engine, state.pairs, per_position, control);
+    for (const std::vector<float>& z : means.z) {
+      state.inputs.mean_z.emplace_back(engine.context.backend, std::span<const float>(z));
     }
   }
+  const ModelConfig& config = engine.config();
+  const std::int64_t kept = kept_floats(config, options);
+  const TokenCost cost{
+      .floats = kept + Trace::floats_per_token(config, {}), .copies = 2, .share_prefix = false};
+  state.ranges = plan_pairs(engine, state.pairs, options.metric, cost);
+  state.blocks.resize(state.ranges.size());
+  std::int64_t tokens = 0;
+  for (const Pair& pair : state.pairs) {
+    tokens += static_cast<std::int64_t>(fed_tokens(pair, false).size());
+  }
+  const auto bytes = tokens * kept * static_cast<std::int64_t>(sizeof(float));
+  state.keep_blocks = bytes <= engine.options.memory_bytes / 2;
 }
 
 Sweep::~Sweep() = default;
@@ -200,25 +298,22 @@ std::int64_t Sweep::pairs() const {
 
 Sweep::Result Sweep::run(std::span<const AblationVariant> variants,
                          const RunControl& control) const {
-  const State& state = *state_;
-  const ModelConfig& config = state.engine.config();
+  State& state = *state_;
+  const ModelConfig& config = state.inputs.engine.config();
   for (const AblationVariant& variant : variants) check_gated_heads(config, variant.heads);
   const std::size_t total = state.pairs.size();
   Result result;
   result.values.resize(variants.size() * total);
   result.correct.resize(variants.size() * total);
-  const std::int64_t floats = Trace::floats_per_token(config, {.gradients = true}) +
-                              2 * Trace::floats_per_token(config, {.sources = true});
-  const auto ranges = plan_pairs(state.engine, state.pairs, state.options.metric,
-                                 {.floats = floats, .copies = 2, .share_prefix = false});
   std::uint64_t done = 0;
-  for (const auto& [begin, end] : ranges) {
-    SweepBlock block(state.engine, std::span(state.pairs).subspan(begin, end - begin),
-                     state.options, state.rotary, state.mean_z, control);
+  for (std::size_t index = 0; index < state.ranges.size(); ++index) {
+    const std::size_t begin = state.ranges[index].first;
+    const std::shared_ptr<SweepBlock> shared = state.block(index, control);
+    SweepBlock& block = *shared;
     const auto per_batch =
         static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / block.tokens()));
     for (const VariantGroup& group : group_variants(variants, config.layers, per_batch)) {
-      control.report({done, ranges.size() * variants.size(), "variants"});
+      control.report({done, state.ranges.size() * variants.size(), "variants"});
       const MetricValues values = block.run(group, variants, control);
       const std::size_t copies = group.variants.size();
       for (std::size_t pair = 0; pair < block.pairs(); ++pair) {

@@ -18,7 +18,7 @@ std::vector<Slot> slots(const ModelConfig& config, const TraceOptions& options) 
   const bool keys_values = gradients || options.keys_values;
   const bool writes = options.sources;
   std::vector<Slot> list = {
-      {&LayerTrace::residual, config.hidden, gradients},
+      {&LayerTrace::residual, config.hidden, gradients || options.residuals},
       {&LayerTrace::residual_mid, config.hidden, gradients && !config.parallel_block},
       {&LayerTrace::q, query_width, gradients},
       {&LayerTrace::k, kv_width, keys_values},
@@ -48,7 +48,7 @@ Trace::Trace(const Engine& engine, std::int64_t max_tokens, const TraceOptions& 
     for (LayerTrace& layer : layers_)
       layer.*slot.member = slot.kept ? allocate(slot.width) : shared;
   }
-  if (options.gradients) {
+  if (options.gradients || options.residuals) {
     final_residual_ = allocate(config.hidden);
   } else {
     // Nothing is kept: the residual stream is one buffer that every layer adds to in place.

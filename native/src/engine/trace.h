@@ -14,6 +14,7 @@ namespace headspark {
 struct TraceOptions {
   bool sources = false;      ///< embedding, z and MLP outputs: the writes of all source nodes
   bool gradients = false;    ///< whatever the backward pass reads
+  bool residuals = false;    ///< the residual stream entering every layer
   bool keys_values = false;  ///< k and v after rotation, for a prefix store or a cache
   bool gated = false;        ///< gates may act: keep the ungated attention output for backward
 };
