@@ -1,6 +1,9 @@
 // Every option of every command, once. A command lists the names it takes; the help, the config
 // file, the HEADSPARK_ environment and the checks all read this table.
 
+import { ablationKinds } from '../ablation-sweep.js';
+import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
+import { excludedKinds } from '../circuit-evaluation.js';
 import type { OptionSpec } from './option-types.js';
 
 const model = 'Model:';
@@ -86,7 +89,7 @@ export const vocabulary = {
   metric: {
     type: 'string',
     group: pairs,
-    choices: ['logit-diff', 'kl', 'nll', 'prob-diff'],
+    choices: metrics,
     default: 'logit-diff',
     describe: 'what is measured on a pair',
   },
@@ -100,14 +103,7 @@ export const vocabulary = {
     type: 'string',
     group: attribution,
     default: 'eap-ig',
-    choices: [
-      'eap',
-      'eap-ig',
-      'clean-corrupted',
-      'eap-ig-activations',
-      'information-flow-routes',
-      'exact',
-    ],
+    choices: attributionMethods,
     describe: 'how edges are scored',
   },
   'ig-steps': {
@@ -122,13 +118,13 @@ export const vocabulary = {
   'ig-grid': {
     type: 'string',
     group: attribution,
-    choices: ['left', 'right', 'midpoint'],
+    choices: igGrids,
     describe: 'places of the steps; default left (right for eap-ig-activations)',
   },
   'kv-edges': {
     type: 'string',
     group: attribution,
-    choices: ['per-query-head', 'grouped'],
+    choices: kvEdgeKinds,
     default: 'per-query-head',
     describe: 'k and v inputs per query head, or one per key/value head',
   },
@@ -178,7 +174,7 @@ export const vocabulary = {
   excluded: {
     type: 'string',
     group: evaluation,
-    choices: ['patch', 'zero', 'mean'],
+    choices: excludedKinds,
     default: 'patch',
     describe: 'what edges outside the circuit carry',
   },
@@ -255,7 +251,7 @@ export const vocabulary = {
   ablation: {
     type: 'string',
     group: ablation,
-    choices: ['zero', 'mean', 'mean-per-position', 'resample'],
+    choices: ablationKinds,
     default: 'zero',
     describe: 'what takes the place of a head',
   },
