@@ -24,8 +24,9 @@ std::vector<float> grid_points(const AttributionOptions& options) {
   return alphas;
 }
 
-// Points that run as rows of one batch. Scores are contracted once per pass, which costs a tenth of
-// its forward and backward at this size; a constant, so that the memory budget changes no bit.
+// Points that run as rows of one batch. Scores are contracted once per pass, by FLOP count
+// under a tenth of its forward and backward at this size; a constant, so that the memory budget
+// changes no bit.
 constexpr std::size_t kPointsPerPass = 8;
 
 PathPoints path_points(const AttributionOptions& options, std::int64_t layers) {

@@ -10,10 +10,6 @@
 namespace headspark {
 namespace {
 
-// Beyond about a thousand rows a GEMM gains nothing from more, while the activations of a batch
-// leave the caches: 1024 was as fast as 4096 and a quarter of the memory.
-constexpr std::int64_t kBatchTokens = 1024;
-
 /// Tokens of each pair that are computed for itself: those after the shared prefix.
 std::vector<std::int32_t> own_tokens(std::span<const Pair> pairs, Metric metric, bool shared) {
   std::vector<std::int32_t> own;

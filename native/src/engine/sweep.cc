@@ -15,8 +15,6 @@
 namespace headspark {
 namespace {
 
-constexpr std::int64_t kBatchTokens = 1024;  // see planning.cc
-
 /// Indexes of variants that run as one batch: all start at the same layer.
 struct VariantGroup {
   std::int64_t first_layer = 0;
