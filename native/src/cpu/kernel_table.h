@@ -153,6 +153,20 @@ struct Blend {
   std::int64_t count = 0;
 };
 
+/// y = weight y, minus its mean when centered, + constant - sum over copies of multiples[c] x[c]:
+/// the end of a norm's backward, summed over copies (head_input_fast.cc).
+struct PullBack {
+  float* y = nullptr;
+  const float* weight = nullptr;
+  const float* x = nullptr;  ///< [copies, width], stride x_stride
+  std::int64_t x_stride = 0;
+  const float* multiples = nullptr;
+  std::int64_t copies = 0;
+  float constant = 0.0f;
+  bool centered = false;
+  std::int64_t width = 0;
+};
+
 struct KernelTable {
   GemmKernels gemm;
   void (*pack_rows)(const PackRows&);
@@ -172,6 +186,8 @@ struct KernelTable {
 
   void (*norm_forward)(const NormRow&);
   void (*norm_backward)(const NormRow&);
+  void (*norm_moments)(const NormRow&, float* mean, float* rstd);
+  void (*pull_back)(const PullBack&);
   void (*rotate)(const Rotation&);
   ActivationKernels activations[4];  ///< indexed by Activation
 

@@ -23,6 +23,8 @@ constexpr KernelTable make_table() {
   table.attention_scores = ReduceKernel<S>::attention_scores;
   table.norm_forward = RowKernel<S>::norm_forward;
   table.norm_backward = RowKernel<S>::norm_backward;
+  table.norm_moments = RowKernel<S>::norm_moments;
+  table.pull_back = RowKernel<S>::pull_back;
   table.rotate = RowKernel<S>::rotate;
   // In the order of enum class Activation.
   table.activations[0] = ActivationKernel<S, Silu>::kernels();
