@@ -30,6 +30,12 @@ struct SweepOptions {
   GatePositions positions = GatePositions::all;
 };
 
+/// What a plan computes, in layers times tokens, against running every variant by itself.
+struct SweepSharing {
+  std::int64_t layer_tokens = 0;
+  std::int64_t unshared_layer_tokens = 0;
+};
+
 /// Prepared once (means and corrupted runs), then run for any variants in any order; the values of
 /// a variant do not depend on which others run beside it.
 class Sweep {
@@ -49,6 +55,10 @@ class Sweep {
     std::vector<std::uint8_t> correct;
   };
   Result run(std::span<const AblationVariant> variants, const RunControl& control) const;
+
+  /// What `run` would share: layers below a variant's first gate, and between variants with the
+  /// same gates so far.
+  SweepSharing sharing(std::span<const AblationVariant> variants) const;
 
  private:
   struct State;

@@ -203,7 +203,8 @@ void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& 
     float* start = none ? trace.final_residual() : trace.layer(inputs.first_layer).residual;
     pass.copy(inputs.start_residual, start, engine.config().hidden);
   }
-  for (std::int64_t layer = inputs.first_layer; layer < engine.config().layers; ++layer) {
+  const std::int64_t end = inputs.end_layer < 0 ? engine.config().layers : inputs.end_layer;
+  for (std::int64_t layer = inputs.first_layer; layer < end; ++layer) {
     control.check();
     run_layer(pass, layer);
   }

@@ -30,6 +30,7 @@ struct ForwardInputs {
   const KvStore* prefix = nullptr;        ///< keys and values that rows continue
   const RotaryTable* rotary = nullptr;    ///< covers every position of the batch
   std::int64_t first_layer = 0;           ///< start here, from start_residual
+  std::int64_t end_layer = -1;            ///< stop before this layer; -1: after the last
   const float* start_residual = nullptr;  ///< [tokens, hidden] entering first_layer
 };
 
@@ -49,7 +50,8 @@ void set_attention_inputs(const ModelConfig& config, const Batch& batch,
   if (!inputs.gates.empty()) params.gate = inputs.gates[index];
 }
 
-/// Fills `trace` up to final_residual. The batch must fit the trace.
+/// Fills `trace` up to final_residual, or up to the residual stream entering end_layer. The batch
+/// must fit the trace.
 void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
                  Trace& trace, const RunControl& control);
 
