@@ -212,6 +212,13 @@ export interface NativeSweepOptions {
   positions: string;
 }
 
+export interface NativeSweepSharing {
+  /** Layers times tokens that a plan computes, summed over rows. */
+  layerTokens: number;
+  /** The same if every variant ran by itself. */
+  unsharedLayerTokens: number;
+}
+
 export interface NativeSweepValues {
   /** [variants, pairs] */
   values: Float32Array;
@@ -267,6 +274,7 @@ export interface NativeAddon {
     options: NativeSweepOptions,
     onProgress?: NativeProgress,
   ): NativeJob<NativeSweep>;
+  sweepSharing(sweep: NativeSweep, options: { variants: PackedHeads }): NativeSweepSharing;
   runSweep(
     sweep: NativeSweep,
     options: { variants: PackedHeads },

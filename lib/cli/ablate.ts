@@ -136,7 +136,7 @@ export const ablateCommand: Command = {
     const journal = journalOf(args);
     context.resumeHint = hintOf(journal);
     context.print(`${context.paint('bold', model.info.label)}: ${describe(args)} on ${name}`);
-    const table = await context.task('ablate', 'variants', ({ onCount }) =>
+    const table = await context.task('ablate', 'variants', ({ onCount, reporter }) =>
       ablate(model, pairs, {
         plan,
         controls: args.value('controls'),
@@ -151,6 +151,11 @@ export const ablateCommand: Command = {
           : { resamples: Number(resamples) }),
         ...(journal ? { journal: journal.path } : {}),
         signal: context.signal,
+        onPlan: ({ variants, computedShare }) =>
+          reporter.note(
+            `${variants} variants: ${(100 * computedShare).toFixed(0)} % of their layers are computed; ` +
+              'the rest is shared with the unablated run or between variants.',
+          ),
         onProgress: announceResumed(journal?.path, context, onCount),
       }),
     );
