@@ -121,12 +121,11 @@ class PagedPass {
       counts[static_cast<std::size_t>(f)] = std::clamp<std::int64_t>(seen, 0, kSplit);
     }
     const std::int64_t keys = counts.back();  // the last token sees most
-    const float* const* pages =
-        p_.rows.pages + p_.rows.page_begin[block.row] + split * kSplitPages;
+    const float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row] + split * kSplitPages;
     const std::int64_t head = block.kv_head * layout_.head_stride();
     float* scores = scratch(ScratchSlot::paged_scores, rows * kSplit);
-    kernels_.paged_scores({q, rows, dim, pages, (keys + kKvPageTokens - 1) / kKvPageTokens, head,
-                           scores, kSplit});
+    kernels_.paged_scores(
+        {q, rows, dim, pages, (keys + kKvPageTokens - 1) / kKvPageTokens, head, scores, kSplit});
     float* largest = partial + rows * layout_.padded_dim();
     for (std::int64_t f = 0; f < rows; ++f) {
       const std::int64_t count = counts[static_cast<std::size_t>(f)];
