@@ -24,13 +24,13 @@ struct SamplingOptions {
 };
 
 struct GenerationRequest {
-  std::vector<std::int32_t> prompt;
-  std::vector<GatedHead> heads;
+  std::vector<std::int32_t> prompt = {};
+  std::vector<GatedHead> heads = {};
   GatePositions positions = GatePositions::all;
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   std::uint64_t seed = 0;  ///< token i is drawn with Philox(seed, i): no other state
   std::int32_t max_new_tokens = 64;
-  std::vector<std::int32_t> stop_tokens;  ///< the one met is kept as the last token
+  std::vector<std::int32_t> stop_tokens = {};  ///< the one met is kept as the last token
 };
 
 struct GenerationOptions {

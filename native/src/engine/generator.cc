@@ -18,8 +18,8 @@ namespace {
 // Prompt tokens computed between two decode passes: enough for a GEMM at full speed, few enough
 // that running rows do not wait long.
 constexpr std::int64_t kPrefillTokens = 512;
-// Pages per layer that each running row should find when another one is admitted.
-constexpr std::int64_t kHeadroomPages = 2;
+// Pages per layer (32 tokens) that each running row should find when another one is admitted.
+constexpr std::int64_t kHeadroomPages = 1;
 // Finished prompts kept for requests that may still come.
 constexpr std::size_t kIdlePrompts = 16;
 
