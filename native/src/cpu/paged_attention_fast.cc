@@ -33,7 +33,7 @@ class PagedPass {
  public:
   PagedPass(const Context& context, const PagedAttention& p)
       : context_(context),
-        kernels_(kernel_table(context.isa)),
+        kernels_(kernel_table(context)),
         p_(p),
         layout_{p.shape.kv_heads, p.shape.head_dim},
         group_(p.shape.heads / p.shape.kv_heads) {
