@@ -6,6 +6,7 @@ import { circuitCommand } from './circuit.js';
 import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
+import { generateCommand } from './generate.js';
 import { runLine } from './run.js';
 
 const commands = [
@@ -13,6 +14,7 @@ const commands = [
   circuitCommand,
   diffCommand,
   ablateCommand,
+  generateCommand,
   demoCommand,
   doctorCommand,
 ];

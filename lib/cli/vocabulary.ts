@@ -11,6 +11,7 @@ const pairs = 'Pairs:';
 const selection = 'Selection of edges:';
 const attribution = 'Attribution:';
 const ablation = 'Ablation:';
+const generation = 'Generation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
 const output = 'Output:';
@@ -86,7 +87,7 @@ export const vocabulary = {
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     default: 0,
-    describe: 'of generated pairs, resampling and control sets',
+    describe: 'of generated pairs, sampling, resampling and control sets',
   },
   'skip-unfit': {
     type: 'boolean',
@@ -275,6 +276,92 @@ export const vocabulary = {
     describe: 'file of finished variants, to resume from; default: beside --out until it is done',
   },
 
+  prompt: {
+    type: 'string',
+    group: generation,
+    describe: 'text to continue; several are several rows',
+  },
+  prompts: {
+    type: 'string',
+    group: generation,
+    describe: 'JSONL file of prompts: {"prompt": text or token ids} or {"messages": [...]}',
+  },
+  chat: {
+    type: 'boolean',
+    group: generation,
+    describe: 'prompts are what the user says, rendered through the chat template',
+  },
+  system: { type: 'string', group: generation, describe: 'system message before it; means --chat' },
+  samples: {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 1,
+    max: 100_000,
+    default: 1,
+    describe: 'completions of every prompt; sample i has the seed --seed + i',
+  },
+  temperature: {
+    type: 'number',
+    group: generation,
+    min: 0,
+    default: 0,
+    describe: '0: the likeliest token; 1: the distribution as it is',
+  },
+  'top-p': {
+    type: 'number',
+    group: generation,
+    max: 1,
+    default: 1,
+    describe: 'of the likeliest tokens that reach this probability',
+  },
+  'top-k-tokens': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 0,
+    max: 0x7fffffff,
+    default: 0,
+    describe: 'of the k likeliest tokens; 0: all',
+  },
+  'min-p': {
+    type: 'number',
+    group: generation,
+    min: 0,
+    default: 0,
+    describe: "of tokens with this share of the likeliest one's probability",
+  },
+  'repetition-penalty': {
+    type: 'number',
+    group: generation,
+    default: 1,
+    describe: 'divides logits of tokens seen so far; 1: none',
+  },
+  'max-new-tokens': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 0,
+    max: 1_000_000,
+    default: 256,
+    describe: 'longest completion',
+  },
+  stop: { type: 'string', group: generation, describe: 'text that ends a completion' },
+  'ignore-eos': {
+    type: 'boolean',
+    group: generation,
+    describe: 'go on after end-of-sequence tokens',
+  },
+  'max-rows': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 1,
+    max: 65536,
+    default: 64,
+    describe: 'rows decoded together; never changes a result',
+  },
+
   out: { type: 'string', group: output, describe: 'file or folder to write' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
   top: {
@@ -321,6 +408,17 @@ export const optionGroups = {
     'revision',
   ],
   pairs: ['pairs', 'task', 'count', 'skip-unfit', 'metric', 'enable-thinking'],
+  sampling: [
+    'temperature',
+    'top-p',
+    'top-k-tokens',
+    'min-p',
+    'repetition-penalty',
+    'max-new-tokens',
+    'stop',
+    'ignore-eos',
+    'max-rows',
+  ],
   selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],
 } as const satisfies Record<string, readonly OptionName[]>;
 
