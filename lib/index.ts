@@ -12,6 +12,8 @@ export { ERROR_CODES, HeadsparkError, isHeadsparkError } from './errors.js';
 export type { ErrorCode } from './errors.js';
 export * from './formats/index.js';
 export * from './generate.js';
+export * from './generation-types.js';
+export { generate } from './generation.js';
 export * from './head-gate.js';
 export * from './logits.js';
 export * from './model.js';

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "headspark/engine.h"
+#include "headspark/head_gate.h"
 #include "headspark/pair.h"
 
 namespace headspark {
@@ -16,9 +17,6 @@ namespace headspark {
 /// r of the gate: nothing, the head's mean z over all clean prompts (per head, or per head and
 /// position), or the corrupted run's z at the same token.
 enum class AblationKind { zero, mean, mean_per_position, resample };
-
-/// Which positions the gates act on: all, the prompt's, or those of the continuation (nll).
-enum class GatePositions { all, prompt, generated };
 
 struct AblationVariant {
   std::vector<GatedHead> heads;  ///< empty: the unablated model

@@ -26,6 +26,9 @@ enum class ScratchSlot {
   output,
   d_key,
   d_value,
+  paged_queries,
+  paged_scores,
+  paged_partials,
   count,
 };
 

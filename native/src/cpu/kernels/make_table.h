@@ -3,6 +3,7 @@
 
 #include "cpu/kernels/activation_kernel.h"
 #include "cpu/kernels/gemm_kernel.h"
+#include "cpu/kernels/paged_kernel.h"
 #include "cpu/kernels/reduce_kernel.h"
 #include "cpu/kernels/row_kernel.h"
 
@@ -20,6 +21,8 @@ constexpr KernelTable make_table() {
   table.sum_exp = ReduceKernel<S>::sum_exp;
   table.exp_range = ReduceKernel<S>::exp_range;
   table.attention_scores = ReduceKernel<S>::attention_scores;
+  table.paged_scores = PagedKernel<S>::scores;
+  table.paged_values = PagedKernel<S>::values;
   table.norm_forward = RowKernel<S>::norm_forward;
   table.norm_backward = RowKernel<S>::norm_backward;
   table.rotate = RowKernel<S>::rotate;
