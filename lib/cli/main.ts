@@ -6,6 +6,8 @@ import { circuitCommand } from './circuit.js';
 import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
+import { evaluateCommand } from './evaluate.js';
+import { mergeCommand } from './merge.js';
 import { runLine } from './run.js';
 
 const commands = [
@@ -13,6 +15,8 @@ const commands = [
   circuitCommand,
   diffCommand,
   ablateCommand,
+  evaluateCommand,
+  mergeCommand,
   demoCommand,
   doctorCommand,
 ];

@@ -3,6 +3,7 @@
 
 import { ablationKinds } from '../ablation-sweep.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
+import { answerSources } from '../answers/extract.js';
 import { excludedKinds } from '../circuit-evaluation.js';
 import type { OptionSpec } from './option-types.js';
 
@@ -13,6 +14,7 @@ const attribution = 'Attribution:';
 const ablation = 'Ablation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
+const generation = 'Generation:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -70,7 +72,7 @@ export const vocabulary = {
     integer: true,
     min: 1,
     max: 1_000_000,
-    describe: 'pairs to generate (default 100), or most pairs to read from the file',
+    describe: 'pairs to generate (default 100), or most pairs or problems to read',
   },
   seed: {
     type: 'number',
@@ -268,6 +270,103 @@ export const vocabulary = {
     describe: 'file of finished variants, to resume from; default: beside --out until it is done',
   },
 
+  generate: {
+    type: 'boolean',
+    group: generation,
+    describe: 'answer a benchmark with every variant and control instead of pairs',
+  },
+  benchmark: {
+    type: 'string',
+    group: generation,
+    describe: 'aime24, aime25, amc23, math500, gsm8k, gpqa, demo, or a file of problems',
+  },
+  data: {
+    type: 'string',
+    group: generation,
+    default: 'data',
+    describe: 'folder of the named benchmarks',
+  },
+  template: {
+    type: 'string',
+    group: generation,
+    choices: ['chat', 'plain'],
+    describe: 'ask through the chat template (default where there is one), or the text alone',
+  },
+  system: { type: 'string', group: generation, describe: 'system prompt' },
+  suffix: {
+    type: 'string',
+    group: generation,
+    describe:
+      'after each problem: boxed (asks for \\boxed{}), none or a text; default by benchmark',
+  },
+  samples: {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 1,
+    max: 100_000,
+    default: 1,
+    describe: 'answers per problem',
+  },
+  temperature: {
+    type: 'number',
+    group: generation,
+    min: 0,
+    describe: '0: greedy; default 0 with one sample, else 0.6 with --top-p 0.95',
+  },
+  'top-p': { type: 'number', group: generation, min: 0, max: 1, describe: 'nucleus sampling' },
+  'sample-top-k': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 0,
+    describe: 'only the k likeliest tokens',
+  },
+  'min-p': {
+    type: 'number',
+    group: generation,
+    min: 0,
+    max: 1,
+    describe: 'only tokens with this share of the likeliest one',
+  },
+  'repetition-penalty': {
+    type: 'number',
+    group: generation,
+    min: 0,
+    describe: 'of tokens seen before; 1: none',
+  },
+  'max-new-tokens': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 1,
+    max: 1_000_000,
+    default: 2048,
+    describe: 'longest answer',
+  },
+  stop: { type: 'string', group: generation, describe: 'text that ends an answer (repeatable)' },
+  'answer-from': {
+    type: 'string',
+    group: generation,
+    choices: ['any', ...answerSources],
+    default: 'any',
+    describe: 'which way of giving an answer counts',
+  },
+  rows: {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 1,
+    max: 65_536,
+    describe: 'answers decoded together (default 64); never changes a result',
+  },
+  shard: {
+    type: 'string',
+    group: generation,
+    describe: 'only part i/n of the problems; needs --journal, for headspark merge',
+  },
+
+  parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },
   out: { type: 'string', group: output, describe: 'file or folder to write' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
   top: {
@@ -313,6 +412,24 @@ export const optionGroups = {
     'revision',
   ],
   pairs: ['pairs', 'task', 'count', 'skip-unfit', 'metric', 'enable-thinking'],
+  generation: [
+    'benchmark',
+    'data',
+    'template',
+    'system',
+    'suffix',
+    'samples',
+    'temperature',
+    'top-p',
+    'sample-top-k',
+    'min-p',
+    'repetition-penalty',
+    'max-new-tokens',
+    'stop',
+    'answer-from',
+    'rows',
+    'shard',
+  ],
   selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],
 } as const satisfies Record<string, readonly OptionName[]>;
 

@@ -18,7 +18,7 @@ const layers = [
   { name: 'lib/cli', pattern: /^lib\/cli\// },
   {
     name: 'lib/study, sweep, attribution, demo',
-    pattern: /^lib\/(study|sweep|ablation|attribution|demo)[/.-]/,
+    pattern: /^lib\/(study|sweep|ablation|attribution|demo|evaluation)[/.-]/,
   },
   { name: 'lib/model', pattern: /^lib\/model[/.-]/ },
   { name: 'lib/native', pattern: /^lib\/native(-types)?\.ts$/ },
