@@ -3,6 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { writeFileAtomic } from '../atomic-file.js';
+import { resolvePromptForm } from '../benchmarks/prompts.js';
 import { readBenchmark } from '../benchmarks/read.js';
 import type { Benchmark } from '../benchmarks/types.js';
 import {
@@ -166,6 +167,8 @@ export async function runEvaluation(
   const model = await loadFrom(args.positional('model'), args, context);
   const named = args.text('heads') !== undefined || args.text('diff') !== undefined;
   const plan = needsHeads || named ? await planOf(args, model.info) : undefined;
+  // Refused before anything is printed, and before a long run.
+  resolvePromptForm(options.prompt ?? {}, model, benchmark.suffix);
   context.resumeHint = journal
     ? `${journal.path} keeps what is finished: run the same command again to go on from there.`
     : 'Nothing was kept; with --out or --journal a run can be resumed.';

@@ -101,12 +101,17 @@ function checkOptions(options: EvaluateOptions): void {
   checkConfidence(confidence);
 }
 
+interface PlannedEvaluation {
+  readonly variants: readonly EvaluationVariant[];
+  readonly notes: readonly string[];
+}
+
 function settingsOf(
   subject: EvaluationSubject,
   benchmark: Benchmark,
-  parts: { options: EvaluateOptions; variants: readonly EvaluationVariant[]; seed: number },
+  parts: PlannedEvaluation & { options: EvaluateOptions; seed: number },
 ): EvaluationSettings {
-  const { options, variants, seed } = parts;
+  const { options, variants, notes, seed } = parts;
   const samples = wholeNumber('samples', options.samples, { low: 1, high: 100_000, fallback: 1 });
   return {
     verb: 'evaluate',
@@ -136,6 +141,7 @@ function settingsOf(
     seed,
     sources: options.sources ?? answerSources,
     modulus: benchmark.modulus ?? null,
+    planNotes: notes,
   };
 }
 
@@ -184,7 +190,7 @@ export async function evaluateSubject(
     controls,
     seed,
   });
-  const settings = settingsOf(subject, benchmark, { options, variants, seed });
+  const settings = settingsOf(subject, benchmark, { options, variants, notes, seed });
   const own = shardProblems(benchmark.problems.length, options.shard);
   const run = runOf(subject, benchmark, { settings, variants });
   const { journal, signal, onProgress, confidence, resamples } = options;
@@ -198,7 +204,6 @@ export async function evaluateSubject(
     settings,
     own,
     samples,
-    notes,
     signal,
     ...(confidence === undefined ? {} : { confidence }),
     ...(resamples === undefined ? {} : { resamples }),

@@ -19,7 +19,7 @@ const corrupt = (message: string): HeadsparkError =>
 
 /** What the statistics read; the rest of the header only has to be equal. */
 function isSettings(value: Record<string, unknown>): boolean {
-  const { problems, variants, samples, sampling, seed } = value;
+  const { problems, variants, samples, sampling, seed, planNotes } = value;
   return (
     Array.isArray(problems) &&
     problems.length > 0 &&
@@ -30,6 +30,7 @@ function isSettings(value: Record<string, unknown>): boolean {
     Number.isSafeInteger(samples) &&
     (samples as number) > 0 &&
     Number.isSafeInteger(seed) &&
+    Array.isArray(planNotes) &&
     typeof sampling === 'object' &&
     sampling !== null
   );

@@ -3,6 +3,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { groupAnswers } from '../answers/group.js';
+import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { findFlips, summarizeFailures } from '../failures/summary.js';
 import { rankPValue } from '../ablation/row.js';
@@ -244,7 +245,16 @@ function powerLine(unablated: VariantResult, samples: number, tested: number): P
   const text =
     `with ${unablated.right.length} problems × ${samples} sample${samples === 1 ? '' : 's'} this ` +
     `contrast could show ${points(found.change)} at 80 % power${holm} (${basis})`;
-  return { ...found, alpha, power, afterHolm: strict.change, text };
+  const orNull = (change: number): number | null => (Number.isNaN(change) ? null : change);
+  const { method } = found;
+  return {
+    change: orNull(found.change),
+    method,
+    alpha,
+    power,
+    afterHolm: orNull(strict.change),
+    text,
+  };
 }
 
 function notesOf(
@@ -280,13 +290,14 @@ export interface BuildEvaluationOptions extends StatisticsOptions {
   /** Indexes of the problems that the samples cover. */
   readonly own: readonly number[];
   readonly samples: Samples;
-  readonly notes?: readonly string[];
   readonly signal?: AbortSignal | undefined;
 }
 
 /** The table of finished samples. Gives the event loop a turn between variants. */
 export async function buildEvaluation(options: BuildEvaluationOptions): Promise<EvaluationTable> {
-  const { settings, own, samples, signal, confidence = 0.95, resamples = 10_000 } = options;
+  const { own, samples, signal, confidence = 0.95, resamples = 10_000 } = options;
+  // Keys in one order, whether the settings come from a run or from a journal.
+  const settings = JSON.parse(canonicalJson(options.settings)) as EvaluationSettings;
   const statistics = { confidence, resamples, seed: settings.seed };
   const problems = own.map((index) => settings.problems[index]);
   const gridAt = (variant: number): Grid =>
@@ -323,6 +334,6 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     rows: corrected(compared),
     controls,
     power: powerLine(rows[0], settings.samples, rows.length - 1),
-    notes: [...notesOf(settings, rows, own.length), ...(options.notes ?? [])],
+    notes: [...notesOf(settings, rows, own.length), ...settings.planNotes],
   };
 }

@@ -52,6 +52,8 @@ export interface EvaluationSettings {
   readonly seed: number;
   readonly sources: readonly AnswerSource[];
   readonly modulus: number | null;
+  /** What a reader has to know about the control sets. */
+  readonly planNotes: readonly string[];
 }
 
 /** One sample, as it stands in the journal under `problem/variant/sample`. */
@@ -127,11 +129,14 @@ export interface RowResult extends VariantResult {
   readonly flipCounts?: { readonly rightToWrong: number; readonly wrongToRight: number };
 }
 
-export interface PowerLine extends DetectableChange {
+export interface PowerLine {
+  /** Share of 0 to 1; null where no change of so few problems could be significant. */
+  readonly change: number | null;
+  readonly method: DetectableChange['method'];
   readonly alpha: number;
   readonly power: number;
   /** At the strictest step of Holm's correction over the table's rows. */
-  readonly afterHolm: number;
+  readonly afterHolm: number | null;
   readonly text: string;
 }
 
