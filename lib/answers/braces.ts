@@ -1,7 +1,7 @@
 // Balanced brackets in LaTeX and plain text: reading one group, and splitting at the top level.
 
 /** Longest group that is read: a text of many unclosed braces must not take quadratic time. */
-const maxGroup = 4_000;
+const maxGroup = 2_000;
 
 const closers: Readonly<Record<string, string>> = { '{': '}', '(': ')', '[': ']' };
 
@@ -15,13 +15,13 @@ export function isEscaped(text: string, at: number): boolean {
 /**
  * The group that opens with the brace at `start`: its content and the place after its end.
  * Escaped braces do not count. Undefined when it is not closed
- * within 4,000 characters.
+ * within 2,000 characters.
  */
 export function readGroup(
   text: string,
   start: number,
 ): { content: string; end: number } | undefined {
-  if (text[start] !== '{') return undefined;
+  if (text[start] !== '{' || !text.includes('}', start)) return undefined;
   let depth = 0;
   const limit = Math.min(text.length, start + maxGroup);
   for (let at = start; at < limit; at++) {

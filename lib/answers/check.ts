@@ -109,7 +109,8 @@ function equalScalars(answerText: string, goldText: string): boolean {
   const angles = equalAngles(answer, gold);
   if (angles !== undefined) return angles;
   if (answer.unit && gold.unit && answer.unit.dimension !== gold.unit.dimension) return false;
-  const [left, right] = [withFactor(answer), withFactor(gold)];
+  const both = answer.unit !== undefined && gold.unit !== undefined;
+  const [left, right] = [answer, gold].map((side) => (both ? withFactor(side) : side.value));
   if (answer.percent !== gold.percent) {
     return equalFormulas(engineLatex(answer.value), engineLatex(gold.value)) === true;
   }

@@ -73,7 +73,7 @@ function taggedAnswers(text: string): Found[] {
 
 // The answer ends with its sentence: a full stop that a space or the end follows, or a new line.
 const sentence =
-  /\banswer(?:\s+(?:to|of|for)\s[^.\n]{1,60}?)?(?:\s+(?:is|are|was|equals|would be|should be)(?:\s+(?:thus|therefore|simply|just|option|choice))?|\s*[:=])\s*:?\s*([^\n]{1,400}?)(?=\.?\s*(?:\n|$)|\.\s|,\s+(?:because|since|which|so|as)\b)/gi;
+  /\banswer(?:\s+(?:to|of|for)\s[^.\n]{1,60}?)?(?:\s+(?:is|are|was|equals|would be|should be)(?:\s+(?:thus|therefore|simply|just|option|choice))?|\s*[:=])\s*:?\s*([^\n]{1,200}?)(?=\.?\s*(?:\n|$)|\.\s|,\s+(?:because|since|which|so|as)\b)/gi;
 
 function sentences(text: string): Found[] {
   return [...text.matchAll(sentence)].map((match) => ({

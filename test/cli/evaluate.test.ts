@@ -98,8 +98,13 @@ describe('ablate --generate', () => {
     ...['--rows', '16', '--resamples', '200', '--out', out],
   ];
 
+  let quiet: Ended;
+  beforeAll(async () => {
+    quiet = await run(...args('quiet.json'));
+  });
+
   it('compares every set with its controls', async () => {
-    const { code, stdout } = await run(...args('quiet.json'));
+    const { code, stdout } = quiet;
     expect(code).toBe(0);
     expect(stdout).toContain('Against matched random sets (same number of heads in every layer)');
     const { rows, controls } = JSON.parse(await read('quiet.json'));
