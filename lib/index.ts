@@ -23,6 +23,7 @@ export * from './logits.js';
 export * from './model.js';
 export type { JobOptions, JobProgress } from './native.js';
 export * from './pairs.js';
+export * from './prompts.js';
 export * from './stats/index.js';
 export * from './tasks/index.js';
 export * from './tokenizer.js';

@@ -11,7 +11,8 @@ export const evaluateCommand: Command = {
   describe: 'Answer a benchmark, also with heads ablated or scaled',
   positionals: [{ name: 'model', describe: 'checkpoint folder, adapter folder or hub id' }],
   options: [
-    ...optionGroups.generation,
+    ...optionGroups.benchmark,
+    ...optionGroups.sampling,
     'count',
     'enable-thinking',
     'heads',

@@ -33,15 +33,16 @@ const samplingOf = (args: Arguments): SamplingOptions =>
   given<SamplingOptions>({
     temperature: args.number('temperature'),
     topP: args.number('top-p'),
-    topK: args.number('sample-top-k'),
+    topK: args.number('top-k-tokens'),
     minP: args.number('min-p'),
     repetitionPenalty: args.number('repetition-penalty'),
   });
 
 function checkSampling({ topP, minP, repetitionPenalty }: SamplingOptions): void {
-  if (topP === 0) throw usageError('--top-p must be more than 0.');
-  if (minP === 1) throw usageError('--min-p must be less than 1.');
-  if (repetitionPenalty === 0) throw usageError('--repetition-penalty must be more than 0.');
+  if (topP !== undefined && topP <= 0) throw usageError('--top-p must be more than 0.');
+  if (minP !== undefined && minP >= 1) throw usageError('--min-p must be less than 1.');
+  if (repetitionPenalty !== undefined && repetitionPenalty <= 0)
+    throw usageError('--repetition-penalty must be more than 0.');
 }
 
 function sourcesOf(args: Arguments): readonly AnswerSource[] {
@@ -114,7 +115,7 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
     }),
     samples: args.value('samples'),
     sampling,
-    maxNewTokens: args.value('max-new-tokens'),
+    ...given({ maxNewTokens: args.number('max-new-tokens') }),
     stopStrings: args.list('stop'),
     seed: args.value('seed'),
     sources: sourcesOf(args),
@@ -174,7 +175,7 @@ export async function runEvaluation(
     : 'Nothing was kept; with --out or --journal a run can be resumed.';
   const count = `${benchmark.problems.length} problems`;
   context.print(`${context.paint('bold', model.info.label)} on ${benchmark.name} (${count})`);
-  const [rows, memory] = [args.number('rows'), args.text('memory')];
+  const [rows, memory] = [args.number('max-rows'), args.text('memory')];
   const result = await context.task('evaluate', 'samples', ({ reporter }) =>
     evaluate(model, benchmark, {
       ...options,

@@ -8,6 +8,7 @@ import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
 import { evaluateCommand } from './evaluate.js';
 import { mergeCommand } from './merge.js';
+import { generateCommand } from './generate.js';
 import { runLine } from './run.js';
 
 const commands = [
@@ -15,6 +16,7 @@ const commands = [
   circuitCommand,
   diffCommand,
   ablateCommand,
+  generateCommand,
   evaluateCommand,
   mergeCommand,
   demoCommand,

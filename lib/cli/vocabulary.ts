@@ -12,9 +12,9 @@ const pairs = 'Pairs:';
 const selection = 'Selection of edges:';
 const attribution = 'Attribution:';
 const ablation = 'Ablation:';
+const generation = 'Generation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
-const generation = 'Generation:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -81,7 +81,7 @@ export const vocabulary = {
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     default: 0,
-    describe: 'of generated pairs, resampling and control sets',
+    describe: 'of generated pairs, sampling, resampling and control sets',
   },
   'skip-unfit': {
     type: 'boolean',
@@ -292,13 +292,28 @@ export const vocabulary = {
     choices: ['chat', 'plain'],
     describe: 'ask through the chat template (default where there is one), or the text alone',
   },
-  system: { type: 'string', group: generation, describe: 'system prompt' },
   suffix: {
     type: 'string',
     group: generation,
     describe:
       'after each problem: boxed (asks for \\boxed{}), none or a text; default by benchmark',
   },
+  prompt: {
+    type: 'string',
+    group: generation,
+    describe: 'text to continue; several are several rows',
+  },
+  prompts: {
+    type: 'string',
+    group: generation,
+    describe: 'JSONL file of prompts: {"prompt": text or token ids} or {"messages": [...]}',
+  },
+  chat: {
+    type: 'boolean',
+    group: generation,
+    describe: 'prompts are what the user says, rendered through the chat template',
+  },
+  system: { type: 'string', group: generation, describe: 'system message before it; means --chat' },
   samples: {
     type: 'number',
     group: generation,
@@ -306,45 +321,56 @@ export const vocabulary = {
     min: 1,
     max: 100_000,
     default: 1,
-    describe: 'answers per problem',
+    describe: 'completions of every prompt, or answers per problem, each with a seed of its own',
   },
   temperature: {
     type: 'number',
     group: generation,
     min: 0,
-    describe: '0: greedy; default 0 with one sample, else 0.6 with --top-p 0.95',
+    describe: '0: the likeliest token (default; evaluate with several samples: 0.6)',
   },
-  'top-p': { type: 'number', group: generation, min: 0, max: 1, describe: 'nucleus sampling' },
-  'sample-top-k': {
+  'top-p': {
+    type: 'number',
+    group: generation,
+    max: 1,
+    describe: 'of the likeliest tokens that reach this probability; default 1 (with 0.6: 0.95)',
+  },
+  'top-k-tokens': {
     type: 'number',
     group: generation,
     integer: true,
     min: 0,
-    describe: 'only the k likeliest tokens',
+    max: 0x7fffffff,
+    default: 0,
+    describe: 'of the k likeliest tokens; 0: all',
   },
   'min-p': {
     type: 'number',
     group: generation,
     min: 0,
-    max: 1,
-    describe: 'only tokens with this share of the likeliest one',
+    default: 0,
+    describe: "of tokens with this share of the likeliest one's probability",
   },
   'repetition-penalty': {
     type: 'number',
     group: generation,
-    min: 0,
-    describe: 'of tokens seen before; 1: none',
+    default: 1,
+    describe: 'divides logits of tokens seen so far; 1: none',
   },
   'max-new-tokens': {
     type: 'number',
     group: generation,
     integer: true,
-    min: 1,
+    min: 0,
     max: 1_000_000,
-    default: 2048,
-    describe: 'longest answer',
+    describe: 'longest completion; default 256, to answer benchmarks 2048',
   },
-  stop: { type: 'string', group: generation, describe: 'text that ends an answer (repeatable)' },
+  stop: { type: 'string', group: generation, describe: 'text that ends a completion' },
+  'ignore-eos': {
+    type: 'boolean',
+    group: generation,
+    describe: 'go on after end-of-sequence tokens',
+  },
   'answer-from': {
     type: 'string',
     group: generation,
@@ -352,13 +378,14 @@ export const vocabulary = {
     default: 'any',
     describe: 'which way of giving an answer counts',
   },
-  rows: {
+  'max-rows': {
     type: 'number',
     group: generation,
     integer: true,
     min: 1,
-    max: 65_536,
-    describe: 'answers decoded together (default 64); never changes a result',
+    max: 65536,
+    default: 64,
+    describe: 'rows decoded together; never changes a result',
   },
   shard: {
     type: 'string',
@@ -412,23 +439,25 @@ export const optionGroups = {
     'revision',
   ],
   pairs: ['pairs', 'task', 'count', 'skip-unfit', 'metric', 'enable-thinking'],
-  generation: [
+  benchmark: [
     'benchmark',
     'data',
     'template',
     'system',
     'suffix',
     'samples',
+    'answer-from',
+    'shard',
+  ],
+  sampling: [
     'temperature',
     'top-p',
-    'sample-top-k',
+    'top-k-tokens',
     'min-p',
     'repetition-penalty',
     'max-new-tokens',
     'stop',
-    'answer-from',
-    'rows',
-    'shard',
+    'max-rows',
   ],
   selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],
 } as const satisfies Record<string, readonly OptionName[]>;

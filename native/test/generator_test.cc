@@ -130,7 +130,9 @@ std::int32_t plain_next(const Engine& engine, const std::vector<std::int32_t>& t
 
 }  // namespace
 
-TEST_CASE("generator: 10,000 tokens are the same for any batch, threads, memory and arrival") {
+TEST_CASE(
+    "generator: ten thousand tokens are the same for any batch and threads and memory and "
+    "arrival") {
   for (const char* name : {"qwen2", "neox"}) {
     CAPTURE(std::string(name));
     const std::vector<GenerationRequest> requests = many_requests(260);

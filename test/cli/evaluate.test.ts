@@ -95,7 +95,7 @@ describe('ablate --generate', () => {
   const args = (out: string): string[] => [
     ...['ablate', sft, '--generate', ...demo, '--enable-thinking', '--count', '12'],
     ...['--heads', '0.5;1.0,1.1', '--controls', '4', '--samples', '3', '--temperature', '1'],
-    ...['--rows', '16', '--resamples', '200', '--out', out],
+    ...['--max-rows', '16', '--resamples', '200', '--out', out],
   ];
 
   let quiet: Ended;

@@ -1,15 +1,13 @@
 // The scheduler: admission under a page budget, prompts computed once, one decode pass for all
 // running rows, preemption of the youngest by recomputation.
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <string>
 
 #include "engine/decode_head.h"
 #include "engine/gates.h"
+#include "engine/generation_checks.h"
 #include "engine/generation_row.h"
 #include "engine/prefill.h"
-#include "headspark/error.h"
 #include "headspark/generate.h"
 
 namespace headspark {
@@ -22,79 +20,6 @@ constexpr std::int64_t kPrefillTokens = 512;
 constexpr std::int64_t kHeadroomPages = 1;
 // Finished prompts kept for requests that may still come.
 constexpr std::size_t kIdlePrompts = 16;
-
-std::string mebibytes(std::int64_t bytes) {
-  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
-}
-
-std::vector<GatedHead> sorted_gates(const std::vector<GatedHead>& heads) {
-  std::vector<GatedHead> gates;
-  for (const GatedHead& head : heads) {
-    if (head.factor != 1.0f) gates.push_back(head);
-  }
-  std::stable_sort(gates.begin(), gates.end(), [](const GatedHead& a, const GatedHead& b) {
-    return a.layer != b.layer ? a.layer < b.layer : a.head < b.head;
-  });
-  return gates;
-}
-
-void check_tokens(const ModelConfig& config, const std::vector<std::int32_t>& tokens,
-                  const char* what) {
-  for (const std::int32_t token : tokens) {
-    if (token >= 0 && token < config.vocab) continue;
-    throw Error(ErrorCode::INVALID_ARGUMENT, std::string(what) + " " + std::to_string(token) +
-                                                 " is outside the vocabulary of " +
-                                                 std::to_string(config.vocab) + " tokens.");
-  }
-}
-
-void check_request(const Engine& engine, const GenerationRequest& request) {
-  const ModelConfig& config = engine.config();
-  if (request.prompt.empty()) {
-    throw Error(ErrorCode::INVALID_ARGUMENT, "A prompt to continue has no tokens.");
-  }
-  check_tokens(config, request.prompt, "Token");
-  check_gated_heads(config, request.heads);
-  check_sampling(request.sampling);
-  if (request.max_new_tokens < 0) {
-    throw Error(ErrorCode::INVALID_ARGUMENT, "max_new_tokens must not be negative.");
-  }
-  if (static_cast<std::int64_t>(request.prompt.size()) > config.max_positions) {
-    throw Error(ErrorCode::INVALID_ARGUMENT,
-                "A prompt of " + std::to_string(request.prompt.size()) +
-                    " tokens is longer than the " + std::to_string(config.max_positions) +
-                    " positions of " + engine.model->folder + "; shorten it.");
-  }
-}
-
-GenerationOptions checked(const Engine& engine, GenerationOptions options) {
-  const ModelConfig& config = engine.config();
-  if (options.max_rows < 1 || options.max_rows > 65536) {
-    throw Error(ErrorCode::INVALID_ARGUMENT, "max_rows is " + std::to_string(options.max_rows) +
-                                                 "; it must be from 1 to 65536.");
-  }
-  const auto wanted = static_cast<std::size_t>(config.layers * config.heads * config.head_dim);
-  if (!options.replacement.empty() && options.replacement.size() != wanted) {
-    throw Error(ErrorCode::INVALID_ARGUMENT,
-                "replacement has " + std::to_string(options.replacement.size()) +
-                    " values; [layers, heads, head_dim] of this model are " +
-                    std::to_string(wanted) + ".");
-  }
-  for (const float value : options.replacement) {
-    if (!std::isfinite(value)) {
-      throw Error(ErrorCode::INVALID_ARGUMENT, "replacement has a value that is not finite.");
-    }
-  }
-  if (options.memory_bytes <= 0) options.memory_bytes = engine.options.memory_bytes;
-  return options;
-}
-
-// The budget holds any row alone, so the machine has less memory than the budget says.
-[[noreturn]] void throw_no_memory(std::int64_t tokens) {
-  throw Error(ErrorCode::OUT_OF_MEMORY, "The system has no memory for the keys and values of " +
-                                            std::to_string(tokens) +
-                                            " tokens; free some, or lower maxNewTokens.");
-}
 
 std::int64_t trace_tokens(const GenerationOptions& options) {
   return std::max<std::int64_t>(kPrefillTokens, options.max_rows);
@@ -134,7 +59,7 @@ struct Generator::State {
 
   State(const Engine& used, GenerationOptions chosen)
       : engine(used),
-        options(checked(used, std::move(chosen))),
+        options(checked_options(used, std::move(chosen))),
         layers(used.config().layers),
         pool(used, page_budget(used, options)),
         prompts(used, pool),
@@ -152,6 +77,10 @@ struct Generator::State {
   enum class Admission { admitted, prompt_missing, memory_missing };
   Admission try_admit_first();
   std::int64_t compute_prompts(const RunControl& control);
+  std::int64_t missing_pages(const PromptState& first) const;
+  std::int64_t headroom() const {
+    return layers * kHeadroomPages * static_cast<std::int64_t>(running.size());
+  }
   std::vector<PromptUse> uses(std::int64_t count) const;
   std::vector<PromptHandle> work_of_waiting();
   bool make_room(std::int64_t pages_needed);
@@ -173,12 +102,8 @@ void Generator::State::check_fits(const GenerationRow& row) const {
   const std::int64_t tokens = row.most_stored(engine.config().max_positions);
   const std::int64_t needed = (tokens + kKvPageTokens - 1) / kKvPageTokens * layers;
   if (needed <= pool.capacity()) return;
-  throw Error(ErrorCode::OUT_OF_MEMORY,
-              "A row of " + std::to_string(tokens) + " tokens needs " +
-                  mebibytes(needed * pool.page_bytes()) +
-                  " of keys and values, but the budget of " + mebibytes(options.memory_bytes) +
-                  " leaves " + mebibytes(pool.capacity() * pool.page_bytes()) +
-                  "; raise the budget (memoryBytes, --memory) or lower maxNewTokens.");
+  throw_does_not_fit({tokens, needed * pool.page_bytes(), options.memory_bytes,
+                      pool.capacity() * pool.page_bytes()});
 }
 
 void Generator::State::cover_positions(std::int64_t positions) {
@@ -231,38 +156,39 @@ std::vector<PromptHandle> Generator::State::work_of_waiting() {
   return work;
 }
 
-// One prefill pass for rows that could join. 0 when there is nothing to do or no memory for it.
+// Pages that the first of `work` needs for its next tokens.
+std::int64_t Generator::State::missing_pages(const PromptState& first) const {
+  const std::int64_t done = first.work()->done;
+  return first.cache().missing(first.work()->layers, done,
+                               std::min(first.length(), done + trace.capacity()));
+}
+
+// One prefill pass for rows that could join. 0 when there is nothing to do, or when the running
+// rows need the memory more: a prompt that they would soon push out is not worth computing.
 std::int64_t Generator::State::compute_prompts(const RunControl& control) {
   std::vector<PromptHandle> work = work_of_waiting();
   if (work.empty()) return 0;
-  const auto run = [&] {
-    const LayerRange& done = work.front()->work()->layers;
-    const std::int64_t depth = done.end - done.begin;
-    const std::int64_t tokens = prefill.run(work, rotary, trace, control);
-    stats.prefilled_layer_tokens += tokens * depth;
-    return tokens;
+  const std::int64_t reserve = headroom();
+  const auto make_place = [&] {
+    const PromptState* kept = work.front().get();
+    while (!pool.prepare(missing_pages(*kept) + reserve)) {
+      if (!prompts.evict({&kept, 1})) return false;
+    }
+    return true;
   };
-  const std::int64_t tokens = run();
-  if (tokens > 0) return tokens;
-  // No page for the first prompt. Other prompts give way, last of all its own trunk.
-  const auto missing = [&] {
-    const PromptState& first = *work.front();
-    const std::int64_t end = std::min(first.length(), first.work()->done + trace.capacity());
-    return first.cache().missing(first.work()->layers, first.work()->done, end);
-  };
-  for (const PromptState* kept = work.front().get(); !pool.prepare(missing());) {
-    if (!prompts.evict({&kept, 1})) break;
+  if (!pool.prepare(missing_pages(*work.front()) + reserve)) {
+    work.resize(1);  // the others must not keep what is evicted
+    if (!make_place()) {
+      if (!running.empty()) return 0;  // they will leave
+      work = {prompts.get(uses(1).front())};
+      prompts.start_alone(work.front());
+      if (!make_place()) throw_no_memory(work.front()->length());
+    }
   }
-  if (pool.prepare(missing())) return run();
-  if (!running.empty()) return 0;  // they will leave
-  const PromptHandle state = prompts.get(uses(1).front());
-  prompts.start_alone(state);
-  work = {state};
-  const PromptState* kept = state.get();
-  while (!pool.prepare(missing())) {
-    if (!prompts.evict({&kept, 1})) throw_no_memory(state->length());
-  }
-  return run();
+  const LayerRange layers_run = work.front()->work()->layers;
+  const std::int64_t tokens = prefill.run(work, reserve, {rotary, trace}, control);
+  stats.prefilled_layer_tokens += tokens * (layers_run.end - layers_run.begin);
+  return tokens;
 }
 
 Generator::State::Admission Generator::State::try_admit_first() {
@@ -277,9 +203,8 @@ Generator::State::Admission Generator::State::try_admit_first() {
       std::min(row.length() + 1, row.most_stored(engine.config().max_positions));
   const std::int64_t own =
       std::max<std::int64_t>(0, (next + kKvPageTokens - 1) / kKvPageTokens - whole);
-  const auto others = static_cast<std::int64_t>(running.size());
   held[first->first] = state;
-  if (!make_room(layers * (own + others * kHeadroomPages)) && others > 0) {
+  if (!make_room(layers * own + headroom()) && !running.empty()) {
     held.erase(first->first);
     return Admission::memory_missing;
   }

@@ -22,13 +22,15 @@ void GateReplacement::apply(std::vector<HeadGate>& gates) const {
 }
 
 std::vector<Prefill::Chunk> Prefill::take_chunks(std::span<const PromptHandle> states,
-                                                 std::int64_t capacity) {
+                                                 std::int64_t capacity, std::int64_t reserve) {
   std::vector<Chunk> chunks;
   std::int64_t tokens = 0;
   for (const PromptHandle& state : states) {
     const PromptState::Work& work = *state->work();
     const std::int64_t end = std::min(state->length(), work.done + capacity - tokens);
     if (end == work.done) break;
+    const std::int64_t missing = state->cache().missing(work.layers, work.done, end);
+    if (!chunks.empty() && pool_.available() < missing + reserve) break;
     if (!state->cache().make_writable(work.layers, work.done, end)) break;
     chunks.push_back({state.get(), work.done, end, tokens});
     tokens += end - work.done;
@@ -92,9 +94,10 @@ void Prefill::finish(const std::vector<Chunk>& chunks, const Trace& trace) const
   }
 }
 
-std::int64_t Prefill::run(std::span<const PromptHandle> states, const RotaryTable& rotary,
-                          Trace& trace, const RunControl& control) {
-  const std::vector<Chunk> chunks = take_chunks(states, trace.capacity());
+std::int64_t Prefill::run(std::span<const PromptHandle> states, std::int64_t reserve,
+                          const Workspace& workspace, const RunControl& control) {
+  Trace& trace = workspace.trace;
+  const std::vector<Chunk> chunks = take_chunks(states, trace.capacity(), reserve);
   if (chunks.empty()) return 0;
   BatchRows rows;
   std::vector<const KvSequence*> sequences;
@@ -110,7 +113,8 @@ std::int64_t Prefill::run(std::span<const PromptHandle> states, const RotaryTabl
   const Batch batch(engine_.context, std::move(rows));
   pages_.set(pool_, sequences, chunks.front().state->work()->layers);
   const RowGates gates(engine_, heads);
-  ForwardInputs inputs{.gates = gates.zero_ablation(), .rotary = &rotary, .pages = &pages_};
+  ForwardInputs inputs{
+      .gates = gates.zero_ablation(), .rotary = &workspace.rotary, .pages = &pages_};
   replacement_.apply(inputs.gates);
   run_segments(chunks, batch, inputs, trace, control);
   finish(chunks, trace);

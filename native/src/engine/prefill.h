@@ -32,11 +32,17 @@ class Prefill {
   Prefill(const Engine& engine, KvPagePool& pool, const GateReplacement& replacement)
       : engine_(engine), pool_(pool), replacement_(replacement), pages_(engine) {}
 
+  struct Workspace {
+    const RotaryTable& rotary;
+    Trace& trace;
+  };
+
   /// One pass over the next tokens of `states`, which all have work() on the same layers; at most
-  /// trace.capacity() tokens, states in order. Finished work is marked so. Returns the tokens
+  /// trace.capacity() tokens, states in order. Finished work is marked so. States after the first
+  /// are left out when the pool would have fewer than `reserve` pages left. Returns the tokens
   /// computed: 0 when the pool has no pages for the first state.
-  std::int64_t run(std::span<const PromptHandle> states, const RotaryTable& rotary, Trace& trace,
-                   const RunControl& control);
+  std::int64_t run(std::span<const PromptHandle> states, std::int64_t reserve,
+                   const Workspace& workspace, const RunControl& control);
 
  private:
   struct Chunk {
@@ -46,7 +52,8 @@ class Prefill {
     std::int64_t row;  // first token in the batch
   };
 
-  std::vector<Chunk> take_chunks(std::span<const PromptHandle> states, std::int64_t capacity);
+  std::vector<Chunk> take_chunks(std::span<const PromptHandle> states, std::int64_t capacity,
+                                 std::int64_t reserve);
   void copy_rows(const float* from, float* to, std::int64_t rows) const;
   void load_start(const std::vector<Chunk>& chunks, float* residual) const;
   void run_segments(const std::vector<Chunk>& chunks, const Batch& batch, ForwardInputs inputs,
