@@ -1,9 +1,9 @@
 // Results as files: the table as CSV, and every sample as Parquet.
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { csvText } from '../ablation/csv.js';
-import { keyText } from './plan.js';
+import { keyText, sampleKeys } from './plan.js';
 import type { Samples } from './run.js';
-import type { EvaluationSettings, EvaluationTable, RowResult } from './types.js';
+import type { EvaluationSettings, EvaluationTable, RowResult, SampleRecord } from './types.js';
 
 const columns = [
   'name',
@@ -122,116 +122,55 @@ export function evaluationCsv(table: EvaluationTable): string {
   ]);
 }
 
+interface SampleRow extends SampleRecord {
+  readonly problem: string;
+  readonly variant: EvaluationSettings['variants'][number];
+  readonly sample: number;
+}
+
+type Cell = string | number | boolean | null;
+type ColumnType = 'STRING' | 'INT32' | 'BOOLEAN';
+
+const sampleColumns: readonly (readonly [string, ColumnType, (row: SampleRow) => Cell])[] = [
+  ['problem', 'STRING', (row) => row.problem],
+  ['variant', 'STRING', (row) => row.variant.name],
+  ['kind', 'STRING', (row) => row.variant.kind],
+  ['of', 'STRING', (row) => row.variant.of ?? null],
+  ['heads', 'STRING', (row) => row.variant.heads.join(' ')],
+  ['sample', 'INT32', (row) => row.sample],
+  ['correct', 'BOOLEAN', (row) => row.correct],
+  ['answer', 'STRING', (row) => row.answer],
+  ['source', 'STRING', (row) => row.source],
+  ['finish', 'STRING', (row) => row.finish],
+  ['prompt_tokens', 'INT32', (row) => row.promptTokens],
+  ['tokens', 'INT32', (row) => row.tokens.length],
+  ['answer_tokens', 'INT32', (row) => row.answerTokens],
+  ['first_correct_tokens', 'INT32', (row) => row.firstCorrectTokens],
+  ['lost', 'BOOLEAN', (row) => row.lost],
+  ['loop', 'BOOLEAN', (row) => row.loop !== null],
+  ['equations', 'INT32', (row) => row.equations],
+  ['false_equations', 'INT32', (row) => row.falseEquations],
+  ['form', 'STRING', (row) => row.form.join(' ')],
+  ['text', 'STRING', (row) => row.text],
+];
+
 /** Every sample as one row of a Parquet file, in the order problem, variant, sample. */
 export function samplesParquet(
   settings: EvaluationSettings,
   own: readonly number[],
   samples: Samples,
 ): Uint8Array {
-  const keys = own.flatMap((problem) =>
-    settings.variants.flatMap((_, variant) =>
-      Array.from({ length: settings.samples }, (__, sample) => ({ problem, variant, sample })),
-    ),
-  );
-  const records = keys.map((key) => samples.get(keyText(key))!);
-  const text = (name: string, data: (string | null)[]) => ({
+  const rows: SampleRow[] = [];
+  for (const key of sampleKeys(own, settings.variants.length, settings.samples)) {
+    const problem = settings.problems[key.problem];
+    const variant = settings.variants[key.variant];
+    rows.push({ ...samples.get(keyText(key))!, problem, variant, sample: key.sample });
+  }
+  const columnData = sampleColumns.map(([name, type, cellOf]) => ({
     name,
-    data,
-    type: 'STRING' as const,
+    type,
     nullable: true,
-  });
-  const whole = (name: string, data: (number | null)[]) => ({
-    name,
-    data,
-    type: 'INT32' as const,
-    nullable: true,
-  });
-  const yes = (name: string, data: boolean[]) => ({
-    name,
-    data,
-    type: 'BOOLEAN' as const,
-    nullable: true,
-  });
-  const variants = keys.map(({ variant }) => settings.variants[variant]);
-  const buffer = parquetWriteBuffer({
-    columnData: [
-      text(
-        'problem',
-        keys.map(({ problem }) => settings.problems[problem]),
-      ),
-      text(
-        'variant',
-        variants.map(({ name }) => name),
-      ),
-      text(
-        'kind',
-        variants.map(({ kind }) => kind),
-      ),
-      text(
-        'heads',
-        variants.map(({ heads }) => heads.join(' ')),
-      ),
-      whole(
-        'sample',
-        keys.map(({ sample }) => sample),
-      ),
-      yes(
-        'correct',
-        records.map(({ correct }) => correct),
-      ),
-      text(
-        'answer',
-        records.map(({ answer }) => answer),
-      ),
-      text(
-        'source',
-        records.map(({ source }) => source),
-      ),
-      text(
-        'finish',
-        records.map(({ finish }) => finish),
-      ),
-      whole(
-        'prompt_tokens',
-        records.map(({ promptTokens }) => promptTokens),
-      ),
-      whole(
-        'tokens',
-        records.map(({ tokens }) => tokens.length),
-      ),
-      whole(
-        'answer_tokens',
-        records.map(({ answerTokens }) => answerTokens),
-      ),
-      whole(
-        'first_correct_tokens',
-        records.map(({ firstCorrectTokens }) => firstCorrectTokens),
-      ),
-      yes(
-        'lost',
-        records.map(({ lost }) => lost),
-      ),
-      yes(
-        'loop',
-        records.map(({ loop }) => loop !== null),
-      ),
-      whole(
-        'equations',
-        records.map(({ equations }) => equations),
-      ),
-      whole(
-        'false_equations',
-        records.map(({ falseEquations }) => falseEquations),
-      ),
-      text(
-        'form',
-        records.map(({ form }) => form.join(' ')),
-      ),
-      text(
-        'text',
-        records.map((record) => record.text),
-      ),
-    ],
-  });
-  return new Uint8Array(buffer);
+    data: rows.map(cellOf),
+  }));
+  return new Uint8Array(parquetWriteBuffer({ columnData }));
 }

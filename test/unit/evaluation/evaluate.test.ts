@@ -97,7 +97,7 @@ describe('the run', () => {
       journal,
     });
     expect(JSON.stringify(again.table)).toBe(JSON.stringify(whole.table));
-  });
+  }, 300_000);
 
   it('stops on a signal and keeps what is finished', async () => {
     const controller = new AbortController();
@@ -264,19 +264,20 @@ describe('the table', () => {
 });
 
 describe('shards', () => {
+  const few = { ...options, samples: 1, controls: 1 };
   const shards = [1, 2, 3].map((index) => ({ index, count: 3 }));
   const runShards = async (): Promise<string[]> => {
     const paths: string[] = [];
     for (const shard of shards) {
       const journal = path(`${shard.index}.jsonl`);
-      await evaluateSubject(fakeSubject(), benchmark, { ...options, shard, journal });
+      await evaluateSubject(fakeSubject(), benchmark, { ...few, shard, journal });
       paths.push(journal);
     }
     return paths;
   };
 
   it('join into the table of the whole run, in any order', async () => {
-    const whole = await evaluateSubject(fakeSubject(), benchmark, options);
+    const whole = await evaluateSubject(fakeSubject(), benchmark, few);
     const paths = await runShards();
     const merged = await mergeJournals([...paths.reverse(), paths[0]]);
     const table = await buildEvaluation({ ...merged, resamples: 300 });
@@ -286,11 +287,11 @@ describe('shards', () => {
   it('refuse mixtures, gaps and damage', async () => {
     const paths = await runShards();
     await expect(mergeJournals(paths.slice(1))).rejects.toThrow(
-      /224 of 672 samples are missing .*finish or add the other shards/,
+      /40 of 120 samples are missing .*finish or add the other shards/,
     );
     const shard = shards[0];
     const other = path('other.jsonl');
-    await evaluateSubject(fakeSubject(), benchmark, { ...options, seed: 9, shard, journal: other });
+    await evaluateSubject(fakeSubject(), benchmark, { ...few, seed: 9, shard, journal: other });
     await expect(mergeJournals([other, ...paths.slice(1)])).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_SETTINGS_MISMATCH',
       message: expect.stringMatching(/different settings .* seed \(9 and 3\)/) as string,
