@@ -1,7 +1,9 @@
 // The public API: everything that `import … from 'headspark'` gives.
 export * from './ablation-sweep.js';
 export * from './ablation.js';
+export * from './answers/index.js';
 export * from './attribution.js';
+export * from './benchmarks/index.js';
 export * from './chat-template.js';
 export * from './circuit-diff.js';
 export * from './circuit-evaluation.js';
@@ -10,6 +12,8 @@ export * from './diff-report.js';
 export * from './diff/index.js';
 export { ERROR_CODES, HeadsparkError, isHeadsparkError } from './errors.js';
 export type { ErrorCode } from './errors.js';
+export * from './evaluation.js';
+export * from './failures/index.js';
 export * from './formats/index.js';
 export * from './generate.js';
 export * from './generation-types.js';

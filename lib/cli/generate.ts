@@ -54,7 +54,7 @@ async function promptsOf(model: Model, args: Arguments): Promise<Prompt[]> {
 }
 
 function checkOptions(args: Arguments): void {
-  if (args.value('samples') > 1 && args.value('temperature') === 0) {
+  if (args.value('samples') > 1 && (args.number('temperature') ?? 0) === 0) {
     throw usageError('--samples above 1 needs a --temperature above 0, or all would be equal.');
   }
   if (args.value('seed') + args.value('samples') > Number.MAX_SAFE_INTEGER) {
@@ -66,13 +66,13 @@ function settingsOf(args: Arguments): Omit<GenerationRequest, 'prompt'> {
   return {
     positions: args.choice<GatePositions>('positions'),
     sampling: {
-      temperature: args.value('temperature'),
-      topP: args.value('top-p'),
+      temperature: args.number('temperature') ?? 0,
+      topP: args.number('top-p') ?? 1,
       topK: args.value('top-k-tokens'),
       minP: args.value('min-p'),
       repetitionPenalty: args.value('repetition-penalty'),
     },
-    maxNewTokens: args.value('max-new-tokens'),
+    maxNewTokens: args.number('max-new-tokens') ?? 256,
     stopStrings: args.list('stop'),
     ...(args.flag('ignore-eos') ? { stopTokens: [] } : {}),
   };
@@ -217,6 +217,7 @@ export const generateCommand: Command = {
     'samples',
     'seed',
     ...optionGroups.sampling,
+    'ignore-eos',
     'heads',
     'factor',
     'positions',

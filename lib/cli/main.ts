@@ -6,6 +6,8 @@ import { circuitCommand } from './circuit.js';
 import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
+import { evaluateCommand } from './evaluate.js';
+import { mergeCommand } from './merge.js';
 import { generateCommand } from './generate.js';
 import { runLine } from './run.js';
 
@@ -15,6 +17,8 @@ const commands = [
   diffCommand,
   ablateCommand,
   generateCommand,
+  evaluateCommand,
+  mergeCommand,
   demoCommand,
   doctorCommand,
 ];

@@ -3,6 +3,7 @@
 
 import { ablationKinds } from '../ablation-sweep.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
+import { answerSources } from '../answers/extract.js';
 import { excludedKinds } from '../circuit-evaluation.js';
 import type { OptionSpec } from './option-types.js';
 
@@ -78,7 +79,7 @@ export const vocabulary = {
     integer: true,
     min: 1,
     max: 1_000_000,
-    describe: 'pairs to generate (default 100), or most pairs to read from the file',
+    describe: 'pairs to generate (default 100), or most pairs or problems to read',
   },
   seed: {
     type: 'number',
@@ -276,6 +277,34 @@ export const vocabulary = {
     describe: 'file of finished variants, to resume from; default: beside --out until it is done',
   },
 
+  generate: {
+    type: 'boolean',
+    group: generation,
+    describe: 'answer a benchmark with every variant and control instead of pairs',
+  },
+  benchmark: {
+    type: 'string',
+    group: generation,
+    describe: 'aime24, aime25, amc23, math500, gsm8k, gpqa, demo, or a file of problems',
+  },
+  data: {
+    type: 'string',
+    group: generation,
+    default: 'data',
+    describe: 'folder of the named benchmarks',
+  },
+  template: {
+    type: 'string',
+    group: generation,
+    choices: ['chat', 'plain'],
+    describe: 'ask through the chat template (default where there is one), or the text alone',
+  },
+  suffix: {
+    type: 'string',
+    group: generation,
+    describe:
+      'after each problem: boxed (asks for \\boxed{}), none or a text; default by benchmark',
+  },
   prompt: {
     type: 'string',
     group: generation,
@@ -299,21 +328,19 @@ export const vocabulary = {
     min: 1,
     max: 100_000,
     default: 1,
-    describe: 'completions of every prompt; sample i has the seed --seed + i',
+    describe: 'completions of every prompt, or answers per problem, each with a seed of its own',
   },
   temperature: {
     type: 'number',
     group: generation,
     min: 0,
-    default: 0,
-    describe: '0: the likeliest token; 1: the distribution as it is',
+    describe: '0: the likeliest token (default; evaluate with several samples: 0.6)',
   },
   'top-p': {
     type: 'number',
     group: generation,
     max: 1,
-    default: 1,
-    describe: 'of the likeliest tokens that reach this probability',
+    describe: 'of the likeliest tokens that reach this probability; default 1 (with 0.6: 0.95)',
   },
   'top-k-tokens': {
     type: 'number',
@@ -343,14 +370,20 @@ export const vocabulary = {
     integer: true,
     min: 0,
     max: 1_000_000,
-    default: 256,
-    describe: 'longest completion',
+    describe: 'longest completion; default 256, to answer benchmarks 2048',
   },
   stop: { type: 'string', group: generation, describe: 'text that ends a completion' },
   'ignore-eos': {
     type: 'boolean',
     group: generation,
     describe: 'go on after end-of-sequence tokens',
+  },
+  'answer-from': {
+    type: 'string',
+    group: generation,
+    choices: ['any', ...answerSources],
+    default: 'any',
+    describe: 'which way of giving an answer counts',
   },
   'max-rows': {
     type: 'number',
@@ -361,7 +394,13 @@ export const vocabulary = {
     default: 64,
     describe: 'rows decoded together; never changes a result',
   },
+  shard: {
+    type: 'string',
+    group: generation,
+    describe: 'only part i/n of the problems; needs --journal, for headspark merge',
+  },
 
+  parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },
   out: { type: 'string', group: output, describe: 'file or folder to write' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
   top: {
@@ -408,6 +447,16 @@ export const optionGroups = {
     'revision',
   ],
   pairs: ['pairs', 'task', 'count', 'skip-unfit', 'metric', 'enable-thinking'],
+  benchmark: [
+    'benchmark',
+    'data',
+    'template',
+    'system',
+    'suffix',
+    'samples',
+    'answer-from',
+    'shard',
+  ],
   sampling: [
     'temperature',
     'top-p',
@@ -416,7 +465,6 @@ export const optionGroups = {
     'repetition-penalty',
     'max-new-tokens',
     'stop',
-    'ignore-eos',
     'max-rows',
   ],
   selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],
