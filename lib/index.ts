@@ -19,5 +19,6 @@ export type { JobOptions, JobProgress } from './native.js';
 export * from './pairs.js';
 export * from './stats/index.js';
 export * from './tasks/index.js';
+export * from './tracking/index.js';
 export * from './tokenizer.js';
 export { version } from './version.js';
