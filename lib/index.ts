@@ -18,6 +18,7 @@ export * from './model.js';
 export type { JobOptions, JobProgress } from './native.js';
 export * from './pairs.js';
 export * from './stats/index.js';
+export * from './study/index.js';
 export * from './tasks/index.js';
 export * from './tracking/index.js';
 export * from './tokenizer.js';

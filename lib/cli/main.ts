@@ -7,12 +7,14 @@ import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
 import { runLine } from './run.js';
+import { studyCommand } from './study.js';
 
 const commands = [
   attributeCommand,
   circuitCommand,
   diffCommand,
   ablateCommand,
+  studyCommand,
   demoCommand,
   doctorCommand,
 ];

@@ -13,6 +13,7 @@ const attribution = 'Attribution:';
 const ablation = 'Ablation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
+const studies = 'Studies:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -267,6 +268,13 @@ export const vocabulary = {
     group: ablation,
     describe: 'file of finished variants, to resume from; default: beside --out until it is done',
   },
+
+  only: {
+    type: 'string',
+    group: studies,
+    describe: 'stages to run, with what they need: attribution, diff, ablation, …',
+  },
+  shard: { type: 'string', group: studies, describe: 'the part I/N of the checkpoints' },
 
   out: { type: 'string', group: output, describe: 'file or folder to write' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
