@@ -17,6 +17,7 @@ export * from './logits.js';
 export * from './model.js';
 export type { JobOptions, JobProgress } from './native.js';
 export * from './pairs.js';
+export * from './report/index.js';
 export * from './stats/index.js';
 export * from './study/index.js';
 export * from './tasks/index.js';

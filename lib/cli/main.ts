@@ -6,6 +6,7 @@ import { circuitCommand } from './circuit.js';
 import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
+import { reportCommand } from './report.js';
 import { runLine } from './run.js';
 import { studyCommand } from './study.js';
 
@@ -15,6 +16,7 @@ const commands = [
   diffCommand,
   ablateCommand,
   studyCommand,
+  reportCommand,
   demoCommand,
   doctorCommand,
 ];

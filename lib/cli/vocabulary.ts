@@ -276,6 +276,16 @@ export const vocabulary = {
   },
   shard: { type: 'string', group: studies, describe: 'the part I/N of the checkpoints' },
 
+  figures: {
+    type: 'string',
+    group: output,
+    describe: 'folder for every figure as SVG, PNG, CSV, Parquet and a LaTeX table',
+  },
+  formats: {
+    type: 'string',
+    group: output,
+    describe: 'with --figures: some of svg,png,csv,parquet,latex; default: all',
+  },
   out: { type: 'string', group: output, describe: 'file or folder to write' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
   top: {

@@ -171,7 +171,28 @@ describe('the command', () => {
     expect(await readdir(cwd)).not.toContain('none');
   }, 60_000);
 
+  it('reports a run, and says where it lies', async () => {
+    const args = [
+      'report',
+      'whole',
+      '--out',
+      'r.html',
+      '--figures',
+      'figs',
+      '--formats',
+      'svg,csv',
+    ];
+    const { code, stdout } = await headspark(args, { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Wrote r\.html: \d+ figures, \d+ KiB\.\nWrote \d+ files to figs\./);
+    expect(await readdir(join(cwd, 'figs'))).toContain('heads-sums-thinking.csv');
+  });
+
   it.each([
+    [['report', 'whole', '--out', 'r.txt'], /the file name must end in \.html/],
+    [['report', 'nowhere'], /nowhere is not the folder of a study run/],
+    [['report', 'whole', '--formats', 'svg'], /--formats needs --figures/],
+    [['report', 'whole', '--figures', 'f', '--formats', 'bmp'], /"bmp" is unknown: use svg/],
     [['study'], /no action|missing an argument/],
     [['study', 'rum', 'x'], /no action "rum".*Did you mean run\?/],
     [['study', 'run'], /study run takes one study file, got none/],
