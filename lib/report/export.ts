@@ -4,6 +4,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
+import { HeadsparkError } from '../errors.js';
 import { tableCsv, tableLatex, type Cell, type Column, type DataTable } from './data-table.js';
 import { exportFormats, type ExportFormat } from './export-formats.js';
 import type { Figure } from './figure.js';
@@ -33,16 +34,28 @@ async function parquetBytes({ columns, rows }: DataTable): Promise<Uint8Array> {
 /** Twice the size on screen: sharp on paper at half width. */
 const pngScale = 2;
 
+const font = {
+  loadSystemFonts: true,
+  defaultFontFamily: 'DejaVu Sans',
+  sansSerifFamily: 'DejaVu Sans',
+};
+
+/** A PNG without its texts would be worse than none. */
+function checkFonts(Resvg: typeof import('@resvg/resvg-js').Resvg): void {
+  const probe =
+    '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20"><text y="15">x</text></svg>';
+  if (new Resvg(probe, { font }).getBBox() !== undefined) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_FILE_NOT_FOUND',
+    'this machine has no font to write into PNG files; install one (fonts-dejavu-core on Debian), ' +
+      'or choose other formats, for instance svg,csv.',
+  );
+}
+
 async function pngBytes(svg: string): Promise<Uint8Array> {
   const { Resvg } = await import('@resvg/resvg-js');
-  const image = new Resvg(svg, {
-    fitTo: { mode: 'zoom', value: pngScale },
-    font: {
-      loadSystemFonts: true,
-      defaultFontFamily: 'DejaVu Sans',
-      sansSerifFamily: 'DejaVu Sans',
-    },
-  });
+  checkFonts(Resvg);
+  const image = new Resvg(svg, { fitTo: { mode: 'zoom', value: pngScale }, font });
   return image.render().asPng();
 }
 

@@ -125,7 +125,10 @@ export interface Estimate {
 function ratesOf(node: StageNode, study: Study, measured: MeasuredRates): Rates | undefined {
   const checkpoint = study.checkpoints.find(({ name }) => name === node.checkpoint);
   const base = checkpoint?.base ?? study.bases[0].name;
-  const own = [...measured.rates].filter(([key]) => key.startsWith(`${base}.`));
+  // Longest first: the form `direct` is also the beginning of `direct-short`.
+  const own = [...measured.rates]
+    .filter(([key]) => key.startsWith(`${base}.`))
+    .sort(([a], [b]) => b.length - a.length);
   const fitting = own.find(([key]) =>
     node.id.includes(key.slice(base.length).replaceAll(' ', '-')),
   );

@@ -193,6 +193,65 @@ describe('parts of a study', () => {
   });
 });
 
+describe('prompt forms', () => {
+  it('render the messages of one file with and without thinking', async () => {
+    const folder = await newFolder();
+    const line = (problem: string, answer: string, other: string, wrong: string): string =>
+      JSON.stringify({
+        messages: [{ role: 'user', content: `Compute left to right, mod 10: ${problem}` }],
+        corrupted_messages: [{ role: 'user', content: `Compute left to right, mod 10: ${other}` }],
+        correct: answer,
+        incorrect: wrong,
+      });
+    const lines = [line('1+2', '3', '4+5', '9'), line('2*3', '6', '7*1', '7')];
+    await writeFile(join(folder, 'chat.jsonl'), lines.join('\n'));
+    const text = smallStudy.replace(
+      /pairs: \{.*\}/,
+      `pairs: ${join(folder, 'chat.jsonl')}`,
+    );
+    const { out } = await run(text, { only: ['pairs'] });
+    const texts: string[] = [];
+    const entries = (await readdir(join(out, 'results', 'pairs'))).sort();
+    for (const entry of entries) {
+      const stored = await readFile(join(out, 'results', 'pairs', entry, 'pairs.jsonl'), 'utf8');
+      texts.push((JSON.parse(stored.split('\n')[0]) as { text: string }).text);
+    }
+    const [direct, thinking] = texts;
+    expect(direct).toMatch(/assistant\n<think>\n\n<\/think>\n\n$/);
+    expect(thinking).toMatch(/assistant\n$/);
+  });
+});
+
+describe('other sources', () => {
+  it('generates pairs, and compares series that start from bases of their own', async () => {
+    const text = `study: two-bases
+base: { model: ${models}/base }
+series:
+  - label: small
+    regime: sft
+    checkpoints: [{ step: 10, model: ${models}/sft-step25 }]
+  - label: other
+    regime: sft
+    base: { name: base two, model: ${models}/base-step1200 }
+    checkpoints: [{ step: 1500, model: ${models}/base }]
+tasks:
+  - { name: sums, generate: { task: arithmetic, count: 6, min-operand: 1, max-operand: 9 } }
+attribution: { ig-steps: 2 }
+selection: { rule: top-n, n: 60 }
+statistics: { resamples: 30, null-repeats: 5, permutations: 50 }
+`;
+    const { counts, out } = await run(text);
+    expect(counts).toMatchObject({ pairs: 2, attribution: 4, tracking: 2, regimes: 1 });
+    const [entry] = await readdir(join(out, 'results', 'regimes'));
+    const file = JSON.parse(
+      await readFile(join(out, 'results', 'regimes', entry, 'regimes.json'), 'utf8'),
+    );
+    // Sets of different bases are compared by depth, never head by head.
+    expect(file.overlaps).toEqual([]);
+    expect(file.depth.profiles).toHaveLength(2);
+  });
+});
+
 describe('damage', () => {
   it('is found: a result that lost bytes, a foreign folder, results that differ', async () => {
     const out = await copyOfWhole();
