@@ -12,6 +12,8 @@ export interface Figure {
   /** Undefined for a figure that is a table. */
   readonly picture?: Picture;
   readonly table: DataTable;
+  /** What the page shows of a table that is too long for it; exported files have all of it. */
+  readonly pageTable?: DataTable;
   /** The table is the figure itself: shown open and with a filter. */
   readonly tableFirst?: boolean;
 }

@@ -47,8 +47,9 @@ function tableHtml(id: string, { columns, rows }: DataTable, title: string): str
   );
 }
 
-function figureHtml({ id, title, caption, picture, table, tableFirst }: Figure): string {
-  const numbers = tableHtml(`table-${id}`, table, title);
+function figureHtml(figure: Figure): string {
+  const { id, title, caption, picture, table, pageTable, tableFirst } = figure;
+  const numbers = tableHtml(`table-${id}`, pageTable ?? table, title);
   const drawn = picture
     ? `<div class="picture" tabindex="0" role="region" aria-label="${escapeXml(title)}: picture">` +
       `${svgElement(picture, `${title}. ${caption}`)}</div>`

@@ -9,7 +9,7 @@ import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
 import { dot, draw, stack, stroke, swatch, withLegend, type Picture } from '../svg.js';
-import { cellSize, everyFew, range, rowsOf } from './head-grid.js';
+import { cellSize, everyFew, isLarge, range, rowsOf } from './head-grid.js';
 
 const drawnEdges = 40;
 
@@ -123,7 +123,7 @@ function panel(
   rows: readonly HeadDifference[],
 ): Picture {
   const { shape } = circuit;
-  const size = Math.max(14, cellSize(shape));
+  const size = Math.max(12, cellSize(shape));
   const mlps = circuit.mlps.map((layer) => ({
     ...placeOf(`m${layer}`, shape)!,
     name: `m${layer}`,
@@ -155,7 +155,9 @@ function panel(
     r: { type: 'identity' },
     opacity: { type: 'identity' },
     marks: [
-      Plot.dot(all, { x: 'x', y: 'y', r: 1.5, fill: colour('line') }),
+      isLarge(shape)
+        ? Plot.ruleY(range(shape.layers), { stroke: colour('line'), strokeOpacity: 0.5 })
+        : Plot.dot(all, { x: 'x', y: 'y', r: 1.5, fill: colour('line') }),
       ...edgeMarks(circuit),
       ...headMarks(drawnHeads(circuit, rows), size),
       Plot.dot(mlps, {

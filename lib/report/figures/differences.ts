@@ -5,7 +5,7 @@ import * as Plot from '@observablehq/plot';
 import type { DiffReport } from '../../circuit-diff.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
-import { resultId, type RunData, type View } from '../run-data.js';
+import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
 import { dot, draw, swatch, withLegend } from '../svg.js';
 
 interface Compared {
@@ -129,52 +129,63 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
   ];
 }
 
+const headColumns = [
+  { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+  { key: 'head', title: 'head', kind: 'text' },
+  { key: 'status', title: 'status', kind: 'text' },
+  { key: 'certain', title: 'certain', kind: 'flag' },
+  { key: 'base_importance', title: 'importance, base', kind: 'number' },
+  { key: 'importance', title: 'importance', kind: 'number' },
+  { key: 'effect', title: 'effect', kind: 'number' },
+  { key: 'difference_low', title: 'difference, low', kind: 'number' },
+  { key: 'difference_high', title: 'high', kind: 'number' },
+  { key: 'emergence', title: 'emergence', kind: 'percent' },
+  { key: 'vanishing', title: 'vanishing', kind: 'percent' },
+  { key: 'retention', title: 'retention', kind: 'percent' },
+] as const;
+
+const headRows = ({ name, report }: Compared) =>
+  report.comparisons[0].heads
+    .filter(({ status }) => status !== 'absent')
+    .map((head) => ({
+      checkpoint: name,
+      head: head.name,
+      status: head.status,
+      certain: head.certain ?? null,
+      base_importance: head.baseImportance,
+      importance: head.otherImportance,
+      effect: head.effect,
+      difference_low: head.importanceDifference?.low ?? null,
+      difference_high: head.importanceDifference?.high ?? null,
+      emergence: head.emergenceProbability ?? null,
+      vanishing: head.vanishingProbability ?? null,
+      retention: head.retentionProbability ?? null,
+    }));
+
+/** A page must stay small enough to be mailed: beyond this, it has the last checkpoints only. */
+const pageRows = 1000;
+
 /** Every head of every comparison that is in either circuit. */
 export function headSetFigures(data: RunData, view: View): Figure[] {
-  const rows = compared(data, view).flatMap(({ name, report }) =>
-    report.comparisons[0].heads
-      .filter(({ status }) => status !== 'absent')
-      .map((head) => ({
-        checkpoint: name,
-        head: head.name,
-        status: head.status,
-        certain: head.certain ?? null,
-        base_importance: head.baseImportance,
-        importance: head.otherImportance,
-        effect: head.effect,
-        difference_low: head.importanceDifference?.low ?? null,
-        difference_high: head.importanceDifference?.high ?? null,
-        emergence: head.emergenceProbability ?? null,
-        vanishing: head.vanishingProbability ?? null,
-        retention: head.retentionProbability ?? null,
-      })),
-  );
+  const rows = compared(data, view).flatMap(headRows);
   if (rows.length === 0) return [];
+  const finals = new Set(finalCheckpoints(data.manifest).map(({ name }) => name));
+  const long = rows.length > pageRows;
+  const shown = rows.filter(({ checkpoint }) => finals.has(checkpoint)).slice(0, pageRows);
   return [
     {
       id: `heads-${view.slug}`,
       title: `Heads: ${view.title}`,
       caption:
         'Every head that is in the base’s or the checkpoint’s circuit. Emergence, vanishing and ' +
-        'retention are shares of bootstrap resamples; a status that fewer than 95 % share is uncertain.',
+        'retention are shares of bootstrap resamples; a status that fewer than 95 % share is uncertain.' +
+        (long
+          ? ` This page has ${shown.length} of ${rows.length} rows, of the last checkpoints; ` +
+            'the files of headspark report --figures have all.'
+          : ''),
       tableFirst: true,
-      table: {
-        columns: [
-          { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-          { key: 'head', title: 'head', kind: 'text' },
-          { key: 'status', title: 'status', kind: 'text' },
-          { key: 'certain', title: 'certain', kind: 'flag' },
-          { key: 'base_importance', title: 'importance, base', kind: 'number' },
-          { key: 'importance', title: 'importance', kind: 'number' },
-          { key: 'effect', title: 'effect', kind: 'number' },
-          { key: 'difference_low', title: 'difference, low', kind: 'number' },
-          { key: 'difference_high', title: 'high', kind: 'number' },
-          { key: 'emergence', title: 'emergence', kind: 'percent' },
-          { key: 'vanishing', title: 'vanishing', kind: 'percent' },
-          { key: 'retention', title: 'retention', kind: 'percent' },
-        ],
-        rows,
-      },
+      table: { columns: headColumns, rows },
+      ...(long ? { pageTable: { columns: headColumns, rows: shown } } : {}),
     },
   ];
 }

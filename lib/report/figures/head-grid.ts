@@ -15,6 +15,9 @@ export interface GridHead {
 export const cellSize = ({ layers, heads }: HeadShape): number =>
   Math.max(7, Math.min(26, Math.floor(300 / Math.max(heads, layers * 0.7))));
 
+/** So many heads that a mark for each that does nothing would be most of the page. */
+export const isLarge = ({ layers, heads }: HeadShape): boolean => layers * heads > 600;
+
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Every few layers or heads gets a number, so that they do not run into each other. */

@@ -9,7 +9,7 @@ import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
 import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
-import { gridOptions, panelFrame, panelsPerRow, range, rowsOf } from './head-grid.js';
+import { gridOptions, isLarge, panelFrame, panelsPerRow, range, rowsOf } from './head-grid.js';
 
 interface Panel<Row> {
   readonly name: string;
@@ -32,8 +32,9 @@ function panelRows<Row>(panels: readonly Panel<Row>[]): Panel<Row>[][] {
 }
 
 /** Faint cells of every head, so that the grid can be seen where nothing happened. */
-const background = (panels: readonly Panel<unknown>[]) =>
-  Plot.cell(
+const background = (panels: readonly Panel<unknown>[]) => {
+  if (isLarge(panels[0].shape)) return Plot.frame({ fill: colour('line'), fillOpacity: 0.2 });
+  return Plot.cell(
     panels.flatMap(({ name, shape }) =>
       range(shape.layers * shape.heads).map((index) => ({
         panel: name,
@@ -43,6 +44,7 @@ const background = (panels: readonly Panel<unknown>[]) =>
     ),
     { fx: 'panel', x: 'head', y: 'layer', fill: colour('line'), fillOpacity: 0.25 },
   );
+};
 
 type FrequencyCell = TrackedHead & { panel: string };
 
