@@ -26,6 +26,7 @@ series: # any number; each compares its checkpoints with the base
         # where: { run: 3 }    # only entries with these values
         step: step
         value: reward
+        reduce: mean # since the checkpoint before; last: the entry at the checkpoint
     checkpoints: # steps must rise
       - { step: 100, model: ./grpo-step100 }
       - { step: 300, adapter: ./grpo-lora-step300 } # a LoRA adapter on the base

@@ -1,10 +1,9 @@
 // Puts the results of several runs of one study (shards, other machines) into one folder. Results
 // of one key must have the same bytes everywhere; anything else is an error, never a choice.
 
-import { cp, mkdir, rename, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { differingKeys } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { readManifest, writeManifest, type Manifest } from './manifest.js';
@@ -45,11 +44,19 @@ async function checkBytes(store: ResultStore, { files, ...name }: StoredResult):
   }
 }
 
+const temporaryPrefix = 'merging-';
+
+/** Half-copied results that a killed merge left behind. */
+async function removeLeftovers(folder: string): Promise<void> {
+  const names = (await readdir(folder)).filter((name) => name.startsWith(temporaryPrefix));
+  for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
+}
+
 async function copyResult(from: ResultStore, to: ResultStore, name: ResultName): Promise<void> {
   const place = to.folderOf(name);
   const parent = join(to.run, 'results', name.kind);
   await mkdir(parent, { recursive: true });
-  const temporary = join(to.run, `merging-${randomBytes(6).toString('hex')}`);
+  const temporary = join(to.run, `${temporaryPrefix}${randomBytes(6).toString('hex')}`);
   try {
     await cp(from.folderOf(name), temporary, { recursive: true });
     await rename(temporary, place);
@@ -71,6 +78,7 @@ export async function mergeRuns(runs: readonly string[], out: string): Promise<M
   });
   const target = new ResultStore(resolve(out));
   await mkdir(join(target.run, 'results'), { recursive: true });
+  await removeLeftovers(target.run);
   const text = await readFile(join(folders[0], 'study.yaml'), 'utf8');
   await writeManifest(target.run, manifests[0], text);
   let [copied, equal] = [0, 0];

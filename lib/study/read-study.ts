@@ -54,13 +54,14 @@ function seriesOf(file: StudyFile, folder: string, common: Checkpoint): Series[]
       base,
       checkpoints,
       ...(reference === undefined ? {} : { corruptedRewardOf: reference }),
-      logs: entry.logs.map(({ name, file: log, at, where, step, value }, place) => ({
+      logs: entry.logs.map(({ name, file: log, at, where, step, value, reduce }, place) => ({
         name,
         file: resolve(folder, log),
         ...(at === undefined ? {} : { at }),
         where: where ?? {},
         step,
         value,
+        reduce,
         path: ['series', index, 'logs', place],
       })),
     };

@@ -7,6 +7,7 @@ import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attributio
 import { excludedKinds } from '../circuit-evaluation.js';
 import { headGroups } from '../diff-report.js';
 import { gatePositions } from '../head-gate.js';
+import { logReductions } from './study.js';
 
 const text = z.string().min(1);
 const whole = (low: number, high: number) => z.number().int().min(low).max(high);
@@ -42,6 +43,8 @@ const log = z.strictObject({
   step: text.default('step'),
   /** Dotted path to the number in an entry. */
   value: text,
+  /** The last entry up to a checkpoint, or the mean since the checkpoint before. */
+  reduce: z.enum(logReductions).default('last'),
 });
 
 const series = z.strictObject({

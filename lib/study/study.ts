@@ -27,6 +27,14 @@ export interface Checkpoint {
   readonly path: ValuePath;
 }
 
+export const logReductions = ['last', 'mean'] as const;
+
+/**
+ * The value of a log at a checkpoint: the last entry since the checkpoint before (an accuracy that
+ * was measured there), or the mean of those entries (a reward that is noisy at every step).
+ */
+export type LogReduction = (typeof logReductions)[number];
+
 /** Where the values of a training log are. */
 export interface LogSpec {
   readonly name: string;
@@ -35,6 +43,7 @@ export interface LogSpec {
   readonly where: Readonly<Record<string, string | number | boolean>>;
   readonly step: string;
   readonly value: string;
+  readonly reduce: LogReduction;
   readonly path: ValuePath;
 }
 

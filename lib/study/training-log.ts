@@ -6,7 +6,7 @@ import { HeadsparkError } from '../errors.js';
 import { readTextIfExists } from '../json-file.js';
 import { readCsv } from '../tasks/csv.js';
 import type { LogAtCheckpoints } from '../tracking/log-correlation.js';
-import type { LogSpec } from './study.js';
+import type { LogReduction, LogSpec } from './study.js';
 
 /** One entry of a log. */
 export interface LogPoint {
@@ -18,6 +18,7 @@ export interface TrainingLog {
   readonly name: string;
   /** Ascending steps. */
   readonly points: LogPoint[];
+  readonly reduce: LogReduction;
 }
 
 type Entry = Record<string, unknown>;
@@ -96,20 +97,25 @@ export async function readTrainingLog(log: LogSpec): Promise<TrainingLog> {
       `the log ${log.file} has no entry with numbers "${log.step}" and "${log.value}"${where}`,
     );
   }
-  return { name: log.name, points };
+  return { name: log.name, points, reduce: log.reduce };
 }
 
 /**
- * The log at the checkpoints: the mean of the entries since the checkpoint before (a reward of one
- * step is noisy), null where there are none.
+ * The log at the checkpoints, from the entries after the checkpoint before (after the base for the
+ * first); null where there are none.
  */
-export function valuesAtSteps(log: TrainingLog, steps: readonly number[]): LogAtCheckpoints {
+export function valuesAtSteps(
+  log: TrainingLog,
+  steps: { base: number; checkpoints: readonly number[] },
+): LogAtCheckpoints {
+  const { base, checkpoints } = steps;
   return {
     name: log.name,
-    values: steps.map((step, index) => {
-      const after = index === 0 ? -Infinity : steps[index - 1];
+    values: checkpoints.map((step, index) => {
+      const after = index === 0 ? base : checkpoints[index - 1];
       const own = log.points.filter((point) => point.step > after && point.step <= step);
       if (own.length === 0) return null;
+      if (log.reduce === 'last') return own[own.length - 1].value;
       return own.reduce((sum, { value }) => sum + value, 0) / own.length;
     }),
   };

@@ -15,8 +15,15 @@ const margins = { marginLeft: 46, marginRight: 60, marginTop: 24, marginBottom: 
 function halfBar(steps: readonly number[]): number {
   const all = [0, ...steps];
   const gaps = steps.map((step, index) => step - all[index]).filter((gap) => gap > 0);
-  return 0.36 * Math.min(...gaps);
+  // Few checkpoints far apart would otherwise get bars as wide as the figure.
+  return Math.min(0.36 * Math.min(...gaps), 0.045 * steps[steps.length - 1]);
 }
+
+/** From the base to the right edge of the last bar; the same for bars and logs. */
+const stepDomain = ({ tracking }: TrackingFile): [number, number] => {
+  const steps = tracking.steps.map(({ step }) => step);
+  return [0, steps[steps.length - 1] + 1.15 * halfBar(steps)];
+};
 
 /** The later the cohort, the paler: the fifth and later ones look alike. */
 const cohortOpacity = (cohort: number): number => Math.max(0.25, 1 - 0.2 * cohort);
@@ -56,14 +63,13 @@ function barsOf({ tracking }: TrackingFile): Bar[] {
 
 function cohortPicture(file: TrackingFile): Picture {
   const { tracking } = file;
-  const last = tracking.steps.at(-1)!.step;
   const bars = barsOf(file);
   const most = Math.max(tracking.base.heads, ...bars.map(({ y2 }) => y2), 1);
   return draw({
     width,
     height: 190,
     ...margins,
-    x: { domain: [0, last * 1.06], label: 'training step' },
+    x: { domain: stepDomain(file), label: 'training step' },
     y: {
       domain: [0, most * 1.08],
       label: 'heads in the circuit',
@@ -92,8 +98,9 @@ function cohortPicture(file: TrackingFile): Picture {
   });
 }
 
-function logPicture({ tracking, logs }: TrackingFile, index: number): Picture {
-  const log = logs[index];
+function logPicture(file: TrackingFile, index: number): Picture {
+  const { tracking } = file;
+  const log = file.logs[index];
   const last = tracking.steps.at(-1)!.step;
   const dots = tracking.steps.flatMap(({ step, name }, place) => {
     const value = log.atCheckpoints[place];
@@ -107,7 +114,7 @@ function logPicture({ tracking, logs }: TrackingFile, index: number): Picture {
     height: 120,
     ...margins,
     marginTop: 18,
-    x: { domain: [0, last * 1.06], label: 'training step' },
+    x: { domain: stepDomain(file), label: 'training step' },
     y: { label: log.name, grid: true, ticks: 4, nice: true },
     marks: [
       Plot.line(
@@ -171,7 +178,7 @@ export function cohortFigures(data: RunData, view: View): Figure[] {
       caption:
         'Heads in the circuit at every checkpoint: base heads that are retained, and emergent heads ' +
         'by the checkpoint at which they first appeared (earlier cohorts fuller in colour). The dashed line is ' +
-        'the base circuit. Below: the training log; dots are its means since the checkpoint before.',
+        'the base circuit. Below: the training log; dots are its values at the checkpoints.',
       picture: withLegend(inRows(pictures), [
         { label: 'retained base heads', mark: swatch(colour('base'), 'fill-opacity="0.9"') },
         { label: 'emergent, first cohort', mark: swatch(colour('emergent')) },

@@ -68,7 +68,7 @@ export const trackingStage: StageKind = {
           task,
           form,
           steps: all.map(({ name, step }) => ({ name, step })),
-          logs: facts.logs.get(series.label)!.map(({ name, points }) => ({ name, points })),
+          logs: facts.logs.get(series.label)!,
           confidence,
           permutations,
           blockLength,
@@ -97,7 +97,10 @@ export const trackingStage: StageKind = {
       { label, regime: series.regime, shape: { layers, heads }, base, checkpoints },
       confidence,
     );
-    const steps = series.checkpoints.map(({ step }) => step);
+    const steps = {
+      base: series.base.step,
+      checkpoints: series.checkpoints.map(({ step }) => step),
+    };
     const logs = facts.logs.get(label)!;
     const values = logs.map((log) => valuesAtSteps(log, steps));
     const file: TrackingFile = {

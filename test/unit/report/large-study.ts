@@ -157,7 +157,7 @@ function seriesOf(label: string, masks: Masks, view: View): TrackingFile {
     format: 'headspark-tracking',
     ...view,
     tracking,
-    logs: [{ name: 'reward', points, atCheckpoints }],
+    logs: [{ name: 'reward', points, reduce: 'last', atCheckpoints }],
     correlations: correlateWithLogs(tracking, [{ name: 'reward', values: atCheckpoints }], {
       resamples: 50,
       permutations: 50,

@@ -21,6 +21,7 @@ async function read(name: string, text: string, spec: Partial<LogSpec> = {}) {
     where: {},
     step: 'step',
     value: 'reward',
+    reduce: 'last',
     path: [],
     ...spec,
   });
@@ -70,14 +71,19 @@ describe('readTrainingLog', () => {
 });
 
 describe('valuesAtSteps', () => {
-  it('averages what came since the checkpoint before', () => {
-    const points = [1, 2, 3, 10, 20].map((step) => ({ step, value: step / 10 }));
-    const log = { name: 'reward', points };
-    expect(valuesAtSteps(log, [2, 10, 15, 20])).toEqual({
-      name: 'reward',
-      values: [(0.1 + 0.2) / 2, (0.3 + 1) / 2, null, 2].map((value) =>
-        value === null ? null : expect.closeTo(value, 12),
-      ),
+  const points = [0, 1, 2, 3, 10, 20].map((step) => ({ step, value: step / 10 }));
+  const steps = { base: 0, checkpoints: [2, 10, 15, 20] };
+
+  it('takes the last entry since the checkpoint before', () => {
+    const log = { name: 'accuracy', points, reduce: 'last' as const };
+    expect(valuesAtSteps(log, steps)).toEqual({ name: 'accuracy', values: [0.2, 1, null, 2] });
+  });
+
+  it("or averages them, without the base's own", () => {
+    const { values } = valuesAtSteps({ name: 'reward', points, reduce: 'mean' }, steps);
+    [(0.1 + 0.2) / 2, (0.3 + 1) / 2, null, 2].forEach((expected, index) => {
+      if (expected === null) expect(values[index]).toBeNull();
+      else expect(values[index]).toBeCloseTo(expected, 12);
     });
   });
 });
