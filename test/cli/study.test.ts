@@ -47,9 +47,10 @@ describe('a study that is killed', () => {
       const random = new Random(20260101);
       let [killed, progressed] = [0, 0];
       let out = 'killed-0';
+      let spanMs = 0.7 * wholeMs;
       for (let round = 0; killed < kills; round++) {
         const before = await storedIn(out);
-        const delay = random.uniform() * wholeMs * 0.7;
+        const delay = random.uniform() * spanMs;
         const { code } = await run(out, ['--quiet'], (child) => {
           setTimeout(() => child.kill('SIGKILL'), delay);
         });
@@ -61,7 +62,9 @@ describe('a study that is killed', () => {
         else {
           expect(code).toBe(0);
           expect(await digest(join(cwd, out))).toEqual(reference);
-          out = `killed-${round + 1}`; // finished before its time: once more from the start
+          // Finished before its time: once more from the start, with earlier kills.
+          out = `killed-${round + 1}`;
+          spanMs *= 0.8;
         }
       }
       expect(progressed).toBeGreaterThan(0);
