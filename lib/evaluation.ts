@@ -14,7 +14,6 @@ import type { GenerationOptions } from './generation-types.js';
 import type { Model } from './model.js';
 
 export { evaluationCsv, samplesParquet } from './evaluation/files.js';
-export { parseShard } from './evaluation/plan.js';
 export type { EvaluateOptions, EvaluationResult } from './evaluation/evaluate.js';
 export type { Samples } from './evaluation/run.js';
 export type {
@@ -23,7 +22,6 @@ export type {
   EvaluationTable,
   RowResult,
   SampleRecord,
-  Shard,
   VariantResult,
 } from './evaluation/types.js';
 

@@ -1,5 +1,6 @@
 // What `evaluate` and `ablate --generate` share: from arguments to a finished table and its files.
 
+import { parseShard } from '../shard.js';
 import { rm } from 'node:fs/promises';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { writeFileAtomic } from '../atomic-file.js';
@@ -9,7 +10,6 @@ import type { Benchmark } from '../benchmarks/types.js';
 import {
   evaluate,
   evaluationCsv,
-  parseShard,
   samplesParquet,
   type EvaluateOptions,
   type EvaluationProgress,

@@ -9,7 +9,9 @@ import { doctorCommand } from './doctor.js';
 import { evaluateCommand } from './evaluate.js';
 import { mergeCommand } from './merge.js';
 import { generateCommand } from './generate.js';
+import { reportCommand } from './report.js';
 import { runLine } from './run.js';
+import { studyCommand } from './study.js';
 
 const commands = [
   attributeCommand,
@@ -19,6 +21,8 @@ const commands = [
   generateCommand,
   evaluateCommand,
   mergeCommand,
+  studyCommand,
+  reportCommand,
   demoCommand,
   doctorCommand,
 ];

@@ -15,6 +15,7 @@ const ablation = 'Ablation:';
 const generation = 'Generation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
+const studies = 'Studies:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -397,10 +398,28 @@ export const vocabulary = {
   shard: {
     type: 'string',
     group: generation,
-    describe: 'only part i/n of the problems; needs --journal, for headspark merge',
+    describe:
+      'only part i/n: of the problems (needs --journal, for headspark merge), or of a study',
   },
 
   parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },
+
+  only: {
+    type: 'string',
+    group: studies,
+    describe: 'stages to run, with what they need: attribution, diff, ablation, …',
+  },
+
+  figures: {
+    type: 'string',
+    group: output,
+    describe: 'folder for every figure as SVG, PNG, CSV, Parquet and a LaTeX table',
+  },
+  formats: {
+    type: 'string',
+    group: output,
+    describe: 'with --figures: some of svg,png,csv,parquet,latex; default: all',
+  },
   out: { type: 'string', group: output, describe: 'file or folder to write' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
   top: {

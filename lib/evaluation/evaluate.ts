@@ -1,5 +1,6 @@
 // An evaluation with the model reduced to what it needs. lib/evaluation.ts puts a real model behind
 // it; tests put in a fake.
+import type { Shard } from '../shard.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import type { AblationPlan } from '../ablation/types.js';
 import {
@@ -24,7 +25,6 @@ import type {
   EvaluationSettings,
   EvaluationTable,
   EvaluationVariant,
-  Shard,
   StatisticsOptions,
 } from './types.js';
 

@@ -2,7 +2,8 @@
 import { differingKeys } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { readJournal } from '../journal.js';
-import { keyText, parseShard, sampleKeys, shardProblems } from './plan.js';
+import { parseShard } from '../shard.js';
+import { keyText, sampleKeys, shardProblems } from './plan.js';
 import { checkRecord } from './record.js';
 import type { Samples } from './run.js';
 import type { EvaluationSettings, SampleRecord } from './types.js';

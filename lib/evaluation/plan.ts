@@ -5,7 +5,8 @@ import { planAblation } from '../ablation/plan.js';
 import type { AblationPlan } from '../ablation/types.js';
 import { HeadsparkError } from '../errors.js';
 import type { HeadShape } from '../head-gate.js';
-import type { EvaluationVariant, Shard } from './types.js';
+import type { Shard } from '../shard.js';
+import type { EvaluationVariant } from './types.js';
 
 const invalid = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
@@ -27,16 +28,6 @@ export function evaluationVariants(
     })),
   ]);
   return { variants: [unablated, ...variants], notes };
-}
-
-/** `2/8` as a shard. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
-export function parseShard(text: string): Shard {
-  const match = /^(\d{1,6})\/(\d{1,6})$/.exec(text.trim());
-  const [index, count] = match ? [Number(match[1]), Number(match[2])] : [0, 0];
-  if (index < 1 || index > count) {
-    throw invalid(`the shard "${text}" is not of the form i/n with 1 <= i <= n, such as 2/8.`);
-  }
-  return { index, count };
 }
 
 /** Indexes of the problems of a shard: every variant and sample of a problem stays together. */

@@ -18,13 +18,6 @@ export interface EvaluationVariant {
   readonly heads: readonly HeadRef[];
 }
 
-/** One part of a run over several machines: every `count`th problem, beginning with `index`. */
-export interface Shard {
-  /** From 1. */
-  readonly index: number;
-  readonly count: number;
-}
-
 /** Everything that decides the samples and the numbers: the header of the journal. */
 export interface EvaluationSettings {
   readonly verb: 'evaluate';

@@ -3,6 +3,8 @@
 
 export * from './binomial.js';
 export * from './bootstrap.js';
+export * from './hypergeometric.js';
+export * from './kaplan-meier.js';
 export * from './normal.js';
 export * from './pass-at-k.js';
 export * from './permutation.js';
@@ -10,3 +12,5 @@ export * from './power.js';
 export * from './proportion.js';
 export * from './quantile.js';
 export * from './random.js';
+export * from './spearman.js';
+export * from './two-samples.js';

@@ -32,7 +32,6 @@ struct ForwardInputs {
   const KvStore* prefix = nullptr;        ///< keys and values that rows continue
   const RotaryTable* rotary = nullptr;    ///< covers every position of the batch
   std::int64_t first_layer = 0;           ///< start here, from start_residual
-  std::int64_t end_layer = -1;            ///< stop before this layer; -1: after the last
   const float* start_residual = nullptr;  ///< [tokens, hidden] entering first_layer
   /// Stop before this layer, leaving its residual in the trace; -1: run all layers.
   std::int64_t end_layer = -1;

@@ -1,5 +1,6 @@
 // Evaluations with a fake model: seeds and order, resuming after failures at any sample, shards,
 // merging, the table's figures, CSV and Parquet.
+import { parseShard } from '../../../lib/shard.js';
 import { parquetReadObjects } from 'hyparquet';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,6 @@ import {
   evaluateSubject,
   evaluationCsv,
   mergeJournals,
-  parseShard,
   sampleSeed,
   samplesParquet,
   shardProblems,
@@ -311,7 +311,7 @@ describe('shards', () => {
   it('are parsed and never empty', () => {
     expect(parseShard('2/8')).toEqual({ index: 2, count: 8 });
     for (const text of ['0/3', '4/3', '1', 'a/b', '1/0', '-1/2', '1/2/3']) {
-      expect(() => parseShard(text)).toThrow(/not of the form i\/n/);
+      expect(() => parseShard(text)).toThrow(/of the form I\/N/);
     }
     expect(shardProblems(5, { index: 2, count: 2 })).toEqual([1, 3]);
     expect(() => shardProblems(2, { index: 3, count: 3 })).toThrow(/is empty/);
