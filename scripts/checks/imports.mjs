@@ -10,7 +10,8 @@ const root = path.resolve(process.argv[2] ?? fileURLToPath(new URL('../..', impo
 const lineCeiling = 500;
 
 // These compute on numbers and files only, so that they work where no addon was built.
-const addonFree = /^lib\/(circuit|diff|stats|report|formats|tasks|pairs|answers|benchmarks|failures)\//;
+const addonFree =
+  /^lib\/(circuit|diff|stats|report|formats|tasks|pairs|answers|benchmarks|failures)\//;
 const door = 'lib/native.ts';
 
 // An earlier layer may import a later one, never the other way round.
