@@ -56,7 +56,7 @@ async function writeTensors(file, tensors, { seed, format, onProgress }) {
  * Writes `folder`/config.json and model.safetensors.
  * @param shape  from resolveShape
  * @param options  dtype `bf16` or `f32`; seed; onProgress(bytes written, bytes in all)
- * @throws UserError when the dtype is unknown or the folder holds a checkpoint or cannot be written.
+ * @throws UserError when the dtype or seed is none or the folder holds a checkpoint or cannot be written.
  */
 export async function writeCheckpoint(folder, shape, options) {
   const { dtype = 'bf16', seed = 0, onProgress = () => {} } = options;
@@ -65,6 +65,7 @@ export async function writeCheckpoint(folder, shape, options) {
       `--dtype ${dtype} is unknown; these are: ${Object.keys(DTYPES).join(', ')}.`,
     );
   }
+  if (!Number.isSafeInteger(seed)) throw new UserError('--seed must be a whole number.');
   const target = path.join(folder, 'model.safetensors');
   if (existsSync(target)) {
     throw new UserError(`${target} exists already; name another folder or remove it first.`);

@@ -1,0 +1,70 @@
+// Times the same task of several peers in turn (A B C A B C …), so that drift of the machine meets
+// all of them alike, and sets their medians beside headspark's.
+
+/** Runs shorter than this are warmed up once; longer ones cannot afford it and hardly gain. */
+const warmUpBelow = 2;
+/** A contender this slow is not run again. */
+const giveUpAbove = 20;
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+async function runOnce(contender) {
+  const reply = await contender.worker.run(contender.task, contender.variant);
+  if (reply.error !== undefined) contender.error = reply.error;
+  else contender.peakBytes = Math.max(contender.peakBytes ?? 0, reply.peakBytes ?? 0);
+  return reply.seconds;
+}
+
+async function runRound(contenders, round) {
+  for (const contender of contenders) {
+    if (contender.error !== undefined || contender.slow) continue;
+    for (let repeat = 0; repeat < (contender.repeats ?? 1); repeat++) {
+      const seconds = await runOnce(contender);
+      if (seconds === undefined) break;
+      if (round === 0 && seconds < warmUpBelow) break; // that was the warm-up
+      contender.seconds.push(seconds);
+      contender.slow = seconds > giveUpAbove;
+      if (contender.slow) break;
+    }
+  }
+}
+
+function summarize({ peer, variant, error, seconds, peakBytes, scale = 1 }) {
+  if (error !== undefined || seconds.length === 0) {
+    return { peer, variant, error: error ?? 'no run' };
+  }
+  const ms = seconds.map((value) => value * scale * 1000);
+  return {
+    peer,
+    variant,
+    medianMs: median(ms),
+    minMs: Math.min(...ms),
+    maxMs: Math.max(...ms),
+    runs: ms.length,
+    ...(peakBytes ? { peakBytes } : {}),
+  };
+}
+
+/**
+ * Measures one task. The first contender is headspark's and the base of all ratios: how many times
+ * as long the others take.
+ * @param contenders  { worker, peer, task, variant, scale (of its times), repeats (per round) }
+ */
+export async function compareTask(task, contenders, { rounds }) {
+  const states = contenders.map((contender) => ({ ...contender, seconds: [] }));
+  for (let round = 0; round <= rounds; round++) {
+    // The round after the last is for those that spent their first on warming up.
+    const due = states.filter((s) => s.seconds.length < rounds * (s.repeats ?? 1));
+    await runRound(due, round);
+  }
+  const results = states.map(summarize);
+  const base = results[0].medianMs;
+  for (const result of results) {
+    if (base !== undefined && result.medianMs !== undefined) result.ratio = result.medianMs / base;
+  }
+  return { task, contenders: results };
+}
