@@ -39,8 +39,8 @@ describe('a random checkpoint', () => {
     const deviation = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
     expect(deviation).toBeGreaterThan(0.3);
     expect(deviation).toBeLessThan(3);
-    for (const [token, expected] of transformers[name]!.entries()) {
-      expect(Math.abs(values[token]! - expected)).toBeLessThanOrEqual(2e-5);
+    for (const [token, expected] of transformers[name].entries()) {
+      expect(Math.abs(values[token] - expected)).toBeLessThanOrEqual(2e-5);
     }
   });
 });
