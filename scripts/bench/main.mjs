@@ -5,6 +5,7 @@ import path from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { buildPrograms, pairsFile, resolveModel, runProgram, vocabularySize } from './programs.mjs';
+import { busyWarning, isBusy, loadAverage } from './machine-load.mjs';
 import { ratiosTable, resultsTable, scalingTable } from './tables.mjs';
 import { failAsUserError, runMain, UserError } from './user-error.mjs';
 
@@ -58,6 +59,7 @@ async function runAll(options) {
     : await pairsFile('mixed', vocab);
   const paper = await pairsFile('paper', vocab);
   buildPrograms({ quiet });
+  const load = loadAverage();
   const common = commonArguments(options);
   const programs = [];
   if (options.only !== 'model') programs.push(await runProgram('bench_ops', common, { quiet }));
@@ -69,12 +71,11 @@ async function runAll(options) {
     );
   }
   const [{ cpu, isa, threads }] = programs;
+  const machine = { cpu, isa, threads, loadBefore: load };
   const inputs = { model, pairs: pairs.text, paperPairs: paper.text };
   return {
     date: new Date().toISOString(),
-    cpu,
-    isa,
-    threads,
+    ...machine,
     quick: !!options.quick,
     ...inputs,
     programs,
@@ -88,9 +89,13 @@ function print(run) {
     `\n${run.cpu}, kernels ${run.isa}, ${run.threads} threads${run.quick ? ', quick' : ''}`,
   );
   console.log(`model ${run.model}; ${run.pairs}`);
-  for (const { program, peakGflops, copyGbPerS } of run.programs) {
-    const peak = `fp32 FMA peak ${(peakGflops / 1000).toFixed(3)} TFLOP/s`;
-    console.log(`before ${program}: ${peak}, copy ${copyGbPerS.toFixed(1)} GB/s`);
+  if (isBusy(run.loadBefore)) console.log(busyWarning(run.loadBefore));
+  for (const { program, peakGflops, bf16Instruction, bf16PeakGflops, copyGbPerS } of run.programs) {
+    const fp32 = `fp32 FMA ${(peakGflops / 1000).toFixed(3)} TFLOP/s`;
+    const bf16 = bf16Instruction
+      ? `, ${bf16Instruction} ${(bf16PeakGflops / 1000).toFixed(3)}`
+      : '';
+    console.log(`peaks before ${program}: ${fp32}${bf16}, copy ${copyGbPerS.toFixed(1)} GB/s`);
   }
   if (results.length > 0) console.log(resultsTable(results));
   if (ratios.length > 0) console.log(ratiosTable(ratios));
@@ -101,6 +106,15 @@ await runMain(async () => {
   const options = await parse();
   checkNumbers(options);
   const run = await runAll(options);
+  if (
+    run.programs.every(
+      ({ results, ratios, scaling }) => ![results, ratios, scaling].some((list) => list.length),
+    )
+  ) {
+    throw new UserError(
+      `No benchmark has "${options.filter}" in its name; leave --filter out to see all.`,
+    );
+  }
   const text = `${JSON.stringify(run, null, 2)}\n`;
   if (options.out) await writeFile(options.out, text);
   if (options.json) process.stdout.write(text);

@@ -30,12 +30,23 @@ export function resultsTable(results) {
     range(r),
     r.gflops > 0 ? (r.gflops / 1000).toFixed(3) : '',
     r.gflops > 0 ? percent(r.peakShare) : '',
+    r.gflops > 0 && r.bf16PeakGflops > 0 ? percent(r.gflops / r.bf16PeakGflops) : '',
     r.gbPerS > 0 ? r.gbPerS.toFixed(1) : '',
     formatBytes(r.peakBytes),
     formatError(r.error),
   ]);
-  const head = ['', 'median', 'min .. max', 'TFLOP/s', 'of peak', 'GB/s', 'memory', 'error'];
-  return render(head, rows, [1, 3, 4, 5, 6, 7]);
+  const head = [
+    '',
+    'median',
+    'min .. max',
+    'TFLOP/s',
+    'of fp32',
+    'of bf16',
+    'GB/s',
+    'memory',
+    'error',
+  ];
+  return render(head, rows, [1, 3, 4, 5, 6, 7, 8]);
 }
 
 export function ratiosTable(ratios) {

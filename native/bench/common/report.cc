@@ -3,6 +3,8 @@
 
 #include <cstdio>
 
+#include "common/bf16_peak.h"
+
 namespace headspark::bench {
 namespace {
 
@@ -29,22 +31,27 @@ std::string error_text(double error) {
 
 Report::Report(const char* program, const Context& context, const Options& options)
     : program_(program), json_(options.json), lines_(json_ ? stderr : stdout) {
+  context_ = context;
   peak_options_.threads = context.threads->threads();
   peak_options_.milliseconds = options.quick ? 20 : 60;
-  peak_ = measure_peak(peak_options_, {});
+  measure_peaks();
   const DeviceInfo device = device_info();
+  const char* instruction = measure_bf16_peak(context, 1).instruction;
   all_ = {{"program", program_},
           {"cpu", device.cpu_name},
-          {"threads", peak_.threads},
+          {"threads", peak_options_.threads},
           {"isa", isa_name(context.isa)},
-          {"peakGflops", peak_.fma_gflops},
-          {"copyGbPerS", peak_.copy_gb_per_s},
+          {"peakGflops", latest_.fma_gflops},
+          {"bf16Instruction", instruction},
+          {"bf16PeakGflops", latest_.bf16_gflops},
+          {"copyGbPerS", latest_.copy_gb_per_s},
           {"results", nlohmann::json::array()},
           {"ratios", nlohmann::json::array()},
           {"scaling", nlohmann::json::array()}};
-  std::fprintf(lines_, "%s, %d threads, kernels %s; fp32 FMA peak %.1f GFLOP/s, copy %.1f GB/s\n",
-               device.cpu_name.c_str(), peak_.threads, isa_name(context.isa), peak_.fma_gflops,
-               peak_.copy_gb_per_s);
+  std::fprintf(lines_, "%s, %d threads, kernels %s; peaks: fp32 FMA %.1f GFLOP/s, bf16 %.1f%s%s, ",
+               device.cpu_name.c_str(), peak_options_.threads, isa_name(context.isa),
+               latest_.fma_gflops, latest_.bf16_gflops, *instruction == 0 ? "" : " ", instruction);
+  std::fprintf(lines_, "copy %.1f GB/s\n", latest_.copy_gb_per_s);
 }
 
 void Report::check(const std::string& name, double error, double tolerance) {
@@ -54,18 +61,23 @@ void Report::check(const std::string& name, double error, double tolerance) {
   correct_ = false;
 }
 
-PeakResult Report::peak_beside_result() {
-  const PeakResult before = peak_;
-  peak_ = measure_peak(peak_options_, {});
-  PeakResult mean = peak_;
-  mean.fma_gflops = (before.fma_gflops + peak_.fma_gflops) / 2;
-  mean.copy_gb_per_s = (before.copy_gb_per_s + peak_.copy_gb_per_s) / 2;
-  return mean;
+void Report::measure_peaks() {
+  const PeakResult peak = measure_peak(peak_options_, {});
+  latest_ = {peak.fma_gflops, measure_bf16_peak(context_, peak_options_.milliseconds).gflops,
+             peak.copy_gb_per_s};
+}
+
+Report::Peaks Report::beside_result() {
+  const Peaks before = latest_;
+  measure_peaks();
+  return {(before.fma_gflops + latest_.fma_gflops) / 2,
+          (before.bf16_gflops + latest_.bf16_gflops) / 2,
+          (before.copy_gb_per_s + latest_.copy_gb_per_s) / 2};
 }
 
 void Report::add(const Result& r) {
   check(r.name, r.error, r.tolerance);
-  const PeakResult peak = peak_beside_result();
+  const Peaks peak = beside_result();
   const double gflops = r.flops / r.timing.median * 1e-9;
   const double gb_per_s = r.bytes / r.timing.median * 1e-9;
   nlohmann::json entry = to_json(r.timing);
@@ -73,6 +85,7 @@ void Report::add(const Result& r) {
                 {"gflops", gflops},
                 {"peakShare", gflops / peak.fma_gflops},
                 {"peakGflops", peak.fma_gflops},
+                {"bf16PeakGflops", peak.bf16_gflops},
                 {"gbPerS", gb_per_s},
                 {"copyGbPerS", peak.copy_gb_per_s}});
   if (r.error != -1) entry["error"] = r.error;

@@ -6,6 +6,7 @@
 
 #include "common/measure.h"
 #include "common/options.h"
+#include "headspark/context.h"
 #include "headspark/device.h"
 #include "nlohmann/json.hpp"
 
@@ -58,13 +59,19 @@ class Report {
 
  private:
   void check(const std::string& name, double error, double tolerance);
-  PeakResult peak_beside_result();
+  void measure_peaks();
 
   std::string program_;
   bool json_ = false;
   std::FILE* lines_ = nullptr;  // where lines for people go: stderr when stdout has the JSON
+  struct Peaks {
+    double fma_gflops = 0, bf16_gflops = 0, copy_gb_per_s = 0;
+  };
+  Peaks beside_result();
+
+  Context context_;
   PeakOptions peak_options_;
-  PeakResult peak_;  // the latest
+  Peaks latest_;
   nlohmann::json all_;
   bool correct_ = true;
 };

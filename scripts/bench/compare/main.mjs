@@ -1,6 +1,6 @@
 // Peers side by side in one run: headspark, PyTorch with transformers, onnxruntime-node and
 // node-llama-cpp, on the same checkpoint, pairs and processors; prints ratios. Usage:
-// node scripts/bench/compare [--model DIR] [--pairs FILE] [--threads N]; --help lists the rest.
+// npm run bench:compare -- [--model DIR] [--pairs FILE] [--threads N]; --help lists the rest.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -15,6 +15,7 @@ import {
   resolveModel,
   vocabularySize,
 } from '../programs.mjs';
+import { busyWarning, isBusy, loadAverage } from '../machine-load.mjs';
 import { comparisonTable } from '../tables.mjs';
 import { failAsUserError, runMain, UserError } from '../user-error.mjs';
 import { compareTask } from './measure.mjs';
@@ -27,7 +28,7 @@ const sweepForwards = 20;
 
 function parse() {
   return yargs(hideBin(process.argv))
-    .scriptName('node scripts/bench/compare')
+    .scriptName('npm run bench:compare --')
     .usage('$0 [options]\n\nTimes headspark and its peers in turn and prints ratios.')
     .option('model', { describe: 'checkpoint folder (default: random weights)', type: 'string' })
     .option('shape', { describe: 'shape of the random weights', default: 'smollm2-135m' })
@@ -167,6 +168,7 @@ async function prepare(options) {
 function print(run) {
   console.log(`\n${run.cpu}, ${run.threads} threads; model ${run.model}; ${run.pairs}`);
   for (const { peer, settings } of run.peers) console.log(`  ${peer}: ${settings}`);
+  if (isBusy(run.loadBefore)) console.log(busyWarning(run.loadBefore));
   console.log(comparisonTable(run.comparisons));
   for (const { task, note } of run.comparisons) if (note) console.log(`${task}: ${note}`);
   for (const { name, what, install: how } of run.missing) {
@@ -179,6 +181,7 @@ await runMain(async () => {
   const options = await parse();
   const log = options.json ? () => {} : (text) => process.stderr.write(`${text}\n`);
   const { model, pairs, peers, heads } = await prepare(options);
+  const load = loadAverage();
   const { workers, missing } = await startWorkers(peers, log);
   let comparisons;
   try {
@@ -193,6 +196,7 @@ await runMain(async () => {
     date: new Date().toISOString(),
     cpu: cpus()[0]?.model,
     threads: options.threads,
+    loadBefore: load,
     model,
     pairs: pairs.text,
     cache: cacheFolder(),
