@@ -12,6 +12,7 @@ export function formatMs(ms) {
 }
 
 const formatBytes = (bytes) => (bytes ? `${Math.round(bytes / 2 ** 20)} MiB` : '');
+const formatRatio = (ratio) => (ratio === undefined ? '' : `${ratio.toFixed(2)}x`);
 const percent = (share) => `${Math.round(share * 100)} %`;
 const range = ({ minMs, maxMs }) => `${formatMs(minMs)} .. ${formatMs(maxMs)}`;
 const formatError = (error) => (typeof error === 'number' ? error.toExponential(1) : '');
@@ -80,10 +81,11 @@ export function comparisonTable(comparisons) {
       c.error ?? formatMs(c.medianMs),
       c.error ? '' : range(c),
       c.error ? '' : String(c.runs),
-      c.ratio === undefined ? '' : `${c.ratio.toFixed(2)}x`,
+      formatRatio(c.ratio),
+      formatRatio(c.ratioOfMinima),
       formatBytes(c.peakBytes),
     ]),
   );
-  const head = ['task', 'who', 'median', 'min .. max', 'runs', 'of headspark', 'memory'];
-  return render(head, rows, [2, 4, 5, 6]);
+  const head = ['task', 'who', 'median', 'min .. max', 'runs', 'of headspark', 'minima', 'memory'];
+  return render(head, rows, [2, 4, 5, 6, 7]);
 }

@@ -62,9 +62,12 @@ export async function compareTask(task, contenders, { rounds }) {
     await runRound(due, round);
   }
   const results = states.map(summarize);
-  const base = results[0].medianMs;
+  const [base] = results;
   for (const result of results) {
-    if (base !== undefined && result.medianMs !== undefined) result.ratio = result.medianMs / base;
+    if (base.error !== undefined || result.error !== undefined) continue;
+    result.ratio = result.medianMs / base.medianMs;
+    // What the fastest runs say: the least touched by neighbours, on a machine that has some.
+    result.ratioOfMinima = result.minMs / base.minMs;
   }
   return { task, contenders: results };
 }

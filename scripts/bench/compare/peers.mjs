@@ -60,9 +60,9 @@ async function allowedCpus() {
   return list ? parseCpuList(list[1]) : [];
 }
 
-/** OpenMP's settings for peers that use it. */
+/** OpenMP's settings for peers that use it; those that the user has set win. */
 function openMp(threads) {
-  return {
+  const settings = {
     OMP_NUM_THREADS: String(threads),
     MKL_NUM_THREADS: String(threads),
     OMP_PROC_BIND: 'close',
@@ -72,6 +72,9 @@ function openMp(threads) {
     TOKENIZERS_PARALLELISM: 'false',
     HF_HUB_OFFLINE: '1',
   };
+  return Object.fromEntries(
+    Object.entries(settings).filter(([name]) => process.env[name] === undefined),
+  );
 }
 
 /** Writes the checkpoint in another format with a Python script; the error text, if it fails. */
