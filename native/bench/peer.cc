@@ -1,10 +1,8 @@
 // headspark as a peer of scripts/bench/compare: announces its tasks in one JSON line, then runs one
-// task per request line and answers with the seconds it took. Usage: bench_peer [FOLDER --pairs
-// FILE]
-// [--threads N] [--isa NAME]; without a folder only the linear layers are offered.
+// task per request line and answers with the seconds it took. Usage: bench_peer [FOLDER --pairs F]
+// [--memory MB] [--threads N] [--isa NAME]; without a folder only the linear layers are offered.
 #include <cstdio>
 #include <iostream>
-#include <map>
 #include <memory>
 
 #include "headspark/generate.h"
@@ -29,6 +27,8 @@ void add_linear(std::vector<Task>& tasks, const Context& context) {
 }
 
 void add_model(std::vector<Task>& tasks, const std::shared_ptr<const Setup>& setup) {
+  // Packs the weights in both directions: loading is not what is compared.
+  attribute(setup->engine, small_pairs(*setup, 4), {}, {});
   for (const bool all : {false, true}) {
     const LogitsRequest request{{long_prompt(*setup, 512)}, {}, all};
     tasks.push_back({all ? "prefill 512 all logits" : "prefill 512", "exact",

@@ -74,6 +74,8 @@ export function scalingTable(scaling) {
 
 /** `comparisons` of compare/measure.mjs: one block of rows per task. */
 export function comparisonTable(comparisons) {
+  const all = comparisons.flatMap(({ contenders }) => contenders);
+  const bases = [...new Set(all.flatMap(({ ratios }) => Object.keys(ratios ?? {})))];
   const rows = comparisons.flatMap(({ task, contenders }) =>
     contenders.map((c, index) => [
       index === 0 ? task : '',
@@ -81,11 +83,15 @@ export function comparisonTable(comparisons) {
       c.error ?? formatMs(c.medianMs),
       c.error ? '' : range(c),
       c.error ? '' : String(c.runs),
-      formatRatio(c.ratio),
-      formatRatio(c.ratioOfMinima),
+      ...bases.flatMap((base) => {
+        const { median, minimum } = c.ratios?.[base] ?? {};
+        return [formatRatio(median), formatRatio(minimum)];
+      }),
       formatBytes(c.peakBytes),
     ]),
   );
-  const head = ['task', 'who', 'median', 'min .. max', 'runs', 'of headspark', 'minima', 'memory'];
-  return render(head, rows, [2, 4, 5, 6, 7]);
+  const ratioHeads = bases.flatMap((base) => [`of ${base}`, 'minima']);
+  const head = ['task', 'who', 'median', 'min .. max', 'runs', ...ratioHeads, 'memory'];
+  const right = head.map((_, column) => column).filter((column) => column > 1 && column !== 3);
+  return render(head, rows, right);
 }

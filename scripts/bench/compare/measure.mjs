@@ -50,8 +50,8 @@ function summarize({ peer, variant, error, seconds, peakBytes, scale = 1 }) {
 }
 
 /**
- * Measures one task. The first contender is headspark's and the base of all ratios: how many times
- * as long the others take.
+ * Measures one task. The first contender is headspark's; every variant of headspark's is a base of
+ * ratios: how many times as long each contender takes.
  * @param contenders  { worker, peer, task, variant, scale (of its times), repeats (per round) }
  */
 export async function compareTask(task, contenders, { rounds }) {
@@ -62,12 +62,16 @@ export async function compareTask(task, contenders, { rounds }) {
     await runRound(due, round);
   }
   const results = states.map(summarize);
-  const [base] = results;
-  for (const result of results) {
-    if (base.error !== undefined || result.error !== undefined) continue;
-    result.ratio = result.medianMs / base.medianMs;
-    // What the fastest runs say: the least touched by neighbours, on a machine that has some.
-    result.ratioOfMinima = result.minMs / base.minMs;
+  const usable = results.filter(({ error }) => error === undefined);
+  for (const base of usable.filter(({ peer }) => peer === results[0].peer)) {
+    for (const result of usable) {
+      result.ratios ??= {};
+      result.ratios[base.variant] = {
+        median: result.medianMs / base.medianMs,
+        // What the fastest runs say: the least touched by neighbours, on a machine that has some.
+        minimum: result.minMs / base.minMs,
+      };
+    }
   }
   return { task, contenders: results };
 }

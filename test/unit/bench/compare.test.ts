@@ -61,7 +61,26 @@ describe('a comparison', () => {
     const { contenders } = await compareTask('t', list, { rounds: 3 });
     expect(log.join('')).toBe('abababab');
     expect(contenders[0]).toMatchObject({ medianMs: 2000, minMs: 1000, maxMs: 3000, runs: 3 });
-    expect(contenders[1]).toMatchObject({ medianMs: 4000, runs: 3, ratio: 2 });
+    expect(contenders[1]).toMatchObject({
+      medianMs: 4000,
+      runs: 3,
+      ratios: { v: { median: 2, minimum: 4 } },
+    });
+  });
+
+  it('gives ratios to every variant of the first peer', async () => {
+    const [a, b, c] = [
+      [1, 4],
+      [1, 2],
+      [1, 8],
+    ].map((times) => contender('a', times, []));
+    const list = [a, { ...b, variant: 'fast' }, { ...c, peer: 'other', variant: 'f32' }];
+    const comparison = await compareTask('t', list, { rounds: 1 });
+    expect(comparison.contenders[2].ratios).toEqual({
+      v: { median: 2, minimum: 2 },
+      fast: { median: 4, minimum: 4 },
+    });
+    expect(comparisonTable([comparison])).toMatch(/of v .*of fast.*\n.*\n(.*\n)*.*2.00x.*4.00x/);
   });
 
   it('counts the first run of long tasks and runs very long ones once', async () => {
@@ -70,14 +89,14 @@ describe('a comparison', () => {
     const { contenders } = await compareTask('t', list, { rounds: 3 });
     expect(log.join('')).toBe('abaa');
     expect(contenders.map((c: any) => c.runs)).toEqual([3, 1]);
-    expect(contenders[1].ratio).toBe(10);
+    expect(contenders[1].ratios.v.median).toBe(10);
   });
 
   it('scales and repeats what stands for more of itself', async () => {
     const log: string[] = [];
     const list = [contender('a', [], log), contender('b', [], log, { scale: 270, repeats: 10 })];
     const { contenders } = await compareTask('t', list, { rounds: 2 });
-    expect(contenders[1]).toMatchObject({ medianMs: 270_000, runs: 20, ratio: 270 });
+    expect(contenders[1]).toMatchObject({ medianMs: 270_000, runs: 20 });
   });
 
   it('goes on without a contender that fails', async () => {
@@ -92,7 +111,7 @@ describe('a comparison', () => {
     const { contenders } = await compareTask('work', list.slice(0, 2), { rounds: 2 });
     expect(contenders[0]).toMatchObject({ runs: 2, peakBytes: 1000 });
     expect(contenders[1]).toMatchObject({ error: 'RuntimeError: out of memory' });
-    expect(contenders[1].ratio).toBeUndefined();
+    expect(contenders[1].ratios).toBeUndefined();
     expect(comparisonTable([{ task: 'work', contenders }])).toMatch(/out of memory/);
   });
 
