@@ -23,6 +23,7 @@ constexpr const char* kLoadQueue = "checkpoint";
 EngineOptions engine_options(const Arguments& arguments, const std::string& device) {
   EngineOptions options;
   options.threads = static_cast<int>(arguments.integer("threads", 0, 1024));
+  options.precision = precision_of(arguments.string("precision"));
   options.memory_bytes = arguments.integer("memoryBytes", 0, (std::int64_t{1} << 53) - 1);
   options.batch_tokens = arguments.integer("batchTokens", 0, 1 << 20);
   options.share_prefix = arguments.boolean("sharePrefix");
@@ -111,6 +112,7 @@ Napi::Value js_model_info(const Napi::CallbackInfo& call) {
     object.Set("parameterCount", static_cast<double>(model.parameter_count));
     object.Set("mappedBytes", static_cast<double>(model.mapped_bytes));
     object.Set("isa", isa_name(loaded.engine.context.isa));
+    object.Set("precision", precision_name(loaded.engine.context.precision));
     object.Set("threads", loaded.engine.context.threads->threads());
     object.Set("device", loaded.device);
     object.Set("folder", model.folder);

@@ -53,6 +53,11 @@ KvEdges kv_edges_of(const std::string& word) {
                           {{"per-query-head", per_query_head}, {"grouped", grouped}});
 }
 
+Precision precision_of(const std::string& word) {
+  using enum Precision;
+  return look_up<Precision>("precision", word, {{"exact", exact}, {"fast", fast}});
+}
+
 ExcludedEdges excluded_of(const std::string& word) {
   using enum ExcludedEdges;
   return look_up<ExcludedEdges>("excluded", word,

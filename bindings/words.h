@@ -17,6 +17,7 @@ KvEdges kv_edges_of(const std::string& word);
 ExcludedEdges excluded_of(const std::string& word);
 AblationKind ablation_of(const std::string& word);
 GatePositions positions_of(const std::string& word);
+Precision precision_of(const std::string& word);
 
 const char* architecture_name(Architecture architecture) noexcept;
 

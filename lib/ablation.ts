@@ -29,13 +29,14 @@ export async function ablate(
   pairs: readonly TokenizedPair[],
   options: AblateOptions,
 ): Promise<AblationTable> {
-  const { label, layers, heads, device, isa } = model.info;
+  const { label, layers, heads, device, isa, precision } = model.info;
   const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
   const subject = {
     model: label,
     modelFingerprint: model.fingerprint(),
     device,
     isa,
+    precision,
     shape: { layers, heads },
     pairs: pairs.length,
     pairsHash: pairsHash(pairs),

@@ -11,7 +11,7 @@ import {
 import { checkShape, type GraphShape, type KvEdges } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
 import { callNative, native, runJob } from './native.js';
-import type { NativeLoadOptions, NativeModel, NativeModelInfo } from './native-types.js';
+import type { NativeLoadOptions, NativeModel, NativeModelInfo, Precision } from './native-types.js';
 import { trueOrFalse, wholeNumber } from './option-checks.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 
@@ -30,6 +30,8 @@ export interface LoadModelOptions {
   batchTokens?: number;
   /** Compute the prompt that clean and corrupted share once. Default true. */
   sharePrefix?: boolean;
+  /** Of matrix products: `exact` (fp32-faithful, the default) or `fast` (bf16, where that is faster). */
+  precision?: Precision;
   /** Refuse NaN and infinite weights, by one pass over the files. Default true. */
   checkValues?: boolean;
   hub?: HubOptions;
@@ -185,6 +187,7 @@ function nativeOptions(options: LoadModelOptions): Omit<NativeLoadOptions, 'fold
       fallback: 0,
     }),
     sharePrefix: trueOrFalse('sharePrefix', options.sharePrefix, true),
+    precision: options.precision ?? 'exact',
   };
 }
 

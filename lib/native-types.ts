@@ -10,7 +10,14 @@ export interface NativeJob<T> {
 export type NativeProgress = (done: number, total: number, phase: string) => void;
 
 /** Levels of CPU kernels, lowest first. */
-export type Isa = 'specification' | 'portable' | 'avx2' | 'avx512' | 'amx';
+export type Isa =
+  'specification' | 'portable' | 'avx2' | 'avx512' | 'avx512_bf16' | 'amx' | 'amx_emulated';
+
+/**
+ * How matrix products run. `exact`: fp32-faithful. `fast`: one bf16 term per operand with fp32
+ * sums, on levels with bf16 instructions (avx512_bf16, amx); the same as `exact` on the others.
+ */
+export type Precision = 'exact' | 'fast';
 
 export interface BuildInfo {
   version: string;
@@ -108,6 +115,7 @@ export interface NativeLoadOptions {
   /** Tokens of one micro-batch; 0: chosen by the core. */
   batchTokens: number;
   sharePrefix: boolean;
+  precision: Precision;
 }
 
 export interface NativeModelInfo {
@@ -125,6 +133,7 @@ export interface NativeModelInfo {
   parameterCount: number;
   mappedBytes: number;
   isa: Isa;
+  precision: Precision;
   threads: number;
   device: string;
   folder: string;

@@ -17,6 +17,7 @@ export interface AblationSubject {
   readonly modelFingerprint: string;
   readonly device: string;
   readonly isa: string;
+  readonly precision: string;
   readonly shape: HeadShape;
   readonly pairs: number;
   readonly pairsHash: string;
@@ -72,6 +73,7 @@ function settingsOf(
     modelFingerprint: subject.modelFingerprint,
     device: subject.device,
     isa: subject.isa,
+    precision: subject.precision,
     pairs: subject.pairs,
     pairsHash: subject.pairsHash,
     metric,
@@ -90,7 +92,7 @@ function settingsOf(
 
 /** What must be equal for a variant's stored values to be this run's. The plan may differ. */
 function journalSettings(settings: AblationSettings): Record<string, unknown> {
-  const { headspark, modelFingerprint, device, isa, pairs, pairsHash } = settings;
+  const { headspark, modelFingerprint, device, isa, precision, pairs, pairsHash } = settings;
   const { metric, ablation, factor, positions } = settings;
   return {
     verb: 'ablate',
@@ -98,6 +100,7 @@ function journalSettings(settings: AblationSettings): Record<string, unknown> {
     modelFingerprint,
     device,
     isa,
+    precision,
     pairs,
     pairsHash,
     metric,

@@ -60,6 +60,7 @@ export interface AblationSettings {
   readonly modelFingerprint: string;
   readonly device: string;
   readonly isa: string;
+  readonly precision: string;
   readonly pairs: number;
   readonly pairsHash: string;
   readonly metric: PairMetric;

@@ -7,6 +7,7 @@ import type { Metric } from '../attribution.js';
 import { parseHubId } from '../checkpoint-source.js';
 import { HeadsparkError } from '../errors.js';
 import { loadModel, type LoadModelOptions, type Model } from '../model.js';
+import type { Precision } from '../native-types.js';
 import { readPairs, type TokenizedPair } from '../pairs.js';
 import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
@@ -46,6 +47,7 @@ function loadOptions(args: Arguments): Omit<LoadModelOptions, 'hub' | 'signal'> 
     ...(threads === undefined ? {} : { threads }),
     ...(batchTokens === undefined ? {} : { batchTokens }),
     device: args.choice<string>('device'),
+    precision: args.choice<Precision>('precision'),
     sharePrefix: args.flag('share-prefix'),
   };
 }

@@ -40,6 +40,13 @@ export const vocabulary = {
     describe: 'workspace, for instance 8GiB; default: a quarter of the free memory',
   },
   device: { type: 'string', group: model, describe: 'cpu, cuda:N or auto', default: 'cpu' },
+  precision: {
+    type: 'string',
+    group: model,
+    choices: ['exact', 'fast'],
+    default: 'exact',
+    describe: 'of matrix products: exact is fp32-faithful, fast is bf16 where the CPU has it',
+  },
   'batch-tokens': {
     type: 'number',
     group: model,
@@ -307,6 +314,7 @@ export const optionGroups = {
     'threads',
     'memory',
     'device',
+    'precision',
     'batch-tokens',
     'share-prefix',
     'offline',

@@ -18,6 +18,8 @@ struct QuadSimd {
   static constexpr int width = 16;
   static constexpr int tile_rows = 12;
   static constexpr int tile_panels = 2;
+  static constexpr int row_panels = 8;
+  static constexpr int expand_rows = 1 << 30;
   static constexpr int transpose_width = 4;
   struct F {
     P::F part[4];
@@ -41,6 +43,9 @@ struct QuadSimd {
   }
   static F load_bf16(const std::uint16_t* p) {
     return each([&](int i) { return P::load_bf16(p + 4 * i); });
+  }
+  static void load_pairs(const std::uint16_t* p, F& even, F& odd) {
+    for (int i = 0; i < 4; ++i) P::load_pairs(p + 8 * i, even.part[i], odd.part[i]);
   }
   static F add(const F& a, const F& b) {
     return each([&](int i) { return P::add(a.part[i], b.part[i]); });
@@ -100,7 +105,7 @@ std::vector<float> run_gemm(const KernelTable& kernels, GemmTile tile) {
   std::vector<float> c(static_cast<std::size_t>(tile.rows * tile.panels * 16), 0.5f);
   tile.c = c.data();
   tile.c_stride = tile.panels * 16;
-  kernels.gemm(tile);
+  kernels.gemm.multiply(tile);
   return c;
 }
 
@@ -110,23 +115,26 @@ void check_value(const char* name, double a, double b) {
 
 }  // namespace
 
-TEST_CASE("wide gemm tiles: every remainder of rows and panels, both storage types") {
+TEST_CASE("wide gemm tiles: every remainder of rows and panels, both layouts") {
   Random random(1);
-  const std::vector<float> a = random.values(27 * kTileStride);
-  const std::vector<float> b = random.values(3 * 40 * 16);
-  std::vector<std::uint16_t> narrow;
-  for (const float value : b) narrow.push_back(f32_to_bf16(value));
+  constexpr std::int64_t depth = 37;
+  constexpr std::int64_t panel = padded_depth(depth) * 16;
+  std::vector<float> a = random.values(27 * kTileStride);
+  for (int r = 0; r < 27; ++r) a[r * kTileStride + depth] = 0.0f;  // as pack_a leaves it
+  const std::vector<float> b = random.values(9 * panel);
+  std::vector<std::uint16_t> pairs;
+  for (const float value : b) pairs.push_back(f32_to_bf16(value));
   for (std::int64_t rows = 1; rows <= 27; ++rows) {
-    for (std::int64_t panels = 1; panels <= 3; ++panels) {
-      for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const std::int64_t panels : {1, 2, 3, 8, 9}) {
+      for (const PanelLayout layout : {PanelLayout::f32, PanelLayout::pairs}) {
         GemmTile tile;
         tile.a = a.data();
         tile.rows = rows;
-        tile.b = dtype == DType::f32 ? static_cast<const void*>(b.data()) : narrow.data();
-        tile.b_dtype = dtype;
-        tile.panel_stride = 40 * 16;
+        tile.b = layout == PanelLayout::f32 ? static_cast<const void*>(b.data()) : pairs.data();
+        tile.layout = layout;
+        tile.panel_bytes = panel * (layout == PanelLayout::f32 ? 4 : 2);
         tile.panels = panels;
-        tile.depth = 37;
+        tile.depth = depth;
         tile.accumulate = rows % 2 == 0;
         // One chain per element: even the bits agree.
         check_same_bits("gemm", run_gemm(wide(), tile), run_gemm(portable_kernels(), tile));
@@ -163,7 +171,8 @@ TEST_CASE("exp is right at its ends on every level") {
   for (const Isa isa : levels()) {
     if (isa == Isa::specification) continue;
     std::vector<float> y(x.size());
-    kernel_table(isa).exp_range(x.data(), static_cast<std::int64_t>(x.size()), 0.0f, y.data());
+    kernel_table(isa, Precision::exact)
+        .exp_range(x.data(), static_cast<std::int64_t>(x.size()), 0.0f, y.data());
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double expected = std::exp(static_cast<double>(x[i]));
       if (x[i] != x[i]) {
@@ -183,7 +192,8 @@ TEST_CASE("exp is within two units in the last place") {
   std::vector<float> y(x.size());
   for (const Isa isa : levels()) {
     if (isa == Isa::specification) continue;
-    kernel_table(isa).exp_range(x.data(), static_cast<std::int64_t>(x.size()), 0.0f, y.data());
+    kernel_table(isa, Precision::exact)
+        .exp_range(x.data(), static_cast<std::int64_t>(x.size()), 0.0f, y.data());
     double worst = 0.0;
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double expected = std::exp(static_cast<double>(x[i]));
@@ -233,7 +243,8 @@ TEST_CASE("wide pack_rows transposes and fills absent rows with zeros") {
   const std::vector<float> x = random.values(16 * 19);
   const float* rows[16] = {};
   for (int j = 0; j < 11; ++j) rows[j] = x.data() + j * 19;
-  for (const KernelTable* kernels : {&wide(), &portable_kernels(), &kernel_table(machine_isa())}) {
+  for (const KernelTable* kernels :
+       {&wide(), &portable_kernels(), &kernel_table(machine_isa(), Precision::exact)}) {
     std::vector<float> panel(19 * 16, 9.0f);
     kernels->pack_rows({rows, 19, panel.data()});
     bool right = true;

@@ -82,7 +82,7 @@ OpCase forward_case(const LinearCase& c, const Layer& layer, const std::vector<f
                         : outputs.strided("y", static_cast<std::int64_t>(y.size()));
             p.y_stride = out + c.gap;
             p.with_bias = c.tokens % 2 == 1;
-            p.add_to_y = c.add;
+            if (c.add) p.residual = p.y;
             linear_forward(context, p);
           }};
 }

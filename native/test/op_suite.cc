@@ -104,27 +104,41 @@ void Outputs::check(const std::string& where) const {
 
 std::vector<Isa> levels() {
   std::vector<Isa> all;
-  for (const Isa isa : {Isa::specification, Isa::portable, Isa::avx2, Isa::avx512}) {
-    if (isa <= machine_isa()) all.push_back(isa);
+  for (const Isa isa : {Isa::specification, Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512_bf16,
+                        Isa::amx, Isa::amx_emulated}) {
+    if (isa_runs_here(isa)) all.push_back(isa);
   }
   return all;
 }
+
+namespace {
+
+void check_level(const OpCase& op_case, Isa isa, Precision precision, const Outputs& reference,
+                 double tolerance) {
+  const std::string where = op_case.name + " on " + isa_name(isa) + " " + precision_name(precision);
+  Outputs one;
+  op_case.run(make_cpu_context(1, isa, precision), one);
+  one.check(where);
+  compare_outputs(where, one, reference, tolerance);
+  Outputs three;
+  op_case.run(make_cpu_context(3, isa, precision), three);
+  three.check(where + ", 3 threads");
+  for (std::size_t i = 0; i < one.arrays().size(); ++i) {
+    check_same_bits(where + ", 3 threads, " + one.arrays()[i].name(), three.arrays()[i].values(),
+                    one.arrays()[i].values());
+  }
+}
+
+}  // namespace
 
 void check_case(const OpCase& op_case) {
   Outputs reference;
   op_case.run(make_cpu_context(1, Isa::specification), reference);
   for (const Isa isa : levels()) {
-    const std::string where = op_case.name + " on " + isa_name(isa);
-    Outputs one;
-    op_case.run(make_cpu_context(1, isa), one);
-    one.check(where);
-    compare_outputs(where, one, reference, op_case.tolerance);
-    Outputs three;
-    op_case.run(make_cpu_context(3, isa), three);
-    three.check(where + ", 3 threads");
-    for (std::size_t i = 0; i < one.arrays().size(); ++i) {
-      check_same_bits(where + ", 3 threads, " + one.arrays()[i].name(), three.arrays()[i].values(),
-                      one.arrays()[i].values());
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      const bool fast = precision == Precision::fast;
+      check_level(op_case, isa, precision, reference,
+                  fast ? op_case.fast_tolerance : op_case.tolerance);
     }
   }
 }

@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <thread>
+#include <utility>
 
 #include "op_suite.h"
 
@@ -11,10 +13,20 @@ namespace headspark::test {
 namespace {
 
 float element(const PackedPanels& packed, std::int64_t k, std::int64_t column) {
-  const void* row = packed.at(column / kPanelWidth, k);
+  const std::int64_t panel = column / kPanelWidth;
   const std::int64_t j = column % kPanelWidth;
-  return packed.dtype == DType::f32 ? static_cast<const float*>(row)[j]
-                                    : bf16_to_f32(static_cast<const std::uint16_t*>(row)[j]);
+  if (packed.layout == PanelLayout::f32) {
+    return static_cast<const float*>(packed.at(panel, k))[j];
+  }
+  float sum = 0.0f;
+  for (int t = 0; t < packed.terms; ++t) {
+    const char* term =
+        static_cast<const char*>(packed.at(panel, k / 2 * 2)) + t * packed.term_bytes();
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, term + 2 * (2 * j + k % 2), sizeof bits);
+    sum += bf16_to_f32(bits);
+  }
+  return sum;
 }
 
 // GPT-NeoX's query_key_value: rows of q, k and v interleaved per head.
@@ -39,12 +51,17 @@ TEST_CASE("packing keeps every element of a strided view, both ways") {
     data.push_back(static_cast<std::uint16_t>(random.below(0x7000)));
   }
   ThreadPool threads(2);
-  for (const DType dtype : {DType::bf16, DType::f16}) {
+  for (const auto& [dtype, isa] :
+       {std::pair(DType::bf16, Isa::portable), std::pair(DType::f16, Isa::portable),
+        std::pair(DType::bf16, Isa::amx_emulated), std::pair(DType::f16, Isa::amx_emulated)}) {
     const WeightView view = interleaved(data, dtype);
     PackedWeights weights(view);
-    const PackedPanels& forward = weights.forward(threads);
-    const PackedPanels& transposed = weights.transposed(threads);
-    CHECK(forward.dtype == (dtype == DType::bf16 ? DType::bf16 : DType::f32));
+    const GemmKernels& kernels = kernel_table(isa, Precision::exact).gemm;
+    const PackedPanels& forward = weights.forward(threads, kernels);
+    const PackedPanels& transposed = weights.transposed(threads, kernels);
+    const bool split = dtype == DType::bf16 || isa == Isa::amx_emulated;
+    CHECK(forward.layout == (split ? PanelLayout::pairs : PanelLayout::f32));
+    CHECK(forward.terms == (dtype == DType::f16 && split ? 3 : 1));
     CHECK(forward.panels == 2);
     CHECK(transposed.panels == 1);
     CHECK(reinterpret_cast<std::uintptr_t>(forward.at(0, 0)) % 64 == 0);
@@ -71,10 +88,12 @@ TEST_CASE("a weight is packed once, from any thread") {
   std::vector<const void*> seen(4);
   std::vector<std::thread> threads;
   for (const void*& at : seen) {
-    threads.emplace_back([&] { at = copy.packed->forward(pool).at(0, 0); });
+    threads.emplace_back(
+        [&] { at = copy.packed->forward(pool, portable_kernels().gemm).at(0, 0); });
   }
   for (std::thread& thread : threads) thread.join();
-  for (const void* at : seen) CHECK(at == weight.packed->forward(pool).at(0, 0));
+  for (const void* at : seen)
+    CHECK(at == weight.packed->forward(pool, portable_kernels().gemm).at(0, 0));
 }
 
 }  // namespace headspark::test

@@ -1,5 +1,5 @@
 // What every op needs besides its operands: the backend of its buffers, threads, and the
-// instruction-set level of the CPU kernels.
+// instruction-set level and precision of the CPU kernels.
 #pragma once
 
 #include <memory>
@@ -14,11 +14,12 @@ struct Context {
   std::shared_ptr<Backend> backend;
   std::shared_ptr<ThreadPool> threads;
   Isa isa = Isa::specification;
+  Precision precision = Precision::exact;
 
   bool on_cpu() const { return backend->kind() == DeviceKind::cpu; }
 };
 
 /// A CPU context with `threads` threads (<= 0: all that this process may use).
-Context make_cpu_context(int threads, Isa isa);
+Context make_cpu_context(int threads, Isa isa, Precision precision = Precision::exact);
 
 }  // namespace headspark

@@ -19,6 +19,7 @@ struct EngineOptions {
   int device_index = 0;
   std::int64_t batch_tokens = 0;  ///< tokens of one micro-batch; <= 0: chosen from the budget
   bool share_prefix = true;       ///< compute the shared prompt of a pair once
+  Precision precision = Precision::exact;  ///< of matrix products
 };
 
 struct Engine {

@@ -1,19 +1,30 @@
-// Levels of CPU kernels. `specification` runs the readable ops; the others are one dispatch table.
+// Levels of CPU kernels, and how precisely matrix products run. `specification` runs the readable
+// ops; the others are one dispatch table.
 #pragma once
 
 namespace headspark {
 
-/// Lowest first; each level's machine also has the ones before.
-enum class Isa { specification, portable, avx2, avx512, amx };
+/// Lowest first; each level's machine also has the ones before. `amx_emulated` is the AMX level
+/// with software tiles: slow, for tests, runs everywhere.
+enum class Isa { specification, portable, avx2, avx512, avx512_bf16, amx, amx_emulated };
 
 const char* isa_name(Isa isa) noexcept;
 
+/// `exact`: fp32-faithful (fp32 arithmetic, or bf16 terms that hold all of its bits). `fast`: one
+/// bf16 term per operand with fp32 accumulation, on levels that have bf16 instructions.
+enum class Precision { exact, fast };
+
+const char* precision_name(Precision precision) noexcept;
+
 /// The best kernels this build has for this processor, or what HEADSPARK_ISA (specification,
-/// portable, avx2, avx512, amx) names; Error(INVALID_ARGUMENT) if that is unknown or above what the
-/// machine has. Defined in src/device/isa.cc.
+/// portable, avx2, avx512, avx512_bf16, amx, amx_emulated) names; Error(INVALID_ARGUMENT) if that
+/// is unknown or above what the machine has. Defined in src/device/isa.cc.
 Isa default_isa();
 
 /// The best kernels this build has for this processor, whatever the environment says.
 Isa machine_isa();
+
+/// Whether this machine can run a level.
+bool isa_runs_here(Isa isa);
 
 }  // namespace headspark

@@ -2,7 +2,6 @@
 // so that its workspace does not grow with the square of the length. Formulas: attention_cpu.cc.
 #include "cpu/attention_head.h"
 #include "cpu/fast_ops.h"
-#include "cpu/scratch.h"
 #include "ops/head_gate_apply.h"
 
 namespace headspark {
@@ -17,32 +16,27 @@ class BackwardItem {
 
   void run() {
     if (at_.own == 0) return;
-    const std::int64_t keys = at_.context();
-    const std::int64_t padded = round_up(keys, kPanelWidth) * dim_;
     const ContextRows k = at_.rows(p_.k, p_.prefix_k);
-    key_panels_ = scratch(ScratchSlot::key_panels, padded);
-    pack_key_panels(kernels_, k, dim_, key_panels_);
-    value_panels_ = scratch(ScratchSlot::value_panels, padded);
-    pack_key_panels(kernels_, at_.rows(p_.v, p_.prefix_v), dim_, value_panels_);
-    key_columns_ = {keys, dim_, 1.0f, scratch(ScratchSlot::key_columns, keys * at_.padded_dim())};
-    pack_columns(k, dim_, key_columns_.panels);
+    keys_ = key_panels(kernels_, k, dim_, ScratchSlot::key_panels, ScratchSlot::key_terms);
+    values_ = key_panels(kernels_, at_.rows(p_.v, p_.prefix_v), dim_, ScratchSlot::value_panels,
+                         ScratchSlot::value_terms);
+    key_columns_ =
+        column_panels(kernels_, k, dim_, ScratchSlot::key_columns, ScratchSlot::key_column_terms);
     allocate();
     for (std::int64_t member = 0; member < at_.group; ++member) head(member);
   }
 
  private:
   void allocate() {
-    const std::int64_t rows = QueryRows::size(kQueryBlock, dim_);
-    query_rows_ = {&kernels_, scratch(ScratchSlot::query_rows, rows), kQueryBlock, dim_};
-    grad_rows_ = {&kernels_, scratch(ScratchSlot::grad_rows, rows), kQueryBlock, dim_};
-    const std::int64_t columns = kQueryBlock * at_.padded_dim();
-    query_columns_ = scratch(ScratchSlot::query_columns, columns);
-    grad_columns_ = scratch(ScratchSlot::grad_columns, columns);
+    query_rows_ =
+        HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
+    grad_rows_ =
+        HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::grad_rows, ScratchSlot::grad_packed);
     scores_ = scratch(ScratchSlot::scores, kQueryBlock * kTileStride);
     d_scores_ = scratch(ScratchSlot::d_scores, kQueryBlock * kTileStride);
     scores_transposed_ = scratch(ScratchSlot::scores_transposed, kDepthBlock * kTileStride);
     d_scores_transposed_ = scratch(ScratchSlot::d_scores_transposed, kDepthBlock * kTileStride);
-    d_query_ = scratch(ScratchSlot::output, columns);
+    d_query_ = scratch(ScratchSlot::output, kQueryBlock * at_.padded_dim());
     d_key_ = scratch(ScratchSlot::d_key, at_.own * at_.padded_dim());
     d_value_ = scratch(ScratchSlot::d_value, at_.own * at_.padded_dim());
   }
@@ -63,8 +57,8 @@ class BackwardItem {
 
   // d_raw = s d_z, its product with raw, and the operands made of q and d_raw.
   void load_block(std::int64_t member, std::int64_t first, std::int64_t count) {
-    const ColumnPanels queries{count, dim_, p_.shape.scale, query_columns_};
-    const ColumnPanels grads{count, dim_, 1.0f, grad_columns_};
+    query_columns_ = HeadPanels(kernels_.gemm, dim_, count, ScratchSlot::query_columns);
+    grad_columns_ = HeadPanels(kernels_.gemm, dim_, count, ScratchSlot::grad_columns);
     float* d_raw = scratch(ScratchSlot::gemm_edge, dim_);
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t f = (first + r) * at_.group + member;
@@ -75,10 +69,14 @@ class BackwardItem {
       rowsum_[r] = kernels_.dot(d_raw, p_.raw + offset, dim_);
       lse_[r] = p_.lse[at_.query_scalar(f)];
       query_rows_.set_row(r, p_.q + offset, p_.shape.scale);
-      queries.set_row(r, p_.q + offset);
+      query_columns_.set_row(r, p_.q + offset, dim_, p_.shape.scale);
       grad_rows_.set_row(r, d_raw, 1.0f);
-      grads.set_row(r, d_raw);
+      grad_columns_.set_row(r, d_raw, dim_, 1.0f);
     }
+    query_rows_.finish(count);
+    grad_rows_.finish(count);
+    query_columns_.split(ScratchSlot::query_column_terms);
+    grad_columns_.split(ScratchSlot::grad_column_terms);
   }
 
   void block(std::int64_t member, std::int64_t first, std::int64_t count) {
@@ -96,17 +94,15 @@ class BackwardItem {
   }
 
   void chunk(std::int64_t first, std::int64_t count, std::int64_t key, std::int64_t keys) {
-    multiply_keys(kernels_,
-                  {query_rows_.rows, count, kQueryBlock, key_panels_, key, keys, dim_, scores_});
-    multiply_keys(kernels_,
-                  {grad_rows_.rows, count, kQueryBlock, value_panels_, key, keys, dim_, d_scores_});
+    multiply_keys(kernels_, {&query_rows_, count, &keys_, key, keys, scores_});
+    multiply_keys(kernels_, {&grad_rows_, count, &values_, key, keys, d_scores_});
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t seen = at_.prefix + first + r + 1 - key;
       kernels_.attention_scores({scores_ + r * kTileStride, d_scores_ + r * kTileStride,
                                  std::clamp<std::int64_t>(seen, 0, keys), keys, lse_[r],
                                  rowsum_[r]});
     }
-    multiply_columns(kernels_, {d_scores_, count, keys, key_columns_, key, d_query_});
+    multiply_columns(kernels_, {d_scores_, count, keys, &key_columns_, key, d_query_});
     own_keys(count, key, keys);
   }
 
@@ -129,28 +125,23 @@ class BackwardItem {
     transpose(d_scores_ + skip, count, own, d_scores_transposed_);
     const std::int64_t target = (key + skip - at_.prefix) * at_.padded_dim();
     // forward: raw = p V, score = scale q·k (the scale is in the columns of q)
-    multiply_columns(
-        kernels_,
-        {scores_transposed_, own, count, {count, dim_, 1.0f, grad_columns_}, 0, d_value_ + target});
-    multiply_columns(kernels_, {d_scores_transposed_,
-                                own,
-                                count,
-                                {count, dim_, 1.0f, query_columns_},
-                                0,
-                                d_key_ + target});
+    multiply_columns(kernels_,
+                     {scores_transposed_, own, count, &grad_columns_, 0, d_value_ + target});
+    multiply_columns(kernels_,
+                     {d_scores_transposed_, own, count, &query_columns_, 0, d_key_ + target});
   }
 
   const KernelTable& kernels_;
   const AttentionBackward& p_;
   AttentionItem at_;
   std::int64_t dim_;
-  float* key_panels_ = nullptr;
-  float* value_panels_ = nullptr;
-  ColumnPanels key_columns_;
-  QueryRows query_rows_;
-  QueryRows grad_rows_;
-  float* query_columns_ = nullptr;
-  float* grad_columns_ = nullptr;
+  HeadPanels keys_;
+  HeadPanels values_;
+  HeadPanels key_columns_;
+  HeadRows query_rows_;
+  HeadRows grad_rows_;
+  HeadPanels query_columns_;
+  HeadPanels grad_columns_;
   float* scores_ = nullptr;
   float* d_scores_ = nullptr;
   float* scores_transposed_ = nullptr;
@@ -165,7 +156,7 @@ class BackwardItem {
 }  // namespace
 
 void attention_backward_fast(const Context& context, const AttentionBackward& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   const std::int64_t items = p.layout.rows * p.shape.kv_heads;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) BackwardItem(kernels, p, item).run();

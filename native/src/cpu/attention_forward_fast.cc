@@ -4,7 +4,6 @@
 
 #include "cpu/attention_head.h"
 #include "cpu/fast_ops.h"
-#include "cpu/scratch.h"
 #include "ops/head_gate_apply.h"
 
 namespace headspark {
@@ -21,12 +20,12 @@ class ForwardItem {
     const std::int64_t queries = at_.own * at_.group;
     if (queries == 0) return;
     const std::int64_t keys = at_.context();
-    key_panels_ = scratch(ScratchSlot::key_panels, round_up(keys, kPanelWidth) * dim_);
-    pack_key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, key_panels_);
-    values_ = {keys, dim_, 1.0f, scratch(ScratchSlot::value_panels, keys * at_.padded_dim())};
-    pack_columns(at_.rows(p_.v, p_.prefix_v), dim_, values_.panels);
-    query_rows_ = {&kernels_, scratch(ScratchSlot::query_rows, QueryRows::size(kQueryBlock, dim_)),
-                   kQueryBlock, dim_};
+    keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, ScratchSlot::key_panels,
+                       ScratchSlot::key_terms);
+    values_ = column_panels(kernels_, at_.rows(p_.v, p_.prefix_v), dim_, ScratchSlot::value_panels,
+                            ScratchSlot::value_terms);
+    query_rows_ =
+        HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
     scores_ = scratch(ScratchSlot::scores,
                       round_up(keys, kDepthBlock) / kDepthBlock * kQueryBlock * kTileStride);
     output_ = scratch(ScratchSlot::output, kQueryBlock * at_.padded_dim());
@@ -47,9 +46,10 @@ class ForwardItem {
     for (std::int64_t r = 0; r < count; ++r) {
       query_rows_.set_row(r, p_.q + at_.query(first + r), p_.shape.scale);
     }
+    query_rows_.finish(count);
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      multiply_keys(kernels_, {query_rows_.rows, count, kQueryBlock, key_panels_, key,
-                               std::min(kDepthBlock, keys - key), dim_, chunk(key)});
+      multiply_keys(kernels_, {&query_rows_, count, &keys_, key, std::min(kDepthBlock, keys - key),
+                               chunk(key)});
     }
     float largest[kQueryBlock];
     float sums[kQueryBlock];
@@ -59,7 +59,7 @@ class ForwardItem {
     std::fill_n(output_, count * at_.padded_dim(), 0.0f);
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
       multiply_columns(
-          kernels_, {chunk(key), count, std::min(kDepthBlock, keys - key), values_, key, output_});
+          kernels_, {chunk(key), count, std::min(kDepthBlock, keys - key), &values_, key, output_});
     }
     for (std::int64_t r = 0; r < count; ++r) {
       write(first + r, output_ + r * at_.padded_dim(), sums[r]);
@@ -110,9 +110,9 @@ class ForwardItem {
   const AttentionForward& p_;
   AttentionItem at_;
   std::int64_t dim_;
-  float* key_panels_ = nullptr;
-  ColumnPanels values_;
-  QueryRows query_rows_;
+  HeadPanels keys_;
+  HeadPanels values_;
+  HeadRows query_rows_;
   float* scores_ = nullptr;
   float* output_ = nullptr;
 };
@@ -120,7 +120,7 @@ class ForwardItem {
 }  // namespace
 
 void attention_forward_fast(const Context& context, const AttentionForward& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   const std::int64_t items = p.layout.rows * p.shape.kv_heads;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) ForwardItem(kernels, p, item).run();

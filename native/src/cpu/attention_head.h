@@ -8,6 +8,7 @@
 
 #include "cpu/kernel_table.h"
 #include "cpu/packed_weights.h"
+#include "cpu/scratch.h"
 #include "headspark/ops/attention.h"
 
 namespace headspark {
@@ -70,29 +71,26 @@ struct AttentionItem {
   }
 };
 
-/// Panels of 16 keys, [panel][head_dim][16]: the B operand of q·k. Keys past the end are zero.
-inline void pack_key_panels(const KernelTable& kernels, const ContextRows& x, std::int64_t head_dim,
-                            float* panels) {
-  for (std::int64_t first = 0; first < x.count; first += kPanelWidth) {
-    const float* rows[kPanelWidth] = {};
-    const std::int64_t width = std::min(kPanelWidth, x.count - first);
-    for (std::int64_t j = 0; j < width; ++j) rows[j] = x.row(first + j);
-    kernels.pack_rows({rows, head_dim, panels + first * head_dim});
-  }
-}
-
-/// Panels of 16 dimensions, [panel][count][16]: the B operand of p·v.
-struct ColumnPanels {
-  std::int64_t count = 0;
-  std::int64_t head_dim = 0;
-  float scale = 1.0f;
+/// A B operand of one head: fp32 panels of 16 columns, [panel][depth][16], and their bf16 terms
+/// where the level splits them.
+struct HeadPanels {
+  const GemmKernels* kernels = nullptr;
+  std::int64_t count = 0;  // panels
+  std::int64_t depth = 0;
   float* panels = nullptr;
+  std::uint16_t* terms = nullptr;
 
-  /// Row j of the matrix: head_dim floats.
-  void set_row(std::int64_t j, const float* x) const {
-    for (std::int64_t first = 0; first < head_dim; first += kPanelWidth) {
-      float* target = panels + (first * count) + j * kPanelWidth;
-      const std::int64_t width = std::min(kPanelWidth, head_dim - first);
+  HeadPanels() = default;
+  HeadPanels(const GemmKernels& level, std::int64_t columns, std::int64_t rows, ScratchSlot slot)
+      : kernels(&level), count(round_up(columns, kPanelWidth) / kPanelWidth), depth(rows) {
+    panels = scratch(slot, count * depth * kPanelWidth);
+  }
+
+  /// Row j of a [depth, columns] matrix, scaled.
+  void set_row(std::int64_t j, const float* x, std::int64_t columns, float scale) const {
+    for (std::int64_t first = 0; first < columns; first += kPanelWidth) {
+      float* target = panels + first * depth + j * kPanelWidth;
+      const std::int64_t width = std::min(kPanelWidth, columns - first);
       const float* source = x + first;
       if (width == kPanelWidth) {  // a fixed count: four SSE multiplications
         for (std::int64_t d = 0; d < kPanelWidth; ++d) target[d] = scale * source[d];
@@ -102,82 +100,149 @@ struct ColumnPanels {
       for (std::int64_t d = width; d < kPanelWidth; ++d) target[d] = 0.0f;
     }
   }
+
+  /// After the panels are filled.
+  void split(ScratchSlot slot) {
+    if (kernels->b_terms == 0) return;
+    const std::int64_t values = kernels->b_terms * count * padded_depth(depth) * kPanelWidth;
+    terms = reinterpret_cast<std::uint16_t*>(scratch(slot, (values + 1) / 2));
+    kernels->split_panels({panels, depth * kPanelWidth, count, depth, kernels->b_terms, terms});
+  }
+
+  /// B from `panel` and depth `at` (even) on.
+  void set(GemmTile& tile, std::int64_t panel, std::int64_t at) const {
+    if (terms == nullptr) {
+      tile.b = panels + (panel * depth + at) * kPanelWidth;
+      tile.panel_bytes = depth * kPanelWidth * 4;
+      return;
+    }
+    const std::int64_t padded = padded_depth(depth);
+    tile.b = terms + (panel * padded + at) * kPanelWidth;
+    tile.layout = PanelLayout::pairs;
+    tile.panel_bytes = padded * kPanelWidth * 2;
+    tile.b_terms = kernels->b_terms;
+    tile.term_bytes = count * tile.panel_bytes;
+  }
 };
 
-inline void pack_columns(const ContextRows& x, std::int64_t head_dim, float* panels) {
-  const ColumnPanels columns{x.count, head_dim, 1.0f, panels};
-  for (std::int64_t j = 0; j < x.count; ++j) columns.set_row(j, x.row(j));
+/// Panels of 16 keys, [panel][head_dim][16]: the B operand of q·k. Keys past the end are zero.
+inline HeadPanels key_panels(const KernelTable& kernels, const ContextRows& x,
+                             std::int64_t head_dim, ScratchSlot slot, ScratchSlot terms) {
+  HeadPanels panels(kernels.gemm, x.count, head_dim, slot);
+  for (std::int64_t first = 0; first < x.count; first += kPanelWidth) {
+    const float* rows[kPanelWidth] = {};
+    const std::int64_t width = std::min(kPanelWidth, x.count - first);
+    for (std::int64_t j = 0; j < width; ++j) rows[j] = x.row(first + j);
+    kernels.pack_rows({rows, head_dim, panels.panels + first * head_dim});
+  }
+  panels.split(terms);
+  return panels;
 }
 
-/// a[rows, head_dim] b, with b as pack_key_panels makes it: head_dim may exceed one depth block.
+/// Panels of 16 dimensions, [panel][count][16]: the B operand of p·v.
+inline HeadPanels column_panels(const KernelTable& kernels, const ContextRows& x,
+                                std::int64_t head_dim, ScratchSlot slot, ScratchSlot terms) {
+  HeadPanels panels(kernels.gemm, head_dim, x.count, slot);
+  for (std::int64_t j = 0; j < x.count; ++j) panels.set_row(j, x.row(j), head_dim, 1.0f);
+  panels.split(terms);
+  return panels;
+}
+
+/// The A operand of fp32 rows of stride kTileStride: the rows themselves, or packed where the level
+/// wants that.
+inline const void* row_operand(const GemmKernels& kernels, const float* rows, std::int64_t count,
+                               std::int64_t depth, ScratchSlot slot) {
+  if (!kernels.packs_a) return rows;
+  float* packed = scratch(slot, (kernels.a_bytes(count, depth) + 3) / 4);
+  kernels.pack_a({rows, kTileStride, count, depth, 0, 1.0f, packed});
+  return packed;
+}
+
+/// Rows of head_dim floats as an A operand: head_dim may exceed one depth block.
+struct HeadRows {
+  const KernelTable* kernels = nullptr;
+  std::int64_t max_rows = 0;
+  std::int64_t head_dim = 0;
+  float* rows = nullptr;   // [depth block][row][kTileStride]
+  char* packed = nullptr;  // the same by the level's pack_a
+
+  HeadRows() = default;
+  HeadRows(const KernelTable& table, std::int64_t most, std::int64_t dim, ScratchSlot slot,
+           ScratchSlot packed_slot)
+      : kernels(&table), max_rows(most), head_dim(dim) {
+    rows = scratch(slot, blocks() * max_rows * kTileStride);
+    if (!table.gemm.packs_a) return;
+    packed = reinterpret_cast<char*>(scratch(packed_slot, (blocks() * block_bytes() + 3) / 4));
+  }
+  std::int64_t blocks() const { return round_up(head_dim, kDepthBlock) / kDepthBlock; }
+  std::int64_t block_bytes() const { return kernels->gemm.a_bytes(max_rows, kDepthBlock); }
+  std::int64_t depth_at(std::int64_t d) const { return std::min(kDepthBlock, head_dim - d); }
+
+  void set_row(std::int64_t r, const float* x, float scale) const {
+    for (std::int64_t d = 0; d < head_dim; d += kDepthBlock) {
+      float* target = rows + (d / kDepthBlock * max_rows + r) * kTileStride;
+      kernels->combine(scale, x + d, 0.0f, target, depth_at(d));
+    }
+  }
+  /// After the first `count` rows are set.
+  void finish(std::int64_t count) const {
+    for (std::int64_t d = 0; packed != nullptr && d < head_dim; d += kDepthBlock) {
+      kernels->gemm.pack_a({rows + d / kDepthBlock * max_rows * kTileStride, kTileStride, count,
+                            depth_at(d), 0, 1.0f, packed + d / kDepthBlock * block_bytes()});
+    }
+  }
+  const void* operand(std::int64_t d) const {
+    const std::int64_t block = d / kDepthBlock;
+    if (packed != nullptr) return packed + block * block_bytes();
+    return rows + block * max_rows * kTileStride;
+  }
+};
+
+/// c[rows, keys] = a keysᵀ, with b as key_panels makes it.
 struct HeadProduct {
-  const float* a = nullptr;  ///< [depth block][row][kTileStride]
+  const HeadRows* a = nullptr;
   std::int64_t rows = 0;
-  std::int64_t max_rows = 0;  ///< rows of a's allocation
-  const float* panels = nullptr;
+  const HeadPanels* b = nullptr;
   std::int64_t first_key = 0;  ///< a multiple of 16
   std::int64_t keys = 0;
-  std::int64_t head_dim = 0;
   float* c = nullptr;  ///< [rows, keys rounded up to 16], stride kTileStride
 };
 
 inline void multiply_keys(const KernelTable& kernels, const HeadProduct& p) {
-  for (std::int64_t d = 0; d < p.head_dim; d += kDepthBlock) {
+  for (std::int64_t d = 0; d < p.a->head_dim; d += kDepthBlock) {
     GemmTile tile;
-    tile.a = p.a + d / kDepthBlock * p.max_rows * kTileStride;
+    tile.a = p.a->operand(d);
     tile.rows = p.rows;
-    tile.b = p.panels + p.first_key * p.head_dim + d * kPanelWidth;
-    tile.panel_stride = p.head_dim * kPanelWidth;
+    p.b->set(tile, p.first_key / kPanelWidth, d);
     tile.panels = round_up(p.keys, kPanelWidth) / kPanelWidth;
-    tile.depth = std::min(kDepthBlock, p.head_dim - d);
+    tile.depth = p.a->depth_at(d);
     tile.c = p.c;
     tile.c_stride = kTileStride;
     tile.accumulate = d > 0;
-    kernels.gemm(tile);
+    kernels.gemm.multiply(tile);
   }
 }
 
-/// c[rows, padded head_dim] += a[rows, depth] b, with b as ColumnPanels, from its row `first`.
+/// c[rows, padded head_dim] += a[rows, depth] b, with b as column_panels, from its row `first`.
 struct ColumnProduct {
-  const float* a = nullptr;
+  const float* a = nullptr;  ///< stride kTileStride
   std::int64_t rows = 0;
   std::int64_t depth = 0;
-  ColumnPanels b;
-  std::int64_t first = 0;
+  const HeadPanels* b = nullptr;
+  std::int64_t first = 0;  ///< even
   float* c = nullptr;
 };
 
 inline void multiply_columns(const KernelTable& kernels, const ColumnProduct& p) {
   GemmTile tile;
-  tile.a = p.a;
+  tile.a = row_operand(kernels.gemm, p.a, p.rows, p.depth, ScratchSlot::packed_rows);
   tile.rows = p.rows;
-  tile.b = p.b.panels + p.first * kPanelWidth;
-  tile.panel_stride = p.b.count * kPanelWidth;
-  tile.panels = round_up(p.b.head_dim, kPanelWidth) / kPanelWidth;
+  p.b->set(tile, 0, p.first);
+  tile.panels = p.b->count;
   tile.depth = p.depth;
   tile.c = p.c;
-  tile.c_stride = round_up(p.b.head_dim, kPanelWidth);
-  kernels.gemm(tile);
+  tile.c_stride = p.b->count * kPanelWidth;
+  kernels.gemm.multiply(tile);
 }
-
-/// Copies head_dim floats as row r of an A operand, scaled.
-struct QueryRows {
-  const KernelTable* kernels = nullptr;
-  float* rows = nullptr;
-  std::int64_t max_rows = 0;
-  std::int64_t head_dim = 0;
-
-  void set_row(std::int64_t r, const float* x, float scale) const {
-    for (std::int64_t block = 0; block * kDepthBlock < head_dim; ++block) {
-      float* target = rows + (block * max_rows + r) * kTileStride;
-      const float* source = x + block * kDepthBlock;
-      const std::int64_t width = std::min(kDepthBlock, head_dim - block * kDepthBlock);
-      kernels->combine(scale, source, 0.0f, target, width);
-    }
-  }
-  static std::int64_t size(std::int64_t max_rows, std::int64_t head_dim) {
-    return round_up(head_dim, kDepthBlock) / kDepthBlock * max_rows * kTileStride;
-  }
-};
 
 }  // namespace headspark

@@ -18,12 +18,12 @@ void edge_contraction_fast(const Context& context, const EdgeContraction& p) {
   problem.b.stride = p.gradient_stride;
   problem.c = p.scores;
   problem.c_stride = p.scores_stride;
-  problem.add_to_c = true;
+  problem.initial = p.scores;
   gemm(context, problem);
 }
 
 void flow_proximity_fast(const Context& context, const FlowProximity& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   std::vector<double> proximity(static_cast<std::size_t>(p.tokens * p.sources));
   context.threads->parallel_for(p.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {

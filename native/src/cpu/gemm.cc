@@ -1,5 +1,6 @@
 // Blocking: an item is a block of rows times a group of panels. Per depth block, A's rows are
-// copied once (L2), each panel is made fp32 in L1, and the micro-kernel runs over the rows.
+// packed once (L2), panels are read as they lie or made fp32 in L1, and the micro-kernel runs over
+// the rows.
 #include "cpu/gemm.h"
 
 #include <algorithm>
@@ -11,10 +12,13 @@
 namespace headspark {
 namespace {
 
-// Rows of A kept in L2 at once: 192 * 272 * 4 bytes = 209 KB.
+// Rows of A kept in L2 at once: 192 * 272 * 4 bytes = 209 KB of fp32; three terms of bf16 of 512
+// depths are 590 KB.
 constexpr std::int64_t kMaxRowBlock = 192;
-// Below this many rows, bf16 panels are expanded in registers instead of once into L1.
-constexpr std::int64_t kExpandRows = 13;
+// Items per thread, so that the wait for the last one is short.
+constexpr std::int64_t kItemsPerThread = 16;
+// Fewer rows than this are packed by every item for itself: cheaper than one more parallel loop.
+constexpr std::int64_t kSharedRows = 16;
 
 // The columns of one item in whole panels; the first and last may stick out of the problem.
 struct PanelSpan {
@@ -33,35 +37,110 @@ std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Parts for every thread, but panels enough per part to pay for the copy of A. The split changes no
-// bits: every element is one chain.
-Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads) {
+float* as_floats(std::int64_t bytes, ScratchSlot slot) {
+  return scratch(slot, ceil_divide(bytes, 4));
+}
+
+// The split changes no bits: every element is one chain.
+Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads, std::int64_t row_tile) {
   Blocking blocking;
   blocking.row_blocks = ceil_divide(p.rows, kMaxRowBlock);
-  // Whole tiles of 12 rows (6 on AVX2), so that only the last block has a remainder.
-  blocking.row_block = ceil_divide(ceil_divide(p.rows, blocking.row_blocks), 12) * 12;
+  // Whole register tiles, so that only the last block has a remainder.
+  blocking.row_block = ceil_divide(ceil_divide(p.rows, blocking.row_blocks), row_tile) * row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
   const std::int64_t panels = span.end - span.begin;
-  const std::int64_t wanted = ceil_divide(4 * threads, blocking.row_blocks);
+  const std::int64_t wanted = ceil_divide(kItemsPerThread * threads, blocking.row_blocks);
   blocking.group = std::clamp<std::int64_t>(ceil_divide(panels, wanted), 2, 64);
-  blocking.group += blocking.group % 2;  // whole pairs for AVX-512
+  blocking.group += blocking.group % 2;  // whole pairs for AVX-512 and tiles
   blocking.groups = ceil_divide(panels, blocking.group);
   return blocking;
 }
 
+/// A problem with the choices that all its items share.
+struct Plan {
+  const Gemm& p;
+  const KernelTable& kernels;
+  PanelSpan span;
+  Blocking blocking;
+  std::int64_t lead = 0;           ///< 1: packed pairs start one depth early, against a zero of A
+  std::int64_t depth = 0;          ///< lead included
+  const char* packed_a = nullptr;  ///< all of A, where the level packs it; else every item copies
+
+  Plan(const Context& context, const Gemm& problem)
+      : p(problem),
+        kernels(kernel_table(context)),
+        span{p.b.first_column / kPanelWidth,
+             ceil_divide(p.b.first_column + p.columns, kPanelWidth)},
+        blocking(choose_blocking(p, span, context.threads->threads(), kernels.gemm.row_tile)) {
+    const bool pairs = p.b.packed != nullptr && p.b.packed->layout == PanelLayout::pairs;
+    lead = pairs ? p.b.first_depth % 2 : 0;
+    depth = p.depth + lead;
+  }
+
+  std::int64_t depth_at(std::int64_t k) const {
+    return std::min(kernels.gemm.depth_block, depth - k);
+  }
+  /// Bytes of the packed A of one row block, up to depth k.
+  std::int64_t a_offset(std::int64_t k) const {
+    std::int64_t bytes = 0;
+    for (std::int64_t at = 0; at < k; at += kernels.gemm.depth_block) {
+      bytes += kernels.gemm.a_bytes(blocking.row_block, depth_at(at));
+    }
+    return bytes;
+  }
+  void pack_a(std::int64_t row, std::int64_t count, std::int64_t k, char* a) const {
+    PackRowsA pack;
+    pack.lead = k == 0 ? lead : 0;
+    pack.rows = p.a + row * p.a_stride + k - (k == 0 ? 0 : lead);
+    pack.stride = p.a_stride;
+    pack.count = count;
+    pack.depth = depth_at(k) - pack.lead;
+    pack.scale = p.a_scale;
+    pack.a = a;
+    kernels.gemm.pack_a(pack);
+  }
+};
+
+// Items of one block of rows share its packed A, which splitting into terms makes expensive.
+void pack_all_of_a(const Context& context, Plan& plan) {
+  const GemmKernels& kernels = plan.kernels.gemm;
+  const std::int64_t block_bytes = plan.a_offset(plan.depth);
+  char* memory = reinterpret_cast<char*>(
+      as_floats(plan.blocking.row_blocks * block_bytes, ScratchSlot::gemm_shared_a));
+  const std::int64_t tiles_per_block = plan.blocking.row_block / kernels.row_tile;
+  const std::int64_t tiles = ceil_divide(plan.p.rows, kernels.row_tile);
+  context.threads->parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t tile = begin; tile < end; ++tile) {
+      const std::int64_t row = tile * kernels.row_tile;
+      const std::int64_t in_block = tile % tiles_per_block * kernels.row_tile;
+      char* block = memory + tile / tiles_per_block * block_bytes;
+      for (std::int64_t k = 0; k < plan.depth; k += kernels.depth_block) {
+        plan.pack_a(row, std::min(kernels.row_tile, plan.p.rows - row), k,
+                    block + plan.a_offset(k) + kernels.a_bytes(in_block, plan.depth_at(k)));
+      }
+    }
+  });
+  plan.packed_a = memory;
+}
+
 class Item {
  public:
-  Item(const Context& context, const Gemm& p, std::int64_t row, std::int64_t rows)
-      : kernels_(kernel_table(context.isa)), p_(p), row_(row), rows_(rows) {}
+  Item(const Plan& plan, std::int64_t row_block)
+      : plan_(plan),
+        p_(plan.p),
+        kernels_(plan.kernels),
+        row_block_(row_block),
+        row_(row_block * plan.blocking.row_block),
+        rows_(std::min(plan.blocking.row_block, p_.rows - row_)) {}
 
   void run(const PanelSpan& span) {
     initialise(span);
-    float* a = scratch(ScratchSlot::gemm_a, rows_ * kTileStride);
-    for (std::int64_t k = 0; k < p_.depth; k += kDepthBlock) {
-      const std::int64_t depth = std::min(kDepthBlock, p_.depth - k);
-      copy_a(k, depth, a);
-      for (std::int64_t panel = span.begin; panel < span.end; panel += 2) {
-        multiply({panel, std::min(panel + 2, span.end)}, k, depth, a);
+    // One or two rows read many panels at once, so that enough chains are alive.
+    const std::int64_t step = rows_ <= 2 ? 8 : 2;
+    for (std::int64_t k = 0; k < plan_.depth; k += kernels_.gemm.depth_block) {
+      const void* a = operand_a(k);
+      for (std::int64_t panel = span.begin; panel < span.end; panel += step) {
+        multiply({panel, std::min(panel + step, span.end)}, k, a);
       }
     }
   }
@@ -70,59 +149,85 @@ class Item {
   // First column of c that panel covers; below 0 when a slice starts inside the panel.
   std::int64_t column(std::int64_t panel) const { return panel * kPanelWidth - p_.b.first_column; }
 
+  // Without bias and initial values, the first depth block overwrites c.
+  bool overwrites() const { return p_.bias == nullptr && p_.initial == nullptr && p_.depth > 0; }
+
   void initialise(const PanelSpan& span) {
+    if (overwrites()) return;
     const std::int64_t begin = std::max<std::int64_t>(column(span.begin), 0);
     const std::int64_t end = std::min(column(span.end), p_.columns);
     for (std::int64_t r = row_; r < row_ + rows_; ++r) {
       float* c = p_.c + r * p_.c_stride;
+      const float* initial = p_.initial != nullptr ? p_.initial + r * p_.c_stride : nullptr;
       if (p_.bias == nullptr) {
-        if (!p_.add_to_c) std::fill(c + begin, c + end, 0.0f);
+        if (initial == nullptr) std::fill(c + begin, c + end, 0.0f);
+        if (initial != nullptr && initial != c)
+          std::copy(initial + begin, initial + end, c + begin);
         continue;
       }
       for (std::int64_t j = begin; j < end; ++j) {
-        c[j] = p_.add_to_c ? c[j] + p_.bias[j] : p_.bias[j];
+        c[j] = initial != nullptr ? initial[j] + p_.bias[j] : p_.bias[j];
       }
     }
   }
 
-  void copy_a(std::int64_t k, std::int64_t depth, float* a) const {
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      const float* source = p_.a + (row_ + r) * p_.a_stride + k;
-      float* target = a + r * kTileStride;
-      if (p_.a_scale == 1.0f) {
-        std::memcpy(target, source, static_cast<std::size_t>(depth) * sizeof(float));
-      } else {
-        for (std::int64_t i = 0; i < depth; ++i) target[i] = p_.a_scale * source[i];
-      }
+  const void* operand_a(std::int64_t k) const {
+    if (plan_.packed_a != nullptr) {
+      return plan_.packed_a + row_block_ * plan_.a_offset(plan_.depth) + plan_.a_offset(k);
     }
+    const std::int64_t bytes = kernels_.gemm.a_bytes(rows_, plan_.depth_at(k));
+    char* a = reinterpret_cast<char*>(as_floats(bytes, ScratchSlot::gemm_a));
+    plan_.pack_a(row_, rows_, k, a);
+    return a;
   }
 
-  // B of one or two panels as the micro-kernel reads it.
+  // B of a few panels as the micro-kernel reads it.
   void set_b(const PanelSpan& span, std::int64_t k, GemmTile& tile) const {
     const PackedPanels* packed = p_.b.packed;
-    if (packed != nullptr) {
-      tile.b = packed->at(span.begin, p_.b.first_depth + k);
-      tile.b_dtype = packed->dtype;
-      tile.panel_stride = packed->depth * kPanelWidth;
-      if (packed->dtype == DType::f32 || rows_ < kExpandRows) return;
+    if (packed == nullptr) return pack_b(span, k, tile);
+    const std::int64_t at = p_.b.first_depth - plan_.lead + k;
+    tile.b = packed->at(span.begin, at);
+    tile.layout = packed->layout;
+    tile.panel_bytes = packed->panel_bytes();
+    tile.b_terms = packed->terms;
+    tile.term_bytes = packed->term_bytes();
+    if (packed->layout == PanelLayout::f32 || rows_ < kernels_.gemm.expand_rows) return;
+    const std::int64_t depth = tile.depth + tile.depth % 2;
+    float* b = scratch(ScratchSlot::gemm_b, tile.panels * depth * kPanelWidth);
+    for (std::int64_t i = 0; i < tile.panels; ++i) {
+      kernels_.expand_pairs(static_cast<const std::uint16_t*>(packed->at(span.begin + i, at)),
+                            depth, b + i * depth * kPanelWidth);
     }
-    float* b = scratch(ScratchSlot::gemm_b, 2 * kDepthBlock * kPanelWidth);
-    for (std::int64_t panel = span.begin; panel < span.end; ++panel) {
-      float* target = b + (panel - span.begin) * tile.depth * kPanelWidth;
-      if (packed != nullptr) {
-        kernels_.expand_bf16(
-            static_cast<const std::uint16_t*>(packed->at(panel, p_.b.first_depth + k)),
-            tile.depth * kPanelWidth, target);
-      } else {
-        pack(panel, k, tile.depth, target);
-      }
-    }
-    tile.b = b;
-    tile.b_dtype = DType::f32;
-    tile.panel_stride = tile.depth * kPanelWidth;
+    set_floats(b, depth, tile);
   }
 
-  void pack(std::int64_t panel, std::int64_t k, std::int64_t depth, float* target) const {
+  static void set_floats(const float* b, std::int64_t depth, GemmTile& tile) {
+    tile.b = b;
+    tile.layout = PanelLayout::f32;
+    tile.panel_bytes = depth * kPanelWidth * 4;
+    tile.b_terms = 1;
+  }
+
+  // Panels made from a plain matrix, split where the level wants terms.
+  void pack_b(const PanelSpan& span, std::int64_t k, GemmTile& tile) const {
+    float* b = scratch(ScratchSlot::gemm_b, tile.panels * tile.depth * kPanelWidth);
+    for (std::int64_t i = 0; i < tile.panels; ++i) {
+      pack_panel(span.begin + i, k, tile.depth, b + i * tile.depth * kPanelWidth);
+    }
+    const int terms = kernels_.gemm.b_terms;
+    if (terms == 0) return set_floats(b, tile.depth, tile);
+    const std::int64_t panel = padded_depth(tile.depth) * kPanelWidth;
+    auto* out = reinterpret_cast<std::uint16_t*>(
+        as_floats(2 * terms * tile.panels * panel, ScratchSlot::gemm_b_terms));
+    kernels_.gemm.split_panels({b, tile.depth * kPanelWidth, tile.panels, tile.depth, terms, out});
+    tile.b = out;
+    tile.layout = PanelLayout::pairs;
+    tile.panel_bytes = 2 * panel;
+    tile.b_terms = terms;
+    tile.term_bytes = 2 * tile.panels * panel;
+  }
+
+  void pack_panel(std::int64_t panel, std::int64_t k, std::int64_t depth, float* target) const {
     const std::int64_t first = panel * kPanelWidth;
     const std::int64_t width = std::min(kPanelWidth, p_.columns - first);
     if (p_.b.by_column != nullptr) {
@@ -139,42 +244,52 @@ class Item {
     }
   }
 
-  void multiply(const PanelSpan& span, std::int64_t k, std::int64_t depth, const float* a) const {
+  void multiply(const PanelSpan& span, std::int64_t k, const void* a) const {
     GemmTile tile;
     tile.a = a;
     tile.rows = rows_;
-    tile.depth = depth;
+    tile.depth = plan_.depth_at(k);
     tile.panels = span.end - span.begin;
+    tile.accumulate = k > 0 || !overwrites();
     set_b(span, k, tile);
     if (p_.b.packed != nullptr && p_.b.packed->panels > span.end) {
       // The next panel of this depth block: DRAM's latency hides behind this one's products.
-      tile.next_b = p_.b.packed->at(span.end, p_.b.first_depth + k);
-      tile.next_bytes = depth * kPanelWidth * dtype_bytes(p_.b.packed->dtype);
+      tile.next_b = p_.b.packed->at(span.end, p_.b.first_depth - plan_.lead + k);
+      tile.next_bytes = tile.depth * p_.b.packed->panel_bytes() / p_.b.packed->depth;
     }
     const std::int64_t first = column(span.begin);
     const std::int64_t last = column(span.end);
     if (first >= 0 && last <= p_.columns) {
       tile.c = p_.c + row_ * p_.c_stride + first;
       tile.c_stride = p_.c_stride;
-      return kernels_.gemm(tile);
+      return kernels_.gemm.multiply(tile);
     }
-    // A panel sticks out: through a small buffer, with the same addition.
-    float* edge = scratch(ScratchSlot::gemm_edge, rows_ * 2 * kPanelWidth);
+    multiply_edge(first, last, tile);
+  }
+
+  // A panel sticks out of c: through a small buffer that holds c's columns.
+  void multiply_edge(std::int64_t first, std::int64_t last, GemmTile& tile) const {
+    const std::int64_t width = tile.panels * kPanelWidth;
+    float* edge = scratch(ScratchSlot::gemm_edge, rows_ * width);
+    const std::int64_t begin = std::max<std::int64_t>(first, 0);
+    const std::int64_t count = std::min(last, p_.columns) - begin;
+    float* c = p_.c + row_ * p_.c_stride + begin;
+    if (tile.accumulate) std::fill_n(edge, rows_ * width, 0.0f);
+    for (std::int64_t r = 0; tile.accumulate && r < rows_; ++r) {
+      std::copy_n(c + r * p_.c_stride, count, edge + r * width + begin - first);
+    }
     tile.c = edge;
-    tile.c_stride = 2 * kPanelWidth;
-    tile.accumulate = false;
-    kernels_.gemm(tile);
+    tile.c_stride = width;
+    kernels_.gemm.multiply(tile);
     for (std::int64_t r = 0; r < rows_; ++r) {
-      float* c = p_.c + (row_ + r) * p_.c_stride;
-      const std::int64_t end = std::min(last, p_.columns);
-      for (std::int64_t j = std::max<std::int64_t>(first, 0); j < end; ++j) {
-        c[j] += edge[r * 2 * kPanelWidth + (j - first)];
-      }
+      std::copy_n(edge + r * width + begin - first, count, c + r * p_.c_stride);
     }
   }
 
-  const KernelTable& kernels_;
+  const Plan& plan_;
   const Gemm& p_;
+  const KernelTable& kernels_;
+  std::int64_t row_block_;
   std::int64_t row_;
   std::int64_t rows_;
 };
@@ -183,16 +298,15 @@ class Item {
 
 void gemm(const Context& context, const Gemm& p) {
   if (p.rows == 0 || p.columns == 0) return;
-  const PanelSpan all{p.b.first_column / kPanelWidth,
-                      ceil_divide(p.b.first_column + p.columns, kPanelWidth)};
-  const Blocking blocking = choose_blocking(p, all, context.threads->threads());
+  Plan plan(context, p);
+  if (p.rows >= kSharedRows && plan.blocking.groups > 1) pack_all_of_a(context, plan);
+  const Blocking& blocking = plan.blocking;
   const std::int64_t items = blocking.row_blocks * blocking.groups;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t row = i % blocking.row_blocks * blocking.row_block;
-      const std::int64_t first = all.begin + i / blocking.row_blocks * blocking.group;
-      Item item(context, p, row, std::min(blocking.row_block, p.rows - row));
-      item.run({first, std::min(first + blocking.group, all.end)});
+      const std::int64_t first = plan.span.begin + i / blocking.row_blocks * blocking.group;
+      Item item(plan, i % blocking.row_blocks);
+      item.run({first, std::min(first + blocking.group, plan.span.end)});
     }
   });
 }

@@ -28,7 +28,8 @@ struct Gemm {
   float* c = nullptr;
   std::int64_t c_stride = 0;
   const float* bias = nullptr;  ///< [columns] or null
-  bool add_to_c = false;
+  const float* initial =
+      nullptr;  ///< [rows, columns], stride c_stride: added to the product; may be c
 };
 
 /// Runs on all threads; bits depend on the operands of each element alone.

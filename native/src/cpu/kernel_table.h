@@ -11,22 +11,60 @@
 
 namespace headspark {
 
-/// Sums over a long axis run in blocks of this many products, whatever the batch: the block's fp32
-/// chain starts at 0 and is then added to the result, so neither rows nor threads change the bits.
-/// 256 x 16 fp32 of B are 16 KB, half of a 32 KB L1.
+struct Context;
+
+/// Keys per chunk of the attention kernels, and the depth block of the fp32 levels: 256 x 16 fp32
+/// of B are 16 KB, half of a 32 KB L1.
 constexpr std::int64_t kDepthBlock = 256;
 
-/// Row stride of the A operand: 17 cache lines, so that the rows of a tile fall into different
+/// Row stride of fp32 A operands: 17 cache lines, so that the rows of a tile fall into different
 /// sets.
 constexpr std::int64_t kTileStride = kDepthBlock + 16;
 
-/// c[rows, panels * 16] (+)= a[rows, depth] b[depth, panels * 16]; depth <= kDepthBlock.
+/// How panels of 16 columns hold B. One panel of either layout serves every instruction set.
+enum class PanelLayout {
+  f32,   ///< [depth][16] fp32
+  pairs  ///< [depth / 2][16][2] bf16, two depths side by side, as bf16 dot products and tiles read
+         ///< it
+};
+
+/// Depth of a `pairs` panel as allocated: whole tiles of 32, zeros past the matrix.
+static constexpr std::int64_t padded_depth(std::int64_t depth) {
+  return (depth + 31) / 32 * 32;
+}
+
+/// Rows of fp32 into the A operand of a level: a = scale * rows, `lead` zeros before every row.
+struct PackRowsA {
+  const float* rows = nullptr;
+  std::int64_t stride = 0;
+  std::int64_t count = 0;
+  std::int64_t depth = 0;  ///< lead + depth <= the level's depth block
+  std::int64_t lead = 0;   ///< 0 or 1
+  float scale = 1.0f;
+  void* a = nullptr;  ///< a_bytes(count, lead + depth), 64-byte aligned
+};
+
+/// fp32 panels [panel][depth][16] into the bf16 terms of a level: [term][panel][pairs].
+struct SplitPanels {
+  const float* panels = nullptr;
+  std::int64_t panel_stride = 0;  ///< floats from one panel to the next
+  std::int64_t count = 0;
+  std::int64_t depth = 0;
+  int terms = 0;
+  std::uint16_t* out = nullptr;  ///< terms * count * padded_depth(depth) * 16
+};
+
+/// c[rows, panels * 16] (+)= a[rows, depth] b[depth, panels * 16]; depth <= the level's depth
+/// block. The block's chain of every element starts at 0 (fp32 levels) or at c (tiles) and runs
+/// over depth in a fixed order, so neither rows nor threads change the bits.
 struct GemmTile {
-  const float* a = nullptr;  ///< stride kTileStride
+  const void* a = nullptr;  ///< as pack_a made it; fp32 levels also take rows of stride kTileStride
   std::int64_t rows = 0;
-  const void* b = nullptr;  ///< panels of 16 columns: [panel][depth][16], fp32 or bf16
-  DType b_dtype = DType::f32;
-  std::int64_t panel_stride = 0;  ///< elements from one panel to the next
+  const void* b = nullptr;  ///< 64-byte aligned for `pairs`
+  PanelLayout layout = PanelLayout::f32;
+  std::int64_t panel_bytes = 0;  ///< from one panel to the next
+  int b_terms = 1;               ///< `pairs`: bf16 terms whose sum is B
+  std::int64_t term_bytes = 0;   ///< from one term to the next
   std::int64_t panels = 0;
   std::int64_t depth = 0;
   float* c = nullptr;
@@ -34,6 +72,20 @@ struct GemmTile {
   bool accumulate = true;
   const void* next_b = nullptr;  ///< what the caller reads next, fetched into L2 meanwhile
   std::int64_t next_bytes = 0;
+};
+
+/// The matrix product of one level and precision.
+struct GemmKernels {
+  std::int64_t row_tile = 1;  ///< rows of a register tile
+  std::int64_t depth_block = kDepthBlock;
+  int b_terms = 0;       ///< bf16 terms that an fp32 B is split into; 0: multiplied as fp32
+  bool packs_a = false;  ///< A must go through pack_a; else fp32 rows may be used in place
+  std::int64_t expand_rows =
+      0;  ///< from this many rows on, `pairs` panels are made fp32 once in L1
+  std::int64_t (*a_bytes)(std::int64_t rows, std::int64_t depth) = nullptr;
+  void (*pack_a)(const PackRowsA&) = nullptr;
+  void (*split_panels)(const SplitPanels&) = nullptr;  ///< null when b_terms is 0
+  void (*multiply)(const GemmTile&) = nullptr;
 };
 
 /// panel[k * stride + j] = rows[j][k] for k < depth, j < 16; a null row is zeros.
@@ -102,8 +154,10 @@ struct Blend {
 };
 
 struct KernelTable {
-  void (*gemm)(const GemmTile&);
+  GemmKernels gemm;
   void (*pack_rows)(const PackRows&);
+  /// [depth][16] fp32 from one `pairs` panel; depth is even.
+  void (*expand_pairs)(const std::uint16_t* pairs, std::int64_t depth, float* values);
   void (*expand_bf16)(const std::uint16_t* bits, std::int64_t count, float* values);
 
   float (*dot)(const float* a, const float* b, std::int64_t count);
@@ -132,9 +186,14 @@ const KernelTable& portable_kernels();
 #if HEADSPARK_X86
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
+const KernelTable& avx512_bf16_fast_kernels();
+const KernelTable& amx_kernels(Precision precision);
 #endif
+/// The AMX kernels with software tiles over the portable kernels: every machine runs them.
+const KernelTable& amx_emulated_kernels(Precision precision);
 
 /// The table of a level above `specification`.
-const KernelTable& kernel_table(Isa isa);
+const KernelTable& kernel_table(Isa isa, Precision precision);
+const KernelTable& kernel_table(const Context& context);
 
 }  // namespace headspark

@@ -15,12 +15,12 @@ void linear_forward_fast(const Context& context, const LinearForward& p) {
   main.depth = range.in();
   main.a = p.x;
   main.a_stride = p.x_stride;
-  main.b.packed = &p.weight->packed->forward(*context.threads);
+  main.b.packed = &p.weight->packed->forward(*context.threads, kernel_table(context).gemm);
   main.b.first_column = range.out_begin;
   main.b.first_depth = range.in_begin;
   main.c = p.y;
   main.c_stride = p.y_stride;
-  main.add_to_c = p.add_to_y;
+  main.initial = p.residual;
   if (p.with_bias && !p.weight->bias.empty()) main.bias = p.weight->bias.data() + range.out_begin;
   gemm(context, main);
   const LowRank* low = p.weight->low_rank.get();
@@ -49,7 +49,7 @@ void linear_forward_fast(const Context& context, const LinearForward& p) {
   up.b.stride = low->rank;
   up.c = p.y;
   up.c_stride = p.y_stride;
-  up.add_to_c = true;
+  up.initial = p.y;
   gemm(context, up);
 }
 
@@ -61,12 +61,12 @@ void linear_backward_fast(const Context& context, const LinearBackward& p) {
   main.depth = range.out();
   main.a = p.d_y;
   main.a_stride = p.d_y_stride;
-  main.b.packed = &p.weight->packed->transposed(*context.threads);
+  main.b.packed = &p.weight->packed->transposed(*context.threads, kernel_table(context).gemm);
   main.b.first_column = range.in_begin;
   main.b.first_depth = range.out_begin;
   main.c = p.d_x;
   main.c_stride = p.d_x_stride;
-  main.add_to_c = p.mode == GradientMode::accumulate;
+  if (p.mode == GradientMode::accumulate) main.initial = p.d_x;
   gemm(context, main);
   const LowRank* low = p.weight->low_rank.get();
   if (low == nullptr || low->rank == 0) return;
@@ -94,7 +94,7 @@ void linear_backward_fast(const Context& context, const LinearBackward& p) {
   up.b.stride = p.weight->in();
   up.c = p.d_x;
   up.c_stride = p.d_x_stride;
-  up.add_to_c = true;
+  up.initial = p.d_x;
   gemm(context, up);
 }
 

@@ -85,7 +85,7 @@ void softmax_gradient(const KernelTable& kernels, const MetricForward& p, std::i
 }  // namespace
 
 void metric_forward_fast(const Context& context, const MetricForward& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   context.threads->parallel_for(p.rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       p.value[r] = static_cast<float>(metric_value(kernels, p, r));
@@ -94,7 +94,7 @@ void metric_forward_fast(const Context& context, const MetricForward& p) {
 }
 
 void metric_backward_fast(const Context& context, const MetricBackward& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   const MetricForward& f = p.forward;
   context.threads->parallel_for(f.rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {

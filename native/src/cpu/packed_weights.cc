@@ -1,28 +1,30 @@
-// Packing of weights into panels, in parallel over panels.
+// Packing of weights into panels, straight from the mapped file, in parallel over panels.
 #include "cpu/packed_weights.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <string>
+#include <cstring>
 
-#include "headspark/error.h"
+#include "cpu/scratch.h"
+#include "device/host_memory.h"
 
 namespace headspark {
 namespace {
 
-PackedPanels allocate_panels(DType dtype, std::int64_t columns, std::int64_t depth) {
+using Direction = PackedWeights::Direction;
+
+// A tile of 32 depths that begins inside the last panel (a slice of inputs) reads at most this far
+// past it, against zeros of A: it must find numbers there.
+constexpr std::int64_t kTailBytes = 1024;
+
+PackedPanels allocate_panels(PanelLayout layout, int terms, std::int64_t columns,
+                             std::int64_t depth) {
   PackedPanels packed;
-  packed.dtype = dtype == DType::bf16 ? DType::bf16 : DType::f32;
-  packed.depth = depth;
+  packed.layout = layout;
+  packed.terms = terms;
+  packed.depth = layout == PanelLayout::f32 ? depth : padded_depth(depth);
   packed.panels = (columns + kPanelWidth - 1) / kPanelWidth;
-  const auto bytes = static_cast<std::size_t>((packed.bytes() + 64 + 63) / 64 * 64);
-  void* memory = std::aligned_alloc(64, bytes);
-  if (memory == nullptr) {
-    throw Error(ErrorCode::OUT_OF_MEMORY,
-                "Could not allocate " + std::to_string(bytes) +
-                    " bytes for packed weights; free memory or use a smaller model.");
-  }
-  packed.memory = std::shared_ptr<void>(memory, std::free);
+  packed.memory = allocate_host_memory(packed.bytes() + kTailBytes);
+  std::memset(static_cast<char*>(packed.memory.get()) + packed.bytes(), 0, kTailBytes);
   return packed;
 }
 
@@ -36,24 +38,29 @@ float convert(std::uint16_t bits, float) {
   return f16_to_f32(bits);
 }
 
-// One panel of outputs: 16 matrix rows side by side.
+// Element (k, j) of a panel: pairs put two depths side by side.
+std::int64_t place(std::int64_t k, std::int64_t j, float) {
+  return k * kPanelWidth + j;
+}
+std::int64_t place(std::int64_t k, std::int64_t j, std::uint16_t) {
+  return k / 2 * 2 * kPanelWidth + 2 * j + k % 2;
+}
+
+// One panel of outputs: 16 matrix rows side by side. The panel is zero before.
 template <typename Stored, typename Packed>
 void pack_forward(const WeightView& view, std::int64_t panel, Packed* packed) {
   const auto* data = static_cast<const Stored*>(view.data);
-  for (std::int64_t j = 0; j < kPanelWidth; ++j) {
-    const std::int64_t row = panel * kPanelWidth + j;
-    if (row >= view.rows) {
-      for (std::int64_t k = 0; k < view.cols; ++k) packed[k * kPanelWidth + j] = Packed{};
-      continue;
-    }
-    const Stored* source = data + view.offset(row, 0);
+  const std::int64_t first = panel * kPanelWidth;
+  const std::int64_t width = std::min(kPanelWidth, view.rows - first);
+  for (std::int64_t j = 0; j < width; ++j) {
+    const Stored* source = data + view.offset(first + j, 0);
     for (std::int64_t k = 0; k < view.cols; ++k) {
-      packed[k * kPanelWidth + j] = convert(source[k * view.col_stride], Packed{});
+      packed[place(k, j, Packed{})] = convert(source[k * view.col_stride], Packed{});
     }
   }
 }
 
-// One panel of inputs: 16 columns of every matrix row.
+// One panel of inputs: 16 columns of every matrix row. The panel is zero before.
 template <typename Stored, typename Packed>
 void pack_transposed(const WeightView& view, std::int64_t panel, Packed* packed) {
   const auto* data = static_cast<const Stored*>(view.data);
@@ -61,61 +68,75 @@ void pack_transposed(const WeightView& view, std::int64_t panel, Packed* packed)
   const std::int64_t width = std::min(kPanelWidth, view.cols - first);
   for (std::int64_t k = 0; k < view.rows; ++k) {
     const Stored* source = data + view.offset(k, first);
-    Packed* target = packed + k * kPanelWidth;
     for (std::int64_t j = 0; j < width; ++j) {
-      target[j] = convert(source[j * view.col_stride], Packed{});
+      packed[place(k, j, Packed{})] = convert(source[j * view.col_stride], Packed{});
     }
-    for (std::int64_t j = width; j < kPanelWidth; ++j) target[j] = Packed{};
   }
 }
-
-enum class Direction { forward, transposed };
 
 template <typename Stored, typename Packed>
-void pack(const WeightView& view, Direction direction, ThreadPool& threads,
-          const PackedPanels& packed) {
-  auto* base = static_cast<Packed*>(packed.memory.get());
-  threads.parallel_for(packed.panels, 4, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t panel = begin; panel < end; ++panel) {
-      Packed* target = base + panel * packed.depth * kPanelWidth;
-      if (direction == Direction::forward) {
-        pack_forward<Stored, Packed>(view, panel, target);
-      } else {
-        pack_transposed<Stored, Packed>(view, panel, target);
-      }
-    }
-  });
+void pack_panel(const WeightView& view, Direction direction, std::int64_t panel, Packed* packed,
+                std::int64_t count) {
+  std::fill_n(packed, count, Packed{});
+  if (direction == Direction::forward) {
+    pack_forward<Stored, Packed>(view, panel, packed);
+  } else {
+    pack_transposed<Stored, Packed>(view, panel, packed);
+  }
 }
 
-PackedPanels pack_view(const WeightView& view, Direction direction, ThreadPool& threads) {
-  const bool forward = direction == Direction::forward;
-  PackedPanels packed =
-      allocate_panels(view.dtype, forward ? view.rows : view.cols, forward ? view.cols : view.rows);
-  switch (view.dtype) {
-    case DType::f32:
-      pack<float, float>(view, direction, threads, packed);
-      break;
-    case DType::f16:
-      pack<std::uint16_t, float>(view, direction, threads, packed);
-      break;
-    case DType::bf16:
-      pack<std::uint16_t, std::uint16_t>(view, direction, threads, packed);
-      break;
+// One panel in its final layout; fp32 and fp16 matrices by way of an fp32 panel when split.
+void pack_one(const WeightView& view, Direction direction, const GemmKernels& kernels,
+              std::int64_t panel, const PackedPanels& packed) {
+  char* target = static_cast<char*>(packed.memory.get()) + panel * packed.panel_bytes();
+  if (view.dtype == DType::bf16) {
+    return pack_panel<std::uint16_t>(view, direction, panel,
+                                     reinterpret_cast<std::uint16_t*>(target),
+                                     packed.depth * kPanelWidth);
   }
+  const std::int64_t depth = direction == Direction::forward ? view.cols : view.rows;
+  const bool split = packed.layout == PanelLayout::pairs;
+  float* values =
+      split ? scratch(ScratchSlot::gemm_b, depth * kPanelWidth) : reinterpret_cast<float*>(target);
+  if (view.dtype == DType::f32) {
+    pack_panel<float>(view, direction, panel, values, depth * kPanelWidth);
+  } else {
+    pack_panel<std::uint16_t>(view, direction, panel, values, depth * kPanelWidth);
+  }
+  if (!split) return;
+  const std::int64_t elements = packed.depth * kPanelWidth;
+  auto* terms =
+      reinterpret_cast<std::uint16_t*>(scratch(ScratchSlot::gemm_a, packed.terms * elements / 2));
+  kernels.split_panels({values, depth * kPanelWidth, 1, depth, packed.terms, terms});
+  for (int t = 0; t < packed.terms; ++t) {
+    std::memcpy(target + t * packed.term_bytes(), terms + t * elements,
+                static_cast<std::size_t>(elements) * sizeof(std::uint16_t));
+  }
+}
+
+PackedPanels pack_view(const WeightView& view, Direction direction, ThreadPool& threads,
+                       const GemmKernels& kernels) {
+  const bool forward = direction == Direction::forward;
+  const int split = view.dtype == DType::bf16 ? 1 : kernels.b_terms;
+  PackedPanels packed =
+      allocate_panels(split > 0 ? PanelLayout::pairs : PanelLayout::f32, std::max(split, 1),
+                      forward ? view.rows : view.cols, forward ? view.cols : view.rows);
+  threads.parallel_for(packed.panels, 4, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t panel = begin; panel < end; ++panel) {
+      pack_one(view, direction, kernels, panel, packed);
+    }
+  });
   return packed;
 }
 
 }  // namespace
 
-const PackedPanels& PackedWeights::forward(ThreadPool& threads) {
-  std::call_once(forward_once_, [&] { forward_ = pack_view(view_, Direction::forward, threads); });
-  return forward_;
-}
-
-const PackedPanels& PackedWeights::transposed(ThreadPool& threads) {
-  std::call_once(transposed_once_,
-                 [&] { transposed_ = pack_view(view_, Direction::transposed, threads); });
-  return transposed_;
+const PackedPanels& PackedWeights::packed(Direction direction, ThreadPool& threads,
+                                          const GemmKernels& kernels) {
+  const int form = view_.dtype == DType::bf16 ? 0 : kernels.b_terms;
+  Form& entry = forms_[direction == Direction::forward ? 0 : 1][form];
+  std::call_once(entry.once, [&] { entry.panels = pack_view(view_, direction, threads, kernels); });
+  return entry.panels;
 }
 
 }  // namespace headspark

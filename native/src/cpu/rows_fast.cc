@@ -27,7 +27,7 @@ NormRow norm_row(const NormWeight& norm) {
 }  // namespace
 
 void norm_forward_fast(const Context& context, const NormForward& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   NormRow all = norm_row(*p.norm);
   context.threads->parallel_for(p.rows, row_grain(all.width), [&](auto begin, auto end) {
     NormRow row = all;
@@ -40,7 +40,7 @@ void norm_forward_fast(const Context& context, const NormForward& p) {
 }
 
 void norm_backward_fast(const Context& context, const NormBackward& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   NormRow all = norm_row(*p.norm);
   all.accumulate = p.mode == GradientMode::accumulate;
   context.threads->parallel_for(p.rows, row_grain(all.width), [&](auto begin, auto end) {
@@ -55,7 +55,7 @@ void norm_backward_fast(const Context& context, const NormBackward& p) {
 }
 
 void rotary_fast(const Context& context, const Rotary& p, float direction) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   const std::int64_t pairs = p.table->pairs;
   const std::int64_t width = p.heads * p.head_dim;
   context.threads->parallel_for(p.tokens, row_grain(width), [&](auto begin, auto end) {
@@ -71,8 +71,7 @@ void rotary_fast(const Context& context, const Rotary& p, float direction) {
 }
 
 void mlp_activation_forward_fast(const Context& context, const MlpActivationForward& p) {
-  const auto forward =
-      kernel_table(context.isa).activations[static_cast<int>(p.activation)].forward;
+  const auto forward = kernel_table(context).activations[static_cast<int>(p.activation)].forward;
   context.threads->parallel_for(p.count, kElementGrain, [&](auto begin, auto end) {
     ActivationRange range;
     range.gate = p.gate + begin;
@@ -84,8 +83,7 @@ void mlp_activation_forward_fast(const Context& context, const MlpActivationForw
 }
 
 void mlp_activation_backward_fast(const Context& context, const MlpActivationBackward& p) {
-  const auto backward =
-      kernel_table(context.isa).activations[static_cast<int>(p.activation)].backward;
+  const auto backward = kernel_table(context).activations[static_cast<int>(p.activation)].backward;
   context.threads->parallel_for(p.count, kElementGrain, [&](auto begin, auto end) {
     ActivationRange range;
     range.gate = p.gate + begin;
@@ -99,14 +97,15 @@ void mlp_activation_backward_fast(const Context& context, const MlpActivationBac
 }
 
 void combine_fast(const Context& context, const Combine& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   context.threads->parallel_for(p.count, kElementGrain, [&](auto begin, auto end) {
+    if (p.base != nullptr && p.b != 0.0f) std::copy(p.base + begin, p.base + end, p.y + begin);
     kernels.combine(p.a, p.x + begin, p.b, p.y + begin, end - begin);
   });
 }
 
 void interpolate_fast(const Context& context, const Interpolate& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   context.threads->parallel_for(p.rows, row_grain(p.width), [&](auto begin, auto end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t at = r * p.width;
@@ -116,7 +115,7 @@ void interpolate_fast(const Context& context, const Interpolate& p) {
 }
 
 void sum_blocks_fast(const Context& context, const SumBlocks& p) {
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   const std::int64_t ranges = (p.block + kElementGrain - 1) / kElementGrain;
   context.threads->parallel_for(p.groups * ranges, 1, [&](auto first, auto last) {
     for (std::int64_t item = first; item < last; ++item) {
@@ -135,7 +134,7 @@ void sum_blocks_fast(const Context& context, const SumBlocks& p) {
 void embedding_forward_fast(const Context& context, const EmbeddingForward& p) {
   const WeightView& table = *p.table;
   if (table.col_stride != 1 || table.dtype == DType::f16) return embedding_forward_cpu(context, p);
-  const KernelTable& kernels = kernel_table(context.isa);
+  const KernelTable& kernels = kernel_table(context);
   const std::int64_t width = table.cols;
   context.threads->parallel_for(p.tokens, row_grain(width), [&](auto begin, auto end) {
     for (std::int64_t t = begin; t < end; ++t) {

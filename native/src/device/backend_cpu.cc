@@ -1,8 +1,8 @@
 // The CPU backend: buffers are aligned host memory, copies are memcpy.
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "device/host_memory.h"
 #include "headspark/backend.h"
 #include "headspark/context.h"
 #include "headspark/error.h"
@@ -10,7 +10,6 @@
 namespace headspark {
 namespace {
 
-constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
 // 64 TiB, half of a process's address space: more is a wrong size, and is not worth asking for.
 constexpr std::int64_t kLargestBuffer = std::int64_t{1} << 46;
 
@@ -22,11 +21,7 @@ class CpuBackend final : public Backend {
     if (bytes < 0) {
       throw Error(ErrorCode::INVALID_ARGUMENT, "A buffer of a negative size was asked for.");
     }
-    const std::size_t wanted = bytes > 0 ? static_cast<std::size_t>(bytes) : 1;
-    void* memory = nullptr;
-    if (bytes <= kLargestBuffer) {
-      memory = std::aligned_alloc(kAlignment, (wanted + kAlignment - 1) & ~(kAlignment - 1));
-    }
+    void* memory = bytes <= kLargestBuffer ? try_allocate_host(bytes) : nullptr;
     if (memory == nullptr) {
       throw Error(ErrorCode::OUT_OF_MEMORY, "Could not allocate " + std::to_string(bytes) +
                                                 " bytes; use a smaller batch or free memory.");
@@ -34,7 +29,7 @@ class CpuBackend final : public Backend {
     return memory;
   }
 
-  void release(void* memory) noexcept override { std::free(memory); }
+  void release(void* memory) noexcept override { release_host(memory); }
 
   void copy_to_device(void* device, const void* host, std::int64_t bytes) override {
     if (bytes > 0) std::memcpy(device, host, static_cast<std::size_t>(bytes));
@@ -55,13 +50,13 @@ std::shared_ptr<Backend> make_cpu_backend() {
   return std::make_shared<CpuBackend>();
 }
 
-Context make_cpu_context(int threads, Isa isa) {
-  if (isa > machine_isa()) {
+Context make_cpu_context(int threads, Isa isa, Precision precision) {
+  if (!isa_runs_here(isa)) {
     throw Error(ErrorCode::INVALID_ARGUMENT, std::string("The CPU kernels '") + isa_name(isa) +
                                                  "' do not run here; use '" +
                                                  isa_name(machine_isa()) + "' or lower.");
   }
-  return {make_cpu_backend(), std::make_shared<ThreadPool>(threads), isa};
+  return {make_cpu_backend(), std::make_shared<ThreadPool>(threads), isa, precision};
 }
 
 }  // namespace headspark

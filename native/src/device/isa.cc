@@ -10,7 +10,17 @@
 namespace headspark {
 namespace {
 
-constexpr Isa kLevels[] = {Isa::specification, Isa::portable, Isa::avx2, Isa::avx512, Isa::amx};
+constexpr Isa kLevels[] = {Isa::specification, Isa::portable, Isa::avx2,        Isa::avx512,
+                           Isa::avx512_bf16,   Isa::amx,      Isa::amx_emulated};
+
+std::string level_list() {
+  std::string names;
+  for (const Isa isa : kLevels) {
+    if (!names.empty()) names += isa == Isa::amx_emulated ? " or " : ", ";
+    names += isa_name(isa);
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -24,21 +34,35 @@ const char* isa_name(Isa isa) noexcept {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
     case Isa::amx:
       return "amx";
+    case Isa::amx_emulated:
+      return "amx_emulated";
   }
   return "unknown";
 }
 
-// There are no AMX kernels yet, so machines with AMX stop at avx512.
+const char* precision_name(Precision precision) noexcept {
+  return precision == Precision::fast ? "fast" : "exact";
+}
+
 Isa machine_isa() {
 #if HEADSPARK_X86
   const CpuFeatures& f = cpu_features();
   const bool avx2 = f.avx2 && f.fma && f.f16c;
-  if (avx2 && f.avx512f && f.avx512bw && f.avx512vl && f.avx512dq) return Isa::avx512;
+  const bool avx512 = avx2 && f.avx512f && f.avx512bw && f.avx512vl && f.avx512dq;
+  if (avx512 && f.avx512_bf16 && f.amx_tile && f.amx_bf16) return Isa::amx;
+  if (avx512 && f.avx512_bf16) return Isa::avx512_bf16;
+  if (avx512) return Isa::avx512;
   if (avx2) return Isa::avx2;
 #endif
   return Isa::portable;
+}
+
+bool isa_runs_here(Isa isa) {
+  return isa == Isa::amx_emulated || isa <= machine_isa();
 }
 
 Isa default_isa() {
@@ -47,14 +71,13 @@ Isa default_isa() {
   if (value == nullptr || *value == '\0') return best;
   for (const Isa isa : kLevels) {
     if (std::string(value) != isa_name(isa)) continue;
-    if (isa <= best) return isa;
+    if (isa_runs_here(isa)) return isa;
     throw Error(ErrorCode::INVALID_ARGUMENT, std::string("HEADSPARK_ISA is '") + value +
                                                  "', which does not run here; use '" +
                                                  isa_name(best) + "' or lower.");
   }
   throw Error(ErrorCode::INVALID_ARGUMENT,
-              std::string("HEADSPARK_ISA is '") + value +
-                  "'; use specification, portable, avx2, avx512 or amx.");
+              std::string("HEADSPARK_ISA is '") + value + "'; use " + level_list() + ".");
 }
 
 }  // namespace headspark

@@ -20,7 +20,7 @@ Engine make_engine(std::shared_ptr<const Model> model, const EngineOptions& opti
   Engine engine;
   engine.model = std::move(model);
   engine.options = options;
-  engine.context = make_cpu_context(options.threads, default_isa());
+  engine.context = make_cpu_context(options.threads, default_isa(), options.precision);
   if (options.device == DeviceKind::cuda) {
     engine.context.backend = make_cuda_backend(options.device_index);
   }

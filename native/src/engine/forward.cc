@@ -28,8 +28,14 @@ struct Pass {
     if (from == to) return;
     combine(context(), {.count = tokens() * width, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
   }
-  void add(const float* from, float* to, std::int64_t width) const {
-    combine(context(), {.count = tokens() * width, .a = 1.0f, .x = from, .b = 1.0f, .y = to});
+  /// to = a + b; `to` may be `a`.
+  void sum(const float* a, const float* b, float* to, std::int64_t width) const {
+    combine(context(), {.count = tokens() * width,
+                        .a = 1.0f,
+                        .x = b,
+                        .b = 1.0f,
+                        .y = to,
+                        .base = a == to ? nullptr : a});
   }
   void norm(const NormWeight& weight, const float* x, float* y) const {
     norm_forward(context(), {.norm = &weight,
@@ -39,7 +45,8 @@ struct Pass {
                              .y = y,
                              .y_stride = config().hidden});
   }
-  void linear(const LinearWeight& weight, const float* x, float* y, bool add_to_y) const {
+  void linear(const LinearWeight& weight, const float* x, float* y,
+              const float* residual = nullptr) const {
     LinearForward params;
     params.weight = &weight;
     params.tokens = tokens();
@@ -47,7 +54,7 @@ struct Pass {
     params.x_stride = weight.in();
     params.y = y;
     params.y_stride = weight.out();
-    params.add_to_y = add_to_y;
+    params.residual = residual;
     linear_forward(context(), params);
   }
 };
@@ -79,9 +86,9 @@ void project_and_rotate(const Pass& pass, const LinearWeight& weight, const Norm
                         std::int64_t heads, float* raw, float* out) {
   const std::int64_t head_dim = pass.config().head_dim;
   if (head_norm.empty()) {
-    pass.linear(weight, pass.trace.normed(), out, false);
+    pass.linear(weight, pass.trace.normed(), out);
   } else {
-    pass.linear(weight, pass.trace.normed(), raw, false);
+    pass.linear(weight, pass.trace.normed(), raw);
     norm_forward(pass.context(), {.norm = &head_norm,
                                   .rows = pass.tokens() * heads,
                                   .x = raw,
@@ -120,35 +127,35 @@ void attention_block(const Pass& pass, std::int64_t index, float* after) {
   const ModelConfig& config = pass.config();
   project_and_rotate(pass, weights.q, weights.q_norm, config.heads, layer.q_raw, layer.q);
   project_and_rotate(pass, weights.k, weights.k_norm, config.kv_heads, layer.k_raw, layer.k);
-  pass.linear(weights.v, pass.trace.normed(), layer.v, false);
+  pass.linear(weights.v, pass.trace.normed(), layer.v);
   attend(pass, index, layer);
-  pass.copy(layer.residual, after, config.hidden);
-  pass.linear(weights.o, layer.z, after, true);
+  pass.linear(weights.o, layer.z, after, layer.residual);
 }
 
-/// Adds the MLP of the normed input to `after`.
-void mlp_block(const Pass& pass, std::int64_t index, const float* normed, float* after) {
+/// after = residual + the MLP of the normed input; `after` may be `residual`.
+void mlp_block(const Pass& pass, std::int64_t index, const float* normed, const float* residual,
+               float* after) {
   const LayerWeights& weights = pass.engine.model->layers[static_cast<std::size_t>(index)];
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   if (index == pass.inputs.mlp_layer) {
     if (pass.trace.options().sources)
       pass.copy(pass.inputs.mlp_output, layer.mlp_out, config.hidden);
-    pass.add(pass.inputs.mlp_output, after, config.hidden);
+    pass.sum(residual, pass.inputs.mlp_output, after, config.hidden);
     return;
   }
-  if (config.gated_mlp) pass.linear(weights.up, normed, layer.up, false);
-  pass.linear(config.gated_mlp ? weights.gate : weights.up, normed, layer.gate, false);
+  if (config.gated_mlp) pass.linear(weights.up, normed, layer.up);
+  pass.linear(config.gated_mlp ? weights.gate : weights.up, normed, layer.gate);
   mlp_activation_forward(pass.context(), {.activation = config.activation,
                                           .count = pass.tokens() * config.intermediate,
                                           .gate = layer.gate,
                                           .up = config.gated_mlp ? layer.up : nullptr,
                                           .y = pass.trace.hidden()});
   if (pass.trace.options().sources) {
-    pass.linear(weights.down, pass.trace.hidden(), layer.mlp_out, false);
-    pass.add(layer.mlp_out, after, config.hidden);
+    pass.linear(weights.down, pass.trace.hidden(), layer.mlp_out);
+    pass.sum(residual, layer.mlp_out, after, config.hidden);
   } else {
-    pass.linear(weights.down, pass.trace.hidden(), after, true);
+    pass.linear(weights.down, pass.trace.hidden(), after, residual);
   }
 }
 
@@ -160,13 +167,12 @@ void run_layer(const Pass& pass, std::int64_t index) {
   if (pass.config().parallel_block) {
     pass.norm(weights.mlp_norm, layer.residual, pass.trace.normed_mlp());
     attention_block(pass, index, next);
-    mlp_block(pass, index, pass.trace.normed_mlp(), next);
+    mlp_block(pass, index, pass.trace.normed_mlp(), next, next);
     return;
   }
   attention_block(pass, index, layer.residual_mid);
   pass.norm(weights.mlp_norm, layer.residual_mid, pass.trace.normed());
-  pass.copy(layer.residual_mid, next, pass.config().hidden);
-  mlp_block(pass, index, pass.trace.normed(), next);
+  mlp_block(pass, index, pass.trace.normed(), layer.residual_mid, next);
 }
 
 }  // namespace

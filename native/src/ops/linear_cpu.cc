@@ -79,8 +79,8 @@ void linear_forward_cpu(const Context& context, const LinearForward& p) {
         for (std::int64_t r = 0; low && r < low->rank; ++r) {
           sum += low->scale * inner[t * low->rank + r] * low->b[out * low->rank + r];
         }
-        float& y = p.y[t * p.y_stride + o];
-        y = static_cast<float>(p.add_to_y ? y + sum : sum);
+        const std::int64_t at = t * p.y_stride + o;
+        p.y[at] = static_cast<float>(p.residual != nullptr ? p.residual[at] + sum : sum);
       }
     }
   });

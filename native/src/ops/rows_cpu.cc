@@ -25,9 +25,10 @@ void scatter_add_rows_cpu(const Context& context, std::int64_t count, std::int64
 }
 
 void combine_cpu(const Context& context, const Combine& p) {
+  const float* base = p.base != nullptr ? p.base : p.y;
   context.threads->parallel_for(p.count, 4096, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const double y = p.b != 0.0f ? static_cast<double>(p.b) * p.y[i] : 0.0;
+      const double y = p.b != 0.0f ? static_cast<double>(p.b) * base[i] : 0.0;
       p.y[i] = static_cast<float>(static_cast<double>(p.a) * p.x[i] + y);
     }
   });

@@ -54,6 +54,7 @@ export function subjectOf(runner: SweepRunner, pairs: number): AblationSubject {
     modelFingerprint: 'f'.repeat(32),
     device: 'cpu',
     isa: 'specification',
+    precision: 'exact',
     shape,
     pairs,
     pairsHash: 'a'.repeat(64),

@@ -27,7 +27,7 @@ struct LinearForward {
   float* y = nullptr;  ///< [tokens, out of the slice], stride y_stride
   std::int64_t y_stride = 0;
   bool with_bias = true;
-  bool add_to_y = false;  ///< y += instead of y =; adds to the residual stream
+  const float* residual = nullptr;  ///< stride y_stride, added to the product; may be y itself
 };
 
 struct LinearBackward {

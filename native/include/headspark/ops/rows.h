@@ -15,13 +15,14 @@ void gather_rows(const Context& context, std::int64_t count, std::int64_t width,
 void scatter_add_rows(const Context& context, std::int64_t count, std::int64_t width,
                       const std::int32_t* index, const float* x, float* y);
 
-/// y = a * x + b * y, element-wise; b = 0 never reads y.
+/// y = a * x + b * base, element-wise; base is y itself unless given; b = 0 never reads it.
 struct Combine {
   std::int64_t count = 0;
   float a = 1.0f;
   const float* x = nullptr;
   float b = 1.0f;
   float* y = nullptr;
+  const float* base = nullptr;
 };
 void combine(const Context& context, const Combine& params);
 

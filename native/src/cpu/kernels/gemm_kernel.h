@@ -12,9 +12,25 @@ struct GemmKernel {
   using F = typename S::F;
   static constexpr int panel_vectors = 16 / S::width;
 
-  template <int Rows, int Panels, bool Bf16>
+  /// The vectors of B at depths k and, for pairs, k + 1.
+  template <int Vectors, bool Pairs>
+  static void load_b(const GemmTile& t, std::int64_t k, F (&b)[Pairs ? 2 : 1][Vectors]) {
+#pragma GCC unroll 16
+    for (int v = 0; v < Vectors; ++v) {
+      const char* panel = static_cast<const char*>(t.b) + (v / panel_vectors) * t.panel_bytes;
+      const std::int64_t element = k * 16 + (v % panel_vectors) * S::width * (Pairs ? 2 : 1);
+      if constexpr (Pairs) {
+        S::load_pairs(reinterpret_cast<const std::uint16_t*>(panel) + element, b[0][v], b[1][v]);
+      } else {
+        b[0][v] = S::load(reinterpret_cast<const float*>(panel) + element);
+      }
+    }
+  }
+
+  template <int Rows, int Panels, bool Pairs>
   static void block(const GemmTile& t) {
     constexpr int vectors = Panels * panel_vectors;
+    constexpr int step = Pairs ? 2 : 1;  // an odd depth of pairs meets a zero of A
     F acc[Rows][vectors];
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -22,25 +38,18 @@ struct GemmKernel {
       for (int v = 0; v < vectors; ++v) acc[r][v] = S::set(0.0f);
     }
     fetch_c<Rows, vectors * S::width>(t);
-    const float* a = t.a;
-    std::int64_t at = 0;  // of the first panel's row k
-    for (std::int64_t k = 0; k < t.depth; ++k, at += 16) {
-      F b[vectors];
+    const float* a = static_cast<const float*>(t.a);
+    for (std::int64_t k = 0; k < t.depth; k += step) {
+      F b[step][vectors];
+      load_b<vectors, Pairs>(t, k, b);
+#pragma GCC unroll 2
+      for (int i = 0; i < step; ++i) {
 #pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) {
-        const std::int64_t element =
-            at + (v / panel_vectors) * t.panel_stride + (v % panel_vectors) * S::width;
-        if constexpr (Bf16) {
-          b[v] = S::load_bf16(static_cast<const std::uint16_t*>(t.b) + element);
-        } else {
-          b[v] = S::load(static_cast<const float*>(t.b) + element);
+        for (int r = 0; r < Rows; ++r) {
+          const F x = S::set(a[r * kTileStride + k + i]);
+#pragma GCC unroll 16
+          for (int v = 0; v < vectors; ++v) acc[r][v] = S::fma(x, b[i][v], acc[r][v]);
         }
-      }
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const F x = S::set(a[r * kTileStride + k]);
-#pragma GCC unroll 16
-        for (int v = 0; v < vectors; ++v) acc[r][v] = S::fma(x, b[v], acc[r][v]);
       }
     }
     store<Rows, vectors>(t, acc);
@@ -78,47 +87,92 @@ struct GemmKernel {
   }
 
   // The last rows, fewer than a full tile.
-  template <int Rows, int Panels, bool Bf16>
+  template <int Rows, int Panels, bool Pairs>
   static void remainder(const GemmTile& t) {
     if constexpr (Rows > 0) {
-      if (t.rows == Rows) return block<Rows, Panels, Bf16>(t);
-      remainder<Rows - 1, Panels, Bf16>(t);
+      if (t.rows == Rows) return block<Rows, Panels, Pairs>(t);
+      remainder<Rows - 1, Panels, Pairs>(t);
     }
   }
 
-  template <int Panels, bool Bf16>
+  template <int Panels, bool Pairs>
   static void all_rows(GemmTile t) {
     const std::int64_t tiles = t.rows / S::tile_rows;
     const std::int64_t share = tiles > 0 ? (t.next_bytes / tiles / 64 + 1) * 64 : 0;
     for (; t.rows >= S::tile_rows; t.rows -= S::tile_rows) {
       fetch_next(t, share);
-      block<S::tile_rows, Panels, Bf16>(t);
-      t.a += S::tile_rows * kTileStride;
+      block<S::tile_rows, Panels, Pairs>(t);
+      t.a = static_cast<const float*>(t.a) + S::tile_rows * kTileStride;
       t.c += S::tile_rows * t.c_stride;
     }
-    remainder<S::tile_rows - 1, Panels, Bf16>(t);
+    remainder<S::tile_rows - 1, Panels, Pairs>(t);
   }
 
-  template <bool Bf16>
+  static void skip_panels(GemmTile& t, std::int64_t panels) {
+    t.panels -= panels;
+    t.b = static_cast<const char*>(t.b) + panels * t.panel_bytes;
+    t.c += panels * 16;
+  }
+
+  template <bool Pairs>
   static void all_panels(GemmTile t) {
-    constexpr int element_bytes = Bf16 ? 2 : 4;
-    for (; t.panels >= S::tile_panels; t.panels -= S::tile_panels) {
-      all_rows<S::tile_panels, Bf16>(t);
+    // One or two rows keep few chains alive in a tile of tile_panels: more panels at once hide the
+    // latency of the multiply-add. The chain of an element is the same.
+    if (t.rows <= 2) {
+      for (; t.panels >= S::row_panels; skip_panels(t, S::row_panels)) {
+        fetch_next(t, t.next_bytes);
+        if (t.rows == 1) {
+          block<1, S::row_panels, Pairs>(t);
+        } else {
+          block<2, S::row_panels, Pairs>(t);
+        }
+      }
+    }
+    for (; t.panels >= S::tile_panels; skip_panels(t, S::tile_panels)) {
+      all_rows<S::tile_panels, Pairs>(t);
       t.next_bytes = 0;  // fetched beside the first panel
-      t.b = static_cast<const char*>(t.b) + S::tile_panels * t.panel_stride * element_bytes;
-      t.c += S::tile_panels * 16;
     }
     if constexpr (S::tile_panels > 1) {
-      if (t.panels > 0) all_rows<1, Bf16>(t);
+      if (t.panels > 0) all_rows<1, Pairs>(t);
     }
   }
 
-  static void gemm(const GemmTile& t) {
-    if (t.b_dtype == DType::bf16) {
+  static void multiply(const GemmTile& t) {
+    if (t.layout == PanelLayout::pairs) {
       all_panels<true>(t);
     } else {
       all_panels<false>(t);
     }
+  }
+
+  static std::int64_t a_bytes(std::int64_t rows, std::int64_t) {
+    return rows * kTileStride * 4;
+  }
+
+  // A zero follows an odd depth: pairs read one element past it.
+  static void pack_a(const PackRowsA& p) {
+    for (std::int64_t r = 0; r < p.count; ++r) {
+      const float* source = p.rows + r * p.stride;
+      float* target = static_cast<float*>(p.a) + r * kTileStride;
+      if (p.lead != 0) *target++ = 0.0f;
+      std::int64_t i = 0;
+      const F scale = S::set(p.scale);
+      for (; i + S::width <= p.depth; i += S::width) {
+        S::store(target + i, S::mul(scale, S::load(source + i)));
+      }
+      for (; i < p.depth; ++i) target[i] = p.scale * source[i];
+      target[i] = 0.0f;
+    }
+  }
+
+  static constexpr GemmKernels kernels() {
+    GemmKernels kernels{};
+    kernels.row_tile = S::tile_rows;
+    kernels.expand_rows = S::expand_rows;
+    kernels.a_bytes = a_bytes;
+    kernels.pack_a = pack_a;
+    kernels.multiply = multiply;
+    return kernels;
   }
 
   static void pack_rows(const PackRows& p) {
@@ -135,6 +189,18 @@ struct GemmKernel {
         for (std::int64_t i = k; i < p.depth; ++i) {
           p.panel[i * p.stride + r] = row != nullptr ? row[i] : 0.0f;
         }
+      }
+    }
+  }
+
+  static void expand_pairs(const std::uint16_t* pairs, std::int64_t depth, float* values) {
+    for (std::int64_t k = 0; k < depth; k += 2) {
+      for (int j = 0; j < 16; j += S::width) {
+        F even;
+        F odd;
+        S::load_pairs(pairs + k * 16 + 2 * j, even, odd);
+        S::store(values + k * 16 + j, even);
+        S::store(values + k * 16 + 16 + j, odd);
       }
     }
   }

@@ -11,8 +11,9 @@ namespace headspark {
 template <typename S>
 constexpr KernelTable make_table() {
   KernelTable table{};
-  table.gemm = GemmKernel<S>::gemm;
+  table.gemm = GemmKernel<S>::kernels();
   table.pack_rows = GemmKernel<S>::pack_rows;
+  table.expand_pairs = GemmKernel<S>::expand_pairs;
   table.expand_bf16 = GemmKernel<S>::expand_bf16;
   table.dot = ReduceKernel<S>::dot;
   table.largest = ReduceKernel<S>::largest;

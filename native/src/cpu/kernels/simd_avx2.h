@@ -11,6 +11,8 @@ struct Simd {
   static constexpr int width = 8;
   static constexpr int tile_rows = 6;  // 12 accumulators, 2 of B, 2 of A: all 16 registers
   static constexpr int tile_panels = 1;
+  static constexpr int row_panels = 4;    // 8 chains per row hide the latency of the multiply-add
+  static constexpr int expand_rows = 13;  // below, pairs are expanded in registers
   using F = __m256;
   using Mask = __m256;
 
@@ -20,6 +22,11 @@ struct Simd {
   static F load_bf16(const std::uint16_t* p) {
     const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+  }
+  static void load_pairs(const std::uint16_t* p, F& even, F& odd) {
+    const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    even = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+    odd = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
   }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }

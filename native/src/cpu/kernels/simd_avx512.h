@@ -11,6 +11,8 @@ struct Simd {
   static constexpr int width = 16;
   static constexpr int tile_rows = 12;  // 24 accumulators of 32 registers
   static constexpr int tile_panels = 2;
+  static constexpr int row_panels = 8;  // 8 chains per row hide the latency of the multiply-add
+  static constexpr int expand_rows = 1 << 30;  // never: a pair costs one shift and one mask
   using F = __m512;
   using Mask = __mmask16;
 
@@ -20,6 +22,12 @@ struct Simd {
   static F load_bf16(const std::uint16_t* p) {
     const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+  }
+  // Sixteen pairs of neighbouring depths: the low halves are the even depth.
+  static void load_pairs(const std::uint16_t* p, F& even, F& odd) {
+    const __m512i pairs = _mm512_loadu_si512(p);
+    even = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    odd = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
   }
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }

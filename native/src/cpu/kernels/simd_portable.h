@@ -9,6 +9,8 @@ struct Simd {
   static constexpr int width = 4;
   static constexpr int tile_rows = 2;  // 2 x 16 outputs: 8 accumulators of the 16 SSE registers
   static constexpr int tile_panels = 1;
+  static constexpr int row_panels = 1;
+  static constexpr int expand_rows = 4;  // below, pairs are expanded in registers
   typedef float F __attribute__((vector_size(16)));
   typedef std::int32_t I __attribute__((vector_size(16)));
   using Mask = I;
@@ -24,6 +26,18 @@ struct Simd {
     I bits{};
     for (int i = 0; i < width; ++i) bits[i] = static_cast<std::int32_t>(p[i]);
     return as_float(bits << 16);
+  }
+  static void load_pairs(const std::uint16_t* p, F& even, F& odd) {
+    std::uint16_t pairs[2 * width];
+    __builtin_memcpy(pairs, p, sizeof pairs);
+    I low{};
+    I high{};
+    for (int i = 0; i < width; ++i) {
+      low[i] = static_cast<std::int32_t>(pairs[2 * i]);
+      high[i] = static_cast<std::int32_t>(pairs[2 * i + 1]);
+    }
+    even = as_float(low << 16);
+    odd = as_float(high << 16);
   }
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }

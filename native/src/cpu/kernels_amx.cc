@@ -1,0 +1,25 @@
+// The kernel tables of level amx: matrix products on tiles over the avx512 kernels. Compiled with
+// that level's flags, so it holds nothing else.
+#include "cpu/kernels/tile_kernel.h"
+#include "cpu/tiles/tiles_amx.h"
+
+namespace headspark {
+namespace {
+
+template <int Terms>
+const KernelTable& amx_table() {
+  static const KernelTable table = [] {
+    KernelTable tiles = avx512_kernels();
+    tiles.gemm = TileKernel<AmxTiles, Terms>::kernels();
+    return tiles;
+  }();
+  return table;
+}
+
+}  // namespace
+
+const KernelTable& amx_kernels(Precision precision) {
+  return precision == Precision::fast ? amx_table<kFastTerms>() : amx_table<kExactTerms>();
+}
+
+}  // namespace headspark

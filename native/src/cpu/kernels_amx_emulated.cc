@@ -1,0 +1,25 @@
+// The kernel tables of level amx_emulated: the AMX matrix products with software tiles.
+#include "cpu/kernels/tile_kernel.h"
+#include "cpu/tiles/tiles_emulated.h"
+
+namespace headspark {
+namespace {
+
+template <int Terms>
+const KernelTable& emulated_table() {
+  static const KernelTable table = [] {
+    KernelTable tiles = portable_kernels();
+    tiles.gemm = TileKernel<EmulatedTiles, Terms>::kernels();
+    return tiles;
+  }();
+  return table;
+}
+
+}  // namespace
+
+const KernelTable& amx_emulated_kernels(Precision precision) {
+  return precision == Precision::fast ? emulated_table<kFastTerms>()
+                                      : emulated_table<kExactTerms>();
+}
+
+}  // namespace headspark

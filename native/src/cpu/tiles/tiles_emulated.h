@@ -1,0 +1,85 @@
+// The software twin of tiles_amx.h: the same functions on arrays, with the arithmetic that Intel
+// documents for TDPBF16PS (Software Developer's Manual, volume 2): per instruction the even and the
+// odd depths are two fp32 chains, whose sum is added to C; denormals are zero on the way in and
+// out.
+#pragma once
+
+#include <cstdint>
+
+namespace headspark {
+
+struct EmulatedTiles {
+  static constexpr int rows = 16;
+  static constexpr int row_bytes = 64;
+
+  struct Registers {
+    unsigned char tile[8][rows][row_bytes];
+  };
+  static Registers& registers() {
+    static thread_local Registers state;
+    return state;
+  }
+
+  static void configure() {}
+
+  template <int Tile>
+  static void zero() {
+    __builtin_memset(registers().tile[Tile], 0, sizeof registers().tile[Tile]);
+  }
+  template <int Tile>
+  static void load(const void* at, std::int64_t stride_bytes) {
+    for (int r = 0; r < rows; ++r) {
+      __builtin_memcpy(registers().tile[Tile][r], static_cast<const char*>(at) + r * stride_bytes,
+                       row_bytes);
+    }
+  }
+  template <int Tile>
+  static void store(void* at, std::int64_t stride_bytes) {
+    for (int r = 0; r < rows; ++r) {
+      __builtin_memcpy(static_cast<char*>(at) + r * stride_bytes, registers().tile[Tile][r],
+                       row_bytes);
+    }
+  }
+
+  typedef float Quad __attribute__((vector_size(16)));
+  typedef std::int32_t Bits __attribute__((vector_size(16)));
+
+  static Quad flush(Quad x) {
+    const Bits bits = reinterpret_cast<Bits>(x);
+    return reinterpret_cast<Quad>(bits & ((bits & 0x7f800000) != 0));
+  }
+  /// The even (shift 16) or odd (shift 0) depths of four pairs of bf16.
+  static Quad depths(const unsigned char* pairs, int shift) {
+    Bits bits;
+    __builtin_memcpy(&bits, pairs, sizeof bits);
+    return flush(reinterpret_cast<Quad>((bits << shift) & static_cast<std::int32_t>(0xffff0000)));
+  }
+
+  template <int C, int A, int B>
+  static void dot() {
+    Registers& r = registers();
+    for (int n = 0; n < 4; ++n) {  // four columns at a time
+      Quad b[32];                  // by depth
+      for (int k = 0; k < 32; ++k) b[k] = depths(r.tile[B][k / 2] + 16 * n, k % 2 == 0 ? 16 : 0);
+      for (int m = 0; m < rows; ++m) {
+        Quad even_chain{};
+        Quad odd_chain{};
+        for (int k = 0; k < 16; k += 4) {
+          const Quad even = depths(r.tile[A][m] + 4 * k, 16);
+          const Quad odd = depths(r.tile[A][m] + 4 * k, 0);
+          for (int i = 0; i < 4; ++i) {
+            // A product of two bf16 is exact in fp32, so this is the fused multiply-add.
+            even_chain = flush(even_chain + even[i] * b[2 * (k + i)]);
+            odd_chain = flush(odd_chain + odd[i] * b[2 * (k + i) + 1]);
+          }
+        }
+        Quad c;
+        __builtin_memcpy(&c, r.tile[C][m] + 16 * n, sizeof c);
+        c = flush(flush(c) + flush(even_chain + odd_chain));
+        __builtin_memcpy(r.tile[C][m] + 16 * n, &c, sizeof c);
+      }
+    }
+  }
+};
+
+}  // namespace headspark

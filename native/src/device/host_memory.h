@@ -1,0 +1,17 @@
+// Large arrays of the CPU: cache-line aligned, on huge pages where the system gives them (a first
+// touch then costs one page fault per 2 MiB instead of 512).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace headspark {
+
+/// Uninitialised. Null when there is no memory.
+void* try_allocate_host(std::int64_t bytes) noexcept;
+void release_host(void* memory) noexcept;
+
+/// Uninitialised and owned. Error(OUT_OF_MEMORY).
+std::shared_ptr<void> allocate_host_memory(std::int64_t bytes);
+
+}  // namespace headspark
