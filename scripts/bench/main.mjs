@@ -20,6 +20,7 @@ function parse() {
       type: 'string',
     })
     .option('threads', { describe: 'threads (default: all)', type: 'number', default: 0 })
+    .option('precision', { describe: 'exact | fast', choices: ['exact', 'fast'], default: 'exact' })
     .option('memory', { describe: 'workspace in MB (default: by the core)', type: 'number' })
     .option('filter', { describe: 'only benchmarks whose name contains this', default: '' })
     .option('only', { describe: 'run one program', choices: ['ops', 'model'] })
@@ -42,9 +43,10 @@ function checkNumbers(options) {
   }
 }
 
-function commonArguments({ threads, filter, quick }) {
+function commonArguments({ threads, precision, filter, quick }) {
   return [
     ...(threads > 0 ? ['--threads', String(threads)] : []),
+    ...['--precision', precision],
     ...(filter ? ['--filter', filter] : []),
     ...(quick ? ['--quick'] : []),
   ];
@@ -71,7 +73,7 @@ async function runAll(options) {
     );
   }
   const [{ cpu, isa, threads }] = programs;
-  const machine = { cpu, isa, threads, loadBefore: load };
+  const machine = { cpu, isa, precision: options.precision, threads, loadBefore: load };
   const inputs = { model, pairs: pairs.text, paperPairs: paper.text };
   return {
     date: new Date().toISOString(),
@@ -86,7 +88,7 @@ function print(run) {
   const all = (key) => run.programs.flatMap((program) => program[key]);
   const [results, ratios, scaling] = ['results', 'ratios', 'scaling'].map(all);
   console.log(
-    `\n${run.cpu}, kernels ${run.isa}, ${run.threads} threads${run.quick ? ', quick' : ''}`,
+    `\n${run.cpu}, kernels ${run.isa} (${run.precision}), ${run.threads} threads${run.quick ? ', quick' : ''}`,
   );
   console.log(`model ${run.model}; ${run.pairs}`);
   if (isBusy(run.loadBefore)) console.log(busyWarning(run.loadBefore));

@@ -22,12 +22,21 @@ Number number(const std::string& option, const std::string& text) {
   return value;
 }
 
+Precision precision_named(const std::string& name) {
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    if (name == precision_name(precision)) return precision;
+  }
+  throw Error(ErrorCode::INVALID_ARGUMENT, "--precision must be exact or fast, not " + name + ".");
+}
+
 void set_value(Options& options, const std::string& option, const std::string& value) {
   if (option == "--threads") {
     options.threads = number<int>(option, value);
   } else if (option == "--isa") {
     setenv("HEADSPARK_ISA", value.c_str(), 1);
     default_isa();  // throws here, not in the middle of a run
+  } else if (option == "--precision") {
+    options.precision = precision_named(value);
   } else if (option == "--filter") {
     options.filter = value;
   } else if (option == "--milliseconds") {

@@ -10,6 +10,7 @@ namespace headspark::bench {
 
 struct Options {
   int threads = 0;
+  Precision precision = Precision::exact;
   std::string filter;                // part of the names of the benchmarks to run
   double milliseconds = 0;           // least time spent on each; 0: the program's own default
   bool json = false;                 // one JSON object on stdout instead of a line each
@@ -21,8 +22,8 @@ struct Options {
   bool selects(const std::string& name) const { return name.find(filter) != std::string::npos; }
 };
 
-/// Reads --threads N, --isa NAME, --filter TEXT, --milliseconds N, --pairs FILE, --paper-pairs
-/// FILE,
+/// Reads --threads N, --isa NAME, --precision exact|fast, --filter TEXT, --milliseconds N, --pairs
+/// FILE, --paper-pairs FILE,
 /// --memory MB, --json and --quick. `--isa` acts as HEADSPARK_ISA does.
 /// Errors: INVALID_ARGUMENT naming the option.
 Options parse_options(int argc, char** argv);

@@ -41,6 +41,7 @@ Report::Report(const char* program, const Context& context, const Options& optio
           {"cpu", device.cpu_name},
           {"threads", peak_options_.threads},
           {"isa", isa_name(context.isa)},
+          {"precision", precision_name(context.precision)},
           {"peakGflops", latest_.fma_gflops},
           {"bf16Instruction", instruction},
           {"bf16PeakGflops", latest_.bf16_gflops},
@@ -48,9 +49,11 @@ Report::Report(const char* program, const Context& context, const Options& optio
           {"results", nlohmann::json::array()},
           {"ratios", nlohmann::json::array()},
           {"scaling", nlohmann::json::array()}};
-  std::fprintf(lines_, "%s, %d threads, kernels %s; peaks: fp32 FMA %.1f GFLOP/s, bf16 %.1f%s%s, ",
+  std::fprintf(lines_,
+               "%s, %d threads, kernels %s, %s; peaks: fp32 FMA %.1f GFLOP/s, bf16 %.1f%s%s, ",
                device.cpu_name.c_str(), peak_options_.threads, isa_name(context.isa),
-               latest_.fma_gflops, latest_.bf16_gflops, *instruction == 0 ? "" : " ", instruction);
+               precision_name(context.precision), latest_.fma_gflops, latest_.bf16_gflops,
+               *instruction == 0 ? "" : " ", instruction);
   std::fprintf(lines_, "copy %.1f GB/s\n", latest_.copy_gb_per_s);
 }
 

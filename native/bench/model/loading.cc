@@ -27,6 +27,7 @@ Ratio first_forward(const Options& options) {
   const LogitsRequest request{{{1, 2, 3, 4, 5, 6, 7, 8}}, {}, false};
   EngineOptions engine_options;
   engine_options.threads = options.threads;
+  engine_options.precision = options.precision;
   std::vector<double> first, second;
   for (int round = 0; round < (options.quick ? 1 : 3); ++round) {
     const Engine engine = make_engine(

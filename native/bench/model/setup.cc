@@ -24,9 +24,11 @@ Setup make_setup(const Options& options) {
   EngineOptions engine_options;
   engine_options.threads = options.threads;
   engine_options.memory_bytes = options.memory_bytes;
+  engine_options.precision = options.precision;
   setup.engine = make_engine(load_model(options.folders.front(), {}, {}), engine_options);
   setup.specification = setup.engine;
   setup.specification.context.isa = Isa::specification;
+  setup.specification.context.precision = Precision::exact;
   if (options.pairs.empty()) {
     throw Error(ErrorCode::INVALID_ARGUMENT,
                 "--pairs is missing; scripts/bench/pairs.mjs writes such a file.");
