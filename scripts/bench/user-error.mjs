@@ -23,5 +23,5 @@ export async function runMain(main) {
 /** yargs' `fail` handler: every message becomes a UserError. */
 export function failAsUserError(message, error) {
   if (error instanceof UserError) throw error;
-  throw new UserError(message ?? String(error));
+  throw new UserError((message ?? String(error)).replace(/\s*\n\s*/g, ' '));
 }

@@ -105,6 +105,7 @@ describe.skipIf(!built)('a native benchmark', () => {
     ['bench_ops', ['--speed', '9'], /--speed is not an option/],
     ['bench_ops', ['--threads', '-1'], /--threads must be a number that is not negative/],
     ['bench_ops', ['--isa', 'mmx'], /mmx/],
+    ['bench_ops', ['--precision', 'half'], /--precision must be exact or fast, not half/],
     ['bench_model', [], /Name one checkpoint folder/],
     ['bench_model', ['/no/folder'], /\/no\/folder\/config\.json/],
     ['bench_peer', ['/no/folder', '--pairs', 'x'], /\/no\/folder\/config\.json/],

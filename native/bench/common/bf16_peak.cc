@@ -2,6 +2,7 @@
 // target attributes, so that the programs start on every x86 machine.
 #include "common/bf16_peak.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <vector>
@@ -109,18 +110,22 @@ Bf16Peak measure_bf16_peak(const Context& context, double milliseconds) {
   const Burst burst = best_burst(peak.instruction);
   if (burst == nullptr) return peak;
   const std::int64_t threads = context.threads->threads();
-  std::vector<double> operations(static_cast<std::size_t>(threads), 0.0);
+  std::vector<double> best(static_cast<std::size_t>(threads), 0.0);
   const auto start = Clock::now();
-  const auto spent = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto since = [](Clock::time_point point) {
+    return std::chrono::duration<double>(Clock::now() - point).count();
+  };
   context.threads->parallel_for(threads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
+      double& fastest = best[static_cast<std::size_t>(i)];
       do {
-        operations[static_cast<std::size_t>(i)] += burst();
-      } while (spent() * 1e3 < milliseconds);
+        const auto before = Clock::now();
+        const double operations = burst();
+        fastest = std::max(fastest, operations / since(before));
+      } while (since(start) * 1e3 < milliseconds);
     }
   });
-  const double seconds = spent();
-  for (const double count : operations) peak.gflops += count / seconds * 1e-9;
+  for (const double rate : best) peak.gflops += rate * 1e-9;
   return peak;
 }
 

@@ -8,7 +8,7 @@ namespace headspark::bench {
 
 struct Bf16Peak {
   const char* instruction = "";  // "TDPBF16PS" (AMX), "VDPBF16PS" (AVX-512), or empty: neither
-  double gflops = 0;             // all threads at once, 2 operations per multiply-add
+  double gflops = 0;             // sum of the threads' best bursts, 2 operations per multiply-add
 };
 
 /// Runs the best bf16 instruction that the machine has for about `milliseconds` on the context's

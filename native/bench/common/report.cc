@@ -1,6 +1,7 @@
 // Printing of results.
 #include "common/report.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "common/bf16_peak.h"
@@ -73,9 +74,9 @@ void Report::measure_peaks() {
 Report::Peaks Report::beside_result() {
   const Peaks before = latest_;
   measure_peaks();
-  return {(before.fma_gflops + latest_.fma_gflops) / 2,
-          (before.bf16_gflops + latest_.bf16_gflops) / 2,
-          (before.copy_gb_per_s + latest_.copy_gb_per_s) / 2};
+  return {std::max(before.fma_gflops, latest_.fma_gflops),
+          std::max(before.bf16_gflops, latest_.bf16_gflops),
+          std::max(before.copy_gb_per_s, latest_.copy_gb_per_s)};
 }
 
 void Report::add(const Result& r) {

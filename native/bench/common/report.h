@@ -44,8 +44,8 @@ struct Scale {
 };
 
 /// Measures the machine's peaks, prints a heading, then every figure as it comes. The peaks are
-/// measured again after every result, because the machine drifts: a result's shares are of the mean
-/// of the peaks before and after it.
+/// measured again after every result, because the machine drifts: a result's shares are of the
+/// larger of the peaks before and after it.
 class Report {
  public:
   Report(const char* program, const Context& context, const Options& options);
