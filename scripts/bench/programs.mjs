@@ -58,8 +58,11 @@ export function runProgram(name, args, { quiet = false } = {}) {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       if (signal !== null) return reject(new Error(`${name} was ended by ${signal}.\n${errors}`));
+      if (quiet && code !== 0) {
+        const own = errors.split('\n').filter((line) => line.startsWith(`${name}: `));
+        process.stderr.write(`${own.length > 0 ? own.join('\n') : errors}\n`);
+      }
       if (output !== '') return resolve({ ...JSON.parse(output), failed: code !== 0 });
-      if (quiet) process.stderr.write(errors);
       const failure = `${name} failed with exit code ${code}; the line above says why.`;
       reject(code === 1 ? new UserError(failure) : new Error(failure));
     });

@@ -130,6 +130,7 @@ Workload circuits(const Setup& setup) {
   for (std::int64_t size = 100; size < edges; size *= setup.options.quick ? 20 : 4) {
     sizes.push_back(size);
   }
+  if (sizes.empty()) sizes.push_back((edges + 1) / 2);
   double flops = 0;
   for (const Pair& pair : setup.pairs) {
     for (const std::int64_t size : sizes) flops += circuit_flops(setup.config(), pair, size);
@@ -142,7 +143,7 @@ Workload circuits(const Setup& setup) {
           layer_weight_bytes(*setup.engine.model),
           [=, &setup] { evaluate_circuits(setup.engine, setup.pairs, masks, {}, {}); },
           [=, &setup](const Engine& engine) {
-            const std::span<const std::uint8_t> mask(masks.data() + one, one);
+            const std::span<const std::uint8_t> mask(masks.data(), one);
             return evaluate_circuits(engine, small_pairs(setup, small_tokens), mask, {}, {}).values;
           },
           "sizes from 100 on; one circuit on " + std::to_string(small_tokens) + " tokens verified"};
