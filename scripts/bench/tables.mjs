@@ -87,11 +87,10 @@ export function comparisonTable(comparisons) {
         const { median, minimum } = c.ratios?.[base] ?? {};
         return [formatRatio(median), formatRatio(minimum)];
       }),
-      formatBytes(c.peakBytes),
     ]),
   );
   const ratioHeads = bases.flatMap((base) => [`of ${base}`, 'minima']);
-  const head = ['task', 'who', 'median', 'min .. max', 'runs', ...ratioHeads, 'memory'];
+  const head = ['task', 'who', 'median', 'min .. max', 'runs', ...ratioHeads];
   const right = head.map((_, column) => column).filter((column) => column > 1 && column !== 3);
   return render(head, rows, right);
 }

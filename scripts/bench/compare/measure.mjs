@@ -15,7 +15,6 @@ export function median(values) {
 async function runOnce(contender) {
   const reply = await contender.worker.run(contender.task, contender.variant);
   if (reply.error !== undefined) contender.error = reply.error;
-  else contender.peakBytes = Math.max(contender.peakBytes ?? 0, reply.peakBytes ?? 0);
   return reply.seconds;
 }
 
@@ -33,7 +32,7 @@ async function runRound(contenders, round) {
   }
 }
 
-function summarize({ peer, variant, error, seconds, peakBytes, scale = 1 }) {
+function summarize({ peer, variant, error, seconds, scale = 1 }) {
   if (error !== undefined || seconds.length === 0) {
     return { peer, variant, error: error ?? 'no run' };
   }
@@ -45,7 +44,6 @@ function summarize({ peer, variant, error, seconds, peakBytes, scale = 1 }) {
     minMs: Math.min(...ms),
     maxMs: Math.max(...ms),
     runs: ms.length,
-    ...(peakBytes ? { peakBytes } : {}),
   };
 }
 

@@ -25,7 +25,7 @@ describe('a worker', () => {
   it('announces itself and answers task by task', async () => {
     const worker = start();
     expect(await worker.start()).toMatchObject({ peer: 'fake 1.0', settings: 'pinned' });
-    expect(await worker.run('work', '3')).toEqual({ seconds: 3, peakBytes: 1000 });
+    expect(await worker.run('work', '3')).toEqual({ seconds: 3 });
     expect(await worker.run('work', 'fail')).toEqual({ error: 'RuntimeError: out of memory' });
     expect(await worker.run('work', '0.5')).toMatchObject({ seconds: 0.5 });
   });
@@ -109,7 +109,7 @@ describe('a comparison', () => {
       variant,
     }));
     const { contenders } = await compareTask('work', list.slice(0, 2), { rounds: 2 });
-    expect(contenders[0]).toMatchObject({ runs: 2, peakBytes: 1000 });
+    expect(contenders[0]).toMatchObject({ runs: 2 });
     expect(contenders[1]).toMatchObject({ error: 'RuntimeError: out of memory' });
     expect(contenders[1].ratios).toBeUndefined();
     expect(comparisonTable([{ task: 'work', contenders }])).toMatch(/out of memory/);
