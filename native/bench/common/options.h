@@ -1,0 +1,34 @@
+// The command line that all benchmark programs share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "headspark/context.h"
+
+namespace headspark::bench {
+
+struct Options {
+  int threads = 0;
+  Precision precision = Precision::exact;
+  std::string filter;                // part of the names of the benchmarks to run
+  double milliseconds = 0;           // least time spent on each; 0: the program's own default
+  bool json = false;                 // one JSON object on stdout instead of a line each
+  bool quick = false;                // smaller sizes and fewer repetitions, for a first look
+  std::string pairs, paper_pairs;    // files of pairs, a JSON object per line
+  std::int64_t memory_bytes = 0;     // EngineOptions::memory_bytes
+  std::vector<std::string> folders;  // what is not an option
+
+  bool selects(const std::string& name) const { return name.find(filter) != std::string::npos; }
+};
+
+/// Reads --threads N, --isa NAME, --precision exact|fast, --filter TEXT, --milliseconds N, --pairs
+/// FILE, --paper-pairs FILE,
+/// --memory MB, --json and --quick. `--isa` acts as HEADSPARK_ISA does.
+/// Errors: INVALID_ARGUMENT naming the option.
+Options parse_options(int argc, char** argv);
+
+/// Runs `body`; an exception becomes a line on stderr and exit code 1 (mistakes) or 2.
+int run_main(const char* program, int (*body)(const Options&), int argc, char** argv);
+
+}  // namespace headspark::bench

@@ -1,0 +1,137 @@
+// Printing of results.
+#include "common/report.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "common/bf16_peak.h"
+
+namespace headspark::bench {
+namespace {
+
+nlohmann::json to_json(const Timing& timing) {
+  return {{"medianMs", timing.median * 1e3},
+          {"minMs", timing.least * 1e3},
+          {"maxMs", timing.most * 1e3},
+          {"runs", timing.runs}};
+}
+
+std::string memory_text(std::int64_t bytes) {
+  if (bytes == 0) return "";
+  return "  " + std::to_string(bytes >> 20) + " MiB";
+}
+
+std::string error_text(double error) {
+  if (error < 0) return "";
+  char text[32];
+  std::snprintf(text, sizeof text, "  error %.1e", error);
+  return text;
+}
+
+}  // namespace
+
+Report::Report(const char* program, const Context& context, const Options& options)
+    : program_(program), json_(options.json), lines_(json_ ? stderr : stdout) {
+  context_ = context;
+  peak_options_.threads = context.threads->threads();
+  peak_options_.milliseconds = options.quick ? 20 : 60;
+  measure_peaks();
+  const DeviceInfo device = device_info();
+  const char* instruction = measure_bf16_peak(context, 1).instruction;
+  all_ = {{"program", program_},
+          {"cpu", device.cpu_name},
+          {"threads", peak_options_.threads},
+          {"isa", isa_name(context.isa)},
+          {"precision", precision_name(context.precision)},
+          {"peakGflops", latest_.fma_gflops},
+          {"bf16Instruction", instruction},
+          {"bf16PeakGflops", latest_.bf16_gflops},
+          {"copyGbPerS", latest_.copy_gb_per_s},
+          {"results", nlohmann::json::array()},
+          {"ratios", nlohmann::json::array()},
+          {"scaling", nlohmann::json::array()}};
+  std::fprintf(lines_,
+               "%s, %d threads, kernels %s, %s; peaks: fp32 FMA %.1f GFLOP/s, bf16 %.1f%s%s, ",
+               device.cpu_name.c_str(), peak_options_.threads, isa_name(context.isa),
+               precision_name(context.precision), latest_.fma_gflops, latest_.bf16_gflops,
+               *instruction == 0 ? "" : " ", instruction);
+  std::fprintf(lines_, "copy %.1f GB/s\n", latest_.copy_gb_per_s);
+}
+
+void Report::check(const std::string& name, double error, double tolerance) {
+  if (error == -1 || error <= tolerance) return;
+  std::fprintf(stderr, "%s: %s is wrong by %g (at most %g)\n", program_.c_str(), name.c_str(),
+               error, tolerance);
+  correct_ = false;
+}
+
+void Report::measure_peaks() {
+  const PeakResult peak = measure_peak(peak_options_, {});
+  latest_ = {peak.fma_gflops, measure_bf16_peak(context_, peak_options_.milliseconds).gflops,
+             peak.copy_gb_per_s};
+}
+
+Report::Peaks Report::beside_result() {
+  const Peaks before = latest_;
+  measure_peaks();
+  return {std::max(before.fma_gflops, latest_.fma_gflops),
+          std::max(before.bf16_gflops, latest_.bf16_gflops),
+          std::max(before.copy_gb_per_s, latest_.copy_gb_per_s)};
+}
+
+void Report::add(const Result& r) {
+  check(r.name, r.error, r.tolerance);
+  const Peaks peak = beside_result();
+  const double gflops = r.flops / r.timing.median * 1e-9;
+  const double gb_per_s = r.bytes / r.timing.median * 1e-9;
+  nlohmann::json entry = to_json(r.timing);
+  entry.update({{"name", r.name},
+                {"gflops", gflops},
+                {"peakShare", gflops / peak.fma_gflops},
+                {"peakGflops", peak.fma_gflops},
+                {"bf16PeakGflops", peak.bf16_gflops},
+                {"gbPerS", gb_per_s},
+                {"copyGbPerS", peak.copy_gb_per_s}});
+  if (r.error != -1) entry["error"] = r.error;
+  if (r.peak_memory > 0) entry["peakBytes"] = r.peak_memory;
+  if (!r.note.empty()) entry["note"] = r.note;
+  all_["results"].push_back(entry);
+  std::fprintf(lines_, "%-56s %9.3f ms (%.3f..%.3f)  %6.1f GFLOP/s %3.0f %%  %5.1f GB/s%s%s\n",
+               r.name.c_str(), r.timing.median * 1e3, r.timing.least * 1e3, r.timing.most * 1e3,
+               gflops, gflops / peak.fma_gflops * 100, gb_per_s, error_text(r.error).c_str(),
+               memory_text(r.peak_memory).c_str());
+  std::fflush(lines_);
+}
+
+void Report::add(const Ratio& r) {
+  check(r.name, r.difference, r.tolerance);
+  nlohmann::json entry = {
+      {"name", r.name}, {"ratio", r.ratio()}, {"fast", to_json(r.fast)}, {"slow", to_json(r.slow)}};
+  if (r.difference != -1) entry["difference"] = r.difference;
+  if (!r.note.empty()) entry["note"] = r.note;
+  all_["ratios"].push_back(entry);
+  std::fprintf(lines_, "%-56s %9.3fx  (%.3f ms against %.3f ms)%s\n", r.name.c_str(), r.ratio(),
+               r.slow.median * 1e3, r.fast.median * 1e3, error_text(r.difference).c_str());
+  std::fflush(lines_);
+}
+
+void Report::add(const Scale& s) {
+  nlohmann::json entry = to_json(s.timing);
+  entry.update({{"what", s.what},
+                {"amount", s.amount},
+                {"peakBytes", s.peak_memory},
+                {"msPerAdded", s.per_added * 1e3}});
+  all_["scaling"].push_back(entry);
+  std::fprintf(lines_, "scaling: %5lld %-9s %9.3f ms", static_cast<long long>(s.amount),
+               s.what.c_str(), s.timing.median * 1e3);
+  if (s.per_added != 0) std::fprintf(lines_, ", %.3f ms for each added", s.per_added * 1e3);
+  std::fprintf(lines_, "%s\n", memory_text(s.peak_memory).c_str());
+  std::fflush(lines_);
+}
+
+int Report::finish() {
+  if (json_) std::puts(all_.dump(2).c_str());
+  return correct_ ? 0 : 1;
+}
+
+}  // namespace headspark::bench

@@ -1,0 +1,26 @@
+// Benchmarks of whole computations on a checkpoint: loading, prefill, decode, EAP-IG, sweeps,
+// circuits, what prefix sharing and gates cost or save, and how time and memory grow. Usage:
+// bench_model FOLDER --pairs FILE [--paper-pairs FILE] [--memory MB] [--threads N] [--isa NAME]
+// [--precision exact|fast] [--filter TEXT] [--milliseconds N] [--quick] [--json]; `npm run bench`
+// makes the files.
+#include "model/setup.h"
+
+namespace headspark::bench {
+namespace {
+
+int run_model(const Options& options) {
+  const Setup setup = make_setup(options);
+  Report report("bench_model", setup.engine.context, options);
+  bench_loading(report, options);
+  bench_workloads(report, setup);
+  bench_ratios(report, setup);
+  bench_scaling(report, setup);
+  return report.finish();
+}
+
+}  // namespace
+}  // namespace headspark::bench
+
+int main(int argc, char** argv) {
+  return headspark::bench::run_main("bench_model", headspark::bench::run_model, argc, argv);
+}

@@ -1,0 +1,72 @@
+// Time and memory at 1, 4 and 16 times as many pairs, steps and variants. The workspace budget is
+// fixed, as a user with --memory has it, so that growth of memory would be growth by the amount.
+#include <algorithm>
+
+#include "model/pairs_file.h"
+#include "model/setup.h"
+
+namespace headspark::bench {
+namespace {
+
+constexpr std::int64_t workspace = std::int64_t{256} << 20;
+
+using Run = std::function<void(std::int64_t amount)>;
+
+/// The three amounts in turn; the time that one more unit costs shows whether growth is linear.
+void bench_amounts(Report& report, const std::string& what, std::int64_t first, const Run& run) {
+  std::vector<Scale> rows(3);
+  std::vector<std::function<void()>> runs;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Scale& row = rows[i];
+    row.what = what;
+    row.amount = i == 0 ? first : 4 * rows[i - 1].amount;
+    runs.emplace_back([&row, &run] {
+      const bool measured = reset_peak_memory();
+      run(row.amount);
+      if (measured) row.peak_memory = std::max(row.peak_memory, peak_memory_bytes());
+    });
+  }
+  const std::vector<Timing> timings = time_interleaved(runs, {0, 2});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].timing = timings[i];
+    if (i > 0) {
+      rows[i].per_added = (timings[i].least - timings[i - 1].least) /
+                          static_cast<double>(rows[i].amount - rows[i - 1].amount);
+    }
+    report.add(rows[i]);
+  }
+}
+
+}  // namespace
+
+void bench_scaling(Report& report, const Setup& setup) {
+  if (!setup.options.selects("scaling")) return;
+  Engine engine = setup.engine;
+  if (setup.options.memory_bytes == 0) engine.options.memory_bytes = workspace;
+  const std::size_t few = setup.options.quick ? 1 : 2;
+  const auto first = static_cast<std::int64_t>(few);
+  const auto eap_ig = [&](std::size_t pairs, int steps) {
+    AttributionOptions options;
+    options.ig_steps = steps;
+    attribute(engine, repeat_pairs(setup.pairs, pairs), options, {});
+  };
+  eap_ig(few, 1);
+  bench_amounts(report, "pairs", first,
+                [&](std::int64_t amount) { eap_ig(static_cast<std::size_t>(amount), 5); });
+  bench_amounts(report, "steps", first,
+                [&](std::int64_t amount) { eap_ig(few, static_cast<int>(amount)); });
+  // The same few heads over and over, so that every variant costs the same.
+  const std::vector<AblationVariant> heads = single_heads(setup.config(), 2);
+  const Sweep sweep(engine, repeat_pairs(setup.pairs, few), {}, {});
+  bench_amounts(report, "variants", 2 * first, [&](std::int64_t amount) {
+    std::vector<AblationVariant> variants;
+    for (std::int64_t i = 0; i < amount; ++i) {
+      variants.push_back(heads[static_cast<std::size_t>(i) % heads.size()]);
+      // A factor of its own: equal variants might be computed once.
+      variants.back().heads.front().factor = 1.0f / static_cast<float>(i + 2);
+    }
+    sweep.run(variants, {});
+  });
+}
+
+}  // namespace headspark::bench

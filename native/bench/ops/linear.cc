@@ -1,0 +1,54 @@
+// The GEMM set: the shapes of SmolLM2-135M and Qwen2.5-1.5B, from one row to a long prompt.
+#include <algorithm>
+#include <memory>
+
+#include "ops/benchmark.h"
+#include "ops/linear_data.h"
+
+namespace headspark::bench {
+namespace {
+
+// The first tokens of y again by the specification.
+template <typename Params, typename Op>
+double linear_error(const Context& specification, const LinearData& data, Params params, Op op,
+                    float* Params::*result, std::int64_t width) {
+  params.tokens = std::min<std::int64_t>(4, params.tokens);
+  std::vector<float> expected(static_cast<std::size_t>(params.tokens * width));
+  params.*result = expected.data();
+  op(specification, params);
+  return relative_error(data.y, expected);
+}
+
+void add_linear(std::vector<Benchmark>& all, const LinearShape& s) {
+  const auto data = std::make_shared<LinearData>(s);
+  const double bytes = static_cast<double>(s.out * s.in * dtype_bytes(s.dtype)) +
+                       4.0 * static_cast<double>(s.tokens * (s.in + s.out));
+  const std::string name = s.name() + (s.dtype == DType::bf16 ? " bf16" : " f32");
+  all.push_back({"linear_forward " + name, s.flops(), bytes,
+                 [data](const Context& c) { linear_forward(c, data->forward()); },
+                 [data, s](const Context& c) {
+                   return linear_error(c, *data, data->forward(), linear_forward, &LinearForward::y,
+                                       s.out);
+                 }});
+  all.push_back({"linear_backward " + name, s.flops(), bytes,
+                 [data](const Context& c) { linear_backward(c, data->backward()); },
+                 [data, s](const Context& c) {
+                   return linear_error(c, *data, data->backward(), linear_backward,
+                                       &LinearBackward::d_x, s.in);
+                 }});
+}
+
+}  // namespace
+
+std::vector<Benchmark> linear_benchmarks(bool quick) {
+  std::vector<Benchmark> all;
+  for (const std::int64_t tokens : {1, 5, 31, 512}) add_linear(all, {tokens, 1536, 576});
+  add_linear(all, {512, 576, 1536});
+  add_linear(all, {512, 1536, 576, DType::f32});
+  if (quick) return all;
+  add_linear(all, {512, 8960, 1536});
+  add_linear(all, {1, 8960, 1536});
+  return all;
+}
+
+}  // namespace headspark::bench

@@ -1,0 +1,106 @@
+// Builds and runs the native benchmark programs, and keeps what benchmarks need in a cache folder:
+// checkpoints of random weights, pairs, and the peers of scripts/bench/compare.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism, homedir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SHAPES, resolveShape } from './checkpoint/shapes.mjs';
+import { writeCheckpoint } from './checkpoint/write.mjs';
+import { KINDS, makePairs, writePairs } from './pairs.mjs';
+import { progressLine } from './progress-line.mjs';
+import { UserError } from './user-error.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** HEADSPARK_BENCH_CACHE, or headspark-bench in the user's cache folder. */
+export function cacheFolder() {
+  const base = process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache');
+  return path.resolve(process.env.HEADSPARK_BENCH_CACHE || path.join(base, 'headspark-bench'));
+}
+
+/** Builds bench_ops, bench_model and bench_peer where they are missing or old; says so on stderr. */
+export function buildPrograms({ quiet = false } = {}) {
+  const run = (...args) => {
+    const stdio = quiet ? 'pipe' : ['ignore', 2, 2];
+    const { status, error, stdout, stderr } = spawnSync('cmake', args, { cwd: root, stdio });
+    if (error) {
+      throw new UserError(
+        `cmake could not be started (${error.message}); install CMake 3.21 or later.`,
+      );
+    }
+    if (status === 0) return;
+    if (quiet) process.stderr.write(`${stdout}${stderr}`);
+    throw new UserError(`cmake ${args.join(' ')} failed; its output above says why.`);
+  };
+  const targets = ['bench_ops', 'bench_model', 'bench_peer'].flatMap((name) => ['--target', name]);
+  run('--preset', 'cpu');
+  run('--build', '--preset', 'cpu', ...targets, '--parallel', String(availableParallelism()));
+}
+
+export function programPath(name) {
+  const suffix = process.platform === 'win32' ? '.exe' : '';
+  return path.join(root, 'build-cpu', 'native', `${name}${suffix}`);
+}
+
+/**
+ * Runs a native program with --json and returns the object it prints. Its progress goes to stderr
+ * unless `quiet`; a program that found a wrong result (exit code 1 with JSON) sets `failed`.
+ */
+export function runProgram(name, args, { quiet = false } = {}) {
+  return new Promise((resolve, reject) => {
+    const stdio = ['ignore', 'pipe', quiet ? 'pipe' : 'inherit'];
+    const child = spawn(programPath(name), [...args, '--json'], { stdio });
+    let [output, errors] = ['', ''];
+    child.stdout.on('data', (text) => (output += text));
+    child.stderr?.on('data', (text) => (errors += text));
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (signal !== null) return reject(new Error(`${name} was ended by ${signal}.\n${errors}`));
+      if (quiet && code !== 0) {
+        const own = errors.split('\n').filter((line) => line.startsWith(`${name}: `));
+        process.stderr.write(`${own.length > 0 ? own.join('\n') : errors}\n`);
+      }
+      if (output !== '') return resolve({ ...JSON.parse(output), failed: code !== 0 });
+      const failure = `${name} failed with exit code ${code}; the line above says why.`;
+      reject(code === 1 ? new UserError(failure) : new Error(failure));
+    });
+  });
+}
+
+/** The vocabulary size that a checkpoint folder's config.json states. */
+export async function vocabularySize(model) {
+  const file = path.join(model, 'config.json');
+  try {
+    const { vocab_size: size } = JSON.parse(await readFile(file, 'utf8'));
+    if (Number.isSafeInteger(size)) return size;
+  } catch (error) {
+    throw new UserError(
+      `${file} cannot be read (${error.message}); give a checkpoint folder with --model.`,
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+    );
+  }
+  throw new UserError(`${file} has no "vocab_size".`, 'ERR_HEADSPARK_CONFIG');
+}
+
+/** The named checkpoint, or one of random weights of `shape` in the cache, made when missing. */
+export async function resolveModel(model, shape = 'smollm2-135m') {
+  if (model !== undefined) return path.resolve(model);
+  const folder = path.join(cacheFolder(), 'models', shape);
+  if (existsSync(path.join(folder, 'model.safetensors'))) return folder;
+  if (!Object.hasOwn(SHAPES, shape)) resolveShape(shape); // throws with the known names
+  const progress = progressLine(`random ${shape}`);
+  await writeCheckpoint(folder, resolveShape(shape), { onProgress: progress.report });
+  progress.end();
+  return folder;
+}
+
+/** A file of random pairs of a kind for a vocabulary, in the cache. */
+export async function pairsFile(kind, vocab) {
+  const folder = path.join(cacheFolder(), 'pairs');
+  await mkdir(folder, { recursive: true });
+  const file = path.join(folder, `${kind}-${vocab}.jsonl`);
+  await writePairs(file, makePairs(kind, vocab));
+  return { file, text: `${KINDS[kind].pairs} random pairs, ${KINDS[kind].text}` };
+}
