@@ -85,18 +85,24 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
   const std::vector<PathGroup> groups = groups_of(options, graph.layers);
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
   const auto copies = static_cast<std::int64_t>(passes.front().alphas.size());
-  const std::int64_t floats =
-      GradientPath::floats_per_token(engine, graph, copies, passes.front().activations);
+  const auto cost_of = [&](HeadWrites writes) -> TokenCost {
+    return {.floats = GradientPath::floats_per_token(engine, graph, copies,
+                                                     passes.front().activations, writes),
+            .copies = copies};
+  };
+  // Expanded writes save time as long as they leave room for micro-batches of full size.
+  const HeadWrites writes = fits_full_batches(engine, cost_of(HeadWrites::expanded))
+                                ? HeadWrites::expanded
+                                : HeadWrites::per_layer;
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
-  const auto ranges =
-      plan_pairs(engine, pairs, options.metric, {.floats = floats, .copies = copies});
+  const auto ranges = plan_pairs(engine, pairs, options.metric, cost_of(writes));
   PathWorkspace workspace(engine, copies * largest_block(engine, pairs, options.metric, ranges),
                           passes.front().activations);
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
     PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric,
                     engine.options.share_prefix, rotary, control);
-    BlockScores scores(engine, graph, block);
+    BlockScores scores(engine, graph, block, writes);
     for (const PathPoints& points : passes) {
       GradientPath path({engine, graph, block, scores, workspace}, points);
       for (const PathGroup& group : groups) path.run(group, control);

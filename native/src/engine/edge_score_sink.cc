@@ -1,13 +1,13 @@
 // score[u, v] += <delta[u], sum over steps of gradient[v]>, per pair.
 #include "engine/edge_score_sink.h"
 
-#include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
 
-BlockScores::BlockScores(const Engine& engine, const Graph& graph, PairBlock& block)
-    : differences(source_differences(engine, graph, block)),
+BlockScores::BlockScores(const Engine& engine, const Graph& graph, PairBlock& block,
+                         HeadWrites writes)
+    : differences(engine, graph, block, writes),
       scores(engine.context.backend,
              static_cast<std::int64_t>(block.pairs()) * graph.sources() * graph.destinations()) {
   scores.zero();
@@ -34,23 +34,8 @@ void EdgeScoreSink::sum_copies(const float* d_input) {
 void EdgeScoreSink::contract(std::int64_t first_column, std::int64_t columns,
                              std::int64_t sources) {
   if (reads_only_stopped_input(sources)) return;
-  const std::int64_t hidden = engine_.config().hidden;
-  const std::int64_t stride = block_.tokens() * hidden;
-  const std::int64_t dense = graph_.sources() * graph_.destinations();
-  for (std::size_t pair = 0; pair < block_.pairs(); ++pair) {
-    const std::int64_t offset = block_.begin(pair) * hidden;
-    EdgeContraction params;
-    params.sources = sources;
-    params.destinations = columns;
-    params.length = block_.own_length(pair) * hidden;
-    params.delta = scores_.differences.data() + offset;
-    params.delta_stride = stride;
-    params.gradient = gradients_.data() + offset;
-    params.gradient_stride = stride;
-    params.scores = scores_.scores.data() + static_cast<std::int64_t>(pair) * dense + first_column;
-    params.scores_stride = graph_.destinations();
-    edge_contraction(engine_.context, params);
-  }
+  scores_.differences.contract({first_column, columns, sources, gradients_.data()},
+                               scores_.scores.data());
 }
 
 void EdgeScoreSink::logits_input(const float* d_input) {

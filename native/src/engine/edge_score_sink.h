@@ -5,17 +5,17 @@
 #include <cstdint>
 
 #include "engine/backward.h"
-#include "engine/pair_block.h"
+#include "engine/source_differences.h"
 #include "headspark/graph.h"
 
 namespace headspark {
 
 /// What the passes of one block of pairs share: source differences in, edge scores out.
 struct BlockScores {
-  BlockScores(const Engine& engine, const Graph& graph, PairBlock& block);
+  BlockScores(const Engine& engine, const Graph& graph, PairBlock& block, HeadWrites writes);
 
-  Buffer<float> differences;  ///< [sources, block tokens, hidden], corrupted minus clean
-  Buffer<float> scores;       ///< [pairs, sources, destinations], added to by every pass
+  SourceDifferences differences;
+  Buffer<float> scores;  ///< [pairs, sources, destinations], added to by every pass
 };
 
 class EdgeScoreSink final : public GradientSink {

@@ -112,13 +112,15 @@ void GradientPath::run(const PathGroup& group, const RunControl& control) {
 }
 
 std::int64_t GradientPath::floats_per_token(const Engine& engine, const Graph& graph,
-                                            std::int64_t copies, bool activations) {
+                                            std::int64_t copies, bool activations,
+                                            HeadWrites writes) {
   const ModelConfig& config = engine.config();
   const std::int64_t per_copy = Trace::floats_per_token(config, trace_options(activations)) +
                                 BackwardWorkspace::floats_per_token(config) +
                                 3 * widest(config, activations);
   return copies * per_copy + 2 * Trace::floats_per_token(config, {.sources = true}) +
-         (graph.sources() + graph.layer_columns()) * config.hidden;
+         SourceDifferences::floats_per_token(engine, graph, writes) +
+         graph.layer_columns() * config.hidden;
 }
 
 }  // namespace headspark

@@ -55,7 +55,7 @@ class GradientPath {
 
   /// fp32 values of workspace per own token of a pair.
   static std::int64_t floats_per_token(const Engine& engine, const Graph& graph,
-                                       std::int64_t copies, bool activations);
+                                       std::int64_t copies, bool activations, HeadWrites writes);
 
  private:
   /// y [batch tokens, width] = the path between the ends' activations, both [tokens, width].

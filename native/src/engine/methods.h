@@ -29,6 +29,9 @@ struct TokenCost {
   bool share_prefix = true;  ///< the method can use shared prefixes at all
 };
 
+/// Whether the memory budget holds a micro-batch of the size that pays.
+bool fits_full_batches(const Engine& engine, const TokenCost& cost);
+
 /// Ranges of pairs that fit the engine's memory budget and keep a micro-batch at a size where
 /// weights are read often enough (engine.options.batch_tokens).
 std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine,

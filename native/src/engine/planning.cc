@@ -20,6 +20,19 @@ std::vector<std::int32_t> own_tokens(std::span<const Pair> pairs, Metric metric,
   return own;
 }
 
+/// Own tokens of a micro-batch: of the size that pays, and of what the memory budget holds.
+struct BatchTokens {
+  std::int64_t wanted = 0;
+  std::int64_t by_memory = 0;
+};
+
+BatchTokens batch_tokens(const Engine& engine, const TokenCost& cost) {
+  const std::int64_t rows =
+      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
+  const std::int64_t bytes = cost.floats * static_cast<std::int64_t>(sizeof(float));
+  return {rows / cost.copies, engine.options.memory_bytes / bytes};
+}
+
 /// One pair must fit: a run that swaps is worse than one that says what it needs.
 void check_longest(const Engine& engine, std::int32_t tokens, const TokenCost& cost) {
   const double needed = 4.0 * static_cast<double>(cost.floats) * tokens;
@@ -44,17 +57,19 @@ std::int64_t longest_pair(std::span<const Pair> pairs) {
   return static_cast<std::int64_t>(longest);
 }
 
+bool fits_full_batches(const Engine& engine, const TokenCost& cost) {
+  const BatchTokens tokens = batch_tokens(engine, cost);
+  return tokens.by_memory >= tokens.wanted;
+}
+
 std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine,
                                                             std::span<const Pair> pairs,
                                                             Metric metric, const TokenCost& cost) {
   const std::vector<std::int32_t> own =
       own_tokens(pairs, metric, cost.share_prefix && engine.options.share_prefix);
-  const std::int64_t wanted =
-      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
-  const std::int64_t by_memory =
-      engine.options.memory_bytes / (cost.floats * static_cast<std::int64_t>(sizeof(float)));
+  const BatchTokens tokens = batch_tokens(engine, cost);
   check_longest(engine, *std::max_element(own.begin(), own.end()), cost);
-  return cut_pairs(own, std::max<std::int64_t>(1, std::min(wanted / cost.copies, by_memory)));
+  return cut_pairs(own, std::max<std::int64_t>(1, std::min(tokens.wanted, tokens.by_memory)));
 }
 
 std::int64_t largest_block(const Engine& engine, std::span<const Pair> pairs, Metric metric,

@@ -1,0 +1,92 @@
+// Sources stand layer by layer as heads, then the MLP: the input and the MLPs are every (heads +
+// 1)th.
+#include "engine/source_differences.h"
+
+#include "headspark/ops/edge_contraction.h"
+#include "headspark/ops/rows.h"
+
+namespace headspark {
+namespace {
+
+/// to = corrupted - clean of an activation of both ends, [2, tokens, width].
+void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to) {
+  combine(engine.context,
+          {.count = count, .a = 1.0f, .x = ends + count, .b = -1.0f, .y = to, .base = ends});
+}
+
+}  // namespace
+
+SourceDifferences::SourceDifferences(const Engine& engine, const Graph& graph, PairBlock& block,
+                                     HeadWrites writes)
+    : engine_(engine), graph_(graph), block_(block), writes_(writes) {
+  if (writes == HeadWrites::expanded) {
+    all_ = source_differences(engine, graph, block);
+    return;
+  }
+  const ModelConfig& config = engine.config();
+  const std::int64_t stream = block.tokens() * config.hidden;
+  const std::int64_t z = block.tokens() * config.heads * config.head_dim;
+  const auto make = [&](std::int64_t count) {
+    return Buffer<float>(engine.context.backend, count);
+  };
+  streams_ = make((1 + config.layers) * stream);
+  z_ = make(config.layers * z);
+  layer_ = make(config.heads * stream);
+  subtract_ends(engine, block.ends().embedding(), stream, streams_.data());
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    const LayerTrace& trace = block.ends().layer(layer);
+    subtract_ends(engine, trace.z, z, z_.data() + layer * z);
+    subtract_ends(engine, trace.mlp_out, stream, streams_.data() + (1 + layer) * stream);
+  }
+}
+
+void SourceDifferences::contract(const ContractedColumns& columns, float* scores) {
+  if (writes_ == HeadWrites::expanded) {
+    return contract_rows({.delta = all_.data(), .count = columns.sources}, columns, scores);
+  }
+  const ModelConfig& config = engine_.config();
+  const std::int64_t step = config.heads + 1;
+  contract_rows(
+      {.delta = streams_.data(), .count = (columns.sources + config.heads) / step, .step = step},
+      columns, scores);
+  const std::int64_t z = block_.tokens() * config.heads * config.head_dim;
+  for (std::int64_t layer = 0; layer < columns.sources / step; ++layer) {
+    expand_head_writes(engine_, layer, block_.tokens(), z_.data() + layer * z, layer_.data(),
+                       block_.tokens() * config.hidden);
+    contract_rows(
+        {.delta = layer_.data(), .count = config.heads, .first = graph_.head_source(layer, 0)},
+        columns, scores);
+  }
+}
+
+void SourceDifferences::contract_rows(const Rows& rows, const ContractedColumns& columns,
+                                      float* scores) const {
+  const std::int64_t hidden = engine_.config().hidden;
+  const std::int64_t stride = block_.tokens() * hidden;
+  const std::int64_t dense = graph_.sources() * graph_.destinations();
+  for (std::size_t pair = 0; pair < block_.pairs(); ++pair) {
+    const std::int64_t offset = block_.begin(pair) * hidden;
+    EdgeContraction params;
+    params.sources = rows.count;
+    params.destinations = columns.columns;
+    params.length = block_.own_length(pair) * hidden;
+    params.delta = rows.delta + offset;
+    params.delta_stride = stride;
+    params.gradient = columns.gradients + offset;
+    params.gradient_stride = stride;
+    params.scores = scores + static_cast<std::int64_t>(pair) * dense +
+                    rows.first * graph_.destinations() + columns.first_column;
+    params.scores_stride = rows.step * graph_.destinations();
+    edge_contraction(engine_.context, params);
+  }
+}
+
+std::int64_t SourceDifferences::floats_per_token(const Engine& engine, const Graph& graph,
+                                                 HeadWrites writes) {
+  const ModelConfig& config = engine.config();
+  if (writes == HeadWrites::expanded) return graph.sources() * config.hidden;
+  return (1 + config.layers + config.heads) * config.hidden +
+         config.layers * config.heads * config.head_dim;
+}
+
+}  // namespace headspark
