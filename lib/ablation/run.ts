@@ -232,5 +232,5 @@ export async function runVariants(
   } finally {
     await journal?.close();
   }
-  return results;
+  return new Map([...wanted.keys()].map((key) => [key, results.get(key)!]));
 }

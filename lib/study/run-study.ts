@@ -110,13 +110,18 @@ class StudyRunner {
     return true;
   }
 
+  /** Clears away what a killed run left of a stored result. */
+  async tidy(node: StageNode): Promise<void> {
+    await this.#store.tidy(node);
+  }
+
   /** The work place, or undefined where another shard finished the same result meanwhile. */
   async #begin(node: StageNode): Promise<WorkPlace | undefined> {
     for (;;) {
       try {
         const place = await this.#store.begin(node);
         if (!(await this.isStored(node))) return place;
-        await place.lock.release();
+        await this.#store.discard(node, place);
         return undefined;
       } catch (error) {
         const inUse =
@@ -176,7 +181,10 @@ async function runNodes(
   options: RunStudyOptions,
 ): Promise<Pick<RunSummary, 'computed' | 'reused' | 'waiting'>> {
   const pending: StageNode[] = [];
-  for (const node of nodes) if (!(await runner.isStored(node))) pending.push(node);
+  for (const node of nodes) {
+    if (await runner.isStored(node)) await runner.tidy(node);
+    else pending.push(node);
+  }
   const total = pending.reduce((sum, node) => sum + estimateWeight(node), 0);
   const computed: RunSummary['computed'] = [];
   let [done, waiting] = [0, 0];

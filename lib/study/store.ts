@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder, writeFileAtomic } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
@@ -105,15 +105,54 @@ export class ResultStore {
   async begin(name: ResultName): Promise<WorkPlace> {
     const work = this.#workOf(name);
     const [folder, stateFolder] = [join(work, 'result'), join(work, 'state')];
+    const lock = await this.#lock(work, `the stage ${name.kind} ${name.id}`);
     await mkdir(stateFolder, { recursive: true });
-    const lock = await lockFile(join(work, 'lock'), `the stage ${name.kind} ${name.id}`);
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder);
     return { folder, stateFolder, lock };
   }
 
+  /** The lock of a work folder, which another process may be removing at the same time. */
+  async #lock(work: string, subject: string): Promise<FileLock> {
+    for (let attempt = 1; ; attempt++) {
+      await mkdir(work, { recursive: true });
+      try {
+        return await lockFile(join(work, 'lock'), subject);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 5) throw error;
+      }
+    }
+  }
+
+  /** Removes a work place: its contents under the lock, then the folder, unless it was taken anew. */
+  async discard(name: ResultName, { lock }: WorkPlace): Promise<void> {
+    const work = this.#workOf(name);
+    for (const entry of await readdir(work)) {
+      // Drafts of locks too, which killed processes leave; a live one's owner tries again.
+      if (entry !== 'lock') await rm(join(work, entry), { recursive: true, force: true });
+    }
+    await lock.release();
+    await rmdir(work).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
+    });
+  }
+
+  /** Removes what a process left that was killed after its result was stored. */
+  async tidy(name: ResultName): Promise<void> {
+    const work = this.#workOf(name);
+    if (!(await readdir(work).catch(() => undefined))) return;
+    try {
+      await this.discard(name, await this.begin(name));
+    } catch (error) {
+      const inUse =
+        error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_INVALID_ARGUMENT';
+      if (!inUse) throw error;
+    }
+  }
+
   /** Stores what is in the work folder as the result. */
-  async finish(name: ResultName, { folder, lock }: WorkPlace): Promise<StoredResult> {
+  async finish(name: ResultName, place: WorkPlace): Promise<StoredResult> {
+    const { folder } = place;
     const names = (await readdir(folder)).sort();
     const files: StoredFile[] = [];
     for (const file of names) {
@@ -126,15 +165,14 @@ export class ResultStore {
       join(folder, doneName),
       `${JSON.stringify({ format: 'headspark-result', version: 1, kind, id, key, files })}\n`,
     );
-    const place = this.folderOf(name);
+    const target = this.folderOf(name);
     const parent = join(this.run, 'results', kind);
     await mkdir(parent, { recursive: true });
     // A folder without done.json is what a power cut left behind.
-    await rm(place, { recursive: true, force: true });
-    await rename(folder, place);
+    await rm(target, { recursive: true, force: true });
+    await rename(folder, target);
     await syncFolder(parent);
-    await lock.release();
-    await rm(this.#workOf(name), { recursive: true, force: true });
+    await this.discard(name, place);
     return { ...name, files };
   }
 

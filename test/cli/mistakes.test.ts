@@ -107,7 +107,7 @@ const cases: [string, string[], RegExp, string][] = [
   [
     'a shard that is none',
     ['evaluate', base, '--benchmark', 'demo', '--shard', '3', '--journal', 'j'],
-    /the shard "3" is not of the form i\/n/,
+    /the shard "3" is not of the form I\/N/,
     'INVALID_ARGUMENT',
   ],
   [

@@ -15,6 +15,7 @@ const load = {
   device: 'cpu',
   batchTokens: 0,
   sharePrefix: true,
+  precision: 'exact',
 };
 const heads = {
   layers: new Int32Array(),
