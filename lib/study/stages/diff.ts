@@ -7,7 +7,14 @@ import { automaticResamples } from '../../diff/bootstrap-diff.js';
 import { nullPValue } from '../../diff/null-diff.js';
 import { readScoreFile } from '../../formats/score-file.js';
 import { pairsKey, type Facts } from '../facts.js';
-import { placeId, places, type Place, type StageKind, type StageWork } from '../stage.js';
+import {
+  placeId,
+  places,
+  type Place,
+  type StageContext,
+  type StageKind,
+  type StageWork,
+} from '../stage.js';
 import type { Study } from '../study.js';
 import { baseOf, scoresFile } from './attribution.js';
 import { readResult, writeResult } from './files.js';
@@ -33,6 +40,27 @@ export function resamplingWork(place: Place, study: Study, facts: Facts): StageW
     memoryBytes: 8 * edges * (pairs.length + 8) + 10 * rounds * layers * heads,
     diskBytes: 600 * layers * heads + 4096,
   };
+}
+
+/** The diff of two stored attributions, base first, without a null diff. */
+export async function diffOfResults(
+  context: StageContext,
+  results: readonly { role: string; name: string }[],
+): Promise<DiffReport> {
+  const { study, signal, onProgress } = context;
+  const inputs = [];
+  for (const { role, name } of results) {
+    inputs.push({ name, table: await readScoreFile(context.needed(role, scoresFile)) });
+  }
+  return diff(inputs, {
+    selection: study.selection,
+    seed: study.seed,
+    confidence: study.statistics.confidence,
+    resamples: study.statistics.resamples,
+    nullRepeats: 0,
+    signal,
+    onProgress: (done, total) => onProgress(done / total),
+  });
 }
 
 /** The null diff's numbers in a report that was made without one. */
@@ -82,21 +110,11 @@ export const diffStage: StageKind = {
         };
       }),
   async run({ settings }, context) {
-    const { study, signal, onProgress } = context;
     const { base, post } = settings as { base: string; post: string };
-    const inputs = [
-      { name: base, table: await readScoreFile(context.needed('base', scoresFile)) },
-      { name: post, table: await readScoreFile(context.needed('post', scoresFile)) },
-    ];
-    const report = await diff(inputs, {
-      selection: study.selection,
-      seed: study.seed,
-      confidence: study.statistics.confidence,
-      resamples: study.statistics.resamples,
-      nullRepeats: 0,
-      signal,
-      onProgress: (done, total) => onProgress(done / total),
-    });
+    const report = await diffOfResults(context, [
+      { role: 'base', name: base },
+      { role: 'post', name: post },
+    ]);
     const noise = await readResult<NullDiffFile>(
       context.needed('noise', 'null-diff.json'),
       nullDiffFormat,

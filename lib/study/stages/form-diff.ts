@@ -1,11 +1,8 @@
 // Stage `form-diff`: the same weights under two prompt forms (thinking off and on, say), compared
 // as base and post are. The study's first form takes the place of the base.
 
-import { diff } from '../../circuit-diff.js';
-import { readScoreFile } from '../../formats/score-file.js';
 import { placeId, places, type StageKind } from '../stage.js';
-import { scoresFile } from './attribution.js';
-import { diffFile, diffSettings, resamplingWork } from './diff.js';
+import { diffFile, diffOfResults, diffSettings, resamplingWork } from './diff.js';
 import { writeResult } from './files.js';
 
 export const formDiffStage: StageKind = {
@@ -34,21 +31,11 @@ export const formDiffStage: StageKind = {
       ];
     }),
   async run({ settings }, context) {
-    const { study, signal, onProgress } = context;
     const { first, second } = settings as { first: string; second: string };
-    const inputs = [
-      { name: first, table: await readScoreFile(context.needed('first', scoresFile)) },
-      { name: second, table: await readScoreFile(context.needed('second', scoresFile)) },
-    ];
-    const report = await diff(inputs, {
-      selection: study.selection,
-      seed: study.seed,
-      confidence: study.statistics.confidence,
-      resamples: study.statistics.resamples,
-      nullRepeats: 0,
-      signal,
-      onProgress: (done, total) => onProgress(done / total),
-    });
+    const report = await diffOfResults(context, [
+      { role: 'first', name: first },
+      { role: 'second', name: second },
+    ]);
     await writeResult(context.folder, diffFile, report);
   },
 };
