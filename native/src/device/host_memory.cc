@@ -23,10 +23,11 @@ void* try_allocate_host(std::int64_t bytes) noexcept {
   const std::size_t wanted = bytes > 0 ? static_cast<std::size_t>(bytes) : 1;
   const bool huge = wanted >= kHugeFrom;
   const std::size_t alignment = huge ? kHugePage : kCacheLine;
-  void* memory = std::aligned_alloc(alignment, (wanted + kCacheLine - 1) & ~(kCacheLine - 1));
+  void* memory = nullptr;  // posix_memalign, unlike aligned_alloc, takes any size
+  if (posix_memalign(&memory, alignment, wanted) != 0) return nullptr;
 #if defined(__linux__)
   // Whole huge pages only, so that the tail takes no more than it needs. A refusal changes nothing.
-  if (huge && memory != nullptr) madvise(memory, wanted / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (huge) madvise(memory, wanted / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
   return memory;
 }
