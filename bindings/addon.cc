@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "generation.h"
 #include "job.h"
+#include "logits.h"
 #include "model.h"
 #include "napi.h"
 #include "sweep.h"
@@ -30,6 +31,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_model(env, exports);
   register_attribution(env, exports);
   register_sweep(env, exports);
+  register_logits(env, exports);
   register_generation(env, exports);
   return exports;
 }

@@ -1,4 +1,5 @@
-// computeLogits() and generateGreedy(): what the model says, with heads scaled by request.
+// createGeneration(): a generation that takes requests while it runs and hands out tokens as they
+// come.
 #pragma once
 
 #include "napi.h"

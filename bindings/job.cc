@@ -16,6 +16,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "device_queue.h"
 #include "errors.h"
@@ -41,7 +42,9 @@ struct Job {
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   Napi::Promise::Deferred deferred;
   Napi::FunctionReference on_progress;
-  std::optional<Napi::Error> thrown_by_progress;
+  Napi::FunctionReference on_wake;
+  std::shared_ptr<Waker> waker;
+  std::optional<Napi::Error> thrown_by_hook;
   std::thread thread;
 
   explicit Job(Napi::Env env) : deferred(env) {}
@@ -57,11 +60,12 @@ class JobTable {
   void stop_and_join() noexcept;
 
  private:
-  void run(std::uint64_t id, const std::shared_ptr<Shared>& shared, DeviceQueue::Turn& turn,
+  void run(std::uint64_t id, const std::shared_ptr<Shared>& shared, DeviceQueue::Turn* turn,
            Work work);
   void post(std::uint64_t id);
   void finish(Napi::Env env, std::uint64_t id);
   void deliver_progress(Napi::Env env, Job& job, const Progress& progress);
+  void call_hook(Job& job, Napi::FunctionReference& hook, const std::vector<napi_value>& values);
 
   napi_threadsafe_function poster_ = nullptr;
   std::map<std::uint64_t, std::unique_ptr<Job>> jobs_;
@@ -121,13 +125,13 @@ RunControl control_for(const std::shared_ptr<Shared>& shared, std::function<void
   return control;
 }
 
-void JobTable::run(std::uint64_t id, const std::shared_ptr<Shared>& shared, DeviceQueue::Turn& turn,
+void JobTable::run(std::uint64_t id, const std::shared_ptr<Shared>& shared, DeviceQueue::Turn* turn,
                    Work work) {
   Deliver deliver;
   std::optional<Failure> failure;
   try {
     const RunControl control = control_for(shared, [this, id] { post(id); });
-    turn.wait(control.stop_hook);
+    if (turn != nullptr) turn->wait(control.stop_hook);
     control.check();
     deliver = work(control);
     if (!deliver) throw Error(ErrorCode::INTERNAL, "The native job returned no result.");
@@ -164,13 +168,21 @@ Napi::Object JobTable::start(Napi::Env env, const JobOptions& options, Work work
 
   const std::uint64_t id = next_id_++;
   Job& kept = *(jobs_[id] = std::move(job));
+  if (options.waker) {
+    kept.on_wake = Napi::Persistent(options.on_wake);
+    kept.waker = options.waker;
+    kept.waker->connect([this, id] { post(id); });
+  }
   // The place in the queue is taken here, so that jobs run in the order they were started, and
   // given up at the thread's very end, so that they settle in that order too.
-  auto turn = std::make_unique<DeviceQueue::Turn>(DeviceQueue::for_device(options.device));
+  std::unique_ptr<DeviceQueue::Turn> turn;
+  if (!options.device.empty()) {
+    turn = std::make_unique<DeviceQueue::Turn>(DeviceQueue::for_device(options.device));
+  }
   try {
     kept.thread = std::thread(
         [this, id, shared = kept.shared, turn = std::move(turn), work = std::move(work)]() mutable {
-          run(id, shared, *turn, std::move(work));
+          run(id, shared, turn.get(), std::move(work));
           turn.reset();
         });
   } catch (const std::system_error&) {
@@ -194,21 +206,29 @@ void JobTable::on_post(Napi::Env env, std::uint64_t id) {
     finished = job.shared->finished;
   }
   if (progress) deliver_progress(env, job, *progress);
+  if (job.waker && job.waker->take()) call_hook(job, job.on_wake, {});
   if (finished) finish(env, id);
 }
 
-// An on_progress that throws stops the job; finish() then rejects with what was thrown.
-void JobTable::deliver_progress(Napi::Env env, Job& job, const Progress& progress) {
-  if (job.on_progress.IsEmpty()) return;
+// A hook that throws stops the job; finish() then rejects with what was thrown.
+void JobTable::call_hook(Job& job, Napi::FunctionReference& hook,
+                         const std::vector<napi_value>& values) {
+  if (hook.IsEmpty()) return;
   try {
-    job.on_progress.Call({Napi::Number::New(env, static_cast<double>(progress.done)),
-                          Napi::Number::New(env, static_cast<double>(progress.total)),
-                          Napi::String::New(env, progress.phase)});
+    hook.Call(values);
   } catch (const Napi::Error& error) {
-    job.thrown_by_progress = error;
-    job.on_progress.Reset();
+    if (!job.thrown_by_hook) job.thrown_by_hook = error;
+    hook.Reset();
     job.shared->stop = true;
   }
+}
+
+void JobTable::deliver_progress(Napi::Env env, Job& job, const Progress& progress) {
+  if (job.on_progress.IsEmpty()) return;
+  call_hook(job, job.on_progress,
+            {Napi::Number::New(env, static_cast<double>(progress.done)),
+             Napi::Number::New(env, static_cast<double>(progress.total)),
+             Napi::String::New(env, progress.phase)});
 }
 
 void JobTable::finish(Napi::Env env, std::uint64_t id) {
@@ -216,7 +236,7 @@ void JobTable::finish(Napi::Env env, std::uint64_t id) {
   jobs_.erase(id);
   job->thread.join();
   if (jobs_.empty()) napi_unref_threadsafe_function(env, poster_);
-  if (job->thrown_by_progress) return job->deferred.Reject(job->thrown_by_progress->Value());
+  if (job->thrown_by_hook) return job->deferred.Reject(job->thrown_by_hook->Value());
 
   Napi::Value value;
   try {
@@ -230,6 +250,10 @@ void JobTable::finish(Napi::Env env, std::uint64_t id) {
 }
 
 }  // namespace
+
+void Waker::wake() {
+  if (!pending_.exchange(true)) post_();
+}
 
 // Registered as the environment's instance data, which node deletes after its cleanup hooks ran.
 void init_jobs(Napi::Env env) {

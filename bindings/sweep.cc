@@ -56,19 +56,44 @@ Napi::Object values_to_js(Napi::Env env, Sweep::Result& result) {
   return object;
 }
 
+std::vector<AblationVariant> variants_argument(const Arguments& arguments,
+                                               const std::string& function) {
+  std::vector<AblationVariant> variants;
+  for (auto& heads : read_heads(arguments, "variants", function)) {
+    variants.push_back({.heads = std::move(heads)});
+  }
+  return variants;
+}
+
+const SweepHandle& live_sweep(Napi::Env env, const Napi::Value& value,
+                              const std::string& function) {
+  const SweepHandle& handle = unwrap_handle<SweepHandle>(env, value, function);
+  if (handle.sweep) return handle;
+  throw Error(ErrorCode::INVALID_ARGUMENT, "The sweep was disposed; create it again.");
+}
+
+// sweepSharing(sweep, {variants}) -> {layerTokens, unsharedLayerTokens}
+Napi::Value js_sweep_sharing(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const SweepHandle& handle = live_sweep(env, call[0], "sweepSharing");
+    const Arguments arguments(call[1], "sweepSharing");
+    const SweepSharing sharing =
+        handle.sweep->sharing(variants_argument(arguments, "sweepSharing"));
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("layerTokens", static_cast<double>(sharing.layer_tokens));
+    object.Set("unsharedLayerTokens", static_cast<double>(sharing.unshared_layer_tokens));
+    return object;
+  });
+}
+
 // runSweep(sweep, {variants}, onProgress?) -> {promise, cancel()}
 Napi::Value js_run_sweep(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
-    const SweepHandle& handle = unwrap_handle<SweepHandle>(env, call[0], "runSweep");
-    if (!handle.sweep) {
-      throw Error(ErrorCode::INVALID_ARGUMENT, "The sweep was disposed; create it again.");
-    }
+    const SweepHandle& handle = live_sweep(env, call[0], "runSweep");
     const Arguments arguments(call[1], "runSweep");
-    std::vector<AblationVariant> variants;
-    for (auto& heads : read_heads(arguments, "variants", "runSweep")) {
-      variants.push_back({.heads = std::move(heads)});
-    }
+    std::vector<AblationVariant> variants = variants_argument(arguments, "runSweep");
     const JobOptions job{.device = handle.device, .on_progress = progress_argument(call, 2)};
     return start_job(env, job,
                      [sweep = handle.sweep,
@@ -94,6 +119,7 @@ Napi::Value js_release_sweep(const Napi::CallbackInfo& call) {
 void register_sweep(Napi::Env env, Napi::Object exports) {
   exports.Set("createSweep", Napi::Function::New(env, js_create_sweep, "createSweep"));
   exports.Set("runSweep", Napi::Function::New(env, js_run_sweep, "runSweep"));
+  exports.Set("sweepSharing", Napi::Function::New(env, js_sweep_sharing, "sweepSharing"));
   exports.Set("releaseSweep", Napi::Function::New(env, js_release_sweep, "releaseSweep"));
 }
 

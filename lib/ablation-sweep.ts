@@ -5,7 +5,7 @@ import { HeadsparkError } from './errors.js';
 import { gatePositions, type GatePositions, type HeadRef } from './head-gate.js';
 import type { Model } from './model.js';
 import { callNative, runJob, type JobOptions } from './native.js';
-import type { NativeSweep } from './native-types.js';
+import type { NativeSweep, NativeSweepSharing, PackedHeads } from './native-types.js';
 import { oneOf } from './option-checks.js';
 import { packHeads, packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
@@ -42,6 +42,9 @@ export interface SweepResult {
   /** [variants, pairs] 1 where the right token has the largest logit at every supervised place. */
   correct: Uint8Array;
 }
+
+/** Layers times tokens that a plan computes, and what every variant by itself would take. */
+export type SweepSharing = NativeSweepSharing;
 
 interface SweepParts {
   handle: NativeSweep;
@@ -101,17 +104,37 @@ export class Sweep {
    *   factor that is not finite, or a disposed sweep; _OUT_OF_MEMORY, _CANCELLED.
    */
   async run(variants: readonly SweepVariant[], options: JobOptions = {}): Promise<SweepResult> {
-    const handle = this.#handle;
-    if (!handle) {
-      const message = 'the sweep was disposed; create it again.';
-      throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
-    }
-    const rows = variants.map(({ heads, factor }) => heads.map((head) => ({ ...head, factor })));
-    const packed = packHeads(rows, this.#model.info);
+    const handle = this.#live();
+    const packed = this.#pack(variants);
     return runJob(
       (addon, onProgress) => addon.runSweep(handle, { variants: packed }, onProgress),
       options,
     );
+  }
+
+  /**
+   * How much of these variants' layers has to be computed when they run in one call: what lies
+   * below a variant's first gated layer is the unablated run's, and variants with the same gates so
+   * far are computed once.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT as `run`.
+   */
+  sharing(variants: readonly SweepVariant[]): SweepSharing {
+    const handle = this.#live();
+    const packed = this.#pack(variants);
+    return callNative((addon) => addon.sweepSharing(handle, { variants: packed }));
+  }
+
+  #live(): NativeSweep {
+    if (this.#handle) return this.#handle;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      'the sweep was disposed; create it again.',
+    );
+  }
+
+  #pack(variants: readonly SweepVariant[]): PackedHeads {
+    const rows = variants.map(({ heads, factor }) => heads.map((head) => ({ ...head, factor })));
+    return packHeads(rows, this.#model.info);
   }
 
   /** Lets go of the memory; runs in progress end normally. Calling it again does nothing. */

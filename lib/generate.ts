@@ -1,8 +1,10 @@
-// Greedy generation with heads ablated or scaled per row.
+// Greedy generation of given rows with heads ablated or scaled per row: a thin layer over generate().
+import { HeadsparkError } from './errors.js';
+import { generate } from './generation.js';
 import type { Model } from './model.js';
-import { runJob, type JobOptions } from './native.js';
+import type { JobOptions } from './native.js';
 import { wholeNumber } from './option-checks.js';
-import { packHeads, packRows, type GatedHead } from './packed.js';
+import { packRows, type GatedHead } from './packed.js';
 
 /** A prompt to continue. */
 export interface GenerateRow {
@@ -29,27 +31,31 @@ export async function generateGreedy(
   rows: readonly GenerateRow[],
   options: GenerateGreedyOptions = {},
 ): Promise<number[][]> {
-  const stopTokens = options.stopTokens ?? model.tokenizer?.eosIds ?? [];
-  const request = {
-    prompts: packRows(
-      rows.map(({ prompt }) => prompt),
-      'the prompts',
-    ),
-    heads: packHeads(
-      rows.map(({ heads }) => heads ?? []),
-      model.info,
-    ),
-    maxNewTokens: wholeNumber('maxNewTokens', options.maxNewTokens, {
-      low: 0,
-      high: 1_000_000,
-      fallback: 64,
-    }),
-    stopTokens: packRows([stopTokens], 'stopTokens').values,
-  };
-  const handle = model.handle();
-  const { values, offsets } = await runJob(
-    (addon, onProgress) => addon.generateGreedy(handle, request, onProgress),
-    options,
-  );
-  return rows.map((_, row) => Array.from(values.subarray(offsets[row], offsets[row + 1])));
+  const { maxNewTokens: wanted, stopTokens, ...job } = options;
+  const maxNewTokens = wholeNumber('maxNewTokens', wanted, {
+    low: 0,
+    high: 1_000_000,
+    fallback: 64,
+  });
+  if (stopTokens) packRows([stopTokens], 'stopTokens');
+  const { maxPositions } = model.info;
+  const longest = rows.reduce((most, { prompt }) => Math.max(most, prompt.length), 0);
+  // The last new token is never fed back, so it needs no position.
+  if (longest + Math.max(0, maxNewTokens - 1) > maxPositions) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `a prompt of ${longest} tokens and ${maxNewTokens} new ones are more than the ` +
+        `${maxPositions} positions of ${model.info.label}; lower maxNewTokens.`,
+    );
+  }
+  const requests = rows.map((row) => ({
+    ...row,
+    maxNewTokens,
+    ...(stopTokens ? { stopTokens } : {}),
+  }));
+  const completions: number[][] = rows.map(() => []);
+  for await (const { index, tokens } of generate(model, requests, job)) {
+    completions[index] = tokens;
+  }
+  return completions;
 }

@@ -28,12 +28,18 @@ interface JournalContent {
   records: Map<string, unknown>;
   /** Length of the valid beginning of the file, in bytes; 0 when even the header is missing. */
   validBytes: number;
+  /** The settings in the header; undefined when the header is missing. */
+  settings: unknown;
 }
 
 const corrupt = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_FILE_CORRUPT', message);
 
-function checkHeader(path: string, header: unknown, settings: Record<string, unknown>): void {
+function checkHeader(
+  path: string,
+  header: unknown,
+  settings: Record<string, unknown> | undefined,
+): unknown {
   const { format, version, settings: found } = header as Record<string, unknown>;
   if (format !== formatName) throw corrupt(`${path} is not a headspark journal.`);
   if (version !== formatVersion) {
@@ -42,7 +48,7 @@ function checkHeader(path: string, header: unknown, settings: Record<string, unk
         `${formatVersion}. Remove the file to start over.`,
     );
   }
-  const keys = differingKeys(found, settings);
+  const keys = settings === undefined ? [] : differingKeys(found, settings);
   if (keys.length > 0) {
     const list = keys.map((k) => `${k.key} (journal: ${k.left}, now: ${k.right})`).join(', ');
     throw new HeadsparkError(
@@ -51,6 +57,7 @@ function checkHeader(path: string, header: unknown, settings: Record<string, unk
         'or another output to start over.',
     );
   }
+  return found;
 }
 
 /** True when these bytes can be the beginning of a header line that was cut off while written. */
@@ -62,9 +69,10 @@ function isTornHeader(bytes: Buffer): boolean {
 function readRecords(
   path: string,
   bytes: Buffer,
-  settings: Record<string, unknown>,
+  settings?: Record<string, unknown>,
 ): JournalContent {
   const records = new Map<string, unknown>();
+  let found: unknown;
   let validBytes = 0;
   let badLine: number | undefined;
   for (let start = 0, number = 1; start < bytes.length; number++) {
@@ -79,14 +87,14 @@ function readRecords(
       if (badLine !== undefined) {
         throw corrupt(`${path}:${badLine}: the line is damaged. Remove the journal to start over.`);
       }
-      if (number === 1) checkHeader(path, value, settings);
+      if (number === 1) found = checkHeader(path, value, settings);
       else addRecord(records, value, `${path}:${number}`);
       validBytes = end + 1;
     }
     if (end < 0) break;
     start = end + 1;
   }
-  return { records, validBytes };
+  return { records, validBytes, settings: found };
 }
 
 function addRecord(records: Map<string, unknown>, line: unknown, where: string): void {
@@ -238,6 +246,33 @@ export class Journal {
     });
     return result;
   }
+}
+
+/** What a journal holds, for reading it without taking it over; a torn last line is left out. */
+export interface JournalText {
+  readonly settings: Record<string, unknown>;
+  readonly records: ReadonlyMap<string, unknown>;
+}
+
+/**
+ * Reads a journal, whatever its settings.
+ * @throws ERR_HEADSPARK_FILE_NOT_FOUND, ERR_HEADSPARK_FILE_CORRUPT.
+ */
+export async function readJournal(path: string): Promise<JournalText> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const reason = missing ? 'does not exist' : `could not be read: ${String(error)}`;
+    const message = `the journal ${path} ${reason}.`;
+    throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message, { cause: error });
+  }
+  const { records, settings } = readRecords(path, bytes);
+  if (typeof settings !== 'object' || settings === null) {
+    throw corrupt(`${path} is not a headspark journal.`);
+  }
+  return { settings: settings as Record<string, unknown>, records };
 }
 
 /** The SHA-256 of a file's bytes as hex, for settings that name input files. */

@@ -212,6 +212,13 @@ export interface NativeSweepOptions {
   positions: string;
 }
 
+export interface NativeSweepSharing {
+  /** Layers times tokens that a plan computes, summed over rows. */
+  layerTokens: number;
+  /** The same if every variant ran by itself. */
+  unsharedLayerTokens: number;
+}
+
 export interface NativeSweepValues {
   /** [variants, pairs] */
   values: Float32Array;
@@ -226,12 +233,54 @@ export interface NativeLogitsOptions {
   allPositions: boolean;
 }
 
-export interface NativeGenerateOptions {
+export interface NativeGenerationOptions {
+  /** Rows decoded together, 1 to 65536. */
+  maxRows: number;
+  /** Budget for keys, values and workspace; 0: the model's workspace budget. */
+  memoryBytes: number;
+  /** [layers, heads, headDim] r of the gates; absent: zero. */
+  replacement?: Float32Array;
+}
+
+/** Requests with one row or value each (seeds: two). */
+export interface PackedGenerationRequests {
   prompts: PackedRows;
-  /** One row a prompt. */
   heads: PackedHeads;
-  maxNewTokens: number;
-  stopTokens: Int32Array;
+  stopTokens: PackedRows;
+  /** 0 all, 1 prompt, 2 generated. */
+  positions: Uint8Array;
+  temperature: Float32Array;
+  topP: Float32Array;
+  minP: Float32Array;
+  repetitionPenalty: Float32Array;
+  topK: Int32Array;
+  maxNewTokens: Int32Array;
+  /** Low and high 32 bits of each seed. */
+  seeds: Int32Array;
+}
+
+export interface NativeGenerationStats {
+  /** Decode passes. */
+  steps: number;
+  /** Tokens fed to them. */
+  decodedTokens: number;
+  /** Prompt tokens times the layers they ran through. */
+  prefilledLayerTokens: number;
+  /** Rows that gave up their pages and were computed again. */
+  preemptions: number;
+  mostPagesUsed: number;
+  pageCapacity: number;
+}
+
+/** A running generation. Requests are numbered from 0 in the order in which they were added. */
+export interface NativeGeneration extends NativeJob<NativeGenerationStats> {
+  add(requests: PackedGenerationRequests): void;
+  /** Ends requests without an event. */
+  stop(requests: { requests: Int32Array }): void;
+  /** No more requests will come: the promise resolves when all have ended. */
+  end(): void;
+  /** Triples (request, token or -1, finish: 0 none, 1 stop token, 2 length, 3 context). */
+  take(): Int32Array;
 }
 
 export interface NativeAddon {
@@ -267,6 +316,7 @@ export interface NativeAddon {
     options: NativeSweepOptions,
     onProgress?: NativeProgress,
   ): NativeJob<NativeSweep>;
+  sweepSharing(sweep: NativeSweep, options: { variants: PackedHeads }): NativeSweepSharing;
   runSweep(
     sweep: NativeSweep,
     options: { variants: PackedHeads },
@@ -278,9 +328,10 @@ export interface NativeAddon {
     options: NativeLogitsOptions,
     onProgress?: NativeProgress,
   ): NativeJob<Float32Array>;
-  generateGreedy(
+  /** `onWake` is called when there is something to take. */
+  createGeneration(
     model: NativeModel,
-    options: NativeGenerateOptions,
-    onProgress?: NativeProgress,
-  ): NativeJob<PackedRows>;
+    options: NativeGenerationOptions,
+    onWake: () => void,
+  ): NativeGeneration;
 }

@@ -32,6 +32,17 @@ export function wholeNumber(
   throw refuse(option, value, `a whole number from ${range.low} to ${range.high}`);
 }
 
+/** A finite number within bounds, or `fallback` when it is undefined. */
+export function finiteNumber(
+  option: string,
+  value: number | undefined,
+  range: { accepts: (value: number) => boolean; expected: string; fallback: number },
+): number {
+  if (value === undefined) return range.fallback;
+  if (typeof value === 'number' && Number.isFinite(value) && range.accepts(value)) return value;
+  throw refuse(option, value, range.expected);
+}
+
 /** True or false, or `fallback` when it is undefined. */
 export function trueOrFalse(
   option: string,

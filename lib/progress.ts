@@ -125,6 +125,12 @@ export class ProgressReporter {
     this.#lastWrite = -Infinity;
   }
 
+  /** Takes the bar away until the next update, so that something else can be written. */
+  hide(): void {
+    this.#clear();
+    this.#lastWrite = -Infinity;
+  }
+
   /** Removes the bar; with `summary` leaves that line, with the time taken, in its place. */
   finish(summary?: string): void {
     if (this.#ended) return;

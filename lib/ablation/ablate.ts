@@ -122,7 +122,7 @@ export async function ablateSubject(
     seed: options.seed ?? 0,
   });
   const settings = settingsOf(subject, options, planned.rows.length);
-  const { journal, signal, onProgress } = options;
+  const { journal, signal, onPlan, onProgress } = options;
   const sets = planned.rows.flatMap((row) => [
     row.heads,
     ...row.controls.map((control) => control.heads),
@@ -134,6 +134,7 @@ export async function ablateSubject(
     journal:
       journal === undefined ? undefined : { path: journal, settings: journalSettings(settings) },
     signal,
+    onPlan,
     onProgress,
   });
   return buildTable({ settings, planned, results, signal });

@@ -19,6 +19,11 @@ export interface SweepRunner {
       onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
     },
   ): Promise<{ values: Float32Array; correct: Uint8Array }>;
+  /** Layers times tokens to compute, and what every variant by itself would take. */
+  sharing?(variants: { name: string; heads: HeadRef[]; factor: number }[]): {
+    layerTokens: number;
+    unsharedLayerTokens: number;
+  };
   dispose(): void;
 }
 
@@ -26,6 +31,12 @@ export interface SweepRunner {
 export interface VariantResults {
   readonly values: Float32Array;
   readonly correct: Uint8Array;
+}
+
+/** What is left to run, and the share of its layers that is computed rather than shared. */
+export interface VariantPlan {
+  readonly variants: number;
+  readonly computedShare: number;
 }
 
 export interface RunVariantsOptions {
@@ -36,6 +47,8 @@ export interface RunVariantsOptions {
   /** Path and the settings that decide the values. */
   readonly journal?: { path: string; settings: Record<string, unknown> } | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Told once, before the first variant that is left to run. */
+  readonly onPlan?: ((plan: VariantPlan) => void) | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -101,14 +114,42 @@ function checkFinite(values: Float32Array, key: string): void {
   );
 }
 
+type NamedHeads = readonly [string, readonly HeadRef[]];
+
+/** From the lowest gated layer up, so that sets that share a beginning stand side by side. */
+function compareByLayers([, a]: NamedHeads, [, b]: NamedHeads): number {
+  for (let i = 0; i < Math.min(a.length, b.length); i++) {
+    const order = a[i].layer - b[i].layer || a[i].head - b[i].head;
+    if (order !== 0) return order;
+  }
+  return a.length - b.length;
+}
+
+const asVariants = (
+  sets: readonly NamedHeads[],
+  factor: number,
+): { name: string; heads: HeadRef[]; factor: number }[] =>
+  sets.map(([name, heads]) => ({ name, heads: [...heads], factor }));
+
+function announcePlan(
+  runner: SweepRunner,
+  missing: readonly NamedHeads[],
+  options: RunVariantsOptions,
+): void {
+  const sharing = runner.sharing?.(asVariants(missing, options.factor));
+  if (!sharing || sharing.unsharedLayerTokens === 0) return;
+  const computedShare = sharing.layerTokens / sharing.unsharedLayerTokens;
+  options.onPlan?.({ variants: missing.length, computedShare });
+}
+
 /** Runs one chunk and splits its rows. */
 async function runChunk(
   runner: SweepRunner,
-  chunk: readonly [string, readonly HeadRef[]][],
+  chunk: readonly NamedHeads[],
   options: RunVariantsOptions & { onShare: (share: number) => void },
 ): Promise<[string, VariantResults][]> {
   const { pairs, factor, signal, onShare } = options;
-  const variants = chunk.map(([name, heads]) => ({ name, heads: [...heads], factor }));
+  const variants = asVariants(chunk, factor);
   const { values, correct } = await runner.run(variants, {
     signal,
     onProgress: ({ done, total }) => onShare(total > 0 ? done / total : 0),
@@ -132,17 +173,19 @@ async function runChunk(
 }
 
 async function runMissing(
-  missing: readonly [string, readonly HeadRef[]][],
+  unordered: readonly NamedHeads[],
   results: Map<string, VariantResults>,
   journal: Journal | undefined,
   options: RunVariantsOptions,
 ): Promise<void> {
+  const missing = [...unordered].sort(compareByLayers);
   const total = results.size + missing.length;
   let size = Math.max(1, Math.ceil(FIRST_CHUNK_ROWS / options.pairs));
   options.onProgress?.(results.size, total);
   checkCancelled(options);
   const runner = await options.createRunner();
   try {
+    announcePlan(runner, missing, options);
     for (let start = 0; start < missing.length;) {
       checkCancelled(options);
       const chunk = missing.slice(start, start + size);

@@ -4,6 +4,7 @@
 import type { AblationKind } from '../ablation-sweep.js';
 import type { GatePositions, HeadRef } from '../head-gate.js';
 import type { PairMetric } from '../pairs/types.js';
+import type { VariantPlan } from './run.js';
 import type { Interval } from '../stats/quantile.js';
 
 export interface HeadSet {
@@ -49,6 +50,8 @@ export interface AblateOptions {
   /** Bootstrap resamples of the intervals; default 10,000. */
   readonly resamples?: number;
   readonly signal?: AbortSignal | undefined;
+  /** What is left to run, before it runs. */
+  readonly onPlan?: ((plan: VariantPlan) => void) | undefined;
   /** Finished variants of all of them, resumed ones included. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }

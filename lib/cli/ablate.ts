@@ -3,44 +3,17 @@
 import { rm } from 'node:fs/promises';
 import type { Metric } from '../attribution.js';
 import type { AblationKind } from '../ablation-sweep.js';
-import { ablate, ablationCsv, type AblationPlan } from '../ablation.js';
+import { ablate, ablationCsv } from '../ablation.js';
 import { writeFileAtomic } from '../atomic-file.js';
-import { headsOfGroup, readDiffReport, type HeadGroup } from '../diff-report.js';
-import { parseHeadSets, type GatePositions } from '../head-gate.js';
-import type { Model } from '../model.js';
+import type { GatePositions } from '../head-gate.js';
+import { checkPlanOptions, planOf, resamplesOf } from './ablation-plan.js';
 import { printAblation } from './ablation-table.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
+import { runAblationByGeneration } from './evaluation-run.js';
 import type { Context } from './context.js';
 import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
 import { optionGroups } from './vocabulary.js';
-
-function checkPlanOptions(args: Arguments): void {
-  const given = [
-    args.text('heads') === undefined ? '' : '--heads',
-    args.flag('single') ? '--single' : '',
-    args.text('diff') === undefined ? '' : '--diff',
-  ].filter((option) => option !== '');
-  if (given.length === 0) {
-    throw usageError('say what to ablate: --heads "3.1,5.0", --single or --diff diff.json.');
-  }
-  if (given.length > 1) throw usageError(`give one of ${given.join(' and ')}, not both.`);
-}
-
-async function planOf(args: Arguments, model: Model): Promise<AblationPlan> {
-  const [heads, diff] = [args.text('heads'), args.text('diff')];
-  if (heads !== undefined) return { kind: 'sets', sets: parseHeadSets(heads, model.info) };
-  if (diff === undefined) return { kind: 'single' };
-  const group = args.choice<HeadGroup>('group');
-  const found = headsOfGroup(await readDiffReport(diff), group, args.text('post'));
-  if (found.heads.length === 0) {
-    throw usageError(
-      `${diff} has no ${group} heads of ${found.other}; choose another --group or --post, ` +
-        'or make the diff with another selection.',
-    );
-  }
-  return { kind: 'top-k', heads: found.heads, k: args.value('top-k'), group };
-}
 
 /** The journal's path, and whether it is removed once the results are written. */
 function journalOf(args: Arguments): { path: string; temporary: boolean } | undefined {
@@ -105,38 +78,43 @@ export const ablateCommand: Command = {
     'positions',
     'journal',
     ...optionGroups.pairs,
+    'generate',
+    ...optionGroups.benchmark,
+    ...optionGroups.sampling,
     'seed',
     'confidence',
     'resamples',
     'out',
     'csv',
+    'parquet',
     'top',
     ...optionGroups.model,
     ...optionGroups.every,
   ],
+  multiple: ['stop'],
   examples: [
     ['$0 ablate ./sft --pairs p.jsonl --diff diff.json --top-k 10', 'emergent heads, one by one'],
     ['$0 ablate ./sft --pairs p.jsonl --heads "3.1,5.0;4.*"', 'two sets of heads'],
     ['$0 ablate ./sft --pairs p.jsonl --single --ablation mean', 'every head by itself'],
+    ['$0 ablate ./sft --generate --benchmark gsm8k --heads 3.1', 'by solving problems'],
   ],
   async run(args, context) {
     checkPlanOptions(args);
+    if (args.flag('generate')) return runAblationByGeneration(args, context);
+    if (args.text('benchmark') !== undefined) {
+      throw usageError('--benchmark is answered by generating: add --generate.');
+    }
     const [out, csv] = [args.text('out'), args.text('csv')];
     await checkOutput(out, '--out', ['.json']);
     await checkOutput(csv, '--csv', ['.csv']);
-    const resamples = args.text('resamples');
-    if (resamples !== undefined && resamples !== 'auto' && !/^[1-9]\d*$/.test(resamples)) {
-      throw usageError(
-        `--resamples "${resamples}" is neither a whole number of at least 1 nor auto.`,
-      );
-    }
+    const resamples = resamplesOf(args);
     const model = await loadFrom(args.positional('model'), args, context);
-    const plan = await planOf(args, model);
+    const plan = await planOf(args, model.info);
     const { pairs, name } = await pairsFrom(model, args, context);
     const journal = journalOf(args);
     context.resumeHint = hintOf(journal);
     context.print(`${context.paint('bold', model.info.label)}: ${describe(args)} on ${name}`);
-    const table = await context.task('ablate', 'variants', ({ onCount }) =>
+    const table = await context.task('ablate', 'variants', ({ onCount, reporter }) =>
       ablate(model, pairs, {
         plan,
         controls: args.value('controls'),
@@ -146,11 +124,14 @@ export const ablateCommand: Command = {
         metric: args.choice<Metric>('metric'),
         positions: args.choice<GatePositions>('positions'),
         confidence: args.value('confidence'),
-        ...(resamples === undefined || resamples === 'auto'
-          ? {}
-          : { resamples: Number(resamples) }),
+        ...(resamples === undefined ? {} : { resamples }),
         ...(journal ? { journal: journal.path } : {}),
         signal: context.signal,
+        onPlan: ({ variants, computedShare }) =>
+          reporter.note(
+            `${variants} variants: ${(100 * computedShare).toFixed(0)} % of their layers are computed; ` +
+              'the rest is shared with the unablated run or between variants.',
+          ),
         onProgress: announceResumed(journal?.path, context, onCount),
       }),
     );

@@ -2,7 +2,7 @@
 // does not make. The only casts from yargs' loose values are here.
 
 import { HeadsparkError } from '../errors.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean } from '../nearest-word.js';
 import { isOptionName, optionSpec, type OptionName } from './vocabulary.js';
 
 export type RawArguments = Record<string, unknown>;

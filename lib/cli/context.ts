@@ -44,6 +44,11 @@ export class Context {
     if (!this.json && !this.quiet) this.#terminal.stdout.write(`${line}\n`);
   }
 
+  /** Text on stdout for a person, as it stands; nothing with --json or --quiet. */
+  write(text: string): void {
+    if (!this.json && !this.quiet) this.#terminal.stdout.write(text);
+  }
+
   heading(text: string): void {
     this.print();
     this.print(this.paint('bold', text));

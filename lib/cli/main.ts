@@ -6,13 +6,23 @@ import { circuitCommand } from './circuit.js';
 import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
+import { evaluateCommand } from './evaluate.js';
+import { mergeCommand } from './merge.js';
+import { generateCommand } from './generate.js';
+import { reportCommand } from './report.js';
 import { runLine } from './run.js';
+import { studyCommand } from './study.js';
 
 const commands = [
   attributeCommand,
   circuitCommand,
   diffCommand,
   ablateCommand,
+  generateCommand,
+  evaluateCommand,
+  mergeCommand,
+  studyCommand,
+  reportCommand,
   demoCommand,
   doctorCommand,
 ];

@@ -13,7 +13,7 @@ import {
 } from './arguments.js';
 import type { Command } from './command.js';
 import type { Preset } from './preset.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean } from '../nearest-word.js';
 import { optionSpec, type OptionName } from './vocabulary.js';
 
 /** What is to be done: a command with its arguments, or nothing (help, version, completion). */

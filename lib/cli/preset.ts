@@ -6,7 +6,7 @@ import { parse as parseYaml } from 'yaml';
 import { HeadsparkError } from '../errors.js';
 import { readTextIfExists } from '../json-file.js';
 import { usageError } from './arguments.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean } from '../nearest-word.js';
 import { isOptionName, optionSpec, vocabulary, type OptionName } from './vocabulary.js';
 
 export type Preset = Record<string, unknown>;

@@ -3,6 +3,7 @@
 
 import { ablationKinds } from '../ablation-sweep.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
+import { answerSources } from '../answers/extract.js';
 import { excludedKinds } from '../circuit-evaluation.js';
 import type { OptionSpec } from './option-types.js';
 
@@ -11,8 +12,10 @@ const pairs = 'Pairs:';
 const selection = 'Selection of edges:';
 const attribution = 'Attribution:';
 const ablation = 'Ablation:';
+const generation = 'Generation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
+const studies = 'Studies:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -77,7 +80,7 @@ export const vocabulary = {
     integer: true,
     min: 1,
     max: 1_000_000,
-    describe: 'pairs to generate (default 100), or most pairs to read from the file',
+    describe: 'pairs to generate (default 100), or most pairs or problems to read',
   },
   seed: {
     type: 'number',
@@ -86,7 +89,7 @@ export const vocabulary = {
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     default: 0,
-    describe: 'of generated pairs, resampling and control sets',
+    describe: 'of generated pairs, sampling, resampling and control sets',
   },
   'skip-unfit': {
     type: 'boolean',
@@ -275,6 +278,148 @@ export const vocabulary = {
     describe: 'file of finished variants, to resume from; default: beside --out until it is done',
   },
 
+  generate: {
+    type: 'boolean',
+    group: generation,
+    describe: 'answer a benchmark with every variant and control instead of pairs',
+  },
+  benchmark: {
+    type: 'string',
+    group: generation,
+    describe: 'aime24, aime25, amc23, math500, gsm8k, gpqa, demo, or a file of problems',
+  },
+  data: {
+    type: 'string',
+    group: generation,
+    default: 'data',
+    describe: 'folder of the named benchmarks',
+  },
+  template: {
+    type: 'string',
+    group: generation,
+    choices: ['chat', 'plain'],
+    describe: 'ask through the chat template (default where there is one), or the text alone',
+  },
+  suffix: {
+    type: 'string',
+    group: generation,
+    describe:
+      'after each problem: boxed (asks for \\boxed{}), none or a text; default by benchmark',
+  },
+  prompt: {
+    type: 'string',
+    group: generation,
+    describe: 'text to continue; several are several rows',
+  },
+  prompts: {
+    type: 'string',
+    group: generation,
+    describe: 'JSONL file of prompts: {"prompt": text or token ids} or {"messages": [...]}',
+  },
+  chat: {
+    type: 'boolean',
+    group: generation,
+    describe: 'prompts are what the user says, rendered through the chat template',
+  },
+  system: { type: 'string', group: generation, describe: 'system message before it; means --chat' },
+  samples: {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 1,
+    max: 100_000,
+    default: 1,
+    describe: 'completions of every prompt, or answers per problem, each with a seed of its own',
+  },
+  temperature: {
+    type: 'number',
+    group: generation,
+    min: 0,
+    describe: '0: the likeliest token (default; evaluate with several samples: 0.6)',
+  },
+  'top-p': {
+    type: 'number',
+    group: generation,
+    max: 1,
+    describe: 'of the likeliest tokens that reach this probability; default 1 (with 0.6: 0.95)',
+  },
+  'top-k-tokens': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 0,
+    max: 0x7fffffff,
+    default: 0,
+    describe: 'of the k likeliest tokens; 0: all',
+  },
+  'min-p': {
+    type: 'number',
+    group: generation,
+    min: 0,
+    default: 0,
+    describe: "of tokens with this share of the likeliest one's probability",
+  },
+  'repetition-penalty': {
+    type: 'number',
+    group: generation,
+    default: 1,
+    describe: 'divides logits of tokens seen so far; 1: none',
+  },
+  'max-new-tokens': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 0,
+    max: 1_000_000,
+    describe: 'longest completion; default 256, to answer benchmarks 2048',
+  },
+  stop: { type: 'string', group: generation, describe: 'text that ends a completion' },
+  'ignore-eos': {
+    type: 'boolean',
+    group: generation,
+    describe: 'go on after end-of-sequence tokens',
+  },
+  'answer-from': {
+    type: 'string',
+    group: generation,
+    choices: ['any', ...answerSources],
+    default: 'any',
+    describe: 'which way of giving an answer counts',
+  },
+  'max-rows': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 1,
+    max: 65536,
+    default: 64,
+    describe: 'rows decoded together; never changes a result',
+  },
+  shard: {
+    type: 'string',
+    group: generation,
+    describe:
+      'only part i/n: of the problems (needs --journal, for headspark merge), or of a study',
+  },
+
+  parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },
+
+  only: {
+    type: 'string',
+    group: studies,
+    describe: 'stages to run, with what they need: attribution, diff, ablation, …',
+  },
+
+  figures: {
+    type: 'string',
+    group: output,
+    describe: 'folder for every figure as SVG, PNG, CSV, Parquet and a LaTeX table',
+  },
+  formats: {
+    type: 'string',
+    group: output,
+    describe: 'with --figures: some of svg,png,csv,parquet,latex; default: all',
+  },
   out: { type: 'string', group: output, describe: 'file or folder to write' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
   top: {
@@ -321,6 +466,26 @@ export const optionGroups = {
     'revision',
   ],
   pairs: ['pairs', 'task', 'count', 'skip-unfit', 'metric', 'enable-thinking'],
+  benchmark: [
+    'benchmark',
+    'data',
+    'template',
+    'system',
+    'suffix',
+    'samples',
+    'answer-from',
+    'shard',
+  ],
+  sampling: [
+    'temperature',
+    'top-p',
+    'top-k-tokens',
+    'min-p',
+    'repetition-penalty',
+    'max-new-tokens',
+    'stop',
+    'max-rows',
+  ],
   selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],
 } as const satisfies Record<string, readonly OptionName[]>;
 

@@ -3,8 +3,14 @@
 
 export * from './binomial.js';
 export * from './bootstrap.js';
+export * from './hypergeometric.js';
+export * from './kaplan-meier.js';
 export * from './normal.js';
+export * from './pass-at-k.js';
 export * from './permutation.js';
+export * from './power.js';
 export * from './proportion.js';
 export * from './quantile.js';
 export * from './random.js';
+export * from './spearman.js';
+export * from './two-samples.js';

@@ -127,4 +127,9 @@ TEST_CASE("measure_peak measures, reports to the end of both phases, and stops w
 }
 
 }  // namespace
+// .ci/run asks this case which levels it can run the engine on.
+TEST_CASE("the level that HEADSPARK_ISA names runs here") {
+  CHECK(isa_runs_here(default_isa()));
+}
+
 }  // namespace headspark

@@ -10,7 +10,8 @@ const root = path.resolve(process.argv[2] ?? fileURLToPath(new URL('../..', impo
 const lineCeiling = 500;
 
 // These compute on numbers and files only, so that they work where no addon was built.
-const addonFree = /^lib\/(circuit|diff|stats|report|formats|tasks|pairs)\//;
+const addonFree =
+  /^lib\/(circuit|diff|stats|tracking|report|formats|tasks|pairs|answers|benchmarks|failures)\//;
 const door = 'lib/native.ts';
 
 // An earlier layer may import a later one, never the other way round.
@@ -18,7 +19,7 @@ const layers = [
   { name: 'lib/cli', pattern: /^lib\/cli\// },
   {
     name: 'lib/study, sweep, attribution, demo',
-    pattern: /^lib\/(study|sweep|ablation|attribution|demo)[/.-]/,
+    pattern: /^lib\/(study|sweep|ablation|attribution|demo|evaluation)[/.-]/,
   },
   { name: 'lib/model', pattern: /^lib\/model[/.-]/ },
   { name: 'lib/native', pattern: /^lib\/native(-types)?\.ts$/ },

@@ -162,7 +162,7 @@ describe('disposal', () => {
       device: 'cpu',
       batchTokens: 0,
       sharePrefix: true,
-      precision: 'exact',
+      precision: 'exact' as const,
     };
     const handle = await native().loadModel(options).promise;
     callNative((addon) => addon.releaseModel(handle));

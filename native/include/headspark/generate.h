@@ -1,13 +1,93 @@
-// Greedy generation with gated heads and a key/value cache.
+// Generation with gated heads: continuous batching over a paged key/value cache. Rows of different
+// variants share every weight read; a row's tokens depend on its own request alone, bit for bit.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "headspark/engine.h"
+#include "headspark/head_gate.h"
 
 namespace headspark {
+
+/// How the next token is chosen from the logits; filters in this order, as Hugging Face
+/// transformers applies them. Defaults leave the distribution alone.
+struct SamplingOptions {
+  float repetition_penalty = 1.0f;  ///< of tokens in the prompt or generated: > 0; 1: none
+  float temperature = 0.0f;         ///< 0: the largest logit (ties: the smaller id)
+  std::int32_t top_k = 0;           ///< 0: all
+  float top_p = 1.0f;               ///< in (0, 1]
+  float min_p = 0.0f;               ///< in [0, 1): of the most likely token's probability
+};
+
+struct GenerationRequest {
+  std::vector<std::int32_t> prompt = {};
+  std::vector<GatedHead> heads = {};
+  GatePositions positions = GatePositions::all;
+  SamplingOptions sampling = {};
+  std::uint64_t seed = 0;  ///< token i is drawn with Philox(seed, i): no other state
+  std::int32_t max_new_tokens = 64;
+  std::vector<std::int32_t> stop_tokens = {};  ///< the one met is kept as the last token
+};
+
+struct GenerationOptions {
+  std::int32_t max_rows = 64;           ///< rows decoded together
+  std::int64_t memory_bytes = 0;        ///< <= 0: the engine's workspace budget
+  std::vector<float> replacement = {};  ///< [layers, heads, head_dim] r of the gates; empty: zero
+};
+
+/// Why a row ended: a stop token, max_new_tokens, or the model's last position.
+enum class Finish { none, stop_token, length, context };
+
+/// One new token of a request, or its end, or both.
+struct GenerationEvent {
+  std::uint64_t request = 0;
+  std::int32_t token = -1;  ///< -1: the row ended without a new one
+  Finish finish = Finish::none;
+};
+using GenerationSink = std::function<void(const GenerationEvent&)>;
+
+struct GenerationStats {
+  std::int64_t steps = 0;                   ///< decode passes
+  std::int64_t decoded_tokens = 0;          ///< tokens fed to them
+  std::int64_t prefilled_layer_tokens = 0;  ///< prompt tokens times the layers they ran through
+  std::int64_t preemptions = 0;  ///< rows that gave up their pages and were computed again
+  std::int64_t pages_used = 0;
+  std::int64_t most_pages_used = 0;
+  std::int64_t page_capacity = 0;
+};
+
+/// Requests wait, join the batch as soon as rows and memory allow it, and leave when they end. When
+/// pages run out the youngest row gives up its own and is computed again later. One thread at a
+/// time.
+class Generator {
+ public:
+  /// The engine must outlive the generator. Errors: INVALID_ARGUMENT for options out of range.
+  Generator(const Engine& engine, GenerationOptions options);
+  ~Generator();
+  Generator(Generator&&) noexcept;
+
+  /// Queues a request and returns its number: 0, 1, 2, … Errors: INVALID_ARGUMENT naming what is
+  /// wrong with it, OUT_OF_MEMORY when it could not fit the budget even alone.
+  std::uint64_t add(GenerationRequest request);
+  /// Ends a request without an event; it gets no more tokens. Unknown and ended ones are ignored.
+  void stop(std::uint64_t request);
+  /// True when no request waits or runs.
+  bool idle() const;
+  std::int64_t waiting() const;
+  std::int64_t running() const;
+
+  /// Computes some prompts and one more token of every running row.
+  void step(const RunControl& control, const GenerationSink& sink);
+  GenerationStats stats() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 struct GenerateOptions {
   std::int32_t max_new_tokens = 64;
@@ -19,8 +99,8 @@ struct GenerateRow {
   std::vector<GatedHead> heads;  ///< zero ablation or scaling of this row's heads, at all positions
 };
 
-/// The new tokens of each row. A row's tokens do not depend on the other rows. Ties of the largest
-/// logit go to the smallest token id.
+/// The new tokens of each row, greedily. A row's tokens do not depend on the other rows. Ties of
+/// the largest logit go to the smallest token id.
 std::vector<std::vector<std::int32_t>> generate_greedy(const Engine& engine,
                                                        std::span<const GenerateRow> rows,
                                                        const GenerateOptions& options,

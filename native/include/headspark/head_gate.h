@@ -16,6 +16,9 @@ enum class Replacement {
           ///< token t: a stored run of the same length (resample), shared by many rows
 };
 
+/// Which positions gates act on: all, the prompt's, or those after it (the continuation's).
+enum class GatePositions { all, prompt, generated };
+
 /// Gates of one layer for the rows of one batch. A null `scale` means no gate at all.
 struct HeadGate {
   const float* scale = nullptr;  ///< [rows, heads]; 1 leaves the head untouched, bit for bit

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "headspark/engine.h"
+#include "headspark/head_gate.h"
 #include "headspark/pair.h"
 
 namespace headspark {
@@ -16,9 +17,6 @@ namespace headspark {
 /// r of the gate: nothing, the head's mean z over all clean prompts (per head, or per head and
 /// position), or the corrupted run's z at the same token.
 enum class AblationKind { zero, mean, mean_per_position, resample };
-
-/// Which positions the gates act on: all, the prompt's, or those of the continuation (nll).
-enum class GatePositions { all, prompt, generated };
 
 struct AblationVariant {
   std::vector<GatedHead> heads;  ///< empty: the unablated model
@@ -28,6 +26,12 @@ struct SweepOptions {
   Metric metric = Metric::logit_diff;
   AblationKind kind = AblationKind::zero;
   GatePositions positions = GatePositions::all;
+};
+
+/// What a plan computes, in layers times tokens, against running every variant by itself.
+struct SweepSharing {
+  std::int64_t layer_tokens = 0;
+  std::int64_t unshared_layer_tokens = 0;
 };
 
 /// Prepared once (means and corrupted runs), then run for any variants in any order; the values of
@@ -49,6 +53,10 @@ class Sweep {
     std::vector<std::uint8_t> correct;
   };
   Result run(std::span<const AblationVariant> variants, const RunControl& control) const;
+
+  /// What `run` would share: layers below a variant's first gate, and between variants with the
+  /// same gates so far.
+  SweepSharing sharing(std::span<const AblationVariant> variants) const;
 
  private:
   struct State;

@@ -10,6 +10,8 @@ void linear_forward_fast(const Context& context, const LinearForward& params);
 void linear_backward_fast(const Context& context, const LinearBackward& params);
 void attention_forward_fast(const Context& context, const AttentionForward& params);
 void attention_backward_fast(const Context& context, const AttentionBackward& params);
+void head_input_backward_fast(const Context& context, const HeadInputBackward& params);
+void paged_attention_fast(const Context& context, const PagedAttention& params);
 void norm_forward_fast(const Context& context, const NormForward& params);
 void norm_backward_fast(const Context& context, const NormBackward& params);
 void rotary_fast(const Context& context, const Rotary& params, float direction);

@@ -153,6 +153,44 @@ struct Blend {
   std::int64_t count = 0;
 };
 
+/// y = weight y, minus its mean when centered, + constant - sum over copies of multiples[c] x[c]:
+/// the end of a norm's backward, summed over copies (head_input_fast.cc).
+struct PullBack {
+  float* y = nullptr;
+  const float* weight = nullptr;
+  const float* x = nullptr;  ///< [copies, width], stride x_stride
+  std::int64_t x_stride = 0;
+  const float* multiples = nullptr;
+  std::int64_t copies = 0;
+  float constant = 0.0f;
+  bool centered = false;
+  std::int64_t width = 0;
+};
+
+/// scores[r * stride + j] = q[r, head_dim] · key j, for all 32 keys of every page of a split.
+struct PagedScores {
+  const float* q = nullptr;  ///< [rows, head_dim], scaled
+  std::int64_t rows = 0;
+  std::int64_t head_dim = 0;
+  const float* const* pages = nullptr;
+  std::int64_t page_count = 0;
+  std::int64_t offset = 0;  ///< of the head's keys in a page
+  float* scores = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// out[r, padded_dim] = sum over j < counts[r] of weights[r * stride + j] value j.
+struct PagedValues {
+  const float* weights = nullptr;
+  std::int64_t stride = 0;
+  std::int64_t rows = 0;
+  const std::int64_t* counts = nullptr;  ///< [rows]
+  const float* const* pages = nullptr;
+  std::int64_t offset = 0;  ///< of the head's values in a page
+  std::int64_t padded_dim = 0;
+  float* out = nullptr;
+};
+
 struct KernelTable {
   GemmKernels gemm;
   void (*pack_rows)(const PackRows&);
@@ -169,9 +207,13 @@ struct KernelTable {
   /// y = exp(x - offset).
   void (*exp_range)(const float* x, std::int64_t count, float offset, float* y);
   void (*attention_scores)(const AttentionScores&);
+  void (*paged_scores)(const PagedScores&);
+  void (*paged_values)(const PagedValues&);
 
   void (*norm_forward)(const NormRow&);
   void (*norm_backward)(const NormRow&);
+  void (*norm_moments)(const NormRow&, float* mean, float* rstd);
+  void (*pull_back)(const PullBack&);
   void (*rotate)(const Rotation&);
   ActivationKernels activations[4];  ///< indexed by Activation
 

@@ -24,6 +24,9 @@ enum class ScratchSlot {
   query_column_terms,
   grad_column_terms,
   packed_rows,
+  head_sums,
+  head_multiples,
+  head_constants,
   key_columns,
   query_rows,
   query_columns,
@@ -36,6 +39,9 @@ enum class ScratchSlot {
   output,
   d_key,
   d_value,
+  paged_queries,
+  paged_scores,
+  paged_partials,
   count,
 };
 

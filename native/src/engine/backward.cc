@@ -2,6 +2,7 @@
 #include "engine/backward.h"
 
 #include "headspark/ops/attention.h"
+#include "headspark/ops/head_input.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/rows.h"
 
@@ -110,33 +111,53 @@ void undo_rotate_and_norm(const Pass& pass, const NormWeight& head_norm, const f
   }
 }
 
-/// Shows the sink the gradients at the inputs of `count` heads of one projection. Head i of the
-/// gradient `d` (stride d_width) reads rows (i / share) * head_dim … of the weight.
+/// Gives the sink the gradients at the inputs of `count` heads of one projection, of which `share`
+/// read the same rows of the weight. `projected` is the projection's output.
 struct HeadInputs {
   HeadInput which;
   const LinearWeight* weight;
+  const float* projected;
   const float* d;
   std::int64_t count;
   std::int64_t share;
 };
 
-void show_head_inputs(const Pass& pass, std::int64_t index, const HeadInputs& inputs) {
+void give_head_inputs(const Pass& pass, std::int64_t index, const HeadInputs& inputs) {
+  HeadInputBackward params;
+  params.norm = &pass.weights(index).attention_norm;
+  params.weight = inputs.weight;
+  params.copies = pass.sink.copies();
+  params.tokens = pass.tokens() / params.copies;
+  params.heads = inputs.count;
+  params.share = inputs.share;
+  params.head_dim = pass.config().head_dim;
+  params.x = pass.trace.layer(index).residual;
+  params.projected = inputs.projected;
+  params.d = inputs.d;
+  params.y = pass.sink.head_inputs(index, inputs.which);
+  params.y_stride = params.tokens * pass.config().hidden;
+  head_input_backward(pass.context(), params);
+}
+
+/// The output of the q or k projection: kept as it was where heads are normed, else unrotated.
+const float* before_rotation(const Pass& pass, const float* raw, const float* rotated,
+                             std::int64_t heads) {
+  if (pass.config().qk_norm) return raw;
+  if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return rotated;
   const std::int64_t head_dim = pass.config().head_dim;
-  for (std::int64_t head = 0; head < inputs.count; ++head) {
-    LinearBackward params;
-    params.weight = inputs.weight;
-    params.slice.out_begin = head / inputs.share * head_dim;
-    params.slice.out_end = params.slice.out_begin + head_dim;
-    params.tokens = pass.tokens();
-    params.d_y = inputs.d + head * head_dim;
-    params.d_y_stride = inputs.count * head_dim;
-    params.d_x = pass.work.d_normed.data();
-    params.d_x_stride = pass.config().hidden;
-    linear_backward(pass.context(), params);
-    pass.norm(pass.weights(index).attention_norm, pass.trace.layer(index).residual,
-              pass.work.d_normed.data(), pass.work.d_input.data(), GradientMode::overwrite);
-    pass.sink.head_input(index, inputs.which, head, pass.work.d_input.data());
-  }
+  float* projected = pass.work.projected.data();
+  combine(pass.context(), {.count = pass.tokens() * heads * head_dim,
+                           .a = 1.0f,
+                           .x = rotated,
+                           .b = 0.0f,
+                           .y = projected});
+  rotary_backward(pass.context(), {.table = pass.inputs.rotary,
+                                   .positions = pass.batch.positions(),
+                                   .tokens = pass.tokens(),
+                                   .heads = heads,
+                                   .head_dim = head_dim,
+                                   .x = projected});
+  return projected;
 }
 
 /// forward: z = gate(attention(q, k, v)); after += o(z). Leaves d_q, d_k, d_v per query head at the
@@ -178,9 +199,17 @@ void attention_backward_block(const Pass& pass, std::int64_t index, const float*
   const std::int64_t count = grouped ? config.kv_heads : config.heads;
   const float* d_k = grouped ? work.d_k_group.data() : work.d_k.data();
   const float* d_v = grouped ? work.d_v_group.data() : work.d_v.data();
-  show_head_inputs(pass, index, {HeadInput::q, &weights.q, work.d_q.data(), config.heads, 1});
-  show_head_inputs(pass, index, {HeadInput::k, &weights.k, d_k, count, grouped ? 1 : share});
-  show_head_inputs(pass, index, {HeadInput::v, &weights.v, d_v, count, grouped ? 1 : share});
+  const LayerTrace& layer = pass.trace.layer(index);
+  const std::int64_t kv_share = grouped ? 1 : share;
+  give_head_inputs(
+      pass, index,
+      {HeadInput::q, &weights.q, before_rotation(pass, layer.q_raw, layer.q, config.heads),
+       work.d_q.data(), config.heads, 1});
+  give_head_inputs(
+      pass, index,
+      {HeadInput::k, &weights.k, before_rotation(pass, layer.k_raw, layer.k, config.kv_heads), d_k,
+       count, kv_share});
+  give_head_inputs(pass, index, {HeadInput::v, &weights.v, layer.v, d_v, count, kv_share});
   pass.sink.attention_done(index);
   // forward: normed = norm(residual); q, k, v = linear(normed)
   pass.linear(weights.q, work.d_q.data(), work.d_normed.data(), GradientMode::overwrite);
@@ -222,6 +251,7 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
   if (config.parallel_block) d_out = make(config.hidden);
   d_normed = make(config.hidden);
   d_input = make(config.hidden);
+  projected = make(query_width);
   d_hidden = make(config.intermediate);
   if (config.gated_mlp) d_up = make(config.intermediate);
   d_z = make(query_width);
@@ -234,7 +264,7 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
 
 std::int64_t BackwardWorkspace::floats_per_token(const ModelConfig& config) {
   return 4 * config.hidden + 2 * config.intermediate +
-         (4 * config.heads + 2 * config.kv_heads) * config.head_dim;
+         (5 * config.heads + 2 * config.kv_heads) * config.head_dim;
 }
 
 void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,

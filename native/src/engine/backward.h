@@ -18,10 +18,13 @@ class GradientSink {
   virtual ~GradientSink() = default;
   virtual void logits_input(const float* d_input) = 0;
   virtual void mlp_input(std::int64_t layer, const float* d_input) = 0;
-  /// index: query head; or key/value head when kv edges are grouped.
-  virtual void head_input(std::int64_t layer, HeadInput which, std::int64_t index,
-                          const float* d_input) = 0;
-  /// All destinations of a layer's attention have been shown.
+  /// The batch is this many copies of the same rows, one after the other.
+  virtual std::int64_t copies() const = 0;
+  /// Where the gradients at the inputs of a layer's q, k or v go, summed over copies: [heads,
+  /// tokens of one copy, hidden], overwritten. Heads are key/value heads for k and v when kv edges
+  /// are grouped.
+  virtual float* head_inputs(std::int64_t layer, HeadInput which) = 0;
+  /// All destinations of a layer's attention are there.
   virtual void attention_done(std::int64_t layer) = 0;
   virtual bool grouped_kv() const = 0;
 };
@@ -36,6 +39,7 @@ class BackwardWorkspace {
   Buffer<float> d_out;       ///< [tokens, hidden] parallel blocks: gradient at the block's output
   Buffer<float> d_normed;    ///< [tokens, hidden]
   Buffer<float> d_input;     ///< [tokens, hidden]
+  Buffer<float> projected;   ///< [tokens, heads, head_dim] q or k before rotation
   Buffer<float> d_hidden;    ///< [tokens, intermediate]
   Buffer<float> d_up;        ///< [tokens, intermediate]
   Buffer<float> d_z;         ///< [tokens, heads, head_dim]

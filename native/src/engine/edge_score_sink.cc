@@ -23,16 +23,12 @@ EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const Pai
       gradients_(engine.context.backend,
                  graph.layer_columns() * block.tokens() * engine.config().hidden) {}
 
-void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t slot) {
-  const std::int64_t hidden = engine_.config().hidden;
-  float* gradient = gradients_.data() + slot * block_.tokens() * hidden;
-  for (std::size_t pair = 0; pair < block_.pairs(); ++pair) {
-    sum_blocks(engine_.context, {.groups = 1,
-                                 .steps = copies_,
-                                 .block = block_.own_length(pair) * hidden,
-                                 .x = d_input + copies_ * block_.begin(pair) * hidden,
-                                 .y = gradient + block_.begin(pair) * hidden});
-  }
+void EdgeScoreSink::sum_copies(const float* d_input) {
+  sum_blocks(engine_.context, {.groups = 1,
+                               .steps = copies_,
+                               .block = block_.tokens() * engine_.config().hidden,
+                               .x = d_input,
+                               .y = gradients_.data()});
 }
 
 void EdgeScoreSink::contract(std::int64_t first_column, std::int64_t columns,
@@ -58,21 +54,21 @@ void EdgeScoreSink::contract(std::int64_t first_column, std::int64_t columns,
 }
 
 void EdgeScoreSink::logits_input(const float* d_input) {
-  sum_copies(d_input, 0);
+  sum_copies(d_input);
   contract(graph_.logits_column(), 1, graph_.sources());
 }
 
 void EdgeScoreSink::mlp_input(std::int64_t layer, const float* d_input) {
-  sum_copies(d_input, 0);
+  sum_copies(d_input);
   contract(graph_.mlp_column(layer), 1, graph_.sources_of_mlp(layer));
 }
 
-void EdgeScoreSink::head_input(std::int64_t layer, HeadInput which, std::int64_t index,
-                               const float* d_input) {
-  std::int64_t column = graph_.q_column(layer, index);
-  if (which == HeadInput::k) column = graph_.k_column(layer, index);
-  if (which == HeadInput::v) column = graph_.v_column(layer, index);
-  sum_copies(d_input, column - graph_.q_column(layer, 0));
+float* EdgeScoreSink::head_inputs(std::int64_t layer, HeadInput which) {
+  std::int64_t column = graph_.q_column(layer, 0);
+  if (which == HeadInput::k) column = graph_.k_column(layer, 0);
+  if (which == HeadInput::v) column = graph_.v_column(layer, 0);
+  return gradients_.data() +
+         (column - graph_.q_column(layer, 0)) * block_.tokens() * engine_.config().hidden;
 }
 
 void EdgeScoreSink::attention_done(std::int64_t layer) {

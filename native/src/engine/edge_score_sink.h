@@ -25,8 +25,8 @@ class EdgeScoreSink final : public GradientSink {
 
   void logits_input(const float* d_input) override;
   void mlp_input(std::int64_t layer, const float* d_input) override;
-  void head_input(std::int64_t layer, HeadInput which, std::int64_t index,
-                  const float* d_input) override;
+  std::int64_t copies() const override { return copies_; }
+  float* head_inputs(std::int64_t layer, HeadInput which) override;
   void attention_done(std::int64_t layer) override;
   bool grouped_kv() const override { return graph_.kv_edges == KvEdges::grouped; }
 
@@ -39,7 +39,7 @@ class EdgeScoreSink final : public GradientSink {
   bool reads_only_stopped_input(std::int64_t sources) const {
     return input_stopped_ && sources == 1 && !engine_.config().learned_positions;
   }
-  void sum_copies(const float* d_input, std::int64_t slot);
+  void sum_copies(const float* d_input);
   void contract(std::int64_t first_column, std::int64_t columns, std::int64_t sources);
 
   const Engine& engine_;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "engine/paged_batch.h"
 #include "headspark/error.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/embedding.h"
@@ -108,6 +109,12 @@ void project_and_rotate(const Pass& pass, const LinearWeight& weight, const Norm
 
 void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
   const ModelConfig& config = pass.config();
+  if (pass.inputs.pages != nullptr) {
+    HeadGate gate;
+    if (!pass.inputs.gates.empty()) gate = pass.inputs.gates[static_cast<std::size_t>(index)];
+    pass.inputs.pages->attend(pass.engine, pass.batch, index, layer, gate);
+    return;
+  }
   AttentionForward params;
   set_attention_inputs(config, pass.batch, pass.inputs, index, params);
   params.q = layer.q;
@@ -203,7 +210,8 @@ void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& 
     float* start = none ? trace.final_residual() : trace.layer(inputs.first_layer).residual;
     pass.copy(inputs.start_residual, start, engine.config().hidden);
   }
-  for (std::int64_t layer = inputs.first_layer; layer < engine.config().layers; ++layer) {
+  const std::int64_t end = inputs.end_layer < 0 ? engine.config().layers : inputs.end_layer;
+  for (std::int64_t layer = inputs.first_layer; layer < end; ++layer) {
     control.check();
     run_layer(pass, layer);
   }

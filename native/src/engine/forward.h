@@ -11,6 +11,8 @@
 
 namespace headspark {
 
+class PagedBatch;
+
 /// Stored keys and values of every layer, [tokens, kv_heads, head_dim].
 struct KvStore {
   std::vector<Buffer<float>> k;
@@ -31,6 +33,9 @@ struct ForwardInputs {
   const RotaryTable* rotary = nullptr;    ///< covers every position of the batch
   std::int64_t first_layer = 0;           ///< start here, from start_residual
   const float* start_residual = nullptr;  ///< [tokens, hidden] entering first_layer
+  /// Stop before this layer, leaving its residual in the trace; -1: run all layers.
+  std::int64_t end_layer = -1;
+  const PagedBatch* pages = nullptr;  ///< keys and values go to and come from pages, not `prefix`
 };
 
 /// The attention operands that both directions share: shape, rows, stored prefix and gate of one
@@ -49,7 +54,8 @@ void set_attention_inputs(const ModelConfig& config, const Batch& batch,
   if (!inputs.gates.empty()) params.gate = inputs.gates[index];
 }
 
-/// Fills `trace` up to final_residual. The batch must fit the trace.
+/// Fills `trace` up to final_residual, or up to the residual stream entering end_layer. The batch
+/// must fit the trace.
 void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
                  Trace& trace, const RunControl& control);
 

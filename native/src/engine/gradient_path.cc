@@ -1,4 +1,4 @@
-// All points of all pairs are rows of one batch: copy c of a pair is its point alphas[c].
+// All points of all pairs are rows of one batch: copy c of the block's rows is its point alphas[c].
 #include "engine/gradient_path.h"
 
 #include <algorithm>
@@ -18,21 +18,16 @@ TraceOptions trace_options(bool activations) {
 
 std::vector<std::int32_t> end_index(const PairBlock& block, std::size_t copies) {
   std::vector<std::int32_t> index;
-  for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
-    for (std::size_t copy = 0; copy < copies; ++copy) {
-      for (std::int32_t t = 0; t < block.own_length(pair); ++t)
-        index.push_back(block.begin(pair) + t);
-    }
+  for (std::size_t copy = 0; copy < copies; ++copy) {
+    for (std::int32_t t = 0; t < block.tokens(); ++t) index.push_back(t);
   }
   return index;
 }
 
 std::vector<float> token_alphas(const PairBlock& block, const std::vector<float>& alphas) {
   std::vector<float> values;
-  for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
-    for (const float alpha : alphas) {
-      values.insert(values.end(), static_cast<std::size_t>(block.own_length(pair)), alpha);
-    }
+  for (const float alpha : alphas) {
+    values.insert(values.end(), static_cast<std::size_t>(block.tokens()), alpha);
   }
   return values;
 }

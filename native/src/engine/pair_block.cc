@@ -93,8 +93,8 @@ void PairBlock::run_ends(const Engine& engine, const RunControl& control) {
 
 BatchRows PairBlock::repeated_rows(std::int64_t copies) const {
   BatchRows rows;
-  for (std::size_t i = 0; i < pairs(); ++i) {
-    for (std::int64_t copy = 0; copy < copies; ++copy) {
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    for (std::size_t i = 0; i < pairs(); ++i) {
       rows.add(std::span(clean_[i]).subspan(static_cast<std::size_t>(prefix_length_[i])),
                prefix_begin_[i], prefix_length_[i]);
     }
@@ -105,8 +105,8 @@ BatchRows PairBlock::repeated_rows(std::int64_t copies) const {
 SupervisedRows PairBlock::supervised(std::int64_t copies) const {
   SupervisedRows rows;
   std::int32_t end = 0;
-  for (std::size_t i = 0; i < pairs(); ++i) {
-    for (std::int64_t copy = 0; copy < copies; ++copy) {
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    for (std::size_t i = 0; i < pairs(); ++i) {
       end += own_length(i);
       rows.add(pairs_[i], metric_, end - 1, static_cast<std::int32_t>(i));
     }

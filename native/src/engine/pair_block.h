@@ -51,7 +51,7 @@ class PairBlock {
   const std::vector<float>& corrupted_metric() const { return corrupted_metric_; }
   const float* clean_logits() const { return clean_logits_.data(); }
 
-  /// Rows where every pair's clean tokens stand `copies` times, one copy after the other.
+  /// `copies` copies of the block's clean rows, one after the other.
   BatchRows repeated_rows(std::int64_t copies) const;
   /// Targets for such rows.
   SupervisedRows supervised(std::int64_t copies) const;

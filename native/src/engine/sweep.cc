@@ -1,46 +1,18 @@
-// Variants of a sweep as rows of shared batches. A variant starts from the stored residual stream
-// of the unablated run at its first gated layer: below that both are the same.
+// Variants of a sweep as rows of shared batches, in the steps of engine/sweep_plan.h: a row starts
+// from the stored residual stream of the unablated run, or from the row that it shared so far.
 #include "headspark/sweep.h"
 
 #include <algorithm>
 #include <mutex>
-#include <numeric>
 
 #include "engine/gates.h"
 #include "engine/mean_activations.h"
 #include "engine/methods.h"
 #include "engine/pair_block.h"
+#include "engine/sweep_plan.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
-namespace {
-
-/// Indexes of variants that run as one batch: all start at the same layer.
-struct VariantGroup {
-  std::int64_t first_layer = 0;
-  std::vector<std::size_t> variants;
-};
-
-std::vector<VariantGroup> group_variants(std::span<const AblationVariant> variants,
-                                         std::int64_t layers, std::size_t per_batch) {
-  std::vector<std::size_t> order(variants.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto first = [&](std::size_t i) { return first_gated_layer(variants[i].heads, layers); };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return first(a) < first(b); });
-  std::vector<VariantGroup> groups;
-  for (const std::size_t index : order) {
-    if (groups.empty() || groups.back().first_layer != first(index) ||
-        groups.back().variants.size() >= per_batch) {
-      groups.push_back({first(index), {}});
-    }
-    groups.back().variants.push_back(index);
-  }
-  return groups;
-}
-
-}  // namespace
-
 namespace {
 
 /// What all blocks of a sweep share.
@@ -85,20 +57,47 @@ class SweepBlock {
   std::size_t pairs() const { return pairs_.size(); }
   std::int64_t tokens() const { return begin_.back(); }
 
-  MetricValues run(const VariantGroup& group, std::span<const AblationVariant> variants,
+  /// Metric values [variants of the batch, pairs].
+  MetricValues run(const SweepBatch& batch, std::span<const AblationVariant> variants,
                    const RunControl& control) {
-    const auto copies = static_cast<std::int64_t>(group.variants.size());
-    const Batch batch(engine_.context, rows(copies));
-    const RowData data = row_data(group, variants);
+    Buffer<float> residual;  // the last step's, [rows, tokens, hidden]
+    for (const SweepStep& step : batch.steps) {
+      residual = run_step(step, variants, residual, control);
+    }
+    const auto copies =
+        batch.steps.empty() ? 0 : static_cast<std::int64_t>(batch.steps.back().parents.size());
+    const bool plain = std::find(batch.rows.begin(), batch.rows.end(), -1) != batch.rows.end();
+    const MetricValues gated = values(copies, residual.data());
+    const MetricValues ungated = plain ? values(1, clean_.final_residual()) : MetricValues();
+    MetricValues all;
+    for (const std::int32_t row : batch.rows) {
+      const MetricValues& from = row < 0 ? ungated : gated;
+      const auto first =
+          static_cast<std::ptrdiff_t>(std::max(row, 0)) * static_cast<std::ptrdiff_t>(pairs());
+      const auto last = first + static_cast<std::ptrdiff_t>(pairs());
+      all.value.insert(all.value.end(), from.value.begin() + first, from.value.begin() + last);
+      all.correct.insert(all.correct.end(), from.correct.begin() + first,
+                         from.correct.begin() + last);
+    }
+    return all;
+  }
+
+ private:
+  /// The layers of one step; returns its rows' residual stream at end_layer.
+  Buffer<float> run_step(const SweepStep& step, std::span<const AblationVariant> variants,
+                         const Buffer<float>& before, const RunControl& control) {
+    const Batch batch(engine_.context, rows(static_cast<std::int64_t>(step.parents.size())));
+    const RowData data = row_data(step, variants);
     const RowGates gates(engine_, data.heads);
     const Buffer<std::int32_t> gate_begin = device(data.gate_begin);
     const Buffer<std::int32_t> gate_end = device(data.gate_end);
     const Buffer<std::int32_t> replacement = device(data.replacement_begin);
-    const Buffer<float> start = start_residual(group, data.start_token);
+    const Buffer<float> start = start_residual(step, before);
     ForwardInputs inputs;
     inputs.gates = gates.zero_ablation();
     inputs.rotary = &rotary_;
-    inputs.first_layer = group.first_layer;
+    inputs.first_layer = step.first_layer;
+    inputs.end_layer = step.end_layer;
     inputs.start_residual = start.data();
     for (std::size_t layer = 0; layer < inputs.gates.size(); ++layer) {
       set_replacement(inputs.gates[layer], layer, replacement);
@@ -109,21 +108,31 @@ class SweepBlock {
     }
     Trace trace(engine_, batch.tokens(), {});
     run_forward(engine_, batch, inputs, trace, control);
+    Buffer<float> residual(engine_.context.backend, batch.tokens() * engine_.config().hidden);
+    combine(engine_.context, {.count = residual.size(),
+                              .a = 1.0f,
+                              .x = trace.final_residual(),
+                              .b = 0.0f,
+                              .y = residual.data()});
+    return residual;
+  }
+
+  /// Of `copies` copies of the block's rows, one after the other.
+  MetricValues values(std::int64_t copies, const float* final_residual) {
     const SupervisedRows supervised = supervised_rows(copies);
     MetricRun metric;
     metric.metric = options_.metric;
     metric.rows = &supervised;
-    metric.final_residual = trace.final_residual();
+    metric.final_residual = final_residual;
     metric.clean_logits = clean_logits_.data();
     return run_metric(engine_, metric);
   }
 
- private:
-  /// Every pair's clean tokens `copies` times, one copy after the other.
+  /// `copies` copies of every pair's clean tokens, one after the other.
   BatchRows rows(std::int64_t copies) const {
     BatchRows rows;
-    for (const auto& tokens : fed_) {
-      for (std::int64_t copy = 0; copy < copies; ++copy) rows.add(tokens);
+    for (std::int64_t copy = 0; copy < copies; ++copy) {
+      for (const auto& tokens : fed_) rows.add(tokens);
     }
     return rows;
   }
@@ -131,8 +140,8 @@ class SweepBlock {
   SupervisedRows supervised_rows(std::int64_t copies) const {
     SupervisedRows rows;
     std::int32_t end = 0;
-    for (std::size_t pair = 0; pair < pairs(); ++pair) {
-      for (std::int64_t copy = 0; copy < copies; ++copy) {
+    for (std::int64_t copy = 0; copy < copies; ++copy) {
+      for (std::size_t pair = 0; pair < pairs(); ++pair) {
         end += length(pair);
         rows.add(pairs_[pair], options_.metric, end - 1, static_cast<std::int32_t>(pair));
       }
@@ -158,28 +167,24 @@ class SweepBlock {
 
   std::int32_t length(std::size_t pair) const { return begin_[pair + 1] - begin_[pair]; }
 
-  /// Per row of the batch (pair-major, then variant), and per token where it starts.
+  /// Per row of a step (row of the plan, then pair).
   struct RowData {
     std::vector<std::vector<GatedHead>> heads;
     std::vector<std::int32_t> gate_begin;
     std::vector<std::int32_t> gate_end;
     std::vector<std::int32_t> replacement_begin;
-    std::vector<std::int32_t> start_token;
   };
 
-  RowData row_data(const VariantGroup& group, std::span<const AblationVariant> variants) const {
+  RowData row_data(const SweepStep& step, std::span<const AblationVariant> variants) const {
     RowData rows;
-    for (std::size_t pair = 0; pair < pairs(); ++pair) {
-      const auto prompt = static_cast<std::int32_t>(pairs_[pair].clean.size());
-      const bool generated = options_.positions == GatePositions::generated;
-      for (const std::size_t variant : group.variants) {
+    const bool generated = options_.positions == GatePositions::generated;
+    for (const std::size_t variant : step.variants) {
+      for (std::size_t pair = 0; pair < pairs(); ++pair) {
+        const auto prompt = static_cast<std::int32_t>(pairs_[pair].clean.size());
         rows.heads.push_back(variants[variant].heads);
         rows.gate_begin.push_back(generated ? prompt : 0);
         rows.gate_end.push_back(generated ? length(pair) : prompt);
         rows.replacement_begin.push_back(begin_[pair]);
-        for (std::int32_t t = 0; t < length(pair); ++t) {
-          rows.start_token.push_back(begin_[pair] + t);
-        }
       }
     }
     return rows;
@@ -189,16 +194,22 @@ class SweepBlock {
     return Buffer<std::int32_t>(engine_.context.backend, std::span<const std::int32_t>(values));
   }
 
-  Buffer<float> start_residual(const VariantGroup& group,
-                               const std::vector<std::int32_t>& tokens) const {
-    if (group.first_layer == 0) return {};
+  /// The rows' residual stream at first_layer; empty for layer 0, which starts from the tokens.
+  Buffer<float> start_residual(const SweepStep& step, const Buffer<float>& before) const {
+    if (step.first_layer == 0) return {};
     const std::int64_t hidden = engine_.config().hidden;
-    const bool none = group.first_layer == engine_.config().layers;
-    const float* from = none ? clean_.final_residual() : clean_.layer(group.first_layer).residual;
-    const auto count = static_cast<std::int64_t>(tokens.size());
-    Buffer<float> start(engine_.context.backend, count * hidden);
-    const Buffer<std::int32_t> index = device(tokens);
-    gather_rows(engine_.context, count, hidden, index.data(), from, start.data());
+    const float* clean = clean_.layer(step.first_layer).residual;
+    const std::int64_t row = tokens() * hidden;
+    Buffer<float> start(engine_.context.backend,
+                        static_cast<std::int64_t>(step.parents.size()) * row);
+    for (std::size_t i = 0; i < step.parents.size(); ++i) {
+      const std::int32_t parent = step.parents[i];
+      combine(engine_.context, {.count = row,
+                                .a = 1.0f,
+                                .x = parent < 0 ? clean : before.data() + parent * row,
+                                .b = 0.0f,
+                                .y = start.data() + static_cast<std::int64_t>(i) * row});
+    }
     return start;
   }
 
@@ -243,6 +254,11 @@ struct Sweep::State {
   bool keep_blocks = false;  ///< all prepared blocks fit half the memory budget
   std::mutex mutex;          ///< guards `blocks`
   std::vector<std::shared_ptr<SweepBlock>> blocks;
+
+  /// Variants whose rows fill a micro-batch.
+  std::size_t rows_per_batch(std::int64_t tokens) const {
+    return static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / tokens));
+  }
 
   /// The prepared block of a range, made on first use.
   std::shared_ptr<SweepBlock> block(std::size_t index, const RunControl& control) {
@@ -308,24 +324,39 @@ Sweep::Result Sweep::run(std::span<const AblationVariant> variants,
     const std::size_t begin = state.ranges[index].first;
     const std::shared_ptr<SweepBlock> shared = state.block(index, control);
     SweepBlock& block = *shared;
-    const auto per_batch =
-        static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / block.tokens()));
-    for (const VariantGroup& group : group_variants(variants, config.layers, per_batch)) {
+    const SweepPlan plan =
+        plan_sweep(variants, config.layers, state.rows_per_batch(block.tokens()));
+    for (const SweepBatch& batch : plan.batches) {
       control.report({done, state.ranges.size() * variants.size(), "variants"});
-      const MetricValues values = block.run(group, variants, control);
-      const std::size_t copies = group.variants.size();
-      for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
-        for (std::size_t copy = 0; copy < copies; ++copy) {
-          const std::size_t to = group.variants[copy] * total + begin + pair;
-          result.values[to] = values.value[pair * copies + copy];
-          result.correct[to] = values.correct[pair * copies + copy];
+      const MetricValues values = block.run(batch, variants, control);
+      for (std::size_t i = 0; i < batch.variants.size(); ++i) {
+        const std::size_t to = batch.variants[i] * total + begin;
+        for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
+          result.values[to + pair] = values.value[i * block.pairs() + pair];
+          result.correct[to + pair] = values.correct[i * block.pairs() + pair];
         }
       }
-      done += copies;
+      done += batch.variants.size();
     }
   }
   control.report({done, done, "variants"});
   return result;
+}
+
+SweepSharing Sweep::sharing(std::span<const AblationVariant> variants) const {
+  const State& state = *state_;
+  const std::int64_t layers = state.inputs.engine.config().layers;
+  SweepSharing sharing;
+  for (const auto& [begin, end] : state.ranges) {
+    std::int64_t tokens = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      tokens += static_cast<std::int64_t>(fed_tokens(state.pairs[i], false).size());
+    }
+    const SweepPlan plan = plan_sweep(variants, layers, state.rows_per_batch(tokens));
+    sharing.layer_tokens += plan.layer_rows * tokens;
+    sharing.unshared_layer_tokens += static_cast<std::int64_t>(variants.size()) * layers * tokens;
+  }
+  return sharing;
 }
 
 }  // namespace headspark

@@ -7,10 +7,12 @@
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/edge_sum.h"
 #include "headspark/ops/embedding.h"
+#include "headspark/ops/head_input.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/metric.h"
 #include "headspark/ops/mlp_activation.h"
 #include "headspark/ops/norm.h"
+#include "headspark/ops/paged_attention.h"
 #include "headspark/ops/rotary.h"
 #include "headspark/ops/rows.h"
 
@@ -29,6 +31,14 @@ void sum_head_groups_cpu(const Context& context, const AttentionShape& shape, st
                          const float* per_head, float* grouped);
 void sum_head_groups_cuda(const Context& context, const AttentionShape& shape, std::int64_t tokens,
                           const float* per_head, float* grouped);
+
+void head_input_backward_cpu(const Context& context, const HeadInputBackward& params);
+void head_input_backward_cuda(const Context& context, const HeadInputBackward& params);
+
+void paged_store_cpu(const Context& context, const PagedStore& params);
+void paged_store_cuda(const Context& context, const PagedStore& params);
+void paged_attention_cpu(const Context& context, const PagedAttention& params);
+void paged_attention_cuda(const Context& context, const PagedAttention& params);
 
 void norm_forward_cpu(const Context& context, const NormForward& params);
 void norm_forward_cuda(const Context& context, const NormForward& params);

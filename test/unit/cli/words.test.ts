@@ -16,7 +16,7 @@ import {
   selectionMeta,
   selectionOf,
 } from '../../../lib/cli/selection.js';
-import { editDistance, nearest } from '../../../lib/cli/suggest.js';
+import { editDistance, nearest } from '../../../lib/nearest-word.js';
 import { optionSpec, vocabulary, type OptionName } from '../../../lib/cli/vocabulary.js';
 
 describe('suggestions', () => {

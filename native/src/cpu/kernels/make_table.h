@@ -3,6 +3,7 @@
 
 #include "cpu/kernels/activation_kernel.h"
 #include "cpu/kernels/gemm_kernel.h"
+#include "cpu/kernels/paged_kernel.h"
 #include "cpu/kernels/reduce_kernel.h"
 #include "cpu/kernels/row_kernel.h"
 
@@ -21,8 +22,12 @@ constexpr KernelTable make_table() {
   table.sum_exp = ReduceKernel<S>::sum_exp;
   table.exp_range = ReduceKernel<S>::exp_range;
   table.attention_scores = ReduceKernel<S>::attention_scores;
+  table.paged_scores = PagedKernel<S>::scores;
+  table.paged_values = PagedKernel<S>::values;
   table.norm_forward = RowKernel<S>::norm_forward;
   table.norm_backward = RowKernel<S>::norm_backward;
+  table.norm_moments = RowKernel<S>::norm_moments;
+  table.pull_back = RowKernel<S>::pull_back;
   table.rotate = RowKernel<S>::rotate;
   // In the order of enum class Activation.
   table.activations[0] = ActivationKernel<S, Silu>::kernels();

@@ -20,8 +20,9 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   let best: { name: string; distance: number } | undefined;
   for (const name of known) {
     // A word that was cut short or ran on is nearer than its letters say.
-    const extends_ = plain.length >= 3 && (name.startsWith(plain) || plain.startsWith(name));
-    const distance = extends_ ? 1 : editDistance(plain, name);
+    const other = name.toLowerCase();
+    const extends_ = plain.length >= 3 && (other.startsWith(plain) || plain.startsWith(other));
+    const distance = extends_ ? 1 : editDistance(plain, other);
     if (!best || distance < best.distance) best = { name, distance };
   }
   const limit = Math.max(1, Math.floor(plain.length / 3));

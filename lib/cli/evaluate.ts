@@ -1,0 +1,47 @@
+// `headspark evaluate`: lets a model answer a benchmark, unablated and with heads gated.
+
+import { checkPlanOptions } from './ablation-plan.js';
+import type { Command } from './command.js';
+import { runEvaluation } from './evaluation-run.js';
+import { optionGroups } from './vocabulary.js';
+
+export const evaluateCommand: Command = {
+  name: 'evaluate',
+  usage: 'evaluate <model>',
+  describe: 'Answer a benchmark, also with heads ablated or scaled',
+  positionals: [{ name: 'model', describe: 'checkpoint folder, adapter folder or hub id' }],
+  options: [
+    ...optionGroups.benchmark,
+    ...optionGroups.sampling,
+    'count',
+    'enable-thinking',
+    'heads',
+    'diff',
+    'top-k',
+    'group',
+    'post',
+    'factor',
+    'positions',
+    'journal',
+    'seed',
+    'confidence',
+    'resamples',
+    'out',
+    'csv',
+    'parquet',
+    'top',
+    ...optionGroups.model,
+    ...optionGroups.every,
+  ],
+  multiple: ['stop'],
+  examples: [
+    ['$0 evaluate ./sft --benchmark demo --enable-thinking', 'greedy, one answer per problem'],
+    ['$0 evaluate ./sft --benchmark aime24 --data ../data --samples 16', 'pass@k, majority vote'],
+    ['$0 evaluate ./sft --benchmark p.jsonl --heads "3.1;4.*" --out r.json', 'two sets ablated'],
+    ['$0 evaluate ./sft --benchmark gsm8k --shard 1/8 --journal 1.jsonl', 'an eighth, for merge'],
+  ],
+  async run(args, context) {
+    checkPlanOptions(args, { optional: true });
+    return runEvaluation(args, context, { needsHeads: false, controls: 0 });
+  },
+};

@@ -1,0 +1,178 @@
+// An evaluation as a person reads it: accuracy, the change against the unablated model, the
+// comparison with control sets, failure modes, and what a run of this size could show.
+
+import { failureModes } from '../failures/summary.js';
+import type { EvaluationTable, RowResult } from '../evaluation/types.js';
+import type { Interval } from '../stats/quantile.js';
+import type { Context } from './context.js';
+import {
+  formatNumber,
+  formatP,
+  formatPercent,
+  formatPoints,
+  plural,
+  type TableColumn,
+} from './output.js';
+
+const right = (title: string): TableColumn => ({ title, align: 'right' });
+
+const percentBounds = ({ low, high }: Pick<Interval, 'low' | 'high'>): string =>
+  `[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
+
+const pointBounds = ({ low, high }: Pick<Interval, 'low' | 'high'>): string =>
+  `[${formatPoints(low)}, ${formatPoints(high)}]`;
+
+function headingOf({ settings, problems }: EvaluationTable): string {
+  const { sampling, samples, prompt } = settings;
+  const drawn =
+    sampling.temperature === 0
+      ? 'greedy'
+      : `temperature ${sampling.temperature}, top-p ${sampling.topP}`;
+  const thinking = prompt.thinking === 'default' ? '' : `, thinking ${prompt.thinking}`;
+  return (
+    `${plural(problems.length, 'problem')} × ${plural(samples, 'sample')}, ${drawn}${thinking}, ` +
+    `at most ${settings.maxNewTokens} tokens`
+  );
+}
+
+function answerRow(row: RowResult, many: boolean): string[] {
+  const most = row.passAt.at(-1)!;
+  const success = row.successAt.at(-1)!;
+  return [
+    row.name,
+    formatPercent(row.accuracy.estimate),
+    percentBounds(row.accuracy),
+    ...(many
+      ? [
+          formatPercent(most.value.estimate),
+          percentBounds(most.value),
+          formatPercent(success.value.estimate),
+          formatPercent(row.majority.estimate),
+        ]
+      : []),
+    formatNumber(row.meanTokens, 1),
+    row.failures.answerTokens === null ? '–' : formatNumber(row.failures.answerTokens, 1),
+    `${row.sources.boxed}/${row.sources.none}`,
+  ];
+}
+
+function printAnswers({ rows, settings }: EvaluationTable, context: Context): void {
+  const { samples } = settings;
+  const many = samples > 1;
+  context.table(
+    [
+      { title: 'variant' },
+      right('accuracy'),
+      { title: 'interval' },
+      ...(many
+        ? [
+            right(`pass@${samples}`),
+            { title: 'interval' },
+            right(`success@${samples}`),
+            right('majority'),
+          ]
+        : []),
+      right('tokens'),
+      right('to answer'),
+      right('boxed/none'),
+    ],
+    rows.map((row) => answerRow(row, many)),
+  );
+  if (!many) return;
+  const curve = rows[0].passAt.map(({ k, value }) => `${k}: ${formatPercent(value.estimate)}`);
+  context.print(`  unablated pass@k  ${curve.join('  ')}`);
+}
+
+function printChanges(rows: readonly RowResult[], context: Context): void {
+  context.heading("Against the unablated model (p-values after Holm's correction)");
+  context.table(
+    [
+      { title: 'variant' },
+      right('points'),
+      { title: 'interval' },
+      right('lost/gained'),
+      right('McNemar p'),
+      right('permutation p'),
+      right('flips →wrong/→right'),
+    ],
+    rows.map(({ name, change, flipCounts }) => {
+      const p = formatP(change!.permutation.adjusted);
+      return [
+        name,
+        formatPoints(change!.accuracy.estimate),
+        pointBounds(change!.accuracy),
+        `${change!.lost}/${change!.gained}`,
+        formatP(change!.mcnemar.adjusted),
+        change!.permutation.adjusted < 0.05 ? context.paint('green', p) : p,
+        `${flipCounts!.rightToWrong}/${flipCounts!.wrongToRight}`,
+      ];
+    }),
+  );
+}
+
+function printControls(rows: readonly RowResult[], context: Context): void {
+  const compared = rows.filter(({ controls }) => controls);
+  if (compared.length === 0) return;
+  context.heading('Against matched random sets (same number of heads in every layer)');
+  context.table(
+    [
+      { title: 'variant' },
+      right('sets'),
+      right('points'),
+      right('random mean'),
+      { title: 'min, max' },
+      right('difference'),
+      { title: 'interval' },
+      right('rank p'),
+      right('Holm'),
+    ],
+    compared.map(({ name, change, controls }) => [
+      name,
+      String(controls!.sets),
+      formatPoints(change!.accuracy.estimate),
+      formatPoints(controls!.change.mean),
+      pointBounds({ low: controls!.change.min, high: controls!.change.max }),
+      formatPoints(controls!.difference.estimate),
+      pointBounds(controls!.difference),
+      formatP(controls!.rankPValue),
+      formatP(controls!.rankAdjusted),
+    ]),
+  );
+}
+
+function printFailures(rows: readonly RowResult[], context: Context): void {
+  context.heading('How answers fail (share of samples; change against the unablated model)');
+  context.table(
+    [{ title: 'variant' }, ...failureModes.map((mode) => right(mode))],
+    rows.map(({ name, failures }) => [
+      name,
+      ...failureModes.map((mode) => {
+        const { rate, change } = failures.modes[mode];
+        const moved = change && (change.low > 0 || change.high < 0);
+        const text = formatPercent(rate.estimate);
+        return moved ? `${text} (${formatPoints(change.estimate)}*)` : text;
+      }),
+    ]),
+  );
+  if (rows.length > 1) context.print('  * the interval of the change leaves out 0');
+}
+
+/** Prints the table; of more than `top` sets the first ones, with the rest in --out and --csv. */
+export function printEvaluation(table: EvaluationTable, context: Context, top: number): void {
+  context.print(`  ${headingOf(table)}`);
+  const shown = { ...table, rows: table.rows.slice(0, top + 1) };
+  const sets = shown.rows.slice(1);
+  context.heading(`Right answers (${formatPercent(table.confidence, 0)} intervals over problems)`);
+  printAnswers(shown, context);
+  if (sets.length > 0) {
+    printChanges(sets, context);
+    printControls(sets, context);
+  }
+  printFailures(shown.rows, context);
+  if (shown.rows.length < table.rows.length) {
+    context.print(`  … and ${table.rows.length - shown.rows.length} more (--top, --out or --csv)`);
+  }
+  context.print();
+  if (table.rows.length > 1) context.print(`  - ${table.power.text}`);
+  for (const note of table.notes) context.print(`  - ${note}`);
+}

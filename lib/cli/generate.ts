@@ -1,0 +1,265 @@
+// `headspark generate`: continues prompts, with heads gated by request; one completion streams to
+// the terminal, several are printed in order.
+
+import { writeFileAtomic } from '../atomic-file.js';
+import { formatHeads, parseHeadSets, type GatePositions, type HeadRef } from '../head-gate.js';
+import { generate, type Completion, type GenerationRequest } from '../generation.js';
+import type { Model } from '../model.js';
+import type { JobProgress } from '../native.js';
+import { formatDuration } from '../progress.js';
+import { promptOf, readPrompts, type Prompt } from '../prompts.js';
+import { TextStream } from '../stop-strings.js';
+import { usageError, type Arguments } from './arguments.js';
+import type { Command } from './command.js';
+import type { Context } from './context.js';
+import { checkOutput, loadFrom } from './inputs.js';
+import { formatNumber, plural } from './output.js';
+import { optionGroups } from './vocabulary.js';
+
+/** One row: a prompt under a set of heads, and which sample it is. */
+interface Row {
+  readonly prompt: number;
+  readonly heads: readonly HeadRef[];
+  readonly sample: number;
+  readonly request: GenerationRequest;
+}
+
+/** What is printed, written and put out as JSON for a row. */
+interface Result {
+  prompt: number;
+  id?: string;
+  heads: string;
+  sample: number;
+  seed: number;
+  finish: string;
+  promptTokens: number;
+  tokens: number[];
+  text?: string;
+}
+
+async function promptsOf(model: Model, args: Arguments): Promise<Prompt[]> {
+  const [texts, file] = [args.list('prompt'), args.text('prompts')];
+  const [system, enableThinking] = [args.text('system'), args.switch('enable-thinking')];
+  const options = {
+    chat: args.flag('chat'),
+    ...(system === undefined ? {} : { system }),
+    ...(enableThinking === undefined ? {} : { enableThinking }),
+  };
+  if (texts.length > 0 && file !== undefined) {
+    throw usageError('give --prompt or --prompts, not both.');
+  }
+  if (file !== undefined) return readPrompts(model, file, options);
+  if (texts.length > 0) return texts.map((text) => promptOf(model, text, options));
+  throw usageError('give a text with --prompt TEXT, or a JSONL file with --prompts FILE.');
+}
+
+function checkOptions(args: Arguments): void {
+  if (args.value('samples') > 1 && (args.number('temperature') ?? 0) === 0) {
+    throw usageError('--samples above 1 needs a --temperature above 0, or all would be equal.');
+  }
+  if (args.value('seed') + args.value('samples') > Number.MAX_SAFE_INTEGER) {
+    throw usageError('--seed plus --samples is too large.');
+  }
+}
+
+function settingsOf(args: Arguments): Omit<GenerationRequest, 'prompt'> {
+  return {
+    positions: args.choice<GatePositions>('positions'),
+    sampling: {
+      temperature: args.number('temperature') ?? 0,
+      topP: args.number('top-p') ?? 1,
+      topK: args.value('top-k-tokens'),
+      minP: args.value('min-p'),
+      repetitionPenalty: args.value('repetition-penalty'),
+    },
+    maxNewTokens: args.number('max-new-tokens') ?? 256,
+    stopStrings: args.list('stop'),
+    ...(args.flag('ignore-eos') ? { stopTokens: [] } : {}),
+  };
+}
+
+function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[] {
+  const heads = args.text('heads');
+  const sets = heads === undefined ? [[]] : parseHeadSets(heads, model.info);
+  const factor = args.value('factor');
+  const settings = settingsOf(args);
+  const seed = args.value('seed');
+  return prompts.flatMap(({ tokens }, prompt) =>
+    sets.flatMap((set) =>
+      Array.from({ length: args.value('samples') }, (_, sample) => ({
+        prompt,
+        heads: set,
+        sample,
+        request: {
+          ...settings,
+          prompt: tokens,
+          heads: set.map((head) => ({ ...head, factor })),
+          seed: seed + sample,
+        },
+      })),
+    ),
+  );
+}
+
+function resultOf(
+  row: Row,
+  completion: Completion,
+  prompts: readonly Prompt[],
+  model: Model,
+): Result {
+  const { tokens, finish, promptTokens } = completion;
+  const { id } = prompts[row.prompt];
+  return {
+    prompt: row.prompt,
+    ...(id === undefined ? {} : { id }),
+    heads: formatHeads(row.heads),
+    sample: row.sample,
+    seed: Number(row.request.seed),
+    finish,
+    promptTokens,
+    tokens,
+    ...(model.tokenizer ? { text: model.tokenizer.decode(tokens) } : {}),
+  };
+}
+
+const textOf = ({ text, tokens }: Result): string => text ?? tokens.join(' ');
+
+/** Prints results in the order of the rows, each as soon as all before it are there. */
+class OrderedPrinter {
+  readonly #waiting = new Map<number, Result>();
+  readonly #context: Context;
+  readonly #manyPrompts: boolean;
+  #next = 0;
+
+  constructor(context: Context, manyPrompts: boolean) {
+    this.#context = context;
+    this.#manyPrompts = manyPrompts;
+  }
+
+  add(index: number, result: Result): void {
+    this.#waiting.set(index, result);
+    for (let ready; (ready = this.#waiting.get(this.#next)); this.#next++) {
+      this.#waiting.delete(this.#next);
+      this.#context.heading(this.#title(ready));
+      this.#context.print(textOf(ready));
+    }
+  }
+
+  #title(result: Result): string {
+    const parts = [
+      ...(this.#manyPrompts ? [`prompt ${result.id ?? result.prompt}`] : []),
+      result.heads === '' ? 'no heads gated' : result.heads,
+      `sample ${result.sample}`,
+      result.finish,
+    ];
+    return `# ${parts.join(', ')}`;
+  }
+}
+
+interface Job {
+  model: Model;
+  prompts: readonly Prompt[];
+  rows: readonly Row[];
+  maxRows: number;
+}
+
+/** One row: its text as it comes. */
+async function streamOne(job: Job, context: Context): Promise<Result[]> {
+  const { model, rows, prompts } = job;
+  const stream = model.tokenizer && new TextStream(model.tokenizer, { skipSpecialTokens: true });
+  const results: Result[] = [];
+  const onToken = (_: number, token: number): void => {
+    context.write(stream ? stream.push(token) : `${token} `);
+  };
+  for await (const completion of generate(model, [rows[0].request], {
+    signal: context.signal,
+    onToken,
+  })) {
+    results.push(resultOf(rows[0], completion, prompts, model));
+  }
+  context.print(stream?.flush() ?? '');
+  return results;
+}
+
+async function generateAll(job: Job, context: Context): Promise<Result[]> {
+  const { model, prompts, rows, maxRows } = job;
+  const printer = new OrderedPrinter(context, prompts.length > 1);
+  const results: Result[] = [];
+  await context.task('generate', 'tokens', async ({ reporter }) => {
+    const requests = rows.map(({ request }) => request);
+    let completed = 0;
+    const onProgress = ({ done }: JobProgress): void => {
+      reporter.update(done, undefined, `${completed} of ${plural(rows.length, 'completion')}`);
+    };
+    const options = { maxRows, signal: context.signal, onProgress };
+    for await (const completion of generate(model, requests, options)) {
+      const result = resultOf(rows[completion.index], completion, prompts, model);
+      results[completion.index] = result;
+      completed++;
+      reporter.hide();
+      printer.add(completion.index, result);
+    }
+  });
+  return results;
+}
+
+export const generateCommand: Command = {
+  name: 'generate',
+  usage: 'generate <model>',
+  describe: 'Continue prompts, with heads ablated or scaled by request',
+  positionals: [{ name: 'model', describe: 'checkpoint folder, adapter folder or hub id' }],
+  options: [
+    'prompt',
+    'prompts',
+    'chat',
+    'system',
+    'enable-thinking',
+    'samples',
+    'seed',
+    ...optionGroups.sampling,
+    'ignore-eos',
+    'heads',
+    'factor',
+    'positions',
+    'out',
+    ...optionGroups.model,
+    ...optionGroups.every,
+  ],
+  multiple: ['prompt', 'stop'],
+  examples: [
+    ['$0 generate ./qwen --chat --prompt "What is 17 * 23?"', 'greedily, as it comes'],
+    [
+      '$0 generate ./qwen --prompts p.jsonl --samples 8 --temperature 0.6 --top-p 0.95 --out c.jsonl',
+      'eight samples of every prompt',
+    ],
+    ['$0 generate ./sft --prompt "Q: 3+4\\n" --heads "3.1,5.0"', 'with two heads ablated'],
+  ],
+  async run(args, context) {
+    const out = args.text('out');
+    await checkOutput(out, '--out', ['.jsonl']);
+    checkOptions(args);
+    const model = await loadFrom(args.positional('model'), args, context);
+    const prompts = await promptsOf(model, args);
+    const rows = rowsOf(prompts, model, args);
+    const start = performance.now();
+    const job = { model, prompts, rows, maxRows: args.value('max-rows') };
+    const results = await (rows.length === 1 && !context.json
+      ? streamOne(job, context)
+      : generateAll(job, context));
+    const seconds = (performance.now() - start) / 1000;
+    const newTokens = results.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    model.dispose();
+    if (out !== undefined) {
+      await writeFileAtomic(out, results.map((result) => `${JSON.stringify(result)}\n`).join(''));
+    }
+    const written = out === undefined ? '' : `, written to ${out}`;
+    context.print(
+      context.paint(
+        'dim',
+        `\n${plural(newTokens, 'token')} in ${formatDuration(seconds)}, ` +
+          `${formatNumber(newTokens / seconds, 1)} tokens/s${written}`,
+      ),
+    );
+    return { model: model.info.id, seconds, newTokens, completions: results };
+  },
+};

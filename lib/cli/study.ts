@@ -1,0 +1,204 @@
+// `headspark study`: a study file made, planned, run, looked at, and the shards of a run merged.
+
+import { parseShard } from '../shard.js';
+import { basename, extname } from 'node:path';
+import { HeadsparkError } from '../errors.js';
+import { formatBytes, formatDuration } from '../progress.js';
+import {
+  initStudy,
+  mergeRuns,
+  planStudy,
+  readStudy,
+  runStudy,
+  studyStatus,
+} from '../study/index.js';
+import { didYouMean } from '../nearest-word.js';
+import { usageError, type Arguments } from './arguments.js';
+import type { Command } from './command.js';
+import type { Context } from './context.js';
+import { parseBytes } from './inputs.js';
+import { plural } from './output.js';
+import { optionGroups } from './vocabulary.js';
+
+const count = (value: number): string => value.toLocaleString('en-US');
+
+function poolOptions(args: Arguments, context: Context) {
+  const [threads, memory] = [args.number('threads'), args.text('memory')];
+  return {
+    device: args.choice<string>('device'),
+    signal: context.signal,
+    ...(threads === undefined ? {} : { threads }),
+    ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
+    ...(args.flag('offline') ? { hub: { offline: true } } : {}),
+  };
+}
+
+/** The one path of an action. */
+function onePath(args: Arguments, action: string, what: string): string {
+  const paths = args.positionals('paths');
+  if (paths.length === 1) return paths[0];
+  const got = paths.length === 0 ? 'none' : String(paths.length);
+  throw usageError(`study ${action} takes one ${what}, got ${got}.`);
+}
+
+/** Where a study's run lies when --out does not say. */
+const runFolder = (args: Arguments, file: string): string =>
+  args.text('out') ?? `./${basename(file, extname(file))}-run`;
+
+async function init(args: Arguments, context: Context) {
+  const file = onePath(args, 'init', 'file to write');
+  await initStudy(file);
+  context.print(`Wrote ${file}. Edit it, then: headspark study plan ${file}`);
+  return { file };
+}
+
+async function plan(args: Arguments, context: Context) {
+  const file = onePath(args, 'plan', 'study file');
+  const study = await readStudy(file);
+  const result = await context.task('measure rates', 'prompt forms', ({ onCount }) =>
+    planStudy(study, {
+      ...poolOptions(args, context),
+      out: runFolder(args, file),
+      onProgress: onCount,
+    }),
+  );
+  context.print(context.paint('bold', `${result.study}: ${plural(result.total.stages, 'stage')}`));
+  const columns = ['stages', 'done', 'forwards', 'backwards', 'time left', 'memory', 'disk'];
+  const row = (name: string, of: (typeof result)['total'], title: string): string[] => [
+    name,
+    ...[of.stages, of.done, of.forwards, of.backwards].map(count),
+    formatDuration(of.seconds),
+    formatBytes(of.memoryBytes),
+    formatBytes(of.diskBytes),
+    title,
+  ];
+  context.table(
+    [
+      { title: 'stage' },
+      ...columns.map((title) => ({ title, align: 'right' as const })),
+      { title: 'what it does' },
+    ],
+    [...result.kinds.map((kind) => row(kind.kind, kind, kind.title)), row('all', result.total, '')],
+  );
+  context.print('\nTimes and memory are estimates from rates measured now, on this machine.');
+  return result;
+}
+
+async function run(args: Arguments, context: Context) {
+  const file = onePath(args, 'run', 'study file');
+  const [only, shard] = [args.list('only'), args.text('shard')];
+  const out = runFolder(args, file);
+  const part = shard === undefined ? undefined : parseShard(shard);
+  const study = await readStudy(file);
+  context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
+  const summary = await context.task('study', '% of the work', ({ reporter }) =>
+    runStudy(study, {
+      ...poolOptions(args, context),
+      out,
+      ...(only.length > 0 ? { only: only.flatMap((item) => item.split(',')) } : {}),
+      ...(part ? { shard: part } : {}),
+      onProgress: ({ done, total, detail }) =>
+        reporter.update(total > 0 ? (100 * done) / total : 100, 100, detail),
+    }),
+  );
+  const { computed, reused, waiting, complete } = summary;
+  context.print(
+    `${study.name}: ${plural(computed.length, 'stage')} computed, ${count(reused)} there already ` +
+      `(${formatDuration(summary.seconds)}). Results lie in ${out}.`,
+  );
+  if (waiting > 0) {
+    context.print(
+      `${plural(waiting, 'stage')} wait for results of other shards: merge the runs ` +
+        '(headspark study merge), then run again.',
+    );
+  }
+  if (complete) context.print(`Next: headspark report ${out} --out report.html`);
+  return summary;
+}
+
+async function status(args: Arguments, context: Context) {
+  const file = onePath(args, 'status', 'study file');
+  const out = runFolder(args, file);
+  const result = await studyStatus(await readStudy(file), {
+    ...poolOptions(args, context),
+    out,
+  });
+  context.print(context.paint('bold', `${result.study} in ${out}`));
+  context.table(
+    [
+      { title: 'stage' },
+      ...['stages', 'done', 'begun', 'ready', 'waiting', 'took', 'left'].map((title) => ({
+        title,
+        align: 'right' as const,
+      })),
+    ],
+    result.kinds.map((kind) => [
+      kind.kind,
+      ...[kind.stages, kind.done, kind.begun, kind.ready, kind.waiting].map(count),
+      formatDuration(kind.secondsDone),
+      kind.secondsLeft === null ? '–' : formatDuration(kind.secondsLeft),
+    ]),
+  );
+  if (result.outdated > 0) {
+    context.print(
+      `\n${plural(result.outdated, 'stored result')} belong to other settings and are not read.`,
+    );
+  }
+  return result;
+}
+
+async function merge(args: Arguments, context: Context) {
+  const runs = args.positionals('paths');
+  const out = args.text('out');
+  if (runs.length === 0 || out === undefined) {
+    throw usageError('study merge takes the folders of the runs, and --out for the merged one.');
+  }
+  const result = await mergeRuns(runs, out);
+  const { copied, equal, missing } = result;
+  context.print(
+    `${plural(copied, 'result')} copied, ${count(equal)} there already with the same bytes; ` +
+      `${count(missing)} of the study are still missing.`,
+  );
+  return result;
+}
+
+const actions = { init, plan, run, status, merge } as const;
+
+export const studyCommand: Command = {
+  name: 'study',
+  usage: 'study <action> [paths..]',
+  describe: 'Plan and run a whole study from a file; resumable, in shards if need be',
+  positionals: [
+    { name: 'action', describe: 'init, plan, run, status or merge' },
+    { name: 'paths', describe: 'the study file; for merge the folders of runs', rest: true },
+  ],
+  options: [
+    'out',
+    'only',
+    'shard',
+    'threads',
+    'memory',
+    'device',
+    'offline',
+    ...optionGroups.every,
+  ],
+  multiple: ['only'],
+  examples: [
+    ['$0 study init study.yaml', 'a study file with every setting explained'],
+    ['$0 study plan study.yaml', 'stages, time, memory and disk'],
+    ['$0 study run study.yaml --out run', 'run it, or go on where it stopped'],
+    ['$0 study run study.yaml --out run2 --shard 2/4', "the second quarter's checkpoints"],
+    ['$0 study merge run1 run2 --out run', 'shards into one run'],
+  ],
+  async run(args, context) {
+    const name = args.positional('action');
+    if (!Object.hasOwn(actions, name)) {
+      const known = Object.keys(actions);
+      throw new HeadsparkError(
+        'ERR_HEADSPARK_INVALID_ARGUMENT',
+        `study has no action "${name}": use ${known.join(', ')}.${didYouMean(name, known)}`,
+      );
+    }
+    return actions[name as keyof typeof actions](args, context);
+  },
+};

@@ -1,0 +1,77 @@
+// Benchmarks through the public API: what a model solves, alone and with heads gated, and how the
+// answers fail.
+import type { Benchmark } from './benchmarks/types.js';
+import {
+  evaluateSubject,
+  type EvaluateOptions,
+  type EvaluationResult,
+} from './evaluation/evaluate.js';
+import { mergeJournals } from './evaluation/merge.js';
+import { buildEvaluation } from './evaluation/table.js';
+import type { StatisticsOptions } from './evaluation/types.js';
+import { generate } from './generation.js';
+import type { GenerationOptions } from './generation-types.js';
+import type { Model } from './model.js';
+
+export { evaluationCsv, samplesParquet } from './evaluation/files.js';
+export type { EvaluateOptions, EvaluationResult } from './evaluation/evaluate.js';
+export type { Samples } from './evaluation/run.js';
+export type {
+  EvaluationProgress,
+  EvaluationSettings,
+  EvaluationTable,
+  RowResult,
+  SampleRecord,
+  VariantResult,
+} from './evaluation/types.js';
+
+/**
+ * Lets a model answer a benchmark, unablated and with every set of heads of `plan` gated
+ * (z' = factor * z at the input of the output projection), every set beside its matched random
+ * control sets, all in one decode batch.
+ *
+ * Each row carries accuracy, pass@k, success@k and the majority vote with bootstrap intervals over
+ * problems; the change against the unablated model with McNemar's exact test and a permutation
+ * test, corrected over the rows (Holm); the comparison with the controls; and its failure modes. The
+ * power line says which change a run of this size could show at all.
+ *
+ * With `journal` every finished sample is a synced line: a run killed at any moment and started again
+ * gives the same bytes. A sample depends on the run's seed, its problem and its number alone.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for options and heads that do not fit, _PAIR_FORMAT for
+ *   problems that hold special tokens, _TOKENIZER, _SETTINGS_MISMATCH and _FILE_CORRUPT for the
+ *   journal, _OUT_OF_MEMORY, _CANCELLED.
+ */
+export async function evaluate(
+  model: Model,
+  benchmark: Benchmark,
+  options: EvaluateOptions & Pick<GenerationOptions, 'maxRows' | 'memoryBytes'> = {},
+): Promise<EvaluationResult> {
+  const { maxRows, memoryBytes } = options;
+  const subject = {
+    info: model.info,
+    tokenizer: model.tokenizer,
+    chatTemplate: model.chatTemplate,
+    fingerprint: model.fingerprint(),
+    generate: (requests: Parameters<typeof generate>[1], own: GenerationOptions) =>
+      generate(model, requests, {
+        ...own,
+        ...(maxRows === undefined ? {} : { maxRows }),
+        ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      }),
+  };
+  return evaluateSubject(subject, benchmark, options);
+}
+
+/**
+ * The table of several shards, from their journals; without a model.
+ * @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming the settings that differ, _INVALID_ARGUMENT for
+ *   missing samples, _FILE_CORRUPT, _FILE_NOT_FOUND.
+ */
+export async function mergeEvaluations(
+  journals: readonly string[],
+  options: StatisticsOptions & { signal?: AbortSignal | undefined } = {},
+): Promise<EvaluationResult> {
+  const merged = await mergeJournals(journals);
+  const table = await buildEvaluation({ ...merged, ...options });
+  return { table, samples: merged.samples, own: merged.own };
+}

@@ -1,0 +1,212 @@
+// An evaluation with the model reduced to what it needs. lib/evaluation.ts puts a real model behind
+// it; tests put in a fake.
+import type { Shard } from '../shard.js';
+import { answerSources, type AnswerSource } from '../answers/extract.js';
+import type { AblationPlan } from '../ablation/types.js';
+import {
+  benchmarkPrompts,
+  promptText,
+  resolvePromptForm,
+  type PromptForm,
+  type PromptModel,
+} from '../benchmarks/prompts.js';
+import type { Benchmark } from '../benchmarks/types.js';
+import { HeadsparkError } from '../errors.js';
+import type { SamplingOptions } from '../generation-types.js';
+import { formatHead, gatePositions, type GatePositions } from '../head-gate.js';
+import { wholeNumber } from '../option-checks.js';
+import { checkConfidence } from '../stats/quantile.js';
+import { version } from '../version.js';
+import { evaluationVariants, shardProblems } from './plan.js';
+import { runSamples, type EvaluationRun, type Generate, type Samples } from './run.js';
+import { buildEvaluation } from './table.js';
+import type {
+  EvaluationProgress,
+  EvaluationSettings,
+  EvaluationTable,
+  EvaluationVariant,
+  StatisticsOptions,
+} from './types.js';
+
+export interface EvaluateOptions extends StatisticsOptions {
+  /** Sets of heads to gate; default: only the unablated model. */
+  readonly plan?: AblationPlan;
+  /** Matched random control sets for every set; default 0. */
+  readonly controls?: number;
+  /** Of the gated heads: 0 (default) ablates, 0.5 weakens, 1.3 amplifies. */
+  readonly factor?: number;
+  /** Where heads are gated; default `all`. */
+  readonly positions?: GatePositions;
+  /** How problems are asked. */
+  readonly prompt?: PromptForm;
+  /** Samples per problem; default 1. */
+  readonly samples?: number;
+  /** Default: greedy with one sample, temperature 0.6 and top-p 0.95 with several (the paper's). */
+  readonly sampling?: SamplingOptions;
+  /** Default 2048. */
+  readonly maxNewTokens?: number;
+  readonly stopStrings?: readonly string[];
+  /** Of the samples, the control sets and the statistics; default 0. */
+  readonly seed?: number;
+  /** Ways of giving an answer that count; default all. */
+  readonly sources?: readonly AnswerSource[];
+  /** Only this part of the problems. */
+  readonly shard?: Shard;
+  /** JSONL file that keeps finished samples: a run can be resumed, and shards can be merged. */
+  readonly journal?: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
+}
+
+/** What is used of a model. */
+export interface EvaluationSubject extends PromptModel {
+  readonly info: PromptModel['info'] & {
+    readonly layers: number;
+    readonly heads: number;
+    readonly device: string;
+    readonly isa: string;
+  };
+  readonly fingerprint: string;
+  readonly generate: Generate;
+}
+
+export interface EvaluationResult {
+  readonly table: EvaluationTable;
+  readonly samples: Samples;
+  /** Indexes of the problems of the table. */
+  readonly own: readonly number[];
+}
+
+const invalid = (message: string): HeadsparkError =>
+  new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+
+/** The paper's sampling (temperature 0.6, top-p 0.95) where several samples are drawn. */
+function samplingOf(sampling: SamplingOptions, samples: number): Required<SamplingOptions> {
+  const paper = samples > 1 && sampling.temperature === undefined;
+  const { temperature = paper ? 0.6 : 0, topP = paper ? 0.95 : 1 } = sampling;
+  const { topK = 0, minP = 0, repetitionPenalty = 1 } = sampling;
+  return { temperature, topP, topK, minP, repetitionPenalty };
+}
+
+function checkOptions(options: EvaluateOptions): void {
+  const { factor = 0, positions = 'all', sources = answerSources, confidence = 0.95 } = options;
+  if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
+  if (!gatePositions.includes(positions)) {
+    throw invalid(`positions "${String(positions)}" are unknown: use ${gatePositions.join(', ')}.`);
+  }
+  const unknown = sources.find((source) => !answerSources.includes(source));
+  if (unknown !== undefined || sources.length === 0) {
+    throw invalid(`answer sources are ${answerSources.join(', ')}; got "${unknown ?? 'none'}".`);
+  }
+  checkConfidence(confidence);
+}
+
+interface PlannedEvaluation {
+  readonly variants: readonly EvaluationVariant[];
+  readonly notes: readonly string[];
+}
+
+function settingsOf(
+  subject: EvaluationSubject,
+  benchmark: Benchmark,
+  parts: PlannedEvaluation & { options: EvaluateOptions; seed: number },
+): EvaluationSettings {
+  const { options, variants, notes, seed } = parts;
+  const samples = wholeNumber('samples', options.samples, { low: 1, high: 100_000, fallback: 1 });
+  return {
+    verb: 'evaluate',
+    headspark: version,
+    model: subject.info.label,
+    modelFingerprint: subject.fingerprint,
+    device: subject.info.device,
+    isa: subject.info.isa,
+    benchmark: benchmark.name,
+    benchmarkHash: benchmark.hash,
+    problems: benchmark.problems.map(({ id }) => id),
+    prompt: resolvePromptForm(options.prompt ?? {}, subject, benchmark.suffix),
+    variants: variants.map(({ heads, ...variant }) => ({
+      ...variant,
+      heads: heads.map(formatHead),
+    })),
+    factor: options.factor ?? 0,
+    positions: options.positions ?? 'all',
+    samples,
+    sampling: samplingOf(options.sampling ?? {}, samples),
+    maxNewTokens: wholeNumber('maxNewTokens', options.maxNewTokens, {
+      low: 1,
+      high: 1_000_000,
+      fallback: 2048,
+    }),
+    stopStrings: options.stopStrings ?? [],
+    seed,
+    sources: options.sources ?? answerSources,
+    modulus: benchmark.modulus ?? null,
+    planNotes: notes,
+  };
+}
+
+function runOf(
+  subject: EvaluationSubject,
+  benchmark: Benchmark,
+  parts: { settings: EvaluationSettings; variants: readonly EvaluationVariant[] },
+): EvaluationRun {
+  const { settings, variants } = parts;
+  const first = promptText(benchmark.problems[0], settings.prompt, subject);
+  return {
+    settings,
+    variants,
+    problems: benchmark.problems,
+    promptOf: (problem) => {
+      const own = { ...benchmark, problems: [benchmark.problems[problem]] };
+      return benchmarkPrompts(own, settings.prompt, subject)[0];
+    },
+    opensThought: /<think>\s*$/.test(first),
+    // A stop token was taken off before; other special tokens may be part of the form (<think>).
+    decode: (tokens) => subject.tokenizer!.decode(tokens, { skipSpecialTokens: false }),
+    generate: subject.generate,
+  };
+}
+
+const shardName = (shard: Shard | undefined): string | null =>
+  shard ? `${shard.index}/${shard.count}` : null;
+
+/** Plans, runs (or resumes) and evaluates; see `evaluate` for options and errors. */
+export async function evaluateSubject(
+  subject: EvaluationSubject,
+  benchmark: Benchmark,
+  options: EvaluateOptions = {},
+): Promise<EvaluationResult> {
+  checkOptions(options);
+  const high = Number.MAX_SAFE_INTEGER;
+  const seed = wholeNumber('seed', options.seed, { low: 0, high, fallback: 0 });
+  const controls = wholeNumber('controls', options.controls, {
+    low: 0,
+    high: 100_000,
+    fallback: 0,
+  });
+  const { layers, heads } = subject.info;
+  const { variants, notes } = evaluationVariants(options.plan, {
+    shape: { layers, heads },
+    controls,
+    seed,
+  });
+  const settings = settingsOf(subject, benchmark, { options, variants, notes, seed });
+  const own = shardProblems(benchmark.problems.length, options.shard);
+  const run = runOf(subject, benchmark, { settings, variants });
+  const { journal, signal, onProgress, confidence, resamples } = options;
+  const samples = await runSamples(run, {
+    own,
+    journal: journal === undefined ? undefined : { path: journal, shard: shardName(options.shard) },
+    signal,
+    onProgress,
+  });
+  const table = await buildEvaluation({
+    settings,
+    own,
+    samples,
+    signal,
+    ...(confidence === undefined ? {} : { confidence }),
+    ...(resamples === undefined ? {} : { resamples }),
+  });
+  return { table, samples, own };
+}

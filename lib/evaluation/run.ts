@@ -1,0 +1,185 @@
+// Runs the samples that a journal does not hold yet. Every finished sample is one synced line, so a
+// kill at any moment loses at most the samples in flight; what is left depends on seeds alone.
+import type { Problem } from '../benchmarks/types.js';
+import { HeadsparkError } from '../errors.js';
+import { analyzeSample } from '../failures/sample.js';
+import type { Completion, GenerationRequest } from '../generation-types.js';
+import { Journal } from '../journal.js';
+import { keyText, sampleKeys, sampleSeed, type SampleKey } from './plan.js';
+import { checkRecord } from './record.js';
+import type {
+  EvaluationProgress,
+  EvaluationSettings,
+  EvaluationVariant,
+  SampleRecord,
+} from './types.js';
+
+/** What continues prompts; `generate` of lib/generation.ts with a model bound to it. */
+export type Generate = (
+  requests: Iterable<GenerationRequest>,
+  options: { signal?: AbortSignal | undefined; onToken?: (index: number, token: number) => void },
+) => AsyncIterable<Completion>;
+
+/** What a run needs of a model and its benchmark. */
+export interface EvaluationRun {
+  readonly settings: EvaluationSettings;
+  readonly variants: readonly EvaluationVariant[];
+  readonly problems: readonly Problem[];
+  /** Called once for every problem of the run, not at all when the journal holds everything. */
+  readonly promptOf: (problem: number) => Int32Array;
+  /** The prompt opens the thought, so that the text begins inside one. */
+  readonly opensThought: boolean;
+  readonly decode: (tokens: readonly number[]) => string;
+  readonly generate: Generate;
+}
+
+export interface RunOptions {
+  /** Indexes of the problems to run. */
+  readonly own: readonly number[];
+  /** File of finished samples, and the shard's name for its header. */
+  readonly journal?: { readonly path: string; readonly shard: string | null } | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
+}
+
+/** Samples by `keyText`. */
+export type Samples = ReadonlyMap<string, SampleRecord>;
+
+function recordOf(run: EvaluationRun, key: SampleKey, completion: Completion): SampleRecord {
+  const { tokens, finish, promptTokens } = completion;
+  const problem = run.problems[key.problem];
+  const opening = run.opensThought ? '<think>' : '';
+  const shown = finish === 'stop-token' ? tokens.slice(0, -1) : tokens;
+  const decode = (part: readonly number[]): string => opening + run.decode(part);
+  const text = decode(shown);
+  const { sources, modulus } = run.settings;
+  const analysis = analyzeSample(
+    { text, tokens: shown, finish, decode, answer: problem.answer, choices: problem.choices },
+    { sources, modulus: modulus ?? undefined },
+  );
+  return { text, tokens, finish, promptTokens, ...analysis };
+}
+
+function* requestsOf(
+  run: EvaluationRun,
+  missing: readonly SampleKey[],
+): Generator<GenerationRequest> {
+  const { settings } = run;
+  let prompt: { problem: number; tokens: Int32Array } | undefined;
+  for (const { problem, variant, sample } of missing) {
+    if (prompt?.problem !== problem) prompt = { problem, tokens: run.promptOf(problem) };
+    yield {
+      prompt: prompt.tokens,
+      heads: run.variants[variant].heads.map((ref) => ({ ...ref, factor: settings.factor })),
+      positions: settings.positions,
+      sampling: settings.sampling,
+      seed: sampleSeed(settings.seed, settings.problems[problem], sample),
+      maxNewTokens: settings.maxNewTokens,
+      stopStrings: settings.stopStrings,
+    };
+  }
+}
+
+/** Counts for progress, kept up to date by the run. */
+class Counts {
+  tokens = 0;
+  readonly #done: number[];
+  readonly #perVariant: number;
+  readonly #names: readonly string[];
+
+  constructor(names: readonly string[], perVariant: number) {
+    this.#names = names;
+    this.#perVariant = perVariant;
+    this.#done = names.map(() => 0);
+  }
+
+  add(variant: number): void {
+    this.#done[variant]++;
+  }
+
+  progress(): EvaluationProgress {
+    const variants = this.#names.map((name, index) => ({
+      name,
+      done: this.#done[index],
+      total: this.#perVariant,
+    }));
+    const done = this.#done.reduce((sum, count) => sum + count, 0);
+    return { done, total: this.#perVariant * variants.length, tokens: this.tokens, variants };
+  }
+}
+
+function checkCancelled(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the evaluation was cancelled.', {
+    cause: signal.reason,
+  });
+}
+
+async function runMissing(
+  run: EvaluationRun,
+  state: { missing: readonly SampleKey[]; samples: Map<string, SampleRecord>; counts: Counts },
+  options: RunOptions & { open: Journal | undefined },
+): Promise<void> {
+  const { missing, samples, counts } = state;
+  const { signal, onProgress, open } = options;
+  const onToken = (): void => {
+    counts.tokens++;
+    if (counts.tokens % 64 === 0) onProgress?.(counts.progress());
+  };
+  for await (const completion of run.generate(requestsOf(run, missing), { signal, onToken })) {
+    const key = missing.at(completion.index);
+    if (!key || samples.has(keyText(key))) {
+      const message = `the generation gave completion ${completion.index} twice or unasked.`;
+      throw new HeadsparkError('ERR_HEADSPARK_INTERNAL', message);
+    }
+    const record = recordOf(run, key, completion);
+    await open?.append(keyText(key), record);
+    samples.set(keyText(key), record);
+    counts.add(key.variant);
+    onProgress?.(counts.progress());
+    checkCancelled(signal);
+  }
+  const left = missing.find((key) => !samples.has(keyText(key)));
+  if (left) {
+    const message = `the generation ended without sample ${keyText(left)}.`;
+    throw new HeadsparkError('ERR_HEADSPARK_INTERNAL', message);
+  }
+}
+
+/**
+ * Every sample of the problems in `own`; those that the journal holds are not run again.
+ * @throws ERR_HEADSPARK_CANCELLED, ERR_HEADSPARK_SETTINGS_MISMATCH (a journal of other settings),
+ *   ERR_HEADSPARK_FILE_CORRUPT, and what the generation throws.
+ */
+export async function runSamples(run: EvaluationRun, options: RunOptions): Promise<Samples> {
+  const { settings, variants } = run;
+  const { own, journal } = options;
+  const samples = new Map<string, SampleRecord>();
+  const counts = new Counts(
+    variants.map(({ name }) => name),
+    own.length * settings.samples,
+  );
+  const header = { ...settings, shard: journal?.shard ?? null };
+  const open = journal && (await Journal.open({ path: journal.path, settings: header }));
+  try {
+    const missing: SampleKey[] = [];
+    for (const key of sampleKeys(own, variants.length, settings.samples)) {
+      const record = open?.get(keyText(key));
+      if (record === undefined) missing.push(key);
+      else {
+        samples.set(
+          keyText(key),
+          checkRecord(record, `${journal!.path}: record "${keyText(key)}"`),
+        );
+        counts.add(key.variant);
+      }
+    }
+    options.onProgress?.(counts.progress());
+    checkCancelled(options.signal);
+    if (missing.length > 0)
+      await runMissing(run, { missing, samples, counts }, { ...options, open });
+  } finally {
+    await open?.close();
+  }
+  return samples;
+}

@@ -1,0 +1,339 @@
+// From samples to the table: every set against the unablated model and against its matched controls,
+// problems paired throughout, p-values corrected over the rows, and what the run could show at all.
+import { setImmediate } from 'node:timers/promises';
+import { answerSources, type AnswerSource } from '../answers/extract.js';
+import { groupAnswers } from '../answers/group.js';
+import { canonicalJson } from '../canonical-json.js';
+import { HeadsparkError } from '../errors.js';
+import { findFlips, summarizeFailures } from '../failures/summary.js';
+import { rankPValue } from '../ablation/row.js';
+import { mcnemarExact } from '../stats/binomial.js';
+import { bootstrapMean, bootstrapPairedDifference } from '../stats/bootstrap.js';
+import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
+import { pairedPermutationTest } from '../stats/permutation.js';
+import { detectableChange } from '../stats/power.js';
+import { holmAdjust } from '../stats/proportion.js';
+import { mean } from '../stats/quantile.js';
+import { keyText } from './plan.js';
+import type { Samples } from './run.js';
+import type {
+  AtK,
+  ControlsComparison,
+  EvaluationSettings,
+  EvaluationTable,
+  PowerLine,
+  RowResult,
+  SampleRecord,
+  StatisticsOptions,
+  TestedChange,
+  VariantResult,
+} from './types.js';
+
+const keptFlips = 50;
+/** Resamples of the failure rates: twelve intervals a row, of which nobody reads the third digit. */
+const failureResamples = 2_000;
+const permutations = 20_000;
+
+interface Statistics {
+  readonly confidence: number;
+  readonly resamples: number;
+  readonly seed: number;
+}
+
+/** [problems][samples] of one variant. */
+type Grid = readonly (readonly SampleRecord[])[];
+
+function gridOf(
+  samples: Samples,
+  own: readonly number[],
+  place: { variant: number; count: number },
+): Grid {
+  return own.map((problem) =>
+    Array.from({ length: place.count }, (_, sample) => {
+      const record = samples.get(keyText({ problem, variant: place.variant, sample }));
+      if (record) return record;
+      const key = keyText({ problem, variant: place.variant, sample });
+      throw new HeadsparkError('ERR_HEADSPARK_INTERNAL', `sample ${key} is missing.`);
+    }),
+  );
+}
+
+const rightOf = (grid: Grid): number[] =>
+  grid.map((own) => own.filter(({ correct }) => correct).length);
+
+const sharesOf = (grid: Grid): number[] =>
+  rightOf(grid).map((right, index) => right / grid[index].length);
+
+/** 1 where the majority answer of a problem's samples is right. */
+function majoritiesOf(grid: Grid): number[] {
+  return grid.map((own) => {
+    if (own.length === 1) return Number(own[0].correct);
+    const groups = groupAnswers(own.map(({ answer }) => answer ?? undefined));
+    const winner = majorityVote(groups);
+    return winner === undefined ? 0 : Number(own[groups.indexOf(winner)].correct);
+  });
+}
+
+/** 1, 2, 4, … and the number of samples. */
+function ksOf(samples: number): number[] {
+  const ks: number[] = [];
+  for (let k = 1; k < samples; k *= 2) ks.push(k);
+  return [...ks, samples];
+}
+
+function atKs(
+  grid: Grid,
+  statistics: Statistics,
+  of: (own: readonly SampleRecord[], k: number) => number,
+): AtK[] {
+  return ksOf(grid[0].length).map((k) => ({
+    k,
+    value: bootstrapMean(
+      grid.map((own) => of(own, k)),
+      statistics,
+    ),
+  }));
+}
+
+const passOf = (own: readonly SampleRecord[], k: number): number =>
+  passAtK(own.length, own.filter(({ correct }) => correct).length, k);
+
+const successOf = (own: readonly SampleRecord[], k: number): number =>
+  successAtK(
+    own.map(({ correct }) => correct),
+    k,
+  );
+
+function sourceCounts(grid: Grid): Record<AnswerSource | 'none', number> {
+  const counts = Object.fromEntries([...answerSources, 'none'].map((source) => [source, 0]));
+  for (const { source } of grid.flat()) counts[source ?? 'none']++;
+  return counts as Record<AnswerSource | 'none', number>;
+}
+
+type Variant = EvaluationSettings['variants'][number];
+
+function variantResult(variant: Variant, grid: Grid, statistics: Statistics): VariantResult {
+  return {
+    ...variant,
+    accuracy: bootstrapMean(sharesOf(grid), statistics),
+    right: rightOf(grid),
+    meanTokens: mean(grid.flat().map(({ tokens }) => tokens.length)),
+  };
+}
+
+/** p-values are corrected later, over the table. */
+function changeOf(before: Grid, after: Grid, statistics: Statistics): TestedChange {
+  const [from, to] = [sharesOf(before), sharesOf(after)];
+  const { lost, gained, pValue } = mcnemarExact(majoritiesOf(before), majoritiesOf(after));
+  const permuted = pairedPermutationTest(from, to, { permutations, seed: statistics.seed }).pValue;
+  const most = before[0].length;
+  const passes = (grid: Grid): number[] => grid.map((own) => passOf(own, most));
+  return {
+    accuracy: bootstrapPairedDifference(from, to, statistics),
+    ...(most === 1
+      ? {}
+      : { passAtMost: bootstrapPairedDifference(passes(before), passes(after), statistics) }),
+    lost,
+    gained,
+    mcnemar: { pValue, adjusted: pValue },
+    permutation: { pValue: permuted, adjusted: permuted },
+  };
+}
+
+function rowResult(
+  variant: Variant,
+  grids: { own: Grid; unablated: Grid; problems: readonly string[] },
+  statistics: Statistics,
+): RowResult {
+  const { own, unablated, problems } = grids;
+  const isUnablated = variant.kind === 'unablated';
+  const side = (grid: Grid) =>
+    grid.map((list) => list.map((analysis) => ({ text: analysis.text, analysis })));
+  const flips = isUnablated ? [] : findFlips(problems, side(unablated), side(own));
+  const count = (direction: string): number =>
+    flips.filter((flip) => flip.direction === direction).length;
+  return {
+    ...variantResult(variant, own, statistics),
+    passAt: atKs(own, statistics, passOf),
+    successAt: atKs(own, statistics, successOf),
+    majority: bootstrapMean(majoritiesOf(own), statistics),
+    sources: sourceCounts(own),
+    failures: summarizeFailures(own, isUnablated ? undefined : unablated, {
+      ...statistics,
+      resamples: Math.min(failureResamples, statistics.resamples),
+    }),
+    ...(isUnablated
+      ? {}
+      : {
+          change: changeOf(unablated, own, statistics),
+          flips: flips.slice(0, keptFlips),
+          flipCounts: {
+            rightToWrong: count('right-to-wrong'),
+            wrongToRight: count('wrong-to-right'),
+          },
+        }),
+  };
+}
+
+function compareControls(
+  row: RowResult,
+  unablated: VariantResult,
+  controls: readonly VariantResult[],
+  place: { samples: number; statistics: Statistics },
+): ControlsComparison {
+  const changes = controls.map(({ accuracy }) => accuracy.estimate - unablated.accuracy.estimate);
+  const rank = rankPValue(
+    -(row.change?.accuracy.estimate ?? 0),
+    changes.map((change) => -change),
+  );
+  const means = row.right.map(
+    (_, problem) => mean(controls.map(({ right }) => right[problem])) / place.samples,
+  );
+  return {
+    sets: controls.length,
+    change: { mean: mean(changes), min: Math.min(...changes), max: Math.max(...changes) },
+    rankPValue: rank,
+    rankAdjusted: rank,
+    difference: bootstrapPairedDifference(
+      means,
+      row.right.map((right) => right / place.samples),
+      place.statistics,
+    ),
+  };
+}
+
+/** Holm's correction of each kind of test over the rows that have it. */
+function corrected(rows: readonly RowResult[]): RowResult[] {
+  const adjust = (valueOf: (row: RowResult) => number | undefined): Map<RowResult, number> => {
+    const tested = rows.filter((row) => valueOf(row) !== undefined);
+    const adjusted = holmAdjust(tested.map((row) => valueOf(row)!));
+    return new Map(tested.map((row, index) => [row, adjusted[index]]));
+  };
+  const mcnemar = adjust((row) => row.change?.mcnemar.pValue);
+  const permutation = adjust((row) => row.change?.permutation.pValue);
+  const rank = adjust((row) => row.controls?.rankPValue);
+  return rows.map((row) => ({
+    ...row,
+    ...(row.change && {
+      change: {
+        ...row.change,
+        mcnemar: { ...row.change.mcnemar, adjusted: mcnemar.get(row)! },
+        permutation: { ...row.change.permutation, adjusted: permutation.get(row)! },
+      },
+    }),
+    ...(row.controls && { controls: { ...row.controls, rankAdjusted: rank.get(row)! } }),
+  }));
+}
+
+const points = (share: number): string =>
+  Number.isNaN(share)
+    ? 'no change at all'
+    : `a change of at least ${(100 * share).toFixed(1)} points`;
+
+function powerLine(unablated: VariantResult, samples: number, tested: number): PowerLine {
+  const [alpha, power] = [0.05, 0.8];
+  const found = detectableChange(unablated.right, samples, { alpha, power });
+  const strict = detectableChange(unablated.right, samples, {
+    alpha: alpha / Math.max(1, tested),
+    power,
+  });
+  const basis =
+    found.method === 'mcnemar-exact'
+      ? "McNemar's exact test, all flips in one direction"
+      : 'normal approximation, the same effect on every problem';
+  const holm = tested > 1 ? `, ${points(strict.change)} after correction over ${tested} rows` : '';
+  const text =
+    `with ${unablated.right.length} problems × ${samples} sample${samples === 1 ? '' : 's'} this ` +
+    `contrast could show ${points(found.change)} at 80 % power${holm} (${basis})`;
+  const orNull = (change: number): number | null => (Number.isNaN(change) ? null : change);
+  const { method } = found;
+  return {
+    change: orNull(found.change),
+    method,
+    alpha,
+    power,
+    afterHolm: orNull(strict.change),
+    text,
+  };
+}
+
+function notesOf(
+  settings: EvaluationSettings,
+  rows: readonly RowResult[],
+  problems: number,
+): string[] {
+  const notes: string[] = [];
+  if (problems < settings.problems.length) {
+    notes.push(
+      `these are ${problems} of ${settings.problems.length} problems; merge the shards for the rest`,
+    );
+  }
+  if (settings.samples > 1 && settings.sampling.temperature === 0) {
+    notes.push('greedy decoding gives the same sample each time: use a temperature, or one sample');
+  }
+  const { modes } = rows[0].failures;
+  if (modes.truncated.rate.estimate > 0.05) {
+    const share = (100 * modes.truncated.rate.estimate).toFixed(0);
+    notes.push(`${share} % of the unablated model's samples are cut off; raise --max-new-tokens`);
+  }
+  const { accuracy } = rows[0];
+  if (rows.length > 1 && accuracy.estimate < 0.05) {
+    notes.push(
+      'the unablated model solves hardly anything here, so that no ablation can show a loss',
+    );
+  }
+  return notes;
+}
+
+export interface BuildEvaluationOptions extends StatisticsOptions {
+  readonly settings: EvaluationSettings;
+  /** Indexes of the problems that the samples cover. */
+  readonly own: readonly number[];
+  readonly samples: Samples;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The table of finished samples. Gives the event loop a turn between variants. */
+export async function buildEvaluation(options: BuildEvaluationOptions): Promise<EvaluationTable> {
+  const { own, samples, signal, confidence = 0.95, resamples = 10_000 } = options;
+  // Keys in one order, whether the settings come from a run or from a journal.
+  const settings = JSON.parse(canonicalJson(options.settings)) as EvaluationSettings;
+  const statistics = { confidence, resamples, seed: settings.seed };
+  const problems = own.map((index) => settings.problems[index]);
+  const gridAt = (variant: number): Grid =>
+    gridOf(samples, own, { variant, count: settings.samples });
+  const unablated = gridAt(0);
+  const rows: RowResult[] = [];
+  const controls: VariantResult[] = [];
+  for (const [index, variant] of settings.variants.entries()) {
+    await setImmediate();
+    if (signal?.aborted) {
+      const message = 'the evaluation was cancelled.';
+      throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', message, { cause: signal.reason });
+    }
+    const grid = index === 0 ? unablated : gridAt(index);
+    if (variant.kind === 'control') {
+      controls.push(
+        variantResult(variant, grid, { ...statistics, resamples: Math.min(resamples, 1_000) }),
+      );
+    } else rows.push(rowResult(variant, { own: grid, unablated, problems }, statistics));
+  }
+  const compared = rows.map((row) => {
+    const matched = controls.filter(({ of }) => of === row.name);
+    if (matched.length === 0) return row;
+    const place = { samples: settings.samples, statistics };
+    return { ...row, controls: compareControls(row, rows[0], matched, place) };
+  });
+  return {
+    format: 'headspark-evaluation',
+    version: 1,
+    settings,
+    confidence,
+    resamples,
+    problems,
+    rows: corrected(compared),
+    controls,
+    power: powerLine(rows[0], settings.samples, rows.length - 1),
+    notes: [...notesOf(settings, rows, own.length), ...settings.planNotes],
+  };
+}

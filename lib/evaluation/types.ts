@@ -1,0 +1,162 @@
+// What an evaluation is asked for, what its journal holds, and what it returns. All of it is plain
+// JSON, the same bytes for the same settings.
+import type { AnswerSource } from '../answers/extract.js';
+import type { ResolvedPromptForm } from '../benchmarks/prompts.js';
+import type { FailureSummary, Flip } from '../failures/summary.js';
+import type { SampleAnalysis } from '../failures/sample.js';
+import type { FinishReason, SamplingOptions } from '../generation-types.js';
+import type { GatePositions, HeadRef } from '../head-gate.js';
+import type { DetectableChange } from '../stats/power.js';
+import type { Interval } from '../stats/quantile.js';
+
+/** A gated model that answers the benchmark; the first variant of a run is the unablated model. */
+export interface EvaluationVariant {
+  readonly name: string;
+  readonly kind: 'unablated' | 'set' | 'control';
+  /** Of a control: the name of its set. */
+  readonly of?: string;
+  readonly heads: readonly HeadRef[];
+}
+
+/** Everything that decides the samples and the numbers: the header of the journal. */
+export interface EvaluationSettings {
+  readonly verb: 'evaluate';
+  readonly headspark: string;
+  readonly model: string;
+  readonly modelFingerprint: string;
+  readonly device: string;
+  readonly isa: string;
+  readonly benchmark: string;
+  readonly benchmarkHash: string;
+  readonly problems: readonly string[];
+  readonly prompt: ResolvedPromptForm;
+  readonly variants: readonly {
+    readonly name: string;
+    readonly kind: EvaluationVariant['kind'];
+    readonly of?: string;
+    readonly heads: readonly string[];
+  }[];
+  readonly factor: number;
+  readonly positions: GatePositions;
+  readonly samples: number;
+  readonly sampling: Readonly<Required<SamplingOptions>>;
+  readonly maxNewTokens: number;
+  readonly stopStrings: readonly string[];
+  readonly seed: number;
+  readonly sources: readonly AnswerSource[];
+  readonly modulus: number | null;
+  /** What a reader has to know about the control sets. */
+  readonly planNotes: readonly string[];
+}
+
+/** One sample, as it stands in the journal under `problem/variant/sample`. */
+export interface SampleRecord extends SampleAnalysis {
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly finish: FinishReason;
+  readonly promptTokens: number;
+}
+
+export interface StatisticsOptions {
+  /** Default 0.95. */
+  readonly confidence?: number;
+  /** Bootstrap resamples of accuracies; default 10,000. */
+  readonly resamples?: number;
+}
+
+/** A figure at several k. */
+export interface AtK {
+  readonly k: number;
+  readonly value: Interval;
+}
+
+export interface TestedChange {
+  /** Accuracy minus the unablated one, problems resampled whole. */
+  readonly accuracy: Interval;
+  /** pass@k at the largest k minus the unablated one; absent with one sample. */
+  readonly passAtMost?: Interval;
+  /** Problems whose outcome (majority of the samples) went from right to wrong, and back. */
+  readonly lost: number;
+  readonly gained: number;
+  /** McNemar's exact test on those outcomes. */
+  readonly mcnemar: { readonly pValue: number; readonly adjusted: number };
+  /** Paired permutation test on the problems' shares of right samples. */
+  readonly permutation: { readonly pValue: number; readonly adjusted: number };
+}
+
+export interface ControlsComparison {
+  readonly sets: number;
+  /** Change of accuracy over the control sets. */
+  readonly change: { readonly mean: number; readonly min: number; readonly max: number };
+  /** (1 + control sets with at least as large a drop) / (sets + 1). */
+  readonly rankPValue: number;
+  readonly rankAdjusted: number;
+  /** Accuracy of the set minus the mean of its controls, problems resampled whole. */
+  readonly difference: Interval;
+}
+
+export interface VariantResult {
+  readonly name: string;
+  readonly kind: EvaluationVariant['kind'];
+  readonly of?: string;
+  readonly heads: readonly string[];
+  /** Share of right samples. */
+  readonly accuracy: Interval;
+  /** [problems] right samples. */
+  readonly right: readonly number[];
+  readonly meanTokens: number;
+}
+
+export interface RowResult extends VariantResult {
+  readonly passAt: readonly AtK[];
+  readonly successAt: readonly AtK[];
+  /** Share of problems whose majority answer is right; with one sample the accuracy. */
+  readonly majority: Interval;
+  /** How many samples gave their answer in which way; `none`: no answer. */
+  readonly sources: Readonly<Record<AnswerSource | 'none', number>>;
+  readonly failures: FailureSummary;
+  readonly change?: TestedChange;
+  readonly controls?: ControlsComparison;
+  /** At most 50 with their texts; `flipCounts` has all. */
+  readonly flips?: readonly Flip[];
+  readonly flipCounts?: { readonly rightToWrong: number; readonly wrongToRight: number };
+}
+
+export interface PowerLine {
+  /** Share of 0 to 1; null where no change of so few problems could be significant. */
+  readonly change: number | null;
+  readonly method: DetectableChange['method'];
+  readonly alpha: number;
+  readonly power: number;
+  /** At the strictest step of Holm's correction over the table's rows. */
+  readonly afterHolm: number | null;
+  readonly text: string;
+}
+
+export interface EvaluationTable {
+  readonly format: 'headspark-evaluation';
+  readonly version: 1;
+  readonly settings: EvaluationSettings;
+  /** Of all intervals, and the resamples behind those of accuracies. */
+  readonly confidence: number;
+  readonly resamples: number;
+  /** Problems of this table; fewer than the settings name where it is one shard's. */
+  readonly problems: readonly string[];
+  /** The unablated model, then every set. */
+  readonly rows: readonly RowResult[];
+  readonly controls: readonly VariantResult[];
+  readonly power: PowerLine;
+  readonly notes: readonly string[];
+}
+
+export interface EvaluationProgress {
+  readonly done: number;
+  readonly total: number;
+  /** Tokens generated by this run. */
+  readonly tokens: number;
+  readonly variants: readonly {
+    readonly name: string;
+    readonly done: number;
+    readonly total: number;
+  }[];
+}

@@ -1,0 +1,67 @@
+// What a generation is asked for and what it gives: types only.
+import type { GatePositions } from './head-gate.js';
+import type { JobOptions } from './native.js';
+import type { GatedHead } from './packed.js';
+
+/**
+ * How the next token is chosen. The filters act in this order, as in Hugging Face transformers:
+ * repetition penalty, temperature, top-k, top-p, min-p. Defaults leave the distribution alone.
+ */
+export interface SamplingOptions {
+  /** 0 (the default): the largest logit; ties go to the smaller id. */
+  temperature?: number;
+  /** In (0, 1]: the likeliest tokens that together reach this probability. Default 1. */
+  topP?: number;
+  /** The k likeliest tokens; 0 (the default): all. */
+  topK?: number;
+  /** In [0, 1): tokens with this share of the likeliest one's probability. Default 0. */
+  minP?: number;
+  /** More than 0: logits of tokens seen so far are divided (below 0: multiplied) by it. Default 1. */
+  repetitionPenalty?: number;
+}
+
+/** One row to generate. */
+export interface GenerationRequest {
+  /** Token ids; at least one, at most as many as the model has positions. */
+  prompt: Int32Array | readonly number[];
+  /** Gates of this row: z' = factor z + (1 - factor) r. */
+  heads?: readonly GatedHead[];
+  /** Where the gates act: everywhere (default), in the prompt, or after it. */
+  positions?: GatePositions;
+  sampling?: SamplingOptions;
+  /** 0 to 2^64 - 1, default 0. A sample depends on its request and its seed alone. */
+  seed?: bigint | number;
+  /** 0 to 1,000,000; default 256. */
+  maxNewTokens?: number;
+  /** Ids that end the row; the one met is kept. Default: the tokenizer's end-of-sequence ids. */
+  stopTokens?: readonly number[];
+  /** Texts that end the row; the token that completes one is kept. Needs a tokenizer. */
+  stopStrings?: readonly string[];
+}
+
+/** Why a row ended; `context`: the model has no more positions. */
+export type FinishReason = 'stop-token' | 'stop-string' | 'length' | 'context';
+
+export interface Completion {
+  /** Of the request in the input order. */
+  index: number;
+  /** New tokens, the one that ended the row included. */
+  tokens: number[];
+  finish: FinishReason;
+  promptTokens: number;
+}
+
+/** Progress counts new tokens; its total is not known. */
+export interface GenerationOptions extends JobOptions {
+  /** Rows decoded together, 1 to 65,536; default 64. Never changes a result. */
+  maxRows?: number;
+  /** Budget for keys, values and workspace; default: the model's. Never changes a result. */
+  memoryBytes?: number;
+  /** Called for every new token of every row, in order within a row. */
+  onToken?: (index: number, token: number) => void;
+  /**
+   * [layers, heads, headDim]: what closed gates put in place of a head (its mean over a data set);
+   * default zero.
+   */
+  replacement?: Float32Array;
+}

@@ -1,0 +1,28 @@
+// A figure of the report: a picture, what it shows, and its numbers as a table.
+
+import type { DataTable } from './data-table.js';
+import type { Picture } from './svg.js';
+
+export interface Figure {
+  /** Unique in the report; names files and anchors. */
+  readonly id: string;
+  readonly title: string;
+  /** How to read it, in one or two sentences. */
+  readonly caption: string;
+  /** Undefined for a figure that is a table. */
+  readonly picture?: Picture;
+  readonly table: DataTable;
+  /** What the page shows of a table that is too long for it; exported files have all of it. */
+  readonly pageTable?: DataTable;
+  /** The table is the figure itself: shown open and with a filter. */
+  readonly tableFirst?: boolean;
+}
+
+/** A part of the report. */
+export interface Section {
+  readonly id: string;
+  readonly title: string;
+  /** What the part is about. */
+  readonly text: string;
+  readonly figures: readonly Figure[];
+}

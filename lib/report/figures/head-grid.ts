@@ -1,0 +1,77 @@
+// What every picture on a layer x head grid shares: scales, the background of all heads, widths.
+
+import * as Plot from '@observablehq/plot';
+import type { HeadShape } from '../../head-gate.js';
+import { colour } from '../palette.js';
+import type { PlotOptions } from '../svg.js';
+
+/** A head's place and what is drawn there. */
+export interface GridHead {
+  readonly layer: number;
+  readonly head: number;
+}
+
+/** Pixels of one head; large models get small cells. */
+export const cellSize = ({ layers, heads }: HeadShape): number =>
+  Math.max(7, Math.min(26, Math.floor(300 / Math.max(heads, layers * 0.7))));
+
+/** So many heads that a mark for each that does nothing would be most of the page. */
+export const isLarge = ({ layers, heads }: HeadShape): boolean => layers * heads > 600;
+
+export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+/** Every few layers or heads gets a number, so that they do not run into each other. */
+export const everyFew = (count: number, size: number): number[] => {
+  const step = Math.max(1, Math.ceil(18 / size));
+  return range(count).filter((index) => index % step === 0);
+};
+
+/** Panels of one row: as many as fit into a page's width. */
+export const panelsPerRow = (shape: HeadShape): number =>
+  Math.max(1, Math.floor(900 / (cellSize(shape) * shape.heads + 28)));
+
+/** Cuts panels into rows. */
+export function rowsOf<T>(panels: readonly T[], perRow: number): T[][] {
+  return range(Math.ceil(panels.length / perRow)).map((row) =>
+    panels.slice(row * perRow, (row + 1) * perRow),
+  );
+}
+
+/** Options of a row of heat maps, one panel for each name; `fx` is the panel. */
+export function gridOptions(
+  shape: HeadShape,
+  panels: readonly string[],
+): PlotOptions & { width: number; height: number } {
+  const size = cellSize(shape);
+  const [marginLeft, marginRight, marginTop, marginBottom] = [40, 8, 28, 34];
+  const gap = 20;
+  return {
+    width: marginLeft + marginRight + panels.length * (size * shape.heads + gap),
+    height: marginTop + marginBottom + size * shape.layers,
+    marginLeft,
+    marginRight,
+    marginTop,
+    marginBottom,
+    x: {
+      type: 'band',
+      domain: range(shape.heads),
+      ticks: everyFew(shape.heads, size),
+      label: 'head',
+      padding: 0.08,
+      tickSize: 0,
+    },
+    y: {
+      type: 'band',
+      domain: range(shape.layers).reverse(),
+      ticks: everyFew(shape.layers, size),
+      label: 'layer',
+      padding: 0.08,
+      tickSize: 0,
+    },
+    fx: { domain: [...panels], label: null, padding: gap / (size * shape.heads + gap) },
+    opacity: { type: 'identity' },
+  };
+}
+
+/** A frame round every panel. */
+export const panelFrame = () => Plot.frame({ stroke: colour('line'), rx: 2 });

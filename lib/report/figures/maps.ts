@@ -1,0 +1,215 @@
+// Heat maps on the layer x head grid: how often a head was in the circuit (activation frequency),
+// and how its importance changed (effect).
+
+import * as Plot from '@observablehq/plot';
+import type { HeadDifference } from '../../circuit-diff.js';
+import type { HeadShape } from '../../head-gate.js';
+import type { TrackedHead } from '../../tracking/cohorts.js';
+import type { Figure } from '../figure.js';
+import { colour } from '../palette.js';
+import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
+import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
+import { gridOptions, isLarge, panelFrame, panelsPerRow, range, rowsOf } from './head-grid.js';
+
+interface Panel<Row> {
+  readonly name: string;
+  readonly shape: HeadShape;
+  readonly rows: readonly Row[];
+}
+
+const sameShape = (a: HeadShape, b: HeadShape): boolean =>
+  a.layers === b.layers && a.heads === b.heads;
+
+/** Rows of panels of one shape each. */
+function panelRows<Row>(panels: readonly Panel<Row>[]): Panel<Row>[][] {
+  const groups: Panel<Row>[][] = [];
+  for (const panel of panels) {
+    const last = groups.at(-1);
+    if (last && sameShape(last[0].shape, panel.shape)) last.push(panel);
+    else groups.push([panel]);
+  }
+  return groups.flatMap((group) => rowsOf(group, panelsPerRow(group[0].shape)));
+}
+
+/** Faint cells of every head, so that the grid can be seen where nothing happened. */
+const background = (panels: readonly Panel<unknown>[]) => {
+  if (isLarge(panels[0].shape)) return Plot.frame({ fill: colour('line'), fillOpacity: 0.2 });
+  return Plot.cell(
+    panels.flatMap(({ name, shape }) =>
+      range(shape.layers * shape.heads).map((index) => ({
+        panel: name,
+        layer: Math.floor(index / shape.heads),
+        head: index % shape.heads,
+      })),
+    ),
+    { fx: 'panel', x: 'head', y: 'layer', fill: colour('line'), fillOpacity: 0.25 },
+  );
+};
+
+type FrequencyCell = TrackedHead & { panel: string };
+
+function frequencyRow(panels: readonly Panel<TrackedHead>[]): Picture {
+  const cells: FrequencyCell[] = panels.flatMap(({ name, rows }) =>
+    rows.map((row) => ({ ...row, panel: name })),
+  );
+  const marks = (kind: TrackedHead['kind'], final: boolean) =>
+    Plot.cell(
+      cells.filter((cell) => cell.kind === kind && cell.final === final),
+      {
+        fx: 'panel',
+        x: 'head',
+        y: 'layer',
+        fill: colour(kind),
+        fillOpacity: ({ frequency }: FrequencyCell) => 0.12 + 0.78 * frequency,
+        ...(final ? { stroke: 'currentColor', strokeWidth: 1.6 } : {}),
+        title: ({ name, frequency, since }: FrequencyCell) =>
+          `${name}: ${kind}, in ${(100 * frequency).toFixed(0)} % of the checkpoints` +
+          `${since === null ? '' : `, since step ${since}`}${final ? ', in the last' : ''}`,
+      },
+    );
+  return draw({
+    ...gridOptions(
+      panels[0].shape,
+      panels.map(({ name }) => name),
+    ),
+    marks: [
+      panelFrame(),
+      background(panels),
+      ...(['base', 'emergent'] as const).flatMap((kind) => [marks(kind, false), marks(kind, true)]),
+    ],
+  });
+}
+
+/** Activation frequency of every series of a view. */
+export function frequencyFigures(data: RunData, view: View): Figure[] {
+  const own = data.tracking.filter(({ task, form }) => task === view.task && form === view.form);
+  if (own.length === 0) return [];
+  const panels = own.map(({ tracking }) => ({
+    name: tracking.label,
+    shape: tracking.shape,
+    rows: tracking.heads,
+  }));
+  return [
+    {
+      id: `activation-${view.slug}`,
+      title: `Activation frequency: ${view.title}`,
+      caption:
+        'How often a head is in the circuit over the checkpoints of a series: the fuller the ' +
+        'colour, the more often. An outline marks the heads of the last checkpoint.',
+      picture: withLegend(stack(panelRows(panels).map(frequencyRow)), [
+        { label: 'head of the base', mark: swatch(colour('base')) },
+        { label: 'emergent head', mark: swatch(colour('emergent')) },
+        {
+          label: 'in the last checkpoint',
+          mark: swatch('none', 'stroke="currentColor" stroke-width="1.6"'),
+        },
+      ]),
+      table: {
+        columns: [
+          { key: 'series', title: 'series', kind: 'text' },
+          { key: 'head', title: 'head', kind: 'text' },
+          { key: 'kind', title: 'kind', kind: 'text' },
+          { key: 'frequency', title: 'active', kind: 'percent' },
+          { key: 'since', title: 'since step', kind: 'number' },
+          { key: 'survival', title: 'kept later', kind: 'percent' },
+          { key: 'final', title: 'in the last', kind: 'flag' },
+        ],
+        rows: own.flatMap(({ tracking }) =>
+          tracking.heads.map(({ name, kind, frequency, since, survival, final }) => ({
+            series: tracking.label,
+            head: name,
+            kind,
+            frequency,
+            since,
+            survival,
+            final,
+          })),
+        ),
+      },
+    },
+  ];
+}
+
+type EffectCell = HeadDifference & { panel: string };
+
+function effectRow(panels: readonly Panel<HeadDifference>[]): Picture {
+  const cells: EffectCell[] = panels.flatMap(({ name, rows }) =>
+    rows.filter(({ status }) => status !== 'absent').map((row) => ({ ...row, panel: name })),
+  );
+  const marks = (rising: boolean, certain: boolean) =>
+    Plot.cell(
+      cells.filter((cell) => cell.effect > 0 === rising && (cell.certain !== false) === certain),
+      {
+        fx: 'panel',
+        x: 'head',
+        y: 'layer',
+        inset: certain ? 0 : 1,
+        fill: colour(rising ? 'emergent' : 'base'),
+        fillOpacity: ({ effect }: EffectCell) =>
+          (certain ? 1 : 0.45) * (0.15 + 0.8 * Math.abs(effect)),
+        stroke: colour(rising ? 'emergent' : 'base'),
+        strokeWidth: 1.3,
+        ...(certain ? {} : { strokeDasharray: '2,2' }),
+        title: ({ name, status, effect, emergenceProbability: p }: EffectCell) =>
+          `${name}: ${status}, effect ${effect.toFixed(2)}` +
+          `${p === undefined ? '' : `, emergent in ${(100 * p).toFixed(0)} % of resamples`}`,
+      },
+    );
+  return draw({
+    ...gridOptions(
+      panels[0].shape,
+      panels.map(({ name }) => name),
+    ),
+    marks: [
+      panelFrame(),
+      background(panels),
+      marks(true, true),
+      marks(false, true),
+      marks(true, false),
+      marks(false, false),
+    ],
+  });
+}
+
+/** Effect maps of the last checkpoint of every series. */
+export function effectFigures(data: RunData, view: View): Figure[] {
+  const panels = finalCheckpoints(data.manifest).flatMap(({ name }) => {
+    const report = data.diffs.get(resultId(name, view));
+    return report ? [{ name, shape: report.shape, rows: report.comparisons[0].heads }] : [];
+  });
+  if (panels.length === 0) return [];
+  const dashes = `fill-opacity="0.3" stroke="${colour('emergent')}" stroke-dasharray="2,2"`;
+  return [
+    {
+      id: `effects-${view.slug}`,
+      title: `Effect on importance: ${view.title}`,
+      caption:
+        'E = (post − base) / (post + base) of head importance, for heads of either circuit: +1 is ' +
+        'new, −1 is gone. Dashed, pale cells are heads whose status fewer than 95 % of the ' +
+        'resamples share.',
+      picture: withLegend(stack(panelRows(panels).map(effectRow)), [
+        { label: 'more important than in the base', mark: swatch(colour('emergent')) },
+        { label: 'less important', mark: swatch(colour('base')) },
+        { label: 'uncertain', mark: swatch(colour('emergent'), dashes) },
+      ]),
+      table: {
+        columns: [
+          { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+          { key: 'head', title: 'head', kind: 'text' },
+          { key: 'status', title: 'status', kind: 'text' },
+          { key: 'effect', title: 'effect', kind: 'number' },
+        ],
+        rows: panels.flatMap(({ name, rows }) =>
+          rows
+            .filter(({ status }) => status !== 'absent')
+            .map((row) => ({
+              checkpoint: name,
+              head: row.name,
+              status: row.status,
+              effect: row.effect,
+            })),
+        ),
+      },
+    },
+  ];
+}

@@ -1,0 +1,54 @@
+// The style sheet of the report: one column, light and dark, and a sheet for paper.
+
+import { dark, light, themeVariables, type Theme } from './palette.js';
+
+const variables = (theme: Theme): string =>
+  Object.entries(themeVariables(theme))
+    .map(([name, value]) => `${name}:${value}`)
+    .join(';');
+
+export const pageStyle = `
+:root{color-scheme:light;${variables(light)}}
+@media (prefers-color-scheme:dark){:root:not([data-theme=light]){color-scheme:dark;${variables(dark)}}}
+:root[data-theme=dark]{color-scheme:dark;${variables(dark)}}
+*{box-sizing:border-box}
+html{scroll-padding-top:6rem}
+body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,'DejaVu Sans',sans-serif}
+a{color:var(--emergent)}
+.skip{position:absolute;left:-999rem}.skip:focus{left:1rem;top:.5rem;z-index:3;background:var(--page);padding:.3rem}
+header,main,footer{max-width:1020px;margin:0 auto;padding:0 1.2rem}
+header{padding-top:1.4rem}
+h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.3rem;margin:2.6rem 0 .3rem;border-bottom:1px solid var(--line);padding-bottom:.2rem}
+h3{font-size:1.02rem;margin:1.6rem 0 .2rem}
+p{max-width:76ch;margin:.4rem 0}.faint{color:var(--faint)}
+nav{position:sticky;top:0;z-index:2;background:var(--page);border-bottom:1px solid var(--line)}
+nav ul{max-width:1020px;margin:0 auto;padding:.5rem 1.2rem;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;list-style:none}
+button,input,select{font:inherit;color:inherit;background:var(--page);border:1px solid var(--faint);border-radius:4px;padding:.15rem .55rem}
+button{cursor:pointer}
+:focus-visible{outline:2px solid var(--emergent);outline-offset:2px}
+figure{margin:0 0 1.6rem}figcaption{color:var(--faint);max-width:80ch;margin:.3rem 0}
+.picture{overflow-x:auto;padding:.3rem 0}.picture svg{max-width:none;display:block}
+.tools{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap;margin:.3rem 0}
+.scroll{overflow:auto;max-height:30rem;border:1px solid var(--line);border-radius:4px}
+table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;width:100%}
+th,td{padding:.2rem .6rem;text-align:left;white-space:nowrap}
+td.number,th.number{text-align:right}
+thead th{position:sticky;top:0;background:var(--page);border-bottom:2px solid var(--line);padding:0}
+thead button{border:0;width:100%;text-align:inherit;font-weight:600;padding:.3rem .6rem;background:none;white-space:nowrap}
+th[aria-sort=ascending] button::after{content:' ▲'}th[aria-sort=descending] button::after{content:' ▼'}
+tbody tr:nth-child(even){background:color-mix(in srgb,var(--line) 22%,transparent)}
+tr.uncertain td{font-style:italic;color:var(--faint)}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:4px;padding:.7rem;font-size:12.5px}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}
+#tip{position:fixed;z-index:4;pointer-events:none;background:var(--ink);color:var(--page);padding:.25rem .5rem;border-radius:4px;font-size:12.5px;max-width:26rem}
+#tip[hidden]{display:none}
+svg [data-tip]{cursor:default}
+.notice{border-left:4px solid var(--base);padding:.3rem .8rem;background:color-mix(in srgb,var(--base) 8%,transparent)}
+@media print{
+  :root:root,:root[data-theme=dark]{color-scheme:light;${variables(light)}}
+  nav,.tools,.skip,#tip{display:none}
+  .scroll{max-height:none;overflow:visible;border:0}
+  body{font-size:10pt}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}
+  .picture svg{max-width:100%;height:auto}
+}
+`;

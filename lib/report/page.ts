@@ -1,0 +1,180 @@
+// The report as one HTML page that needs nothing else: styles, script and pictures are inside.
+
+import { cellText, type Cell, type Column, type DataTable } from './data-table.js';
+import type { Figure, Section } from './figure.js';
+import { pageScript } from './page-script.js';
+import { pageStyle } from './page-style.js';
+import type { RunData } from './run-data.js';
+import { escapeXml, svgElement } from './svg.js';
+
+const numeric = ({ kind }: Column): boolean =>
+  kind === 'number' || kind === 'percent' || kind === 'p-value';
+
+function cellHtml(value: Cell | undefined, column: Column): string {
+  const text = escapeXml(cellText(value, column));
+  if (!numeric(column)) return `<td>${text}</td>`;
+  const raw = typeof value === 'number' ? String(Number(value.toPrecision(8))) : '';
+  return `<td class="number" data-value="${raw}">${text}</td>`;
+}
+
+/** A row whose status is uncertain looks it. */
+const rowClass = (row: Readonly<Record<string, Cell>>): string =>
+  row['certain'] === false ? ' class="uncertain"' : '';
+
+function tableHtml(id: string, { columns, rows }: DataTable, title: string): string {
+  const head = columns
+    .map(
+      (column) =>
+        `<th scope="col" aria-sort="none"${numeric(column) ? ' class="number"' : ''}>` +
+        `<button type="button">${escapeXml(column.title)}</button></th>`,
+    )
+    .join('');
+  const body = rows
+    .map(
+      (row) =>
+        `<tr${rowClass(row)}>${columns.map((column) => cellHtml(row[column.key], column)).join('')}</tr>`,
+    )
+    .join('');
+  const filter =
+    rows.length > 8
+      ? `<div class="tools"><label for="${id}-filter">Filter</label>` +
+        `<input id="${id}-filter" data-filter="${id}" type="search" autocomplete="off">` +
+        `<span id="${id}-count" class="faint" role="status">${rows.length} rows</span></div>`
+      : '';
+  return (
+    `${filter}<div class="scroll" tabindex="0" role="region" aria-label="${escapeXml(title)}: table">` +
+    `<table id="${id}" class="sortable"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`
+  );
+}
+
+function figureHtml(figure: Figure): string {
+  const { id, title, caption, picture, table, pageTable, tableFirst } = figure;
+  const numbers = tableHtml(`table-${id}`, pageTable ?? table, title);
+  const drawn = picture
+    ? `<div class="picture" tabindex="0" role="region" aria-label="${escapeXml(title)}: picture">` +
+      `${svgElement(picture, `${title}. ${caption}`)}</div>`
+    : '';
+  const tools = picture
+    ? `<div class="tools"><button type="button" data-save="${id}">Save as SVG` +
+      `<span hidden>: ${escapeXml(title)}</span></button></div>`
+    : '';
+  const folded = tableFirst
+    ? numbers
+    : `<details><summary>Numbers: ${escapeXml(title)}</summary>${numbers}</details>`;
+  return (
+    `<figure id="${id}"><h3>${escapeXml(title)}</h3>${drawn}` +
+    `<figcaption>${escapeXml(caption)}</figcaption>${tools}${folded}</figure>`
+  );
+}
+
+const sectionHtml = ({ id, title, text, figures }: Section): string =>
+  `<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeXml(title)}</h2>` +
+  `<p>${escapeXml(text)}</p>${figures.map(figureHtml).join('\n')}</section>`;
+
+const definitions = (entries: readonly (readonly [string, string])[]): string =>
+  `<dl>${entries.map(([term, text]) => `<dt>${escapeXml(term)}</dt><dd>${escapeXml(text)}</dd>`).join('')}</dl>`;
+
+function weightsTable({ manifest }: RunData): DataTable {
+  return {
+    columns: [
+      { key: 'name', title: 'checkpoint', kind: 'text' },
+      { key: 'series', title: 'series', kind: 'text' },
+      { key: 'step', title: 'step', kind: 'number' },
+      { key: 'shape', title: 'layers × heads', kind: 'text' },
+      { key: 'parameters', title: 'parameters', kind: 'number' },
+      { key: 'fingerprint', title: 'fingerprint of the weights', kind: 'text' },
+    ],
+    rows: manifest.checkpoints.map(({ name, series, step, layers, heads, ...rest }) => ({
+      name,
+      series: series ?? 'base',
+      step,
+      shape: `${layers} × ${heads}`,
+      parameters: rest.parameterCount,
+      fingerprint: rest.fingerprint,
+    })),
+  };
+}
+
+/** Settings, hashes, and how to come by the same numbers. */
+function reproduceHtml(data: RunData): string {
+  const { manifest, studyText } = data;
+  const pairs = manifest.pairs.map(
+    ({ name, count, hash }) => `${name}: ${count} (${hash.slice(0, 16)})`,
+  );
+  const facts = definitions([
+    ['study', manifest.study],
+    ['hash of the study', manifest.hash],
+    ['headspark', manifest.headspark],
+    ['Node', `${manifest.node} on ${manifest.platform}`],
+    ['processor', `${manifest.cpu}, kernels ${manifest.isa}, device ${manifest.device}`],
+    ['seed', String(manifest.seed)],
+    ['pairs', pairs.join('; ')],
+    ['stages', String(manifest.stages.length)],
+  ]);
+  return (
+    '<section id="reproduce" aria-labelledby="reproduce-title">' +
+    '<h2 id="reproduce-title">Settings and how to reproduce this</h2>' +
+    `<p>The same study file on the same weights gives the same bytes in every result, for any ` +
+    'number of threads and shards and any memory budget, on processors with the same kernels.</p>' +
+    facts +
+    `<h3>Study file</h3><pre tabindex="0" role="region" aria-label="Study file">${escapeXml(studyText)}</pre>` +
+    '<h3>Commands</h3><pre>headspark study run study.yaml --out run\nheadspark report run --out report.html</pre>' +
+    `<h3>Weights</h3>${tableHtml('table-weights', weightsTable(data), 'Weights')}</section>`
+  );
+}
+
+function missingHtml({ missing }: RunData): string {
+  if (missing.size === 0) return '';
+  const list = [...missing].map(([kind, count]) => `${count} of ${kind}`).join(', ');
+  return (
+    `<p class="notice"><strong>This run is not finished.</strong> Stages without a result: ` +
+    `${escapeXml(list)}. What depends on them is left out.</p>`
+  );
+}
+
+const policy =
+  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:";
+
+/** The whole page. */
+export function pageHtml(data: RunData, sections: readonly Section[]): string {
+  const { study, description, checkpoints, series } = data.manifest;
+  const links = [
+    ...sections.map(({ id, title }) => [id, title] as const),
+    ['reproduce', 'Settings'] as const,
+  ];
+  const nav = links
+    .map(([id, title]) => `<li><a href="#${id}">${escapeXml(title)}</a></li>`)
+    .join('');
+  const subtitle =
+    `${checkpoints.length} checkpoints in ${series.length} series ` +
+    `(${series.map(({ label }) => label).join(', ')})`;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<link rel="icon" href="data:,">
+<title>${escapeXml(study)} – headspark report</title>
+<style>${pageStyle}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the figures</a>
+<header>
+<p class="faint">headspark report</p>
+<h1>${escapeXml(study)}</h1>
+${description === undefined ? '' : `<p>${escapeXml(description)}</p>`}
+<p class="faint">${escapeXml(subtitle)}</p>
+</header>
+<nav aria-label="Sections"><ul>${nav}<li><button type="button" id="theme" aria-pressed="false">Light / dark</button></li></ul></nav>
+<main id="main">
+${missingHtml(data)}
+${sections.map(sectionHtml).join('\n')}
+${reproduceHtml(data)}
+</main>
+<div id="tip" role="tooltip" hidden></div>
+<script>${pageScript}</script>
+</body>
+</html>
+`;
+}

@@ -1,0 +1,76 @@
+// The order of a report: what was found first, how it was made last.
+
+import type { Figure, Section } from './figure.js';
+import { ablationFigures } from './figures/ablations.js';
+import { circuitFigures } from './figures/circuits.js';
+import { formFigures, headSetFigures, noiseFigures } from './figures/differences.js';
+import { effectFigures, frequencyFigures } from './figures/maps.js';
+import { regimeFigures } from './figures/regimes.js';
+import { scoreFigures } from './figures/scores.js';
+import { cohortFigures, correlationFigures, survivalFigures } from './figures/series.js';
+import type { RunData, View } from './run-data.js';
+
+type Draw = (data: RunData, view: View) => Figure[];
+
+interface Plan {
+  readonly id: string;
+  readonly title: string;
+  readonly text: string;
+  readonly draw: readonly Draw[];
+}
+
+const plans: readonly Plan[] = [
+  {
+    id: 'scores',
+    title: 'Scores',
+    text: 'How well every checkpoint does on the pairs, and how much of that its circuit keeps.',
+    draw: [scoreFigures],
+  },
+  {
+    id: 'circuits',
+    title: 'Circuits',
+    text: 'Which heads, and which edges between them, carry the behaviour.',
+    draw: [circuitFigures],
+  },
+  {
+    id: 'differences',
+    title: 'Differences against the base',
+    text:
+      'Heads that emerge, stay or vanish. A set difference of two thresholded sets is noisy, so ' +
+      'every head carries the share of bootstrap resamples that agree, and the base is compared ' +
+      'with itself.',
+    draw: [noiseFigures, effectFigures, headSetFigures],
+  },
+  {
+    id: 'training',
+    title: 'Over training',
+    text: 'When heads appear, how long they stay, and whether their number moves with the reward.',
+    draw: [cohortFigures, frequencyFigures, survivalFigures, correlationFigures],
+  },
+  {
+    id: 'regimes',
+    title: 'Series side by side',
+    text: 'Do different ways of training bring up the same heads, and at which depth?',
+    draw: [regimeFigures],
+  },
+  {
+    id: 'ablations',
+    title: 'Ablation and scaling',
+    text: 'Do the heads cause the behaviour? Every set is set against matched random sets.',
+    draw: [ablationFigures],
+  },
+];
+
+/** All sections that have something to show. */
+export function sectionsOf(data: RunData): Section[] {
+  const sections = plans.map(({ id, title, text, draw }) => ({
+    id,
+    title,
+    text,
+    figures: draw.flatMap((one) => data.views.flatMap((view) => one(data, view))),
+  }));
+  const forms = formFigures(data);
+  const place = sections.findIndex(({ id }) => id === 'differences');
+  sections[place] = { ...sections[place], figures: [...sections[place].figures, ...forms] };
+  return sections.filter(({ figures }) => figures.length > 0);
+}

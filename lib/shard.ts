@@ -1,0 +1,20 @@
+// One of the equal parts that a run over several machines is cut into.
+
+import { HeadsparkError } from './errors.js';
+
+export interface Shard {
+  /** From 1 to `count`. */
+  readonly index: number;
+  readonly count: number;
+}
+
+/** Reads `2/4`. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function parseShard(text: string): Shard {
+  const match = /^(\d{1,6})\/(\d{1,6})$/.exec(text.trim());
+  const [index, count] = [Number(match?.[1]), Number(match?.[2])];
+  if (match && index >= 1 && index <= count) return { index, count };
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `the shard "${text.slice(0, 40)}" is not of the form I/N with I from 1 to N, for instance 2/4.`,
+  );
+}

@@ -1,0 +1,224 @@
+// What a schema cannot say about a study file: names that are used twice, steps out of order,
+// references to what is not there, settings that contradict each other, and stages that this
+// version cannot run (refused rather than silently left out).
+
+import { HeadsparkError } from '../errors.js';
+import { parseHeadSets } from '../head-gate.js';
+import { nearest } from '../nearest-word.js';
+import type { StudyFile } from './schema.js';
+import type { Problem, ValuePath } from './source.js';
+import { slug, type Checkpoint, type Study } from './study.js';
+
+/** A later item whose name is, as a part of file names, that of an earlier one. */
+function doubled(what: string, items: readonly { name: string; path: ValuePath }[]): Problem[] {
+  const seen = new Map<string, string>();
+  return items.flatMap(({ name, path }) => {
+    const key = slug(name).toLowerCase();
+    const earlier = seen.get(key);
+    seen.set(key, name);
+    if (earlier === undefined) return [];
+    return [{ path, message: `the name "${name}" is taken by another ${what}; give it its own` }];
+  });
+}
+
+function unknownName(
+  what: string,
+  name: string,
+  place: { known: readonly string[]; path: ValuePath; atKey?: true },
+): Problem[] {
+  const { known, path, atKey } = place;
+  if (known.includes(name)) return [];
+  const near = nearest(name, known);
+  const advice = near === undefined ? `there are ${known.join(', ')}` : `did you mean "${near}"`;
+  return [
+    { path, ...(atKey ? { atKey } : {}), message: `there is no ${what} "${name}"; ${advice}` },
+  ];
+}
+
+function nameProblems(file: StudyFile, study: Study): Problem[] {
+  const named = (key: string, items: readonly { name: string }[]) =>
+    items.map(({ name }, index) => ({ name, path: [key, index, 'name'] }));
+  const nameOf = ({ name, path }: Checkpoint): { name: string; path: ValuePath } => ({
+    name,
+    path: [...path, 'name'],
+  });
+  return [
+    ...doubled('checkpoint', study.checkpoints.map(nameOf)),
+    ...doubled(
+      'series',
+      study.series.map(({ label }, index) => ({ name: label, path: ['series', index, 'label'] })),
+    ),
+    ...doubled('prompt form', named('prompt-forms', file['prompt-forms'])),
+    ...doubled('task', named('tasks', file.tasks)),
+    ...doubled('ablation', named('ablations', file.ablations)),
+  ];
+}
+
+function stepProblems(study: Study): Problem[] {
+  return study.series.flatMap(({ base, checkpoints }) =>
+    checkpoints.flatMap(({ step, path }, index): Problem[] => {
+      const before = index === 0 ? base.step - 1 : checkpoints[index - 1].step;
+      if (step > before) return [];
+      const expected = index === 0 ? `at least the base's ${base.step}` : `above ${before}`;
+      const message = `steps must rise: expected a step ${expected}, got ${step}`;
+      return [{ path: [...path, 'step'], message }];
+    }),
+  );
+}
+
+function checkpointProblems(file: StudyFile): Problem[] {
+  return file.series.flatMap(({ checkpoints }, index) =>
+    checkpoints.flatMap(({ model, adapter }, place): Problem[] => {
+      if (model !== undefined || adapter !== undefined) return [];
+      const message = 'expected a model (folder or hub id) or an adapter on the base';
+      return [{ path: ['series', index, 'checkpoints', place], message }];
+    }),
+  );
+}
+
+function seriesProblems(study: Study): Problem[] {
+  return study.series.flatMap(({ label, corruptedRewardOf, base }, index) => {
+    if (corruptedRewardOf === undefined) return [];
+    const path = ['series', index, 'corrupted-reward-of'];
+    const others = study.series.filter((other) => other.label !== label);
+    const known = others.map((other) => other.label);
+    const problems = unknownName('other series', corruptedRewardOf, { known, path });
+    const reference = others.find((other) => other.label === corruptedRewardOf);
+    if (reference && reference.base.name !== base.name) {
+      const message = `"${corruptedRewardOf}" starts from another base, so the two cannot be compared`;
+      problems.push({ path, message });
+    }
+    return problems;
+  });
+}
+
+function sourceProblem(task: StudyFile['tasks'][number], path: ValuePath): Problem[] {
+  const sources = (['pairs', 'generate', 'openings'] as const).filter((key) => task[key]);
+  if (sources.length !== 1) {
+    const got = sources.length === 0 ? 'none of them' : sources.join(' and ');
+    return [{ path, message: `expected one of pairs, generate or openings, got ${got}` }];
+  }
+  if (sources[0] !== 'openings') return [];
+  const message =
+    'pairs from openings that the models write need text generation, which studies of this ' +
+    'version do not run; give the pairs as a file';
+  return [{ path: [...path, 'openings'], atKey: true, message }];
+}
+
+function taskProblems(file: StudyFile): Problem[] {
+  const forms = file['prompt-forms'].map(({ name }) => name);
+  return file.tasks.flatMap((task, index) => {
+    const path = ['tasks', index];
+    const problems = sourceProblem(task, path);
+    if (typeof task.pairs === 'object') {
+      for (const form of Object.keys(task.pairs)) {
+        const place = { known: forms, path: [...path, 'pairs', form], atKey: true as const };
+        problems.push(...unknownName('prompt form', form, place));
+      }
+      if (Object.keys(task.pairs).length === 0) {
+        const message = 'expected a file name, or a file name for each prompt form, got no file';
+        problems.push({ path: [...path, 'pairs'], message });
+      }
+    }
+    if (task.generate && forms.length > 1) {
+      const message =
+        `a generator makes the same pairs under every prompt form (${forms.join(', ')}); ` +
+        'give a file of pairs for each form';
+      problems.push({ path: [...path, 'generate'], atKey: true, message });
+    }
+    return problems;
+  });
+}
+
+function selectionProblems({ selection }: StudyFile): Problem[] {
+  const { rule, n, tau } = selection;
+  const missing = (key: string, what: string): Problem[] => [
+    { path: ['selection'], message: `rule ${rule} needs ${key} (${what})` },
+  ];
+  const idle = (key: string): Problem[] => [
+    { path: ['selection', key], atKey: true, message: `rule ${rule} does not read ${key}` },
+  ];
+  if (rule === 'threshold') {
+    return [
+      ...(tau === undefined ? missing('tau', 'edges that reach it are in') : []),
+      ...(n === undefined ? [] : idle('n')),
+    ];
+  }
+  return [
+    ...(n === undefined ? missing('n', 'how many edges') : []),
+    ...(rule === 'greedy' && tau !== undefined ? idle('tau') : []),
+  ];
+}
+
+function headProblem(heads: string | undefined, path: ValuePath): Problem[] {
+  if (heads === undefined) return [];
+  try {
+    parseHeadSets(heads.replaceAll('*', '0'));
+    return [];
+  } catch (error) {
+    if (!(error instanceof HeadsparkError)) throw error;
+    return [{ path, message: error.message.replace(/\.$/, '') }];
+  }
+}
+
+function ablationProblems(file: StudyFile): Problem[] {
+  const tasks = file.tasks.map(({ name }) => name);
+  const forms = file['prompt-forms'].map(({ name }) => name);
+  return file.ablations.flatMap((entry, index) => {
+    const path = ['ablations', index];
+    const kinds = (['group', 'heads', 'single'] as const).filter((key) => entry[key]);
+    const problems: Problem[] = [];
+    if (kinds.length > 1) {
+      problems.push({
+        path,
+        message: `expected one of group, heads or single, got ${kinds.join(' and ')}`,
+      });
+    }
+    problems.push(...headProblem(entry.heads, [...path, 'heads']));
+    const references = [
+      ['task', entry.tasks, tasks, 'tasks'],
+      ['prompt form', entry['prompt-forms'], forms, 'prompt-forms'],
+    ] as const;
+    for (const [what, names, known, key] of references) {
+      names?.forEach((name, place) => {
+        problems.push(...unknownName(what, name, { known, path: [...path, key, place] }));
+      });
+    }
+    const changing = entry.factors.indexOf(1);
+    if (changing >= 0) {
+      const message = 'expected a factor other than 1, which changes nothing, got 1';
+      problems.push({ path: [...path, 'factors', changing], message });
+    }
+    if (entry.positions !== 'all' && file.attribution.metric !== 'nll') {
+      const message = `positions ${entry.positions} needs the metric nll, which has a continuation`;
+      problems.push({ path: [...path, 'positions'], message });
+    }
+    return problems;
+  });
+}
+
+/** Stages that need text generation are not part of this version; nothing is left out silently. */
+function generationProblems(file: StudyFile): Problem[] {
+  const message =
+    'benchmarks need text generation, which studies of this version do not run; remove ' +
+    'benchmarks and sampling to run the other stages';
+  const keys = [
+    ...(file.benchmarks.length > 0 ? ['benchmarks'] : []),
+    ...(file.sampling ? ['sampling'] : []),
+  ];
+  return keys.slice(0, 1).map((key) => ({ path: [key], atKey: true as const, message }));
+}
+
+/** Every mistake that can be found without opening a model or a pairs file. */
+export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
+  return [
+    ...nameProblems(file, study),
+    ...checkpointProblems(file),
+    ...stepProblems(study),
+    ...seriesProblems(study),
+    ...taskProblems(file),
+    ...selectionProblems(file),
+    ...ablationProblems(file),
+    ...generationProblems(file),
+  ];
+}

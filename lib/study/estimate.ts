@@ -1,0 +1,144 @@
+// What a stage will take: rates measured on this machine with the study's own models and pairs,
+// multiplied by the work of every stage.
+
+import { Sweep } from '../ablation-sweep.js';
+import { attribute } from '../attribution.js';
+import { evaluateCircuits } from '../circuit-evaluation.js';
+import { edgeCount } from '../circuit/shape.js';
+import { nullDiff } from '../diff/null-diff.js';
+import { pairsKey, type Facts } from './facts.js';
+import type { StageNode } from './graph.js';
+import { ModelPool, type PoolOptions } from './model-pool.js';
+import type { StageWork } from './stage.js';
+import type { Checkpoint, Study } from './study.js';
+
+/** Seconds of one unit of work, for the pairs of one base, task and form. */
+export interface Rates {
+  readonly attribution: number;
+  readonly circuits: number;
+  readonly sweep: number;
+  readonly resampling: number;
+}
+
+export interface MeasuredRates {
+  /** By `pairsKey`. */
+  readonly rates: ReadonlyMap<string, Rates>;
+  /** Resident memory of this process before and at the peak of the measurement. */
+  readonly idleBytes: number;
+  readonly peakBytes: number;
+}
+
+/** Enough pairs to fill the threads; few enough to take a moment. */
+const samplePairs = 8;
+const sampleHeads = 4;
+/** The first round compiles the loops, the second is timed. */
+const sampleRepeats = 60;
+
+async function secondsOf(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
+
+async function measure(
+  study: Study,
+  facts: Facts,
+  at: { pool: ModelPool; base: Checkpoint; key: string },
+  signal: AbortSignal | undefined,
+): Promise<Rates> {
+  const model = await at.pool.get(at.base);
+  const pairs = facts.pairs.get(at.key)!.pairs.slice(0, samplePairs);
+  const { metric } = study.attribution;
+  const score = () =>
+    attribute(model, pairs, { ...study.attribution, keepPairScores: true, signal });
+  // The first run also packs weights and fills caches.
+  const table = await score();
+  const attribution = await secondsOf(score);
+  const circuits = await secondsOf(() =>
+    evaluateCircuits(model, pairs, [], { metric, bootstrap: { resamples: 1 }, signal }),
+  );
+  const sweep = await Sweep.create(model, pairs, { metric, signal });
+  const variants = Array.from({ length: sampleHeads }, (_, index) => ({
+    name: `head ${index}`,
+    heads: [{ layer: 0, head: index % model.info.heads }],
+    factor: 0,
+  }));
+  try {
+    await sweep.run(variants.slice(0, 1), { signal });
+    const swept = await secondsOf(() => sweep.run(variants, { signal }));
+    const edges = edgeCount(table.shape);
+    const repeats = pairs.length < 2 ? 0 : sampleRepeats;
+    const resample = async (): Promise<void> => {
+      if (repeats === 0) return;
+      await nullDiff({ name: 'sample', table }, { selection: study.selection, repeats, signal });
+    };
+    await resample();
+    const resampled = await secondsOf(resample);
+    return {
+      attribution: attribution / pairs.length,
+      // Clean, corrupted and empty circuit were run; an evaluation also has the circuit and a sweep.
+      circuits: ((5 / 3) * circuits) / pairs.length,
+      sweep: swept / (variants.length * pairs.length),
+      resampling: repeats === 0 ? 0 : resampled / (repeats * 2 * (pairs.length / 2 + 16) * edges),
+    };
+  } finally {
+    sweep.dispose();
+  }
+}
+
+/** Measures every base on every task and prompt form with a few pairs. */
+export async function measureRates(
+  study: Study,
+  facts: Facts,
+  options: PoolOptions & { onProgress?: (done: number, total: number) => void } = {},
+): Promise<MeasuredRates> {
+  const idleBytes = process.memoryUsage().rss;
+  const pool = new ModelPool(options);
+  const rates = new Map<string, Rates>();
+  const keys = study.bases.flatMap((base) =>
+    study.tasks.flatMap((task) =>
+      task.forms.map(({ form }) => ({ base, key: pairsKey(base.name, task.name, form.name) })),
+    ),
+  );
+  try {
+    for (const { base, key } of keys) {
+      options.onProgress?.(rates.size, keys.length);
+      rates.set(key, await measure(study, facts, { pool, base, key }, options.signal));
+    }
+  } finally {
+    pool.dispose();
+  }
+  // maxRSS is in KiB on every platform that Node runs on.
+  return { rates, idleBytes, peakBytes: process.resourceUsage().maxRSS * 1024 };
+}
+
+/** A second for what no rate covers: reading, writing, small statistics. */
+const overheadSeconds = 0.05;
+
+export interface Estimate {
+  readonly seconds: number;
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+}
+
+/** The pairs that an instance works on: those of its id's task and form, else the first. */
+function ratesOf(node: StageNode, study: Study, measured: MeasuredRates): Rates | undefined {
+  const checkpoint = study.checkpoints.find(({ name }) => name === node.checkpoint);
+  const base = checkpoint?.base ?? study.bases[0].name;
+  // Longest first: the form `direct` is also the beginning of `direct-short`.
+  const own = [...measured.rates]
+    .filter(([key]) => key.startsWith(`${base}.`))
+    .sort(([a], [b]) => b.length - a.length);
+  const fitting = own.find(([key]) =>
+    node.id.includes(key.slice(base.length).replaceAll(' ', '-')),
+  );
+  return (fitting ?? own[0])?.[1];
+}
+
+export function estimateOf(node: StageNode, study: Study, measured: MeasuredRates): Estimate {
+  const { rate, units, memoryBytes, diskBytes }: StageWork = node.work;
+  const own = rate === 'none' ? undefined : ratesOf(node, study, measured);
+  const seconds = rate === 'none' || !own ? 0 : units * own[rate];
+  const resident = node.weights.length > 0 ? measured.peakBytes : measured.idleBytes;
+  return { seconds: seconds + overheadSeconds, memoryBytes: resident + memoryBytes, diskBytes };
+}

@@ -1,0 +1,223 @@
+// What a study rests on, looked up before anything runs: the weights of every checkpoint (shape and
+// fingerprint), the pairs of every task, the logs. Whatever does not fit is reported with its line.
+
+import { HeadsparkError } from '../errors.js';
+import { parseHeadSets } from '../head-gate.js';
+import { describeShape, edgeCount, sameGraph, type GraphShape } from '../circuit/shape.js';
+import { native } from '../native.js';
+import { pairsHash, readPairs, type TokenizedPair } from '../pairs.js';
+import { generatePairs } from '../tasks/index.js';
+import type { Model } from '../model.js';
+import { FingerprintCache } from './fingerprint-cache.js';
+import { ModelPool, type PoolOptions } from './model-pool.js';
+import type { Problem, ValuePath } from './source.js';
+import type { Checkpoint, PairsInput, PromptForm, Study, Task } from './study.js';
+import { readTrainingLog, type TrainingLog } from './training-log.js';
+
+export interface CheckpointFacts {
+  readonly fingerprint: string;
+  readonly shape: GraphShape;
+  readonly hidden: number;
+  readonly vocab: number;
+  readonly parameterCount: number;
+  readonly mappedBytes: number;
+}
+
+/** The pairs of one task under one prompt form, tokenized for one base. */
+export interface PairsFacts {
+  readonly pairs: readonly TokenizedPair[];
+  readonly hash: string;
+  /** Tokens of all clean prompts. */
+  readonly tokens: number;
+}
+
+export interface Facts {
+  readonly checkpoints: ReadonlyMap<string, CheckpointFacts>;
+  /** By `pairsKey`. */
+  readonly pairs: ReadonlyMap<string, PairsFacts>;
+  /** By series label. */
+  readonly logs: ReadonlyMap<string, TrainingLog[]>;
+  readonly device: string;
+  readonly isa: string;
+  readonly cpu: string;
+}
+
+/** The name of a base's pairs of a task under a form. */
+export const pairsKey = (base: string, task: string, form: string): string =>
+  `${base}.${task}.${form}`;
+
+export interface FactsOptions extends PoolOptions {
+  /** Keeps fingerprints between runs, so that unchanged weights are not read again. */
+  readonly fingerprintFile?: string;
+}
+
+/** A failure of the library as a problem of the study file. */
+function problemOf(error: unknown, path: ValuePath): Problem {
+  if (!(error instanceof HeadsparkError)) throw error;
+  if (error.code === 'ERR_HEADSPARK_CANCELLED' || error.code === 'ERR_HEADSPARK_INTERNAL') {
+    throw error;
+  }
+  return { path, message: error.message.replace(/\.$/, '') };
+}
+
+class FactsReader {
+  readonly problems: Problem[] = [];
+  readonly checkpoints = new Map<string, CheckpointFacts>();
+  readonly pairs = new Map<string, PairsFacts>();
+  readonly logs = new Map<string, TrainingLog[]>();
+  readonly #study: Study;
+  readonly #pool: ModelPool;
+  readonly #cache: FingerprintCache;
+
+  constructor(study: Study, pool: ModelPool, cache: FingerprintCache) {
+    this.#study = study;
+    this.#pool = pool;
+    this.#cache = cache;
+  }
+
+  async readCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    const key = checkpoint.adapter === undefined ? 'model' : 'adapter';
+    const path = [...checkpoint.path, key];
+    try {
+      const facts = await this.#cache.facts(checkpoint, async () => {
+        const model = await this.#pool.get(checkpoint);
+        const { hidden, vocab, parameterCount, mappedBytes } = model.info;
+        const shape = model.shape(this.#study.attribution.kvEdges);
+        const fingerprint = model.fingerprint();
+        return { fingerprint, shape, hidden, vocab, parameterCount, mappedBytes };
+      });
+      this.checkpoints.set(checkpoint.name, facts);
+      this.#checkShape(checkpoint, facts, path);
+    } catch (error) {
+      this.problems.push(problemOf(error, path));
+    }
+  }
+
+  #checkShape(checkpoint: Checkpoint, facts: CheckpointFacts, path: ValuePath): void {
+    const base = this.checkpoints.get(checkpoint.base);
+    if (!base || checkpoint.base === checkpoint.name) return;
+    const shape = (of: CheckpointFacts): string =>
+      `${describeShape(of.shape)}, width ${of.hidden}, vocabulary ${of.vocab}`;
+    const equal =
+      sameGraph(base.shape, facts.shape) &&
+      base.hidden === facts.hidden &&
+      base.vocab === facts.vocab;
+    if (equal) return;
+    const message =
+      `${checkpoint.name} has another shape than its base ${checkpoint.base}: expected ` +
+      `${shape(base)}; got ${shape(facts)}`;
+    this.problems.push({ path, message });
+  }
+
+  async readPairs(base: Checkpoint, task: Task): Promise<void> {
+    if (!this.checkpoints.has(base.name)) return;
+    const model = await this.#pool.get(base);
+    const seen = new Map<string, string>();
+    for (const { form, input } of task.forms) {
+      try {
+        const pairs = await this.#pairsOf(model, { task, form, input });
+        const hash = pairsHash(pairs);
+        const tokens = pairs.reduce((sum, { clean }) => sum + clean.length, 0);
+        this.pairs.set(pairsKey(base.name, task.name, form.name), { pairs, hash, tokens });
+        const other = seen.get(hash);
+        if (other !== undefined) {
+          const message =
+            `the prompt forms ${other} and ${form.name} give the same pairs; give each its own ` +
+            'file, or pairs with "messages", which the chat template renders';
+          this.problems.push({ path: input.path, message });
+        }
+        seen.set(hash, form.name);
+      } catch (error) {
+        this.problems.push(problemOf(error, input.path));
+      }
+    }
+  }
+
+  async #pairsOf(
+    model: Model,
+    of: { task: Task; form: PromptForm; input: PairsInput },
+  ): Promise<TokenizedPair[]> {
+    const { task, form, input } = of;
+    const { tokenizer, chatTemplate, info } = model;
+    if (input.kind === 'file') {
+      return readPairs(input.file, {
+        ...(tokenizer ? { tokenizer } : {}),
+        ...(chatTemplate ? { chatTemplate } : {}),
+        ...(task.limit === undefined ? {} : { limit: task.limit }),
+        ...(form.thinking === undefined ? {} : { enableThinking: form.thinking }),
+        vocabSize: info.vocab,
+        metric: this.#study.attribution.metric,
+        // A dated template must not give other pairs tomorrow.
+        now: new Date(2024, 0, 1),
+      });
+    }
+    if (!tokenizer) {
+      const message = `${info.folder} has no tokenizer.json, which generated pairs need`;
+      throw new HeadsparkError('ERR_HEADSPARK_TOKENIZER', message);
+    }
+    return generatePairs(input.task, tokenizer, { ...input.options, vocabSize: info.vocab });
+  }
+
+  async readLogs(): Promise<void> {
+    for (const { label, logs } of this.#study.series) {
+      const own: TrainingLog[] = [];
+      for (const log of logs) {
+        try {
+          own.push(await readTrainingLog(log));
+        } catch (error) {
+          this.problems.push(problemOf(error, [...log.path, 'file']));
+        }
+      }
+      this.logs.set(label, own);
+    }
+  }
+
+  /** What the settings ask of the shapes: a selection that fits, heads that are there. */
+  checkSettings(): void {
+    const { selection, ablations, bases } = this.#study;
+    for (const { name } of bases) {
+      const shape = this.checkpoints.get(name)?.shape;
+      if (!shape) continue;
+      const edges = edgeCount(shape);
+      if (selection.rule !== 'threshold' && selection.n > edges) {
+        const message = `expected at most ${edges}, the edges of ${name}'s graph, got ${selection.n}`;
+        this.problems.push({ path: ['selection', 'n'], message });
+      }
+      for (const { what, path } of ablations) {
+        if (what.kind !== 'heads') continue;
+        try {
+          parseHeadSets(what.heads, shape);
+        } catch (error) {
+          this.problems.push(problemOf(error, [...path, 'heads']));
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Looks up and checks everything that a study rests on. Loads every checkpoint once (mapped, not
+ * copied) unless its fingerprint is known.
+ * @throws ERR_HEADSPARK_CONFIG with a line `FILE:LINE: KEY: …` for every problem; what the library
+ *   throws for internal errors and when cancelled.
+ */
+export async function readFacts(study: Study, options: FactsOptions = {}): Promise<Facts> {
+  const pool = new ModelPool(options);
+  const cache = await FingerprintCache.open(options.fingerprintFile, study.attribution.kvEdges);
+  const reader = new FactsReader(study, pool, cache);
+  try {
+    for (const checkpoint of study.checkpoints) await reader.readCheckpoint(checkpoint);
+    for (const base of study.bases) {
+      for (const task of study.tasks) await reader.readPairs(base, task);
+    }
+    await reader.readLogs();
+    reader.checkSettings();
+  } finally {
+    pool.dispose();
+  }
+  if (reader.problems.length > 0) throw study.source.error(reader.problems);
+  await cache.save();
+  const { isa, cpuName } = native().deviceInfo();
+  const { checkpoints, pairs, logs } = reader;
+  return { checkpoints, pairs, logs, device: options.device ?? 'cpu', isa, cpu: cpuName };
+}

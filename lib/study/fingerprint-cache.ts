@@ -1,0 +1,97 @@
+// Fingerprints of weights by what the file system says of their files, so that a study of many
+// large checkpoints does not read them all again at every command. A file that changed in size or
+// time is read again; a damaged cache is thrown away.
+
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { writeFileAtomic } from '../atomic-file.js';
+import { resolveCheckpoint } from '../checkpoint-source.js';
+import { canonicalJson } from '../canonical-json.js';
+import { checkShape, type KvEdges } from '../circuit/shape.js';
+import { readJsonIfExists } from '../json-file.js';
+import { version } from '../version.js';
+import type { CheckpointFacts } from './facts.js';
+import type { Checkpoint } from './study.js';
+
+const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'];
+
+/** Sizes, times and inodes of every file that makes the weights. */
+async function stampOf({ model, adapter }: Checkpoint): Promise<string | undefined> {
+  try {
+    const places = await resolveCheckpoint({
+      model,
+      ...(adapter === undefined ? {} : { adapter }),
+      hub: { offline: true },
+    });
+    const paths = [
+      ...places.files.map((file) => join(places.folder, file)),
+      ...(places.adapterFolder === undefined
+        ? []
+        : adapterFiles.map((file) => join(places.adapterFolder!, file))),
+    ];
+    const stamps = await Promise.all(
+      paths.map(async (path) => {
+        const { size, mtimeMs, ino } = await stat(path);
+        return [path, size, mtimeMs, ino];
+      }),
+    );
+    return canonicalJson(stamps);
+  } catch {
+    return undefined; // whatever is wrong with it, loading says it better
+  }
+}
+
+function isFacts(value: unknown): value is CheckpointFacts {
+  const facts = value as Partial<CheckpointFacts> | null;
+  if (typeof facts?.fingerprint !== 'string' || typeof facts.shape !== 'object') return false;
+  try {
+    checkShape(facts.shape);
+  } catch {
+    return false;
+  }
+  return [facts.hidden, facts.vocab, facts.parameterCount, facts.mappedBytes].every(
+    (number) => typeof number === 'number',
+  );
+}
+
+export class FingerprintCache {
+  readonly #file: string | undefined;
+  readonly #kvEdges: KvEdges;
+  readonly #old: Record<string, unknown>;
+  readonly #entries: Record<string, CheckpointFacts> = {};
+
+  private constructor(file: string | undefined, kvEdges: KvEdges, old: Record<string, unknown>) {
+    this.#file = file;
+    this.#kvEdges = kvEdges;
+    this.#old = old;
+  }
+
+  static async open(file: string | undefined, kvEdges: KvEdges): Promise<FingerprintCache> {
+    const content =
+      file === undefined ? undefined : await readJsonIfExists(file).catch(() => undefined);
+    const entries = content?.['version'] === version ? content['entries'] : undefined;
+    const usable = typeof entries === 'object' && entries !== null;
+    return new FingerprintCache(file, kvEdges, usable ? (entries as Record<string, unknown>) : {});
+  }
+
+  /** The stored facts of unchanged weights, else those that `read` gives. */
+  async facts(
+    checkpoint: Checkpoint,
+    read: () => Promise<CheckpointFacts>,
+  ): Promise<CheckpointFacts> {
+    const stamp = this.#file === undefined ? undefined : await stampOf(checkpoint);
+    if (stamp === undefined) return read();
+    const key = `${this.#kvEdges} ${stamp}`;
+    const stored = this.#old[key];
+    const facts = isFacts(stored) ? stored : await read();
+    this.#entries[key] = facts;
+    return facts;
+  }
+
+  async save(): Promise<void> {
+    if (this.#file === undefined || Object.keys(this.#entries).length === 0) return;
+    const entries = { ...this.#old, ...this.#entries };
+    await mkdir(dirname(this.#file), { recursive: true });
+    await writeFileAtomic(this.#file, `${JSON.stringify({ version, entries })}\n`);
+  }
+}

@@ -1,0 +1,93 @@
+// A study file to start from: every key with what it does, ready to be edited.
+
+import { stat, writeFile } from 'node:fs/promises';
+import { HeadsparkError } from '../errors.js';
+
+const template = `# A headspark study: circuits of a base and of post-trained checkpoints, their differences over
+# training, and causal tests. Paths are relative to this file. See what it will cost, then run it:
+#   headspark study plan THIS_FILE
+#   headspark study run THIS_FILE --out my-run && headspark report my-run --out report.html
+study: my-study
+description: What this study asks
+seed: 0 # of resampling, control sets and generated pairs
+
+base:
+  name: base
+  model: ./base # folder, ORG/NAME or ORG/NAME@REVISION on the Hugging Face Hub
+  step: 0
+
+series: # any number; each compares its checkpoints with the base
+  - label: GRPO
+    regime: grpo # sft, distillation, grpo, ...
+    logs: # optional: JSON, JSONL or CSV with an entry for every step
+      - name: reward
+        file: ./grpo-log.jsonl
+        # at: training.log     # where the list is inside a JSON file
+        # where: { run: 3 }    # only entries with these values
+        step: step
+        value: reward
+        reduce: mean # since the checkpoint before; last: the entry at the checkpoint
+    checkpoints: # steps must rise
+      - { step: 100, model: ./grpo-step100 }
+      - { step: 300, adapter: ./grpo-lora-step300 } # a LoRA adapter on the base
+  # - label: GRPO corrupted
+  #   regime: grpo
+  #   corrupted-reward-of: GRPO   # compared with that series
+  #   checkpoints: [...]
+
+prompt-forms: # one model asked in several ways; leave it out for one plain form
+  - { name: direct, thinking: false } # the chat template's thinking switch
+  - { name: thinking, thinking: true }
+
+tasks:
+  - name: sums
+    pairs: ./pairs.jsonl # or one file for each form: { direct: a.jsonl, thinking: b.jsonl }
+    limit: 64
+  # - name: ioi
+  #   generate: { task: ioi, count: 64 }   # ioi, greater-than or arithmetic; with one prompt form
+
+attribution:
+  method: eap-ig # eap, clean-corrupted, eap-ig-activations, information-flow-routes, exact
+  metric: logit-diff # prob-diff, kl, nll
+  ig-steps: 5
+  kv-edges: per-query-head # or grouped
+
+selection: # which edges make the circuit
+  rule: top-n # top-n (n, optional tau), threshold (tau), greedy (n)
+  n: 500
+  ranking: absolute # or signed
+  prune: true
+
+ablations: # causal tests on the pairs, each set against matched random sets
+  - name: emergent
+    group: emergent # emergent, vanished, retained; or heads: "3.1,5.0"; or single: true
+    top-k: 10
+    controls: 20
+    factors: [0] # 0 ablates, 0.5 weakens, 1.3 amplifies; each is a table of its own
+    ablation: zero # mean, mean-per-position, resample
+    checkpoints: final # or all
+
+statistics:
+  confidence: 0.95
+  null-repeats: 100
+  permutations: 9999
+`;
+
+/** Writes the template. @throws ERR_HEADSPARK_INVALID_ARGUMENT where the file exists. */
+export async function initStudy(path: string): Promise<void> {
+  if (await stat(path).catch(() => undefined)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `${path} exists already; give another name or remove it.`,
+    );
+  }
+  try {
+    await writeFile(path, template, { flag: 'wx' });
+  } catch (cause) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+      `${path} could not be written: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,175 @@
+// RUN/manifest.json: what a run is made of. Names, hashes, versions, processor and seeds; nothing
+// that changes from one run of the same study to the next on the same machine.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../atomic-file.js';
+import { settingsHash } from '../canonical-json.js';
+import { HeadsparkError } from '../errors.js';
+import { readJsonIfExists } from '../json-file.js';
+import { version } from '../version.js';
+import type { Facts } from './facts.js';
+import type { StudyGraph } from './graph.js';
+import type { Study } from './study.js';
+
+export const manifestFormat = 'headspark-study-run';
+
+export interface ManifestCheckpoint {
+  readonly name: string;
+  readonly step: number;
+  readonly base: string;
+  readonly series?: string;
+  readonly fingerprint: string;
+  readonly layers: number;
+  readonly heads: number;
+  readonly parameterCount: number;
+}
+
+export interface ManifestStage {
+  readonly kind: string;
+  readonly id: string;
+  readonly key: string;
+  /** By role: `KIND/ID@KEY`. */
+  readonly needs: Readonly<Record<string, string>>;
+}
+
+export interface Manifest {
+  readonly format: typeof manifestFormat;
+  readonly version: 1;
+  readonly headspark: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly cpu: string;
+  readonly isa: string;
+  readonly device: string;
+  readonly study: string;
+  readonly description?: string;
+  readonly seed: number;
+  readonly checkpoints: ManifestCheckpoint[];
+  readonly series: {
+    readonly label: string;
+    readonly regime: string;
+    readonly base: string;
+    readonly checkpoints: string[];
+    readonly corruptedRewardOf?: string;
+  }[];
+  readonly tasks: { readonly name: string; readonly forms: string[] }[];
+  readonly pairs: { readonly name: string; readonly count: number; readonly hash: string }[];
+  readonly settings: Record<string, unknown>;
+  readonly stages: ManifestStage[];
+  /** Of everything above but processor and versions of Node: two runs of one study share it. */
+  readonly hash: string;
+}
+
+const stageName = ({ kind, id, key }: ManifestStage | StudyGraph['nodes'][number]): string =>
+  `${kind}/${id}@${key}`;
+
+function settingsOf(study: Study): Record<string, unknown> {
+  const { attribution, selection, excluded, statistics } = study;
+  const ablations = study.ablations.map(({ path: _path, ...rest }) => rest);
+  return { attribution, selection, excluded, statistics, ablations };
+}
+
+export function manifestOf(study: Study, facts: Facts, graph: StudyGraph): Manifest {
+  const content = {
+    headspark: version,
+    study: study.name,
+    ...(study.description === undefined ? {} : { description: study.description }),
+    seed: study.seed,
+    checkpoints: study.checkpoints.map(({ name, step, base, series }) => {
+      const { fingerprint, shape, parameterCount } = facts.checkpoints.get(name)!;
+      const { layers, heads } = shape;
+      return {
+        name,
+        step,
+        base,
+        ...(series === undefined ? {} : { series }),
+        fingerprint,
+        layers,
+        heads,
+        parameterCount,
+      };
+    }),
+    series: study.series.map(({ label, regime, base, checkpoints, corruptedRewardOf }) => ({
+      label,
+      regime,
+      base: base.name,
+      checkpoints: checkpoints.map(({ name }) => name),
+      ...(corruptedRewardOf === undefined ? {} : { corruptedRewardOf }),
+    })),
+    tasks: study.tasks.map(({ name, forms }) => ({
+      name,
+      forms: forms.map(({ form }) => form.name),
+    })),
+    pairs: [...facts.pairs].map(([name, { pairs, hash }]) => ({ name, count: pairs.length, hash })),
+    settings: settingsOf(study),
+    stages: graph.nodes.map((node) => ({
+      kind: node.kind,
+      id: node.id,
+      key: node.key,
+      needs: Object.fromEntries(
+        Object.entries(node.inputs).map(([role, input]) => [role, stageName(input)]),
+      ),
+    })),
+  };
+  return {
+    format: manifestFormat,
+    version: 1,
+    ...content,
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    cpu: facts.cpu,
+    isa: facts.isa,
+    device: facts.device,
+    hash: settingsHash(content),
+  };
+}
+
+const manifestPath = (run: string): string => join(run, 'manifest.json');
+
+/** @throws ERR_HEADSPARK_FILE_NOT_FOUND, ERR_HEADSPARK_FILE_CORRUPT. */
+export async function readManifest(run: string): Promise<Manifest> {
+  const path = manifestPath(run);
+  const value = await readJsonIfExists(path, { maxBytes: 2 ** 28 });
+  if (!value) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+      `${run} is not the folder of a study run: it has no manifest.json; make one with: ` +
+        'headspark study run STUDY --out FOLDER.',
+    );
+  }
+  const { format, version: number, stages, checkpoints } = value;
+  if (format !== manifestFormat || number !== 1) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_CORRUPT',
+      `${path} is not a manifest of version 1.`,
+    );
+  }
+  if (!Array.isArray(stages) || !Array.isArray(checkpoints)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_CORRUPT',
+      `${path} is damaged; run the study again.`,
+    );
+  }
+  return value as unknown as Manifest;
+}
+
+/**
+ * Writes the manifest and a copy of the study file.
+ * @throws ERR_HEADSPARK_SETTINGS_MISMATCH where the folder holds a study of another name.
+ */
+export async function writeManifest(run: string, manifest: Manifest, text: string): Promise<void> {
+  const path = manifestPath(run);
+  const previous = await readJsonIfExists(path, { maxBytes: 2 ** 28 });
+  if (previous && previous['study'] !== manifest.study) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_SETTINGS_MISMATCH',
+      `${run} holds the study "${String(previous['study'])}", not "${manifest.study}"; use another folder.`,
+    );
+  }
+  await writeFileAtomic(path, `${JSON.stringify(manifest, null, 1)}\n`);
+  const copy = join(run, 'study.yaml');
+  if ((await readFile(copy, 'utf8').catch(() => undefined)) !== text) {
+    await writeFileAtomic(copy, text);
+  }
+}

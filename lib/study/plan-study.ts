@@ -1,0 +1,210 @@
+// What a study will do and what is done: every stage with its work, its estimated time, memory and
+// disk, and how much of it is stored already.
+
+import { join, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { readTextIfExists } from '../json-file.js';
+import { estimateOf, measureRates, type Estimate } from './estimate.js';
+import { readFacts } from './facts.js';
+import { buildGraph, type StageNode } from './graph.js';
+import type { PoolOptions } from './model-pool.js';
+import { ResultStore } from './store.js';
+import type { Study } from './study.js';
+import { estimateWeight } from './work-weight.js';
+
+export type NodeState = 'done' | 'begun' | 'ready' | 'waiting';
+
+export interface PlannedNode extends Estimate {
+  readonly kind: string;
+  readonly id: string;
+  readonly key: string;
+  readonly state: NodeState;
+  readonly forwards: number;
+  readonly backwards: number;
+}
+
+export interface PlannedKind {
+  readonly kind: string;
+  readonly title: string;
+  readonly stages: number;
+  readonly done: number;
+  readonly forwards: number;
+  readonly backwards: number;
+  /** Of what is not done yet. */
+  readonly seconds: number;
+  /** Of the largest stage. */
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+}
+
+export interface StudyPlan {
+  readonly study: string;
+  readonly kinds: PlannedKind[];
+  readonly nodes: PlannedNode[];
+  readonly total: Omit<PlannedKind, 'kind' | 'title'>;
+}
+
+export interface PlanOptions extends PoolOptions {
+  /** Folder of a run, where there is one. */
+  readonly out?: string;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+async function graphOf(study: Study, options: PlanOptions) {
+  const out = options.out === undefined ? undefined : resolve(options.out);
+  const known = out !== undefined && (await exists(out));
+  const facts = await readFacts(study, {
+    ...options,
+    ...(known ? { fingerprintFile: join(out, 'fingerprints.json') } : {}),
+  });
+  return { facts, graph: buildGraph(study, facts), store: new ResultStore(out ?? '') };
+}
+
+async function statesOf(
+  nodes: readonly StageNode[],
+  store: ResultStore,
+): Promise<Map<StageNode, NodeState>> {
+  const states = new Map<StageNode, NodeState>();
+  if (store.run === '') return new Map(nodes.map((node) => [node, 'waiting']));
+  for (const node of nodes) {
+    const done = (await store.find(node)) !== undefined;
+    const inputs = Object.values(node.inputs).map((input) => states.get(input));
+    const begun = !done && (await store.isBegun(node));
+    const state = done
+      ? 'done'
+      : begun
+        ? 'begun'
+        : inputs.every((input) => input === 'done')
+          ? 'ready'
+          : 'waiting';
+    states.set(node, state);
+  }
+  return states;
+}
+
+function sumOf(nodes: readonly PlannedNode[]): StudyPlan['total'] {
+  const sum = (value: (node: PlannedNode) => number): number =>
+    nodes.reduce((total, node) => total + value(node), 0);
+  return {
+    stages: nodes.length,
+    done: nodes.filter(({ state }) => state === 'done').length,
+    forwards: sum(({ forwards }) => forwards),
+    backwards: sum(({ backwards }) => backwards),
+    seconds: sum(({ state, seconds }) => (state === 'done' ? 0 : seconds)),
+    memoryBytes: Math.max(0, ...nodes.map(({ memoryBytes }) => memoryBytes)),
+    diskBytes: sum(({ diskBytes }) => diskBytes),
+  };
+}
+
+/**
+ * Plans a study: measures rates with a few pairs (some seconds), then estimates every stage.
+ * @throws as `runStudy` does for what does not fit.
+ */
+export async function planStudy(study: Study, options: PlanOptions = {}): Promise<StudyPlan> {
+  const { facts, graph, store } = await graphOf(study, options);
+  const measured = await measureRates(study, facts, options);
+  const states = await statesOf(graph.nodes, store);
+  const nodes = graph.nodes.map((node): PlannedNode => ({
+    kind: node.kind,
+    id: node.id,
+    key: node.key,
+    state: states.get(node)!,
+    forwards: node.work.forwards,
+    backwards: node.work.backwards,
+    ...estimateOf(node, study, measured),
+  }));
+  const kinds = graph.kinds.flatMap(({ kind, title }) => {
+    const own = nodes.filter((node) => node.kind === kind);
+    return own.length === 0 ? [] : [{ kind, title, ...sumOf(own) }];
+  });
+  return { study: study.name, kinds, nodes, total: sumOf(nodes) };
+}
+
+export interface KindStatus {
+  readonly kind: string;
+  readonly title: string;
+  readonly stages: number;
+  readonly done: number;
+  readonly begun: number;
+  readonly ready: number;
+  readonly waiting: number;
+  /** Seconds that finished stages took, and an estimate for the others from them. */
+  readonly secondsDone: number;
+  readonly secondsLeft: number | null;
+}
+
+export interface StudyStatus {
+  readonly study: string;
+  readonly out: string;
+  readonly kinds: KindStatus[];
+  readonly nodes: { readonly kind: string; readonly id: string; readonly state: NodeState }[];
+  /** Results of other settings or earlier versions in the same folder. */
+  readonly outdated: number;
+  readonly complete: boolean;
+}
+
+/** Seconds by `KIND/ID@KEY`, from the run's notes; a torn last line is left out. */
+async function readTimings(run: string): Promise<Map<string, number>> {
+  const text = (await readTextIfExists(join(run, 'timings.jsonl'))) ?? '';
+  const times = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    try {
+      const { kind, id, key, seconds } = JSON.parse(line) as Record<string, string | number>;
+      times.set(`${kind}/${id}@${key}`, Number(seconds));
+    } catch {
+      continue;
+    }
+  }
+  return times;
+}
+
+/** What a run has done and what is left. Measures nothing; loads what has no known fingerprint. */
+export async function studyStatus(
+  study: Study,
+  options: PoolOptions & { out: string },
+): Promise<StudyStatus> {
+  const { graph, store } = await graphOf(study, options);
+  const states = await statesOf(graph.nodes, store);
+  const times = await readTimings(store.run);
+  const nameOf = ({ kind, id, key }: StageNode): string => `${kind}/${id}@${key}`;
+  const kinds = graph.kinds.flatMap(({ kind, title }): KindStatus[] => {
+    const own = graph.nodes.filter((node) => node.kind === kind);
+    if (own.length === 0) return [];
+    const having = (state: NodeState) => own.filter((node) => states.get(node) === state);
+    const timed = having('done').filter((node) => times.has(nameOf(node)));
+    const secondsDone = timed.reduce((sum, node) => sum + times.get(nameOf(node))!, 0);
+    const weight = (nodes: readonly StageNode[]): number =>
+      nodes.reduce((sum, node) => sum + estimateWeight(node), 0);
+    const left = weight(own) - weight(having('done'));
+    return [
+      {
+        kind,
+        title,
+        stages: own.length,
+        done: having('done').length,
+        begun: having('begun').length,
+        ready: having('ready').length,
+        waiting: having('waiting').length,
+        secondsDone,
+        secondsLeft:
+          left === 0 ? 0 : timed.length === 0 ? null : (left * secondsDone) / weight(timed),
+      },
+    ];
+  });
+  const current = new Set(graph.nodes.map(nameOf));
+  const stored = await store.list();
+  return {
+    study: study.name,
+    out: store.run,
+    kinds,
+    nodes: graph.nodes.map((node) => ({ kind: node.kind, id: node.id, state: states.get(node)! })),
+    outdated: stored.filter(({ kind, id, key }) => !current.has(`${kind}/${id}@${key}`)).length,
+    complete: kinds.every(({ stages, done }) => stages === done),
+  };
+}

@@ -1,0 +1,199 @@
+// From a study file to a study: the schema, then what a schema cannot say (unique names, rising
+// steps, references that exist). Nothing is loaded here; folders and files are checked in facts.ts.
+
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { BuildCircuitOptions } from '../circuit/circuit.js';
+import { checkStudyFile } from './check.js';
+import type { StudyFile } from './schema.js';
+import { applySchema } from './schema-problems.js';
+import { StudySource } from './source.js';
+import {
+  slug,
+  type AblationSpec,
+  type Checkpoint,
+  type PairsInput,
+  type PromptForm,
+  type Series,
+  type Study,
+  type Task,
+} from './study.js';
+
+/** A folder beside the study file, or the text as it is where there is none (a hub id). */
+function placeOf(text: string, folder: string): string {
+  const path = resolve(folder, text);
+  return existsSync(path) || /^[./~]/.test(text) ? path : text;
+}
+
+function baseOf(
+  { name, model, step }: StudyFile['base'],
+  folder: string,
+  path: Checkpoint['path'],
+): Checkpoint {
+  return { name, step, model: placeOf(model, folder), base: name, path };
+}
+
+function seriesOf(file: StudyFile, folder: string, common: Checkpoint): Series[] {
+  return file.series.map((entry, index) => {
+    const base = entry.base ? baseOf(entry.base, folder, ['series', index, 'base']) : common;
+    const checkpoints = entry.checkpoints.map(
+      ({ name, step, model, adapter }, place): Checkpoint => ({
+        name: name ?? `${slug(entry.label)}-step${step}`,
+        step,
+        model: model === undefined ? base.model : placeOf(model, folder),
+        ...(adapter === undefined ? {} : { adapter: placeOf(adapter, folder) }),
+        base: base.name,
+        series: entry.label,
+        path: ['series', index, 'checkpoints', place],
+      }),
+    );
+    const reference = entry['corrupted-reward-of'];
+    return {
+      label: entry.label,
+      regime: entry.regime,
+      base,
+      checkpoints,
+      ...(reference === undefined ? {} : { corruptedRewardOf: reference }),
+      logs: entry.logs.map(({ name, file: log, at, where, step, value, reduce }, place) => ({
+        name,
+        file: resolve(folder, log),
+        ...(at === undefined ? {} : { at }),
+        where: where ?? {},
+        step,
+        value,
+        reduce,
+        path: ['series', index, 'logs', place],
+      })),
+    };
+  });
+}
+
+function inputOf(
+  task: StudyFile['tasks'][number],
+  form: PromptForm,
+  place: { index: number; folder: string; seed: number },
+): PairsInput | undefined {
+  const { pairs, generate } = task;
+  const { index, folder, seed } = place;
+  if (typeof pairs === 'string') {
+    return { kind: 'file', file: resolve(folder, pairs), path: ['tasks', index, 'pairs'] };
+  }
+  const own = pairs?.[form.name];
+  if (own !== undefined) {
+    const path = ['tasks', index, 'pairs', form.name];
+    return { kind: 'file', file: resolve(folder, own), path };
+  }
+  if (!generate) return undefined;
+  const { task: name, count, terms, operators } = generate;
+  const [minOperand, maxOperand] = [generate['min-operand'], generate['max-operand']];
+  return {
+    kind: 'generate',
+    task: name,
+    options: {
+      count: Math.min(count, task.limit ?? count),
+      seed: generate.seed ?? seed,
+      ...(terms === undefined ? {} : { terms }),
+      ...(operators === undefined ? {} : { operators: operators }),
+      ...(minOperand === undefined ? {} : { minOperand }),
+      ...(maxOperand === undefined ? {} : { maxOperand }),
+    },
+    path: ['tasks', index, 'generate'],
+  };
+}
+
+function tasksOf(file: StudyFile, folder: string): Task[] {
+  return file.tasks.map((task, index) => ({
+    name: task.name,
+    ...(task.limit === undefined ? {} : { limit: task.limit }),
+    forms: file['prompt-forms'].flatMap((form) => {
+      const input = inputOf(task, form, { index, folder, seed: file.seed });
+      return input ? [{ form, input }] : [];
+    }),
+    path: ['tasks', index],
+  }));
+}
+
+function selectionOf({ selection }: StudyFile): BuildCircuitOptions {
+  const { rule, n, tau, ranking, prune } = selection;
+  if (rule === 'threshold') return { rule, tau: tau!, ranking, prune };
+  if (rule === 'greedy') return { rule, n: n!, ranking, prune };
+  return { rule, n: n!, ...(tau === undefined ? {} : { tau }), ranking, prune };
+}
+
+function ablationOf(entry: StudyFile['ablations'][number], index: number): AblationSpec {
+  const what: AblationSpec['what'] =
+    entry.heads !== undefined
+      ? { kind: 'heads', heads: entry.heads }
+      : entry.single === true
+        ? { kind: 'single' }
+        : { kind: 'group', group: entry.group ?? 'emergent', topK: entry['top-k'] };
+  return {
+    name: entry.name,
+    what,
+    controls: entry.controls,
+    factors: entry.factors,
+    ablation: entry.ablation,
+    positions: entry.positions,
+    checkpoints: entry.checkpoints,
+    ...(entry.tasks ? { tasks: entry.tasks } : {}),
+    ...(entry['prompt-forms'] ? { forms: entry['prompt-forms'] } : {}),
+    path: ['ablations', index],
+  };
+}
+
+function normalize(file: StudyFile, source: StudySource): Study {
+  const folder = dirname(resolve(source.path));
+  const common = baseOf(file.base, folder, ['base']);
+  const series = seriesOf(file, folder, common);
+  const own = series.map(({ base }) => base).filter((base) => base !== common);
+  const used = series.some(({ base }) => base === common);
+  const bases = [...(used ? [common] : []), ...own];
+  const { method, metric } = file.attribution;
+  const { resamples, permutations, confidence } = file.statistics;
+  const [nullRepeats, blockLength] = [
+    file.statistics['null-repeats'],
+    file.statistics['block-length'],
+  ];
+  return {
+    name: file.study,
+    ...(file.description === undefined ? {} : { description: file.description }),
+    seed: file.seed,
+    bases,
+    checkpoints: [...bases, ...series.flatMap(({ checkpoints }) => checkpoints)],
+    series,
+    forms: file['prompt-forms'],
+    tasks: tasksOf(file, folder),
+    attribution: {
+      method,
+      metric,
+      igSteps: file.attribution['ig-steps'],
+      igGrid: file.attribution['ig-grid'] ?? (method === 'eap-ig-activations' ? 'right' : 'left'),
+      kvEdges: file.attribution['kv-edges'],
+    },
+    selection: selectionOf(file),
+    excluded: file.evaluation.excluded,
+    ablations: file.ablations.map(ablationOf),
+    statistics: {
+      confidence,
+      resamples: resamples ?? 'auto',
+      nullRepeats,
+      permutations,
+      ...(blockLength === undefined ? {} : { blockLength }),
+    },
+    source,
+  };
+}
+
+/**
+ * Reads and checks a study file.
+ * @throws ERR_HEADSPARK_FILE_NOT_FOUND, and ERR_HEADSPARK_CONFIG whose message has a line
+ *   `FILE:LINE: KEY: what was expected` for every mistake.
+ */
+export async function readStudy(path: string): Promise<Study> {
+  const source = await StudySource.read(path);
+  const file = applySchema(source);
+  const study = normalize(file, source);
+  const problems = checkStudyFile(file, study);
+  if (problems.length > 0) throw source.error(problems);
+  return study;
+}

@@ -1,0 +1,231 @@
+// Runs the graph of a study: every node whose result is not stored yet, in order. What is finished
+// is stored at once, so a run can be killed at any moment and started again.
+
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { HeadsparkError } from '../errors.js';
+import { nearest } from '../nearest-word.js';
+import { estimateWeight } from './work-weight.js';
+import { readFacts, type Facts } from './facts.js';
+import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
+import { manifestOf, writeManifest } from './manifest.js';
+import { ModelPool, type PoolOptions } from './model-pool.js';
+import type { Shard } from '../shard.js';
+import { ownsNode } from './shard.js';
+import { ResultStore, type WorkPlace } from './store.js';
+import type { Study } from './study.js';
+
+export interface RunProgress {
+  /** Weights of finished and of all pending work; only their ratio means something. */
+  readonly done: number;
+  readonly total: number;
+  /** `attribution sft-step10.steps.thinking (14 of 131)`. */
+  readonly detail: string;
+}
+
+export interface RunStudyOptions extends PoolOptions {
+  /** Folder of the run; made where it is not there. */
+  readonly out: string;
+  /** Kinds of stages to run, with what they need; default: all. */
+  readonly only?: readonly string[];
+  readonly shard?: Shard;
+  readonly onProgress?: (progress: RunProgress) => void;
+  /** Called for every node that was computed, not for those that were there. */
+  readonly onComputed?: (node: StageNode) => void;
+}
+
+export interface RunSummary {
+  readonly out: string;
+  /** Nodes of the study's graph. */
+  readonly stages: number;
+  readonly computed: { readonly kind: string; readonly id: string; readonly key: string }[];
+  /** Results that were there already. */
+  readonly reused: number;
+  /** Own nodes that need results of other shards. */
+  readonly waiting: number;
+  /** Every node has its result. */
+  readonly complete: boolean;
+  readonly seconds: number;
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT for a kind of stage that does not exist. */
+export function checkKinds(only: readonly string[], graph: StudyGraph): void {
+  const names = graph.kinds.map(({ kind }) => kind);
+  const unknown = only.find((kind) => !names.includes(kind));
+  if (unknown === undefined) return;
+  const near = nearest(unknown, names);
+  const hint = near === undefined ? '' : ` Did you mean ${near}?`;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `there is no stage "${unknown}"; the stages are ${names.join(', ')}.${hint}`,
+  );
+}
+
+/** Nodes to run: those of the asked-for kinds and, in an unsharded run, all that they need. */
+function wantedNodes(graph: StudyGraph, study: Study, options: RunStudyOptions): StageNode[] {
+  const { only, shard } = options;
+  const wanted = new Set<StageNode>();
+  const add = (node: StageNode): void => {
+    if (wanted.has(node)) return;
+    wanted.add(node);
+    Object.values(node.inputs)
+      .filter((input) => ownsNode(input, study, shard))
+      .forEach(add);
+  };
+  graph.nodes
+    .filter((node) => !only || only.includes(node.kind))
+    .filter((node) => ownsNode(node, study, shard))
+    .forEach(add);
+  return graph.nodes.filter((node) => wanted.has(node));
+}
+
+class StudyRunner {
+  readonly #study: Study;
+  readonly #facts: Facts;
+  readonly #options: RunStudyOptions;
+  readonly #store: ResultStore;
+  readonly #pool: ModelPool;
+
+  constructor(study: Study, facts: Facts, options: RunStudyOptions) {
+    this.#study = study;
+    this.#facts = facts;
+    this.#options = options;
+    this.#store = new ResultStore(options.out);
+    this.#pool = new ModelPool(options);
+  }
+
+  dispose(): void {
+    this.#pool.dispose();
+  }
+
+  async isStored(node: StageNode): Promise<boolean> {
+    return (await this.#store.find(node)) !== undefined;
+  }
+
+  async canRun(node: StageNode): Promise<boolean> {
+    for (const input of Object.values(node.inputs)) {
+      if (!(await this.isStored(input))) return false;
+    }
+    return true;
+  }
+
+  /** The work place, or undefined where another shard finished the same result meanwhile. */
+  async #begin(node: StageNode): Promise<WorkPlace | undefined> {
+    for (;;) {
+      try {
+        const place = await this.#store.begin(node);
+        if (!(await this.isStored(node))) return place;
+        await place.lock.release();
+        return undefined;
+      } catch (error) {
+        const inUse =
+          error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_INVALID_ARGUMENT';
+        if (!inUse || !this.#options.shard) throw error;
+      }
+      // Shards of one folder meet at the stages without a checkpoint: the first one computes them.
+      await setTimeout(200, undefined, { signal: this.#options.signal });
+      if (await this.isStored(node)) return undefined;
+    }
+  }
+
+  /** Computes and stores one node; false where it was there. */
+  async compute(node: StageNode, onShare: (share: number) => void): Promise<boolean> {
+    const place = await this.#begin(node);
+    if (!place) return false;
+    const start = performance.now();
+    try {
+      await node.implementation.run(node, {
+        study: this.#study,
+        facts: this.#facts,
+        folder: place.folder,
+        stateFolder: place.stateFolder,
+        needed: (role, file) => join(this.#store.folderOf(node.inputs[role]), file),
+        model: (name) =>
+          this.#pool.get(this.#study.checkpoints.find((checkpoint) => checkpoint.name === name)!),
+        signal: this.#options.signal,
+        onProgress: onShare,
+      });
+      await this.#store.finish(node, place);
+    } catch (error) {
+      await place.lock.release();
+      throw error;
+    }
+    await this.#noteTime(node, (performance.now() - start) / 1000);
+    return true;
+  }
+
+  /** Times are kept beside the results, never in them. */
+  async #noteTime({ kind, id, key }: StageNode, seconds: number): Promise<void> {
+    const { threads = 0 } = this.#options;
+    const entry = { kind, id, key, seconds: Number(seconds.toFixed(3)), threads };
+    await appendFile(join(this.#options.out, 'timings.jsonl'), `${JSON.stringify(entry)}\n`);
+  }
+}
+
+function checkCancelled(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the study was cancelled.', {
+    cause: signal.reason,
+  });
+}
+
+async function runNodes(
+  nodes: readonly StageNode[],
+  runner: StudyRunner,
+  options: RunStudyOptions,
+): Promise<Pick<RunSummary, 'computed' | 'reused' | 'waiting'>> {
+  const pending: StageNode[] = [];
+  for (const node of nodes) if (!(await runner.isStored(node))) pending.push(node);
+  const total = pending.reduce((sum, node) => sum + estimateWeight(node), 0);
+  const computed: RunSummary['computed'] = [];
+  let [done, waiting] = [0, 0];
+  for (const [index, node] of pending.entries()) {
+    checkCancelled(options.signal);
+    const weight = estimateWeight(node);
+    const detail = `${node.kind} ${node.id} (${index + 1} of ${pending.length})`;
+    const report = (share: number): void =>
+      options.onProgress?.({ done: done + weight * Math.min(1, share), total, detail });
+    if (await runner.canRun(node)) {
+      report(0);
+      if (await runner.compute(node, report)) {
+        computed.push({ kind: node.kind, id: node.id, key: node.key });
+        options.onComputed?.(node);
+      }
+    } else {
+      waiting++;
+    }
+    done += weight;
+    options.onProgress?.({ done, total, detail });
+  }
+  return { computed, reused: nodes.length - pending.length, waiting };
+}
+
+/**
+ * Runs a study, or goes on with it. Everything is checked before the first stage runs.
+ * @throws ERR_HEADSPARK_CONFIG for what does not fit (a line `FILE:LINE: KEY: …` each),
+ *   _INVALID_ARGUMENT, _SETTINGS_MISMATCH (the folder holds another study), _CANCELLED, and what
+ *   the stages throw.
+ */
+export async function runStudy(study: Study, options: RunStudyOptions): Promise<RunSummary> {
+  const start = performance.now();
+  const out = resolve(options.out);
+  const settings = { ...options, out };
+  const fingerprintFile = join(out, 'fingerprints.json');
+  const facts = await readFacts(study, { ...settings, fingerprintFile });
+  const graph = buildGraph(study, facts);
+  if (options.only) checkKinds(options.only, graph);
+  await mkdir(join(out, 'results'), { recursive: true });
+  await writeManifest(out, manifestOf(study, facts, graph), study.source.text);
+  const runner = new StudyRunner(study, facts, settings);
+  try {
+    const ran = await runNodes(wantedNodes(graph, study, options), runner, settings);
+    let stored = 0;
+    for (const node of graph.nodes) if (await runner.isStored(node)) stored++;
+    const complete = stored === graph.nodes.length;
+    const seconds = (performance.now() - start) / 1000;
+    return { out, stages: graph.nodes.length, ...ran, complete, seconds };
+  } finally {
+    runner.dispose();
+  }
+}

@@ -1,0 +1,163 @@
+// The form of a study file: what keys there are, what each takes, and what it is when left out.
+// Whether names, files and shapes fit each other is checked in check.ts and facts.ts.
+
+import { z } from 'zod';
+import { ablationKinds } from '../ablation-sweep.js';
+import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
+import { excludedKinds } from '../circuit-evaluation.js';
+import { headGroups } from '../diff-report.js';
+import { gatePositions } from '../head-gate.js';
+import { logReductions } from './study.js';
+
+const text = z.string().min(1);
+const whole = (low: number, high: number) => z.number().int().min(low).max(high);
+const count = whole(1, 1_000_000);
+const seed = whole(0, Number.MAX_SAFE_INTEGER);
+/** Names become parts of file names. */
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}$/, 'a name of letters, digits, spaces and . _ + -');
+
+const base = z.strictObject({
+  name: name.default('base'),
+  /** Folder or hub id (ORG/NAME or ORG/NAME@REVISION). */
+  model: text,
+  step: whole(0, Number.MAX_SAFE_INTEGER).default(0),
+});
+
+const checkpoint = z.strictObject({
+  name: name.optional(),
+  step: whole(0, Number.MAX_SAFE_INTEGER),
+  model: text.optional(),
+  adapter: text.optional(),
+});
+
+/** A training log: JSON, JSONL or CSV with one entry a step. */
+const log = z.strictObject({
+  name,
+  file: text,
+  /** Dotted path to the list of entries in a JSON file. */
+  at: text.optional(),
+  /** Only entries with these values. */
+  where: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+  step: text.default('step'),
+  /** Dotted path to the number in an entry. */
+  value: text,
+  /** The last entry up to a checkpoint, or the mean since the checkpoint before. */
+  reduce: z.enum(logReductions).default('last'),
+});
+
+const series = z.strictObject({
+  label: name,
+  regime: name,
+  base: base.optional(),
+  /** Label of the series that was trained with the true reward. */
+  'corrupted-reward-of': name.optional(),
+  logs: z.array(log).default([]),
+  checkpoints: z.array(checkpoint).min(1),
+});
+
+const promptForm = z.strictObject({ name, thinking: z.boolean().optional() });
+
+const generate = z.strictObject({
+  task: z.enum(['ioi', 'greater-than', 'arithmetic']),
+  count: count.default(64),
+  seed: seed.optional(),
+  terms: whole(2, 8).optional(),
+  operators: z
+    .array(z.enum(['+', '-', '*']))
+    .min(1)
+    .optional(),
+  'min-operand': whole(0, 9999).optional(),
+  'max-operand': whole(0, 9999).optional(),
+});
+
+const openings = z.strictObject({
+  problems: text,
+  limit: count.optional(),
+  'opening-length': whole(1, 4096).default(16),
+});
+
+const task = z.strictObject({
+  name,
+  /** A file for every prompt form, or one file per form. */
+  pairs: z.union([text, z.record(z.string(), text)]).optional(),
+  generate: generate.optional(),
+  openings: openings.optional(),
+  limit: count.optional(),
+});
+
+const attribution = z.strictObject({
+  method: z.enum(attributionMethods).default('eap-ig'),
+  metric: z.enum(metrics).default('logit-diff'),
+  'ig-steps': whole(1, 10_000).default(5),
+  'ig-grid': z.enum(igGrids).optional(),
+  'kv-edges': z.enum(kvEdgeKinds).default('per-query-head'),
+});
+
+const selection = z.strictObject({
+  rule: z.enum(['top-n', 'threshold', 'greedy']),
+  n: whole(1, 1_000_000_000).optional(),
+  tau: z.number().optional(),
+  ranking: z.enum(['absolute', 'signed']).default('absolute'),
+  prune: z.boolean().default(true),
+});
+
+const ablation = z.strictObject({
+  name,
+  group: z.enum(headGroups).optional(),
+  /** Sets of heads as on the command line: "3.1,5.0;4.*". */
+  heads: text.optional(),
+  single: z.boolean().optional(),
+  'top-k': whole(1, 10_000).default(10),
+  controls: whole(0, 100_000).default(20),
+  /** 0 ablates, 0.5 weakens, 1.3 amplifies. */
+  factors: z.array(z.number()).min(1).default([0]),
+  ablation: z.enum(ablationKinds).default('zero'),
+  positions: z.enum(gatePositions).default('all'),
+  checkpoints: z.enum(['final', 'all']).default('final'),
+  /** Names of tasks and prompt forms; default: all. */
+  tasks: z.array(name).min(1).optional(),
+  'prompt-forms': z.array(name).min(1).optional(),
+});
+
+const statistics = z.strictObject({
+  confidence: z.number().gt(0).lt(1).default(0.95),
+  resamples: whole(1, 10_000_000).optional(),
+  'null-repeats': whole(0, 100_000).default(100),
+  permutations: whole(1, 10_000_000).default(9_999),
+  'block-length': whole(1, 10_000).optional(),
+});
+
+const benchmark = z.strictObject({ name, file: text, limit: count.optional() });
+
+const sampling = z.strictObject({
+  temperature: z.number().min(0).max(100).default(0.6),
+  'top-p': z.number().gt(0).max(1).default(0.95),
+  samples: whole(1, 10_000).default(16),
+  'max-new-tokens': whole(1, 1_000_000).default(1024),
+  seed: seed.default(0),
+});
+
+export const studySchema = z.strictObject({
+  study: name,
+  description: z.string().optional(),
+  seed: seed.default(0),
+  base,
+  series: z.array(series).min(1),
+  'prompt-forms': z
+    .array(promptForm)
+    .min(1)
+    .default([{ name: 'plain' }]),
+  tasks: z.array(task).min(1),
+  attribution: attribution.prefault({}),
+  selection,
+  evaluation: z.strictObject({ excluded: z.enum(excludedKinds).default('patch') }).prefault({}),
+  ablations: z.array(ablation).default([]),
+  statistics: statistics.prefault({}),
+  benchmarks: z.array(benchmark).default([]),
+  sampling: sampling.optional(),
+});
+
+/** A study file after the schema: keys as in the file, defaults filled in. */
+export type StudyFile = z.output<typeof studySchema>;

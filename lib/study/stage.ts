@@ -1,0 +1,103 @@
+// What a stage kind is. A kind is one file in stages/: which instances a study asks for, what each
+// depends on, what it costs and how it is computed. Everything else (hashes, storage, resuming,
+// sharding, plans) follows from that.
+
+import type { Model } from '../model.js';
+import type { Facts } from './facts.js';
+import type { Checkpoint, Study } from './study.js';
+
+/** A stage's result that another one reads. */
+export interface Need {
+  readonly kind: string;
+  readonly id: string;
+}
+
+/** What an instance costs, in numbers that do not depend on the machine. */
+export interface StageWork {
+  /** Passes over one prompt; a pass that starts from a stored prefix counts as a whole one. */
+  readonly forwards: number;
+  readonly backwards: number;
+  /** Which measured rate turns the work into time; `none`: too little to measure. */
+  readonly rate: 'attribution' | 'circuits' | 'sweep' | 'resampling' | 'none';
+  /** Units of that rate: pairs, pair-circuits, pair-variants, multiply-adds of resampling. */
+  readonly units: number;
+  /** Beside the model's own memory and workspace. */
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+}
+
+/** One node of a study's graph. */
+export interface StageInstance {
+  readonly kind: string;
+  /** Unique within its kind; part of a folder's name. */
+  readonly id: string;
+  /** Everything besides needs and weights that decides the result; plain JSON. */
+  readonly settings: Record<string, unknown>;
+  /** By role. */
+  readonly needs: Readonly<Record<string, Need>>;
+  /** Checkpoints whose weights it computes with. */
+  readonly weights: readonly string[];
+  /**
+   * Where it goes when a run is sharded: instances of one checkpoint stay together, what has no
+   * checkpoint of its own (undefined) is computed by every shard that has all it needs.
+   */
+  readonly checkpoint?: string;
+  readonly work: StageWork;
+}
+
+export interface StageContext {
+  readonly study: Study;
+  readonly facts: Facts;
+  /** Results go here; what is written becomes the stored result when `run` returns. */
+  readonly folder: string;
+  /** Survives a kill until the result is stored: journals of long stages. */
+  readonly stateFolder: string;
+  /** Path of a file of a result that this instance needs. */
+  needed(role: string, file: string): string;
+  /** The model of a checkpoint; valid until the next call. */
+  model(checkpoint: string): Promise<Model>;
+  readonly signal: AbortSignal | undefined;
+  /** Share of the work done, 0 to 1. */
+  readonly onProgress: (share: number) => void;
+}
+
+export interface StageKind {
+  /** As in results/KIND and --only KIND. */
+  readonly kind: string;
+  /** What it does, for plans and reports. */
+  readonly title: string;
+  /** Raised when the same inputs come to give another result. */
+  readonly revision: number;
+  instances(study: Study, facts: Facts): StageInstance[];
+  /** Errors are the library's; a killed or cancelled run starts the instance again. */
+  run(instance: StageInstance, context: StageContext): Promise<void>;
+}
+
+/** No work to speak of. */
+export const littleWork: StageWork = {
+  forwards: 0,
+  backwards: 0,
+  rate: 'none',
+  units: 0,
+  memoryBytes: 0,
+  diskBytes: 4096,
+};
+
+/** Where an instance belongs: checkpoint, task and prompt form. */
+export interface Place {
+  readonly checkpoint: Checkpoint;
+  readonly task: string;
+  readonly form: string;
+}
+
+export const placeId = ({ checkpoint, task, form }: Place): string =>
+  [checkpoint.name, task, form].map((part) => part.replaceAll(' ', '-')).join('.');
+
+/** Every checkpoint under every task and prompt form, checkpoint by checkpoint. */
+export function places(study: Study): Place[] {
+  return study.checkpoints.flatMap((checkpoint) =>
+    study.tasks.flatMap(({ name, forms }) =>
+      forms.map(({ form }) => ({ checkpoint, task: name, form: form.name })),
+    ),
+  );
+}

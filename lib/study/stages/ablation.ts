@@ -1,0 +1,156 @@
+// Stage `ablation`: teacher-forced ablation and scaling of heads on the pairs, every set against
+// matched random sets. A journal keeps finished variants, so a kill loses a few seconds at most.
+
+import { join } from 'node:path';
+import { ablate, type AblationPlan } from '../../ablation.js';
+import { headsOfGroup, readDiffReport } from '../../diff-report.js';
+import { parseHeadSets } from '../../head-gate.js';
+import { pairsKey, type Facts } from '../facts.js';
+import { placeId, places, type Place, type StageContext, type StageKind } from '../stage.js';
+import { slug, type AblationSpec, type Study } from '../study.js';
+import { baseOf } from './attribution.js';
+import { diffFile } from './diff.js';
+import { writeResult } from './files.js';
+import { neededPairs } from './pairs.js';
+
+export const ablationFile = 'ablation.json';
+export const ablationFormat = 'headspark-ablation-stage';
+
+export interface AblationStageFile {
+  readonly format: typeof ablationFormat;
+  readonly name: string;
+  readonly checkpoint: string;
+  readonly task: string;
+  readonly form: string;
+  readonly factor: number;
+  /** Null when the group has no heads. */
+  readonly table: Awaited<ReturnType<typeof ablate>> | null;
+}
+
+/** The post-trained checkpoints, tasks and forms that a plan asks for. */
+function placesOf(spec: AblationSpec, study: Study): Place[] {
+  const finals = new Set(study.series.map(({ checkpoints }) => checkpoints.at(-1)!.name));
+  return places(study).filter(
+    ({ checkpoint, task, form }) =>
+      checkpoint.base !== checkpoint.name &&
+      (spec.checkpoints === 'all' || finals.has(checkpoint.name)) &&
+      (spec.tasks?.includes(task) ?? true) &&
+      (spec.forms?.includes(form) ?? true),
+  );
+}
+
+/** Sets of heads that will run, controls included: an upper bound before the diff is known. */
+function variantCount(spec: AblationSpec, shape: { layers: number; heads: number }): number {
+  const { what, controls } = spec;
+  if (what.kind === 'single') return 1 + shape.layers * shape.heads;
+  const sets = what.kind === 'group' ? what.topK : parseHeadSets(what.heads, shape).length;
+  return 1 + sets * (1 + controls);
+}
+
+async function planOf(spec: AblationSpec, context: StageContext, shape: Place['checkpoint']) {
+  const { what } = spec;
+  if (what.kind === 'single') return { kind: 'single' } satisfies AblationPlan;
+  if (what.kind === 'heads') {
+    const { layers, heads } = context.facts.checkpoints.get(shape.name)!.shape;
+    return {
+      kind: 'sets',
+      sets: parseHeadSets(what.heads, { layers, heads }),
+    } satisfies AblationPlan;
+  }
+  const report = await readDiffReport(context.needed('diff', diffFile));
+  const { heads } = headsOfGroup(report, what.group);
+  if (heads.length === 0) return undefined;
+  return { kind: 'top-k', heads, k: what.topK, group: what.group } satisfies AblationPlan;
+}
+
+function instanceOf(
+  spec: AblationSpec,
+  at: { place: Place; factor: number },
+  of: { study: Study; facts: Facts },
+) {
+  const { place, factor } = at;
+  const { study, facts } = of;
+  const { checkpoint, task, form } = place;
+  const { pairs } = facts.pairs.get(pairsKey(checkpoint.base, task, form))!;
+  const variants = variantCount(spec, facts.checkpoints.get(checkpoint.name)!.shape);
+  const { name, what, controls, ablation, positions } = spec;
+  return {
+    kind: 'ablation',
+    id: `${slug(name)}.${placeId(place)}.x${factor}`,
+    settings: {
+      name,
+      what,
+      controls,
+      factor,
+      ablation,
+      positions,
+      checkpoint: checkpoint.name,
+      task,
+      form,
+      metric: study.attribution.metric,
+      confidence: study.statistics.confidence,
+      seed: study.seed,
+    },
+    needs: {
+      pairs: { kind: 'pairs', id: placeId({ ...place, checkpoint: baseOf(place) }) },
+      ...(what.kind === 'group' ? { diff: { kind: 'diff', id: placeId(place) } } : {}),
+    },
+    weights: [checkpoint.name],
+    checkpoint: checkpoint.name,
+    work: {
+      forwards: variants * pairs.length,
+      backwards: 0,
+      rate: 'sweep' as const,
+      units: variants * pairs.length,
+      memoryBytes: 16 * variants * pairs.length,
+      diskBytes: 30 * variants * pairs.length,
+    },
+  };
+}
+
+export const ablationStage: StageKind = {
+  kind: 'ablation',
+  title: 'heads ablated and scaled, with matched random sets',
+  revision: 1,
+  instances: (study, facts) =>
+    study.ablations.flatMap((spec) =>
+      placesOf(spec, study).flatMap((place) =>
+        spec.factors.map((factor) => instanceOf(spec, { place, factor }, { study, facts })),
+      ),
+    ),
+  async run({ settings }, context) {
+    const { study, signal, onProgress } = context;
+    const at = settings as Record<'name' | 'checkpoint' | 'task' | 'form', string>;
+    const { factor } = settings as { factor: number };
+    const spec = study.ablations.find(({ name }) => name === at.name)!;
+    const checkpoint = study.checkpoints.find(({ name }) => name === at.checkpoint)!;
+    const plan = await planOf(spec, context, checkpoint);
+    const table = plan
+      ? await ablate(await context.model(checkpoint.name), await neededPairs(context), {
+          plan,
+          controls: spec.controls,
+          factor,
+          ablation: spec.ablation,
+          positions: spec.positions,
+          metric: study.attribution.metric,
+          confidence: study.statistics.confidence,
+          seed: study.seed,
+          journal: join(context.stateFolder, 'journal.jsonl'),
+          signal,
+          onProgress: (done, total) => onProgress(done / total),
+        })
+      : null;
+    const { name, task, form } = at;
+    const file: AblationStageFile = {
+      format: ablationFormat,
+      name,
+      checkpoint: checkpoint.name,
+      task,
+      form,
+      factor,
+      // The study's name of the checkpoint, not the folder's: the same bytes wherever it lies.
+      table: table && { ...table, settings: { ...table.settings, model: checkpoint.name } },
+    };
+    await writeResult(context.folder, ablationFile, file);
+  },
+};

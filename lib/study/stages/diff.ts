@@ -1,0 +1,106 @@
+// Stage `diff`: every post-trained checkpoint against its base: emergent, retained and vanished
+// heads with bootstrap evidence, and the null diff of the base beside them.
+
+import { edgeCount } from '../../circuit/shape.js';
+import { diff, type DiffReport } from '../../circuit-diff.js';
+import { automaticResamples } from '../../diff/bootstrap-diff.js';
+import { nullPValue } from '../../diff/null-diff.js';
+import { readScoreFile } from '../../formats/score-file.js';
+import { pairsKey, type Facts } from '../facts.js';
+import { placeId, places, type Place, type StageKind, type StageWork } from '../stage.js';
+import type { Study } from '../study.js';
+import { baseOf, scoresFile } from './attribution.js';
+import { readResult, writeResult } from './files.js';
+import { nullDiffFormat, type NullDiffFile } from './null-diff.js';
+
+export const diffFile = 'diff.json';
+export const diffFormat = 'headspark-diff';
+
+/** The work of resampling two tables of one graph. */
+export function resamplingWork(place: Place, study: Study, facts: Facts): StageWork {
+  const { checkpoint, task, form } = place;
+  const { pairs } = facts.pairs.get(pairsKey(checkpoint.base, task, form))!;
+  const { layers, heads } = facts.checkpoints.get(checkpoint.name)!.shape;
+  const edges = edgeCount(facts.checkpoints.get(checkpoint.name)!.shape);
+  const counts = [pairs.length, pairs.length];
+  const { resamples } = study.statistics;
+  const rounds = resamples === 'auto' ? automaticResamples(edges, counts) : resamples;
+  return {
+    forwards: 0,
+    backwards: 0,
+    rate: 'resampling',
+    units: rounds * 2 * (pairs.length + 16) * edges,
+    memoryBytes: 8 * edges * (pairs.length + 8) + 10 * rounds * layers * heads,
+    diskBytes: 600 * layers * heads + 4096,
+  };
+}
+
+/** The null diff's numbers in a report that was made without one. */
+export function withNullDiff(report: DiffReport, { nullDiff }: NullDiffFile): DiffReport {
+  if (!nullDiff) return report;
+  return {
+    ...report,
+    nullDiff,
+    comparisons: report.comparisons.map((comparison) => ({
+      ...comparison,
+      nullPValue: nullPValue(comparison.counts.emergent, nullDiff),
+    })),
+  };
+}
+
+/** What decides a diff besides its scores. */
+export function diffSettings(study: Study): Record<string, unknown> {
+  const { confidence, resamples } = study.statistics;
+  return { selection: study.selection, seed: study.seed, confidence, resamples };
+}
+
+export const diffStage: StageKind = {
+  kind: 'diff',
+  title: 'differences against the base',
+  revision: 1,
+  instances: (study, facts) =>
+    places(study)
+      .filter(({ checkpoint }) => checkpoint.base !== checkpoint.name)
+      .map((place) => {
+        const baseId = placeId({ ...place, checkpoint: baseOf(place) });
+        return {
+          kind: 'diff',
+          id: placeId(place),
+          settings: {
+            ...diffSettings(study),
+            base: place.checkpoint.base,
+            post: place.checkpoint.name,
+          },
+          needs: {
+            base: { kind: 'attribution', id: baseId },
+            post: { kind: 'attribution', id: placeId(place) },
+            noise: { kind: 'null-diff', id: baseId },
+          },
+          weights: [],
+          checkpoint: place.checkpoint.name,
+          work: resamplingWork(place, study, facts),
+        };
+      }),
+  async run({ settings }, context) {
+    const { study, signal, onProgress } = context;
+    const { base, post } = settings as { base: string; post: string };
+    const inputs = [
+      { name: base, table: await readScoreFile(context.needed('base', scoresFile)) },
+      { name: post, table: await readScoreFile(context.needed('post', scoresFile)) },
+    ];
+    const report = await diff(inputs, {
+      selection: study.selection,
+      seed: study.seed,
+      confidence: study.statistics.confidence,
+      resamples: study.statistics.resamples,
+      nullRepeats: 0,
+      signal,
+      onProgress: (done, total) => onProgress(done / total),
+    });
+    const noise = await readResult<NullDiffFile>(
+      context.needed('noise', 'null-diff.json'),
+      nullDiffFormat,
+    );
+    await writeResult(context.folder, diffFile, withNullDiff(report, noise));
+  },
+};

@@ -1,0 +1,27 @@
+// The stage kinds of a study, in dependency order: a kind reads only results of kinds above it.
+// A new kind is one file here and one line in this list.
+
+import type { StageKind } from '../stage.js';
+import { ablationStage } from './ablation.js';
+import { attributionStage } from './attribution.js';
+import { circuitStage } from './circuit.js';
+import { diffStage } from './diff.js';
+import { evaluationStage } from './evaluation.js';
+import { formDiffStage } from './form-diff.js';
+import { nullDiffStage } from './null-diff.js';
+import { pairsStage } from './pairs.js';
+import { regimesStage } from './regimes.js';
+import { trackingStage } from './tracking.js';
+
+export const stageKinds: readonly StageKind[] = [
+  pairsStage,
+  attributionStage,
+  circuitStage,
+  evaluationStage,
+  nullDiffStage,
+  diffStage,
+  formDiffStage,
+  trackingStage,
+  regimesStage,
+  ablationStage,
+];

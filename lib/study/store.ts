@@ -1,0 +1,153 @@
+// Where results lie: RUN/results/KIND/ID@KEY/, each with done.json naming its files and their
+// hashes. A result is made in RUN/work and moved into place by one rename, so it is there whole or
+// not at all.
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { syncFolder, writeFileAtomic } from '../atomic-file.js';
+import { HeadsparkError } from '../errors.js';
+import { readJsonIfExists } from '../json-file.js';
+import { lockFile, type FileLock } from '../lock-file.js';
+
+/** What is enough to find a result. */
+export interface ResultName {
+  readonly kind: string;
+  readonly id: string;
+  readonly key: string;
+}
+
+/** One file of a result. */
+export interface StoredFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface StoredResult extends ResultName {
+  readonly files: StoredFile[];
+}
+
+const doneName = 'done.json';
+
+export async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+const damaged = (path: string, problem: string): HeadsparkError =>
+  new HeadsparkError(
+    'ERR_HEADSPARK_FILE_CORRUPT',
+    `${path} ${problem}; remove its folder and run the study again.`,
+  );
+
+function isStoredFile(value: unknown): value is StoredFile {
+  const { name, bytes, sha256 } = (value ?? {}) as Partial<StoredFile>;
+  return (
+    typeof name === 'string' &&
+    /^[\w.-]+$/.test(name) &&
+    Number.isSafeInteger(bytes) &&
+    typeof sha256 === 'string'
+  );
+}
+
+/** A result that is being made. */
+export interface WorkPlace {
+  /** Empty; becomes the result. */
+  readonly folder: string;
+  /** Kept between attempts. */
+  readonly stateFolder: string;
+  readonly lock: FileLock;
+}
+
+export class ResultStore {
+  readonly run: string;
+
+  constructor(run: string) {
+    this.run = run;
+  }
+
+  folderOf({ kind, id, key }: ResultName): string {
+    return join(this.run, 'results', kind, `${id}@${key}`);
+  }
+
+  #workOf({ kind, id, key }: ResultName): string {
+    return join(this.run, 'work', `${kind}.${id}@${key}`);
+  }
+
+  /** The stored result, or undefined. @throws ERR_HEADSPARK_FILE_CORRUPT for a damaged one. */
+  async find(name: ResultName): Promise<StoredResult | undefined> {
+    const folder = this.folderOf(name);
+    const path = join(folder, doneName);
+    const done = await readJsonIfExists(path);
+    if (!done) return undefined;
+    const files: unknown = done['files'];
+    if (!Array.isArray(files) || !files.every(isStoredFile)) throw damaged(path, 'is damaged');
+    for (const { name: file, bytes } of files) {
+      const size = await stat(join(folder, file)).then(
+        (info) => info.size,
+        () => undefined,
+      );
+      if (size !== bytes) throw damaged(join(folder, file), `does not have its ${bytes} bytes`);
+    }
+    return { ...name, files };
+  }
+
+  /** True where an earlier attempt left something to go on from. */
+  async isBegun(name: ResultName): Promise<boolean> {
+    const state = join(this.#workOf(name), 'state');
+    return (await readdir(state).catch(() => [])).length > 0;
+  }
+
+  /** @throws ERR_HEADSPARK_INVALID_ARGUMENT when another process is making the same result. */
+  async begin(name: ResultName): Promise<WorkPlace> {
+    const work = this.#workOf(name);
+    const [folder, stateFolder] = [join(work, 'result'), join(work, 'state')];
+    await mkdir(stateFolder, { recursive: true });
+    const lock = await lockFile(join(work, 'lock'), `the stage ${name.kind} ${name.id}`);
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder);
+    return { folder, stateFolder, lock };
+  }
+
+  /** Stores what is in the work folder as the result. */
+  async finish(name: ResultName, { folder, lock }: WorkPlace): Promise<StoredResult> {
+    const names = (await readdir(folder)).sort();
+    const files: StoredFile[] = [];
+    for (const file of names) {
+      const path = join(folder, file);
+      const { size } = await stat(path);
+      files.push({ name: file, bytes: size, sha256: await sha256OfFile(path) });
+    }
+    const { kind, id, key } = name;
+    await writeFileAtomic(
+      join(folder, doneName),
+      `${JSON.stringify({ format: 'headspark-result', version: 1, kind, id, key, files })}\n`,
+    );
+    const place = this.folderOf(name);
+    const parent = join(this.run, 'results', kind);
+    await mkdir(parent, { recursive: true });
+    // A folder without done.json is what a power cut left behind.
+    await rm(place, { recursive: true, force: true });
+    await rename(folder, place);
+    await syncFolder(parent);
+    await lock.release();
+    await rm(this.#workOf(name), { recursive: true, force: true });
+    return { ...name, files };
+  }
+
+  /** Every stored result, whatever study settings it belongs to. */
+  async list(): Promise<ResultName[]> {
+    const root = join(this.run, 'results');
+    const names: ResultName[] = [];
+    for (const kind of (await readdir(root).catch(() => [])).sort()) {
+      for (const entry of (await readdir(join(root, kind)).catch(() => [])).sort()) {
+        const split = entry.lastIndexOf('@');
+        if (split > 0) names.push({ kind, id: entry.slice(0, split), key: entry.slice(split + 1) });
+      }
+    }
+    return names;
+  }
+}

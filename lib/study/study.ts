@@ -1,0 +1,137 @@
+// A study as the stages read it: every default filled in, every name unique, every path absolute.
+
+import type { AblationKind } from '../ablation-sweep.js';
+import type { AttributionMethod, IgGrid, Metric } from '../attribution.js';
+import type { ExcludedEdges } from '../circuit-evaluation.js';
+import type { BuildCircuitOptions } from '../circuit/circuit.js';
+import type { KvEdges } from '../circuit/shape.js';
+import type { HeadGroup } from '../diff-report.js';
+import type { GatePositions } from '../head-gate.js';
+import type { ArithmeticOptions } from '../tasks/arithmetic.js';
+import type { TaskName } from '../tasks/index.js';
+import type { StudySource, ValuePath } from './source.js';
+
+/** A base or a post-trained checkpoint. */
+export interface Checkpoint {
+  /** Unique in the study; part of file names. */
+  readonly name: string;
+  readonly step: number;
+  /** Absolute folder or hub id. */
+  readonly model: string;
+  readonly adapter?: string;
+  /** Name of the base that it is compared with; its own name for a base. */
+  readonly base: string;
+  /** Label of its series; undefined for a base. */
+  readonly series?: string;
+  /** Where it stands in the study file. */
+  readonly path: ValuePath;
+}
+
+export const logReductions = ['last', 'mean'] as const;
+
+/**
+ * The value of a log at a checkpoint: the last entry since the checkpoint before (an accuracy that
+ * was measured there), or the mean of those entries (a reward that is noisy at every step).
+ */
+export type LogReduction = (typeof logReductions)[number];
+
+/** Where the values of a training log are. */
+export interface LogSpec {
+  readonly name: string;
+  readonly file: string;
+  readonly at?: string;
+  readonly where: Readonly<Record<string, string | number | boolean>>;
+  readonly step: string;
+  readonly value: string;
+  readonly reduce: LogReduction;
+  readonly path: ValuePath;
+}
+
+export interface Series {
+  readonly label: string;
+  readonly regime: string;
+  readonly base: Checkpoint;
+  /** Ascending steps. */
+  readonly checkpoints: readonly Checkpoint[];
+  readonly logs: readonly LogSpec[];
+  /** Label of the series with the true reward, where this one's reward was corrupted. */
+  readonly corruptedRewardOf?: string;
+}
+
+export interface PromptForm {
+  readonly name: string;
+  readonly thinking?: boolean;
+}
+
+/** Where a task's pairs come from under one prompt form. */
+export type PairsInput =
+  | { readonly kind: 'file'; readonly file: string; readonly path: ValuePath }
+  | {
+      readonly kind: 'generate';
+      readonly task: TaskName;
+      readonly options: ArithmeticOptions;
+      readonly path: ValuePath;
+    };
+
+export interface Task {
+  readonly name: string;
+  readonly limit?: number;
+  /** One for every prompt form that the task is asked under. */
+  readonly forms: readonly { readonly form: PromptForm; readonly input: PairsInput }[];
+  readonly path: ValuePath;
+}
+
+export interface AttributionSettings {
+  readonly method: AttributionMethod;
+  readonly metric: Metric;
+  readonly igSteps: number;
+  readonly igGrid: IgGrid;
+  readonly kvEdges: KvEdges;
+}
+
+/** An ablation or scaling plan; every factor is a table of its own. */
+export interface AblationSpec {
+  readonly name: string;
+  readonly what:
+    | { readonly kind: 'group'; readonly group: HeadGroup; readonly topK: number }
+    | { readonly kind: 'heads'; readonly heads: string }
+    | { readonly kind: 'single' };
+  readonly controls: number;
+  readonly factors: readonly number[];
+  readonly ablation: AblationKind;
+  readonly positions: GatePositions;
+  readonly checkpoints: 'final' | 'all';
+  readonly tasks?: readonly string[];
+  readonly forms?: readonly string[];
+  readonly path: ValuePath;
+}
+
+export interface StatisticsSettings {
+  readonly confidence: number;
+  /** Bootstrap resamples of a diff; `auto`: as `headspark diff` chooses. */
+  readonly resamples: number | 'auto';
+  readonly nullRepeats: number;
+  readonly permutations: number;
+  readonly blockLength?: number;
+}
+
+export interface Study {
+  readonly name: string;
+  readonly description?: string;
+  readonly seed: number;
+  /** The bases first, then every series in order. */
+  readonly checkpoints: readonly Checkpoint[];
+  readonly bases: readonly Checkpoint[];
+  readonly series: readonly Series[];
+  readonly forms: readonly PromptForm[];
+  readonly tasks: readonly Task[];
+  readonly attribution: AttributionSettings;
+  readonly selection: BuildCircuitOptions;
+  readonly excluded: ExcludedEdges;
+  readonly ablations: readonly AblationSpec[];
+  readonly statistics: StatisticsSettings;
+  readonly source: StudySource;
+}
+
+/** A name as a part of file names: spaces become dashes. */
+export const slug = (name: string): string => name.replaceAll(' ', '-');

@@ -1,0 +1,319 @@
+// Benchmark of decoding: batch 1, 64 rows without gates, and 64 rows of 16 variants, in turns, each
+// verified first, beside the floors that this machine's peak and bandwidth set in the same run.
+// Usage: bench_decode [--model DIR] [--threads N] [--prompt N] [--steps N] [--rounds N] [--rows N]
+// [--variants N] [--json]. Without a model: random weights of the shape of SmolLM2-135M, in bf16.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "headspark/device.h"
+#include "headspark/error.h"
+#include "headspark/generate.h"
+#include "headspark/model.h"
+
+namespace {
+
+using headspark::Engine;
+using headspark::GenerationEvent;
+using headspark::GenerationRequest;
+using headspark::Generator;
+using headspark::Model;
+using headspark::ModelConfig;
+
+struct Options {
+  std::string model;
+  int threads = 0;
+  int prompt = 64;
+  int steps = 48;
+  int rounds = 3;
+  int rows = 64;
+  int variants = 16;
+  bool json = false;
+};
+
+/// Random weights that live as long as the model.
+class SyntheticModel {
+ public:
+  SyntheticModel() : model_(std::make_shared<Model>()) {
+    ModelConfig& c = model_->config;
+    c.layers = 30;
+    c.heads = 9;
+    c.kv_heads = 3;
+    c.head_dim = 64;
+    c.hidden = 576;
+    c.intermediate = 1536;
+    c.vocab = 49152;
+    c.max_positions = 8192;
+    c.norm_epsilon = 1e-5f;
+    c.attention_scale = 0.125f;
+    c.rotary = {.rotary_dim = 64, .theta = 100000.0};
+    for (std::int64_t layer = 0; layer < c.layers; ++layer) model_->layers.push_back(make_layer());
+    model_->embedding = view(c.vocab, c.hidden, 1.0f);
+    model_->final_norm = norm();
+    model_->unembedding = headspark::make_linear_weight(model_->embedding);
+    model_->folder = "random weights";
+    model_->parameter_count = parameters_;
+  }
+  std::shared_ptr<const Model> model() const { return model_; }
+
+ private:
+  headspark::NormWeight norm() const {
+    headspark::NormWeight norm;
+    norm.weight.assign(static_cast<std::size_t>(model_->config.hidden), 1.0f);
+    norm.epsilon = model_->config.norm_epsilon;
+    return norm;
+  }
+  headspark::WeightView view(std::int64_t rows, std::int64_t cols, float scale) {
+    auto& bits = storage_.emplace_back(static_cast<std::size_t>(rows * cols));
+    for (std::uint16_t& value : bits) {
+      state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
+      const float uniform = static_cast<float>(state_ >> 40) * 0x1p-23f - 1.0f;
+      value = headspark::f32_to_bf16(scale * uniform);
+    }
+    parameters_ += rows * cols;
+    return headspark::contiguous_view(bits.data(), headspark::DType::bf16, rows, cols);
+  }
+  headspark::LinearWeight linear(std::int64_t out, std::int64_t in) {
+    const float scale = std::sqrt(3.0f / static_cast<float>(in));  // keeps the variance
+    return headspark::make_linear_weight(view(out, in, scale));
+  }
+  headspark::LayerWeights make_layer() {
+    const ModelConfig& c = model_->config;
+    headspark::LayerWeights layer;
+    layer.attention_norm = layer.mlp_norm = norm();
+    layer.q = linear(c.heads * c.head_dim, c.hidden);
+    layer.k = linear(c.kv_heads * c.head_dim, c.hidden);
+    layer.v = linear(c.kv_heads * c.head_dim, c.hidden);
+    layer.o = linear(c.hidden, c.heads * c.head_dim);
+    layer.gate = linear(c.intermediate, c.hidden);
+    layer.up = linear(c.intermediate, c.hidden);
+    layer.down = linear(c.hidden, c.intermediate);
+    return layer;
+  }
+
+  std::shared_ptr<Model> model_;
+  std::vector<std::vector<std::uint16_t>> storage_;
+  std::uint64_t state_ = 1;
+  std::int64_t parameters_ = 0;
+};
+
+struct Scenario {
+  std::string name;
+  int rows = 0;
+  int variants = 1;  // 1: no gates
+};
+
+/// Samples of one prompt; variant v > 0 has two heads gated at layers spread over the model.
+std::vector<GenerationRequest> requests_of(const Engine& engine, const Scenario& scenario,
+                                           const Options& options) {
+  std::vector<GenerationRequest> requests;
+  const ModelConfig& config = engine.config();
+  for (int row = 0; row < scenario.rows; ++row) {
+    GenerationRequest request;
+    for (int t = 0; t < options.prompt; ++t) {
+      request.prompt.push_back(static_cast<std::int32_t>((t * 37 + 11) % config.vocab));
+    }
+    const int variant = row % scenario.variants;
+    if (variant > 0) {
+      const auto layer = static_cast<std::int32_t>(variant * config.layers / scenario.variants);
+      request.heads = {{layer, 0, 0.0f},
+                       {layer, static_cast<std::int32_t>(config.heads - 1), 0.5f}};
+    }
+    request.sampling.temperature = 0.6f;
+    request.sampling.top_p = 0.95f;
+    request.seed = static_cast<std::uint64_t>(row);
+    request.max_new_tokens = options.steps + 2;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+using Tokens = std::map<std::uint64_t, std::vector<std::int32_t>>;
+
+/// Seconds of `steps` decode passes with all rows running, and the tokens of the rows.
+double time_steps(const Engine& engine, const Scenario& scenario, const Options& options,
+                  Tokens& tokens) {
+  using Clock = std::chrono::steady_clock;
+  Generator generator(engine, {.max_rows = scenario.rows, .memory_bytes = std::int64_t{2} << 30});
+  for (auto& request : requests_of(engine, scenario, options)) generator.add(std::move(request));
+  const auto sink = [&](const GenerationEvent& event) {
+    tokens[event.request].push_back(event.token);
+  };
+  while (generator.running() < scenario.rows) generator.step({}, sink);
+  const auto start = Clock::now();
+  for (int step = 0; step < options.steps; ++step) generator.step({}, sink);
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Some rows of the largest batch again, alone: their tokens must be the same.
+bool verify(const Engine& engine, const Scenario& scenario, const Options& options) {
+  Options few = options;
+  few.steps = std::min(options.steps, 8);
+  Tokens together;
+  time_steps(engine, scenario, few, together);
+  const auto requests = requests_of(engine, scenario, few);
+  for (const std::size_t row : {std::size_t{0}, requests.size() / 2, requests.size() - 1}) {
+    Generator generator(engine, {.max_rows = 1, .memory_bytes = std::int64_t{1} << 30});
+    generator.add(requests[row]);
+    std::vector<std::int32_t> alone;
+    while (alone.size() < together[row].size()) {
+      generator.step({}, [&](const GenerationEvent& event) { alone.push_back(event.token); });
+    }
+    if (alone != together[row]) return false;
+  }
+  return true;
+}
+
+struct Floors {
+  double byte_seconds = 0;
+  double flop_seconds = 0;
+};
+
+// Weights once per step as they are packed, keys and values of every row once, and two operations
+// for every weight and row.
+Floors floors_of(const Engine& engine, const Scenario& scenario, const Options& options,
+                 const headspark::PeakResult& peak) {
+  const ModelConfig& c = engine.config();
+  const std::int64_t attention = (2 * c.heads + 2 * c.kv_heads) * c.head_dim * c.hidden;
+  const std::int64_t mlp = (c.gated_mlp ? 3 : 2) * c.hidden * c.intermediate;
+  const auto weights = static_cast<double>(c.layers * (attention + mlp) + c.vocab * c.hidden);
+  const double context = options.prompt + 0.5 * options.steps;
+  const double kv = static_cast<double>(2 * c.layers * c.kv_heads * c.head_dim) * 4 * context;
+  const double weight_bytes =
+      static_cast<double>(headspark::dtype_bytes(engine.model->unembedding.view.dtype));
+  Floors floors;
+  floors.byte_seconds = (weights * weight_bytes + kv * scenario.rows) / (peak.copy_gb_per_s * 1e9);
+  floors.flop_seconds = 2 * weights * scenario.rows / (peak.fma_gflops * 1e9);
+  return floors;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  const std::map<std::string, int*> numbers = {
+      {"--threads", &options.threads}, {"--prompt", &options.prompt},
+      {"--steps", &options.steps},     {"--rounds", &options.rounds},
+      {"--rows", &options.rows},       {"--variants", &options.variants}};
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (name == "--json") {
+      options.json = true;
+      continue;
+    }
+    const auto number = numbers.find(name);
+    if ((number == numbers.end() && name != "--model") || i + 1 == argc) {
+      throw headspark::Error(headspark::ErrorCode::INVALID_ARGUMENT,
+                             name + " is no option of bench_decode, or it needs a value.");
+    }
+    const char* value = argv[++i];
+    if (name == "--model") {
+      options.model = value;
+    } else if ((*number->second = std::atoi(value)) < (name == "--threads" ? 0 : 1)) {
+      throw headspark::Error(headspark::ErrorCode::INVALID_ARGUMENT,
+                             name + " must be a positive number.");
+    }
+  }
+  return options;
+}
+
+struct Result {
+  Scenario scenario;
+  double seconds_per_step = 0;
+  Floors floors;
+
+  double tokens_per_second() const { return scenario.rows / seconds_per_step; }
+};
+
+void print(const std::vector<Result>& results, const Options& options) {
+  const double one = results[0].tokens_per_second();
+  const double ungated = results[1].tokens_per_second();
+  const double gated = results[2].tokens_per_second();
+  const char* separator = "";
+  for (const Result& r : results) {
+    const double byte_share = r.floors.byte_seconds / r.seconds_per_step;
+    const double flop_share = r.floors.flop_seconds / r.seconds_per_step;
+    if (options.json) {
+      std::printf(
+          "%s\n  {\"name\": \"%s\", \"rows\": %d, \"variants\": %d, \"tokensPerS\": %.2f, "
+          "\"msPerStep\": %.4f, \"byteFloorShare\": %.4f, \"flopFloorShare\": %.4f}",
+          separator, r.scenario.name.c_str(), r.scenario.rows, r.scenario.variants,
+          r.tokens_per_second(), r.seconds_per_step * 1e3, byte_share, flop_share);
+      separator = ",";
+    } else {
+      std::printf(
+          "%-28s %8.1f tokens/s  %8.2f ms/step  %3.0f %% of the byte floor, %3.0f %% of "
+          "the FLOP floor\n",
+          r.scenario.name.c_str(), r.tokens_per_second(), r.seconds_per_step * 1e3,
+          byte_share * 100, flop_share * 100);
+    }
+  }
+  if (options.json) {
+    std::printf("\n], \"batchOverOne\": %.3f, \"gatedOverUngated\": %.4f}\n", gated / one,
+                gated / ungated);
+  } else {
+    std::printf("%s is %.1f times %s, and %.1f %% of %s\n", results[2].scenario.name.c_str(),
+                gated / one, results[0].scenario.name.c_str(), 100 * gated / ungated,
+                results[1].scenario.name.c_str());
+  }
+}
+
+int run(const Options& options) {
+  std::optional<SyntheticModel> synthetic;
+  if (options.model.empty()) synthetic.emplace();
+  const std::shared_ptr<const Model> model =
+      synthetic ? synthetic->model() : headspark::load_model(options.model, {}, {});
+  const Engine engine = headspark::make_engine(model, {.threads = options.threads});
+  const std::string rows = std::to_string(options.rows) + " rows";
+  const std::vector<Scenario> scenarios = {
+      {"1 row", 1, 1},
+      {rows, options.rows, 1},
+      {rows + " of " + std::to_string(options.variants) + " variants", options.rows,
+       options.variants}};
+  headspark::PeakOptions peak_options;
+  peak_options.threads = engine.context.threads->threads();
+  const headspark::PeakResult peak = headspark::measure_peak(peak_options, {});
+  std::printf(options.json ? "{\"cpu\": \"%s\", \"threads\": %d, \"peakGflops\": %.1f, "
+                             "\"copyGbPerS\": %.1f, \"results\": ["
+                           : "%s, %d threads; peak %.1f GFLOP/s, copy %.1f GB/s\n",
+              headspark::device_info().cpu_name.c_str(), peak.threads, peak.fma_gflops,
+              peak.copy_gb_per_s);
+  if (!verify(engine, scenarios.back(), options)) {
+    std::fprintf(stderr, "bench_decode: a row's tokens depend on its batch\n");
+    return 1;
+  }
+  std::vector<std::vector<double>> seconds(scenarios.size());
+  for (int round = 0; round < options.rounds; ++round) {
+    for (std::size_t i = 0; i < scenarios.size(); ++i) {
+      Tokens tokens;
+      seconds[i].push_back(time_steps(engine, scenarios[i], options, tokens));
+    }
+  }
+  std::vector<Result> results;
+  for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    results.push_back({scenarios[i], median(seconds[i]) / options.steps,
+                       floors_of(engine, scenarios[i], options, peak)});
+  }
+  print(results, options);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(parse(argc, argv));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_decode: %s\n", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,59 @@
+// Causal attention over a paged key/value cache (PagedAttention, arXiv 2309.06180): a row's keys
+// and values lie in pages of kKvPageTokens tokens that rows may share. The same op serves prefill
+// and decode, and every sum is cut at fixed places of the sequence, so a token's z depends neither
+// on how many tokens its row brings nor on the batch or the threads.
+#pragma once
+
+#include <cstdint>
+
+#include "headspark/context.h"
+#include "headspark/head_gate.h"
+#include "headspark/ops/attention.h"
+#include "headspark/row_layout.h"
+
+namespace headspark {
+
+/// Tokens of one page: two AVX-512 registers of keys.
+constexpr std::int64_t kKvPageTokens = 32;
+
+/// How one page of one layer is laid out: per key/value head, the keys as [head_dim][32] (lanes run
+/// over keys), then the values as [32][padded_dim]. Padding is zero.
+struct KvPageLayout {
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+
+  std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
+  /// Floats from one key/value head to the next; its values start at value_offset().
+  std::int64_t head_stride() const { return kKvPageTokens * (head_dim + padded_dim()); }
+  std::int64_t value_offset() const { return kKvPageTokens * head_dim; }
+  std::int64_t floats() const { return kv_heads * head_stride(); }
+};
+
+/// The pages of a batch's rows in one layer. Position p of row b is token p % 32 of page
+/// pages[page_begin[b] + p / 32]; pages past the row's last token may be missing.
+struct PagedRows {
+  RowLayout layout;  ///< prefix_length is what was stored before; prefix_begin is not read
+  const std::int32_t* page_begin = nullptr;  ///< [rows + 1]
+  float* const* pages = nullptr;             ///< [page_begin[rows]] device pointers, zeroed once
+};
+
+/// Writes the keys and values of the batch's own tokens into their pages.
+struct PagedStore {
+  AttentionShape shape;
+  PagedRows rows;
+  const float* k = nullptr;  ///< [tokens, kv_heads, head_dim]
+  const float* v = nullptr;  ///< [tokens, kv_heads, head_dim]
+};
+
+struct PagedAttention {
+  AttentionShape shape;
+  PagedRows rows;            ///< own tokens are stored already (paged_store)
+  const float* q = nullptr;  ///< [tokens, heads, head_dim]
+  HeadGate gate;
+  float* z = nullptr;  ///< [tokens, heads, head_dim], gated; every element is written
+};
+
+void paged_store(const Context& context, const PagedStore& params);
+void paged_attention(const Context& context, const PagedAttention& params);
+
+}  // namespace headspark

@@ -1,0 +1,208 @@
+// Attention over pages: an item is a key/value head of a row with a block of its queries, so that
+// the query heads of a group share each key read. The context is cut into splits of 256 positions
+// (flash-decoding, Dao et al. 2023); each leaves its maximum, sum and output, added in order. With
+// few items the splits of a long context go to different threads: the same sums, so the same bits.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cpu/fast_ops.h"
+#include "cpu/kernel_table.h"
+#include "cpu/scratch.h"
+#include "ops/head_gate_apply.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::int64_t kSplit = 256;  // 64 KB of fp32 keys at head_dim 64: they stay in L2
+constexpr std::int64_t kSplitPages = kSplit / kKvPageTokens;
+constexpr std::int64_t kBlockTokens = 8;  // queries of a prefill block read the keys from L2
+
+// One key/value head of a row and up to kBlockTokens of its own tokens.
+struct Block {
+  std::int64_t row = 0;
+  std::int64_t kv_head = 0;
+  std::int64_t first = 0;  // own token
+  std::int64_t tokens = 0;
+  std::int64_t splits = 0;   // of the block's last token
+  std::int64_t partial = 0;  // of its first partial result, when items share a block
+};
+
+// What every block needs.
+class PagedPass {
+ public:
+  PagedPass(const Context& context, const PagedAttention& p)
+      : context_(context),
+        kernels_(kernel_table(context)),
+        p_(p),
+        layout_{p.shape.kv_heads, p.shape.head_dim},
+        group_(p.shape.heads / p.shape.kv_heads) {
+    // Heads outermost: rows that share a prompt's pages find them in L2.
+    for (std::int64_t kv_head = 0; kv_head < p.shape.kv_heads; ++kv_head) {
+      for (std::int64_t row = 0; row < p.rows.layout.rows; ++row) add_row(row, kv_head);
+    }
+  }
+
+  void run() {
+    const auto count = static_cast<std::int64_t>(blocks_.size());
+    if (count < 4 * context_.threads->threads() && longest_ > 1) return run_split();
+    context_.threads->parallel_for(count, 1, [&](auto begin, auto end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Block& block = blocks_[static_cast<std::size_t>(i)];
+        float* partials = scratch(ScratchSlot::paged_partials, partial_size(block) * block.splits);
+        for (std::int64_t s = 0; s < block.splits; ++s) {
+          run_part(block, s, partials + s * partial_size(block));
+        }
+        finish(block, partials);
+      }
+    });
+  }
+
+ private:
+  void add_row(std::int64_t row, std::int64_t kv_head) {
+    const std::int64_t own = p_.rows.layout.row_begin[row + 1] - p_.rows.layout.row_begin[row];
+    for (std::int64_t first = 0; first < own; first += kBlockTokens) {
+      Block block{row, kv_head, first, std::min(kBlockTokens, own - first), 0, partials_};
+      block.splits = (position(block, block.tokens - 1) + kSplit) / kSplit;
+      longest_ = std::max(longest_, block.splits);
+      partials_ += block.splits * partial_size(block);
+      blocks_.push_back(block);
+    }
+  }
+
+  std::int64_t position(const Block& block, std::int64_t token) const {
+    return p_.rows.layout.prefix(static_cast<std::int32_t>(block.row)) + block.first + token;
+  }
+  std::int64_t queries(const Block& block) const { return block.tokens * group_; }
+  // Per query: output [padded_dim], then the maxima and sums of all queries.
+  std::int64_t partial_size(const Block& block) const {
+    return queries(block) * (layout_.padded_dim() + 2);
+  }
+  // Flattened query f = token * group + member: its offset in [tokens, heads, head_dim].
+  std::int64_t offset(const Block& block, std::int64_t f) const {
+    const std::int64_t token = p_.rows.layout.row_begin[block.row] + block.first + f / group_;
+    const std::int64_t head = block.kv_head * group_ + f % group_;
+    return (token * p_.shape.heads + head) * p_.shape.head_dim;
+  }
+
+  // Every split of every block is an item; a second loop adds them.
+  void run_split() {
+    struct Part {
+      const Block* block;
+      std::int64_t split;
+    };
+    std::vector<Part> parts;
+    for (const Block& block : blocks_) {
+      for (std::int64_t s = 0; s < block.splits; ++s) parts.push_back({&block, s});
+    }
+    std::vector<float> partials(static_cast<std::size_t>(partials_));
+    const auto count = static_cast<std::int64_t>(parts.size());
+    context_.threads->parallel_for(count, 1, [&](auto begin, auto end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Part& part = parts[static_cast<std::size_t>(i)];
+        run_part(*part.block, part.split,
+                 partials.data() + part.block->partial + part.split * partial_size(*part.block));
+      }
+    });
+    for (const Block& block : blocks_) finish(block, partials.data() + block.partial);
+  }
+
+  void run_part(const Block& block, std::int64_t split, float* partial) const {
+    const std::int64_t rows = queries(block);
+    const std::int64_t dim = p_.shape.head_dim;
+    float* q = scratch(ScratchSlot::paged_queries, rows * dim);
+    for (std::int64_t f = 0; f < rows; ++f) {
+      kernels_.combine(p_.shape.scale, p_.q + offset(block, f), 0.0f, q + f * dim, dim);
+    }
+    std::vector<std::int64_t>& counts = counts_of_thread();
+    counts.resize(static_cast<std::size_t>(rows));
+    for (std::int64_t f = 0; f < rows; ++f) {
+      const std::int64_t seen = position(block, f / group_) + 1 - split * kSplit;
+      counts[static_cast<std::size_t>(f)] = std::clamp<std::int64_t>(seen, 0, kSplit);
+    }
+    const std::int64_t keys = counts.back();  // the last token sees most
+    const float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row] + split * kSplitPages;
+    const std::int64_t head = block.kv_head * layout_.head_stride();
+    float* scores = scratch(ScratchSlot::paged_scores, rows * kSplit);
+    kernels_.paged_scores(
+        {q, rows, dim, pages, (keys + kKvPageTokens - 1) / kKvPageTokens, head, scores, kSplit});
+    float* largest = partial + rows * layout_.padded_dim();
+    for (std::int64_t f = 0; f < rows; ++f) {
+      const std::int64_t count = counts[static_cast<std::size_t>(f)];
+      if (count == 0) continue;  // finish() does not look at it
+      largest[f] = kernels_.largest(scores + f * kSplit, count);
+      largest[rows + f] = kernels_.exp_in_place(scores + f * kSplit, count, count, largest[f]);
+    }
+    kernels_.paged_values({scores, kSplit, rows, counts.data(), pages,
+                           head + layout_.value_offset(), layout_.padded_dim(), partial});
+  }
+
+  // The splits of each query, in order: out = sum of e^(m_s - m) out_s over that of the sums.
+  void finish(const Block& block, float* partials) const {
+    const std::int64_t rows = queries(block);
+    const std::int64_t padded = layout_.padded_dim();
+    const std::int64_t stride = partial_size(block);
+    for (std::int64_t f = 0; f < rows; ++f) {
+      const std::int64_t splits = (position(block, f / group_) + kSplit) / kSplit;
+      float* maxima = partials + rows * padded + f;
+      float* out = partials + f * padded;
+      float sum = maxima[rows];
+      if (splits > 1) {
+        float largest = maxima[0];
+        for (std::int64_t s = 1; s < splits; ++s) {
+          const float m = maxima[s * stride];
+          if (!(m <= largest)) largest = m;  // NaN wins and stays visible
+        }
+        sum = 0.0f;
+        for (std::int64_t s = 0; s < splits; ++s) {
+          const float weight = std::exp(maxima[s * stride] - largest);
+          sum += weight * maxima[s * stride + rows];
+          kernels_.combine(weight, out + s * stride, s == 0 ? 0.0f : 1.0f, out, padded);
+        }
+      }
+      write(block, f, out, sum);
+    }
+  }
+
+  // z = s raw + (1 - s) r of one query.
+  void write(const Block& block, std::int64_t f, float* raw, float sum) const {
+    const std::int64_t dim = p_.shape.head_dim;
+    const GatedToken token{block.row, block.first + f / group_, position(block, f / group_)};
+    const std::int64_t head = block.kv_head * group_ + f % group_;
+    const float scale = gate_scale(p_.gate, token, head, p_.shape.heads);
+    const float* r = gate_replacement(p_.gate, token, head, p_.shape.heads, dim);
+    float* z = p_.z + offset(block, f);
+    kernels_.combine(1.0f / sum, raw, 0.0f, raw, dim);
+    if (scale == 1.0f) {
+      std::copy_n(raw, dim, z);
+    } else if (scale != 0.0f) {
+      kernels_.blend({scale, raw, r, z, dim});
+    } else if (r != nullptr) {
+      std::copy_n(r, dim, z);
+    } else {
+      std::fill_n(z, dim, 0.0f);
+    }
+  }
+
+  static std::vector<std::int64_t>& counts_of_thread() {
+    static thread_local std::vector<std::int64_t> counts;
+    return counts;
+  }
+
+  const Context& context_;
+  const KernelTable& kernels_;
+  const PagedAttention& p_;
+  KvPageLayout layout_;
+  std::int64_t group_;
+  std::vector<Block> blocks_;
+  std::int64_t longest_ = 0;
+  std::int64_t partials_ = 0;
+};
+
+}  // namespace
+
+void paged_attention_fast(const Context& context, const PagedAttention& p) {
+  PagedPass(context, p).run();
+}
+
+}  // namespace headspark

@@ -1,0 +1,33 @@
+// What a generation accepts: checks of options and requests, and the errors about memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "headspark/generate.h"
+
+namespace headspark {
+
+/// The options with the engine's budget filled in; INVALID_ARGUMENT naming the one out of range.
+GenerationOptions checked_options(const Engine& engine, GenerationOptions options);
+
+/// INVALID_ARGUMENT naming what is wrong with a request.
+void check_request(const Engine& engine, const GenerationRequest& request);
+
+/// Gates by layer and head, without those that change nothing.
+std::vector<GatedHead> sorted_gates(const std::vector<GatedHead>& heads);
+
+/// A row that does not fit the page budget even alone.
+struct RowNeed {
+  std::int64_t tokens = 0;
+  std::int64_t bytes = 0;         ///< of its keys and values
+  std::int64_t budget_bytes = 0;  ///< of the generation
+  std::int64_t page_bytes = 0;    ///< of that, for keys and values
+};
+[[noreturn]] void throw_does_not_fit(const RowNeed& need);
+
+/// The budget holds any row alone, so the machine has less memory than the budget says.
+[[noreturn]] void throw_no_memory(std::int64_t tokens);
+
+}  // namespace headspark

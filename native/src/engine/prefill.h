@@ -1,0 +1,69 @@
+// Runs prompts through the layers they still need, several prompts and a bounded number of tokens
+// at a time.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/forward.h"
+#include "engine/growing_buffer.h"
+#include "engine/paged_batch.h"
+#include "engine/prompt_cache.h"
+#include "headspark/run_control.h"
+
+namespace headspark {
+
+/// The replacement r of each head, the same for every gate of a generation: zero or stored means.
+class GateReplacement {
+ public:
+  /// `means` is empty or [layers, heads, head_dim].
+  GateReplacement(const Engine& engine, std::span<const float> means);
+  /// Sets kind and replacement of every layer's gate.
+  void apply(std::vector<HeadGate>& gates) const;
+
+ private:
+  std::int64_t layer_floats_;
+  Buffer<float> means_;
+};
+
+class Prefill {
+ public:
+  Prefill(const Engine& engine, KvPagePool& pool, const GateReplacement& replacement)
+      : engine_(engine), pool_(pool), replacement_(replacement), pages_(engine) {}
+
+  struct Workspace {
+    const RotaryTable& rotary;
+    Trace& trace;
+  };
+
+  /// One pass over the next tokens of `states`, which all have work() on the same layers; at most
+  /// trace.capacity() tokens, states in order. Finished work is marked so. States after the first
+  /// are left out when the pool would have fewer than `reserve` pages left. Returns the tokens
+  /// computed: 0 when the pool has no pages for the first state.
+  std::int64_t run(std::span<const PromptHandle> states, std::int64_t reserve,
+                   const Workspace& workspace, const RunControl& control);
+
+ private:
+  struct Chunk {
+    PromptState* state;
+    std::int64_t begin;  // tokens of the prompt
+    std::int64_t end;
+    std::int64_t row;  // first token in the batch
+  };
+
+  std::vector<Chunk> take_chunks(std::span<const PromptHandle> states, std::int64_t capacity,
+                                 std::int64_t reserve);
+  void copy_rows(const float* from, float* to, std::int64_t rows) const;
+  void load_start(const std::vector<Chunk>& chunks, float* residual) const;
+  void run_segments(const std::vector<Chunk>& chunks, const Batch& batch, ForwardInputs inputs,
+                    Trace& trace, const RunControl& control) const;
+  void finish(const std::vector<Chunk>& chunks, const Trace& trace) const;
+
+  const Engine& engine_;
+  KvPagePool& pool_;
+  const GateReplacement& replacement_;
+  PagedBatch pages_;
+};
+
+}  // namespace headspark

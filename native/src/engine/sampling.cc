@@ -1,0 +1,251 @@
+// Weights are e^(x - largest) in fp32 by the level's kernels, sums in double and in a fixed order.
+// Sorting a vocabulary would cost more than the model's head, so only tokens above a threshold are
+// sorted, and the threshold falls until some filter is sure to need no more.
+#include "engine/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "cpu/kernel_table.h"
+#include "engine/philox.h"
+#include "headspark/error.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::size_t kBlock = 512;  // tokens summed at once
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+void check_range(bool ok, const char* name, double value, const char* expected) {
+  if (ok) return;
+  throw Error(ErrorCode::INVALID_ARGUMENT, std::string(name) + " is " + std::to_string(value) +
+                                               "; it must be " + expected + ".");
+}
+
+float largest_of(Isa isa, std::span<const float> x) {
+  if (isa != Isa::specification) {
+    return kernel_table(isa, Precision::exact)
+        .largest(x.data(), static_cast<std::int64_t>(x.size()));
+  }
+  float largest = kLowest;
+  for (const float value : x) {
+    if (!(value <= largest)) largest = value;
+    if (std::isnan(largest)) return largest;
+  }
+  return largest;
+}
+
+// Replaces NaN, if there is any, and returns the largest.
+float clean(Isa isa, std::span<float> logits) {
+  const float largest = largest_of(isa, logits);
+  if (!std::isnan(largest)) return largest;
+  for (float& value : logits) {
+    if (std::isnan(value)) value = kLowest;
+  }
+  return largest_of(isa, logits);
+}
+
+std::int32_t first_of(std::span<const float> x, float wanted) {
+  const auto found = std::find(x.begin(), x.end(), wanted);
+  return found == x.end() ? 0 : static_cast<std::int32_t>(found - x.begin());
+}
+
+void penalize(float penalty, std::span<const std::int32_t> seen, std::span<float> logits) {
+  if (penalty == 1.0f) return;
+  static thread_local std::vector<std::int32_t> tokens;
+  tokens.assign(seen.begin(), seen.end());
+  std::sort(tokens.begin(), tokens.end());
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+  for (const std::int32_t token : tokens) {
+    float& score = logits[static_cast<std::size_t>(token)];
+    score = score < 0.0f ? score * penalty : score / penalty;
+  }
+}
+
+// One row's tempered logits and their weights; reused by each thread.
+struct Row {
+  std::span<float> x;
+  std::vector<float>& weights;
+  double total = 0.0;
+
+  Row(Isa isa, float temperature, std::span<float> logits) : x(logits), weights(of_thread()) {
+    const float largest = clean(isa, x);
+    // Subtracting first keeps the largest exponent at 0 whatever the temperature; HF divides
+    // first, which differs by rounding only.
+    weights.resize(x.size());
+    if (std::isinf(largest)) {
+      for (std::size_t i = 0; i < x.size(); ++i) weights[i] = x[i] == largest ? 1.0f : 0.0f;
+    } else {
+      for (float& value : x) value = (value - largest) / temperature;
+      exponentials(isa);
+    }
+    for (std::size_t begin = 0; begin < x.size(); begin += kBlock) total += block_sum(begin);
+  }
+
+  void exponentials(Isa isa) {
+    if (isa != Isa::specification) {
+      return kernel_table(isa, Precision::exact)
+          .exp_range(x.data(), static_cast<std::int64_t>(x.size()), 0.0f, weights.data());
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) weights[i] = std::exp(x[i]);
+  }
+
+  double block_sum(std::size_t begin) const {
+    const std::size_t end = std::min(begin + kBlock, weights.size());
+    double parts[8] = {};
+    std::size_t i = begin;
+    for (; i + 8 <= end; i += 8) {
+      for (std::size_t j = 0; j < 8; ++j) parts[j] += weights[i + j];
+    }
+    for (; i < end; ++i) parts[0] += weights[i];
+    double sum = 0.0;
+    for (const double part : parts) sum += part;
+    return sum;
+  }
+
+  static std::vector<float>& of_thread() {
+    static thread_local std::vector<float> weights;
+    return weights;
+  }
+};
+
+bool cuts(const SamplingOptions& options) {
+  return options.top_k > 0 || options.top_p < 1.0f || options.min_p > 0.0f;
+}
+
+// Tokens with at least this weight.
+void gather(const Row& row, float threshold, std::vector<std::int32_t>& tokens) {
+  tokens.clear();
+  for (std::size_t i = 0; i < row.weights.size(); ++i) {
+    if (row.weights[i] >= threshold) tokens.push_back(static_cast<std::int32_t>(i));
+  }
+}
+
+// True when no token below the threshold can pass the filters.
+bool enough(const Row& row, const SamplingOptions& options, float threshold,
+            const std::vector<std::int32_t>& tokens) {
+  if (threshold <= 0.0f || (options.min_p > 0.0f && threshold <= options.min_p)) return true;
+  if (options.top_k > 0) return static_cast<std::int64_t>(tokens.size()) >= options.top_k;
+  if (options.top_p >= 1.0f) return false;
+  double sum = 0.0;
+  for (const std::int32_t token : tokens) sum += row.weights[static_cast<std::size_t>(token)];
+  return sum >= static_cast<double>(options.top_p) * row.total;
+}
+
+// The tokens that top-k, top-p and min-p leave, likeliest first.
+void filter(const Row& row, const SamplingOptions& options, std::vector<std::int32_t>& tokens) {
+  float threshold = 1e-2f;
+  gather(row, threshold, tokens);
+  while (!enough(row, options, threshold, tokens)) {
+    threshold = threshold > 1e-9f ? threshold * 1e-2f : 0.0f;
+    gather(row, threshold, tokens);
+  }
+  const auto x = [&](std::int32_t token) { return row.x[static_cast<std::size_t>(token)]; };
+  std::sort(tokens.begin(), tokens.end(),
+            [&](std::int32_t a, std::int32_t b) { return x(a) != x(b) ? x(a) > x(b) : a < b; });
+  const auto weight = [&](std::size_t i) {
+    return static_cast<double>(row.weights[static_cast<std::size_t>(tokens[i])]);
+  };
+  double total = row.total;
+  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < tokens.size()) {
+    auto kept = static_cast<std::size_t>(options.top_k);
+    const float last = x(tokens[kept - 1]);  // its ties stay, as in transformers
+    while (kept < tokens.size() && x(tokens[kept]) == last) ++kept;
+    tokens.resize(kept);
+  }
+  if (options.top_k > 0) {
+    total = 0.0;
+    for (std::size_t i = 0; i < tokens.size(); ++i) total += weight(i);
+  }
+  if (options.top_p < 1.0f) {
+    double before = 0.0;
+    std::size_t kept = 0;
+    while (kept < tokens.size() && before < static_cast<double>(options.top_p) * total) {
+      before += weight(kept++);
+    }
+    tokens.resize(std::max<std::size_t>(kept, 1));
+  }
+  if (options.min_p > 0.0f) {
+    std::size_t kept = 1;
+    while (kept < tokens.size() && weight(kept) >= options.min_p * weight(0)) ++kept;
+    tokens.resize(kept);
+  }
+}
+
+std::int32_t draw_from(const Row& row, const std::vector<std::int32_t>& tokens, double uniform) {
+  double total = 0.0;
+  for (const std::int32_t token : tokens) total += row.weights[static_cast<std::size_t>(token)];
+  double sum = 0.0;
+  for (const std::int32_t token : tokens) {
+    sum += row.weights[static_cast<std::size_t>(token)];
+    if (sum > uniform * total) return token;
+  }
+  return tokens.front();  // only when rounding eats the last share
+}
+
+// By id over the whole vocabulary: whole blocks first.
+std::int32_t draw_from_all(const Row& row, double uniform) {
+  const double target = uniform * row.total;
+  double sum = 0.0;
+  std::size_t begin = 0;
+  for (; begin + kBlock < row.weights.size(); begin += kBlock) {
+    const double next = sum + row.block_sum(begin);
+    if (next > target) break;
+    sum = next;
+  }
+  std::int32_t likely = -1;
+  for (std::size_t i = begin; i < row.weights.size(); ++i) {
+    if (row.weights[i] > 0.0f) likely = static_cast<std::int32_t>(i);
+    sum += row.weights[i];
+    if (sum > target) return static_cast<std::int32_t>(i);
+  }
+  return likely >= 0 ? likely : first_of(row.x, 0.0f);
+}
+
+}  // namespace
+
+void check_sampling(const SamplingOptions& o) {
+  const auto finite = [](float value) { return std::isfinite(value); };
+  check_range(finite(o.temperature) && o.temperature >= 0.0f, "temperature", o.temperature,
+              "0 (greedy) or more");
+  check_range(finite(o.repetition_penalty) && o.repetition_penalty > 0.0f, "repetition_penalty",
+              o.repetition_penalty, "more than 0 (1: none)");
+  check_range(o.top_k >= 0, "top_k", o.top_k, "0 (all tokens) or more");
+  check_range(o.top_p > 0.0f && o.top_p <= 1.0f, "top_p", o.top_p, "more than 0 and at most 1");
+  check_range(o.min_p >= 0.0f && o.min_p < 1.0f, "min_p", o.min_p, "at least 0 and less than 1");
+}
+
+std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& options,
+                                          std::span<const std::int32_t> seen,
+                                          std::span<float> logits) {
+  penalize(options.repetition_penalty, seen, logits);
+  const Row row(isa, options.temperature, logits);
+  std::vector<std::int32_t> tokens;
+  if (cuts(options)) {
+    filter(row, options, tokens);
+  } else {
+    gather(row, 0.0f, tokens);
+  }
+  double total = 0.0;
+  for (const std::int32_t token : tokens) total += row.weights[static_cast<std::size_t>(token)];
+  std::vector<Candidate> result;
+  for (const std::int32_t token : tokens) {
+    result.push_back({token, row.weights[static_cast<std::size_t>(token)] / total});
+  }
+  return result;
+}
+
+std::int32_t sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits) {
+  penalize(draw.options.repetition_penalty, draw.seen, logits);
+  if (draw.options.temperature == 0.0f) return first_of(logits, clean(isa, logits));
+  const Row row(isa, draw.options.temperature, logits);
+  const double uniform = philox_uniform(draw.seed, draw.index);
+  if (!cuts(draw.options)) return draw_from_all(row, uniform);
+  static thread_local std::vector<std::int32_t> tokens;
+  filter(row, draw.options, tokens);
+  return draw_from(row, tokens, uniform);
+}
+
+}  // namespace headspark

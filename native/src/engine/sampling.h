@@ -1,0 +1,41 @@
+// The next token from one row of logits. The filters and their order are those of Hugging Face
+// transformers (generation/logits_process.py): repetition penalty, temperature, top-k, top-p,
+// min-p; then one draw by the inverse of the cumulative distribution.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "headspark/context.h"
+#include "headspark/generate.h"
+
+namespace headspark {
+
+/// INVALID_ARGUMENT naming the option that is out of range.
+void check_sampling(const SamplingOptions& options);
+
+/// A token that the filters leave, with its share of the probability that is left.
+struct Candidate {
+  std::int32_t token = 0;
+  double probability = 0.0;
+};
+
+/// The distribution that a token is drawn from: likeliest first (ties: the smaller id first) when
+/// top_k, top_p or min_p cut it, by id otherwise. `logits` [vocab] are changed by the penalty;
+/// `seen` are the tokens of prompt and continuation, in any order. Not for temperature 0.
+std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& options,
+                                          std::span<const std::int32_t> seen,
+                                          std::span<float> logits);
+
+/// Draw number `index` under `seed`, or the largest logit at temperature 0. NaN counts as the
+/// smallest logit of all.
+struct TokenDraw {
+  SamplingOptions options;
+  std::uint64_t seed = 0;
+  std::uint64_t index = 0;
+  std::span<const std::int32_t> seen;  ///< only read with a repetition penalty
+};
+std::int32_t sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits);
+
+}  // namespace headspark

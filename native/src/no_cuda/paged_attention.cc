@@ -1,0 +1,15 @@
+// Linked in builds without CUDA: the symbols of paged_attention_cuda, each a clear error.
+#include "no_cuda/no_cuda.h"
+#include "ops/backends.h"
+
+namespace headspark {
+
+void paged_store_cuda(const Context&, const PagedStore&) {
+  throw_no_cuda("paged_store");
+}
+
+void paged_attention_cuda(const Context&, const PagedAttention&) {
+  throw_no_cuda("paged_attention");
+}
+
+}  // namespace headspark

@@ -1,0 +1,76 @@
+// Checks of paged_store and paged_attention and the choice of their backend.
+#include "headspark/ops/paged_attention.h"
+
+#include "cpu/fast_ops.h"
+#include "ops/backends.h"
+#include "ops/check.h"
+
+namespace headspark {
+namespace {
+
+void check_shape(const AttentionShape& shape, const char* op) {
+  check_argument(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0, op,
+                 "shape.heads, shape.kv_heads and shape.head_dim must be positive");
+  check_argument(shape.heads % shape.kv_heads == 0, op,
+                 "shape.heads is not a multiple of shape.kv_heads");
+}
+
+// Host arrays are read only when the buffers are on the host too. True when there is work.
+bool check_rows(const Context& context, const PagedRows& rows, const char* op) {
+  const RowLayout& layout = rows.layout;
+  check_argument(layout.rows >= 0, op, "rows.layout.rows is negative");
+  if (layout.rows == 0) return false;
+  check_pointer(layout.row_begin, op, "rows.layout.row_begin");
+  check_pointer(rows.page_begin, op, "rows.page_begin");
+  check_pointer(rows.pages, op, "rows.pages");
+  if (!context.on_cpu()) return true;
+  check_argument(layout.row_begin[0] >= 0, op, "rows.layout.row_begin starts below 0");
+  check_argument(rows.page_begin[0] >= 0, op, "rows.page_begin starts below 0");
+  for (std::int32_t row = 0; row < layout.rows; ++row) {
+    const std::int64_t own = layout.row_begin[row + 1] - layout.row_begin[row];
+    check_argument(own >= 0, op, "rows.layout.row_begin is not ascending");
+    check_argument(layout.prefix(row) >= 0, op, "rows.layout.prefix_length is negative");
+    const std::int64_t pages = rows.page_begin[row + 1] - rows.page_begin[row];
+    check_argument(pages >= 0, op, "rows.page_begin is not ascending");
+    check_argument(own == 0 || pages * kKvPageTokens >= layout.prefix(row) + own, op,
+                   "a row has fewer pages than its tokens need");
+    for (std::int32_t page = rows.page_begin[row]; page < rows.page_begin[row + 1]; ++page) {
+      check_pointer(rows.pages[page], op, "a page");
+    }
+  }
+  return layout.tokens() > 0;
+}
+
+void check_gate(const HeadGate& gate, const char* op) {
+  if (!gate.active() || gate.kind == Replacement::zero) return;
+  check_pointer(gate.replacement, op, "gate.replacement");
+  if (gate.kind == Replacement::token) {
+    check_pointer(gate.replacement_begin, op, "gate.replacement_begin");
+  }
+}
+
+}  // namespace
+
+void paged_store(const Context& context, const PagedStore& params) {
+  const char* op = "paged_store";
+  check_shape(params.shape, op);
+  if (!check_rows(context, params.rows, op)) return;
+  check_pointer(params.k, op, "k");
+  check_pointer(params.v, op, "v");
+  if (!context.on_cpu()) return paged_store_cuda(context, params);
+  paged_store_cpu(context, params);
+}
+
+void paged_attention(const Context& context, const PagedAttention& params) {
+  const char* op = "paged_attention";
+  check_shape(params.shape, op);
+  if (!check_rows(context, params.rows, op)) return;
+  check_pointer(params.q, op, "q");
+  check_pointer(params.z, op, "z");
+  check_gate(params.gate, op);
+  if (!context.on_cpu()) return paged_attention_cuda(context, params);
+  if (context.isa != Isa::specification) return paged_attention_fast(context, params);
+  paged_attention_cpu(context, params);
+}
+
+}  // namespace headspark

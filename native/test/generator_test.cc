@@ -1,0 +1,390 @@
+// Continuous batching: a row's tokens depend on its request alone, prompts are computed once, and
+// memory is kept to.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "engine/forward.h"
+#include "engine/gates.h"
+#include "engine/kv_pages.h"
+#include "engine/metric_head.h"
+#include "golden.h"
+#include "headspark/error.h"
+#include "headspark/generate.h"
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+Engine engine_for(const char* name, int threads = 2) {
+  const auto folder = std::filesystem::path(HEADSPARK_SOURCE_DIR) / "test/fixtures/reference";
+  return make_engine(load_model(folder / name, {}, {}), {.threads = threads});
+}
+
+std::vector<std::vector<std::int32_t>> prompts(std::size_t count) {
+  const auto file =
+      std::filesystem::path(HEADSPARK_SOURCE_DIR) / "test/fixtures/reference/pairs.jsonl";
+  std::vector<std::vector<std::int32_t>> result;
+  for (const Pair& pair : golden::read_pairs(file)) {
+    if (result.size() < count) result.push_back(pair.clean);
+  }
+  return result;
+}
+
+struct Outcome {
+  std::vector<std::int32_t> tokens;
+  Finish finish = Finish::none;
+  bool operator==(const Outcome&) const = default;
+};
+
+struct Run {
+  std::vector<Outcome> outcomes;
+  GenerationStats stats;
+};
+
+/// All requests, added `at_once` at a time between steps.
+Run run_requests(const Engine& engine, const std::vector<GenerationRequest>& requests,
+                 const GenerationOptions& options, std::size_t at_once = 1000000) {
+  Generator generator(engine, options);
+  Run run;
+  run.outcomes.resize(requests.size());
+  std::size_t added = 0;
+  while (added < requests.size() || !generator.idle()) {
+    for (std::size_t i = 0; i < at_once && added < requests.size(); ++i) {
+      CHECK(generator.add(requests[added]) == added);
+      ++added;
+    }
+    generator.step({}, [&](const GenerationEvent& event) {
+      Outcome& outcome = run.outcomes[event.request];
+      CHECK(outcome.finish == Finish::none);
+      if (event.token >= 0) outcome.tokens.push_back(event.token);
+      outcome.finish = event.finish;
+    });
+  }
+  run.stats = generator.stats();
+  return run;
+}
+
+/// Different prompts, lengths, gates, positions and ways of sampling; several samples of each.
+std::vector<GenerationRequest> many_requests(std::size_t count) {
+  const auto texts = prompts(5);
+  Random random(2);
+  std::vector<GenerationRequest> requests;
+  for (std::size_t i = 0; i < count; ++i) {
+    GenerationRequest request;
+    request.prompt = texts[i / 12 % texts.size()];
+    if (i % 7 == 3) {  // longer than a page
+      for (std::int32_t t = 0; t < 45; ++t) request.prompt.push_back((t * 7) % 300);
+    }
+    const std::int32_t variant = static_cast<std::int32_t>(i / 3 % 3);
+    for (std::int32_t head = 0; variant > 0 && head < 3; ++head) {
+      request.heads.push_back({variant, head * 2, head == 1 ? 1.3f : 0.0f});
+    }
+    request.positions = static_cast<GatePositions>(i / 5 % 3);
+    if (i % 4 != 0) request.sampling.temperature = 0.7f + 0.3f * static_cast<float>(i % 3);
+    if (i % 4 == 2) request.sampling.top_p = 0.9f;
+    if (i % 8 == 3) request.sampling.top_k = 20;
+    if (i % 8 == 5) request.sampling.min_p = 0.05f;
+    if (i % 5 == 4) request.sampling.repetition_penalty = 1.2f;
+    request.seed = 1000 + i;
+    request.max_new_tokens = 15 + static_cast<std::int32_t>(random.below(50));
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+/// Memory for about this many pages (half of a small budget is for pages).
+std::int64_t budget_of(const Engine& engine, std::int64_t pages) {
+  const ModelConfig& config = engine.config();
+  const KvPageLayout layout{config.kv_heads, config.head_dim};
+  return 2 * pages * layout.floats() * 4;
+}
+
+/// The next token by a forward pass over the whole sequence with gates in [begin, end): attention
+/// over contiguous keys, no cache, no scheduler.
+std::int32_t plain_next(const Engine& engine, const std::vector<std::int32_t>& tokens,
+                        const std::vector<GatedHead>& heads, std::int32_t begin, std::int32_t end,
+                        const std::vector<float>& means) {
+  const RotaryTable rotary = rotary_for(engine, static_cast<std::int64_t>(tokens.size()));
+  BatchRows rows;
+  rows.add(tokens);
+  const Batch batch(engine.context, std::move(rows));
+  Trace trace(engine, batch.tokens(), {});
+  const RowGates gates(engine, std::vector<std::vector<GatedHead>>{heads});
+  std::vector<HeadGate> list = gates.zero_ablation();
+  const std::int64_t width = engine.config().heads * engine.config().head_dim;
+  for (std::size_t layer = 0; layer < list.size(); ++layer) {
+    list[layer].gate_begin = &begin;
+    list[layer].gate_end = &end;
+    if (means.empty()) continue;
+    list[layer].kind = Replacement::shared;
+    list[layer].replacement = means.data() + static_cast<std::int64_t>(layer) * width;
+  }
+  run_forward(engine, batch, {.gates = list, .rotary = &rotary}, trace, {});
+  std::vector<float> logits(static_cast<std::size_t>(engine.config().vocab));
+  const std::int32_t last[] = {static_cast<std::int32_t>(tokens.size()) - 1};
+  run_logits(engine, trace.final_residual(), last, logits.data());
+  return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+}  // namespace
+
+TEST_CASE(
+    "generator: ten thousand tokens are the same for any batch and threads and memory and "
+    "arrival") {
+  for (const char* name : {"qwen2", "neox"}) {
+    CAPTURE(std::string(name));
+    const std::vector<GenerationRequest> requests = many_requests(260);
+    const Engine engine = engine_for(name);
+    const Run expected = run_requests(engine, requests, {.max_rows = 64});
+    std::size_t tokens = 0;
+    for (const Outcome& outcome : expected.outcomes) tokens += outcome.tokens.size();
+    CHECK(tokens >= 10000);
+    CHECK(expected.stats.preemptions == 0);
+    CHECK(run_requests(engine, requests, {.max_rows = 1}).outcomes == expected.outcomes);
+    CHECK(run_requests(engine, requests, {.max_rows = 7}, 2).outcomes == expected.outcomes);
+    CHECK(run_requests(engine_for(name, 1), requests, {.max_rows = 64}).outcomes ==
+          expected.outcomes);
+    CHECK(run_requests(engine_for(name, 3), requests, {.max_rows = 13}, 5).outcomes ==
+          expected.outcomes);
+    std::int64_t preemptions = 0;
+    for (const std::int64_t pages : {17, 24, 52}) {
+      const Run squeezed = run_requests(engine, requests,
+                                        {.max_rows = 64, .memory_bytes = budget_of(engine, pages)});
+      CHECK(squeezed.outcomes == expected.outcomes);
+      CHECK(squeezed.stats.most_pages_used <= squeezed.stats.page_capacity);
+      preemptions += squeezed.stats.preemptions;
+    }
+    CHECK(preemptions > 3);
+    std::vector<GenerationRequest> reversed(requests.rbegin(), requests.rend());
+    Run backwards = run_requests(engine, reversed, {.max_rows = 30});
+    std::reverse(backwards.outcomes.begin(), backwards.outcomes.end());
+    CHECK(backwards.outcomes == expected.outcomes);
+  }
+}
+
+TEST_CASE("generator: gates act at the positions they are given, with zero and with means") {
+  const Engine engine = engine_for("qwen2");
+  const ModelConfig& config = engine.config();
+  const std::vector<float> means =
+      Random(8).values(config.layers * config.heads * config.head_dim, -0.3f, 0.3f);
+  const std::vector<GatedHead> heads = {{1, 0, 0.0f}, {1, 3, 2.0f}, {2, 5, 0.5f}, {3, 1, 0.0f}};
+  const std::vector<std::int32_t> prompt = prompts(1)[0];
+  const auto length = static_cast<std::int32_t>(prompt.size());
+  int different = 0;
+  for (const bool with_means : {false, true}) {
+    GenerationOptions options;
+    if (with_means) options.replacement = means;
+    std::vector<GenerationRequest> requests;
+    for (const GatePositions positions :
+         {GatePositions::all, GatePositions::prompt, GatePositions::generated}) {
+      GenerationRequest request{.prompt = prompt, .heads = heads, .positions = positions};
+      request.max_new_tokens = 24;
+      requests.push_back(request);
+    }
+    requests.push_back({.prompt = prompt, .heads = {}, .max_new_tokens = 24});
+    const Run run = run_requests(engine, requests, options);
+    const std::int32_t ranges[][2] = {{0, 1000}, {0, length}, {length, 1000}, {0, 0}};
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      std::vector<std::int32_t> tokens = prompt;
+      for (int step = 0; step < 24; ++step) {
+        tokens.push_back(plain_next(engine, tokens, heads, ranges[i][0], ranges[i][1],
+                                    with_means ? means : std::vector<float>()));
+      }
+      CHECK(run.outcomes[i].tokens ==
+            std::vector<std::int32_t>(tokens.begin() + length, tokens.end()));
+      if (i < 3 && run.outcomes[i].tokens != run.outcomes[3].tokens) ++different;
+    }
+    // Gates after the prompt leave the first token alone.
+    CHECK(run.outcomes[2].tokens[0] == run.outcomes[3].tokens[0]);
+  }
+  CHECK(different == 6);
+}
+
+TEST_CASE(
+    "generator: a prompt is computed once for its samples and below a gate for all variants") {
+  const Engine engine = engine_for("qwen2");
+  const std::int64_t layers = engine.config().layers;
+  const std::vector<std::int32_t> prompt = prompts(1)[0];
+  const auto length = static_cast<std::int64_t>(prompt.size());
+  const auto variant = [&](std::int32_t layer, GatePositions positions) {
+    GenerationRequest request{.prompt = prompt, .positions = positions};
+    if (layer >= 0) request.heads = {{layer, 1, 0.0f}};
+    request.max_new_tokens = 3;
+    return request;
+  };
+  const auto prefilled = [&](const std::vector<GenerationRequest>& requests) {
+    return run_requests(engine, requests, {.max_rows = 32}).stats.prefilled_layer_tokens;
+  };
+  const GatePositions all = GatePositions::all;
+  const std::vector<GenerationRequest> samples(16, variant(-1, all));
+  CHECK(prefilled(samples) == length * layers);
+  CHECK(prefilled({variant(-1, all), variant(2, GatePositions::generated)}) == length * layers);
+  CHECK(prefilled({variant(2, all)}) == length * layers);
+  CHECK(prefilled({variant(0, all)}) == length * layers);
+  // The trunk to layer 3, then 4 - 1, 4 - 2 and 4 - 3 layers.
+  CHECK(prefilled({variant(1, all), variant(2, all), variant(3, all), variant(3, all)}) ==
+        length * (3 + 3 + 2 + 1));
+  // The whole trunk for the ungated row, whichever comes first.
+  CHECK(prefilled({variant(3, all), variant(-1, all), variant(1, all)}) ==
+        length * (layers + 1 + 3));
+  // Factors of 1 are no gate.
+  GenerationRequest untouched = variant(2, all);
+  untouched.heads[0].factor = 1.0f;
+  CHECK(prefilled({untouched, variant(-1, all)}) == length * layers);
+}
+
+TEST_CASE("generator: samples share the pages of their prompt") {
+  const Engine engine = engine_for("qwen2");
+  std::vector<std::int32_t> prompt(100);
+  for (std::int32_t i = 0; i < 100; ++i) prompt[static_cast<std::size_t>(i)] = i * 3;
+  const std::vector<GenerationRequest> one(1, {.prompt = prompt, .max_new_tokens = 10});
+  const std::vector<GenerationRequest> many(40, {.prompt = prompt, .max_new_tokens = 10});
+  const std::int64_t alone = run_requests(engine, one, {}).stats.most_pages_used;
+  const std::int64_t together = run_requests(engine, many, {.max_rows = 40}).stats.most_pages_used;
+  // 4 pages a layer for the prompt, of which the last is each row's own.
+  CHECK(alone == engine.config().layers * 5);
+  CHECK(together == engine.config().layers * (4 + 40));
+}
+
+TEST_CASE("generator: rows end at stop tokens, at their length and at the last position") {
+  const Engine engine = engine_for("qwen2");
+  GenerationRequest request{.prompt = prompts(1)[0], .max_new_tokens = 12};
+  const Outcome free = run_requests(engine, {request}, {}).outcomes[0];
+  CHECK(free.finish == Finish::length);
+  CHECK(free.tokens.size() == 12);
+  request.stop_tokens = {5000000, free.tokens[4]};
+  const Outcome stopped = run_requests(engine, {request}, {}).outcomes[0];
+  const auto end = std::find(free.tokens.begin(), free.tokens.end(), free.tokens[4]);
+  CHECK(stopped.finish == Finish::stop_token);
+  CHECK(stopped.tokens == std::vector<std::int32_t>(free.tokens.begin(), end + 1));
+  request.stop_tokens.clear();
+  request.max_new_tokens = 0;
+  CHECK(run_requests(engine, {request}, {}).outcomes[0] == Outcome{{}, Finish::length});
+  request.prompt.assign(120, 3);
+  request.max_new_tokens = 1000;
+  const Outcome full = run_requests(engine, {request}, {}).outcomes[0];
+  CHECK(full.finish == Finish::context);
+  CHECK(full.tokens.size() == 128 - 120 + 1);  // the last token needs no position
+  request.prompt.assign(128, 3);
+  CHECK(run_requests(engine, {request}, {}).outcomes[0].tokens.size() == 1);
+}
+
+TEST_CASE("generator: a stopped row leaves and the others go on") {
+  const Engine engine = engine_for("qwen2");
+  const auto texts = prompts(3);
+  std::vector<GenerationRequest> requests;
+  for (const auto& prompt : texts) requests.push_back({.prompt = prompt, .max_new_tokens = 15});
+  const Run expected = run_requests(engine, requests, {});
+  Generator generator(engine, {.max_rows = 2});
+  for (const GenerationRequest& request : requests) generator.add(request);
+  std::map<std::uint64_t, std::vector<std::int32_t>> tokens;
+  for (int step = 0; !generator.idle(); ++step) {
+    if (step == 4) generator.stop(0);
+    if (step == 6) generator.stop(77);
+    generator.step(
+        {}, [&](const GenerationEvent& event) { tokens[event.request].push_back(event.token); });
+  }
+  CHECK(tokens[0].size() == 4);
+  CHECK(tokens[1] == expected.outcomes[1].tokens);
+  CHECK(tokens[2] == expected.outcomes[2].tokens);
+}
+
+TEST_CASE("generator: what cannot be done is refused by name") {
+  const Engine engine = engine_for("qwen2");
+  Generator generator(engine, {});
+  const GenerationRequest good{.prompt = {1, 2, 3}};
+  const auto refused = [&](GenerationRequest bad, const char* message) {
+    CHECK_THROWS_WITH_AS(generator.add(std::move(bad)), doctest::Contains(message), Error);
+  };
+  refused({}, "no tokens");
+  GenerationRequest bad = good;
+  bad.prompt = {1, 307};
+  refused(bad, "outside the vocabulary");
+  bad = good;
+  bad.heads = {{9, 0, 0.0f}};
+  refused(bad, "Head 9.0 does not exist");
+  bad = good;
+  bad.sampling.top_p = 2.0f;
+  refused(bad, "top_p");
+  bad = good;
+  bad.max_new_tokens = -1;
+  refused(bad, "max_new_tokens");
+  bad = good;
+  bad.prompt.assign(129, 1);
+  refused(bad, "128 positions");
+  CHECK(generator.idle());
+  CHECK_THROWS_WITH_AS(Generator(engine, {.max_rows = 0}), doctest::Contains("max_rows"), Error);
+  GenerationOptions options;
+  options.replacement = {1.0f};
+  CHECK_THROWS_WITH_AS(Generator(engine, options), doctest::Contains("replacement has 1"), Error);
+  // 3 pages in each of 4 layers: 96 tokens fit, 97 do not, and nothing fails in mid-run.
+  Generator small(engine, {.memory_bytes = budget_of(engine, 12)});
+  bad = good;
+  bad.max_new_tokens = 95;
+  CHECK_THROWS_WITH_AS(small.add(bad), doctest::Contains("raise the budget"), Error);
+  for (int i = 0; i < 3; ++i) {
+    GenerationRequest row = good;
+    row.max_new_tokens = 94;
+    row.heads = {{i + 1, 0, 0.0f}};
+    small.add(row);
+  }
+  int ended = 0;
+  while (!small.idle()) {
+    small.step({}, [&](const GenerationEvent& event) {
+      if (event.finish == Finish::length) ++ended;
+    });
+  }
+  CHECK(ended == 3);
+}
+
+TEST_CASE("generator: a stop request ends a step") {
+  const Engine engine = engine_for("qwen2");
+  Generator generator(engine, {});
+  generator.add({.prompt = {1, 2, 3}});
+  RunControl control;
+  control.stop_hook = [] { return true; };
+  CHECK_THROWS_WITH_AS(generator.step(control, [](const GenerationEvent&) {}),
+                       doctest::Contains("cancelled"), Error);
+}
+
+TEST_CASE("kv pages: references, copies on write, and the budget") {
+  const Engine engine = engine_for("qwen2");
+  const KvPageLayout layout{engine.config().kv_heads, engine.config().head_dim};
+  KvPagePool pool(engine, 10 * layout.floats() * 4);
+  CHECK(pool.capacity() == 10);
+  {
+    KvSequence first(pool, 2);
+    CHECK(first.missing({0, 2}, 0, 40) == 4);
+    REQUIRE(first.make_writable({0, 2}, 0, 40));
+    CHECK(pool.used() == 4);
+    CHECK(first.make_writable({0, 2}, 0, 40));
+    CHECK(pool.used() == 4);
+    pool.data(first.layer(1)[1])[7] = 42.0f;
+    KvSequence second(pool, 2);
+    second.share(first, {0, 2}, 40);
+    CHECK(pool.used() == 4);
+    CHECK(pool.shared(first.layer(0)[0]));
+    CHECK(second.missing({0, 2}, 40, 65) == 4);
+    REQUIRE(second.make_writable({0, 2}, 40, 65));
+    CHECK(pool.used() == 8);
+    CHECK(second.layer(1)[0] == first.layer(1)[0]);
+    CHECK(second.layer(1)[1] != first.layer(1)[1]);
+    CHECK(pool.data(second.layer(1)[1])[7] == 42.0f);
+    CHECK(first.make_writable({0, 2}, 40, 41));  // its own again
+    CHECK(pool.used() == 8);
+    CHECK(pool.borrow(2 * pool.page_bytes() - 1));
+    CHECK_FALSE(pool.borrow(1));
+    CHECK_FALSE(first.make_writable({0, 2}, 64, 65));
+    CHECK(first.layer(0).size() == 2);
+    pool.give_back(2 * pool.page_bytes() - 1);
+    CHECK(first.make_writable({0, 2}, 64, 65));
+    first.clear();
+    CHECK(pool.used() == 6);
+  }
+  CHECK(pool.used() == 0);
+  CHECK(pool.most_used() == 10);
+}
+
+}  // namespace headspark::test

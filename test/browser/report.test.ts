@@ -1,0 +1,192 @@
+// The report in a real headless Chromium: no console message, no request leaves the page, axe-core
+// finds nothing in light and dark, every section can be clicked, tables sort and filter, hover
+// shows numbers, a figure is saved. Skips, saying so, where there is no chromium.
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readStudy, runStudy, writeReport } from '../../lib/index.js';
+import { smallStudy, writeStudy } from '../native/study/small-study.js';
+
+const chromiumPath =
+  process.env['HEADSPARK_CHROMIUM'] ??
+  ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+if (chromiumPath === undefined) {
+  console.warn('no chromium: the report is not tried in a browser; apt-get install chromium.');
+}
+
+/** Pictures for people to look at, where CI asks for them. */
+const screenshots = process.env['HEADSPARK_SCREENSHOTS'];
+const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+let browser: Browser;
+let folder: string;
+let report: string;
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  folder = await mkdtemp(join(tmpdir(), 'headspark-browser-'));
+  const run = join(folder, 'run');
+  await runStudy(await readStudy(await writeStudy(smallStudy)), { out: run });
+  report = join(folder, 'report.html');
+  await writeReport(run, { out: report });
+  const { chromium } = await import('playwright-core');
+  browser = await chromium.launch({
+    executablePath: chromiumPath,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}, 240_000);
+
+afterAll(async () => {
+  await browser?.close();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+interface Opened {
+  context: BrowserContext;
+  page: Page;
+  messages: string[];
+  requests: string[];
+}
+
+async function open(colorScheme: 'light' | 'dark'): Promise<Opened> {
+  const context = await browser.newContext({
+    colorScheme,
+    viewport: { width: 1100, height: 900 },
+    acceptDownloads: true,
+  });
+  const page = await context.newPage();
+  const [messages, requests]: [string[], string[]] = [[], []];
+  page.on('console', (message) => messages.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => messages.push(`error: ${error.message}`));
+  page.on('request', (request) => requests.push(request.url()));
+  await page.goto(pathToFileURL(report).href);
+  return { context, page, messages, requests };
+}
+
+describe.skipIf(chromiumPath === undefined)('the report', () => {
+  it.each(['light', 'dark'] as const)(
+    'has no violation that axe-core finds, %s',
+    async (scheme) => {
+      const { context, page, messages } = await open(scheme);
+      // Axe only looks at what is open.
+      await page.evaluate(
+        `document.querySelectorAll('details').forEach((d) => { d.open = true; })`,
+      );
+      await page.evaluate(await readFile(axePath, 'utf8'));
+      const violations = await page.evaluate<string[]>(
+        `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+        violations.map(({ id, nodes }) => id + ': ' + nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(' | ')))`,
+      );
+      expect(violations).toEqual([]);
+      expect(messages).toEqual([]);
+      if (screenshots !== undefined) {
+        await mkdir(screenshots, { recursive: true });
+        const path = join(screenshots, `report-${scheme}.png`);
+        await page.screenshot({ path, fullPage: true });
+      }
+      const shot = await page.screenshot({ fullPage: true });
+      expect(shot.byteLength).toBeGreaterThan(50_000);
+      await context.close();
+    },
+    120_000,
+  );
+
+  it('takes a click through every section without a message or a request', async () => {
+    const { context, page, messages, requests } = await open('light');
+    const links = await page.locator('nav a').all();
+    expect(links.length).toBeGreaterThanOrEqual(6);
+    for (const link of links) {
+      await link.click();
+      const target = (await link.getAttribute('href'))!;
+      await expect
+        .poll(async () => (await page.locator(target).boundingBox())?.y ?? Infinity)
+        .toBeLessThan(400);
+      const heading = page.locator(`${target} > h2`);
+      expect(await heading.isVisible()).toBe(true);
+    }
+    for (const summary of await page.locator('summary').all()) await summary.click();
+    expect(messages).toEqual([]);
+    expect(requests.filter((url) => !/^(file|data|blob):/.test(url))).toEqual([]);
+    await context.close();
+  }, 120_000);
+
+  it('sorts and filters its tables', async () => {
+    const { context, page } = await open('light');
+    const table = page.locator('#table-heads-sums-thinking');
+    const column = async (index: number): Promise<number[]> => {
+      const cells = await table.locator(`tbody tr:visible td:nth-child(${index})`).all();
+      return Promise.all(cells.map(async (cell) => Number(await cell.getAttribute('data-value'))));
+    };
+    const head = table.locator('thead th', { hasText: /^effect$/ });
+    await head.locator('button').click();
+    expect(await head.getAttribute('aria-sort')).toBe('ascending');
+    const rising = await column(7);
+    expect(rising.length).toBeGreaterThan(8);
+    expect(rising).toEqual([...rising].sort((a, b) => a - b));
+    await head.locator('button').press('Enter');
+    expect(await head.getAttribute('aria-sort')).toBe('descending');
+    expect(await column(7)).toEqual([...rising].sort((a, b) => b - a));
+    await page.getByLabel('Filter').locator('visible=true').first().waitFor();
+    const filter = page.locator('#table-heads-sums-thinking-filter');
+    await filter.fill('grpo-step120 retained');
+    const rows = await table.locator('tbody tr:visible').allTextContents();
+    expect(rows.length).toBeGreaterThan(0);
+    for (const row of rows) expect(row).toMatch(/grpo-step120.*retained/);
+    expect(await page.locator('#table-heads-sums-thinking-count').textContent()).toBe(
+      `${rows.length} of ${rising.length} rows`,
+    );
+    await context.close();
+  }, 60_000);
+
+  it('shows the numbers of a mark on hover and saves a figure', async () => {
+    const { context, page, messages } = await open('dark');
+    const mark = page.locator('#cohorts-sums-thinking [data-tip]').first();
+    await mark.scrollIntoViewIfNeeded();
+    await mark.hover();
+    await expect.poll(() => page.locator('#tip').textContent()).toMatch(/base heads retained/);
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.locator('button[data-save="cohorts-sums-thinking"]').click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('cohorts-sums-thinking.svg');
+    const saved = await readFile(await download.path(), 'utf8');
+    expect(saved).toMatch(/^<svg /);
+    expect(saved).toContain('retained base heads');
+    expect(saved).not.toMatch(/var\(--|currentColor|data-tip/);
+    await page.locator('#theme').click();
+    expect(await page.locator('html').getAttribute('data-theme')).toBe('light');
+    expect(messages).toEqual([]);
+    await context.close();
+  }, 60_000);
+
+  it('prints', async () => {
+    const { context, page } = await open('dark');
+    const path = join(folder, 'report.pdf');
+    await page.pdf({ path, format: 'A4' });
+    expect((await stat(path)).size).toBeGreaterThan(20_000);
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.locator('nav').isVisible()).toBe(false);
+    const background = await page.evaluate(`getComputedStyle(document.body).backgroundColor`);
+    expect(background).toBe('rgb(255, 255, 255)');
+    await context.close();
+  }, 60_000);
+
+  it('is small and asks for nothing', async () => {
+    const html = await readFile(report, 'utf8');
+    expect(Buffer.byteLength(html)).toBeLessThan(5e6);
+    expect(html).not.toMatch(/(?:src|href)="https?:/);
+    expect(html).toContain("default-src 'none'");
+  });
+});

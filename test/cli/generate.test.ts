@@ -1,0 +1,120 @@
+// `headspark generate` on an embedded checkpoint: streamed text, samples, variants, files, mistakes.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { headspark, newFolder, sft, type Ended } from './bin.js';
+
+let cwd: string;
+beforeAll(async () => {
+  cwd = await newFolder();
+});
+
+const run = (...args: string[]): Promise<Ended> => headspark(['generate', sft, ...args], { cwd });
+
+async function done(...args: string[]): Promise<Ended> {
+  const ended = await run(...args);
+  expect(ended.stderr).not.toContain('ERR_');
+  expect(ended.code).toBe(0);
+  return ended;
+}
+
+const question = ['--chat', '--prompt', '3 + 5 ='];
+
+describe('generate', () => {
+  it('streams one completion, the same text that --json gives', async () => {
+    const { stdout } = await done(...question, '--max-new-tokens', '20');
+    const json = JSON.parse((await done(...question, '--max-new-tokens', '20', '--json')).stdout);
+    expect(json.completions).toHaveLength(1);
+    const [completion] = json.completions;
+    expect(completion).toMatchObject({ prompt: 0, heads: '', sample: 0, seed: 0 });
+    expect(completion.tokens.length).toBeGreaterThan(0);
+    expect(stdout.startsWith(`${completion.text}\n`)).toBe(true);
+    expect(stdout).toMatch(/\d tokens? in .*tokens\/s/);
+  });
+
+  it('prints nothing with --quiet', async () => {
+    const { stdout, stderr } = await done(...question, '--quiet');
+    expect([stdout, stderr]).toEqual(['', '']);
+  });
+
+  it('writes samples of every prompt and variant, the same for any batch', async () => {
+    const lines = [
+      { id: 'first', prompt: '12+7' },
+      { messages: [{ role: 'user', content: '4 + 4 =' }] },
+      { prompt: [1, 2, 3] },
+    ];
+    await writeFile(
+      join(cwd, 'p.jsonl'),
+      lines.map((line) => `${JSON.stringify(line)}\n`).join('\n'),
+    );
+    const args = [
+      ...['--prompts', 'p.jsonl', '--samples', '3', '--temperature', '0.9', '--top-p', '0.9'],
+      ...['--heads', '0.0;1.1,2.0', '--factor', '0.5', '--max-new-tokens', '15', '--seed', '7'],
+    ];
+    const { stdout } = await done(...args, '--out', 'many.jsonl');
+    await done(...args, '--out', 'one.jsonl', '--max-rows', '1', '--threads', '1', '--quiet');
+    const text = await readFile(join(cwd, 'many.jsonl'), 'utf8');
+    expect(await readFile(join(cwd, 'one.jsonl'), 'utf8')).toBe(text);
+    const rows = text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(rows).toHaveLength(3 * 2 * 3);
+    expect(rows[0]).toMatchObject({ prompt: 0, id: 'first', heads: 'a0.h0', sample: 0, seed: 7 });
+    expect(rows[5]).toMatchObject({ prompt: 0, heads: 'a1.h1,a2.h0', sample: 2, seed: 9 });
+    expect(rows[17]).toMatchObject({ prompt: 2, promptTokens: 3 });
+    expect(stdout.match(/^# prompt /gm)).toHaveLength(18);
+    expect(stdout.indexOf('# prompt first')).toBeLessThan(stdout.indexOf('# prompt 1'));
+  });
+
+  it('ends at a stop text', async () => {
+    const free = JSON.parse(
+      (await done(...question, '--ignore-eos', '--max-new-tokens', '12', '--json')).stdout,
+    );
+    const whole: string = free.completions[0].text;
+    const stop = whole.slice(2, 4);
+    const { stdout } = await done(
+      ...question,
+      '--ignore-eos',
+      '--stop',
+      'zzz',
+      '--stop',
+      stop,
+      '--json',
+    );
+    const [completion] = JSON.parse(stdout).completions;
+    expect(completion.finish).toBe('stop-string');
+    expect(completion.text).toContain(stop);
+  });
+
+  it.each([
+    [[], /--prompt TEXT, or a JSONL file with --prompts FILE/],
+    [['--prompt', 'a', '--prompts', 'b.jsonl'], /not both/],
+    [['--prompt', 'a', '--samples', '2'], /--samples above 1 needs a --temperature above 0/],
+    [['--prompt', 'a', '--top-p', '0'], /topP is 0; it must be more than 0 and at most 1/],
+    [['--prompt', 'a', '--top-p', '1.5'], /--top-p needs a number/],
+    [['--prompt', 'a', '--heads', '99.0'], /no layer 99/],
+    [['--prompts', 'none.jsonl'], /none\.jsonl does not exist/],
+    [['--prompts', 'bad.jsonl'], /bad\.jsonl:2: "prompt" must be a text or a list of token ids/],
+    [['--prompts', 'empty.jsonl'], /empty\.jsonl has no prompts/],
+    [['--prompts', 'broken.jsonl'], /broken\.jsonl:1: the line is not JSON/],
+    [['--prompt', 'a', '--out', 'x.txt'], /--out x\.txt: the file name must end in \.jsonl/],
+  ])('refuses %j in a sentence, with exit code 1', async (args, message) => {
+    await writeFile(join(cwd, 'bad.jsonl'), '{"prompt": [1]}\n{"prompt": [-1]}\n');
+    await writeFile(join(cwd, 'empty.jsonl'), '\n');
+    await writeFile(join(cwd, 'broken.jsonl'), '{"prompt": \n');
+    const { code, stderr } = await run(...args);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(1);
+  });
+
+  it('stops on Ctrl-C and says so', async () => {
+    const args = ['--chat', '--prompt', '1 + 1 =', '--samples', '3000', '--temperature', '1'];
+    const { code, stderr } = await headspark(
+      ['generate', sft, ...args, '--ignore-eos', '--max-new-tokens', '100'],
+      { cwd, onStart: (child) => child.stdout?.once('data', () => child.kill('SIGINT')) },
+    );
+    expect(stderr).toContain('headspark: interrupted.');
+    expect(code).toBe(130);
+  });
+});

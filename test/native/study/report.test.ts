@@ -1,0 +1,114 @@
+// The report of a run: what it holds, the same bytes again, runs that are not finished, and its
+// figures as files.
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parquetReadObjects } from 'hyparquet';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readStudy, runStudy, writeReport } from '../../../lib/index.js';
+import { newFolder, smallStudy, writeStudy } from './small-study.js';
+
+let run: string;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await newFolder();
+  run = join(folder, 'run');
+  await runStudy(await readStudy(await writeStudy(smallStudy)), { out: run });
+}, 240_000);
+
+describe('writeReport', () => {
+  it('draws every kind of figure that the stages give', async () => {
+    const { sections, missing, bytes } = await writeReport(run, {
+      out: join(folder, 'report.html'),
+    });
+    expect(missing).toBe(0);
+    expect(bytes).toBeLessThan(5e6);
+    const kinds = new Set(
+      sections.flatMap(({ figures }) => figures).map((id) => id.replace(/-.*/, '')),
+    );
+    expect([...kinds].sort()).toEqual([
+      'ablation',
+      'activation',
+      'circuits',
+      'cohorts',
+      'correlations',
+      'depth',
+      'effects',
+      'emergent',
+      'heads',
+      'overlap',
+      'prompt',
+      'rewards',
+      'scores',
+      ...(kinds.has('survival') ? ['survival'] : []),
+    ]);
+    const html = await readFile(join(folder, 'report.html'), 'utf8');
+    // Settings and hashes, and what a figure claims, stand in the page.
+    const manifest = JSON.parse(await readFile(join(run, 'manifest.json'), 'utf8'));
+    expect(html).toContain(manifest.hash);
+    for (const { fingerprint } of manifest.checkpoints) expect(html).toContain(fingerprint);
+    expect(html).toContain('headspark study run study.yaml');
+    expect(html).toContain('class="uncertain"');
+    const drawn = html.slice(0, html.indexOf('<script>'));
+    expect(drawn).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  it('gives the same bytes again', async () => {
+    const [one, two] = ['one.html', 'two.html'].map((name) => join(folder, name));
+    await writeReport(run, { out: one });
+    await writeReport(run, { out: two });
+    expect(await readFile(one, 'utf8')).toBe(await readFile(two, 'utf8'));
+  });
+
+  it('shows what an unfinished run has, and says what is missing', async () => {
+    const half = join(folder, 'half');
+    await runStudy(await readStudy(await writeStudy(smallStudy)), { out: half, only: ['diff'] });
+    const { missing, sections } = await writeReport(half, { out: join(folder, 'half.html') });
+    expect(missing).toBeGreaterThan(20);
+    expect(sections.map(({ id }) => id)).toEqual(['differences']);
+    const html = await readFile(join(folder, 'half.html'), 'utf8');
+    expect(html).toContain('This run is not finished.');
+    expect(html).toContain('10 of circuit');
+  });
+
+  it('writes pictures and tables as files that agree', async () => {
+    const figures = join(folder, 'figures');
+    const { files } = await writeReport(run, { out: join(folder, 'r.html'), figures });
+    expect((await readdir(figures)).sort()).toEqual([...files].sort());
+    const count = (extension: string): number =>
+      files.filter((name) => name.endsWith(extension)).length;
+    expect(count('.svg')).toBe(count('.png'));
+    expect(count('.csv')).toBe(count('.parquet'));
+    expect(count('.csv')).toBe(count('.tex'));
+    expect(count('.csv')).toBeGreaterThan(count('.svg'));
+
+    const png = await readFile(join(figures, 'circuits-sums-thinking.png'));
+    expect(png.subarray(1, 4).toString()).toBe('PNG');
+    const svg = await readFile(join(figures, 'circuits-sums-thinking.svg'), 'utf8');
+    expect(svg).not.toMatch(/var\(--|currentColor/);
+
+    const bytes = await readFile(join(figures, 'heads-sums-thinking.parquet'));
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    const rows = await parquetReadObjects({ file: file });
+    const lines = (await readFile(join(figures, 'heads-sums-thinking.csv'), 'utf8'))
+      .trim()
+      .split('\n');
+    expect(rows.length).toBe(lines.length - 1);
+    const [titles, first] = lines.map((line) => line.split(','));
+    for (const key of ['checkpoint', 'head', 'status', 'importance', 'emergence']) {
+      expect(String(rows[0][key]), key).toBe(first[titles.indexOf(key)]);
+    }
+  }, 120_000);
+
+  it('refuses folders that are no runs, and damaged results', async () => {
+    const out = join(folder, 'x.html');
+    await expect(writeReport(folder, { out })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
+    });
+    const [entry] = await readdir(join(run, 'results', 'tracking'));
+    await rm(join(run, 'results', 'tracking', entry, 'tracking.json'));
+    await expect(writeReport(run, { out })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_CORRUPT',
+    });
+  });
+});

@@ -1,0 +1,305 @@
+// A whole study: what is computed again after a change and what is not, shards, other threads and
+// memory, merging, and damage.
+import { parseShard } from '../../../lib/shard.js';
+import { mkdir, readdir, readFile, rm, writeFile, cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  mergeRuns,
+  planStudy,
+  readStudy,
+  runStudy,
+  studyStatus,
+  type RunStudyOptions,
+} from '../../../lib/study/index.js';
+import { digest, models, newFolder, smallStudy, writeStudy } from './small-study.js';
+
+let whole: string;
+let reference: Record<string, string>;
+
+async function run(text: string, options: Partial<RunStudyOptions> = {}) {
+  const out = options.out ?? join(await newFolder(), 'run');
+  const summary = await runStudy(await readStudy(await writeStudy(text)), { ...options, out });
+  const counts: Record<string, number> = {};
+  for (const { kind } of summary.computed) counts[kind] = (counts[kind] ?? 0) + 1;
+  return { ...summary, counts };
+}
+
+beforeAll(async () => {
+  const summary = await run(smallStudy);
+  whole = summary.out;
+  reference = await digest(whole);
+  expect(summary).toMatchObject({ complete: true, waiting: 0, reused: 0 });
+  expect(summary.counts).toEqual({
+    pairs: 2,
+    attribution: 10,
+    circuit: 10,
+    evaluation: 10,
+    'null-diff': 2,
+    diff: 8,
+    'form-diff': 5,
+    tracking: 4,
+    regimes: 2,
+    ablation: 6,
+  });
+}, 240_000);
+
+/** A copy of the finished run, to change. */
+async function copyOfWhole(): Promise<string> {
+  const out = join(await newFolder(), 'run');
+  await cp(whole, out, { recursive: true });
+  return out;
+}
+
+describe('a finished study', () => {
+  it('computes nothing when it is run again', async () => {
+    const again = await run(smallStudy, { out: await copyOfWhole() });
+    expect(again).toMatchObject({ counts: {}, reused: again.stages, complete: true });
+  });
+
+  it('computes no attribution when only the threshold changes', async () => {
+    const changed = smallStudy.replace('tau: 0.1', 'tau: 0.12');
+    const { counts } = await run(changed, { out: await copyOfWhole() });
+    expect(counts).not.toHaveProperty('attribution');
+    expect(counts).not.toHaveProperty('pairs');
+    // The scaling plan names its heads, so it does not depend on the selection either.
+    expect(counts).toEqual({
+      circuit: 10,
+      evaluation: 10,
+      'null-diff': 2,
+      diff: 8,
+      'form-diff': 5,
+      tracking: 4,
+      regimes: 2,
+      ablation: 2,
+    });
+  });
+
+  it('computes only its own stages when one checkpoint changes', async () => {
+    const changed = smallStudy.replace(`${models}/sft-step25`, `${models}/sft-step60`);
+    const { counts, computed } = await run(changed, { out: await copyOfWhole() });
+    expect(counts).toEqual({
+      attribution: 2,
+      circuit: 2,
+      evaluation: 2,
+      diff: 2,
+      'form-diff': 1,
+      tracking: 2,
+      regimes: 2,
+    });
+    for (const { kind, id } of computed) {
+      if (kind === 'tracking' || kind === 'regimes') continue;
+      expect(id).toMatch(/^sft-step25\./);
+    }
+  });
+
+  it('computes no circuit again when only the statistics change', async () => {
+    const changed = smallStudy.replace('permutations: 200', 'permutations: 300');
+    const { counts } = await run(changed, { out: await copyOfWhole() });
+    expect(counts).toEqual({ tracking: 4, regimes: 2 });
+  });
+
+  it('keeps earlier settings, so that going back costs nothing', async () => {
+    const out = await copyOfWhole();
+    await run(smallStudy.replace('permutations: 200', 'permutations: 300'), { out });
+    expect((await run(smallStudy, { out })).counts).toEqual({});
+    const status = await studyStatus(await readStudy(await writeStudy(smallStudy)), { out });
+    expect(status).toMatchObject({ complete: true, outdated: 6 });
+  });
+});
+
+describe('results', () => {
+  it('have the same bytes for another thread count and memory budget', async () => {
+    const { out } = await run(smallStudy, { threads: 1, memoryBytes: 24 * 2 ** 20 });
+    expect(await digest(out)).toEqual(reference);
+  }, 240_000);
+
+  it('have the same bytes in shards of any number, merged', async () => {
+    const study = await readStudy(await writeStudy(smallStudy));
+    const folder = await newFolder();
+    const parts = [1, 2, 3].map((index) => join(folder, `part${index}`));
+    for (const [index, out] of parts.entries()) {
+      const shard = { index: index + 1, count: 3 };
+      const summary = await runStudy(study, { out, shard });
+      // A shard without the base waits for the base's scores.
+      if (index > 0) expect(summary.waiting).toBeGreaterThan(0);
+      expect(summary.complete).toBe(false);
+    }
+    const merged = join(folder, 'merged');
+    const { missing, equal } = await mergeRuns(parts, merged);
+    expect(missing).toBeGreaterThan(0);
+    expect(equal).toBe(4); // every shard makes the two pairs stages itself
+    const rest = await runStudy(study, { out: merged });
+    expect(rest.computed.map(({ kind }) => kind)).not.toContain('attribution');
+    expect(rest.complete).toBe(true);
+    expect(await digest(merged)).toEqual(reference);
+    // Once more, now that nothing is missing.
+    expect(await mergeRuns([merged, ...parts], join(folder, 'all'))).toMatchObject({ missing: 0 });
+    expect(await digest(join(folder, 'all'))).toEqual(reference);
+  }, 240_000);
+
+  it('have the same bytes when shards share one folder at the same time', async () => {
+    const study = await readStudy(await writeStudy(smallStudy));
+    const out = join(await newFolder(), 'run');
+    const shard = (index: number) => runStudy(study, { out, shard: { index, count: 2 } });
+    await Promise.all([shard(1), shard(2)]);
+    await runStudy(study, { out });
+    expect(await digest(out)).toEqual(reference);
+  }, 240_000);
+});
+
+describe('parts of a study', () => {
+  it('runs one kind of stage with what it needs', async () => {
+    const { counts, complete } = await run(smallStudy, { only: ['null-diff'] });
+    expect(counts).toEqual({ pairs: 2, attribution: 2, 'null-diff': 2 });
+    expect(complete).toBe(false);
+  });
+
+  it('refuses unknown stages and shards', async () => {
+    await expect(run(smallStudy, { only: ['atribution'] })).rejects.toThrow(
+      /no stage "atribution".*Did you mean attribution\?/,
+    );
+    for (const text of ['0/2', '3/2', '1', 'a/b', '1/0']) {
+      expect(() => parseShard(text), text).toThrow(/of the form I\/N/);
+    }
+  });
+
+  it('plans every stage with its forwards, time, memory and disk', async () => {
+    const plan = await planStudy(await readStudy(await writeStudy(smallStudy)));
+    const byKind = Object.fromEntries(plan.kinds.map((kind) => [kind.kind, kind]));
+    // 10 attributions of 12 pairs: 3 steps and the clean run, the corrupted one being the first step.
+    expect(byKind['attribution']).toMatchObject({ stages: 10, forwards: 480, backwards: 360 });
+    expect(byKind['ablation'].forwards).toBeGreaterThan(0);
+    for (const { kind, seconds, memoryBytes, diskBytes } of plan.kinds) {
+      expect(seconds, kind).toBeGreaterThan(0);
+      expect(memoryBytes, kind).toBeGreaterThan(2 ** 20);
+      expect(diskBytes, kind).toBeGreaterThan(0);
+    }
+    expect(plan.total.stages).toBe(plan.nodes.length);
+    const stored = Object.keys(reference).length;
+    expect(stored).toBeGreaterThan(plan.nodes.length);
+  });
+
+  it('knows the state of a run that stopped half way', async () => {
+    const study = await readStudy(await writeStudy(smallStudy));
+    const out = join(await newFolder(), 'run');
+    await runStudy(study, { out, only: ['circuit'] });
+    const { kinds, complete } = await studyStatus(study, { out });
+    const byKind = Object.fromEntries(kinds.map((kind) => [kind.kind, kind]));
+    expect(byKind['circuit']).toMatchObject({ done: 10, ready: 0 });
+    expect(byKind['evaluation']).toMatchObject({ done: 0, ready: 10 });
+    expect(byKind['diff']).toMatchObject({ done: 0, waiting: 8 });
+    expect(complete).toBe(false);
+  });
+});
+
+describe('prompt forms', () => {
+  it('render the messages of one file with and without thinking', async () => {
+    const folder = await newFolder();
+    const line = (problem: string, answer: string, other: string, wrong: string): string =>
+      JSON.stringify({
+        messages: [{ role: 'user', content: `Compute left to right, mod 10: ${problem}` }],
+        corrupted_messages: [{ role: 'user', content: `Compute left to right, mod 10: ${other}` }],
+        correct: answer,
+        incorrect: wrong,
+      });
+    const lines = [line('1+2', '3', '4+5', '9'), line('2*3', '6', '7*1', '7')];
+    await writeFile(join(folder, 'chat.jsonl'), lines.join('\n'));
+    const text = smallStudy.replace(
+      /pairs: \{.*\}/,
+      `pairs: ${join(folder, 'chat.jsonl')}`,
+    );
+    const { out } = await run(text, { only: ['pairs'] });
+    const texts: string[] = [];
+    const entries = (await readdir(join(out, 'results', 'pairs'))).sort();
+    for (const entry of entries) {
+      const stored = await readFile(join(out, 'results', 'pairs', entry, 'pairs.jsonl'), 'utf8');
+      texts.push((JSON.parse(stored.split('\n')[0]) as { text: string }).text);
+    }
+    const [direct, thinking] = texts;
+    expect(direct).toMatch(/assistant\n<think>\n\n<\/think>\n\n$/);
+    expect(thinking).toMatch(/assistant\n$/);
+  });
+});
+
+describe('other sources', () => {
+  it('generates pairs, and compares series that start from bases of their own', async () => {
+    const text = `study: two-bases
+base: { model: ${models}/base }
+series:
+  - label: small
+    regime: sft
+    checkpoints: [{ step: 10, model: ${models}/sft-step25 }]
+  - label: other
+    regime: sft
+    base: { name: base two, model: ${models}/base-step1200 }
+    checkpoints: [{ step: 1500, model: ${models}/base }]
+tasks:
+  - { name: sums, generate: { task: arithmetic, count: 6, min-operand: 1, max-operand: 9 } }
+attribution: { ig-steps: 2 }
+selection: { rule: top-n, n: 60 }
+statistics: { resamples: 30, null-repeats: 5, permutations: 50 }
+`;
+    const { counts, out } = await run(text);
+    expect(counts).toMatchObject({ pairs: 2, attribution: 4, tracking: 2, regimes: 1 });
+    const [entry] = await readdir(join(out, 'results', 'regimes'));
+    const file = JSON.parse(
+      await readFile(join(out, 'results', 'regimes', entry, 'regimes.json'), 'utf8'),
+    );
+    // Sets of different bases are compared by depth, never head by head.
+    expect(file.overlaps).toEqual([]);
+    expect(file.depth.profiles).toHaveLength(2);
+  });
+});
+
+describe('damage', () => {
+  it('is found: a result that lost bytes, a foreign folder, results that differ', async () => {
+    const out = await copyOfWhole();
+    const [entry] = await readdir(join(out, 'results', 'diff'));
+    await writeFile(join(out, 'results', 'diff', entry, 'diff.json'), '{}');
+    await expect(run(smallStudy, { out })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_CORRUPT',
+    });
+
+    const other = smallStudy.replace('study: small', 'study: other');
+    await expect(run(other, { out: await copyOfWhole() })).rejects.toThrow(
+      /holds the study "small", not "other"/,
+    );
+
+    const changed = await copyOfWhole();
+    const path = join(changed, 'results', 'diff', entry, 'diff.json');
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace('"seed":3', '"seed":4'));
+    await expect(mergeRuns([whole, changed], join(await newFolder(), 'm'))).rejects.toThrow(
+      /does not have the hash/,
+    );
+    await expect(mergeRuns([await newFolder()], join(await newFolder(), 'm'))).rejects.toThrow(
+      /not the folder of a study run/,
+    );
+  });
+
+  it('does no harm: a torn cache, left-over work, a result folder without its end', async () => {
+    const out = await copyOfWhole();
+    await writeFile(join(out, 'fingerprints.json'), '{"version":');
+    await writeFile(join(out, 'timings.jsonl'), '{"kind":"di');
+    const [entry] = await readdir(join(out, 'results', 'evaluation'));
+    const folder = join(out, 'results', 'evaluation', entry);
+    await rm(join(folder, 'done.json'));
+    await mkdir(join(out, 'work', `evaluation.${entry}`, 'result'), { recursive: true });
+    await writeFile(join(out, 'work', `evaluation.${entry}`, 'result', 'half.json'), '{');
+    const { counts } = await run(smallStudy, { out });
+    expect(counts).toEqual({ evaluation: 1 });
+    expect(await digest(out)).toEqual(reference);
+  });
+
+  it('stops on a signal and says so', async () => {
+    const controller = new AbortController();
+    const stopped = run(smallStudy, {
+      signal: controller.signal,
+      onComputed: ({ kind }) => {
+        if (kind === 'attribution') controller.abort(new Error('enough'));
+      },
+    });
+    await expect(stopped).rejects.toMatchObject({ code: 'ERR_HEADSPARK_CANCELLED' });
+  });
+});

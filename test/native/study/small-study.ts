@@ -1,0 +1,71 @@
+// A study over a part of the embedded series that runs in a few seconds, for tests that run it
+// often; and what its files look like on the disk.
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { packageRoot } from '../../../lib/version.js';
+
+export const models = join(packageRoot, 'lib', 'demo', 'models');
+
+/** Two series, two prompt forms, one ablation and one scaling plan on 12 pairs. */
+export const smallStudy = `study: small
+seed: 3
+base: { model: ${models}/base }
+series:
+  - label: SFT
+    regime: sft
+    logs:
+      - { name: accuracy, file: ${models}/log.json, at: checkpoints, where: { regime: sft }, value: thinkingOn.accuracy }
+    checkpoints:
+      - { name: sft-step10, step: 10, model: ${models}/sft-step10 }
+      - { name: sft-step25, step: 25, model: ${models}/sft-step25 }
+      - { name: sft-step120, step: 120, model: ${models}/sft-step120 }
+  - label: GRPO
+    regime: grpo
+    corrupted-reward-of: SFT
+    checkpoints:
+      - { name: grpo-step120, step: 120, model: ${models}/grpo-step120 }
+prompt-forms:
+  - { name: direct, thinking: false }
+  - { name: thinking, thinking: true }
+tasks:
+  - name: sums
+    limit: 12
+    pairs: { direct: ${models}/pairs-direct.jsonl, thinking: ${models}/pairs-steps.jsonl }
+attribution: { metric: prob-diff, ig-steps: 3 }
+selection: { rule: threshold, tau: 0.1 }
+ablations:
+  - { name: emergent, group: emergent, top-k: 2, controls: 4, prompt-forms: [thinking] }
+  - { name: named, heads: "0.0,1.1;2.*", controls: 3, factors: [0.5, 1.3], prompt-forms: [direct] }
+statistics: { resamples: 60, null-repeats: 20, permutations: 200 }
+`;
+
+export function newFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'headspark-study-'));
+}
+
+/** Writes a study file of its own folder. */
+export async function writeStudy(text: string, folder?: string): Promise<string> {
+  const path = join(folder ?? (await newFolder()), 'study.yaml');
+  await writeFile(path, text);
+  return path;
+}
+
+/** Name and SHA-256 of every file of a run's results, and of its manifest. */
+export async function digest(run: string): Promise<Record<string, string>> {
+  const entries = await readdir(join(run, 'results'), { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  const all = [...files, join(run, 'manifest.json'), join(run, 'study.yaml')].sort();
+  const pairs = await Promise.all(
+    all.map(async (file) => [
+      relative(run, file),
+      createHash('sha256')
+        .update(await readFile(file))
+        .digest('hex'),
+    ]),
+  );
+  return Object.fromEntries(pairs) as Record<string, string>;
+}

@@ -1,0 +1,319 @@
+// Evaluations with a fake model: seeds and order, resuming after failures at any sample, shards,
+// merging, the table's figures, CSV and Parquet.
+import { parseShard } from '../../../lib/shard.js';
+import { parquetReadObjects } from 'hyparquet';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  evaluateSubject,
+  evaluationCsv,
+  mergeJournals,
+  sampleSeed,
+  samplesParquet,
+  shardProblems,
+  buildEvaluation,
+  type EvaluateOptions,
+} from '../../../lib/evaluation/index.js';
+import type { GenerationRequest } from '../../../lib/generation-types.js';
+import { Journal } from '../../../lib/journal.js';
+import { mcnemarExact, passAtK, Random } from '../../../lib/stats/index.js';
+import { fakeBenchmark, fakeSubject } from './fake.js';
+
+const benchmark = fakeBenchmark(24);
+const options: EvaluateOptions = {
+  plan: { kind: 'sets', sets: [[{ layer: 0, head: 0 }], [{ layer: 1, head: 2 }]] },
+  controls: 2,
+  samples: 4,
+  seed: 3,
+  resamples: 300,
+};
+/** Unablated, two sets, two controls each. */
+const total = 24 * 7 * 4;
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'headspark-evaluation-'));
+});
+const path = (name: string): string => join(folder, name);
+
+describe('the run', () => {
+  it('asks for every sample once, with seeds that do not depend on the variant', async () => {
+    const requests: GenerationRequest[] = [];
+    await evaluateSubject(
+      fakeSubject({ onRequest: (request) => requests.push(request) }),
+      benchmark,
+      options,
+    );
+    expect(requests.length).toBe(total);
+    const seeds = new Map<string, Set<bigint>>();
+    for (const { heads, seed } of requests) {
+      const key = JSON.stringify(heads);
+      seeds.set(key, (seeds.get(key) ?? new Set()).add(seed as bigint));
+    }
+    expect(seeds.size).toBe(7);
+    for (const own of seeds.values()) {
+      expect(own.size).toBe(24 * 4);
+      expect([...own]).toEqual([...seeds.get('[]')!]);
+    }
+    expect(sampleSeed(3, 'p0', 0)).not.toBe(sampleSeed(3, 'p0', 1));
+    expect(sampleSeed(3, 'p0', 0)).not.toBe(sampleSeed(4, 'p0', 0));
+    expect(requests[0].sampling).toEqual({
+      temperature: 0.6,
+      topP: 0.95,
+      topK: 0,
+      minP: 0,
+      repetitionPenalty: 1,
+    });
+  });
+
+  it('goes on after a failure at any sample, and gives the same bytes', async () => {
+    const whole = await evaluateSubject(fakeSubject(), benchmark, options);
+    const random = new Random(8);
+    const journal = path('run.journal');
+    let failures = 0;
+    let result;
+    let done = 0;
+    while (!result) {
+      const subject = fakeSubject({ failAfter: random.below(90), window: 2 + random.below(9) });
+      let first: number | undefined;
+      result = await evaluateSubject(subject, benchmark, {
+        ...options,
+        journal,
+        onProgress: (progress) => (first ??= progress.done),
+      }).catch((error: Error) => {
+        expect(error.message).toBe('the fake failed');
+        failures++;
+      });
+      // Nothing that was finished is run again.
+      expect(first).toBeGreaterThanOrEqual(done);
+      done = first!;
+    }
+    expect(failures).toBeGreaterThan(5);
+    expect(JSON.stringify(result.table)).toBe(JSON.stringify(whole.table));
+    const again = await evaluateSubject(fakeSubject({ failAfter: 0 }), benchmark, {
+      ...options,
+      journal,
+    });
+    expect(JSON.stringify(again.table)).toBe(JSON.stringify(whole.table));
+  }, 300_000);
+
+  it('stops on a signal and keeps what is finished', async () => {
+    const controller = new AbortController();
+    const run = evaluateSubject(fakeSubject(), benchmark, {
+      ...options,
+      journal: path('a.journal'),
+      signal: controller.signal,
+      onProgress: ({ done }) => {
+        if (done >= 50) controller.abort(new Error('enough'));
+      },
+    });
+    await expect(run).rejects.toThrow();
+    let first: number | undefined;
+    await evaluateSubject(fakeSubject(), benchmark, {
+      ...options,
+      journal: path('a.journal'),
+      onProgress: (progress) => (first ??= progress.done),
+    });
+    expect(first).toBeGreaterThanOrEqual(50);
+  });
+
+  it('refuses a journal of other settings by name', async () => {
+    await evaluateSubject(fakeSubject(), benchmark, { ...options, journal: path('b.journal') });
+    const other = (change: EvaluateOptions) =>
+      evaluateSubject(fakeSubject(), benchmark, {
+        ...options,
+        ...change,
+        journal: path('b.journal'),
+      });
+    await expect(other({ seed: 4 })).rejects.toThrow(/other settings: .*seed/);
+    await expect(other({ factor: 0.5 })).rejects.toThrow(/factor \(journal: 0, now: 0.5\)/);
+    await expect(other({ shard: { index: 1, count: 2 } })).rejects.toThrow(/shard/);
+    await expect(
+      evaluateSubject(fakeSubject(), fakeBenchmark(25), { ...options, journal: path('b.journal') }),
+    ).rejects.toMatchObject({ code: 'ERR_HEADSPARK_SETTINGS_MISMATCH' });
+  });
+
+  it('refuses a record that is no sample', async () => {
+    const journal = path('c.journal');
+    await evaluateSubject(fakeSubject(), benchmark, { ...options, journal });
+    const [header] = (await readFile(journal, 'utf8')).split('\n');
+    const { settings } = JSON.parse(header) as { settings: Record<string, unknown> };
+    await writeFile(journal, '');
+    const open = await Journal.open({ path: journal, settings });
+    await open.append('0/0/0', { text: 'x', tokens: [1.5] });
+    await open.close();
+    await expect(
+      evaluateSubject(fakeSubject(), benchmark, { ...options, journal }),
+    ).rejects.toThrow(/record "0\/0\/0" is no sample \("tokens"/);
+  });
+
+  it('refuses options that make no sense', async () => {
+    const run = (change: EvaluateOptions) =>
+      evaluateSubject(fakeSubject(), benchmark, { ...options, ...change });
+    await expect(run({ samples: 0 })).rejects.toThrow(/samples is 0/);
+    await expect(run({ factor: NaN })).rejects.toThrow(/factor must be a finite number/);
+    await expect(run({ sources: [] })).rejects.toThrow(/answer sources are/);
+    await expect(run({ maxNewTokens: 0 })).rejects.toThrow(/maxNewTokens is 0/);
+    await expect(run({ positions: 'some' as 'all' })).rejects.toThrow(/positions "some"/);
+    await expect(run({ plan: { kind: 'sets', sets: [[{ layer: 9, head: 0 }]] } })).rejects.toThrow(
+      /a9.h0 is not in the model/,
+    );
+  });
+});
+
+describe('the table', () => {
+  it('holds the figures of its samples', async () => {
+    const { table, samples } = await evaluateSubject(fakeSubject(), benchmark, options);
+    const [unablated, set, idle] = table.rows;
+    const rightOf = (variant: number): number[] =>
+      Array.from(
+        { length: 24 },
+        (_, problem) =>
+          [0, 1, 2, 3].filter((s) => samples.get(`${problem}/${variant}/${s}`)!.correct).length,
+      );
+    expect(unablated.right).toEqual(rightOf(0));
+    expect(set.right).toEqual(rightOf(1));
+    const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+    expect(unablated.accuracy.estimate).toBeCloseTo(mean(rightOf(0)) / 4, 12);
+    expect(set.passAt.map(({ k }) => k)).toEqual([1, 2, 4]);
+    expect(set.passAt[1].value.estimate).toBeCloseTo(
+      mean(rightOf(1).map((right) => passAtK(4, right, 2))),
+      12,
+    );
+    expect(set.successAt[2].value.estimate).toBeCloseTo(set.passAt[2].value.estimate, 12);
+    expect(set.change!.accuracy.estimate).toBeCloseTo(
+      (mean(rightOf(1)) - mean(rightOf(0))) / 4,
+      12,
+    );
+    expect(set.change!.accuracy.high).toBeLessThan(0);
+    expect(set.change!.permutation.adjusted).toBeLessThan(0.01);
+    // Head a1.h2 does nothing in the fake: the same random numbers give the same samples.
+    expect(idle.change!.accuracy).toEqual({ estimate: 0, low: 0, high: 0 });
+    expect(idle.flipCounts).toEqual({ rightToWrong: 0, wrongToRight: 0 });
+    expect(set.controls!.difference.high).toBeLessThan(0);
+    expect(set.controls!.rankPValue).toBeCloseTo(1 / 3, 12);
+    expect(set.failures.modes['false-arithmetic'].rate.estimate).toBeCloseTo(
+      1 - set.accuracy.estimate,
+      12,
+    );
+    expect(set.flips!.length).toBe(
+      Math.min(50, set.flipCounts!.rightToWrong + set.flipCounts!.wrongToRight),
+    );
+    expect(table.controls.length).toBe(4);
+    expect(table.power.text).toMatch(/^with 24 problems × 4 samples this contrast could show/);
+    expect(table.power.afterHolm).toBeGreaterThan(table.power.change!);
+  });
+
+  it("tests one answer per problem with McNemar's exact test", async () => {
+    const { table } = await evaluateSubject(fakeSubject(), benchmark, { ...options, samples: 1 });
+    const [unablated, set] = table.rows;
+    const expected = mcnemarExact([...unablated.right], [...set.right]);
+    expect(set.change!.mcnemar.pValue).toBe(expected.pValue);
+    expect(set.change!.lost).toBe(expected.lost);
+    expect(set.change!.passAtMost).toBeUndefined();
+    expect(table.power.method).toBe('mcnemar-exact');
+    expect(table.settings.sampling.temperature).toBe(0);
+  });
+
+  it('says what it cannot show', async () => {
+    const greedy = await evaluateSubject(fakeSubject(), benchmark, {
+      samples: 2,
+      sampling: { temperature: 0 },
+      maxNewTokens: 5,
+      plan: options.plan!,
+      resamples: 100,
+    });
+    expect(greedy.table.notes.join('\n')).toMatch(/greedy decoding gives the same sample/);
+    expect(greedy.table.notes.join('\n')).toMatch(
+      /100 % of the unablated model's samples are cut off/,
+    );
+    expect(greedy.table.notes.join('\n')).toMatch(/solves hardly anything/);
+  });
+
+  it('says so when no change could be significant', async () => {
+    const few = await evaluateSubject(fakeSubject(), fakeBenchmark(5), { resamples: 50 });
+    expect(few.table.power).toMatchObject({ change: null, method: 'mcnemar-exact' });
+    expect(few.table.power.text).toMatch(/5 problems × 1 sample .* could show no change at all/);
+  });
+
+  it('is written as CSV and Parquet', async () => {
+    const { table, samples, own } = await evaluateSubject(fakeSubject(), benchmark, options);
+    const lines = evaluationCsv(table).trim().split('\n');
+    expect(lines.length).toBe(1 + 3 + 4);
+    expect(new Set(lines.map((line) => line.split(',').length)).size).toBe(1);
+    const bytes = samplesParquet(table.settings, own, samples);
+    const file = bytes.buffer.slice(
+      bytes.byteOffset,
+      bytes.byteOffset + bytes.byteLength,
+    ) as ArrayBuffer;
+    const rows = await parquetReadObjects({ file });
+    expect(rows.length).toBe(total);
+    const sample = samples.get('0/0/1')!;
+    expect(rows[1]).toMatchObject({
+      problem: 'p0',
+      variant: 'unablated',
+      sample: 1,
+      correct: sample.correct,
+      answer: sample.answer,
+      text: sample.text,
+      tokens: sample.tokens.length,
+    });
+  });
+});
+
+describe('shards', () => {
+  const few = { ...options, samples: 1, controls: 1 };
+  const shards = [1, 2, 3].map((index) => ({ index, count: 3 }));
+  const runShards = async (): Promise<string[]> => {
+    const paths: string[] = [];
+    for (const shard of shards) {
+      const journal = path(`${shard.index}.jsonl`);
+      await evaluateSubject(fakeSubject(), benchmark, { ...few, shard, journal });
+      paths.push(journal);
+    }
+    return paths;
+  };
+
+  it('join into the table of the whole run, in any order', async () => {
+    const whole = await evaluateSubject(fakeSubject(), benchmark, few);
+    const paths = await runShards();
+    const merged = await mergeJournals([...paths.reverse(), paths[0]]);
+    const table = await buildEvaluation({ ...merged, resamples: 300 });
+    expect(JSON.stringify(table)).toBe(JSON.stringify(whole.table));
+  });
+
+  it('refuse mixtures, gaps and damage', async () => {
+    const paths = await runShards();
+    await expect(mergeJournals(paths.slice(1))).rejects.toThrow(
+      /40 of 120 samples are missing .*finish or add the other shards/,
+    );
+    const shard = shards[0];
+    const other = path('other.jsonl');
+    await evaluateSubject(fakeSubject(), benchmark, { ...few, seed: 9, shard, journal: other });
+    await expect(mergeJournals([other, ...paths.slice(1)])).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_SETTINGS_MISMATCH',
+      message: expect.stringMatching(/different settings .* seed \(9 and 3\)/) as string,
+    });
+    const foreign = path('foreign.jsonl');
+    const journal = await Journal.open({ path: foreign, settings: { verb: 'ablate' } });
+    await journal.close();
+    await expect(mergeJournals([foreign])).rejects.toThrow(/no journal of an evaluation/);
+    await writeFile(path('text.jsonl'), 'hello\n');
+    await expect(mergeJournals([path('text.jsonl')])).rejects.toThrow(/not a headspark journal/);
+    await expect(mergeJournals([path('none.jsonl')])).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
+    });
+    await expect(mergeJournals([])).rejects.toThrow(/no journals/);
+  });
+
+  it('are parsed and never empty', () => {
+    expect(parseShard('2/8')).toEqual({ index: 2, count: 8 });
+    for (const text of ['0/3', '4/3', '1', 'a/b', '1/0', '-1/2', '1/2/3']) {
+      expect(() => parseShard(text)).toThrow(/of the form I\/N/);
+    }
+    expect(shardProblems(5, { index: 2, count: 2 })).toEqual([1, 3]);
+    expect(() => shardProblems(2, { index: 3, count: 3 })).toThrow(/is empty/);
+  });
+});

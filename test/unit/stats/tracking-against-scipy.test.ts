@@ -1,0 +1,137 @@
+// The statistics of tracking against SciPy and NumPy (fixtures made by scripts/fixtures/tracking.py).
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import {
+  averageRanks,
+  expectedValue,
+  hypergeometricDistribution,
+  kaplanMeier,
+  layeredOverlapDistribution,
+  spearman,
+  spearmanSeries,
+  upperTail,
+  wasserstein,
+  wassersteinTest,
+} from '../../../lib/stats/index.js';
+
+function cases<T>(name: string): T[] {
+  const text = readFileSync(`test/fixtures/stats/${name}.json`, 'utf8');
+  const { cases: found } = JSON.parse(text) as { cases: T[] };
+  expect(found.length).toBeGreaterThan(0);
+  return found;
+}
+
+function expectNear(actual: number, expected: number, tolerance: number, what: string): void {
+  const fails = !(Math.abs(actual - expected) <= tolerance);
+  expect(fails, `${what}: ${actual}, expected ${expected}`).toBe(false);
+}
+
+test('hypergeometric: scipy.stats.hypergeom', () => {
+  type Case = Record<'population' | 'first' | 'second' | 'mean', number> &
+    Record<'pmf' | 'upper', number[]>;
+  for (const sizes of cases<Case>('hypergeometric')) {
+    const law = hypergeometricDistribution(sizes);
+    expect(law.length).toBe(sizes.pmf.length);
+    law.forEach((p, k) => expectNear(p, sizes.pmf[k], 1e-11 * sizes.pmf[k] + 1e-300, `P(${k})`));
+    sizes.upper.forEach((p, k) => expectNear(upperTail(law, k), p, 1e-11 * p + 1e-300, `>=${k}`));
+    expectNear(expectedValue(law), sizes.mean, 1e-10, 'mean');
+  }
+});
+
+test('overlap with fixed numbers per layer: convolved scipy.stats.hypergeom.pmf', () => {
+  type Layer = { population: number; first: number; second: number };
+  for (const { layers, distribution } of cases<{ layers: Layer[]; distribution: number[] }>(
+    'layered-overlap',
+  )) {
+    const law = layeredOverlapDistribution(layers);
+    expect(law.length).toBe(distribution.length);
+    law.forEach((p, k) => expectNear(p, distribution[k], 1e-12, `P(${k})`));
+  }
+});
+
+describe('Spearman', () => {
+  type Case = { x: number[]; y: number[]; rho: number; ranks: number[]; exact: boolean; p: number };
+
+  test('rho and ranks: scipy.stats.spearmanr, rankdata', () => {
+    for (const { x, y, rho, ranks } of cases<Case>('spearman')) {
+      expect(Array.from(averageRanks(x))).toEqual(ranks);
+      expectNear(spearman(x, y), rho, 1e-12, `n = ${x.length}`);
+    }
+  });
+
+  test('p-values: scipy.stats.permutation_test over pairings', () => {
+    for (const { x, y, exact, p } of cases<Case>('spearman')) {
+      const result = spearmanSeries(x, y, { resamples: 1, permutations: 20_000, seed: 2 });
+      expect(result.exact).toBe(exact);
+      // Both sides draw 20,000 orderings where they cannot be enumerated.
+      const tolerance = exact ? 1e-12 : 5 * Math.sqrt((2 * p * (1 - p)) / 20_000) + 1e-4;
+      expectNear(result.pValue, p, tolerance, `n = ${x.length}`);
+    }
+  });
+
+  test('block bootstrap intervals: the same blocks drawn with NumPy', () => {
+    type Blocks = {
+      x: number[];
+      y: number[];
+      blockLength: number;
+      low: number;
+      high: number;
+      usableShare: number;
+    };
+    for (const { x, y, blockLength, low, high, usableShare } of cases<Blocks>('block-bootstrap')) {
+      const options = { blockLength, resamples: 40_000, permutations: 1, seed: 4 };
+      const { rho, usableResamples } = spearmanSeries(x, y, options);
+      expectNear(rho.low, low, 0.02, 'low');
+      expectNear(rho.high, high, 0.02, 'high');
+      expectNear(usableResamples / 40_000, usableShare, 0.01, 'usable');
+    }
+  });
+
+  test('refuses what has no rank correlation', () => {
+    const refused = { code: 'ERR_HEADSPARK_INVALID_ARGUMENT' };
+    expect(() => spearmanSeries([1, 2], [1, 2])).toThrow(expect.objectContaining(refused));
+    expect(() => spearmanSeries([1, 2, 3], [1, 2])).toThrow(expect.objectContaining(refused));
+    expect(() => spearmanSeries([1, NaN, 3], [1, 2, 3])).toThrow(expect.objectContaining(refused));
+    expect(() => spearmanSeries([1, 2, 3], [1, 2, 3], { blockLength: 4 })).toThrow(
+      expect.objectContaining(refused),
+    );
+    expect(spearmanSeries([1, 1, 1], [1, 2, 3]).rho.estimate).toBeNaN();
+  });
+});
+
+test('survival: scipy.stats.ecdf of censored data, log-log bounds', () => {
+  type Case = Record<'duration' | 'times' | 'survival', number[]> & {
+    ended: boolean[];
+    low: (number | null)[];
+    high: (number | null)[];
+  };
+  for (const { duration, ended, times, survival, low, high } of cases<Case>('survival')) {
+    const curve = kaplanMeier(duration.map((d, i) => ({ duration: d, ended: ended[i] })));
+    expect(curve.points.map(({ time }) => time)).toEqual(times);
+    curve.points.forEach((point, index) => {
+      expectNear(point.survival, survival[index], 1e-12, `S(${point.time})`);
+      for (const [bound, expected] of [
+        [point.low, low[index]],
+        [point.high, high[index]],
+      ] as const) {
+        if (expected === null) expect(bound).toBeNaN();
+        else expectNear(bound, expected, 1e-10, `bound at ${point.time}`);
+      }
+    });
+  }
+  expect(kaplanMeier([]).points).toEqual([]);
+  expect(() => kaplanMeier([{ duration: 0, ended: true }])).toThrow(/above 0/);
+});
+
+test('distance of samples: scipy.stats.wasserstein_distance', () => {
+  for (const { a, b, distance } of cases<{ a: number[]; b: number[]; distance: number }>(
+    'wasserstein',
+  )) {
+    expectNear(wasserstein(a, b), distance, 1e-12, `${a.length} and ${b.length}`);
+  }
+  const low = Array.from({ length: 8 }, (_, i) => i / 100);
+  const high = low.map((value) => 1 - value);
+  expect(wassersteinTest(low, high, { permutations: 999 }).pValue).toBeLessThan(0.01);
+  expect(wassersteinTest(low, low, { permutations: 999 }).pValue).toBe(1);
+  expect(() => wasserstein([], [1])).toThrow(/values in both/);
+});
