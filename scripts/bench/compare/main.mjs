@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { constants, cpus } from 'node:os';
 import path from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
@@ -127,6 +127,7 @@ function contendersFor(task, workers, { heads, rounds, variants }) {
   );
 }
 
+/** Task by task; what was measured before an interruption is kept. */
 async function compareAll(workers, options, log) {
   const tasks = [...new Set(workers[0].info.tasks.map(({ task }) => task))];
   const comparisons = [];
@@ -134,12 +135,26 @@ async function compareAll(workers, options, log) {
     log(`${task} …`);
     const contenders = contendersFor(task, workers, options);
     const comparison = await compareTask(task, contenders, { rounds: options.rounds });
+    if (options.interruption.signal !== undefined) break; // this task's runs were cut off
     if (task === 'sweep') {
       comparison.note = `peers: ${options.heads} forwards, scaled from ${sweepForwards}`;
     }
     comparisons.push(comparison);
+    log(comparisonTable([comparison]));
   }
   return comparisons;
+}
+
+/** On Ctrl-C or termination: ends the workers; `signal` then names the exit code's signal. */
+function watchSignals(workers) {
+  const interruption = { signal: undefined };
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.on(signal, () => {
+      interruption.signal = signal;
+      for (const worker of workers) worker.kill();
+    });
+  }
+  return interruption;
 }
 
 async function prepare(options) {
@@ -183,12 +198,13 @@ await runMain(async () => {
   const { model, pairs, peers, heads } = await prepare(options);
   const load = loadAverage();
   const { workers, missing } = await startWorkers(peers, log);
+  const interruption = watchSignals(workers);
   let comparisons;
   try {
     if (workers[0]?.info.peer !== 'headspark') {
       throw new Error(`headspark's own program did not start: ${missing[0].what}`);
     }
-    comparisons = await compareAll(workers, { ...options, heads }, log);
+    comparisons = await compareAll(workers, { ...options, heads, interruption }, log);
   } finally {
     await Promise.all(workers.map((worker) => worker.close()));
   }
@@ -202,10 +218,15 @@ await runMain(async () => {
     cache: cacheFolder(),
     peers: workers.map(({ info: { peer, settings } }) => ({ peer, settings })),
     missing,
+    interrupted: interruption.signal !== undefined,
     comparisons,
   };
   const text = `${JSON.stringify(run, null, 2)}\n`;
   if (options.out) await writeFile(options.out, text);
   if (options.json) process.stdout.write(text);
   else print(run);
+  if (interruption.signal !== undefined) {
+    process.stderr.write('interrupted; what was measured before is above\n');
+    process.exitCode = 128 + constants.signals[interruption.signal];
+  }
 });

@@ -48,6 +48,11 @@ export class Worker {
     }
   }
 
+  /** Ends the process at once; a task that it runs fails. */
+  kill() {
+    this.#child.kill('SIGKILL');
+  }
+
   /** Ends the process and waits until it has. */
   async close() {
     this.#child.stdin.end();

@@ -37,6 +37,13 @@ describe('a worker', () => {
     await expect(missing.start()).rejects.toThrow(/could not be started.*ENOENT/);
   });
 
+  it('can be ended in the middle of a run', async () => {
+    const worker = start();
+    await worker.start();
+    worker.kill();
+    expect(await worker.run('work', '3')).toEqual({ error: 'ended with SIGKILL' });
+  });
+
   it('that dies fails its task and all later ones', async () => {
     const worker = start();
     await worker.start();
