@@ -1,6 +1,5 @@
 // lib/stats against SciPy and NumPy (fixtures made by scripts/fixtures/stats.py).
 
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import {
   bootstrapPairedDifference,
@@ -13,15 +12,9 @@ import {
   standardError,
   wilsonInterval,
 } from '../../../lib/stats/index.js';
+import { cases } from './cases.js';
 
 type Numbers = Record<string, number>;
-
-function cases<T>(name: string): T[] {
-  const text = readFileSync(`test/fixtures/stats/${name}.json`, 'utf8');
-  const { cases: found } = JSON.parse(text) as { cases: T[] };
-  expect(found.length).toBeGreaterThan(0);
-  return found;
-}
 
 /** Relative to the expected value; NaN fails. */
 function expectClose(actual: number, expected: number, tolerance: number, what: string): void {

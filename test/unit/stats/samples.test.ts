@@ -1,6 +1,5 @@
 // pass@k, success@k, majority, McNemar, Holm and power against exact counts, SciPy and statsmodels
 // (fixtures made by scripts/fixtures/stats.py), and power against simulated experiments.
-import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
 import {
   detectableChange,
@@ -12,13 +11,7 @@ import {
   Random,
   successAtK,
 } from '../../../lib/stats/index.js';
-
-function cases<T>(name: string): T[] {
-  const text = readFileSync(`test/fixtures/stats/${name}.json`, 'utf8');
-  const { cases: found } = JSON.parse(text) as { cases: T[] };
-  expect(found.length).toBeGreaterThan(0);
-  return found;
-}
+import { cases } from './cases.js';
 
 function expectClose(actual: number, expected: number, tolerance: number): void {
   expect(!(Math.abs(actual - expected) <= tolerance), `${actual}, expected ${expected}`).toBe(

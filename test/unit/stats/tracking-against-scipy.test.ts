@@ -1,5 +1,4 @@
 // The statistics of tracking against SciPy and NumPy (fixtures made by scripts/fixtures/tracking.py).
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
   averageRanks,
@@ -13,13 +12,7 @@ import {
   wasserstein,
   wassersteinTest,
 } from '../../../lib/stats/index.js';
-
-function cases<T>(name: string): T[] {
-  const text = readFileSync(`test/fixtures/stats/${name}.json`, 'utf8');
-  const { cases: found } = JSON.parse(text) as { cases: T[] };
-  expect(found.length).toBeGreaterThan(0);
-  return found;
-}
+import { cases } from './cases.js';
 
 function expectNear(actual: number, expected: number, tolerance: number, what: string): void {
   const fails = !(Math.abs(actual - expected) <= tolerance);
