@@ -17,7 +17,7 @@ namespace {
 const char* const kModels[] = {"qwen2", "neox"};
 
 std::filesystem::path fixtures() {
-  return std::filesystem::path(HEADSPARK_SOURCE_DIR) / "test/fixtures/reference";
+  return golden::source_folder() / "test/fixtures/reference";
 }
 
 Engine engine_for(const char* name, EngineOptions options = {}) {

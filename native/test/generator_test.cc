@@ -18,13 +18,12 @@ namespace headspark::test {
 namespace {
 
 Engine engine_for(const char* name, int threads = 2) {
-  const auto folder = std::filesystem::path(HEADSPARK_SOURCE_DIR) / "test/fixtures/reference";
+  const auto folder = golden::source_folder() / "test/fixtures/reference";
   return make_engine(load_model(folder / name, {}, {}), {.threads = threads});
 }
 
 std::vector<std::vector<std::int32_t>> prompts(std::size_t count) {
-  const auto file =
-      std::filesystem::path(HEADSPARK_SOURCE_DIR) / "test/fixtures/reference/pairs.jsonl";
+  const auto file = golden::source_folder() / "test/fixtures/reference/pairs.jsonl";
   std::vector<std::vector<std::int32_t>> result;
   for (const Pair& pair : golden::read_pairs(file)) {
     if (result.size() < count) result.push_back(pair.clean);

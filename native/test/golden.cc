@@ -84,8 +84,7 @@ std::vector<Pair> read_pairs(const std::filesystem::path& file) {
 std::filesystem::path shared_folder() {
   const char* named = std::getenv("HEADSPARK_SHARED");
   const std::filesystem::path folder =
-      named != nullptr ? std::filesystem::path(named)
-                       : std::filesystem::path(HEADSPARK_SOURCE_DIR) / ".." / "shared";
+      named != nullptr ? std::filesystem::path(named) : source_folder() / ".." / "shared";
   return std::filesystem::is_directory(folder) ? folder : std::filesystem::path();
 }
 

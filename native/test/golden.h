@@ -20,6 +20,9 @@ Array read_npy(const std::filesystem::path& file);
 nlohmann::json read_json(const std::filesystem::path& file);
 std::vector<Pair> read_pairs(const std::filesystem::path& file);
 
+/// The root of this repository, as it was when the tests were compiled.
+std::filesystem::path source_folder();
+
 /// ../shared beside the repository, or HEADSPARK_SHARED; empty path when absent.
 std::filesystem::path shared_folder();
 

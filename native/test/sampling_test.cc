@@ -25,8 +25,8 @@ struct FilterCase {
 };
 
 std::vector<FilterCase> filter_cases() {
-  const nlohmann::json file = golden::read_json(std::filesystem::path(HEADSPARK_SOURCE_DIR) /
-                                                "test/fixtures/sampling/filters.json");
+  const nlohmann::json file =
+      golden::read_json(golden::source_folder() / "test/fixtures/sampling/filters.json");
   std::vector<FilterCase> cases;
   for (const nlohmann::json& one : file.at("cases")) {
     FilterCase filter;

@@ -20,13 +20,11 @@ struct Fixture {
   PairBlock block;
 
   explicit Fixture(const char* model)
-      : engine(make_engine(load_model(std::filesystem::path(HEADSPARK_SOURCE_DIR) /
-                                          "test/fixtures/reference" / model,
-                                      {}, {}),
-                           {.threads = 2})),
+      : engine(make_engine(
+            load_model(golden::source_folder() / "test/fixtures/reference" / model, {}, {}),
+            {.threads = 2})),
         graph(make_graph(engine.config(), KvEdges::per_query_head)),
-        pairs(read_pairs(std::filesystem::path(HEADSPARK_SOURCE_DIR) /
-                         "test/fixtures/reference/pairs.jsonl")),
+        pairs(read_pairs(golden::source_folder() / "test/fixtures/reference/pairs.jsonl")),
         rotary(rotary_for(engine, 64)),
         block(engine, std::span(pairs).first(3), Metric::logit_diff, true, rotary, {}) {}
 
