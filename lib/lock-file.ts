@@ -1,10 +1,12 @@
 // An exclusive lock file that names its owner. A lock whose process is gone (or whose process id
-// now belongs to another process) is stale and is taken over; a live one is refused by name.
+// now belongs to another process) is stale and is taken over; a live one is refused by name. Of a
+// process on another host only its Slurm job can tell.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { HeadsparkError } from './errors.js';
+import { currentSlurmJob, slurmJobIsOver } from './slurm-job.js';
 
 interface LockOwner {
   pid: number;
@@ -12,6 +14,8 @@ interface LockOwner {
   /** Start time of the process in clock ticks (Linux), which tells a reused process id apart. */
   started: string;
   token: string;
+  /** The Slurm job that it runs in. */
+  job?: string;
 }
 
 /** A held lock; `release` removes the file. */
@@ -45,12 +49,13 @@ function isAlive(owner: LockOwner): boolean {
 function parseOwner(text: string): LockOwner | undefined {
   try {
     const value = JSON.parse(text) as Partial<LockOwner> | null;
-    const { pid, host, started, token } = value ?? {};
+    const { pid, host, started, token, job } = value ?? {};
     if (!Number.isSafeInteger(pid) || pid! <= 0) return undefined;
     if (typeof host !== 'string' || typeof started !== 'string' || typeof token !== 'string') {
       return undefined;
     }
-    return { pid: pid!, host, started, token };
+    const inJob = typeof job === 'string' && /^\d{1,12}$/.test(job) ? { job } : {};
+    return { pid: pid!, host, started, token, ...inJob };
   } catch {
     return undefined;
   }
@@ -91,11 +96,18 @@ async function removeStale(path: string, staleText: string): Promise<void> {
 }
 
 function inUse(path: string, subject: string, owner: LockOwner | undefined): HeadsparkError {
-  const who = owner ? `process ${owner.pid} on ${owner.host}` : 'another process';
+  const job = owner?.job === undefined ? '' : ` (Slurm job ${owner.job})`;
+  const who = owner ? `process ${owner.pid} on ${owner.host}${job}` : 'another process';
   return new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
     `${subject} is in use by ${who}. Wait for it to end, or if it is certainly gone delete ${path}.`,
   );
+}
+
+/** Whether the owner's process may still run, as far as can be known from here. */
+async function mayRun(owner: LockOwner, host: string): Promise<boolean> {
+  if (owner.host === host) return isAlive(owner);
+  return owner.job === undefined || !(await slurmJobIsOver(owner.job));
 }
 
 /**
@@ -103,11 +115,13 @@ function inUse(path: string, subject: string, owner: LockOwner | undefined): Hea
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT when a live process holds it.
  */
 export async function lockFile(path: string, subject: string): Promise<FileLock> {
+  const job = currentSlurmJob();
   const owner: LockOwner = {
     pid: process.pid,
     host: hostname(),
     started: processStart(process.pid) ?? '',
     token: randomUUID(),
+    ...(job === undefined ? {} : { job }),
   };
   for (let attempt = 0; attempt < 5; attempt++) {
     if (await tryCreate(path, owner)) {
@@ -116,7 +130,7 @@ export async function lockFile(path: string, subject: string): Promise<FileLock>
     const text = await readFile(path, 'utf8').catch(() => undefined);
     if (text === undefined) continue;
     const other = parseOwner(text);
-    if (!other || other.host !== owner.host || isAlive(other)) throw inUse(path, subject, other);
+    if (!other || (await mayRun(other, owner.host))) throw inUse(path, subject, other);
     await removeStale(path, text);
   }
   throw inUse(path, subject, undefined);

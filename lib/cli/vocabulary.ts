@@ -6,6 +6,7 @@ import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attributio
 import { answerSources } from '../answers/extract.js';
 import { excludedKinds } from '../circuit-evaluation.js';
 import type { OptionSpec } from './option-types.js';
+import { studyOptions } from './study-options.js';
 
 const model = 'Model:';
 const pairs = 'Pairs:';
@@ -15,7 +16,6 @@ const ablation = 'Ablation:';
 const generation = 'Generation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
-const studies = 'Studies:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -404,11 +404,7 @@ export const vocabulary = {
 
   parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },
 
-  only: {
-    type: 'string',
-    group: studies,
-    describe: 'stages to run, with what they need: attribution, diff, ablation, …',
-  },
+  ...studyOptions,
 
   figures: {
     type: 'string',

@@ -7,6 +7,7 @@ import { parseHeadSets } from '../head-gate.js';
 import { nearest } from '../nearest-word.js';
 import type { StudyFile } from './schema.js';
 import type { Problem, ValuePath } from './source.js';
+import { stageKinds } from './stages/index.js';
 import { slug, type Checkpoint, type Study } from './study.js';
 
 /** A later item whose name is, as a part of file names, that of an earlier one. */
@@ -209,6 +210,13 @@ function generationProblems(file: StudyFile): Problem[] {
   return keys.slice(0, 1).map((key) => ({ path: [key], atKey: true as const, message }));
 }
 
+function slurmProblems({ slurm }: StudyFile): Problem[] {
+  const known = stageKinds.map(({ kind }) => kind);
+  return Object.keys(slurm?.stages ?? {}).flatMap((kind) =>
+    unknownName('stage', kind, { known, path: ['slurm', 'stages', kind], atKey: true }),
+  );
+}
+
 /** Every mistake that can be found without opening a model or a pairs file. */
 export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
   return [
@@ -220,5 +228,6 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...selectionProblems(file),
     ...ablationProblems(file),
     ...generationProblems(file),
+    ...slurmProblems(file),
   ];
 }

@@ -9,7 +9,7 @@ import { nearest } from '../nearest-word.js';
 import { estimateWeight } from './work-weight.js';
 import { readFacts, type Facts } from './facts.js';
 import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
-import { manifestOf, writeManifest } from './manifest.js';
+import { checkBegunAlike, manifestOf, writeManifest } from './manifest.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { Shard } from '../shard.js';
 import { ownsNode } from './shard.js';
@@ -30,6 +30,13 @@ export interface RunStudyOptions extends PoolOptions {
   /** Kinds of stages to run, with what they need; default: all. */
   readonly only?: readonly string[];
   readonly shard?: Shard;
+  /**
+   * For a task of a scheduler: an error where a stage lacks what another shard should have stored
+   * (default: it is left out), and where the run was begun with another study file or processor.
+   */
+  readonly strict?: boolean;
+  /** With `strict`: how long a result may take to be seen on this machine; default 60,000. */
+  readonly patienceMs?: number;
   readonly onProgress?: (progress: RunProgress) => void;
   /** Called for every node that was computed, not for those that were there. */
   readonly onComputed?: (node: StageNode) => void;
@@ -103,11 +110,38 @@ class StudyRunner {
     return (await this.#store.find(node)) !== undefined;
   }
 
-  async canRun(node: StageNode): Promise<boolean> {
+  /** The first input without a result. */
+  async #lackOf(node: StageNode): Promise<StageNode | undefined> {
     for (const input of Object.values(node.inputs)) {
-      if (!(await this.isStored(input))) return false;
+      if (!(await this.isStored(input))) return input;
     }
-    return true;
+    return undefined;
+  }
+
+  async canRun(node: StageNode): Promise<boolean> {
+    let lacking = await this.#lackOf(node);
+    if (lacking === undefined || !this.#options.strict) return lacking === undefined;
+    // A network file system shows what another machine stored some seconds later.
+    const { patienceMs = 60_000, signal, out } = this.#options;
+    const end = performance.now() + patienceMs;
+    while (lacking && performance.now() < end) {
+      await setTimeout(Math.min(1000, patienceMs), undefined, { signal });
+      lacking = await this.#lackOf(node);
+    }
+    if (!lacking) return true;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+      `${node.kind} ${node.id} needs the result of ${lacking.kind} ${lacking.id}, which is not in ` +
+        `${out}; run the stage ${lacking.kind} first.`,
+    );
+  }
+
+  /** Whether the device is there, before anything runs. */
+  async checkDevice(nodes: readonly StageNode[]): Promise<void> {
+    if ((this.#options.device ?? 'cpu') === 'cpu') return;
+    const name = nodes.flatMap(({ weights }) => weights).at(0);
+    const checkpoint = this.#study.checkpoints.find((one) => one.name === name);
+    if (checkpoint) await this.#pool.get(checkpoint);
   }
 
   /** Clears away what a killed run left of a stored result. */
@@ -185,6 +219,7 @@ async function runNodes(
     if (await runner.isStored(node)) await runner.tidy(node);
     else pending.push(node);
   }
+  await runner.checkDevice(pending);
   const total = pending.reduce((sum, node) => sum + estimateWeight(node), 0);
   const computed: RunSummary['computed'] = [];
   let [done, waiting] = [0, 0];
@@ -223,8 +258,10 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
   const facts = await readFacts(study, { ...settings, fingerprintFile });
   const graph = buildGraph(study, facts);
   if (options.only) checkKinds(options.only, graph);
+  const manifest = manifestOf(study, facts, graph);
+  if (options.strict) await checkBegunAlike(out, manifest, study.source.text);
   await mkdir(join(out, 'results'), { recursive: true });
-  await writeManifest(out, manifestOf(study, facts, graph), study.source.text);
+  await writeManifest(out, manifest, study.source.text);
   const runner = new StudyRunner(study, facts, settings);
   try {
     const ran = await runNodes(wantedNodes(graph, study, options), runner, settings);

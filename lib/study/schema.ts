@@ -139,6 +139,54 @@ const sampling = z.strictObject({
   seed: seed.default(0),
 });
 
+/** Goes between double quotes into a line of an sbatch script. */
+const sbatchText = z
+  .string()
+  .regex(/^[^"\\\p{Cc}]+$/u, 'a text without quotes, backslashes and line breaks');
+
+/** A number is minutes. */
+const slurmTime = z.coerce
+  .string()
+  .regex(
+    /^(?:\d{1,9}|\d{1,4}(?::\d{1,2}){1,2}|\d{1,4}-\d{1,2}(?::\d{1,2}){0,2})$/,
+    'minutes, HOURS:MINUTES:SECONDS or DAYS-HOURS',
+  );
+
+const slurmGpus = z.coerce
+  .string()
+  .regex(/^(?:[A-Za-z][\w.-]*:)?\d{1,2}$/, 'a number of GPUs, or TYPE:NUMBER');
+
+/** What every task of an array asks for. */
+const slurmTask = {
+  partition: sbatchText.optional(),
+  account: sbatchText.optional(),
+  qos: sbatchText.optional(),
+  constraint: sbatchText.optional(),
+  time: slurmTime.optional(),
+  gpus: slurmGpus.optional(),
+  cpus: whole(1, 4096).optional(),
+  memory: z
+    .string()
+    .regex(/^\d+[KMGT]?$/, 'a size as sbatch takes it, for instance 32G')
+    .optional(),
+};
+
+const slurm = z.strictObject({
+  ...slurmTask,
+  /** Parts that a stage's checkpoints are divided into; default: one for each checkpoint. */
+  tasks: whole(1, 10_000).optional(),
+  /** Most tasks of one array that run at the same time. */
+  concurrent: whole(1, 10_000).optional(),
+  /** Shell lines before headspark starts: modules, environments. */
+  setup: z.string().optional(),
+  /** How headspark is called on a node; default: this installation. */
+  command: z.string().min(1).optional(),
+  /** Further options of sbatch, as they stand. */
+  options: z.array(z.string().regex(/^--[^\p{Cc}]+$/u, 'an option of sbatch (--…)')).default([]),
+  /** By kind of stage: what it asks for instead. */
+  stages: z.record(z.string(), z.strictObject(slurmTask)).default({}),
+});
+
 export const studySchema = z.strictObject({
   study: name,
   description: z.string().optional(),
@@ -157,6 +205,7 @@ export const studySchema = z.strictObject({
   statistics: statistics.prefault({}),
   benchmarks: z.array(benchmark).default([]),
   sampling: sampling.optional(),
+  slurm: slurm.optional(),
 });
 
 /** A study file after the schema: keys as in the file, defaults filled in. */
