@@ -144,17 +144,23 @@ const sbatchText = z
   .string()
   .regex(/^[^"\\\p{Cc}]+$/u, 'a text without quotes, backslashes and line breaks');
 
-/** A number is minutes. */
-const slurmTime = z.coerce
-  .string()
-  .regex(
-    /^(?:\d{1,9}|\d{1,4}(?::\d{1,2}){1,2}|\d{1,4}-\d{1,2}(?::\d{1,2}){0,2})$/,
-    'minutes, HOURS:MINUTES:SECONDS or DAYS-HOURS',
+/** YAML reads `2` as a number and `a100:2` as a text. */
+const numberOrText = (pattern: RegExp, expected: string) =>
+  z.preprocess(
+    (value) => (typeof value === 'number' ? String(value) : value),
+    z.string().regex(pattern, expected),
   );
 
-const slurmGpus = z.coerce
-  .string()
-  .regex(/^(?:[A-Za-z][\w.-]*:)?\d{1,2}$/, 'a number of GPUs, or TYPE:NUMBER');
+/** A number is minutes. */
+const slurmTime = numberOrText(
+  /^(?:\d{1,9}|\d{1,4}(?::\d{1,2}){1,2}|\d{1,4}-\d{1,2}(?::\d{1,2}){0,2})$/,
+  'minutes, HOURS:MINUTES:SECONDS or DAYS-HOURS',
+);
+
+const slurmGpus = numberOrText(
+  /^(?:[A-Za-z][\w.-]*:)?\d{1,2}$/,
+  'a number of GPUs, or TYPE:NUMBER',
+);
 
 /** What every task of an array asks for. */
 const slurmTask = {
