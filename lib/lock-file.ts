@@ -8,7 +8,8 @@ import { hostname } from 'node:os';
 import { HeadsparkError } from './errors.js';
 import { currentSlurmJob, slurmJobIsOver } from './slurm-job.js';
 
-interface LockOwner {
+/** A process that holds a lock, or says that it works on something. */
+export interface LockOwner {
   pid: number;
   host: string;
   /** Start time of the process in clock ticks (Linux), which tells a reused process id apart. */
@@ -46,7 +47,8 @@ function isAlive(owner: LockOwner): boolean {
   return started === undefined || started === '' || started === owner.started;
 }
 
-function parseOwner(text: string): LockOwner | undefined {
+/** Undefined for a text that names no process. */
+export function parseOwner(text: string): LockOwner | undefined {
   try {
     const value = JSON.parse(text) as Partial<LockOwner> | null;
     const { pid, host, started, token, job } = value ?? {};
@@ -104,9 +106,20 @@ function inUse(path: string, subject: string, owner: LockOwner | undefined): Hea
   );
 }
 
+export function thisProcess(): LockOwner {
+  const job = currentSlurmJob();
+  return {
+    pid: process.pid,
+    host: hostname(),
+    started: processStart(process.pid) ?? '',
+    token: randomUUID(),
+    ...(job === undefined ? {} : { job }),
+  };
+}
+
 /** Whether the owner's process may still run, as far as can be known from here. */
-async function mayRun(owner: LockOwner, host: string): Promise<boolean> {
-  if (owner.host === host) return isAlive(owner);
+export async function mayRun(owner: LockOwner): Promise<boolean> {
+  if (owner.host === hostname()) return isAlive(owner);
   return owner.job === undefined || !(await slurmJobIsOver(owner.job));
 }
 
@@ -115,14 +128,7 @@ async function mayRun(owner: LockOwner, host: string): Promise<boolean> {
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT when a live process holds it.
  */
 export async function lockFile(path: string, subject: string): Promise<FileLock> {
-  const job = currentSlurmJob();
-  const owner: LockOwner = {
-    pid: process.pid,
-    host: hostname(),
-    started: processStart(process.pid) ?? '',
-    token: randomUUID(),
-    ...(job === undefined ? {} : { job }),
-  };
+  const owner = thisProcess();
   for (let attempt = 0; attempt < 5; attempt++) {
     if (await tryCreate(path, owner)) {
       return { path, release: () => releaseLock(path, owner.token) };
@@ -130,7 +136,7 @@ export async function lockFile(path: string, subject: string): Promise<FileLock>
     const text = await readFile(path, 'utf8').catch(() => undefined);
     if (text === undefined) continue;
     const other = parseOwner(text);
-    if (!other || (await mayRun(other, owner.host))) throw inUse(path, subject, other);
+    if (!other || (await mayRun(other))) throw inUse(path, subject, other);
     await removeStale(path, text);
   }
   throw inUse(path, subject, undefined);

@@ -16,6 +16,11 @@ export const studyOptions = {
     group: studies,
     describe: "with --shard: an error where another shard's results are not there yet",
   },
+  watch: {
+    type: 'boolean',
+    group: studies,
+    describe: 'follow a run that is still going: the page is drawn again when results arrive',
+  },
   slurm: {
     type: 'boolean',
     group: cluster,

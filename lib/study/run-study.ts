@@ -13,6 +13,7 @@ import { checkBegunAlike, manifestOf, writeManifest } from './manifest.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { Shard } from '../shard.js';
 import { ownsNode } from './shard.js';
+import { Announcement } from './running.js';
 import { ResultStore, type WorkPlace } from './store.js';
 import type { Study } from './study.js';
 
@@ -212,7 +213,7 @@ function checkCancelled(signal: AbortSignal | undefined): void {
 async function runNodes(
   nodes: readonly StageNode[],
   runner: StudyRunner,
-  options: RunStudyOptions,
+  options: RunStudyOptions & { announcement: Announcement },
 ): Promise<Pick<RunSummary, 'computed' | 'reused' | 'waiting'>> {
   const pending: StageNode[] = [];
   for (const node of nodes) {
@@ -227,8 +228,10 @@ async function runNodes(
     checkCancelled(options.signal);
     const weight = estimateWeight(node);
     const detail = `${node.kind} ${node.id} (${index + 1} of ${pending.length})`;
-    const report = (share: number): void =>
+    const report = (share: number): void => {
+      options.announcement.update(node.kind, node.id, share);
       options.onProgress?.({ done: done + weight * Math.min(1, share), total, detail });
+    };
     if (await runner.canRun(node)) {
       report(0);
       if (await runner.compute(node, report)) {
@@ -263,8 +266,10 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
   await mkdir(join(out, 'results'), { recursive: true });
   await writeManifest(out, manifest, study.source.text);
   const runner = new StudyRunner(study, facts, settings);
+  const announcement = new Announcement(out);
   try {
-    const ran = await runNodes(wantedNodes(graph, study, options), runner, settings);
+    const nodes = wantedNodes(graph, study, options);
+    const ran = await runNodes(nodes, runner, { ...settings, announcement });
     let stored = 0;
     for (const node of graph.nodes) if (await runner.isStored(node)) stored++;
     const complete = stored === graph.nodes.length;
@@ -272,5 +277,6 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
     return { out, stages: graph.nodes.length, ...ran, complete, seconds };
   } finally {
     runner.dispose();
+    await announcement.end();
   }
 }
