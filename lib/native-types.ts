@@ -47,6 +47,8 @@ export interface GpuDevice {
   computeCapability: string;
   memoryTotalBytes: number;
   memoryFreeBytes: number;
+  /** One sentence on why nothing can be computed on it; null: it is usable. */
+  problem: string | null;
 }
 
 export interface DeviceInfo {
