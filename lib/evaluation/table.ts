@@ -39,6 +39,8 @@ interface Statistics {
   readonly confidence: number;
   readonly resamples: number;
   readonly seed: number;
+  /** Of pass@k and success@k, ascending. */
+  readonly ks: readonly number[];
 }
 
 /** [problems][samples] of one variant. */
@@ -76,10 +78,21 @@ function majoritiesOf(grid: Grid): number[] {
 }
 
 /** 1, 2, 4, … and the number of samples. */
-function ksOf(samples: number): number[] {
+export function defaultKs(samples: number): number[] {
   const ks: number[] = [];
   for (let k = 1; k < samples; k *= 2) ks.push(k);
   return [...ks, samples];
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT for a k that this many samples do not give. */
+export function checkKs(ks: readonly number[], samples: number): void {
+  const bad = ks.find((k) => !Number.isInteger(k) || k < 1 || k > samples);
+  if (bad === undefined && ks.length > 0) return;
+  const what = bad === undefined ? 'no k at all' : `k = ${bad}`;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `pass@k needs whole numbers k from 1 to the ${samples} samples of a problem; got ${what}.`,
+  );
 }
 
 function atKs(
@@ -87,7 +100,7 @@ function atKs(
   statistics: Statistics,
   of: (own: readonly SampleRecord[], k: number) => number,
 ): AtK[] {
-  return ksOf(grid[0].length).map((k) => ({
+  return statistics.ks.map((k) => ({
     k,
     value: bootstrapMean(
       grid.map((own) => of(own, k)),
@@ -298,9 +311,12 @@ export interface BuildEvaluationOptions extends StatisticsOptions {
 /** The table of finished samples. Gives the event loop a turn between variants. */
 export async function buildEvaluation(options: BuildEvaluationOptions): Promise<EvaluationTable> {
   const { own, samples, signal, confidence = 0.95, resamples = 10_000 } = options;
+  const wanted = options.ks ?? defaultKs(options.settings.samples);
+  checkKs(wanted, options.settings.samples);
   // Keys in one order, whether the settings come from a run or from a journal.
   const settings = JSON.parse(canonicalJson(options.settings)) as EvaluationSettings;
-  const statistics = { confidence, resamples, seed: settings.seed };
+  const ks = [...new Set(wanted)].sort((a, b) => a - b);
+  const statistics = { confidence, resamples, seed: settings.seed, ks };
   const problems = own.map((index) => settings.problems[index]);
   const gridAt = (variant: number): Grid =>
     gridOf(samples, own, { variant, count: settings.samples });

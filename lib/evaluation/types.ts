@@ -73,6 +73,8 @@ export interface StatisticsOptions {
   readonly confidence?: number;
   /** Bootstrap resamples of accuracies; default 10,000. */
   readonly resamples?: number;
+  /** The k of pass@k and success@k, each at most the samples; default 1, 2, 4, … and all samples. */
+  readonly ks?: readonly number[];
 }
 
 /** A figure at several k. */

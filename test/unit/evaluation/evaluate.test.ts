@@ -181,6 +181,13 @@ describe('the table', () => {
     const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     expect(unablated.accuracy.estimate).toBeCloseTo(mean(rightOf(0)) / 4, 12);
     expect(set.passAt.map(({ k }) => k)).toEqual([1, 2, 4]);
+    const chosen = await evaluateSubject(fakeSubject(), benchmark, { samples: 4, ks: [3, 1] });
+    expect(chosen.table.rows[0].passAt.map(({ k }) => k)).toEqual([1, 3]);
+    expect(chosen.table.rows[0].successAt.map(({ k }) => k)).toEqual([1, 3]);
+    for (const ks of [[5], [0], [1.5], []]) {
+      const wrong = evaluateSubject(fakeSubject(), benchmark, { samples: 4, ks });
+      await expect(wrong).rejects.toThrow(/whole numbers k from 1 to the 4 samples/);
+    }
     expect(set.passAt[1].value.estimate).toBeCloseTo(
       mean(rightOf(1).map((right) => passAtK(4, right, 2))),
       12,
