@@ -8,6 +8,7 @@ export * from './chat-template.js';
 export * from './circuit-diff.js';
 export * from './circuit-evaluation.js';
 export * from './circuit/index.js';
+export * from './device-choice.js';
 export * from './diff-report.js';
 export * from './diff/index.js';
 export { ERROR_CODES, HeadsparkError, isHeadsparkError } from './errors.js';

@@ -47,6 +47,8 @@ export interface GpuDevice {
   computeCapability: string;
   memoryTotalBytes: number;
   memoryFreeBytes: number;
+  /** One sentence on why nothing can be computed on it; null: it is usable. */
+  problem: string | null;
 }
 
 export interface DeviceInfo {
@@ -311,8 +313,11 @@ export interface NativeGeneration extends NativeJob<NativeGenerationStats> {
   stop(requests: { requests: Int32Array }): void;
   /** No more requests will come: the promise resolves when all have ended. */
   end(): void;
-  /** Triples (request, token or -1, finish: 0 none, 1 stop token, 2 length, 3 context). */
-  take(): Int32Array;
+  /**
+   * `events`: triples (request, token or -1, finish: 0 none, 1 stop token, 2 length, 3 context);
+   * `margins`: one an event, the largest logit minus the second of a greedy token, else -1.
+   */
+  take(): { events: Int32Array; margins: Float32Array };
 }
 
 export interface NativeAddon {
