@@ -17,6 +17,7 @@ struct HeadView {
   std::int64_t row = 0;
   std::int64_t begin = 0;   // first own token
   std::int64_t count = 0;   // own tokens
+  std::int64_t first = 0;   // first own token that is a query
   std::int64_t prefix = 0;  // prefix tokens
   std::int64_t prefix_begin = 0;
 
@@ -25,6 +26,7 @@ struct HeadView {
     row = item / s.heads;
     begin = layout.row_begin[row];
     count = layout.row_begin[row + 1] - begin;
+    first = layout.query_begin(static_cast<std::int32_t>(row));
     prefix = layout.prefix(static_cast<std::int32_t>(row));
     if (prefix > 0) prefix_begin = layout.prefix_begin[row];
   }
@@ -134,7 +136,7 @@ void attention_forward_cpu(const Context& context, const AttentionForward& p) {
     std::vector<double> weights;
     for (std::int64_t item = first; item < last; ++item) {
       const HeadView view(p.shape, p.layout, item);
-      for (std::int64_t i = 0; i < view.count; ++i) forward_token(p, view, i, weights);
+      for (std::int64_t i = view.first; i < view.count; ++i) forward_token(p, view, i, weights);
     }
   });
 }
@@ -147,7 +149,10 @@ void attention_backward_cpu(const Context& context, const AttentionBackward& p) 
       const HeadView view(p.shape, p.layout, item);
       d.k.assign(static_cast<std::size_t>(view.count * p.shape.head_dim), 0.0);
       d.v = d.k;
-      for (std::int64_t i = 0; i < view.count; ++i) backward_token(p, view, i, d);
+      for (std::int64_t i = 0; i < view.first; ++i) {
+        for (std::int64_t e = 0; e < p.shape.head_dim; ++e) p.d_q[view.query(i) + e] = 0.0f;
+      }
+      for (std::int64_t i = view.first; i < view.count; ++i) backward_token(p, view, i, d);
       for (std::int64_t i = 0; i < view.count; ++i) {
         for (std::int64_t e = 0; e < p.shape.head_dim; ++e) {
           p.d_k[view.query(i) + e] = static_cast<float>(d.k[i * p.shape.head_dim + e]);
