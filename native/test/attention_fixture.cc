@@ -124,7 +124,7 @@ AttentionFixture AttentionFixture::row(std::size_t index) const {
 }
 
 AttentionResult run_attention(const Context& context, const AttentionFixture& fixture) {
-  const std::string where = fixture.setting.name + " on " + isa_name(context.isa);
+  const std::string where = fixture.setting.name + " on " + level_name(context);
   Outputs outputs;
   AttentionForward f = fixture.forward();
   const bool all = fixture.setting.first_query.empty();  // else the others stay as they are
