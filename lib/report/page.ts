@@ -49,8 +49,8 @@ function tableHtml(id: string, { columns, rows }: DataTable, title: string): str
 }
 
 function figureHtml(figure: Figure): string {
-  const { id, title, caption, picture, table, pageTable, tableFirst } = figure;
-  const numbers = tableHtml(`table-${id}`, pageTable ?? table, title);
+  const { id, title, caption, picture, table, pageTable, pageContent, tableFirst } = figure;
+  const numbers = pageContent ?? tableHtml(`table-${id}`, pageTable ?? table, title);
   const drawn = picture
     ? `<div class="picture" tabindex="0" role="region" aria-label="${escapeXml(title)}: picture">` +
       `${svgElement(picture, `${title}. ${caption}`)}</div>`
@@ -59,9 +59,10 @@ function figureHtml(figure: Figure): string {
     ? `<div class="tools"><button type="button" data-save="${id}">Save as SVG` +
       `<span hidden>: ${escapeXml(title)}</span></button></div>`
     : '';
-  const folded = tableFirst
-    ? numbers
-    : `<details><summary>Numbers: ${escapeXml(title)}</summary>${numbers}</details>`;
+  const folded =
+    tableFirst || pageContent !== undefined
+      ? numbers
+      : `<details><summary>Numbers: ${escapeXml(title)}</summary>${numbers}</details>`;
   return (
     `<figure id="${id}"><h3>${escapeXml(title)}</h3>${drawn}` +
     `<figcaption>${escapeXml(caption)}</figcaption>${tools}${folded}</figure>`
@@ -124,12 +125,12 @@ function reproduceHtml(data: RunData): string {
   );
 }
 
-function missingHtml({ missing }: RunData): string {
+function missingHtml({ missing }: RunData, live: LiveState | undefined): string {
   if (missing.size === 0) return '';
   const list = [...missing].map(([kind, count]) => `${count} of ${kind}`).join(', ');
   return (
-    `<p class="notice"><strong>This run is not finished.</strong> Stages without a result: ` +
-    `${escapeXml(list)}. What depends on them is left out.</p>`
+    `<p class="notice">${live ? '' : '<strong>This run is not finished.</strong> '}` +
+    `Stages without a result: ${escapeXml(list)}. What depends on them is left out.</p>`
   );
 }
 
@@ -180,7 +181,7 @@ ${description === undefined ? '' : `<p>${escapeXml(description)}</p>`}
 </header>
 <nav aria-label="Sections"><ul>${nav}<li><button type="button" id="theme" aria-pressed="false">Light / dark</button></li></ul></nav>
 <main id="main">
-${live ? liveHtml(live) : ''}${missingHtml(data)}
+${live ? liveHtml(live) : ''}${missingHtml(data, live)}
 ${sections.map(sectionHtml).join('\n')}
 ${reproduceHtml(data)}
 </main>

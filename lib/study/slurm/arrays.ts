@@ -2,7 +2,7 @@
 // checkpoints, and what each array waits for.
 
 import type { StageNode, StudyGraph } from '../graph.js';
-import { shardOf } from '../shard.js';
+import { mostShards, shardOf } from '../shard.js';
 import type { Study } from '../study.js';
 
 export interface StageArray {
@@ -25,9 +25,9 @@ export interface ArrayNeed {
   readonly matching: boolean;
 }
 
-/** Parts of a study: as asked for, at most one for each checkpoint. */
-export function partsOf(study: Study, tasks = study.slurm.tasks): number {
-  return Math.min(tasks ?? Infinity, study.checkpoints.length);
+/** Parts of a study: as asked for, as far as there is something for each; else by checkpoint. */
+export function partsOf(study: Study, graph: StudyGraph, tasks = study.slurm.tasks): number {
+  return Math.min(tasks ?? study.checkpoints.length, mostShards(graph.nodes, study));
 }
 
 /** Of every kind that has stages, in an order in which each comes after what it needs. */

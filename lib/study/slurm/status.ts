@@ -87,7 +87,7 @@ export async function slurmStatus(
   if (!(await exists(join(options.out, slurmFolder)))) return undefined;
   const run = await realpath(resolve(options.out));
   const { graph, store } = await graphOfRun(study, { ...options, out: run, machine: 'run' });
-  const parts = partsOf(study, await submittedParts(run));
+  const parts = partsOf(study, graph, await submittedParts(run));
   const arrays = stageArrays(study, graph, parts);
   let [queued, problem]: [QueuedTask[], string | null] = [[], null];
   try {

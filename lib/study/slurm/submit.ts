@@ -218,7 +218,7 @@ export async function submitStudy(
   await dropOtherManifest(run, device);
   const { graph, store } = await graphOfRun(study, { ...options, out: run, machine: 'run' });
   if (options.only) checkKinds(options.only, graph);
-  const parts = partsOf(study);
+  const parts = partsOf(study, graph);
   const arrays = wantedArrays(stageArrays(study, graph, parts), options.only);
   const context: ScriptContext = {
     study: study.name,
