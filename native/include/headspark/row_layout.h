@@ -16,7 +16,7 @@ struct RowLayout {
   std::int32_t longest_context = 0;             ///< max over rows of prefix + own tokens
 
   std::int32_t tokens() const { return rows > 0 ? row_begin[rows] : 0; }
-  std::int32_t prefix(std::int32_t row) const {
+  constexpr std::int32_t prefix(std::int32_t row) const {
     return prefix_length != nullptr ? prefix_length[row] : 0;
   }
 };
