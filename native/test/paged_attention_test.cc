@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "attention_fixture.h"
@@ -73,6 +74,9 @@ struct PagedFixture {
     RowLayout prefix;
     prefix.rows = static_cast<std::int32_t>(fixture.setting.prefixes.size());
     prefix.row_begin = begin.data();
+    prefix.longest_row =
+        *std::max_element(fixture.setting.prefixes.begin(), fixture.setting.prefixes.end());
+    prefix.longest_context = prefix.longest_row;
     paged_store(context, {fixture.shape, rows(prefix), k.data(), v.data()});
   }
 
@@ -188,8 +192,7 @@ TEST_CASE("a row's paged attention does not depend on its batch") {
     for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
       const std::vector<float> part(all.begin() + fixture.row_begin[r] * width,
                                     all.begin() + fixture.row_begin[r + 1] * width);
-      check_same_bits("paged row alone on " + level.name,
-                      run_paged(context, fixture.row(r)), part);
+      check_same_bits("paged row alone on " + level.name, run_paged(context, fixture.row(r)), part);
     }
   }
 }
