@@ -16,7 +16,7 @@ import { didYouMean } from '../nearest-word.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
-import { parseBytes } from './inputs.js';
+import { deviceFrom, parseBytes } from './inputs.js';
 import { plural } from './output.js';
 import { optionGroups } from './vocabulary.js';
 
@@ -25,7 +25,7 @@ const count = (value: number): string => value.toLocaleString('en-US');
 function poolOptions(args: Arguments, context: Context) {
   const [threads, memory] = [args.number('threads'), args.text('memory')];
   return {
-    device: args.choice<string>('device'),
+    device: deviceFrom(args, context),
     signal: context.signal,
     ...(threads === undefined ? {} : { threads }),
     ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),

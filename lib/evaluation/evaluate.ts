@@ -65,6 +65,7 @@ export interface EvaluationSubject extends PromptModel {
     readonly heads: number;
     readonly device: string;
     readonly isa: string;
+    readonly precision: string;
   };
   readonly fingerprint: string;
   readonly generate: Generate;
@@ -125,6 +126,7 @@ function settingsOf(
     modelFingerprint: subject.fingerprint,
     device: subject.info.device,
     isa: subject.info.isa,
+    precision: subject.info.precision,
     benchmark: benchmark.name,
     benchmarkHash: benchmark.hash,
     problems: benchmark.problems.map(({ id }) => id),

@@ -14,6 +14,7 @@ import { pairedPermutationTest } from '../stats/permutation.js';
 import { detectableChange } from '../stats/power.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
+import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
 import type { Samples } from './run.js';
 import type {
@@ -131,6 +132,7 @@ function variantResult(variant: Variant, grid: Grid, statistics: Statistics): Va
     accuracy: bootstrapMean(sharesOf(grid), statistics),
     right: rightOf(grid),
     meanTokens: mean(grid.flat().map(({ tokens }) => tokens.length)),
+    nearTies: grid.flat().filter(isNearTie).length,
   };
 }
 
@@ -333,6 +335,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
   const unablated = gridAt(0);
   const rows: RowResult[] = [];
   const controls: VariantResult[] = [];
+  const grids: NamedGrid[] = [];
   for (const [index, variant] of settings.variants.entries()) {
     await setImmediate();
     if (signal?.aborted) {
@@ -340,6 +343,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
       throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', message, { cause: signal.reason });
     }
     const grid = index === 0 ? unablated : gridAt(index);
+    grids.push({ variant: variant.name, problems, grid });
     if (variant.kind === 'control') {
       controls.push(
         variantResult(variant, grid, { ...statistics, resamples: Math.min(resamples, 1_000) }),
@@ -361,6 +365,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     problems,
     rows: corrected(compared),
     controls,
+    nearTies: collectNearTies(settings, grids),
     power: powerLine(rows[0], settings.samples, rows.length - 1),
     notes: [...notesOf(settings, rows, own.length), ...settings.planNotes],
   };
