@@ -41,6 +41,8 @@ Napi::Object gpus_to_js(Napi::Env env, const GpuProbe& probe) {
                std::to_string(gpu.compute_major) + "." + std::to_string(gpu.compute_minor));
     object.Set("memoryTotalBytes", static_cast<double>(gpu.memory_total_bytes));
     object.Set("memoryFreeBytes", static_cast<double>(gpu.memory_free_bytes));
+    object.Set("problem", gpu.problem.empty() ? Napi::Value(env.Null())
+                                              : Napi::Value(Napi::String::New(env, gpu.problem)));
     gpus.Set(index, object);
   }
   Napi::Object object = Napi::Object::New(env);

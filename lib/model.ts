@@ -9,8 +9,9 @@ import {
   type ResolvedCheckpoint,
 } from './checkpoint-source.js';
 import { checkShape, type GraphShape, type KvEdges } from './circuit/shape.js';
+import { chooseDevice } from './device-choice.js';
 import { HeadsparkError } from './errors.js';
-import { callNative, native, runJob } from './native.js';
+import { callNative, runJob } from './native.js';
 import type { NativeLoadOptions, NativeModel, NativeModelInfo, Precision } from './native-types.js';
 import { trueOrFalse, wholeNumber } from './option-checks.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
@@ -24,7 +25,7 @@ export interface LoadModelOptions {
   threads?: number;
   /** Workspace of a computation in bytes; 0 (the default): a quarter of the free memory. */
   memoryBytes?: number;
-  /** `cpu`, `cuda:0`, … or `auto` (the first GPU if this build and machine have one). Default `cpu`. */
+  /** `cpu`, `cuda:0`, … or `auto` (the first GPU that computes, else the CPU; `chooseDevice` says why). Default `cpu`. */
   device?: string;
   /** Tokens of one micro-batch; 0 (the default): chosen by the core. Never changes a result. */
   batchTokens?: number;
@@ -160,27 +161,13 @@ async function textParts(folder: string): Promise<Pick<Model, 'tokenizer' | 'cha
   };
 }
 
-/** `cpu` or `cuda:N` of what a user wrote. */
-function deviceOf(device: string): string {
-  if (device === 'auto') {
-    const hasGpu = native().buildInfo().cuda && native().deviceInfo().gpu.devices.length > 0;
-    return hasGpu ? 'cuda:0' : 'cpu';
-  }
-  if (device === 'cuda') return 'cuda:0';
-  if (device === 'cpu' || /^cuda:\d{1,3}$/.test(device)) return device;
-  throw new HeadsparkError(
-    'ERR_HEADSPARK_INVALID_ARGUMENT',
-    `device is "${device}"; it must be cpu, auto or cuda:N.`,
-  );
-}
-
 function nativeOptions(options: LoadModelOptions): Omit<NativeLoadOptions, 'folder'> {
   const high = Number.MAX_SAFE_INTEGER;
   return {
     checkValues: trueOrFalse('checkValues', options.checkValues, true),
     threads: wholeNumber('threads', options.threads, { low: 0, high: 1024, fallback: 0 }),
     memoryBytes: wholeNumber('memoryBytes', options.memoryBytes, { low: 0, high, fallback: 0 }),
-    device: deviceOf(options.device ?? 'cpu'),
+    device: chooseDevice(options.device ?? 'cpu').device,
     batchTokens: wholeNumber('batchTokens', options.batchTokens, {
       low: 0,
       high: 1_000_000,

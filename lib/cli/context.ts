@@ -30,6 +30,7 @@ export class Context {
   /** Said after "Interrupted."; a command sets it where a run can be resumed. */
   resumeHint: string | undefined;
   readonly #terminal: Terminal;
+  readonly #said = new Set<string>();
 
   constructor(parts: { json: boolean; quiet: boolean; signal: AbortSignal; terminal: Terminal }) {
     this.json = parts.json;
@@ -63,6 +64,13 @@ export class Context {
     if (this.quiet) return;
     const paint = painter(this.#terminal.stderr, this.#terminal.environment);
     this.#terminal.stderr.write(`${paint('yellow', 'note:')} ${text}\n`);
+  }
+
+  /** A remark that a command may come upon many times and that is worth one line. */
+  warnOnce(text: string): void {
+    if (this.#said.has(text)) return;
+    this.#said.add(text);
+    this.warn(text);
   }
 
   /** Runs work under a progress bar on stderr. */

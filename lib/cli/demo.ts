@@ -8,7 +8,7 @@ import { printAblation } from './ablation-table.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { printDiff } from './diff-tables.js';
-import { parseBytes } from './inputs.js';
+import { deviceFrom, parseBytes } from './inputs.js';
 import { formatBounds, formatNumber, formatPercent } from './output.js';
 import { optionGroups } from './vocabulary.js';
 
@@ -88,12 +88,13 @@ export const demoCommand: Command = {
   examples: [['$0 demo --out ./headspark-demo', 'results go to that folder']],
   async run(args, context) {
     const [threads, memory] = [args.number('threads'), args.text('memory')];
+    const device = deviceFrom(args, context);
     const result = await context.task('demo', 'steps', ({ reporter }) =>
       runDemo({
         out: args.text('out') ?? './headspark-demo',
         seed: args.value('seed'),
         load: {
-          device: args.choice<string>('device'),
+          device,
           ...(threads === undefined ? {} : { threads }),
           ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
         },

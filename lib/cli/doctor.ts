@@ -25,7 +25,8 @@ function deviceRows(info: DeviceInfo): [string, string][] {
   const gpus = info.gpu.devices.map((gpu): [string, string] => [
     `gpu ${gpu.index}`,
     `${gpu.name}, compute ${gpu.computeCapability}, ` +
-      `${formatBytes(gpu.memoryFreeBytes)} free of ${formatBytes(gpu.memoryTotalBytes)}`,
+      `${formatBytes(gpu.memoryFreeBytes)} free of ${formatBytes(gpu.memoryTotalBytes)}` +
+      (gpu.problem === null ? '' : `; not used: ${gpu.problem}`),
   ]);
   return [
     ['cpu', `${info.cpuName} (${info.architecture})`],

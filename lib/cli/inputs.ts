@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
 import type { Metric } from '../attribution.js';
 import { parseHubId } from '../checkpoint-source.js';
+import { chooseDevice } from '../device-choice.js';
 import { HeadsparkError } from '../errors.js';
 import { loadModel, type LoadModelOptions, type Model } from '../model.js';
 import type { Precision } from '../native-types.js';
@@ -37,7 +38,14 @@ async function withRevision(model: string, revision: string | undefined): Promis
   return `${model}@${revision}`;
 }
 
-function loadOptions(args: Arguments): Omit<LoadModelOptions, 'hub' | 'signal'> {
+/** `cpu` or `cuda:N` of --device; says once why `auto` means the CPU here. */
+export function deviceFrom(args: Arguments, context: Context): string {
+  const { device, reason } = chooseDevice(args.choice<string>('device'));
+  if (reason !== undefined) context.warnOnce(`--device auto runs on the CPU. ${reason}`);
+  return device;
+}
+
+function loadOptions(args: Arguments, context: Context): Omit<LoadModelOptions, 'hub' | 'signal'> {
   const [adapter, base, memory] = [args.text('adapter'), args.text('base'), args.text('memory')];
   const [threads, batchTokens] = [args.number('threads'), args.number('batch-tokens')];
   return {
@@ -46,7 +54,7 @@ function loadOptions(args: Arguments): Omit<LoadModelOptions, 'hub' | 'signal'> 
     ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
     ...(threads === undefined ? {} : { threads }),
     ...(batchTokens === undefined ? {} : { batchTokens }),
-    device: args.choice<string>('device'),
+    device: deviceFrom(args, context),
     precision: args.choice<Precision>('precision'),
     sharePrefix: args.flag('share-prefix'),
   };
@@ -56,9 +64,10 @@ function loadOptions(args: Arguments): Omit<LoadModelOptions, 'hub' | 'signal'> 
 export async function loadFrom(text: string, args: Arguments, context: Context): Promise<Model> {
   const name = await withRevision(text, args.text('revision'));
   const { signal } = context;
+  const options = loadOptions(args, context);
   return context.task('download', 'bytes', ({ reporter }) =>
     loadModel(name, {
-      ...loadOptions(args),
+      ...options,
       signal,
       hub: {
         signal,

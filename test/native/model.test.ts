@@ -242,7 +242,9 @@ describe('refusals', () => {
   });
 
   it('says what a GPU device lacks in a build or on a machine without one', async () => {
-    if (native().buildInfo().cuda && native().deviceInfo().gpu.devices.length > 0) {
+    const { devices } = native().deviceInfo().gpu;
+    const usable = devices.find(({ problem }) => problem === null);
+    if (usable?.index === 0) {
       const model = await loadModel(qwen2, { device: 'cuda:0' });
       expect(model.info.device).toBe('cuda:0');
       return model.dispose();

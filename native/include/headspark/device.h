@@ -62,6 +62,7 @@ struct GpuInfo {
   int compute_minor = 0;
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_free_bytes = 0;
+  std::string problem;  // one sentence on why nothing can be computed on it; empty: it is usable
 };
 
 struct GpuProbe {

@@ -29,10 +29,10 @@ GpuProbe probe_gpus() {
         cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess) {
       gpu.memory_free_bytes = free_bytes;
     }
+    gpu.problem = "this release has no kernels for GPUs yet and computes on the CPU.";
     probe.gpus.push_back(gpu);
   }
-  probe.status =
-      std::to_string(probe.gpus.size()) + " GPU(s) found; this release computes on the CPU only.";
+  probe.status = std::to_string(probe.gpus.size()) + " GPU(s) found.";
   return probe;
 }
 
