@@ -36,11 +36,11 @@ void check_same_all(const std::string& where, const AttentionResult& a, const At
 void check_setting(const AttentionSetting& setting) {
   const AttentionFixture fixture(setting, 11);
   const AttentionResult reference = run_attention(make_cpu_context(1, Isa::specification), fixture);
-  for (const Isa isa : levels()) {
-    const std::string where = setting.name + " on " + isa_name(isa);
-    const AttentionResult one = run_attention(make_cpu_context(1, isa), fixture);
+  for (const Level& level : levels()) {
+    const std::string where = setting.name + " on " + level.name;
+    const AttentionResult one = run_attention(level.context(1), fixture);
     check_near_all(where, one, reference, 1e-5);
-    check_same_all(where + ", 3 threads", run_attention(make_cpu_context(3, isa), fixture), one);
+    check_same_all(where + ", 3 threads", run_attention(level.context(3), fixture), one);
   }
 }
 
@@ -163,8 +163,8 @@ TEST_CASE("a row's attention does not depend on its batch") {
                                   .kind = Replacement::token},
                                  4);
   const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const AttentionResult all = run_attention(context, fixture);
     for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
       const AttentionResult one = run_attention(context, fixture.row(r));
@@ -172,11 +172,52 @@ TEST_CASE("a row's attention does not depend on its batch") {
         return std::vector<float>(values.begin() + fixture.row_begin[r] * width,
                                   values.begin() + fixture.row_begin[r + 1] * width);
       };
-      const std::string where = std::string("row alone on ") + isa_name(isa);
+      const std::string where = "row alone on " + level.name;
       check_same_bits(where + " z", one.z, part(all.z));
       check_same_bits(where + " d_q", one.d_q, part(all.d_q));
       check_same_bits(where + " d_k", one.d_k, part(all.d_k));
       check_same_bits(where + " d_v", one.d_v, part(all.d_v));
+    }
+  }
+}
+
+TEST_CASE("tokens that are keys only change no bit of the queries") {
+  AttentionFixture some({.name = "keys only",
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_dim = 24,
+                         .lengths = {5, 1, 133, 8, 60},
+                         .prefixes = {7, 0, 270, 19, 0},
+                         .gated = true,
+                         .ranged = true,
+                         .kind = Replacement::token,
+                         .first_query = {4, 0, 57, 8, 59}},
+                        4);
+  AttentionFixture all = some;  // d_z is 0 where some has no query
+  all.setting.first_query.clear();
+  const std::int64_t width = some.shape.heads * some.shape.head_dim;
+  for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
+    // q is not read there either.
+    std::fill_n(some.q.begin() + some.row_begin[r] * width, some.setting.first_query[r] * width,
+                std::numeric_limits<float>::quiet_NaN());
+  }
+  for (const Isa isa : levels()) {
+    const Context context = make_cpu_context(2, isa);
+    const std::string where = std::string("keys only on ") + isa_name(isa);
+    const AttentionResult expected = run_attention(context, all);
+    const AttentionResult result = run_attention(context, some);
+    check_same_bits(where + " d_q", result.d_q, expected.d_q);
+    check_same_bits(where + " d_k", result.d_k, expected.d_k);
+    check_same_bits(where + " d_v", result.d_v, expected.d_v);
+    for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
+      const std::int64_t first = some.row_begin[r] + some.setting.first_query[r];
+      const auto queries = [&](const std::vector<float>& x, std::int64_t row) {
+        return std::vector<float>(x.begin() + first * row, x.begin() + some.row_begin[r + 1] * row);
+      };
+      check_same_bits(where + " z", queries(result.z, width), queries(expected.z, width));
+      check_same_bits(where + " raw", queries(result.raw, width), queries(expected.raw, width));
+      check_same_bits(where + " lse", queries(result.lse, some.shape.heads),
+                      queries(expected.lse, some.shape.heads));
     }
   }
 }
@@ -193,8 +234,8 @@ TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exac
                               .kind = kind},
                              8);
     fixture.scale = {1.0f, 0.0f, 0.0f, 1.0f};
-    for (const Isa isa : levels()) {
-      const AttentionResult result = run_attention(make_cpu_context(1, isa), fixture);
+    for (const Level& level : levels()) {
+      const AttentionResult result = run_attention(level.context(1), fixture);
       std::vector<float> expected = result.raw;
       for (std::int64_t t = 0; t < 7; ++t) {
         const std::int64_t row = t < 4 ? 0 : 1;
@@ -212,7 +253,7 @@ TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exac
                   : fixture.replacement[static_cast<std::size_t>(first * 5 + d)];
         }
       }
-      check_same_bits(std::string("exact gate on ") + isa_name(isa), result.z, expected);
+      check_same_bits("exact gate on " + level.name, result.z, expected);
     }
   }
 }
@@ -226,8 +267,8 @@ TEST_CASE("attention without raw and lse writes the same z") {
                                   .prefixes = {},
                                   .gated = true},
                                  6);
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(1, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(1);
     Outputs outputs;
     AttentionForward f = fixture.forward();
     f.z = outputs.dense("z", fixture.count());
@@ -246,9 +287,9 @@ TEST_CASE("attention gradients equal finite differences") {
     setting.ranged = gated;
     setting.kind = Replacement::shared;
     const AttentionFixture fixture(setting, 3);
-    for (const Isa isa : levels()) {
-      const std::string where = std::string(" on ") + isa_name(isa);
-      const AttentionResult result = run_attention(make_cpu_context(1, isa), fixture);
+    for (const Level& level : levels()) {
+      const std::string where = " on " + level.name;
+      const AttentionResult result = run_attention(level.context(1), fixture);
       check_input_gradient(fixture, &AttentionFixture::q, result.d_q, "d_q" + where);
       check_input_gradient(fixture, &AttentionFixture::k, result.d_k, "d_k" + where);
       check_input_gradient(fixture, &AttentionFixture::v, result.d_v, "d_v" + where);
@@ -288,6 +329,10 @@ TEST_CASE("attention refuses bad arguments by name") {
   const std::int32_t descending[] = {0, 4, 3, 8};
   bad.layout.row_begin = descending;
   CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("ascending"), Error);
+  bad.layout = fixture.layout();
+  const std::int32_t outside[] = {3, 2, 0};
+  bad.layout.first_query = outside;
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("first_query"), Error);
 }
 
 }  // namespace headspark::test

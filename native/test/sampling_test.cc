@@ -60,7 +60,7 @@ std::vector<float> logits_of(const std::vector<std::int32_t>& tokens,
 TEST_CASE("sampling: filters keep what transformers keeps, with its probabilities") {
   for (const FilterCase& filter : filter_cases()) {
     CAPTURE(filter.expected.dump().substr(0, 120));
-    for (const Isa isa : levels()) {
+    for (const Isa isa : cpu_levels()) {
       std::vector<float> logits = filter.logits;
       const std::vector<Candidate> kept =
           token_distribution(isa, filter.options, filter.seen, logits);
@@ -89,7 +89,7 @@ TEST_CASE("sampling: draws follow the distribution, each by its seed and index a
   for (const SamplingOptions& options :
        {SamplingOptions{.temperature = 0.8f}, SamplingOptions{.temperature = 1.0f, .top_k = 12},
         SamplingOptions{.temperature = 1.5f, .top_p = 0.7f, .min_p = 0.1f}}) {
-    for (const Isa isa : levels()) {
+    for (const Isa isa : cpu_levels()) {
       std::vector<float> row = logits;
       std::map<std::int32_t, double> expected;
       for (const Candidate& candidate : token_distribution(isa, options, {}, row)) {
@@ -122,7 +122,7 @@ TEST_CASE("sampling: the largest logit, its ties, NaN and infinities") {
   const float infinite = std::numeric_limits<float>::infinity();
   const auto token = [](const SamplingOptions& options, std::vector<float> logits) {
     std::vector<std::int32_t> tokens;
-    for (const Isa isa : levels()) {
+    for (const Isa isa : cpu_levels()) {
       std::vector<float> row = logits;
       tokens.push_back(sample_token(isa, {options, 1, 2, {}}, row).token);
     }

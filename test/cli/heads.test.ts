@@ -116,10 +116,7 @@ describe('heads', () => {
     expect(csv[0]).toMatch(/^head,layer,previous,previous_low,previous_high,first/);
     expect(csv[0]).not.toMatch(/direct_effect/);
     const bytes = await readFile(join(cwd, 'h.parquet'));
-    const file = bytes.buffer.slice(
-      bytes.byteOffset,
-      bytes.byteOffset + bytes.byteLength,
-    );
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
     const rows = await parquetReadObjects({ file });
     expect(rows).toHaveLength(24);
     expect(String(rows[7]['entropy'])).toBe(

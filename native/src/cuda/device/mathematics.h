@@ -1,0 +1,44 @@
+// Functions of the device's mathematical library, in full precision (no -use_fast_math), and the
+// fused multiply-add by name.
+#pragma once
+
+#include <cstdint>
+
+namespace headspark::cuda {
+
+HEADSPARK_DEVICE float exponential(float x) {
+  return expf(x);
+}
+HEADSPARK_DEVICE float logarithm(float x) {
+  return logf(x);
+}
+/// erfc(x) = 1 - erf(x), without the cancellation.
+HEADSPARK_DEVICE float complementary_error_function(float x) {
+  return erfcf(x);
+}
+HEADSPARK_DEVICE double logarithm(double x) {
+  return log(x);
+}
+HEADSPARK_DEVICE double exponential(double x) {
+  return exp(x);
+}
+HEADSPARK_DEVICE bool is_finite(float x) {
+  return (__float_as_uint(x) & 0x7f800000u) != 0x7f800000u;
+}
+HEADSPARK_DEVICE float square_root(float x) {
+  return sqrtf(x);
+}
+HEADSPARK_DEVICE float absolute(float x) {
+  return fabsf(x);
+}
+HEADSPARK_DEVICE float multiply_add(float a, float b, float c) {
+  return __fmaf_rn(a, b, c);
+}
+HEADSPARK_DEVICE float infinity() {
+  return __uint_as_float(0x7f800000u);
+}
+HEADSPARK_DEVICE std::uint32_t multiply_high(std::uint32_t a, std::uint32_t b) {
+  return __umulhi(a, b);
+}
+
+}  // namespace headspark::cuda
