@@ -5,6 +5,8 @@ import { ablationKinds } from '../ablation-sweep.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
 import { answerSources } from '../answers/extract.js';
 import { excludedKinds } from '../circuit-evaluation.js';
+import { commonOptions } from './common-options.js';
+import { headOptions } from './head-options.js';
 import type { OptionSpec } from './option-types.js';
 
 const model = 'Model:';
@@ -404,6 +406,8 @@ export const vocabulary = {
 
   parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },
 
+  ...headOptions,
+
   only: {
     type: 'string',
     group: studies,
@@ -431,19 +435,7 @@ export const vocabulary = {
     default: 10,
     describe: 'rows of the printed tables',
   },
-  measure: {
-    type: 'boolean',
-    group: output,
-    describe: 'measure peak arithmetic and memory bandwidth (about 2 s)',
-  },
-  json: {
-    type: 'boolean',
-    group: output,
-    describe: 'results as JSON on stdout, nothing else there',
-  },
-  quiet: { type: 'boolean', group: output, describe: 'print errors only' },
-  debug: { type: 'boolean', group: output, describe: 'show the stack of an error' },
-  config: { type: 'string', group: output, describe: 'options from a JSON or YAML file' },
+  ...commonOptions,
 } as const satisfies Record<string, OptionSpec>;
 
 export type OptionName = keyof typeof vocabulary;
