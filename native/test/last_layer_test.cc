@@ -13,7 +13,7 @@ namespace headspark::golden {
 namespace {
 
 using test::check_same_bits;
-using test::levels;
+using test::cpu_levels;
 using test::Random;
 
 const char* const kModels[] = {"qwen2", "neox"};
@@ -29,7 +29,7 @@ Engine engine_for(const char* model, Isa isa, int threads, std::int64_t batch_to
 /// Levels that are worth a whole model: the specification is slow, and is where the bits matter
 /// least.
 std::vector<Isa> fast_levels() {
-  std::vector<Isa> all = levels();
+  std::vector<Isa> all = cpu_levels();
   all.erase(all.begin());
   return all;
 }
