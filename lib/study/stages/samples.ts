@@ -93,8 +93,8 @@ function workOf(
     backwards: 0,
     rate: 'generation',
     units: rows,
+    newTokens: rows * maxNewTokens,
     generation: {
-      tokens: rows * maxNewTokens,
       benchmark: spec.name,
       form: form.name,
       checkpoint: measuredOn(checkpoint, study),
