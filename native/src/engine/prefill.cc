@@ -68,6 +68,8 @@ void Prefill::run_segments(const std::vector<Chunk>& chunks, const Batch& batch,
   if (layers.begin > 0) load_start(chunks, stream);
   inputs.first_layer = layers.begin;
   inputs.start_residual = stream;
+  const WantedTokens wanted(engine_.context, batch.host(), last_tokens(chunks));
+  inputs.wanted = &wanted;
   for (const std::int64_t stop : stops) {
     inputs.end_layer = stop;
     run_forward(engine_, batch, inputs, trace, control);
@@ -80,15 +82,23 @@ void Prefill::run_segments(const std::vector<Chunk>& chunks, const Batch& batch,
   }
 }
 
+// Of the last layer's output only the residual stream of a finished prompt's last token is read.
+std::vector<std::int32_t> Prefill::last_tokens(const std::vector<Chunk>& chunks) const {
+  std::vector<std::int32_t> counts;
+  for (const Chunk& chunk : chunks) counts.push_back(chunk.end == chunk.state->length() ? 1 : 0);
+  return counts;
+}
+
 void Prefill::finish(const std::vector<Chunk>& chunks, const Trace& trace) const {
   const std::int64_t hidden = engine_.config().hidden;
+  std::int64_t last = 0;  // packed
   for (const Chunk& chunk : chunks) {
     PromptState& state = *chunk.state;
     state.work()->done = chunk.end;
     if (chunk.end < state.length()) continue;
     if (state.work()->layers.end == engine_.config().layers) {
-      const std::int64_t last = chunk.row + (chunk.end - chunk.begin) - 1;
       copy_rows(trace.final_residual() + last * hidden, state.last(), 1);
+      ++last;
     }
     state.finish_work();
   }

@@ -58,6 +58,7 @@ class Prefill {
   void load_start(const std::vector<Chunk>& chunks, float* residual) const;
   void run_segments(const std::vector<Chunk>& chunks, const Batch& batch, ForwardInputs inputs,
                     Trace& trace, const RunControl& control) const;
+  std::vector<std::int32_t> last_tokens(const std::vector<Chunk>& chunks) const;
   void finish(const std::vector<Chunk>& chunks, const Trace& trace) const;
 
   const Engine& engine_;
