@@ -19,6 +19,7 @@ export * from './formats/index.js';
 export * from './generate.js';
 export * from './generation-types.js';
 export { generate } from './generation.js';
+export * from './head-activations.js';
 export * from './head-gate.js';
 export * from './logits.js';
 export * from './model.js';
