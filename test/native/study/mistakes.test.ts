@@ -308,14 +308,6 @@ const mistakes: Record<string, Mistake> = {
     line: 26,
     says: /ablations\[1\]\.tasks: tasks say whose heads are ablated/,
   },
-  'a benchmark with another replacement than zero': {
-    change: [
-      '"0.0", controls: 2 }',
-      '"0.0", benchmarks: [a], ablation: mean }\nbenchmarks: [{ name: a, file: demo }]',
-    ],
-    line: 26,
-    says: /ablations\[1\]\.ablation: benchmarks are answered with ablation: zero only, got mean/,
-  },
   'sampling without benchmarks': {
     change: ['statistics:', 'sampling: { samples: 4 }\nstatistics:'],
     line: 27,
