@@ -16,7 +16,8 @@ import { checkOutput } from './inputs.js';
 import { plural } from './output.js';
 import { optionGroups } from './vocabulary.js';
 
-function formatsOf(text: string | undefined): ExportFormat[] | undefined {
+/** --formats as a list; undefined: all. */
+export function formatsOf(text: string | undefined): ExportFormat[] | undefined {
   if (text === undefined) return undefined;
   const names = text.split(',').map((name) => name.trim());
   const unknown = names.find((name) => !exportFormats.includes(name as ExportFormat));

@@ -69,6 +69,9 @@ function figureHtml(figure: Figure): string {
   );
 }
 
+/** What a figure takes of the page. */
+export const figureBytes = (figure: Figure): number => Buffer.byteLength(figureHtml(figure));
+
 const sectionHtml = ({ id, title, text, figures }: Section): string =>
   `<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeXml(title)}</h2>` +
   `<p>${escapeXml(text)}</p>${figures.map(figureHtml).join('\n')}</section>`;

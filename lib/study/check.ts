@@ -87,18 +87,23 @@ function sourceProblem(task: StudyFile['tasks'][number], path: ValuePath): Probl
     const got = sources.length === 0 ? 'none of them' : sources.join(' and ');
     return [{ path, message: `expected one of pairs, generate or openings, got ${got}` }];
   }
-  if (sources[0] !== 'openings') return [];
-  const message =
-    'pairs from openings that the models write need text generation, which studies of this ' +
-    'version do not run; give the pairs as a file';
-  return [{ path: [...path, 'openings'], atKey: true, message }];
+  return [];
 }
 
-function taskProblems(file: StudyFile): Problem[] {
+/** A writer of openings must be a post-trained checkpoint. */
+function writerProblem(task: StudyFile['tasks'][number], path: ValuePath, study: Study): Problem[] {
+  const by = task.openings?.by;
+  if (by === undefined) return [];
+  const known = study.series.flatMap(({ checkpoints }) => checkpoints.map(({ name }) => name));
+  const place = { known, path: [...path, 'openings', 'by'] };
+  return unknownName('post-trained checkpoint', by, place);
+}
+
+function taskProblems(file: StudyFile, study: Study): Problem[] {
   const forms = file['prompt-forms'].map(({ name }) => name);
   return file.tasks.flatMap((task, index) => {
     const path = ['tasks', index];
-    const problems = sourceProblem(task, path);
+    const problems = [...sourceProblem(task, path), ...writerProblem(task, path, study)];
     if (typeof task.pairs === 'object') {
       for (const form of Object.keys(task.pairs)) {
         const place = { known: forms, path: [...path, 'pairs', form], atKey: true as const };
@@ -200,7 +205,7 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...checkpointProblems(file),
     ...stepProblems(study),
     ...seriesProblems(study),
-    ...taskProblems(file),
+    ...taskProblems(file, study),
     ...selectionProblems(file),
     ...ablationProblems(file),
     ...benchmarkProblems(file, study),

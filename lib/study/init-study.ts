@@ -43,6 +43,8 @@ tasks:
   - name: sums
     pairs: ./pairs.jsonl # or one file for each form: { direct: a.jsonl, thinking: b.jsonl }
     limit: 64
+  # - name: first words      # how base and post-trained model begin to answer the same problems
+  #   openings: { problems: gsm8k, data: ./data, limit: 64, opening-length: 16 } # by: grpo-step300
   # - name: ioi
   #   generate: { task: ioi, count: 64 }   # ioi, greater-than or arithmetic; with one prompt form
 

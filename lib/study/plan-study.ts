@@ -108,7 +108,7 @@ export async function planStudy(study: Study, options: PlanOptions = {}): Promis
     state: states.get(node)!,
     forwards: node.work.forwards,
     backwards: node.work.backwards,
-    tokens: node.work.generation?.tokens ?? 0,
+    tokens: node.work.newTokens ?? 0,
     ...estimateOf(node, study, measured),
   }));
   const kinds = graph.kinds.flatMap(({ kind, title }) => {

@@ -73,9 +73,17 @@ const generate = z.strictObject({
   'max-operand': whole(0, 9999).optional(),
 });
 
+/** Pairs from the way in which two models begin to answer the same problems. */
 const openings = z.strictObject({
+  /** A file of problems, or the name of a known benchmark, whose file lies in `data`. */
   problems: text,
+  data: text.optional(),
   limit: count.optional(),
+  /** The post-trained model; default: the last checkpoint of the base's first series. */
+  by: name.optional(),
+  template: z.enum(['chat', 'plain']).optional(),
+  system: text.optional(),
+  suffix: text.optional(),
   'opening-length': whole(1, 4096).default(16),
 });
 

@@ -73,6 +73,21 @@ export type PairsInput =
       readonly task: TaskName;
       readonly options: ArithmeticOptions;
       readonly path: ValuePath;
+    }
+  | {
+      readonly kind: 'openings';
+      /** Absolute, or the name of a known benchmark in `folder`. */
+      readonly problems: string;
+      readonly folder: string;
+      readonly limit?: number;
+      /** Tokens of an opening. */
+      readonly openingLength: number;
+      /** Name of the post-trained model. */
+      readonly by?: string;
+      readonly template?: 'chat' | 'plain';
+      readonly system?: string;
+      readonly suffix?: string;
+      readonly path: ValuePath;
     };
 
 export interface Task {
