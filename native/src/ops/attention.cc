@@ -30,6 +30,8 @@ void check_layout(const Context& context, const RowLayout& layout, const char* o
                    "layout.row_begin is not ascending");
     check_argument(layout.prefix(row) >= 0, op, "layout.prefix_length is negative");
   }
+  check_argument(layout.token_count == layout.row_begin[layout.rows], op,
+                 "layout.token_count is not the end of layout.row_begin");
 }
 
 void check_prefix(const Context& context, const RowLayout& layout, const float* prefix_k,
@@ -50,17 +52,13 @@ void check_gate(const HeadGate& gate, const char* op) {
   }
 }
 
-bool has_tokens(const Context& context, const RowLayout& layout) {
-  return layout.rows > 0 && (!context.on_cpu() || layout.tokens() > 0);
-}
-
 }  // namespace
 
 void attention_forward(const Context& context, const AttentionForward& params) {
   const char* op = "attention_forward";
   check_shape(params.shape, op);
   check_layout(context, params.layout, op);
-  if (!has_tokens(context, params.layout)) return;
+  if (params.layout.token_count == 0) return;
   check_pointer(params.q, op, "q");
   check_pointer(params.k, op, "k");
   check_pointer(params.v, op, "v");
@@ -76,7 +74,7 @@ void attention_backward(const Context& context, const AttentionBackward& params)
   const char* op = "attention_backward";
   check_shape(params.shape, op);
   check_layout(context, params.layout, op);
-  if (!has_tokens(context, params.layout)) return;
+  if (params.layout.token_count == 0) return;
   check_pointer(params.q, op, "q");
   check_pointer(params.k, op, "k");
   check_pointer(params.v, op, "v");
