@@ -4,6 +4,7 @@
 #include "device.h"
 #include "errors.h"
 #include "generation.h"
+#include "heads.h"
 #include "job.h"
 #include "logits.h"
 #include "model.h"
@@ -32,6 +33,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_attribution(env, exports);
   register_sweep(env, exports);
   register_logits(env, exports);
+  register_heads(env, exports);
   register_generation(env, exports);
   return exports;
 }

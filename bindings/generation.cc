@@ -191,7 +191,8 @@ Napi::Value js_end(Session& session, const Napi::CallbackInfo& call) {
   return call.Env().Undefined();
 }
 
-// Int32Array of (request, token, finish) triples; a token of -1 is none.
+// {events: Int32Array of (request, token, finish) triples, a token of -1 is none; margins:
+// Float32Array, one an event}
 Napi::Value js_take(Session& session, const Napi::CallbackInfo& call) {
   std::vector<GenerationEvent> events;
   {
@@ -200,13 +201,19 @@ Napi::Value js_take(Session& session, const Napi::CallbackInfo& call) {
   }
   session.changed.notify_all();
   std::vector<std::int32_t> values;
+  std::vector<float> margins;
   values.reserve(3 * events.size());
+  margins.reserve(events.size());
   for (const GenerationEvent& event : events) {
     values.push_back(static_cast<std::int32_t>(event.request));
     values.push_back(event.token);
     values.push_back(static_cast<std::int32_t>(event.finish));
+    margins.push_back(event.margin);
   }
-  return to_int32_array(call.Env(), std::move(values));
+  Napi::Object taken = Napi::Object::New(call.Env());
+  taken.Set("events", to_int32_array(call.Env(), std::move(values)));
+  taken.Set("margins", to_float32_array(call.Env(), std::move(margins)));
+  return taken;
 }
 
 Napi::Object stats_to_js(Napi::Env env, const GenerationStats& stats) {

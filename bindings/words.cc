@@ -79,6 +79,11 @@ GatePositions positions_of(const std::string& word) {
                                 {{"all", all}, {"prompt", prompt}, {"generated", generated}});
 }
 
+HeadQueries queries_of(const std::string& word) {
+  using enum HeadQueries;
+  return look_up<HeadQueries>("queries", word, {{"all", all}, {"answer", answer}});
+}
+
 const char* architecture_name(Architecture architecture) noexcept {
   switch (architecture) {
     case Architecture::qwen2:

@@ -5,6 +5,7 @@
 
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
+#include "headspark/head_properties.h"
 #include "headspark/sweep.h"
 
 namespace headspark::bindings {
@@ -17,6 +18,7 @@ KvEdges kv_edges_of(const std::string& word);
 ExcludedEdges excluded_of(const std::string& word);
 AblationKind ablation_of(const std::string& word);
 GatePositions positions_of(const std::string& word);
+HeadQueries queries_of(const std::string& word);
 Precision precision_of(const std::string& word);
 
 const char* architecture_name(Architecture architecture) noexcept;

@@ -2,8 +2,11 @@
 // answers fail.
 import type { Benchmark } from './benchmarks/types.js';
 import {
+  answerSubject,
   evaluateSubject,
+  type Answers,
   type EvaluateOptions,
+  type EvaluationSubject,
   type EvaluationResult,
 } from './evaluation/evaluate.js';
 import { mergeJournals } from './evaluation/merge.js';
@@ -14,7 +17,7 @@ import type { GenerationOptions } from './generation-types.js';
 import type { Model } from './model.js';
 
 export { evaluationCsv, samplesParquet } from './evaluation/files.js';
-export type { EvaluateOptions, EvaluationResult } from './evaluation/evaluate.js';
+export type { Answers, EvaluateOptions, EvaluationResult } from './evaluation/evaluate.js';
 export type { Samples } from './evaluation/run.js';
 export type {
   EvaluationProgress,
@@ -24,6 +27,44 @@ export type {
   SampleRecord,
   VariantResult,
 } from './evaluation/types.js';
+
+/** What a run of samples takes beside the options of an evaluation. */
+export type AnswerOptions = EvaluateOptions &
+  Pick<GenerationOptions, 'maxRows' | 'memoryBytes'> & {
+    /** Name of the model in the results; default: its own. */
+    readonly label?: string;
+  };
+
+function subjectOf(
+  model: Model,
+  { maxRows, memoryBytes, label }: AnswerOptions,
+): EvaluationSubject {
+  return {
+    info: label === undefined ? model.info : { ...model.info, label },
+    tokenizer: model.tokenizer,
+    chatTemplate: model.chatTemplate,
+    fingerprint: model.fingerprint(),
+    generate: (requests: Parameters<typeof generate>[1], own: GenerationOptions) =>
+      generate(model, requests, {
+        ...own,
+        ...(maxRows === undefined ? {} : { maxRows }),
+        ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      }),
+  };
+}
+
+/**
+ * The samples of `evaluate` alone, without any statistics: what takes the time. `mergeEvaluations`
+ * makes the table from their journals.
+ * @throws as `evaluate` does.
+ */
+export async function answerBenchmark(
+  model: Model,
+  benchmark: Benchmark,
+  options: AnswerOptions = {},
+): Promise<Answers> {
+  return answerSubject(subjectOf(model, options), benchmark, options);
+}
 
 /**
  * Lets a model answer a benchmark, unablated and with every set of heads of `plan` gated
@@ -44,22 +85,9 @@ export type {
 export async function evaluate(
   model: Model,
   benchmark: Benchmark,
-  options: EvaluateOptions & Pick<GenerationOptions, 'maxRows' | 'memoryBytes'> = {},
+  options: AnswerOptions = {},
 ): Promise<EvaluationResult> {
-  const { maxRows, memoryBytes } = options;
-  const subject = {
-    info: model.info,
-    tokenizer: model.tokenizer,
-    chatTemplate: model.chatTemplate,
-    fingerprint: model.fingerprint(),
-    generate: (requests: Parameters<typeof generate>[1], own: GenerationOptions) =>
-      generate(model, requests, {
-        ...own,
-        ...(maxRows === undefined ? {} : { maxRows }),
-        ...(memoryBytes === undefined ? {} : { memoryBytes }),
-      }),
-  };
-  return evaluateSubject(subject, benchmark, options);
+  return evaluateSubject(subjectOf(model, options), benchmark, options);
 }
 
 /**

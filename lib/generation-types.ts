@@ -47,6 +47,11 @@ export interface Completion {
   index: number;
   /** New tokens, the one that ended the row included. */
   tokens: number[];
+  /**
+   * [tokens] of a greedy row: the largest logit (after the repetition penalty) minus the second
+   * largest, 0 for a tie: how near each token was to being another. Empty for a sampled row.
+   */
+  margins: number[];
   finish: FinishReason;
   promptTokens: number;
 }
@@ -57,8 +62,8 @@ export interface GenerationOptions extends JobOptions {
   maxRows?: number;
   /** Budget for keys, values and workspace; default: the model's. Never changes a result. */
   memoryBytes?: number;
-  /** Called for every new token of every row, in order within a row. */
-  onToken?: (index: number, token: number) => void;
+  /** Called for every new token of every row, in order within a row; `margin` of greedy ones. */
+  onToken?: (index: number, token: number, margin?: number) => void;
   /**
    * [layers, heads, headDim]: what closed gates put in place of a head (its mean over a data set);
    * default zero.

@@ -27,6 +27,7 @@ const progressIntervalMs = 100;
 
 interface Row {
   tokens: number[];
+  margins: number[];
   promptTokens: number;
   matcher: StopStringMatcher | undefined;
 }
@@ -125,12 +126,13 @@ class Generation {
   /** Reads what the core has made, unless the consumer is behind: then the core will wait. */
   drain(): void {
     if (this.failure || !this.#native || this.ready.length >= 4 * this.#maxRows) return;
-    const events = this.#native.take();
+    const { events, margins } = this.#native.take();
     const stopped: number[] = [];
-    for (let at = 0; at < events.length; at += 3) {
-      const [index, token, finish] = events.subarray(at, at + 3);
-      if (this.#event(index, token, finishes[finish]) === 'stop-string') stopped.push(index);
-    }
+    margins.forEach((margin, event) => {
+      const [index, token, finish] = events.subarray(3 * event, 3 * event + 3);
+      const reason = this.#event(index, { token, margin }, finishes[finish]);
+      if (reason === 'stop-string') stopped.push(index);
+    });
     if (stopped.length > 0) this.#native.stop({ requests: Int32Array.from(stopped) });
     this.#report();
     this.#room.ring();
@@ -150,6 +152,7 @@ class Generation {
     const { tokenizer } = this.#model;
     this.#rows.set(index, {
       tokens: [],
+      margins: [],
       promptTokens: checked.prompt.length,
       matcher:
         tokenizer && checked.stopStrings.length > 0
@@ -184,20 +187,25 @@ class Generation {
     this.output.ring();
   }
 
-  #event(index: number, token: number, finish: FinishReason | undefined): FinishReason | undefined {
+  #event(
+    index: number,
+    { token, margin }: { token: number; margin: number },
+    finish: FinishReason | undefined,
+  ): FinishReason | undefined {
     const row = this.#rows.get(index);
     if (!row) return undefined; // ended by a stop string before the core heard of it
     let reason = finish;
     if (token >= 0) {
       row.tokens.push(token);
       this.#tokens++;
-      this.#options.onToken?.(index, token);
+      if (margin >= 0) row.margins.push(margin);
+      this.#options.onToken?.(index, token, margin >= 0 ? margin : undefined);
       if (row.matcher?.push(token) && reason !== 'stop-token') reason = 'stop-string';
     }
     if (reason === undefined) return undefined;
     this.#rows.delete(index);
-    const { tokens, promptTokens } = row;
-    this.ready.push({ index, tokens, finish: reason, promptTokens });
+    const { tokens, margins, promptTokens } = row;
+    this.ready.push({ index, tokens, margins, finish: reason, promptTokens });
     return reason;
   }
 

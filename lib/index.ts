@@ -20,6 +20,8 @@ export * from './generate.js';
 export * from './generation-types.js';
 export { generate } from './generation.js';
 export * from './head-gate.js';
+export * from './head-properties.js';
+export * from './heads/index.js';
 export * from './logits.js';
 export * from './model.js';
 export type { JobOptions, JobProgress } from './native.js';

@@ -4,13 +4,13 @@
 import { createHash } from 'node:crypto';
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncFolder } from './atomic-file.js';
+import { syncFolder, writeFileAtomic } from './atomic-file.js';
 import { HeadsparkError } from './errors.js';
 import { lockFile, type FileLock } from './lock-file.js';
 import { decodeLine, encodeLine, linePrefix } from './journal-line.js';
 import { canonicalJson, differingKeys } from './canonical-json.js';
 
-export { writeFileAtomic } from './atomic-file.js';
+export { writeFileAtomic };
 export { canonicalJson, differingKeys, settingsHash } from './canonical-json.js';
 
 const formatName = 'headspark-journal';
@@ -273,6 +273,20 @@ export async function readJournal(path: string): Promise<JournalText> {
     throw corrupt(`${path} is not a headspark journal.`);
   }
   return { settings: settings as Record<string, unknown>, records };
+}
+
+/**
+ * Writes a finished journal at once: the same bytes for the same records, in whatever order they
+ * were computed. Takes no lock.
+ */
+export async function writeJournal(
+  path: string,
+  settings: Record<string, unknown>,
+  records: Iterable<readonly [string, unknown]>,
+): Promise<void> {
+  const lines = [encodeLine({ format: formatName, version: formatVersion, settings })];
+  for (const [key, value] of records) lines.push(encodeLine({ key, value }));
+  await writeFileAtomic(path, lines.join(''));
 }
 
 /** The SHA-256 of a file's bytes as hex, for settings that name input files. */

@@ -235,6 +235,38 @@ export interface NativeLogitsOptions {
   allPositions: boolean;
 }
 
+export interface NativeHeadPropertiesOptions {
+  prompts: PackedRows;
+  /** Like `prompts`: for every token the bits of its classes. */
+  classes: PackedRows;
+  /** One row per answer, prompt by prompt. */
+  correct: PackedRows;
+  incorrect: PackedRows;
+  /** [prompts] answers, at the last tokens of each. */
+  answerCounts: Int32Array;
+  /** [heads] ascending by layer, then head. */
+  layers: Int32Array;
+  heads: Int32Array;
+  /** Maps to return: prompt and index into the heads. */
+  mapPrompts: Int32Array;
+  mapHeads: Int32Array;
+  classCount: number;
+  queries: string;
+  copying: boolean;
+}
+
+export interface NativeHeadProperties {
+  columns: number;
+  /** [prompts, heads, columns]; NaN where nothing counts. */
+  values: Float32Array;
+  /** [prompts, columns] under uniform attention. */
+  uniform: Float32Array;
+  /** [heads], or empty. */
+  copying: Float32Array;
+  /** The maps one after the other, each [tokens, tokens] of its prompt. */
+  maps: Float32Array;
+}
+
 export interface NativeGenerationOptions {
   /** Rows decoded together, 1 to 65536. */
   maxRows: number;
@@ -281,8 +313,11 @@ export interface NativeGeneration extends NativeJob<NativeGenerationStats> {
   stop(requests: { requests: Int32Array }): void;
   /** No more requests will come: the promise resolves when all have ended. */
   end(): void;
-  /** Triples (request, token or -1, finish: 0 none, 1 stop token, 2 length, 3 context). */
-  take(): Int32Array;
+  /**
+   * `events`: triples (request, token or -1, finish: 0 none, 1 stop token, 2 length, 3 context);
+   * `margins`: one an event, the largest logit minus the second of a greedy token, else -1.
+   */
+  take(): { events: Int32Array; margins: Float32Array };
 }
 
 export interface NativeAddon {
@@ -330,6 +365,11 @@ export interface NativeAddon {
     options: NativeLogitsOptions,
     onProgress?: NativeProgress,
   ): NativeJob<Float32Array>;
+  headProperties(
+    model: NativeModel,
+    options: NativeHeadPropertiesOptions,
+    onProgress?: NativeProgress,
+  ): NativeJob<NativeHeadProperties>;
   /** `onWake` is called when there is something to take. */
   createGeneration(
     model: NativeModel,

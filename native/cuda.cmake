@@ -18,12 +18,3 @@ file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
   ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/src/*_cuda.cc)
 list(REMOVE_DUPLICATES cuda_sources)
-
-# A stub of no_cuda/ gives way to the real thing of the same name.
-file(GLOB stubs ${CMAKE_CURRENT_SOURCE_DIR}/src/no_cuda/*.cc)
-foreach(stub IN LISTS stubs)
-  get_filename_component(name ${stub} NAME_WE)
-  if(cuda_sources MATCHES "/cuda/${name}\\.c[cu](;|$)|/${name}_cuda\\.c[cu](;|$)")
-    list(REMOVE_ITEM core_sources ${stub})
-  endif()
-endforeach()

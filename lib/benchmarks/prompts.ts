@@ -68,6 +68,9 @@ function suffixText(suffix: string, problem: Problem): string {
   return suffix;
 }
 
+/** What a dated template shows: a fixed day, so that a run can go on tomorrow. */
+const promptDate = new Date(2024, 0, 1);
+
 /** The text that the user's turn holds. */
 export function questionText(problem: Problem, suffix: string): string {
   const added = suffixText(suffix, problem);
@@ -97,7 +100,10 @@ export function promptText(problem: Problem, form: ResolvedPromptForm, model: Pr
       ...(form.system === null ? [] : [{ role: 'system', content: form.system }]),
       { role: 'user', content: question },
     ],
-    form.thinking === 'default' ? {} : { enableThinking: form.thinking === 'on' },
+    {
+      now: promptDate,
+      ...(form.thinking === 'default' ? {} : { enableThinking: form.thinking === 'on' }),
+    },
   );
 }
 

@@ -128,7 +128,7 @@ async function findNamed(name: string, folder: string): Promise<string> {
   throw new HeadsparkError(
     'ERR_HEADSPARK_FILE_NOT_FOUND',
     `the benchmark ${name} is not in ${folder} (looked for ${known[name].files.join(', ')}); ` +
-      'say where it lies with --data FOLDER, or give the file itself.',
+      'say where it lies (--data FOLDER; in a study data: FOLDER), or give the file itself.',
   );
 }
 

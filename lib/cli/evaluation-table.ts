@@ -35,7 +35,7 @@ function headingOf({ settings, problems }: EvaluationTable): string {
   );
 }
 
-function answerRow(row: RowResult, many: boolean): string[] {
+function answerRow(row: RowResult, many: boolean, greedy: boolean): string[] {
   const most = row.passAt.at(-1)!;
   const success = row.successAt.at(-1)!;
   return [
@@ -53,11 +53,13 @@ function answerRow(row: RowResult, many: boolean): string[] {
     formatNumber(row.meanTokens, 1),
     row.failures.answerTokens === null ? '–' : formatNumber(row.failures.answerTokens, 1),
     `${row.sources.boxed}/${row.sources.none}`,
+    ...(greedy ? [String(row.nearTies)] : []),
   ];
 }
 
-function printAnswers({ rows, settings }: EvaluationTable, context: Context): void {
+function printAnswers({ rows, settings, nearTies }: EvaluationTable, context: Context): void {
   const { samples } = settings;
+  const greedy = nearTies !== null;
   const many = samples > 1;
   context.table(
     [
@@ -75,8 +77,9 @@ function printAnswers({ rows, settings }: EvaluationTable, context: Context): vo
       right('tokens'),
       right('to answer'),
       right('boxed/none'),
+      ...(greedy ? [right('near-ties')] : []),
     ],
-    rows.map((row) => answerRow(row, many)),
+    rows.map((row) => answerRow(row, many, greedy)),
   );
   if (!many) return;
   const curve = rows[0].passAt.map(({ k, value }) => `${k}: ${formatPercent(value.estimate)}`);
@@ -157,6 +160,41 @@ function printFailures(rows: readonly RowResult[], context: Context): void {
   if (rows.length > 1) context.print('  * the interval of the change leaves out 0');
 }
 
+const shownNearTies = 10;
+
+/** Samples that another implementation may answer differently. */
+function printNearTies({ nearTies }: EvaluationTable, context: Context): void {
+  if (nearTies === null || nearTies.count === 0) return;
+  const { below, count, samples } = nearTies;
+  context.heading(
+    `Near-ties: ${plural(count, 'sample')} with two logits less than ${below} apart, whose answer ` +
+      'another processor or library may turn',
+  );
+  context.table(
+    [
+      { title: 'variant' },
+      { title: 'problem' },
+      right('sample'),
+      right('token'),
+      right('margin'),
+      { title: 'answer' },
+    ],
+    samples
+      .slice(0, shownNearTies)
+      .map(({ variant, problem, sample, token, margin, answer, correct }) => [
+        variant,
+        problem,
+        String(sample + 1),
+        String(token + 1),
+        margin.toExponential(1),
+        `${(answer ?? 'none').slice(0, 30)} (${correct ? 'right' : 'wrong'})`,
+      ]),
+  );
+  if (count > shownNearTies) {
+    context.print(`  … and ${count - shownNearTies} more (--out)`);
+  }
+}
+
 /** Prints the table; of more than `top` sets the first ones, with the rest in --out and --csv. */
 export function printEvaluation(table: EvaluationTable, context: Context, top: number): void {
   context.print(`  ${headingOf(table)}`);
@@ -169,6 +207,7 @@ export function printEvaluation(table: EvaluationTable, context: Context, top: n
     printControls(sets, context);
   }
   printFailures(shown.rows, context);
+  printNearTies(table, context);
   if (shown.rows.length < table.rows.length) {
     context.print(`  … and ${table.rows.length - shown.rows.length} more (--top, --out or --csv)`);
   }

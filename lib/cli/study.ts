@@ -63,10 +63,19 @@ async function plan(args: Arguments, context: Context) {
     }),
   );
   context.print(context.paint('bold', `${result.study}: ${plural(result.total.stages, 'stage')}`));
-  const columns = ['stages', 'done', 'forwards', 'backwards', 'time left', 'memory', 'disk'];
+  const columns = [
+    'stages',
+    'done',
+    'forwards',
+    'backwards',
+    'new tokens',
+    'time left',
+    'memory',
+    'disk',
+  ];
   const row = (name: string, of: (typeof result)['total'], title: string): string[] => [
     name,
-    ...[of.stages, of.done, of.forwards, of.backwards].map(count),
+    ...[of.stages, of.done, of.forwards, of.backwards, of.tokens].map(count),
     formatDuration(of.seconds),
     formatBytes(of.memoryBytes),
     formatBytes(of.diskBytes),
@@ -80,7 +89,10 @@ async function plan(args: Arguments, context: Context) {
     ],
     [...result.kinds.map((kind) => row(kind.kind, kind, kind.title)), row('all', result.total, '')],
   );
-  context.print('\nTimes and memory are estimates from rates measured now, on this machine.');
+  context.print(
+    '\nTimes and memory are estimates from rates measured now, on this machine' +
+      (result.total.tokens > 0 ? '; new tokens, and disk for them, are upper bounds.' : '.'),
+  );
   return result;
 }
 

@@ -19,7 +19,7 @@ import { checkConfidence } from '../stats/quantile.js';
 import { version } from '../version.js';
 import { evaluationVariants, shardProblems } from './plan.js';
 import { runSamples, type EvaluationRun, type Generate, type Samples } from './run.js';
-import { buildEvaluation } from './table.js';
+import { buildEvaluation, checkKs } from './table.js';
 import type {
   EvaluationProgress,
   EvaluationSettings,
@@ -65,16 +65,22 @@ export interface EvaluationSubject extends PromptModel {
     readonly heads: number;
     readonly device: string;
     readonly isa: string;
+    readonly precision: string;
   };
   readonly fingerprint: string;
   readonly generate: Generate;
 }
 
-export interface EvaluationResult {
-  readonly table: EvaluationTable;
+/** The samples of a run, before anything is computed from them. */
+export interface Answers {
+  readonly settings: EvaluationSettings;
   readonly samples: Samples;
-  /** Indexes of the problems of the table. */
+  /** Indexes of the problems that were answered. */
   readonly own: readonly number[];
+}
+
+export interface EvaluationResult extends Omit<Answers, 'settings'> {
+  readonly table: EvaluationTable;
 }
 
 const invalid = (message: string): HeadsparkError =>
@@ -120,6 +126,7 @@ function settingsOf(
     modelFingerprint: subject.fingerprint,
     device: subject.info.device,
     isa: subject.info.isa,
+    precision: subject.info.precision,
     benchmark: benchmark.name,
     benchmarkHash: benchmark.hash,
     problems: benchmark.problems.map(({ id }) => id),
@@ -170,12 +177,12 @@ function runOf(
 const shardName = (shard: Shard | undefined): string | null =>
   shard ? `${shard.index}/${shard.count}` : null;
 
-/** Plans, runs (or resumes) and evaluates; see `evaluate` for options and errors. */
-export async function evaluateSubject(
+/** Plans and runs (or resumes) without computing statistics; see `evaluate`. */
+export async function answerSubject(
   subject: EvaluationSubject,
   benchmark: Benchmark,
   options: EvaluateOptions = {},
-): Promise<EvaluationResult> {
+): Promise<Answers> {
   checkOptions(options);
   const high = Number.MAX_SAFE_INTEGER;
   const seed = wholeNumber('seed', options.seed, { low: 0, high, fallback: 0 });
@@ -193,13 +200,25 @@ export async function evaluateSubject(
   const settings = settingsOf(subject, benchmark, { options, variants, notes, seed });
   const own = shardProblems(benchmark.problems.length, options.shard);
   const run = runOf(subject, benchmark, { settings, variants });
-  const { journal, signal, onProgress, confidence, resamples } = options;
+  const { journal, signal, onProgress } = options;
   const samples = await runSamples(run, {
     own,
     journal: journal === undefined ? undefined : { path: journal, shard: shardName(options.shard) },
     signal,
     onProgress,
   });
+  return { settings, samples, own };
+}
+
+/** Plans, runs (or resumes) and evaluates; see `evaluate` for options and errors. */
+export async function evaluateSubject(
+  subject: EvaluationSubject,
+  benchmark: Benchmark,
+  options: EvaluateOptions = {},
+): Promise<EvaluationResult> {
+  const { signal, confidence, resamples, ks } = options;
+  if (ks) checkKs(ks, options.samples ?? 1);
+  const { settings, samples, own } = await answerSubject(subject, benchmark, options);
   const table = await buildEvaluation({
     settings,
     own,
@@ -207,6 +226,7 @@ export async function evaluateSubject(
     signal,
     ...(confidence === undefined ? {} : { confidence }),
     ...(resamples === undefined ? {} : { resamples }),
+    ...(ks === undefined ? {} : { ks }),
   });
   return { table, samples, own };
 }

@@ -30,6 +30,7 @@ const columns = [
   'success_at_k',
   'mean_tokens',
   'answer_tokens',
+  'near_ties',
   'controls',
   'controls_change_mean',
   'controls_change_min',
@@ -95,6 +96,7 @@ function lineOf(row: RowResult): Line {
     success_at_k: row.successAt.at(-1)!.value.estimate,
     mean_tokens: row.meanTokens,
     ...(answerTokens === null ? {} : { answer_tokens: answerTokens }),
+    near_ties: row.nearTies,
     truncated: modes.truncated.rate.estimate,
     loop: modes.loop.rate.estimate,
     false_arithmetic: modes['false-arithmetic'].rate.estimate,
@@ -118,6 +120,7 @@ export function evaluationCsv(table: EvaluationTable): string {
       accuracy_high: row.accuracy.high,
       change: row.accuracy.estimate - table.rows[0].accuracy.estimate,
       mean_tokens: row.meanTokens,
+      near_ties: row.nearTies,
     })),
   ]);
 }
@@ -129,7 +132,7 @@ interface SampleRow extends SampleRecord {
 }
 
 type Cell = string | number | boolean | null;
-type ColumnType = 'STRING' | 'INT32' | 'BOOLEAN';
+type ColumnType = 'STRING' | 'INT32' | 'BOOLEAN' | 'DOUBLE';
 
 const sampleColumns: readonly (readonly [string, ColumnType, (row: SampleRow) => Cell])[] = [
   ['problem', 'STRING', (row) => row.problem],
@@ -144,6 +147,8 @@ const sampleColumns: readonly (readonly [string, ColumnType, (row: SampleRow) =>
   ['finish', 'STRING', (row) => row.finish],
   ['prompt_tokens', 'INT32', (row) => row.promptTokens],
   ['tokens', 'INT32', (row) => row.tokens.length],
+  ['nearest_tie', 'DOUBLE', (row) => row.nearestTie?.margin ?? null],
+  ['nearest_tie_token', 'INT32', (row) => row.nearestTie?.token ?? null],
   ['answer_tokens', 'INT32', (row) => row.answerTokens],
   ['first_correct_tokens', 'INT32', (row) => row.firstCorrectTokens],
   ['lost', 'BOOLEAN', (row) => row.lost],

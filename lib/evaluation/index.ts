@@ -4,6 +4,7 @@
 export * from './evaluate.js';
 export * from './files.js';
 export * from './merge.js';
+export * from './near-ties.js';
 export * from './plan.js';
 export * from './run.js';
 export * from './table.js';

@@ -5,11 +5,18 @@ import type { SampleRecord } from './types.js';
 const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
 const isCountOrNull = (value: unknown): boolean => value === null || isCount(value);
 
+function isNearestTie(value: unknown): boolean {
+  if (value === null) return true;
+  const { margin, token } = (value ?? {}) as { margin?: unknown; token?: unknown };
+  return Number.isFinite(margin) && (margin as number) >= 0 && isCount(token);
+}
+
 const checks: Readonly<Record<keyof SampleRecord, (value: unknown) => boolean>> = {
   text: (value) => typeof value === 'string',
   tokens: (value) => Array.isArray(value) && value.every(isCount),
   finish: (value) => ['stop-token', 'stop-string', 'length', 'context'].includes(value as string),
   promptTokens: isCount,
+  nearestTie: isNearestTie,
   answer: (value) => value === null || typeof value === 'string',
   source: (value) => value === null || typeof value === 'string',
   correct: (value) => typeof value === 'boolean',

@@ -5,6 +5,7 @@ import { HeadsparkError } from '../errors.js';
 import { analyzeSample } from '../failures/sample.js';
 import type { Completion, GenerationRequest } from '../generation-types.js';
 import { Journal } from '../journal.js';
+import { nearestTieOf } from './near-ties.js';
 import { keyText, sampleKeys, sampleSeed, type SampleKey } from './plan.js';
 import { checkRecord } from './record.js';
 import type {
@@ -57,7 +58,8 @@ function recordOf(run: EvaluationRun, key: SampleKey, completion: Completion): S
     { text, tokens: shown, finish, decode, answer: problem.answer, choices: problem.choices },
     { sources, modulus: modulus ?? undefined },
   );
-  return { text, tokens, finish, promptTokens, ...analysis };
+  const nearestTie = nearestTieOf(completion.margins);
+  return { text, tokens, finish, promptTokens, nearestTie, ...analysis };
 }
 
 function* requestsOf(

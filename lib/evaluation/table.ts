@@ -14,6 +14,7 @@ import { pairedPermutationTest } from '../stats/permutation.js';
 import { detectableChange } from '../stats/power.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
+import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
 import type { Samples } from './run.js';
 import type {
@@ -38,6 +39,8 @@ interface Statistics {
   readonly confidence: number;
   readonly resamples: number;
   readonly seed: number;
+  /** Of pass@k and success@k, ascending. */
+  readonly ks: readonly number[];
 }
 
 /** [problems][samples] of one variant. */
@@ -75,10 +78,21 @@ function majoritiesOf(grid: Grid): number[] {
 }
 
 /** 1, 2, 4, … and the number of samples. */
-function ksOf(samples: number): number[] {
+export function defaultKs(samples: number): number[] {
   const ks: number[] = [];
   for (let k = 1; k < samples; k *= 2) ks.push(k);
   return [...ks, samples];
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT for a k that this many samples do not give. */
+export function checkKs(ks: readonly number[], samples: number): void {
+  const bad = ks.find((k) => !Number.isInteger(k) || k < 1 || k > samples);
+  if (bad === undefined && ks.length > 0) return;
+  const what = bad === undefined ? 'no k at all' : `k = ${bad}`;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `pass@k needs whole numbers k from 1 to the ${samples} samples of a problem; got ${what}.`,
+  );
 }
 
 function atKs(
@@ -86,7 +100,7 @@ function atKs(
   statistics: Statistics,
   of: (own: readonly SampleRecord[], k: number) => number,
 ): AtK[] {
-  return ksOf(grid[0].length).map((k) => ({
+  return statistics.ks.map((k) => ({
     k,
     value: bootstrapMean(
       grid.map((own) => of(own, k)),
@@ -118,6 +132,7 @@ function variantResult(variant: Variant, grid: Grid, statistics: Statistics): Va
     accuracy: bootstrapMean(sharesOf(grid), statistics),
     right: rightOf(grid),
     meanTokens: mean(grid.flat().map(({ tokens }) => tokens.length)),
+    nearTies: grid.flat().filter(isNearTie).length,
   };
 }
 
@@ -296,15 +311,19 @@ export interface BuildEvaluationOptions extends StatisticsOptions {
 /** The table of finished samples. Gives the event loop a turn between variants. */
 export async function buildEvaluation(options: BuildEvaluationOptions): Promise<EvaluationTable> {
   const { own, samples, signal, confidence = 0.95, resamples = 10_000 } = options;
+  const wanted = options.ks ?? defaultKs(options.settings.samples);
+  checkKs(wanted, options.settings.samples);
   // Keys in one order, whether the settings come from a run or from a journal.
   const settings = JSON.parse(canonicalJson(options.settings)) as EvaluationSettings;
-  const statistics = { confidence, resamples, seed: settings.seed };
+  const ks = [...new Set(wanted)].sort((a, b) => a - b);
+  const statistics = { confidence, resamples, seed: settings.seed, ks };
   const problems = own.map((index) => settings.problems[index]);
   const gridAt = (variant: number): Grid =>
     gridOf(samples, own, { variant, count: settings.samples });
   const unablated = gridAt(0);
   const rows: RowResult[] = [];
   const controls: VariantResult[] = [];
+  const grids: NamedGrid[] = [];
   for (const [index, variant] of settings.variants.entries()) {
     await setImmediate();
     if (signal?.aborted) {
@@ -312,6 +331,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
       throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', message, { cause: signal.reason });
     }
     const grid = index === 0 ? unablated : gridAt(index);
+    grids.push({ variant: variant.name, problems, grid });
     if (variant.kind === 'control') {
       controls.push(
         variantResult(variant, grid, { ...statistics, resamples: Math.min(resamples, 1_000) }),
@@ -333,6 +353,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     problems,
     rows: corrected(compared),
     controls,
+    nearTies: collectNearTies(settings, grids),
     power: powerLine(rows[0], settings.samples, rows.length - 1),
     notes: [...notesOf(settings, rows, own.length), ...settings.planNotes],
   };

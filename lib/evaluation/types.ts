@@ -26,6 +26,7 @@ export interface EvaluationSettings {
   readonly modelFingerprint: string;
   readonly device: string;
   readonly isa: string;
+  readonly precision: string;
   readonly benchmark: string;
   readonly benchmarkHash: string;
   readonly problems: readonly string[];
@@ -49,12 +50,22 @@ export interface EvaluationSettings {
   readonly planNotes: readonly string[];
 }
 
+/** The greedy token of a sample that was nearest to being another. */
+export interface NearestTie {
+  /** Its logit minus the second largest. */
+  readonly margin: number;
+  /** Index among the new tokens, from 0. */
+  readonly token: number;
+}
+
 /** One sample, as it stands in the journal under `problem/variant/sample`. */
 export interface SampleRecord extends SampleAnalysis {
   readonly text: string;
   readonly tokens: readonly number[];
   readonly finish: FinishReason;
   readonly promptTokens: number;
+  /** Null for a sample that was drawn at a temperature. */
+  readonly nearestTie: NearestTie | null;
 }
 
 export interface StatisticsOptions {
@@ -62,6 +73,8 @@ export interface StatisticsOptions {
   readonly confidence?: number;
   /** Bootstrap resamples of accuracies; default 10,000. */
   readonly resamples?: number;
+  /** The k of pass@k and success@k, each at most the samples; default 1, 2, 4, … and all samples. */
+  readonly ks?: readonly number[];
 }
 
 /** A figure at several k. */
@@ -105,6 +118,8 @@ export interface VariantResult {
   /** [problems] right samples. */
   readonly right: readonly number[];
   readonly meanTokens: number;
+  /** Greedy samples with a near-tie: their answers hang on a token that could be another one. */
+  readonly nearTies: number;
 }
 
 export interface RowResult extends VariantResult {
@@ -120,6 +135,24 @@ export interface RowResult extends VariantResult {
   /** At most 50 with their texts; `flipCounts` has all. */
   readonly flips?: readonly Flip[];
   readonly flipCounts?: { readonly rightToWrong: number; readonly wrongToRight: number };
+}
+
+/** A sample whose text hangs on a near-tie. */
+export interface NearTie extends NearestTie {
+  readonly variant: string;
+  readonly problem: string;
+  readonly sample: number;
+  readonly answer: string | null;
+  readonly correct: boolean;
+}
+
+export interface NearTies {
+  /** A margin below this is a near-tie (lib/evaluation/near-ties.ts says why). */
+  readonly below: number;
+  /** Samples with one, over all variants and controls. */
+  readonly count: number;
+  /** The nearest 100 of them, nearest first. */
+  readonly samples: readonly NearTie[];
 }
 
 export interface PowerLine {
@@ -145,6 +178,8 @@ export interface EvaluationTable {
   /** The unablated model, then every set. */
   readonly rows: readonly RowResult[];
   readonly controls: readonly VariantResult[];
+  /** Null when the tokens were drawn at a temperature. */
+  readonly nearTies: NearTies | null;
   readonly power: PowerLine;
   readonly notes: readonly string[];
 }

@@ -4,7 +4,8 @@
 
 import { HeadsparkError } from '../errors.js';
 import { parseHeadSets } from '../head-gate.js';
-import { nearest } from '../nearest-word.js';
+import { benchmarkProblems } from './check-benchmarks.js';
+import { unknownName } from './unknown-name.js';
 import type { StudyFile } from './schema.js';
 import type { Problem, ValuePath } from './source.js';
 import { slug, type Checkpoint, type Study } from './study.js';
@@ -21,20 +22,6 @@ function doubled(what: string, items: readonly { name: string; path: ValuePath }
   });
 }
 
-function unknownName(
-  what: string,
-  name: string,
-  place: { known: readonly string[]; path: ValuePath; atKey?: true },
-): Problem[] {
-  const { known, path, atKey } = place;
-  if (known.includes(name)) return [];
-  const near = nearest(name, known);
-  const advice = near === undefined ? `there are ${known.join(', ')}` : `did you mean "${near}"`;
-  return [
-    { path, ...(atKey ? { atKey } : {}), message: `there is no ${what} "${name}"; ${advice}` },
-  ];
-}
-
 function nameProblems(file: StudyFile, study: Study): Problem[] {
   const named = (key: string, items: readonly { name: string }[]) =>
     items.map(({ name }, index) => ({ name, path: [key, index, 'name'] }));
@@ -43,6 +30,7 @@ function nameProblems(file: StudyFile, study: Study): Problem[] {
     path: [...path, 'name'],
   });
   return [
+    ...doubled('benchmark', named('benchmarks', file.benchmarks)),
     ...doubled('checkpoint', study.checkpoints.map(nameOf)),
     ...doubled(
       'series',
@@ -189,24 +177,12 @@ function ablationProblems(file: StudyFile): Problem[] {
       const message = 'expected a factor other than 1, which changes nothing, got 1';
       problems.push({ path: [...path, 'factors', changing], message });
     }
-    if (entry.positions !== 'all' && file.attribution.metric !== 'nll') {
+    if (entry.positions !== 'all' && !entry.benchmarks && file.attribution.metric !== 'nll') {
       const message = `positions ${entry.positions} needs the metric nll, which has a continuation`;
       problems.push({ path: [...path, 'positions'], message });
     }
     return problems;
   });
-}
-
-/** Stages that need text generation are not part of this version; nothing is left out silently. */
-function generationProblems(file: StudyFile): Problem[] {
-  const message =
-    'benchmarks need text generation, which studies of this version do not run; remove ' +
-    'benchmarks and sampling to run the other stages';
-  const keys = [
-    ...(file.benchmarks.length > 0 ? ['benchmarks'] : []),
-    ...(file.sampling ? ['sampling'] : []),
-  ];
-  return keys.slice(0, 1).map((key) => ({ path: [key], atKey: true as const, message }));
 }
 
 /** Every mistake that can be found without opening a model or a pairs file. */
@@ -219,6 +195,6 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...taskProblems(file),
     ...selectionProblems(file),
     ...ablationProblems(file),
-    ...generationProblems(file),
+    ...benchmarkProblems(file, study),
   ];
 }

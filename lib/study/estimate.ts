@@ -6,6 +6,12 @@ import { attribute } from '../attribution.js';
 import { evaluateCircuits } from '../circuit-evaluation.js';
 import { edgeCount } from '../circuit/shape.js';
 import { nullDiff } from '../diff/null-diff.js';
+import {
+  generationKey,
+  generationWork,
+  measureGeneration,
+  type GenerationRates,
+} from './estimate-generation.js';
 import { pairsKey, type Facts } from './facts.js';
 import type { StageNode } from './graph.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
@@ -23,6 +29,8 @@ export interface Rates {
 export interface MeasuredRates {
   /** By `pairsKey`. */
   readonly rates: ReadonlyMap<string, Rates>;
+  /** By `generationKey`. */
+  readonly generation: ReadonlyMap<string, GenerationRates>;
   /** Resident memory of this process before and at the peak of the measurement. */
   readonly idleBytes: number;
   readonly peakBytes: number;
@@ -86,15 +94,23 @@ async function measure(
   }
 }
 
-/** Measures every base on every task and prompt form with a few pairs. */
+/**
+ * Measures every base on every task and prompt form with a few pairs, and what the stages that are
+ * left generate with a few problems.
+ */
 export async function measureRates(
   study: Study,
   facts: Facts,
-  options: PoolOptions & { onProgress?: (done: number, total: number) => void } = {},
+  options: PoolOptions & {
+    works?: readonly StageWork[];
+    onProgress?: (done: number, total: number) => void;
+  } = {},
 ): Promise<MeasuredRates> {
   const idleBytes = process.memoryUsage().rss;
   const pool = new ModelPool(options);
   const rates = new Map<string, Rates>();
+  const generation = new Map<string, GenerationRates>();
+  const answered = generationWork(options.works ?? []);
   const keys = study.bases.flatMap((base) =>
     study.tasks.flatMap((task) =>
       task.forms.map(({ form }) => ({ base, key: pairsKey(base.name, task.name, form.name) })),
@@ -102,14 +118,19 @@ export async function measureRates(
   );
   try {
     for (const { base, key } of keys) {
-      options.onProgress?.(rates.size, keys.length);
+      options.onProgress?.(rates.size, keys.length + answered.length);
       rates.set(key, await measure(study, facts, { pool, base, key }, options.signal));
+    }
+    for (const work of answered) {
+      options.onProgress?.(keys.length + generation.size, keys.length + answered.length);
+      const measured = await measureGeneration(work, { study, facts, pool }, options.signal);
+      generation.set(generationKey(work), measured);
     }
   } finally {
     pool.dispose();
   }
   // maxRSS is in KiB on every platform that Node runs on.
-  return { rates, idleBytes, peakBytes: process.resourceUsage().maxRSS * 1024 };
+  return { rates, generation, idleBytes, peakBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
 /** A second for what no rate covers: reading, writing, small statistics. */
@@ -135,10 +156,20 @@ function ratesOf(node: StageNode, study: Study, measured: MeasuredRates): Rates 
   return (fitting ?? own[0])?.[1];
 }
 
+function secondsFor(node: StageNode, study: Study, measured: MeasuredRates): number {
+  const { rate, units, forwards, generation }: StageWork = node.work;
+  if (rate === 'none') return 0;
+  if (rate === 'generation') {
+    const own = generation && measured.generation.get(generationKey(generation));
+    return own ? forwards * own.prompt + units * own.sample : 0;
+  }
+  const own = ratesOf(node, study, measured);
+  return own ? units * own[rate] : 0;
+}
+
 export function estimateOf(node: StageNode, study: Study, measured: MeasuredRates): Estimate {
-  const { rate, units, memoryBytes, diskBytes }: StageWork = node.work;
-  const own = rate === 'none' ? undefined : ratesOf(node, study, measured);
-  const seconds = rate === 'none' || !own ? 0 : units * own[rate];
+  const { memoryBytes, diskBytes } = node.work;
+  const seconds = secondsFor(node, study, measured);
   const resident = node.weights.length > 0 ? measured.peakBytes : measured.idleBytes;
   return { seconds: seconds + overheadSeconds, memoryBytes: resident + memoryBytes, diskBytes };
 }

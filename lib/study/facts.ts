@@ -8,10 +8,12 @@ import { native } from '../native.js';
 import { pairsHash, readPairs, type TokenizedPair } from '../pairs.js';
 import { generatePairs } from '../tasks/index.js';
 import type { Model } from '../model.js';
+import { readBenchmarkFacts, type BenchmarkFacts } from './benchmark-facts.js';
 import { FingerprintCache } from './fingerprint-cache.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { Problem, ValuePath } from './source.js';
 import type { Checkpoint, PairsInput, PromptForm, Study, Task } from './study.js';
+import { textHash } from './text-hash.js';
 import { readTrainingLog, type TrainingLog } from './training-log.js';
 
 export interface CheckpointFacts {
@@ -21,6 +23,10 @@ export interface CheckpointFacts {
   readonly vocab: number;
   readonly parameterCount: number;
   readonly mappedBytes: number;
+  readonly headDim: number;
+  readonly maxPositions: number;
+  /** Of tokenizer, chat template and end tokens. */
+  readonly textHash: string;
 }
 
 /** The pairs of one task under one prompt form, tokenized for one base. */
@@ -37,6 +43,8 @@ export interface Facts {
   readonly pairs: ReadonlyMap<string, PairsFacts>;
   /** By series label. */
   readonly logs: ReadonlyMap<string, TrainingLog[]>;
+  /** By name. */
+  readonly benchmarks: ReadonlyMap<string, BenchmarkFacts>;
   readonly device: string;
   readonly isa: string;
   readonly cpu: string;
@@ -65,6 +73,7 @@ class FactsReader {
   readonly checkpoints = new Map<string, CheckpointFacts>();
   readonly pairs = new Map<string, PairsFacts>();
   readonly logs = new Map<string, TrainingLog[]>();
+  benchmarks: ReadonlyMap<string, BenchmarkFacts> = new Map();
   readonly #study: Study;
   readonly #pool: ModelPool;
   readonly #cache: FingerprintCache;
@@ -81,10 +90,18 @@ class FactsReader {
     try {
       const facts = await this.#cache.facts(checkpoint, async () => {
         const model = await this.#pool.get(checkpoint);
-        const { hidden, vocab, parameterCount, mappedBytes } = model.info;
-        const shape = model.shape(this.#study.attribution.kvEdges);
-        const fingerprint = model.fingerprint();
-        return { fingerprint, shape, hidden, vocab, parameterCount, mappedBytes };
+        const { hidden, vocab, parameterCount, mappedBytes, headDim, maxPositions } = model.info;
+        return {
+          fingerprint: model.fingerprint(),
+          shape: model.shape(this.#study.attribution.kvEdges),
+          hidden,
+          vocab,
+          parameterCount,
+          mappedBytes,
+          headDim,
+          maxPositions,
+          textHash: await textHash(model.info),
+        };
       });
       this.checkpoints.set(checkpoint.name, facts);
       this.#checkShape(checkpoint, facts, path);
@@ -172,6 +189,16 @@ class FactsReader {
     }
   }
 
+  async readBenchmarks(): Promise<void> {
+    this.benchmarks = await readBenchmarkFacts({
+      study: this.#study,
+      checkpoints: this.checkpoints,
+      model: (checkpoint) => this.#pool.get(checkpoint),
+      failed: (error, path) => this.problems.push(problemOf(error, path)),
+      problems: this.problems,
+    });
+  }
+
   /** What the settings ask of the shapes: a selection that fits, heads that are there. */
   checkSettings(): void {
     const { selection, ablations, bases } = this.#study;
@@ -210,6 +237,7 @@ export async function readFacts(study: Study, options: FactsOptions = {}): Promi
     for (const base of study.bases) {
       for (const task of study.tasks) await reader.readPairs(base, task);
     }
+    await reader.readBenchmarks();
     await reader.readLogs();
     reader.checkSettings();
   } finally {
@@ -218,6 +246,14 @@ export async function readFacts(study: Study, options: FactsOptions = {}): Promi
   if (reader.problems.length > 0) throw study.source.error(reader.problems);
   await cache.save();
   const { isa, cpuName } = native().deviceInfo();
-  const { checkpoints, pairs, logs } = reader;
-  return { checkpoints, pairs, logs, device: options.device ?? 'cpu', isa, cpu: cpuName };
+  const { checkpoints, pairs, logs, benchmarks } = reader;
+  return {
+    checkpoints,
+    pairs,
+    logs,
+    benchmarks,
+    device: options.device ?? 'cpu',
+    isa,
+    cpu: cpuName,
+  };
 }

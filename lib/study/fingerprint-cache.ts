@@ -11,9 +11,12 @@ import { checkShape, type KvEdges } from '../circuit/shape.js';
 import { readJsonIfExists } from '../json-file.js';
 import { version } from '../version.js';
 import type { CheckpointFacts } from './facts.js';
+import { textFiles } from './text-hash.js';
 import type { Checkpoint } from './study.js';
 
 const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'];
+/** Of an adapter's own tokenizer, where it has one. */
+const absent = { size: -1, mtimeMs: 0, ino: 0 };
 
 /** Sizes, times and inodes of every file that makes the weights. */
 async function stampOf({ model, adapter }: Checkpoint): Promise<string | undefined> {
@@ -29,13 +32,14 @@ async function stampOf({ model, adapter }: Checkpoint): Promise<string | undefin
         ? []
         : adapterFiles.map((file) => join(places.adapterFolder!, file))),
     ];
-    const stamps = await Promise.all(
-      paths.map(async (path) => {
-        const { size, mtimeMs, ino } = await stat(path);
-        return [path, size, mtimeMs, ino];
-      }),
+    const optional = textFiles.flatMap((file) =>
+      places.adapterFolder === undefined ? [] : [join(places.adapterFolder, file)],
     );
-    return canonicalJson(stamps);
+    const stamps = await Promise.all([
+      ...paths.map(async (path) => ({ path, file: await stat(path) })),
+      ...optional.map(async (path) => ({ path, file: await stat(path).catch(() => absent) })),
+    ]);
+    return canonicalJson(stamps.map(({ path, file }) => [path, file.size, file.mtimeMs, file.ino]));
   } catch {
     return undefined; // whatever is wrong with it, loading says it better
   }
@@ -49,8 +53,12 @@ function isFacts(value: unknown): value is CheckpointFacts {
   } catch {
     return false;
   }
-  return [facts.hidden, facts.vocab, facts.parameterCount, facts.mappedBytes].every(
-    (number) => typeof number === 'number',
+  const { hidden, vocab, parameterCount, mappedBytes, headDim, maxPositions } = facts;
+  return (
+    typeof facts.textHash === 'string' &&
+    [hidden, vocab, parameterCount, mappedBytes, headDim, maxPositions].every(
+      (number) => typeof number === 'number',
+    )
   );
 }
 

@@ -66,6 +66,40 @@ ablations: # causal tests on the pairs, each set against matched random sets
     factors: [0] # 0 ablates, 0.5 weakens, 1.3 amplifies; each is a table of its own
     ablation: zero # mean, mean-per-position, resample
     checkpoints: final # or all
+    # positions: all       # prompt or generated
+    # tasks: [sums]        # whose heads; prompt-forms: [thinking]
+  - name: emergent solving # the same while benchmarks are answered, with every flip of an answer
+    group: emergent
+    top-k: 3
+    controls: 5 # every one is answered too
+    benchmarks: [gsm8k]
+    prompt-forms: [thinking]
+
+benchmarks: # what models are asked to solve, each checkpoint under each prompt form
+  - name: gsm8k
+    file: gsm8k # a file, or aime24, aime25, amc23, math500, gsm8k, gpqa, demo, which lie in data
+    data: ./data
+    limit: 100
+    checkpoints: all # final: bases and the last of every series; none: ablations only; or names
+    # prompt-forms: [thinking]  # default: all
+    # template: chat            # plain: the problem alone
+    # system: "You are ..."
+    # suffix: boxed             # none, or a text; default: what the benchmark has
+    # answer-from: any          # boxed, tag, sentence, letter, number
+    # parts: 4                  # stages for several machines; changes no result
+    # sampling: { samples: 1 }  # what is not as below
+
+sampling:
+  samples: 16 # answers to every problem; with one they are greedy
+  temperature: 0.6
+  top-p: 0.95
+  max-new-tokens: 1024
+  k: [1, 4, 16] # of pass@k and success@k
+  # top-k-tokens: 20
+  # min-p: 0.05
+  # repetition-penalty: 1.1
+  # stop: ["Problem:"]
+  # seed: 0 # default: the study's
 
 statistics:
   confidence: 0.95

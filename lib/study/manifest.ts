@@ -64,10 +64,16 @@ export interface Manifest {
 const stageName = ({ kind, id, key }: ManifestStage | StudyGraph['nodes'][number]): string =>
   `${kind}/${id}@${key}`;
 
-function settingsOf(study: Study): Record<string, unknown> {
+function settingsOf(study: Study, facts: Facts): Record<string, unknown> {
   const { attribution, selection, excluded, statistics } = study;
   const ablations = study.ablations.map(({ path: _path, ...rest }) => rest);
-  return { attribution, selection, excluded, statistics, ablations };
+  const benchmarks = study.benchmarks.map(
+    ({ path: _path, file: _file, folder: _folder, ...rest }) => {
+      const { hash, problems } = facts.benchmarks.get(rest.name)!.benchmark;
+      return { ...rest, hash, problems: problems.length };
+    },
+  );
+  return { attribution, selection, excluded, statistics, ablations, benchmarks };
 }
 
 export function manifestOf(study: Study, facts: Facts, graph: StudyGraph): Manifest {
@@ -102,7 +108,7 @@ export function manifestOf(study: Study, facts: Facts, graph: StudyGraph): Manif
       forms: forms.map(({ form }) => form.name),
     })),
     pairs: [...facts.pairs].map(([name, { pairs, hash }]) => ({ name, count: pairs.length, hash })),
-    settings: settingsOf(study),
+    settings: settingsOf(study, facts),
     stages: graph.nodes.map((node) => ({
       kind: node.kind,
       id: node.id,

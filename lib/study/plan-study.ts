@@ -21,6 +21,8 @@ export interface PlannedNode extends Estimate {
   readonly state: NodeState;
   readonly forwards: number;
   readonly backwards: number;
+  /** New tokens that are generated, at most. */
+  readonly tokens: number;
 }
 
 export interface PlannedKind {
@@ -30,6 +32,7 @@ export interface PlannedKind {
   readonly done: number;
   readonly forwards: number;
   readonly backwards: number;
+  readonly tokens: number;
   /** Of what is not done yet. */
   readonly seconds: number;
   /** Of the largest stage. */
@@ -96,6 +99,7 @@ function sumOf(nodes: readonly PlannedNode[]): StudyPlan['total'] {
     done: nodes.filter(({ state }) => state === 'done').length,
     forwards: sum(({ forwards }) => forwards),
     backwards: sum(({ backwards }) => backwards),
+    tokens: sum(({ tokens }) => tokens),
     seconds: sum(({ state, seconds }) => (state === 'done' ? 0 : seconds)),
     memoryBytes: Math.max(0, ...nodes.map(({ memoryBytes }) => memoryBytes)),
     diskBytes: sum(({ diskBytes }) => diskBytes),
@@ -108,8 +112,12 @@ function sumOf(nodes: readonly PlannedNode[]): StudyPlan['total'] {
  */
 export async function planStudy(study: Study, options: PlanOptions = {}): Promise<StudyPlan> {
   const { facts, graph, store } = await graphOf(study, options);
-  const measured = await measureRates(study, facts, options);
   const states = await statesOf(graph.nodes, store);
+  const left = graph.nodes.filter((node) => states.get(node) !== 'done');
+  const measured = await measureRates(study, facts, {
+    ...options,
+    works: left.map(({ work }) => work),
+  });
   const nodes = graph.nodes.map((node): PlannedNode => ({
     kind: node.kind,
     id: node.id,
@@ -117,6 +125,7 @@ export async function planStudy(study: Study, options: PlanOptions = {}): Promis
     state: states.get(node)!,
     forwards: node.work.forwards,
     backwards: node.work.backwards,
+    tokens: node.work.generation?.tokens ?? 0,
     ...estimateOf(node, study, measured),
   }));
   const kinds = graph.kinds.flatMap(({ kind, title }) => {

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { checkStudyFile } from './check.js';
+import { benchmarksOf } from './read-benchmarks.js';
 import type { StudyFile } from './schema.js';
 import { applySchema } from './schema-problems.js';
 import { StudySource } from './source.js';
@@ -135,6 +136,7 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
     ablation: entry.ablation,
     positions: entry.positions,
     checkpoints: entry.checkpoints,
+    ...(entry.benchmarks ? { benchmarks: entry.benchmarks } : {}),
     ...(entry.tasks ? { tasks: entry.tasks } : {}),
     ...(entry['prompt-forms'] ? { forms: entry['prompt-forms'] } : {}),
     path: ['ablations', index],
@@ -173,6 +175,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
     selection: selectionOf(file),
     excluded: file.evaluation.excluded,
     ablations: file.ablations.map(ablationOf),
+    benchmarks: benchmarksOf(file, folder),
     statistics: {
       confidence,
       resamples: resamples ?? 'auto',

@@ -92,8 +92,6 @@ function expectation(issue: Issue): string {
       return bounds(issue);
     case 'invalid_format':
       return issue.message;
-    case 'invalid_union':
-      return 'a file name, or a file name for each prompt form';
     default:
       return issue.message;
   }

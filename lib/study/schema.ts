@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { ablationKinds } from '../ablation-sweep.js';
+import { answerSources } from '../answers/extract.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
 import { excludedKinds } from '../circuit-evaluation.js';
 import { headGroups } from '../diff-report.js';
@@ -81,7 +82,9 @@ const openings = z.strictObject({
 const task = z.strictObject({
   name,
   /** A file for every prompt form, or one file per form. */
-  pairs: z.union([text, z.record(z.string(), text)]).optional(),
+  pairs: z
+    .union([text, z.record(z.string(), text)], 'a file name, or a file name for each prompt form')
+    .optional(),
   generate: generate.optional(),
   openings: openings.optional(),
   limit: count.optional(),
@@ -116,6 +119,8 @@ const ablation = z.strictObject({
   ablation: z.enum(ablationKinds).default('zero'),
   positions: z.enum(gatePositions).default('all'),
   checkpoints: z.enum(['final', 'all']).default('final'),
+  /** Names of benchmarks that are answered under ablation; default: none, the pairs are. */
+  benchmarks: z.array(name).min(1).optional(),
   /** Names of tasks and prompt forms; default: all. */
   tasks: z.array(name).min(1).optional(),
   'prompt-forms': z.array(name).min(1).optional(),
@@ -129,14 +134,49 @@ const statistics = z.strictObject({
   'block-length': whole(1, 10_000).optional(),
 });
 
-const benchmark = z.strictObject({ name, file: text, limit: count.optional() });
-
+/** How problems are answered; what a benchmark leaves out is as the study's. */
 const sampling = z.strictObject({
-  temperature: z.number().min(0).max(100).default(0.6),
-  'top-p': z.number().gt(0).max(1).default(0.95),
-  samples: whole(1, 10_000).default(16),
-  'max-new-tokens': whole(1, 1_000_000).default(1024),
-  seed: seed.default(0),
+  /** Answers to every problem. Default 1. */
+  samples: whole(1, 10_000).optional(),
+  /** Default: greedy with one sample, temperature 0.6 and top-p 0.95 with several (the paper's). */
+  temperature: z.number().min(0).max(100).optional(),
+  'top-p': z.number().gt(0).max(1).optional(),
+  'top-k-tokens': whole(0, 0x7fffffff).optional(),
+  'min-p': z.number().min(0).lt(1).optional(),
+  'repetition-penalty': z.number().gt(0).max(100).optional(),
+  /** Default 1024. */
+  'max-new-tokens': whole(1, 1_000_000).optional(),
+  stop: z.array(text).min(1).optional(),
+  /** Default: the study's. */
+  seed: seed.optional(),
+  /** Of pass@k and success@k; default 1, 2, 4, … and all samples. */
+  k: z.array(whole(1, 10_000)).min(1).optional(),
+});
+
+const benchmark = z.strictObject({
+  name,
+  /** A file, or the name of a known benchmark, whose file lies in `data`. */
+  file: text,
+  /** Folder of known benchmarks; default: `data` beside the study file. */
+  data: text.optional(),
+  limit: count.optional(),
+  /** `final`: the bases and the last of every series; `none`: for ablations only. */
+  checkpoints: z
+    .union(
+      [z.enum(['all', 'final', 'none']), z.array(name).min(1)],
+      'all, final, none, or a list of names of checkpoints',
+    )
+    .default('all'),
+  'prompt-forms': z.array(name).min(1).optional(),
+  /** Default: the model's chat template where it has one. */
+  template: z.enum(['chat', 'plain']).optional(),
+  system: text.optional(),
+  /** `boxed`, `none` or a text of one's own; default: what the benchmark has. */
+  suffix: text.optional(),
+  'answer-from': z.enum(['any', ...answerSources]).default('any'),
+  /** Stages of equal size that the problems are cut into, for several machines. */
+  parts: whole(1, 10_000).default(1),
+  sampling: sampling.prefault({}),
 });
 
 export const studySchema = z.strictObject({

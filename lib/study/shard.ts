@@ -9,5 +9,5 @@ import type { Study } from './study.js';
 export function ownsNode(node: StageNode, study: Study, shard: Shard | undefined): boolean {
   if (!shard || node.checkpoint === undefined) return true;
   const place = study.checkpoints.findIndex(({ name }) => name === node.checkpoint);
-  return place % shard.count === shard.index - 1;
+  return (place + (node.part ?? 0)) % shard.count === shard.index - 1;
 }

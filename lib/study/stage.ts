@@ -18,9 +18,16 @@ export interface StageWork {
   readonly forwards: number;
   readonly backwards: number;
   /** Which measured rate turns the work into time; `none`: too little to measure. */
-  readonly rate: 'attribution' | 'circuits' | 'sweep' | 'resampling' | 'none';
-  /** Units of that rate: pairs, pair-circuits, pair-variants, multiply-adds of resampling. */
+  readonly rate: 'attribution' | 'circuits' | 'sweep' | 'resampling' | 'generation' | 'none';
+  /** Units of that rate: pairs, pair-circuits, pair-variants, multiply-adds of resampling, samples. */
   readonly units: number;
+  /** Of generation: the most new tokens, and whose answers tell how long they are. */
+  readonly generation?: {
+    readonly tokens: number;
+    readonly benchmark: string;
+    readonly form: string;
+    readonly checkpoint: string;
+  };
   /** Beside the model's own memory and workspace. */
   readonly memoryBytes: number;
   readonly diskBytes: number;
@@ -42,6 +49,8 @@ export interface StageInstance {
    * checkpoint of its own (undefined) is computed by every shard that has all it needs.
    */
   readonly checkpoint?: string;
+  /** Parts of one computation, from 0, go to different shards. */
+  readonly part?: number;
   readonly work: StageWork;
 }
 

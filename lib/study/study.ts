@@ -3,9 +3,11 @@
 import type { AblationKind } from '../ablation-sweep.js';
 import type { AttributionMethod, IgGrid, Metric } from '../attribution.js';
 import type { ExcludedEdges } from '../circuit-evaluation.js';
+import type { AnswerSource } from '../answers/extract.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import type { KvEdges } from '../circuit/shape.js';
 import type { HeadGroup } from '../diff-report.js';
+import type { SamplingOptions } from '../generation-types.js';
 import type { GatePositions } from '../head-gate.js';
 import type { ArithmeticOptions } from '../tasks/arithmetic.js';
 import type { TaskName } from '../tasks/index.js';
@@ -101,8 +103,42 @@ export interface AblationSpec {
   readonly ablation: AblationKind;
   readonly positions: GatePositions;
   readonly checkpoints: 'final' | 'all';
+  /** Names of benchmarks that are answered under ablation; absent: the pairs are. */
+  readonly benchmarks?: readonly string[];
   readonly tasks?: readonly string[];
   readonly forms?: readonly string[];
+  readonly path: ValuePath;
+}
+
+/** How problems are answered. */
+export interface SamplingSettings {
+  /** Answers to every problem. */
+  readonly samples: number;
+  /** Only what the file says; the rest is as `evaluate` has it. */
+  readonly sampling: SamplingOptions;
+  readonly maxNewTokens: number;
+  readonly stopStrings: readonly string[];
+  readonly seed: number;
+  /** Of pass@k and success@k; absent: 1, 2, 4, … and all samples. */
+  readonly ks?: readonly number[];
+}
+
+/** A benchmark, how it is asked, and which checkpoints answer it. */
+export interface BenchmarkSpec {
+  readonly name: string;
+  /** Absolute, or the name of a known benchmark in `folder`. */
+  readonly file: string;
+  readonly folder: string;
+  readonly limit?: number;
+  readonly checkpoints: 'all' | 'final' | 'none' | readonly string[];
+  readonly forms: readonly PromptForm[];
+  readonly template?: 'chat' | 'plain';
+  readonly system?: string;
+  readonly suffix?: string;
+  readonly sources: readonly AnswerSource[];
+  /** Stages that its problems are cut into. */
+  readonly parts: number;
+  readonly sampling: SamplingSettings;
   readonly path: ValuePath;
 }
 
@@ -129,6 +165,7 @@ export interface Study {
   readonly selection: BuildCircuitOptions;
   readonly excluded: ExcludedEdges;
   readonly ablations: readonly AblationSpec[];
+  readonly benchmarks: readonly BenchmarkSpec[];
   readonly statistics: StatisticsSettings;
   readonly source: StudySource;
 }

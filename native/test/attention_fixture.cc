@@ -119,7 +119,7 @@ AttentionFixture AttentionFixture::row(std::size_t index) const {
 }
 
 AttentionResult run_attention(const Context& context, const AttentionFixture& fixture) {
-  const std::string where = fixture.setting.name + " on " + isa_name(context.isa);
+  const std::string where = fixture.setting.name + " on " + level_name(context);
   Outputs outputs;
   AttentionForward f = fixture.forward();
   f.z = outputs.dense("z", fixture.count());

@@ -36,11 +36,11 @@ void check_same_all(const std::string& where, const AttentionResult& a, const At
 void check_setting(const AttentionSetting& setting) {
   const AttentionFixture fixture(setting, 11);
   const AttentionResult reference = run_attention(make_cpu_context(1, Isa::specification), fixture);
-  for (const Isa isa : levels()) {
-    const std::string where = setting.name + " on " + isa_name(isa);
-    const AttentionResult one = run_attention(make_cpu_context(1, isa), fixture);
+  for (const Level& level : levels()) {
+    const std::string where = setting.name + " on " + level.name;
+    const AttentionResult one = run_attention(level.context(1), fixture);
     check_near_all(where, one, reference, 1e-5);
-    check_same_all(where + ", 3 threads", run_attention(make_cpu_context(3, isa), fixture), one);
+    check_same_all(where + ", 3 threads", run_attention(level.context(3), fixture), one);
   }
 }
 
@@ -163,8 +163,8 @@ TEST_CASE("a row's attention does not depend on its batch") {
                                   .kind = Replacement::token},
                                  4);
   const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const AttentionResult all = run_attention(context, fixture);
     for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
       const AttentionResult one = run_attention(context, fixture.row(r));
@@ -172,7 +172,7 @@ TEST_CASE("a row's attention does not depend on its batch") {
         return std::vector<float>(values.begin() + fixture.row_begin[r] * width,
                                   values.begin() + fixture.row_begin[r + 1] * width);
       };
-      const std::string where = std::string("row alone on ") + isa_name(isa);
+      const std::string where = "row alone on " + level.name;
       check_same_bits(where + " z", one.z, part(all.z));
       check_same_bits(where + " d_q", one.d_q, part(all.d_q));
       check_same_bits(where + " d_k", one.d_k, part(all.d_k));
@@ -193,8 +193,8 @@ TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exac
                               .kind = kind},
                              8);
     fixture.scale = {1.0f, 0.0f, 0.0f, 1.0f};
-    for (const Isa isa : levels()) {
-      const AttentionResult result = run_attention(make_cpu_context(1, isa), fixture);
+    for (const Level& level : levels()) {
+      const AttentionResult result = run_attention(level.context(1), fixture);
       std::vector<float> expected = result.raw;
       for (std::int64_t t = 0; t < 7; ++t) {
         const std::int64_t row = t < 4 ? 0 : 1;
@@ -212,7 +212,7 @@ TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exac
                   : fixture.replacement[static_cast<std::size_t>(first * 5 + d)];
         }
       }
-      check_same_bits(std::string("exact gate on ") + isa_name(isa), result.z, expected);
+      check_same_bits("exact gate on " + level.name, result.z, expected);
     }
   }
 }
@@ -226,8 +226,8 @@ TEST_CASE("attention without raw and lse writes the same z") {
                                   .prefixes = {},
                                   .gated = true},
                                  6);
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(1, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(1);
     Outputs outputs;
     AttentionForward f = fixture.forward();
     f.z = outputs.dense("z", fixture.count());
@@ -246,9 +246,9 @@ TEST_CASE("attention gradients equal finite differences") {
     setting.ranged = gated;
     setting.kind = Replacement::shared;
     const AttentionFixture fixture(setting, 3);
-    for (const Isa isa : levels()) {
-      const std::string where = std::string(" on ") + isa_name(isa);
-      const AttentionResult result = run_attention(make_cpu_context(1, isa), fixture);
+    for (const Level& level : levels()) {
+      const std::string where = " on " + level.name;
+      const AttentionResult result = run_attention(level.context(1), fixture);
       check_input_gradient(fixture, &AttentionFixture::q, result.d_q, "d_q" + where);
       check_input_gradient(fixture, &AttentionFixture::k, result.d_k, "d_k" + where);
       check_input_gradient(fixture, &AttentionFixture::v, result.d_v, "d_v" + where);

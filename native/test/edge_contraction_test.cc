@@ -50,8 +50,8 @@ TEST_CASE("an edge's score does not depend on the other edges") {
   Random random(1);
   const std::vector<float> delta = random.values(20 * 600);
   const std::vector<float> gradient = random.values(33 * 600);
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     std::vector<float> all(20 * 33);
     edge_contraction(context,
                      {20, 33, 600, delta.data(), 600, gradient.data(), 600, all.data(), 33});
@@ -59,7 +59,7 @@ TEST_CASE("an edge's score does not depend on the other edges") {
       std::vector<float> one(1);
       edge_contraction(context, {1, 1, 600, delta.data() + u * 600, 600, gradient.data() + v * 600,
                                  600, one.data(), 1});
-      check_same_bits(isa_name(isa), one, {all[static_cast<std::size_t>(u * 33 + v)]});
+      check_same_bits(level.name, one, {all[static_cast<std::size_t>(u * 33 + v)]});
     }
   }
 }
@@ -84,10 +84,10 @@ TEST_CASE("flow_proximity of known writes") {
   // The first source writes the input itself, the second nothing, the third the opposite.
   const float input[] = {1.0f, -2.0f, 0.0f, 0.0f};
   const float write[] = {1.0f, -2.0f, 0.0f, 0.0f, 0.0f, 0.0f, 1.0f, 1.0f, -1.0f, 2.0f, 0.0f, 0.0f};
-  for (const Isa isa : levels()) {
+  for (const Level& level : levels()) {
     std::vector<float> scores(3);
-    flow_proximity(make_cpu_context(1, isa), {3, 2, 2, input, write, 4, scores.data()});
-    check_same_bits(isa_name(isa), scores, {1.0f, 0.0f, 0.0f});
+    flow_proximity(level.context(1), {3, 2, 2, input, write, 4, scores.data()});
+    check_same_bits(level.name, scores, {1.0f, 0.0f, 0.0f});
   }
 }
 

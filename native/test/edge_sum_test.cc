@@ -101,14 +101,14 @@ TEST_CASE("edge_sum at a position does not depend on the length") {
 
 TEST_CASE("argmax_rows finds the first of the largest") {
   const std::vector<float> x = {0.0f, 3.0f, 3.0f, -1.0f, -5.0f, -4.0f, -4.0f, -9.0f};
-  for (const Isa isa : levels()) {
+  for (const Level& level : levels()) {
     std::int32_t index[] = {-1, -1, 77};
-    argmax_rows(make_cpu_context(2, isa), 2, 4, x.data(), index);
+    argmax_rows(level.context(2), 2, 4, x.data(), index);
     CHECK(index[0] == 1);
     CHECK(index[1] == 1);
     CHECK(index[2] == 77);
-    CHECK_THROWS_AS(argmax_rows(make_cpu_context(1, isa), 1, 0, x.data(), index), Error);
-    CHECK_THROWS_AS(argmax_rows(make_cpu_context(1, isa), 1, 4, nullptr, index), Error);
+    CHECK_THROWS_AS(argmax_rows(level.context(1), 1, 0, x.data(), index), Error);
+    CHECK_THROWS_AS(argmax_rows(level.context(1), 1, 4, nullptr, index), Error);
   }
 }
 

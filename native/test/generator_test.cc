@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <map>
 
 #include "engine/forward.h"
@@ -35,6 +37,7 @@ std::vector<std::vector<std::int32_t>> prompts(std::size_t count) {
 
 struct Outcome {
   std::vector<std::int32_t> tokens;
+  std::vector<float> margins;
   Finish finish = Finish::none;
   bool operator==(const Outcome&) const = default;
 };
@@ -59,7 +62,12 @@ Run run_requests(const Engine& engine, const std::vector<GenerationRequest>& req
     generator.step({}, [&](const GenerationEvent& event) {
       Outcome& outcome = run.outcomes[event.request];
       CHECK(outcome.finish == Finish::none);
-      if (event.token >= 0) outcome.tokens.push_back(event.token);
+      if (event.token >= 0) {
+        const bool greedy = requests[event.request].sampling.temperature == 0.0f;
+        CHECK((event.margin >= 0.0f) == greedy);
+        outcome.tokens.push_back(event.token);
+        outcome.margins.push_back(event.margin);
+      }
       outcome.finish = event.finish;
     });
   }
@@ -102,11 +110,16 @@ std::int64_t budget_of(const Engine& engine, std::int64_t pages) {
   return 2 * pages * layout.floats() * 4;
 }
 
-/// The next token by a forward pass over the whole sequence with gates in [begin, end): attention
-/// over contiguous keys, no cache, no scheduler.
-std::int32_t plain_next(const Engine& engine, const std::vector<std::int32_t>& tokens,
-                        const std::vector<GatedHead>& heads, std::int32_t begin, std::int32_t end,
-                        const std::vector<float>& means) {
+struct Next {
+  std::int32_t token = 0;
+  float margin = 0.0f;
+};
+
+/// The next token and its margin by a forward pass over the whole sequence with gates in [begin,
+/// end): attention over contiguous keys, no cache, no scheduler.
+Next plain_next(const Engine& engine, const std::vector<std::int32_t>& tokens,
+                const std::vector<GatedHead>& heads, std::int32_t begin, std::int32_t end,
+                const std::vector<float>& means) {
   const RotaryTable rotary = rotary_for(engine, static_cast<std::int64_t>(tokens.size()));
   BatchRows rows;
   rows.add(tokens);
@@ -130,8 +143,11 @@ std::int32_t plain_next(const Engine& engine, const std::vector<std::int32_t>& t
   Buffer<float> device_logits(backend, engine.config().vocab);
   const std::int32_t last[] = {static_cast<std::int32_t>(tokens.size()) - 1};
   run_logits(engine, trace.final_residual(), last, device_logits.data());
-  const std::vector<float> logits = device_logits.to_host();
-  return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  std::vector<float> logits = device_logits.to_host();
+  const auto best = std::max_element(logits.begin(), logits.end());
+  const auto token = static_cast<std::int32_t>(best - logits.begin());
+  std::partial_sort(logits.begin(), logits.begin() + 2, logits.end(), std::greater<>());
+  return {token, logits[0] - logits[1]};
 }
 
 }  // namespace
@@ -195,8 +211,11 @@ TEST_CASE("generator: gates act at the positions they are given, with zero and w
     for (std::size_t i = 0; i < requests.size(); ++i) {
       std::vector<std::int32_t> tokens = prompt;
       for (int step = 0; step < 24; ++step) {
-        tokens.push_back(plain_next(engine, tokens, heads, ranges[i][0], ranges[i][1],
-                                    with_means ? means : std::vector<float>()));
+        const Next next = plain_next(engine, tokens, heads, ranges[i][0], ranges[i][1],
+                                     with_means ? means : std::vector<float>());
+        tokens.push_back(next.token);
+        const float margin = run.outcomes[i].margins[static_cast<std::size_t>(step)];
+        CHECK(std::fabs(margin - next.margin) <= 1e-5f);
       }
       CHECK(run.outcomes[i].tokens ==
             std::vector<std::int32_t>(tokens.begin() + length, tokens.end()));
@@ -267,7 +286,7 @@ TEST_CASE("generator: rows end at stop tokens, at their length and at the last p
   CHECK(stopped.tokens == std::vector<std::int32_t>(free.tokens.begin(), end + 1));
   request.stop_tokens.clear();
   request.max_new_tokens = 0;
-  CHECK(run_requests(engine, {request}, {}).outcomes[0] == Outcome{{}, Finish::length});
+  CHECK(run_requests(engine, {request}, {}).outcomes[0] == Outcome{{}, {}, Finish::length});
   request.prompt.assign(120, 3);
   request.max_new_tokens = 1000;
   const Outcome full = run_requests(engine, {request}, {}).outcomes[0];

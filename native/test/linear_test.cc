@@ -237,15 +237,15 @@ TEST_CASE("a token's result does not depend on its batch") {
   const Layer layer(c, random);
   const std::vector<float> x = random.values(41 * c.in);
   const std::vector<float> d_y = random.values(41 * c.out);
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> y = forward_tokens(context, layer.weight, x);
     const std::vector<float> d_x = backward_tokens(context, layer.weight, d_y);
     for (const auto& [begin, end] : {std::pair<int, int>{0, 1}, {3, 8}, {7, 14}, {40, 41}}) {
-      check_same_bits(std::string("forward batch on ") + isa_name(isa),
+      check_same_bits("forward batch on " + level.name,
                       forward_tokens(context, layer.weight, row_range(x, c.in, begin, end)),
                       row_range(y, c.out, begin, end));
-      check_same_bits(std::string("backward batch on ") + isa_name(isa),
+      check_same_bits("backward batch on " + level.name,
                       backward_tokens(context, layer.weight, row_range(d_y, c.out, begin, end)),
                       row_range(d_x, c.in, begin, end));
     }
@@ -260,10 +260,10 @@ TEST_CASE("linear_backward is the gradient of linear_forward") {
   c.rank = 2;
   const Layer layer(c, random);
   const std::vector<float> d_y = random.values(3 * c.out);
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(1, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(1);
     const Context specification = make_cpu_context(1, Isa::specification);
-    check_gradient({.name = std::string("linear on ") + isa_name(isa),
+    check_gradient({.name = "linear on " + level.name,
                     .x = random.values(3 * c.in),
                     .gradient = backward_tokens(context, layer.weight, d_y),
                     .loss = [&](const std::vector<float>& x) {

@@ -68,8 +68,8 @@ TEST_CASE("metrics of known logits") {
   const std::int32_t incorrect[] = {0, 1};
   const std::int32_t one[] = {0, 1};
   const std::int32_t two[] = {0, 2};
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(1, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(1);
     MetricForward p{Metric::logit_diff, 1, 3, logits, correct, one, incorrect, two, clean};
     CHECK(single(context, p) == doctest::Approx(std::log(5.0) - std::log(2.0) / 2));
     p.metric = Metric::prob_diff;
@@ -86,8 +86,8 @@ TEST_CASE("kl of equal logits is 0 and large logits do not overflow") {
   const std::vector<float> logits = {1000.0f, -1000.0f, 999.0f};
   const std::int32_t correct[] = {2};
   const std::int32_t one[] = {0, 1};
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(1, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(1);
     MetricForward p{Metric::kl, 1, 3, logits.data(), correct, one, correct, one, logits.data()};
     CHECK(std::fabs(single(context, p)) <= 1e-6f);
     p.metric = Metric::nll;
@@ -101,9 +101,9 @@ TEST_CASE("metric gradients equal finite differences") {
     const std::vector<float> logits = random.values(3 * 9, -2.0f, 2.0f);
     const std::vector<float> clean = random.values(3 * 9, -2.0f, 2.0f);
     const std::vector<float> d_value = {0.5f, -2.0f, 1.0f};
-    for (const Isa isa : levels()) {
+    for (const Level& level : levels()) {
       std::vector<float> d_logits(logits.size());
-      metric_backward(make_cpu_context(1, isa),
+      metric_backward(level.context(1),
                       {make_metric(metric, logits, clean), d_value.data(), d_logits.data()});
       check_gradient({.name = "metric " + std::to_string(static_cast<int>(metric)),
                       .x = logits,

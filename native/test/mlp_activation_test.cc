@@ -79,15 +79,15 @@ TEST_CASE("mlp_activation is accurate to a few units in the last place of its in
     for (float x = -20.0f; x <= 20.0f; x += 0.0037f) a.gate.push_back(x);
     a.up.assign(a.gate.size(), 1.0f);
     const std::vector<float> expected = forward(specification, activation, a);
-    for (const Isa isa : levels()) {
-      const std::vector<float> y = forward(make_cpu_context(1, isa), activation, a);
+    for (const Level& level : levels()) {
+      const std::vector<float> y = forward(level.context(1), activation, a);
       double worst = 0.0;
       for (std::size_t i = 0; i < y.size(); ++i) {
         const double diff = std::fabs(static_cast<double>(y[i]) - expected[i]);
         const double relative = diff / std::max(std::fabs(a.gate[i]), 1e-3f);
         if (!(relative <= worst)) worst = relative;
       }
-      CHECK_MESSAGE(!(worst > 4e-7), isa_name(isa), " activation ", static_cast<int>(activation),
+      CHECK_MESSAGE(!(worst > 4e-7), level.name, " activation ", static_cast<int>(activation),
                     " is off by ", worst);
     }
   }
@@ -98,8 +98,8 @@ TEST_CASE("infinite and NaN inputs come through as the specification says") {
   a.gate = {INFINITY, NAN, 3.0f, 3.0e38f};
   a.up.assign(4, 1.0f);
   for (const Activation activation : kActivations) {
-    for (const Isa isa : levels()) {
-      const std::vector<float> y = forward(make_cpu_context(1, isa), activation, a);
+    for (const Level& level : levels()) {
+      const std::vector<float> y = forward(level.context(1), activation, a);
       CHECK(y[0] == INFINITY);
       CHECK(std::isnan(y[1]));
       CHECK(y[3] == doctest::Approx(3.0e38f));
@@ -113,9 +113,9 @@ TEST_CASE("mlp_activation gradients equal finite differences") {
     Arrays a{random.values(19, -3.0f, 3.0f), random.values(19), random.values(19)};
     for (float& x : a.gate) x = std::fabs(x) < 0.1f ? 0.4f : x;  // away from the kink of relu
     const Context specification = make_cpu_context(1, Isa::specification);
-    for (const Isa isa : levels()) {
+    for (const Level& level : levels()) {
       Outputs outputs;
-      run_both(activation, a, make_cpu_context(1, isa), outputs);
+      run_both(activation, a, level.context(1), outputs);
       check_gradient(
           {.name = "gate",
            .x = a.gate,
@@ -138,8 +138,8 @@ TEST_CASE("mlp_activation does not depend on where an element stands") {
   for (const Activation activation : kActivations) {
     const Arrays a{inputs(77, 9.0f), Random(2).values(77), {}};
     const Arrays tail{{a.gate.begin() + 60, a.gate.end()}, {a.up.begin() + 60, a.up.end()}, {}};
-    for (const Isa isa : levels()) {
-      const Context context = make_cpu_context(1, isa);
+    for (const Level& level : levels()) {
+      const Context context = level.context(1);
       const std::vector<float> y = forward(context, activation, a);
       check_same_bits("tail", forward(context, activation, tail),
                       std::vector<float>(y.begin() + 60, y.end()));

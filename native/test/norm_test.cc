@@ -101,8 +101,8 @@ TEST_CASE("RMSNorm of a known row") {
   NormWeight norm;
   norm.weight = {1.0f, 2.0f};
   norm.epsilon = 0.0f;
-  for (const Isa isa : levels()) {
-    const std::vector<float> y = forward(make_cpu_context(1, isa), norm, {3.0f, 4.0f});
+  for (const Level& level : levels()) {
+    const std::vector<float> y = forward(level.context(1), norm, {3.0f, 4.0f});
     check_near("rms", y, {3.0f / std::sqrt(12.5f), 8.0f / std::sqrt(12.5f)}, 1e-6);
   }
 }
@@ -113,9 +113,9 @@ TEST_CASE("norm gradients equal finite differences") {
     const NormWeight norm = make_norm(kind, 13, true, random);
     const std::vector<float> x = random.values(2 * 13, -2.0f, 3.0f);
     const std::vector<float> d_y = random.values(2 * 13);
-    for (const Isa isa : levels()) {
+    for (const Level& level : levels()) {
       std::vector<float> d_x(x.size());
-      norm_backward(make_cpu_context(1, isa),
+      norm_backward(level.context(1),
                     {&norm, 2, x.data(), 13, d_y.data(), 13, d_x.data(), 13});
       const Context specification = make_cpu_context(1, Isa::specification);
       check_gradient(
@@ -130,8 +130,8 @@ TEST_CASE("a row's norm does not depend on its batch") {
   Random random(6);
   const NormWeight norm = make_norm(NormKind::layer, 37, true, random);
   const std::vector<float> x = random.values(20 * 37);
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> all = forward(context, norm, x);
     const std::vector<float> last(x.end() - 37, x.end());
     check_same_bits("norm batch", forward(context, norm, last),

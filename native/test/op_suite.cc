@@ -102,26 +102,28 @@ void Outputs::check(const std::string& where) const {
   }
 }
 
-std::vector<Isa> levels() {
-  std::vector<Isa> all;
+std::vector<Isa> cpu_levels() {
+  std::vector<Isa> found;
   for (const Isa isa : {Isa::specification, Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512_bf16,
                         Isa::amx, Isa::amx_emulated}) {
-    if (isa_runs_here(isa)) all.push_back(isa);
+    if (isa_runs_here(isa)) found.push_back(isa);
   }
-  return all;
+  return found;
 }
 
 namespace {
 
-void check_level(const OpCase& op_case, Isa isa, Precision precision, const Outputs& reference,
-                 double tolerance) {
-  const std::string where = op_case.name + " on " + isa_name(isa) + " " + precision_name(precision);
+void check_level(const OpCase& op_case, const Level& level, Precision precision,
+                 const Outputs& reference) {
+  const double tolerance =
+      precision == Precision::fast ? op_case.fast_tolerance : op_case.tolerance;
+  const std::string where = op_case.name + " on " + level.name + " " + precision_name(precision);
   Outputs one;
-  op_case.run(make_cpu_context(1, isa, precision), one);
+  op_case.run(level.context(1, precision), one);
   one.check(where);
   compare_outputs(where, one, reference, tolerance);
   Outputs three;
-  op_case.run(make_cpu_context(3, isa, precision), three);
+  op_case.run(level.context(3, precision), three);
   three.check(where + ", 3 threads");
   for (std::size_t i = 0; i < one.arrays().size(); ++i) {
     check_same_bits(where + ", 3 threads, " + one.arrays()[i].name(), three.arrays()[i].values(),
@@ -134,11 +136,9 @@ void check_level(const OpCase& op_case, Isa isa, Precision precision, const Outp
 void check_case(const OpCase& op_case) {
   Outputs reference;
   op_case.run(make_cpu_context(1, Isa::specification), reference);
-  for (const Isa isa : levels()) {
+  for (const Level& level : levels()) {
     for (const Precision precision : {Precision::exact, Precision::fast}) {
-      const bool fast = precision == Precision::fast;
-      check_level(op_case, isa, precision, reference,
-                  fast ? op_case.fast_tolerance : op_case.tolerance);
+      check_level(op_case, level, precision, reference);
     }
   }
 }

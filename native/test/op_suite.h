@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,8 +78,24 @@ struct OpCase {
   double fast_tolerance = 2e-2;
 };
 
-/// All kernel levels of this machine, the specification first.
-std::vector<Isa> levels();
+/// The levels of CPU kernels that this machine runs, the specification first.
+std::vector<Isa> cpu_levels();
+
+/// One implementation of the ops: a level of CPU kernels, or a device whose memory is the host's.
+struct Level {
+  std::string name;
+  std::optional<Isa> isa;  ///< none: the emulated CUDA device
+
+  /// On the device, more than one thread means another order of its own threads.
+  Context context(int threads, Precision precision = Precision::exact) const;
+};
+
+/// The implementations that this build tests: all kernel levels of this machine, the specification
+/// first; or the emulated device, in builds that are for it.
+const std::vector<Level>& levels();
+
+/// The name of the level that a context is of.
+std::string level_name(const Context& context);
 
 /// Runs the case on every level and precision with 1 and 3 threads: near the specification, and the
 /// bits do not depend on the threads.

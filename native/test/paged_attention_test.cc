@@ -83,7 +83,7 @@ struct PagedFixture {
     const PagedRows own = rows(fixture.layout());
     paged_store(context, {fixture.shape, own, fixture.k.data(), fixture.v.data()});
     paged_attention(context, {fixture.shape, own, fixture.q.data(), fixture.gate(), z});
-    outputs.check(fixture.setting.name + " on " + isa_name(context.isa));
+    outputs.check(fixture.setting.name + " on " + level_name(context));
     for (const GuardedArray& page : memory) CHECK(page.guards_intact());
     return outputs["z"].values();
   }
@@ -101,11 +101,11 @@ void check_setting(const AttentionSetting& setting) {
   std::vector<float> reference(static_cast<std::size_t>(fixture.count()));
   contiguous.z = reference.data();
   attention_forward(make_cpu_context(1, Isa::specification), contiguous);
-  for (const Isa isa : levels()) {
-    const std::string where = setting.name + " on " + isa_name(isa);
-    const std::vector<float> one = run_paged(make_cpu_context(1, isa), fixture);
+  for (const Level& level : levels()) {
+    const std::string where = setting.name + " on " + level.name;
+    const std::vector<float> one = run_paged(level.context(1), fixture);
     check_near(where, one, reference, 1e-5);
-    check_same_bits(where + ", 3 threads", run_paged(make_cpu_context(3, isa), fixture), one);
+    check_same_bits(where + ", 3 threads", run_paged(level.context(3), fixture), one);
   }
 }
 
@@ -183,13 +183,13 @@ TEST_CASE("a row's paged attention does not depend on its batch") {
                                   .kind = Replacement::token},
                                  4);
   const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> all = run_paged(context, fixture);
     for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
       const std::vector<float> part(all.begin() + fixture.row_begin[r] * width,
                                     all.begin() + fixture.row_begin[r + 1] * width);
-      check_same_bits(std::string("paged row alone on ") + isa_name(isa),
+      check_same_bits("paged row alone on " + level.name,
                       run_paged(context, fixture.row(r)), part);
     }
   }
@@ -206,8 +206,8 @@ TEST_CASE("tokens fed one by one get the bits of tokens fed at once") {
                                9);
   const std::int64_t width = whole.shape.heads * whole.shape.head_dim;
   const std::int64_t kv_width = whole.shape.kv_heads * whole.shape.head_dim;
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> at_once = run_paged(context, whole);
     PagedFixture paged(context, whole);
     std::vector<float> step_by_step(at_once.size());
@@ -221,7 +221,7 @@ TEST_CASE("tokens fed one by one get the bits of tokens fed at once") {
       paged_attention(context, {whole.shape, rows, whole.q.data() + t * width, whole.gate(),
                                 step_by_step.data() + t * width});
     }
-    check_same_bits(std::string("one by one on ") + isa_name(isa), step_by_step, at_once);
+    check_same_bits("one by one on " + level.name, step_by_step, at_once);
   }
 }
 
@@ -234,13 +234,13 @@ TEST_CASE("rows that share pages get the bits of rows with pages of their own") 
                                  .prefixes = {64, 64}};
   AttentionFixture fixture(setting, 5);
   fixture.prefix_begin[1] = fixture.prefix_begin[0];
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> apart = run_paged(context, fixture);
     PagedFixture shared(context, fixture);
     shared.pages[3] = shared.pages[0];
     shared.pages[4] = shared.pages[1];
-    check_same_bits(std::string("shared on ") + isa_name(isa), shared.run(context), apart);
+    check_same_bits("shared on " + level.name, shared.run(context), apart);
   }
 }
 

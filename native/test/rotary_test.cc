@@ -50,8 +50,8 @@ TEST_CASE("rotary agrees with the specification") {
 TEST_CASE("rotary_backward undoes rotary_forward and turns by the table's angle") {
   const RotaryTable table = make_table(5, 1);
   const std::int32_t position[] = {3};
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(1, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(1);
     std::vector<float> x = {1.0f, 0.0f, 7.0f};
     const Rotary p{&table, position, 1, 1, 3, x.data()};
     rotary_forward(context, p);

@@ -60,7 +60,7 @@ std::vector<float> logits_of(const std::vector<std::int32_t>& tokens,
 TEST_CASE("sampling: filters keep what transformers keeps, with its probabilities") {
   for (const FilterCase& filter : filter_cases()) {
     CAPTURE(filter.expected.dump().substr(0, 120));
-    for (const Isa isa : levels()) {
+    for (const Isa isa : cpu_levels()) {
       std::vector<float> logits = filter.logits;
       const std::vector<Candidate> kept =
           token_distribution(isa, filter.options, filter.seen, logits);
@@ -89,7 +89,7 @@ TEST_CASE("sampling: draws follow the distribution, each by its seed and index a
   for (const SamplingOptions& options :
        {SamplingOptions{.temperature = 0.8f}, SamplingOptions{.temperature = 1.0f, .top_k = 12},
         SamplingOptions{.temperature = 1.5f, .top_p = 0.7f, .min_p = 0.1f}}) {
-    for (const Isa isa : levels()) {
+    for (const Isa isa : cpu_levels()) {
       std::vector<float> row = logits;
       std::map<std::int32_t, double> expected;
       for (const Candidate& candidate : token_distribution(isa, options, {}, row)) {
@@ -100,11 +100,12 @@ TEST_CASE("sampling: draws follow the distribution, each by its seed and index a
       for (int i = 0; i < kDraws; ++i) {
         row = logits;
         const TokenDraw draw{options, 9, static_cast<std::uint64_t>(i), {}};
-        const std::int32_t token = sample_token(isa, draw, row);
+        const std::int32_t token = sample_token(isa, draw, row).token;
         ++counts[token];
         if (i % 1000 != 0) continue;
         row = logits;
-        CHECK(sample_token(isa, draw, row) == token);
+        CHECK(sample_token(isa, draw, row).token == token);
+        CHECK(sample_token(isa, draw, row).margin == kNoMargin);
       }
       for (const auto& [token, count] : counts) {
         REQUIRE(expected.count(token) == 1);
@@ -121,9 +122,9 @@ TEST_CASE("sampling: the largest logit, its ties, NaN and infinities") {
   const float infinite = std::numeric_limits<float>::infinity();
   const auto token = [](const SamplingOptions& options, std::vector<float> logits) {
     std::vector<std::int32_t> tokens;
-    for (const Isa isa : levels()) {
+    for (const Isa isa : cpu_levels()) {
       std::vector<float> row = logits;
-      tokens.push_back(sample_token(isa, {options, 1, 2, {}}, row));
+      tokens.push_back(sample_token(isa, {options, 1, 2, {}}, row).token);
     }
     CHECK(std::equal(tokens.begin() + 1, tokens.end(), tokens.begin()));
     return tokens.front();
@@ -142,8 +143,49 @@ TEST_CASE("sampling: the largest logit, its ties, NaN and infinities") {
   // A penalty moves both signs away from being chosen, and counts a token once.
   std::vector<float> row = {4.0f, 3.0f, -1.0f};
   const std::vector<std::int32_t> seen = {0, 0, 2};
-  CHECK(sample_token(Isa::portable, {{.repetition_penalty = 2.0f}, 0, 0, seen}, row) == 1);
+  const TokenDraw penalized{{.repetition_penalty = 2.0f}, 0, 0, seen};
+  const DrawnToken drawn = sample_token(Isa::portable, penalized, row);
+  CHECK(drawn.token == 1);
+  CHECK(drawn.margin == 1.0f);
   CHECK(row == std::vector<float>{2.0f, 3.0f, -2.0f});
+}
+
+TEST_CASE("sampling: the margin of a greedy token is the same on every level") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinite = std::numeric_limits<float>::infinity();
+  const auto margin = [](const std::vector<float>& logits) {
+    std::vector<float> margins;
+    for (const Isa isa : levels()) {
+      std::vector<float> row = logits;
+      margins.push_back(sample_token(isa, {{}, 1, 2, {}}, row).margin);
+    }
+    CHECK(std::equal(margins.begin() + 1, margins.end(), margins.begin()));
+    return margins.front();
+  };
+  CHECK(margin({1, 5, 2}) == 3.0f);
+  CHECK(margin({-4, -6}) == 2.0f);
+  CHECK(margin({2, 7, 7, 1}) == 0.0f);
+  CHECK(margin({nan, 5, 2, nan}) == 3.0f);
+  CHECK(margin({infinite, 1, infinite}) == 0.0f);
+  CHECK(margin({3}) == infinite);
+  CHECK(margin({nan, 3, -infinite}) == infinite);
+  CHECK(margin({nan, nan}) == 0.0f);
+  Random random(6);
+  for (const std::int64_t count : {2, 3, 7, 8, 15, 16, 17, 31, 33, 100, 1001}) {
+    std::vector<float> logits = random.values(count, -5.0f, 5.0f);
+    std::vector<float> sorted = logits;
+    std::sort(sorted.rbegin(), sorted.rend());
+    CHECK(margin(logits) == sorted[0] - sorted[1]);
+    // The two largest in every lane of a register, and in the tail.
+    for (std::int64_t place = 0; place < std::min<std::int64_t>(count, 40); ++place) {
+      std::vector<float> moved = logits;
+      moved[static_cast<std::size_t>(place)] = 8.0f;
+      moved[static_cast<std::size_t>((place + 16) % count)] = 7.5f;
+      std::vector<float> expected = moved;
+      std::sort(expected.rbegin(), expected.rend());
+      CHECK(margin(moved) == expected[0] - expected[1]);
+    }
+  }
 }
 
 TEST_CASE("sampling: options out of range are refused by name") {

@@ -11,7 +11,7 @@ const lineCeiling = 500;
 
 // These compute on numbers and files only, so that they work where no addon was built.
 const addonFree =
-  /^lib\/(circuit|diff|stats|tracking|report|formats|tasks|pairs|answers|benchmarks|failures)\//;
+  /^lib\/(circuit|diff|stats|tracking|report|formats|tasks|pairs|answers|benchmarks|failures|heads)\//;
 const door = 'lib/native.ts';
 
 // An earlier layer may import a later one, never the other way round.

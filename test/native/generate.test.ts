@@ -95,6 +95,29 @@ describe('generate', () => {
     used.dispose();
   });
 
+  it('tells the margin of every greedy token, and none of drawn ones', async () => {
+    const prompt = Array.from(prompts[0]);
+    const heads = [{ layer: 2, head: 1, factor: 0.5 }];
+    const told: (number | undefined)[] = [];
+    const onToken = (index: number, _: number, margin?: number) => {
+      if (index === 0) told.push(margin);
+      else expect(margin).toBeUndefined();
+    };
+    const requests = [
+      { prompt, heads, maxNewTokens: 8, stopTokens: [] },
+      { prompt, heads, maxNewTokens: 8, sampling: { temperature: 0.5 }, stopTokens: [] },
+    ];
+    const [greedy, drawn] = await collect(model, requests, { onToken });
+    expect(drawn.margins).toEqual([]);
+    expect(greedy.margins).toHaveLength(8);
+    expect(told).toEqual(greedy.margins);
+    for (const [step, margin] of greedy.margins.entries()) {
+      const row = [...prompt, ...greedy.tokens.slice(0, step)];
+      const [first, second] = (await computeLogits(model, [row], { heads })).sort().reverse();
+      expect(Math.abs(margin - (first - second))).toBeLessThan(1e-5);
+    }
+  });
+
   it('samples by the seed: equal seeds are equal, others differ', async () => {
     const request = (seed: number | bigint) => ({
       prompt: prompts[0],
@@ -156,7 +179,13 @@ describe('generate', () => {
     expect(byString.tokens).toEqual(free.tokens.slice(0, byString.tokens.length));
     expect(byToken.finish).toBe('stop-token');
     expect(byToken.tokens.at(-1)).toBe(free.tokens[4]);
-    expect(none).toEqual({ index: 2, tokens: [], finish: 'length', promptTokens: prompt.length });
+    expect(none).toEqual({
+      index: 2,
+      tokens: [],
+      margins: [],
+      finish: 'length',
+      promptTokens: prompt.length,
+    });
     const [full] = await collect(model, [{ prompt: new Int32Array(120), maxNewTokens: 500 }]);
     expect(full).toMatchObject({ finish: 'context' });
     expect(full.tokens).toHaveLength(9);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ablate, type AblationPlan } from '../../ablation.js';
 import { headsOfGroup, readDiffReport } from '../../diff-report.js';
 import { parseHeadSets } from '../../head-gate.js';
+import { finalNames } from '../benchmark-places.js';
 import { pairsKey, type Facts } from '../facts.js';
 import { placeId, places, type Place, type StageContext, type StageKind } from '../stage.js';
 import { slug, type AblationSpec, type Study } from '../study.js';
@@ -29,7 +30,7 @@ export interface AblationStageFile {
 
 /** The post-trained checkpoints, tasks and forms that a plan asks for. */
 function placesOf(spec: AblationSpec, study: Study): Place[] {
-  const finals = new Set(study.series.map(({ checkpoints }) => checkpoints.at(-1)!.name));
+  const finals = finalNames(study);
   return places(study).filter(
     ({ checkpoint, task, form }) =>
       checkpoint.base !== checkpoint.name &&
@@ -40,14 +41,19 @@ function placesOf(spec: AblationSpec, study: Study): Place[] {
 }
 
 /** Sets of heads that will run, controls included: an upper bound before the diff is known. */
-function variantCount(spec: AblationSpec, shape: { layers: number; heads: number }): number {
+export function variantCount(spec: AblationSpec, shape: { layers: number; heads: number }): number {
   const { what, controls } = spec;
   if (what.kind === 'single') return 1 + shape.layers * shape.heads;
   const sets = what.kind === 'group' ? what.topK : parseHeadSets(what.heads, shape).length;
   return 1 + sets * (1 + controls);
 }
 
-async function planOf(spec: AblationSpec, context: StageContext, shape: Place['checkpoint']) {
+/** The sets of heads; undefined where the group of the diff has none. */
+export async function planOf(
+  spec: AblationSpec,
+  context: StageContext,
+  shape: Place['checkpoint'],
+): Promise<AblationPlan | undefined> {
   const { what } = spec;
   if (what.kind === 'single') return { kind: 'single' } satisfies AblationPlan;
   if (what.kind === 'heads') {
@@ -113,11 +119,13 @@ export const ablationStage: StageKind = {
   title: 'heads ablated and scaled, with matched random sets',
   revision: 1,
   instances: (study, facts) =>
-    study.ablations.flatMap((spec) =>
-      placesOf(spec, study).flatMap((place) =>
-        spec.factors.map((factor) => instanceOf(spec, { place, factor }, { study, facts })),
+    study.ablations
+      .filter(({ benchmarks }) => !benchmarks)
+      .flatMap((spec) =>
+        placesOf(spec, study).flatMap((place) =>
+          spec.factors.map((factor) => instanceOf(spec, { place, factor }, { study, facts })),
+        ),
       ),
-    ),
   async run({ settings }, context) {
     const { study, signal, onProgress } = context;
     const at = settings as Record<'name' | 'checkpoint' | 'task' | 'form', string>;

@@ -4,6 +4,8 @@
 import type { StageKind } from '../stage.js';
 import { ablationStage } from './ablation.js';
 import { attributionStage } from './attribution.js';
+import { benchmarkAblationStage } from './benchmark-ablation.js';
+import { benchmarkStage } from './benchmark.js';
 import { circuitStage } from './circuit.js';
 import { diffStage } from './diff.js';
 import { evaluationStage } from './evaluation.js';
@@ -11,6 +13,7 @@ import { formDiffStage } from './form-diff.js';
 import { nullDiffStage } from './null-diff.js';
 import { pairsStage } from './pairs.js';
 import { regimesStage } from './regimes.js';
+import { samplesStage } from './samples.js';
 import { trackingStage } from './tracking.js';
 
 export const stageKinds: readonly StageKind[] = [
@@ -24,4 +27,7 @@ export const stageKinds: readonly StageKind[] = [
   trackingStage,
   regimesStage,
   ablationStage,
+  samplesStage,
+  benchmarkStage,
+  benchmarkAblationStage,
 ];

@@ -42,11 +42,17 @@ struct GenerationOptions {
 /// Why a row ended: a stop token, max_new_tokens, or the model's last position.
 enum class Finish { none, stop_token, length, context };
 
+/// The margin of a token that was not chosen greedily.
+constexpr float kNoMargin = -1.0f;
+
 /// One new token of a request, or its end, or both.
 struct GenerationEvent {
   std::uint64_t request = 0;
   std::int32_t token = -1;  ///< -1: the row ended without a new one
   Finish finish = Finish::none;
+  /// At temperature 0 the largest logit (after the penalty) minus the second largest, >= 0: how
+  /// near the token was to being another one.
+  float margin = kNoMargin;
 };
 using GenerationSink = std::function<void(const GenerationEvent&)>;
 

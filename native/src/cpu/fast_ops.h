@@ -10,6 +10,7 @@ void linear_forward_fast(const Context& context, const LinearForward& params);
 void linear_backward_fast(const Context& context, const LinearBackward& params);
 void attention_forward_fast(const Context& context, const AttentionForward& params);
 void attention_backward_fast(const Context& context, const AttentionBackward& params);
+void attention_pattern_fast(const Context& context, const AttentionPattern& params);
 void head_input_backward_fast(const Context& context, const HeadInputBackward& params);
 void paged_attention_fast(const Context& context, const PagedAttention& params);
 void norm_forward_fast(const Context& context, const NormForward& params);

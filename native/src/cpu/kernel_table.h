@@ -200,6 +200,8 @@ struct KernelTable {
 
   float (*dot)(const float* a, const float* b, std::int64_t count);
   float (*largest)(const float* x, std::int64_t count);
+  /// The largest and the second largest value (equal for a tie); no NaN among them. Absent: -inf.
+  void (*largest_two)(const float* x, std::int64_t count, float* two);
   /// x = exp(x - offset) up to count, 0 up to padded; returns the sum.
   float (*exp_in_place)(float* x, std::int64_t count, std::int64_t padded, float offset);
   /// Sum of exp(x - offset), nothing written.

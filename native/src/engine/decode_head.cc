@@ -16,19 +16,19 @@ std::int64_t DecodeHead::workspace_bytes(const ModelConfig& config) {
   return kRows * (config.vocab + config.hidden) * 4;
 }
 
-std::vector<std::int32_t> DecodeHead::sample(std::span<const float* const> residuals,
-                                             std::span<const TokenDraw> draws) {
-  std::vector<std::int32_t> tokens(residuals.size());
+std::vector<DrawnToken> DecodeHead::sample(std::span<const float* const> residuals,
+                                           std::span<const TokenDraw> draws) {
+  std::vector<DrawnToken> drawn(residuals.size());
   for (std::size_t begin = 0; begin < residuals.size(); begin += kRows) {
     const std::size_t count = std::min<std::size_t>(kRows, residuals.size() - begin);
     sample_chunk(residuals.subspan(begin, count), draws.subspan(begin, count),
-                 tokens.data() + begin);
+                 drawn.data() + begin);
   }
-  return tokens;
+  return drawn;
 }
 
 void DecodeHead::sample_chunk(std::span<const float* const> residuals,
-                              std::span<const TokenDraw> draws, std::int32_t* tokens) {
+                              std::span<const TokenDraw> draws, DrawnToken* drawn) {
   const ModelConfig& config = engine_.config();
   const Context& context = engine_.context;
   const auto rows = static_cast<std::int64_t>(residuals.size());
@@ -62,7 +62,7 @@ void DecodeHead::sample_chunk(std::span<const float* const> residuals,
   context.threads->parallel_for(rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::span<float> row(logits + i * config.vocab, static_cast<std::size_t>(config.vocab));
-      tokens[i] = sample_token(context.isa, draws[static_cast<std::size_t>(i)], row);
+      drawn[i] = sample_token(context.isa, draws[static_cast<std::size_t>(i)], row);
     }
   });
 }

@@ -20,13 +20,13 @@ class DecodeHead {
   static constexpr std::int64_t kRows = 64;
   static std::int64_t workspace_bytes(const ModelConfig& config);
 
-  /// tokens[i] of the residual stream at residuals[i] [hidden], drawn as draws[i] says.
-  std::vector<std::int32_t> sample(std::span<const float* const> residuals,
-                                   std::span<const TokenDraw> draws);
+  /// [i]: the token after the residual stream at residuals[i] [hidden], drawn as draws[i] says.
+  std::vector<DrawnToken> sample(std::span<const float* const> residuals,
+                                 std::span<const TokenDraw> draws);
 
  private:
   void sample_chunk(std::span<const float* const> residuals, std::span<const TokenDraw> draws,
-                    std::int32_t* tokens);
+                    DrawnToken* drawn);
 
   const Engine& engine_;
   GrowingBuffer<float> input_;

@@ -343,14 +343,14 @@ void Generator::State::draw(const std::vector<GenerationRow*>& rows,
     draws.push_back({row->request.sampling, row->request.seed,
                      static_cast<std::uint64_t>(row->generated()), row->tokens});
   }
-  const std::vector<std::int32_t> tokens = head.sample(residuals, draws);
+  const std::vector<DrawnToken> drawn = head.sample(residuals, draws);
   std::vector<GenerationEvent> events;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     GenerationRow& row = *rows[i];
     row.fresh = nullptr;
     held.erase(row.number);
-    row.tokens.push_back(tokens[i]);
-    events.push_back({row.number, tokens[i], finish_of(row)});
+    row.tokens.push_back(drawn[i].token);
+    events.push_back({row.number, drawn[i].token, finish_of(row), drawn[i].margin});
     if (events.back().finish != Finish::none) running.erase(row.number);
   }
   for (const GenerationEvent& event : events) sink(event);
@@ -359,7 +359,7 @@ void Generator::State::draw(const std::vector<GenerationRow*>& rows,
 void Generator::State::tell_ends(const GenerationSink& sink) {
   std::vector<std::uint64_t> ended;
   ended.swap(unheard);
-  for (const std::uint64_t number : ended) sink({number, -1, Finish::length});
+  for (const std::uint64_t number : ended) sink({number, -1, Finish::length, kNoMargin});
 }
 
 Generator::Generator(const Engine& engine, GenerationOptions options)

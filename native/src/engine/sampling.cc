@@ -47,6 +47,25 @@ float clean(Isa isa, std::span<float> logits) {
   return largest_of(isa, logits);
 }
 
+// The largest logit minus the second largest: 0 for a tie, infinite where one token is possible.
+float margin_of(Isa isa, std::span<const float> x) {
+  float two[2] = {kLowest, kLowest};
+  if (isa != Isa::specification) {
+    kernel_table(isa, Precision::exact)
+        .largest_two(x.data(), static_cast<std::int64_t>(x.size()), two);
+  } else {
+    for (const float value : x) {
+      if (value > two[0]) {
+        two[1] = two[0];
+        two[0] = value;
+      } else if (value > two[1]) {
+        two[1] = value;
+      }
+    }
+  }
+  return two[0] == two[1] ? 0.0f : two[0] - two[1];
+}
+
 std::int32_t first_of(std::span<const float> x, float wanted) {
   const auto found = std::find(x.begin(), x.end(), wanted);
   return found == x.end() ? 0 : static_cast<std::int32_t>(found - x.begin());
@@ -237,15 +256,18 @@ std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& option
   return result;
 }
 
-std::int32_t sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits) {
+DrawnToken sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits) {
   penalize(draw.options.repetition_penalty, draw.seen, logits);
-  if (draw.options.temperature == 0.0f) return first_of(logits, clean(isa, logits));
+  if (draw.options.temperature == 0.0f) {
+    const float largest = clean(isa, logits);
+    return {first_of(logits, largest), margin_of(isa, logits)};
+  }
   const Row row(isa, draw.options.temperature, logits);
   const double uniform = philox_uniform(draw.seed, draw.index);
-  if (!cuts(draw.options)) return draw_from_all(row, uniform);
+  if (!cuts(draw.options)) return {draw_from_all(row, uniform)};
   static thread_local std::vector<std::int32_t> tokens;
   filter(row, draw.options, tokens);
-  return draw_from(row, tokens, uniform);
+  return {draw_from(row, tokens, uniform)};
 }
 
 }  // namespace headspark

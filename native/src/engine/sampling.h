@@ -36,6 +36,10 @@ struct TokenDraw {
   std::uint64_t index = 0;
   std::span<const std::int32_t> seen;  ///< only read with a repetition penalty
 };
-std::int32_t sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits);
+struct DrawnToken {
+  std::int32_t token = 0;
+  float margin = kNoMargin;  ///< see GenerationEvent
+};
+DrawnToken sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits);
 
 }  // namespace headspark

@@ -2,37 +2,11 @@
 #include "headspark/ops/attention.h"
 
 #include "cpu/fast_ops.h"
+#include "ops/attention_check.h"
 #include "ops/backends.h"
-#include "ops/check.h"
 
 namespace headspark {
 namespace {
-
-void check_shape(const AttentionShape& shape, const char* op) {
-  check_argument(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0, op,
-                 "shape.heads, shape.kv_heads and shape.head_dim must be positive");
-  check_argument(shape.heads % shape.kv_heads == 0, op,
-                 "shape.heads is not a multiple of shape.kv_heads");
-}
-
-// The layout's arrays are read on the host only when the buffers are there too.
-void check_layout(const Context& context, const RowLayout& layout, const char* op) {
-  check_argument(layout.rows >= 0, op, "layout.rows is negative");
-  if (layout.rows == 0) return;
-  check_pointer(layout.row_begin, op, "layout.row_begin");
-  if (layout.prefix_length != nullptr) {
-    check_pointer(layout.prefix_begin, op, "layout.prefix_begin");
-  }
-  if (!context.on_cpu()) return;
-  check_argument(layout.row_begin[0] >= 0, op, "layout.row_begin starts below 0");
-  for (std::int32_t row = 0; row < layout.rows; ++row) {
-    check_argument(layout.row_begin[row] <= layout.row_begin[row + 1], op,
-                   "layout.row_begin is not ascending");
-    check_argument(layout.prefix(row) >= 0, op, "layout.prefix_length is negative");
-  }
-  check_argument(layout.token_count == layout.row_begin[layout.rows], op,
-                 "layout.token_count is not the end of layout.row_begin");
-}
 
 void check_prefix(const Context& context, const RowLayout& layout, const float* prefix_k,
                   const float* prefix_v, const char* op) {
@@ -56,8 +30,8 @@ void check_gate(const HeadGate& gate, const char* op) {
 
 void attention_forward(const Context& context, const AttentionForward& params) {
   const char* op = "attention_forward";
-  check_shape(params.shape, op);
-  check_layout(context, params.layout, op);
+  check_attention_shape(params.shape, op);
+  check_attention_layout(context, params.layout, op);
   if (params.layout.token_count == 0) return;
   check_pointer(params.q, op, "q");
   check_pointer(params.k, op, "k");
@@ -72,8 +46,8 @@ void attention_forward(const Context& context, const AttentionForward& params) {
 
 void attention_backward(const Context& context, const AttentionBackward& params) {
   const char* op = "attention_backward";
-  check_shape(params.shape, op);
-  check_layout(context, params.layout, op);
+  check_attention_shape(params.shape, op);
+  check_attention_layout(context, params.layout, op);
   if (params.layout.token_count == 0) return;
   check_pointer(params.q, op, "q");
   check_pointer(params.k, op, "k");
@@ -93,7 +67,7 @@ void attention_backward(const Context& context, const AttentionBackward& params)
 void sum_head_groups(const Context& context, const AttentionShape& shape, std::int64_t tokens,
                      const float* per_head, float* grouped) {
   const char* op = "sum_head_groups";
-  check_shape(shape, op);
+  check_attention_shape(shape, op);
   check_argument(tokens >= 0, op, "tokens is negative");
   if (tokens == 0) return;
   check_pointer(per_head, op, "per_head");

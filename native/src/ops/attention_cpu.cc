@@ -4,48 +4,12 @@
 #include <cmath>
 #include <vector>
 
+#include "ops/attention_view.h"
 #include "ops/backends.h"
 #include "ops/head_gate_apply.h"
 
 namespace headspark {
 namespace {
-
-// One (row, query head): where its keys and values lie.
-struct HeadView {
-  AttentionShape shape;
-  std::int64_t head = 0;
-  std::int64_t row = 0;
-  std::int64_t begin = 0;   // first own token
-  std::int64_t count = 0;   // own tokens
-  std::int64_t prefix = 0;  // prefix tokens
-  std::int64_t prefix_begin = 0;
-
-  HeadView(const AttentionShape& s, const RowLayout& layout, std::int64_t item) : shape(s) {
-    head = item % s.heads;
-    row = item / s.heads;
-    begin = layout.row_begin[row];
-    count = layout.row_begin[row + 1] - begin;
-    prefix = layout.prefix(static_cast<std::int32_t>(row));
-    if (prefix > 0) prefix_begin = layout.prefix_begin[row];
-  }
-  // Offset of own token i in a [tokens, heads, head_dim] array.
-  std::int64_t query(std::int64_t i) const {
-    return ((begin + i) * shape.heads + head) * shape.head_dim;
-  }
-  // Key or value j of the context: the prefix first, then the own tokens.
-  const float* context(const float* own, const float* stored, std::int64_t j) const {
-    const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
-    const float* base = j < prefix ? stored : own;
-    const std::int64_t token = j < prefix ? prefix_begin + j : begin + (j - prefix);
-    return base + (token * shape.kv_heads + kv_head) * shape.head_dim;
-  }
-};
-
-double dot(const float* a, const float* b, std::int64_t count) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(a[i]) * b[i];
-  return sum;
-}
 
 // p [0, keys) of own token i; returns the log-sum-exp.
 double probabilities(const AttentionForward& p, const HeadView& view, std::int64_t i,

@@ -4,6 +4,7 @@
 
 #include "headspark/ops/argmax.h"
 #include "headspark/ops/attention.h"
+#include "headspark/ops/attention_pattern.h"
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/edge_sum.h"
 #include "headspark/ops/embedding.h"
@@ -31,6 +32,9 @@ void sum_head_groups_cpu(const Context& context, const AttentionShape& shape, st
                          const float* per_head, float* grouped);
 void sum_head_groups_cuda(const Context& context, const AttentionShape& shape, std::int64_t tokens,
                           const float* per_head, float* grouped);
+
+void attention_pattern_cpu(const Context& context, const AttentionPattern& params);
+void attention_pattern_cuda(const Context& context, const AttentionPattern& params);
 
 void head_input_backward_cpu(const Context& context, const HeadInputBackward& params);
 void head_input_backward_cuda(const Context& context, const HeadInputBackward& params);

@@ -49,6 +49,8 @@ beforeAll(async () => {
     join(folder, 'unequal.jsonl'),
     '{"clean":[5,6,7],"corrupted":[5,7],"correct":1,"incorrect":2}\n',
   );
+  await writeFile(join(folder, 'open.jsonl'), '{"problem":"1+1"}\n');
+  await writeFile(join(folder, 'turns.jsonl'), '{"problem":"1+1<|im_end|>","answer":"2"}\n');
   await mkdir(join(folder, 'empty-folder'));
 });
 
@@ -200,10 +202,124 @@ const mistakes: Record<string, Mistake> = {
     line: 26,
     says: /positions generated needs the metric nll/,
   },
-  benchmarks: {
+  'a missing benchmark file': {
     change: ['statistics:', 'benchmarks: [{ name: aime, file: aime.jsonl }]\nstatistics:'],
     line: 27,
-    says: /benchmarks need text generation, which studies of this version do not run/,
+    says: /benchmarks\[1\]\.file: the benchmark ".*aime\.jsonl" is neither a file nor one of aime24/,
+  },
+  'a known benchmark that is not there': {
+    change: ['statistics:', 'benchmarks: [{ name: aime, file: aime24, data: . }]\nstatistics:'],
+    line: 27,
+    says: /the benchmark aime24 is not in .*; say where it lies/,
+  },
+  'an empty benchmark': {
+    change: ['statistics:', 'benchmarks: [{ name: none, file: empty.jsonl }]\nstatistics:'],
+    line: 27,
+    says: /benchmarks\[1\]\.file: .*empty\.jsonl holds no problems/,
+  },
+  'a problem without an answer': {
+    change: ['statistics:', 'benchmarks: [{ name: open, file: open.jsonl }]\nstatistics:'],
+    line: 27,
+    says: /open\.jsonl:1: .*answer/,
+  },
+  'a problem that closes its turn': {
+    change: ['statistics:', 'benchmarks: [{ name: turns, file: turns.jsonl }]\nstatistics:'],
+    line: 27,
+    says: /benchmarks\[1\]: problem "0" contains "<\|im_end\|>", a special token/,
+  },
+  'two benchmarks of one name': {
+    change: [
+      'statistics:',
+      'benchmarks: [{ name: a, file: demo }, { name: A, file: demo }]\nstatistics:',
+    ],
+    line: 27,
+    says: /benchmarks\[2\]\.name: the name "A" is taken by another benchmark/,
+  },
+  'a benchmark under an unknown prompt form': {
+    change: [
+      'statistics:',
+      'benchmarks: [{ name: a, file: demo, prompt-forms: [thinkin] }]\nstatistics:',
+    ],
+    line: 27,
+    says: /prompt-forms\[1\]: there is no prompt form "thinkin"; did you mean "thinking"/,
+  },
+  'a benchmark for an unknown checkpoint': {
+    change: [
+      'statistics:',
+      'benchmarks: [{ name: a, file: demo, checkpoints: [base, thre] }]\nstatistics:',
+    ],
+    line: 27,
+    says: /checkpoints\[2\]: there is no checkpoint "thre"; did you mean "three"/,
+  },
+  'a word for checkpoints that is none': {
+    change: ['statistics:', 'benchmarks: [{ name: a, file: demo, checkpoints: last }]\nstatistics:'],
+    line: 27,
+    says: /checkpoints: expected all, final, none, or a list of names of checkpoints, got "last"/,
+  },
+  'a benchmark that nothing answers': {
+    change: ['statistics:', 'benchmarks: [{ name: a, file: demo, checkpoints: none }]\nstatistics:'],
+    line: 27,
+    says: /no checkpoint and no ablation answers the benchmark "a"/,
+  },
+  'more parts than problems': {
+    change: ['statistics:', 'benchmarks: [{ name: a, file: demo, limit: 3, parts: 4 }]\nstatistics:'],
+    line: 27,
+    says: /benchmarks\[1\]\.parts: expected at most 3, the problems of "a", got 4/,
+  },
+  'a larger k than samples': {
+    change: [
+      'statistics:',
+      'benchmarks: [{ name: a, file: demo }]\nsampling: { samples: 4, k: [1, 8] }\nstatistics:',
+    ],
+    line: 28,
+    says: /sampling\.k\[2\]: pass@8 needs at least 8 samples of a problem, got samples: 4/,
+  },
+  'fewer samples in a benchmark than the k of the study': {
+    change: [
+      'statistics:',
+      'benchmarks: [{ name: a, file: demo, sampling: { samples: 1, k: [2] } }]\nstatistics:',
+    ],
+    line: 27,
+    says: /benchmarks\[1\]\.sampling\.k\[1\]: pass@2 needs at least 2 samples/,
+  },
+  'a thinking switch without a chat template': {
+    change: ['statistics:', 'benchmarks: [{ name: a, file: demo, template: plain }]\nstatistics:'],
+    line: 27,
+    says: /benchmarks\[1\]: the thinking switch needs a chat template/,
+  },
+  'an ablation on an unknown benchmark': {
+    change: [
+      '"0.0", controls: 2 }',
+      '"0.0", benchmarks: [sum] }\nbenchmarks: [{ name: sums, file: demo }]',
+    ],
+    line: 26,
+    says: /ablations\[1\]\.benchmarks\[1\]: there is no benchmark "sum"; did you mean "sums"/,
+  },
+  'an ablation on benchmarks that a study does not have': {
+    change: ['controls: 2', 'benchmarks: [demo]'],
+    line: 26,
+    says: /ablations\[1\]\.benchmarks: the study has no benchmarks to answer/,
+  },
+  'a task for named heads on a benchmark': {
+    change: [
+      '"0.0", controls: 2 }',
+      '"0.0", benchmarks: [a], tasks: [sums] }\nbenchmarks: [{ name: a, file: demo }]',
+    ],
+    line: 26,
+    says: /ablations\[1\]\.tasks: tasks say whose heads are ablated/,
+  },
+  'a benchmark with another replacement than zero': {
+    change: [
+      '"0.0", controls: 2 }',
+      '"0.0", benchmarks: [a], ablation: mean }\nbenchmarks: [{ name: a, file: demo }]',
+    ],
+    line: 26,
+    says: /ablations\[1\]\.ablation: benchmarks are answered with ablation: zero only, got mean/,
+  },
+  'sampling without benchmarks': {
+    change: ['statistics:', 'sampling: { samples: 4 }\nstatistics:'],
+    line: 27,
+    says: /sampling says how benchmarks are answered, and there are no benchmarks/,
   },
   'a wrong setting of sampling': {
     change: ['statistics:', 'sampling: { temperature: -1 }\nstatistics:'],
@@ -308,7 +424,7 @@ describe('a wrong study file', () => {
     const study = await readStudy(await writeStudy(good, folder));
     const { complete } = await runStudy(study, { out, only: ['pairs'] });
     expect(complete).toBe(false);
-    expect(Object.keys(mistakes).length).toBeGreaterThanOrEqual(40);
+    expect(Object.keys(mistakes).length).toBeGreaterThanOrEqual(60);
   });
 
   it.each(Object.entries(mistakes))('%s', async (_name, { change, line, says }) => {
@@ -347,6 +463,7 @@ describe('study init', () => {
     const study = await readStudy(path);
     expect(study.series[0].checkpoints.map(({ step }) => step)).toEqual([100, 300]);
     await expect(initStudy(path)).rejects.toThrow(/exists already/);
+    expect(study.benchmarks[0]).toMatchObject({ name: 'gsm8k', sampling: { samples: 16 } });
     expect(await readFile(path, 'utf8')).toContain('corrupted-reward-of');
   });
 });

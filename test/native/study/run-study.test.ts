@@ -12,6 +12,7 @@ import {
   studyStatus,
   type RunStudyOptions,
 } from '../../../lib/study/index.js';
+import { readManifest } from '../../../lib/study/manifest.js';
 import { digest, models, newFolder, smallStudy, writeStudy } from './small-study.js';
 
 let whole: string;
@@ -41,6 +42,10 @@ beforeAll(async () => {
     tracking: 4,
     regimes: 2,
     ablation: 6,
+    // Five checkpoints and two ablations, each in two parts.
+    samples: 24,
+    benchmark: 10,
+    'benchmark-ablation': 2,
   });
 }, 240_000);
 
@@ -72,6 +77,8 @@ describe('a finished study', () => {
       tracking: 4,
       regimes: 2,
       ablation: 2,
+      samples: 4,
+      'benchmark-ablation': 2,
     });
   });
 
@@ -86,10 +93,12 @@ describe('a finished study', () => {
       'form-diff': 1,
       tracking: 2,
       regimes: 2,
+      samples: 4,
+      benchmark: 2,
     });
     for (const { kind, id } of computed) {
       if (kind === 'tracking' || kind === 'regimes') continue;
-      expect(id).toMatch(/^sft-step25\./);
+      expect(id).toMatch(/^(chains\.)?sft-step25\./);
     }
   });
 
@@ -97,6 +106,36 @@ describe('a finished study', () => {
     const changed = smallStudy.replace('permutations: 200', 'permutations: 300');
     const { counts } = await run(changed, { out: await copyOfWhole() });
     expect(counts).toEqual({ tracking: 4, regimes: 2 });
+  });
+
+  it('generates nothing when only the k of pass@k change, and only samples where they change', async () => {
+    const changed = smallStudy.replace('k: [1, 3]', 'k: [1, 2, 3]');
+    const { counts } = await run(changed, { out: await copyOfWhole() });
+    expect(counts).toEqual({ benchmark: 10, 'benchmark-ablation': 2 });
+    const longer = smallStudy.replace('max-new-tokens: 40', 'max-new-tokens: 41');
+    const again = await run(longer, { out: await copyOfWhole() });
+    expect(again.counts).toEqual({ samples: 24, benchmark: 10, 'benchmark-ablation': 2 });
+  });
+
+  it('gives the same tables whether the problems are answered in one part or in three', async () => {
+    const out = await copyOfWhole();
+    const tables = async (): Promise<Record<string, string>> => {
+      const { stages } = await readManifest(out);
+      const own = stages.filter(({ kind }) => kind.startsWith('benchmark'));
+      return Object.fromEntries(
+        await Promise.all(
+          own.map(async ({ kind, id, key }) => {
+            const path = join(out, 'results', kind, `${id}@${key}`, `${kind}.json`);
+            return [`${kind} ${id}`, await readFile(path, 'utf8')] as const;
+          }),
+        ),
+      );
+    };
+    const two = await tables();
+    for (const parts of [1, 3]) {
+      await run(smallStudy.replace('parts: 2', `parts: ${parts}`), { out });
+      expect(await tables()).toEqual(two);
+    }
   });
 
   it('keeps earlier settings, so that going back costs nothing', async () => {
@@ -166,6 +205,11 @@ describe('parts of a study', () => {
 
   it('plans every stage with its forwards, time, memory and disk', async () => {
     const plan = await planStudy(await readStudy(await writeStudy(smallStudy)));
+    // 6 problems x 3 samples x 40 tokens: 10 times alone, twice unablated, ablated and two controls.
+    expect(plan.total.tokens).toBe(6 * 3 * 40 * (10 + 2 * 4));
+    const samples = plan.nodes.filter(({ kind }) => kind === 'samples');
+    expect(samples.map(({ id }) => id)).toContain('chains.sft-step10.thinking.2-of-2');
+    expect(samples.every(({ seconds }) => seconds > 0.05)).toBe(true);
     const byKind = Object.fromEntries(plan.kinds.map((kind) => [kind.kind, kind]));
     // 10 attributions of 12 pairs: 3 steps and the clean run, the corrupted one being the first step.
     expect(byKind['attribution']).toMatchObject({ stages: 10, forwards: 480, backwards: 360 });

@@ -9,7 +9,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import {
   evaluateSubject,
   evaluationCsv,
+  isNearTie,
   mergeJournals,
+  nearestTieOf,
+  nearTieMargin,
   sampleSeed,
   samplesParquet,
   shardProblems,
@@ -178,6 +181,13 @@ describe('the table', () => {
     const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
     expect(unablated.accuracy.estimate).toBeCloseTo(mean(rightOf(0)) / 4, 12);
     expect(set.passAt.map(({ k }) => k)).toEqual([1, 2, 4]);
+    const chosen = await evaluateSubject(fakeSubject(), benchmark, { samples: 4, ks: [3, 1] });
+    expect(chosen.table.rows[0].passAt.map(({ k }) => k)).toEqual([1, 3]);
+    expect(chosen.table.rows[0].successAt.map(({ k }) => k)).toEqual([1, 3]);
+    for (const ks of [[5], [0], [1.5], []]) {
+      const wrong = evaluateSubject(fakeSubject(), benchmark, { samples: 4, ks });
+      await expect(wrong).rejects.toThrow(/whole numbers k from 1 to the 4 samples/);
+    }
     expect(set.passAt[1].value.estimate).toBeCloseTo(
       mean(rightOf(1).map((right) => passAtK(4, right, 2))),
       12,
@@ -215,6 +225,46 @@ describe('the table', () => {
     expect(set.change!.passAtMost).toBeUndefined();
     expect(table.power.method).toBe('mcnemar-exact');
     expect(table.settings.sampling.temperature).toBe(0);
+  });
+
+  it('counts near-ties of greedy samples and lists them, the nearest first', async () => {
+    const { table, samples } = await evaluateSubject(fakeSubject(), benchmark, {
+      ...options,
+      samples: 1,
+    });
+    const tied = ['p0', 'p5', 'p10', 'p15', 'p20'];
+    for (const row of [...table.rows, ...table.controls]) expect(row.nearTies).toBe(5);
+    const { below, count, samples: listed } = table.nearTies!;
+    expect(below).toBe(nearTieMargin);
+    expect(count).toBe(7 * 5);
+    expect(listed.length).toBe(count);
+    const margins = listed.map(({ margin }) => margin);
+    expect(margins).toEqual([...margins].sort((a, b) => a - b));
+    expect(new Set(margins)).toEqual(new Set([5e-5, 1e-4]));
+    const unablated = listed.filter(({ variant }) => variant === 'unablated');
+    expect(new Set(unablated.map(({ problem }) => problem))).toEqual(new Set(tied));
+    for (const { problem, margin, token, answer, correct } of unablated) {
+      const record = samples.get(`${problem.slice(1)}/0/0`)!;
+      expect(record.nearestTie).toEqual({ margin, token });
+      expect(token).toBe(3);
+      expect({ answer, correct }).toEqual({ answer: record.answer, correct: record.correct });
+      expect(margin).toBe(correct ? 1e-4 : 5e-5);
+    }
+    expect(samples.get('1/0/0')!.nearestTie).toEqual({ margin: 1, token: 0 });
+    const drawn = await evaluateSubject(fakeSubject(), benchmark, options);
+    expect(drawn.table.nearTies).toBeNull();
+    expect(drawn.table.rows[0].nearTies).toBe(0);
+    expect(drawn.samples.get('0/0/0')!.nearestTie).toBeNull();
+  });
+
+  it('finds the nearest tie of a sample', () => {
+    expect(nearestTieOf([])).toBeNull();
+    expect(nearestTieOf([Infinity])).toBeNull();
+    expect(nearestTieOf([Infinity, 2, 0.5, 0.5])).toEqual({ margin: 0.5, token: 2 });
+    expect(nearestTieOf([0])).toEqual({ margin: 0, token: 0 });
+    expect(nearestTieOf([Math.fround(0.1)])).toEqual({ margin: 0.1, token: 0 });
+    const at = (margin: number) => isNearTie({ nearestTie: { margin, token: 0 } });
+    expect([at(0), at(nearTieMargin / 2), at(nearTieMargin)]).toEqual([true, true, false]);
   });
 
   it('says what it cannot show', async () => {
@@ -259,6 +309,17 @@ describe('the table', () => {
       answer: sample.answer,
       text: sample.text,
       tokens: sample.tokens.length,
+      nearest_tie: null,
+      nearest_tie_token: null,
+    });
+    const greedy = await evaluateSubject(fakeSubject(), benchmark, { ...options, samples: 1 });
+    const [header, first] = evaluationCsv(greedy.table).split('\n');
+    expect(first.split(',')[header.split(',').indexOf('near_ties')]).toBe('5');
+    const data = samplesParquet(greedy.table.settings, greedy.own, greedy.samples);
+    const [row] = await parquetReadObjects({ file: new Uint8Array(data).buffer });
+    expect(row).toMatchObject({
+      nearest_tie: greedy.samples.get('0/0/0')!.nearestTie!.margin,
+      nearest_tie_token: 3,
     });
   });
 });

@@ -28,6 +28,13 @@ export function fakeAnswer(request: GenerationRequest): string {
   return right ? `1+1=2 so \\boxed{${asked}}` : `1+1=3 so \\boxed{${asked + 1 + random.below(3)}}`;
 }
 
+/** Of a greedy token: problems whose number is a multiple of 5 have a near-tie at their token 3. */
+function fakeMargin(request: GenerationRequest, text: string, token: number): number {
+  const asked = Number(/\d+/.exec(String.fromCodePoint(...Array.from(request.prompt)))?.[0]);
+  if (token !== 3 || asked % 5 !== 0) return 1 + token;
+  return text.includes('1+1=2') ? 1e-4 : 5e-5;
+}
+
 export interface FakeOptions {
   /** Throws after this many completions. */
   readonly failAfter?: number;
@@ -56,7 +63,9 @@ export function fakeGenerate(options: FakeOptions = {}): Generate {
       const tokens = [...codes(text), eos].slice(0, limit);
       tokens.forEach((token) => onToken?.(index, token));
       const finish = tokens.at(-1) === eos ? ('stop-token' as const) : ('length' as const);
-      flight.push({ index: index++, tokens, finish, promptTokens: request.prompt.length });
+      const greedy = (request.sampling?.temperature ?? 0) === 0;
+      const margins = greedy ? tokens.map((_, token) => fakeMargin(request, text, token)) : [];
+      flight.push({ index: index++, tokens, margins, finish, promptTokens: request.prompt.length });
       if (flight.length >= window) yield* leave(window - 2);
     }
     yield* leave(0);
@@ -65,7 +74,15 @@ export function fakeGenerate(options: FakeOptions = {}): Generate {
 
 export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
   return {
-    info: { label: 'fake', folder: '/fake', layers: 2, heads: 4, device: 'cpu', isa: 'none' },
+    info: {
+      label: 'fake',
+      folder: '/fake',
+      layers: 2,
+      heads: 4,
+      device: 'cpu',
+      isa: 'none',
+      precision: 'exact',
+    },
     tokenizer: fakeTokenizer,
     chatTemplate: undefined,
     fingerprint: 'f'.repeat(32),

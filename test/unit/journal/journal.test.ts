@@ -9,8 +9,10 @@ import {
   canonicalJson,
   differingKeys,
   Journal,
+  readJournal,
   settingsHash,
   writeFileAtomic,
+  writeJournal,
 } from '../../../lib/journal.js';
 import { crc32, decodeLine, encodeLine } from '../../../lib/journal-line.js';
 import { lockFile } from '../../../lib/lock-file.js';
@@ -32,6 +34,22 @@ async function fill(count: number): Promise<void> {
   for (let index = 0; index < count; index++) await journal.append(`k${index}`, { index, x: 0.1 });
   await journal.close();
 }
+
+describe('writeJournal', () => {
+  it('writes what appends in that order would have written', async () => {
+    await fill(3);
+    const whole = join(folder, 'whole.journal');
+    const records = [0, 1, 2].map((index) => [`k${index}`, { index, x: 0.1 }] as const);
+    await writeJournal(whole, settings, records);
+    expect(await readFile(whole, 'utf8')).toBe(await readFile(path, 'utf8'));
+    expect([...(await readJournal(whole)).records]).toEqual(records);
+    // Another order is another file with the same content.
+    await writeJournal(whole, settings, [...records].reverse());
+    expect(Object.fromEntries((await readJournal(whole)).records)).toEqual(
+      Object.fromEntries(records),
+    );
+  });
+});
 
 describe('Journal', () => {
   it('keeps records over reopening', async () => {

@@ -38,6 +38,30 @@ struct ReduceKernel {
     return S::largest(best);
   }
 
+  // The two largest of every lane, then of all lanes' pairs.
+  static void largest_two(const float* x, std::int64_t count, float* two) {
+    const float lowest = -__builtin_inff();
+    F first = S::set(lowest);
+    F second = first;
+    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
+      const F v = load_lanes<S>(x + i, lanes, lowest);
+      second = S::max(S::min(v, first), second);
+      first = S::max(v, first);
+    });
+    float pairs[2 * S::width];
+    S::store(pairs, first);
+    S::store(pairs + S::width, second);
+    two[0] = two[1] = lowest;
+    for (const float value : pairs) {
+      if (value > two[0]) {
+        two[1] = two[0];
+        two[0] = value;
+      } else if (value > two[1]) {
+        two[1] = value;
+      }
+    }
+  }
+
   static float exp_in_place(float* x, std::int64_t count, std::int64_t padded, float offset) {
     F sum = S::set(0.0f);
     const F shift = S::set(offset);

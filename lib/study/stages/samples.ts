@@ -1,0 +1,219 @@
+// Stage `samples`: the answers of a checkpoint to a benchmark, alone or with heads gated beside
+// matched random sets. What takes the time is here; figures from the samples are stages of their own.
+// A journal keeps finished samples, so a kill loses those in flight at most.
+
+import { join } from 'node:path';
+import { answerBenchmark } from '../../evaluation.js';
+import { keyText, sampleKeys } from '../../evaluation/plan.js';
+import { writeJournal } from '../../journal.js';
+import type { Shard } from '../../shard.js';
+import { askedForm, promptKey } from '../benchmark-facts.js';
+import {
+  benchmarkId,
+  benchmarkPlaces,
+  diffIdOf,
+  gatedId,
+  gatedPlaces,
+  type BenchmarkPlace,
+  type GatedPlace,
+} from '../benchmark-places.js';
+import type { Facts } from '../facts.js';
+import type { StageContext, StageInstance, StageKind, StageWork } from '../stage.js';
+import type { Checkpoint, Study } from '../study.js';
+import { planOf, variantCount } from './ablation.js';
+import { writeResult } from './files.js';
+
+export const samplesFile = 'samples.jsonl';
+export const samplesSummaryFile = 'summary.json';
+export const samplesSummaryFormat = 'headspark-samples';
+
+export interface SamplesSummary {
+  readonly format: typeof samplesSummaryFormat;
+  readonly benchmark: string;
+  readonly checkpoint: string;
+  readonly samples: number;
+  readonly tokens: number;
+  /** The group of the diff has no heads: there was nothing to gate, and there is no journal. */
+  readonly noHeads: boolean;
+}
+
+type AnyPlace = BenchmarkPlace & Partial<Pick<GatedPlace, 'ablation' | 'factor' | 'task'>>;
+
+const isGated = (place: AnyPlace): place is GatedPlace => place.ablation !== undefined;
+
+/** `1/4` of every part; null for a benchmark in one piece. */
+function partsOf({ spec }: AnyPlace): (Shard | null)[] {
+  if (spec.parts === 1) return [null];
+  return Array.from({ length: spec.parts }, (_, index) => ({
+    index: index + 1,
+    count: spec.parts,
+  }));
+}
+
+const partName = (part: Shard | null): string | null => part && `${part.index}/${part.count}`;
+
+const placeName = (place: AnyPlace): string =>
+  isGated(place) ? gatedId(place) : benchmarkId(place);
+
+const partId = (place: AnyPlace, part: Shard | null): string =>
+  placeName(place) + (part ? `.${part.index}-of-${part.count}` : '');
+
+/** The ids of the stages that hold the samples of a place, in the order of its parts. */
+export const samplesIds = (place: AnyPlace): string[] =>
+  partsOf(place).map((part) => partId(place, part));
+
+/** Answers of a base tell its own length, those of the last checkpoint that of its series. */
+function measuredOn({ name, series }: Checkpoint, study: Study): string {
+  if (series === undefined) return name;
+  return study.series.find(({ label }) => label === series)!.checkpoints.at(-1)!.name;
+}
+
+/** Rows that are decoded together. */
+const rowsTogether = 64;
+/** Text, tokens and analysis of a sample in the journal, beside its tokens. */
+const bytesPerSample = 700;
+const bytesPerToken = 12;
+
+function workOf(
+  place: AnyPlace,
+  of: { study: Study; facts: Facts; part: Shard | null },
+): StageWork {
+  const { spec, checkpoint, form } = place;
+  const { study, facts, part } = of;
+  const { benchmark, prompts } = facts.benchmarks.get(spec.name)!;
+  const { shape, headDim, textHash } = facts.checkpoints.get(checkpoint.name)!;
+  const problems = Math.ceil(benchmark.problems.length / (part?.count ?? 1));
+  const variants = isGated(place) ? variantCount(place.ablation, shape) : 1;
+  const { samples, maxNewTokens } = spec.sampling;
+  const rows = problems * variants * samples;
+  const positions = prompts.get(promptKey(form.name, textHash))!.longest + maxNewTokens;
+  const cacheBytes = 2 * 4 * shape.layers * shape.keyValueHeads * headDim;
+  return {
+    forwards: problems * variants,
+    backwards: 0,
+    rate: 'generation',
+    units: rows,
+    generation: {
+      tokens: rows * maxNewTokens,
+      benchmark: spec.name,
+      form: form.name,
+      checkpoint: measuredOn(checkpoint, study),
+    },
+    memoryBytes: Math.min(rows, rowsTogether) * positions * cacheBytes,
+    diskBytes: rows * (bytesPerSample + bytesPerToken * maxNewTokens),
+  };
+}
+
+/** What of an ablation decides samples. */
+function gatesOf(place: AnyPlace): Record<string, unknown> | null {
+  if (!isGated(place)) return null;
+  const { name, what, controls, ablation, positions } = place.ablation;
+  const { task, factor } = place;
+  return { name, what, controls, ablation, positions, factor, task: task ?? null };
+}
+
+function instanceOf(
+  place: AnyPlace,
+  part: Shard | null,
+  of: { study: Study; facts: Facts },
+): StageInstance {
+  const { spec, checkpoint, form } = place;
+  const { samples, sampling, maxNewTokens, stopStrings, seed } = spec.sampling;
+  const { textHash } = of.facts.checkpoints.get(checkpoint.name)!;
+  const fromDiff = isGated(place) && place.ablation.what.kind === 'group';
+  return {
+    kind: 'samples',
+    id: partId(place, part),
+    settings: {
+      benchmark: spec.name,
+      hash: of.facts.benchmarks.get(spec.name)!.benchmark.hash,
+      asked: askedForm(spec, form),
+      form: form.name,
+      text: textHash,
+      samples,
+      sampling,
+      maxNewTokens,
+      stopStrings,
+      seed,
+      sources: spec.sources,
+      gates: gatesOf(place),
+      checkpoint: checkpoint.name,
+      part: partName(part),
+    },
+    needs: fromDiff ? { diff: { kind: 'diff', id: diffIdOf(place) } } : {},
+    weights: [checkpoint.name],
+    checkpoint: checkpoint.name,
+    ...(part ? { part: part.index - 1 } : {}),
+    work: workOf(place, { ...of, part }),
+  };
+}
+
+const allPlaces = (study: Study): AnyPlace[] => [...benchmarkPlaces(study), ...gatedPlaces(study)];
+
+/** Runs (or goes on with) the samples; undefined where there are no heads to gate. */
+async function answer(place: AnyPlace, part: Shard | null, context: StageContext) {
+  const { spec, checkpoint, form } = place;
+  const plan = isGated(place) ? await planOf(place.ablation, context, checkpoint) : undefined;
+  if (isGated(place) && !plan) return undefined;
+  const { samples, sampling, maxNewTokens, stopStrings, seed } = spec.sampling;
+  const { benchmark } = context.facts.benchmarks.get(spec.name)!;
+  return answerBenchmark(await context.model(checkpoint.name), benchmark, {
+    // The study's name of the checkpoint, not the folder's: the same bytes wherever it lies.
+    label: checkpoint.name,
+    prompt: askedForm(spec, form),
+    samples,
+    sampling,
+    maxNewTokens,
+    stopStrings,
+    seed,
+    sources: spec.sources,
+    ...(isGated(place) && plan
+      ? {
+          plan,
+          controls: place.ablation.controls,
+          factor: place.factor,
+          positions: place.ablation.positions,
+        }
+      : {}),
+    ...(part ? { shard: part } : {}),
+    journal: join(context.stateFolder, 'journal.jsonl'),
+    signal: context.signal,
+    onProgress: ({ done, total }) => context.onProgress(total > 0 ? done / total : 0),
+  });
+}
+
+export const samplesStage: StageKind = {
+  kind: 'samples',
+  title: 'answers to benchmarks, alone and with heads gated',
+  revision: 1,
+  instances: (study, facts) =>
+    allPlaces(study).flatMap((place) =>
+      partsOf(place).map((part) => instanceOf(place, part, { study, facts })),
+    ),
+  async run({ id }, context) {
+    const { study, folder } = context;
+    const [place, part] = allPlaces(study)
+      .flatMap((one) => partsOf(one).map((own) => [one, own] as const))
+      .find(([one, own]) => partId(one, own) === id)!;
+    const answers = await answer(place, part, context);
+    const records = answers
+      ? // In the order of the plan, not in that of finishing.
+        [
+          ...sampleKeys(answers.own, answers.settings.variants.length, answers.settings.samples),
+        ].map((key) => [keyText(key), answers.samples.get(keyText(key))!] as const)
+      : [];
+    if (answers) {
+      const settings = { ...answers.settings, shard: partName(part) };
+      await writeJournal(join(folder, samplesFile), settings, records);
+    }
+    const summary: SamplesSummary = {
+      format: samplesSummaryFormat,
+      benchmark: place.spec.name,
+      checkpoint: place.checkpoint.name,
+      samples: records.length,
+      tokens: records.reduce((sum, [, { tokens }]) => sum + tokens.length, 0),
+      noHeads: answers === undefined,
+    };
+    await writeResult(folder, samplesSummaryFile, summary);
+  },
+};

@@ -1,0 +1,31 @@
+# The CUDA ops as C++ against the execution model of test/cuda_emulation; included only when
+# HEADSPARK_CUDA_EMULATED is on. For tests: slow, and checked at every step.
+if(HEADSPARK_CUDA)
+  message(FATAL_ERROR "HEADSPARK_CUDA and HEADSPARK_CUDA_EMULATED exclude each other.")
+endif()
+set(emulation ${CMAKE_CURRENT_SOURCE_DIR}/test/cuda_emulation)
+file(GLOB_RECURSE cuda_kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cu)
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
+  ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cc
+  ${CMAKE_CURRENT_SOURCE_DIR}/src/*_cuda.cc)
+list(REMOVE_DUPLICATES cuda_sources)
+# Only these speak to the real runtime.
+list(FILTER cuda_sources EXCLUDE REGEX "_cudart\\.cc$|/src/cuda/probe\\.cc$")
+file(GLOB emulation_sources CONFIGURE_DEPENDS ${emulation}/*.cc)
+list(FILTER emulation_sources EXCLUDE REGEX "_test\\.cc$")
+list(APPEND cuda_sources ${cuda_kernels} ${emulation_sources})
+
+# On these files only: all others compile as in every other build.
+set(emulation_options -DHEADSPARK_CUDA_EMULATED -I${CMAKE_CURRENT_SOURCE_DIR}/test)
+set_source_files_properties(${cuda_sources} PROPERTIES COMPILE_OPTIONS "${emulation_options}")
+set_source_files_properties(${cuda_kernels} PROPERTIES
+  LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")
+
+# The tests of an op that has kernels run on the emulated device.
+set(emulated_tests main op_suite attention_fixture source_folder)
+foreach(kernel IN LISTS cuda_kernels)
+  get_filename_component(op ${kernel} NAME_WE)
+  string(REPLACE "_cuda" "_test" test ${op})
+  list(APPEND emulated_tests ${test})
+endforeach()
+string(REPLACE ";" "|" emulated_tests "${emulated_tests}")

@@ -1,0 +1,16 @@
+// The language that kernels are written in, and the only place that knows who compiles them: nvcc
+// for a device, or a C++ compiler against the execution model of test/cuda_emulation, whose
+// functions have the same names. Kernels include this header and use nothing else of CUDA.
+#pragma once
+
+#if defined(HEADSPARK_CUDA_EMULATED)
+#define HEADSPARK_KERNEL(max_threads) inline void
+#define HEADSPARK_DEVICE inline
+#define HEADSPARK_UNROLL
+#include "cuda_emulation/device.h"
+#else
+#define HEADSPARK_KERNEL(max_threads) __global__ void __launch_bounds__(max_threads)
+#define HEADSPARK_DEVICE __device__ __forceinline__
+#define HEADSPARK_UNROLL _Pragma("unroll")
+#include "cuda/device/device.h"
+#endif

@@ -1,0 +1,25 @@
+// Wide accesses to device memory. `p` is aligned to the bytes that are moved.
+#pragma once
+
+namespace headspark::cuda {
+
+struct alignas(16) Four {
+  float x;
+  float y;
+  float z;
+  float w;
+};
+
+/// Four floats that no one writes while the kernel runs, through the read-only path.
+HEADSPARK_DEVICE Four load_four(const float* p) {
+  const float4 v = __ldg(reinterpret_cast<const float4*>(p));
+  return {v.x, v.y, v.z, v.w};
+}
+HEADSPARK_DEVICE void store_four(float* p, const Four& value) {
+  *reinterpret_cast<float4*>(p) = make_float4(value.x, value.y, value.z, value.w);
+}
+HEADSPARK_DEVICE float load_constant(const float* p) {
+  return __ldg(p);
+}
+
+}  // namespace headspark::cuda

@@ -1,0 +1,35 @@
+// Functions of the device's mathematical library, in full precision (no -use_fast_math), and the
+// fused multiply-add by name.
+#pragma once
+
+namespace headspark::cuda {
+
+HEADSPARK_DEVICE float exponential(float x) {
+  return expf(x);
+}
+HEADSPARK_DEVICE float logarithm(float x) {
+  return logf(x);
+}
+HEADSPARK_DEVICE float hyperbolic_tangent(float x) {
+  return tanhf(x);
+}
+HEADSPARK_DEVICE float error_function(float x) {
+  return erff(x);
+}
+HEADSPARK_DEVICE float square_root(float x) {
+  return sqrtf(x);
+}
+HEADSPARK_DEVICE float absolute(float x) {
+  return fabsf(x);
+}
+HEADSPARK_DEVICE float multiply_add(float a, float b, float c) {
+  return __fmaf_rn(a, b, c);
+}
+HEADSPARK_DEVICE float infinity() {
+  return __uint_as_float(0x7f800000u);
+}
+HEADSPARK_DEVICE std::uint32_t multiply_high(std::uint32_t a, std::uint32_t b) {
+  return __umulhi(a, b);
+}
+
+}  // namespace headspark::cuda

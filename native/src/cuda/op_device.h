@@ -1,0 +1,64 @@
+// What the CUDA ops ask of the backend they run on. Everything is queued on one stream, in order.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/runtime.h"
+#include "headspark/context.h"
+#include "headspark/weight.h"
+
+namespace headspark::cuda {
+
+/// A weight matrix in device memory: [rows, cols], row-major without gaps, aligned to 256 bytes,
+/// in the type that the checkpoint stores (strides and groups of a WeightView are resolved).
+struct DeviceMatrix {
+  const void* data = nullptr;
+  DType dtype = DType::f32;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+};
+
+/// Scratch memory by purpose: ops that run at once (one calls another) use different slots.
+enum class ScratchSlot {
+  low_rank,
+  gemm_terms,
+  gemm_splits,
+  attention_rows,
+  attention_splits,
+  head_input,
+  contraction,
+  row_statistics,
+  count
+};
+
+class OpDevice {
+ public:
+  virtual ~OpDevice() = default;
+
+  virtual Stream stream() = 0;
+  /// The matrix on the device, uploaded on first use. The weight owns its place in the cache.
+  virtual DeviceMatrix matrix(const LinearWeight& weight) = 0;
+  /// An embedding table, which is no LinearWeight; cached by its address in the mapped file.
+  virtual DeviceMatrix table(const WeightView& view) = 0;
+  /// A device copy of `bytes` bytes of host memory as they are now (norm weights, biases, rotary
+  /// tables, low-rank terms): cached, but never stale. Valid until the queued work that uses it is
+  /// done.
+  virtual const void* constant(const void* host, std::int64_t bytes) = 0;
+  /// At least `bytes`, aligned to 256; what it holds is undefined, and it stays valid until the
+  /// slot is asked for again.
+  virtual void* scratch(ScratchSlot slot, std::int64_t bytes) = 0;
+
+  const float* constant_floats(const std::vector<float>& values) {
+    if (values.empty()) return nullptr;
+    return static_cast<const float*>(
+        constant(values.data(), static_cast<std::int64_t>(values.size() * sizeof(float))));
+  }
+  float* scratch_floats(ScratchSlot slot, std::int64_t count) {
+    return static_cast<float*>(scratch(slot, count * static_cast<std::int64_t>(sizeof(float))));
+  }
+};
+
+/// The context's backend as the ops see it; Error(INTERNAL) if it is none of CUDA.
+OpDevice& op_device(const Context& context);
+
+}  // namespace headspark::cuda

@@ -1,0 +1,63 @@
+// The few calls of the CUDA runtime that headspark makes. runtime_cudart.cc makes them;
+// test/cuda_emulation/runtime_emulated.cc is the twin whose device memory is host memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cuda/launch_shape.h"
+
+namespace headspark::cuda {
+
+struct StreamHandle;
+using Stream = StreamHandle*;  ///< a cudaStream_t; null: the default stream
+
+struct DeviceProperties {
+  std::string name;
+  int compute_major = 0;
+  int compute_minor = 0;
+  int multiprocessors = 0;
+  std::int64_t shared_bytes_per_block = 0;  ///< opt-in maximum
+  std::uint64_t memory_total_bytes = 0;
+};
+
+struct MemoryInfo {
+  std::uint64_t free_bytes = 0;
+  std::uint64_t total_bytes = 0;
+};
+
+// Every call throws Error(DEVICE) with the runtime's words, unless it says otherwise.
+
+/// Devices of this machine, or -1 with the driver's words in `problem`. Does not throw.
+int device_count(std::string& problem);
+DeviceProperties device_properties(int device);
+/// Of the driver, as 1000 * major + 10 * minor; 0: none. Does not throw.
+int driver_version();
+
+/// Makes `device` current for the calling thread.
+void use_device(int device);
+MemoryInfo memory_info();
+
+/// Aligned to 256 bytes, on the current device; null when the memory does not suffice.
+void* try_allocate(std::int64_t bytes);
+void release(void* memory) noexcept;
+/// Page-locked host memory, for copies that overlap with work; null when there is none.
+void* try_allocate_pinned(std::int64_t bytes);
+void release_pinned(void* memory) noexcept;
+
+Stream create_stream();
+void destroy_stream(Stream stream) noexcept;
+/// Until all work of the stream is done; errors of its kernels come out here.
+void synchronize(Stream stream);
+
+// Queued on the stream. From or to pageable host memory a copy ends before the call returns.
+void copy_to_device(Stream stream, void* device, const void* host, std::int64_t bytes);
+void copy_to_host(Stream stream, void* host, const void* device, std::int64_t bytes);
+void copy_on_device(Stream stream, void* to, const void* from, std::int64_t bytes);
+void zero(Stream stream, void* device, std::int64_t bytes);
+
+/// `params` points at the kernel's one argument. Used by launch() in launch.h.
+void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel, const void* params);
+
+}  // namespace headspark::cuda

@@ -1,0 +1,145 @@
+// The runtime on cudart.
+#include <cuda_runtime_api.h>
+
+#include "cuda/runtime.h"
+
+namespace headspark::cuda {
+namespace {
+
+cudaStream_t native(Stream stream) {
+  return reinterpret_cast<cudaStream_t>(stream);
+}
+
+void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  throw Error(ErrorCode::DEVICE, std::string("The GPU failed to ") + what + ": " +
+                                     cudaGetErrorString(status) +
+                                     "; use --device cpu, or look at nvidia-smi and dmesg.");
+}
+
+}  // namespace
+
+int device_count(std::string& problem) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaSuccess) return count;
+  problem = cudaGetErrorString(status);
+  cudaGetLastError();  // or the next launch reports it
+  return -1;
+}
+
+DeviceProperties device_properties(int device) {
+  cudaDeviceProp found;
+  check(cudaGetDeviceProperties(&found, device), "tell its properties");
+  DeviceProperties properties;
+  properties.name = found.name;
+  properties.compute_major = found.major;
+  properties.compute_minor = found.minor;
+  properties.multiprocessors = found.multiProcessorCount;
+  properties.shared_bytes_per_block = static_cast<std::int64_t>(found.sharedMemPerBlockOptin);
+  properties.memory_total_bytes = found.totalGlobalMem;
+  return properties;
+}
+
+int driver_version() {
+  int version = 0;
+  return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
+}
+
+void use_device(int device) {
+  check(cudaSetDevice(device), "start");
+}
+
+MemoryInfo memory_info() {
+  std::size_t free_bytes = 0;
+  std::size_t total_bytes = 0;
+  check(cudaMemGetInfo(&free_bytes, &total_bytes), "tell its free memory");
+  return {free_bytes, total_bytes};
+}
+
+void* try_allocate(std::int64_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, static_cast<std::size_t>(bytes));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(status, "allocate memory");
+  return memory;
+}
+
+void release(void* memory) noexcept {
+  cudaFree(memory);
+}
+
+void* try_allocate_pinned(std::int64_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMallocHost(&memory, static_cast<std::size_t>(bytes));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(status, "pin host memory");
+  return memory;
+}
+
+void release_pinned(void* memory) noexcept {
+  cudaFreeHost(memory);
+}
+
+Stream create_stream() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "create a stream");
+  return reinterpret_cast<Stream>(stream);
+}
+
+void destroy_stream(Stream stream) noexcept {
+  cudaStreamDestroy(native(stream));
+}
+
+void synchronize(Stream stream) {
+  check(cudaStreamSynchronize(native(stream)), "finish its work");
+}
+
+void copy_to_device(Stream stream, void* device, const void* host, std::int64_t bytes) {
+  check(cudaMemcpyAsync(device, host, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice,
+                        native(stream)),
+        "copy to its memory");
+}
+
+void copy_to_host(Stream stream, void* host, const void* device, std::int64_t bytes) {
+  check(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost,
+                        native(stream)),
+        "copy from its memory");
+  synchronize(stream);
+}
+
+void copy_on_device(Stream stream, void* to, const void* from, std::int64_t bytes) {
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice,
+                        native(stream)),
+        "copy in its memory");
+}
+
+void zero(Stream stream, void* device, std::int64_t bytes) {
+  check(cudaMemsetAsync(device, 0, static_cast<std::size_t>(bytes), native(stream)),
+        "clear its memory");
+}
+
+void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel,
+                   const void* params) {
+  check_launch_shape(shape);
+  constexpr int kWithoutOptIn = 48 << 10;  // more dynamic shared memory must be asked for
+  if (shape.shared_bytes > kWithoutOptIn) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               shape.shared_bytes),
+          "reserve shared memory");
+  }
+  const dim3 grid(static_cast<unsigned>(shape.grid.x), static_cast<unsigned>(shape.grid.y),
+                  static_cast<unsigned>(shape.grid.z));
+  void* arguments[] = {const_cast<void*>(params)};
+  check(cudaLaunchKernel(kernel, grid, dim3(static_cast<unsigned>(shape.threads)), arguments,
+                         static_cast<std::size_t>(shape.shared_bytes), native(stream)),
+        "start a kernel");
+}
+
+}  // namespace headspark::cuda

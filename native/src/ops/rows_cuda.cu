@@ -1,0 +1,94 @@
+// Row movement and element-wise sums on the GPU: one thread per element, every sum in order, in
+// fp32 with fused multiply-adds. Formulas: rows_cpu.cc.
+#include "cuda/cuda_language.h"
+#include "cuda/op_device.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+constexpr int kThreads = 256;
+
+LaunchShape elements(std::int64_t count) {
+  return {{blocks_for(count, kThreads)}, kThreads};
+}
+
+HEADSPARK_DEVICE std::int64_t element() {
+  return static_cast<std::int64_t>(block_x()) * kThreads + thread_index();
+}
+
+struct MoveRows {
+  std::int64_t count;
+  std::int64_t width;
+  const std::int32_t* index;
+  const float* x;
+  float* y;
+};
+
+HEADSPARK_KERNEL(kThreads) gather_kernel(MoveRows p) {
+  const std::int64_t i = element();
+  if (i >= p.count * p.width) return;
+  p.y[i] = p.x[p.index[i / p.width] * p.width + i % p.width];
+}
+
+HEADSPARK_KERNEL(kThreads) scatter_add_kernel(MoveRows p) {
+  const std::int64_t i = element();
+  if (i >= p.count * p.width) return;
+  p.y[p.index[i / p.width] * p.width + i % p.width] += p.x[i];
+}
+
+HEADSPARK_KERNEL(kThreads) combine_kernel(Combine p) {
+  const std::int64_t i = element();
+  if (i >= p.count) return;
+  const float* base = p.base != nullptr ? p.base : p.y;
+  const float y = p.b != 0.0f ? p.b * base[i] : 0.0f;
+  p.y[i] = multiply_add(p.a, p.x[i], y);
+}
+
+HEADSPARK_KERNEL(kThreads) interpolate_kernel(Interpolate p) {
+  const std::int64_t i = element();
+  if (i >= p.rows * p.width) return;
+  const float alpha = p.alpha[i / p.width];
+  p.y[i] = multiply_add(alpha, p.clean[i], (1.0f - alpha) * p.corrupted[i]);
+}
+
+HEADSPARK_KERNEL(kThreads) sum_blocks_kernel(SumBlocks p) {
+  const std::int64_t i = element();
+  if (i >= p.groups * p.block) return;
+  const float* x = p.x + i / p.block * p.steps * p.block + i % p.block;
+  float sum = p.add_to_y ? p.y[i] : 0.0f;
+  for (std::int64_t s = 0; s < p.steps; ++s) sum += x[s * p.block];
+  p.y[i] = sum;
+}
+
+}  // namespace
+
+void gather_rows_cuda(const Context& context, std::int64_t count, std::int64_t width,
+                      const std::int32_t* index, const float* x, float* y) {
+  launch(op_device(context).stream(), elements(count * width), &gather_kernel,
+         MoveRows{count, width, index, x, y});
+}
+
+void scatter_add_rows_cuda(const Context& context, std::int64_t count, std::int64_t width,
+                           const std::int32_t* index, const float* x, float* y) {
+  launch(op_device(context).stream(), elements(count * width), &scatter_add_kernel,
+         MoveRows{count, width, index, x, y});
+}
+
+void combine_cuda(const Context& context, const Combine& params) {
+  launch(op_device(context).stream(), elements(params.count), &combine_kernel, params);
+}
+
+void interpolate_cuda(const Context& context, const Interpolate& params) {
+  launch(op_device(context).stream(), elements(params.rows * params.width), &interpolate_kernel,
+         params);
+}
+
+void sum_blocks_cuda(const Context& context, const SumBlocks& params) {
+  launch(op_device(context).stream(), elements(params.groups * params.block), &sum_blocks_kernel,
+         params);
+}
+
+}  // namespace headspark

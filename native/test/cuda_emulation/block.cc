@@ -1,0 +1,308 @@
+// The scheduler of an emulated block.
+#include "cuda_emulation/block.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+
+#include "headspark/error.h"
+
+namespace headspark::cuda_emulation {
+namespace {
+
+Schedule chosen_schedule = Schedule::ascending;
+thread_local Block* current_block = nullptr;
+
+std::string at(const std::source_location& where) {
+  std::string file = where.file_name();
+  file = file.substr(file.find_last_of('/') + 1);
+  return file + ":" + std::to_string(where.line());
+}
+
+std::vector<int> turns(int count) {
+  std::vector<int> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  if (chosen_schedule == Schedule::descending) std::reverse(order.begin(), order.end());
+  if (chosen_schedule == Schedule::shuffled) {
+    std::uint64_t state = 0x9e3779b97f4a7c15ull;
+    for (std::size_t i = order.size(); i > 1; --i) {
+      state = state * 6364136223846793005ull + 1442695040888963407ull;
+      std::swap(order[i - 1], order[(state >> 33) % i]);
+    }
+  }
+  return order;
+}
+
+// Stacks are dear to make and cheap to keep.
+std::vector<std::unique_ptr<Fiber>>& spare_fibers() {
+  thread_local std::vector<std::unique_ptr<Fiber>> spare;
+  return spare;
+}
+
+std::unique_ptr<Fiber> take_fiber() {
+  if (spare_fibers().empty()) return std::make_unique<Fiber>();
+  std::unique_ptr<Fiber> fiber = std::move(spare_fibers().back());
+  spare_fibers().pop_back();
+  return fiber;
+}
+
+unsigned char* allocate_shared(int bytes) {
+  // Exactly as large as asked for, so that AddressSanitizer sees what the checks here do not.
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 128, static_cast<std::size_t>(std::max(bytes, 1))) != 0) {
+    throw std::bad_alloc();
+  }
+  return static_cast<unsigned char*>(memory);
+}
+
+}  // namespace
+
+void set_schedule(Schedule schedule) {
+  chosen_schedule = schedule;
+}
+
+Schedule schedule() {
+  return chosen_schedule;
+}
+
+Block::Block(const cuda::LaunchShape& shape, const std::function<void()>& body)
+    : shape_(shape),
+      body_(body),
+      threads_(static_cast<std::size_t>(shape.threads)),
+      warps_(static_cast<std::size_t>(shape.threads / kWarpLanes)),
+      order_(turns(shape.threads)),
+      shared_(allocate_shared(shape.shared_bytes), std::free),
+      shadow_(static_cast<std::size_t>(shape.shared_bytes), shape.threads / kWarpLanes) {
+  for (Thread& thread : threads_) {
+    thread.fiber = take_fiber();
+    thread.block = this;
+  }
+}
+
+Block::~Block() {
+  for (Thread& thread : threads_) spare_fibers().push_back(std::move(thread.fiber));
+}
+
+Block& Block::current() {
+  if (current_block == nullptr) {
+    throw Error(ErrorCode::INTERNAL, "A device function was called outside a kernel.");
+  }
+  return *current_block;
+}
+
+std::string Block::describe(int thread) const {
+  return "thread " + std::to_string(thread) + " of block (" + std::to_string(index_.x) + ", " +
+         std::to_string(index_.y) + ", " + std::to_string(index_.z) + ")";
+}
+
+void Block::fail(const std::string& problem, const Where& where) const {
+  throw Error(ErrorCode::DEVICE,
+              "Emulated kernel: " + describe(running_) + " " + problem + " (" + at(where) + ").");
+}
+
+void Block::enter(void* argument) {
+  Thread& thread = *static_cast<Thread*>(argument);
+  Block& block = *thread.block;
+  try {
+    block.body_();
+    block.check_exit();
+  } catch (...) {
+    block.error_ = std::current_exception();
+  }
+  thread.state = State::finished;
+  ++block.finished_;
+}
+
+void Block::start(cuda::Position3 index) {
+  index_ = index;
+  at_barrier_ = 0;
+  finished_ = 0;
+  std::memset(shared_.get(), 0xff, shared_bytes());  // NaN: what was never written shows
+  shadow_.reset();
+  for (Warp& warp : warps_) warp.arrived = 0;
+  for (Thread& thread : threads_) {
+    thread.state = State::ready;
+    thread.open.clear();
+    thread.groups.clear();
+    thread.fiber->start(&Block::enter, &thread);
+  }
+}
+
+void Block::run(cuda::Position3 index) {
+  start(index);
+  Block* const outer = current_block;
+  current_block = this;
+  while (!error_ && finished_ < shape_.threads) schedule_round();
+  current_block = outer;
+  if (error_) std::rethrow_exception(error_);
+}
+
+void Block::schedule_round() {
+  bool moved = false;
+  for (const int thread : order_) {
+    Thread& next = threads_[static_cast<std::size_t>(thread)];
+    if (next.state != State::ready) continue;
+    moved = true;
+    running_ = thread;
+    next.fiber->resume();
+    if (error_) return;
+  }
+  if (!moved) {
+    try {
+      check_deadlock();
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+  }
+}
+
+// Every thread waits or has ended, and none can go on.
+void Block::check_deadlock() const {
+  std::string waits;
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    const Thread& thread = threads_[i];
+    if (thread.state != State::at_barrier && thread.state != State::in_warp) continue;
+    const char* what = thread.state == State::at_barrier ? "sync_threads" : warps_[i / 32].name;
+    waits = describe(static_cast<int>(i)) + " waits in " + what + " (" + at(thread.where) + ")";
+    break;
+  }
+  throw Error(ErrorCode::DEVICE,
+              "Emulated kernel: deadlock: " + waits + " for threads that wait elsewhere.");
+}
+
+// A thread that ends while others wait for it would leave them waiting for ever.
+void Block::check_exit() {
+  const int first = running_ / kWarpLanes * kWarpLanes;
+  for (int i = 0; i < shape_.threads; ++i) {
+    const Thread& thread = threads_[static_cast<std::size_t>(i)];
+    if (thread.state == State::at_barrier ||
+        (thread.state == State::in_warp && i / 32 * 32 == first)) {
+      fail("ends while " + describe(i) + " waits for it", thread.where);
+    }
+  }
+  const Thread& thread = threads_[static_cast<std::size_t>(running_)];
+  if (!thread.open.empty() || !thread.groups.empty()) {
+    fail("ends with asynchronous copies under way that it never waited for", Where::current());
+  }
+}
+
+void Block::wait(State state, const Where& where) {
+  Thread& thread = threads_[static_cast<std::size_t>(running_)];
+  thread.state = state;
+  thread.where = where;
+  thread.fiber->yield();
+}
+
+void Block::release(int first, int count) {
+  for (int i = first; i < first + count; ++i)
+    threads_[static_cast<std::size_t>(i)].state = State::ready;
+}
+
+void Block::sync_threads(const Where& where) {
+  if (finished_ > 0) fail("waits for threads that have ended", where);
+  for (const Thread& thread : threads_) {
+    if (thread.state == State::at_barrier && thread.where.line() != where.line()) {
+      fail("meets others that stand at " + at(thread.where), where);
+    }
+  }
+  if (++at_barrier_ < shape_.threads) return wait(State::at_barrier, where);
+  at_barrier_ = 0;
+  shadow_.barrier();
+  release(0, shape_.threads);
+}
+
+void Block::exchange(const Exchange& e, const Where& where) {
+  const int lane = running_ % kWarpLanes;
+  const int first = running_ - lane;
+  Warp& warp = warps_[static_cast<std::size_t>(running_ / kWarpLanes)];
+  for (int i = first; i < first + kWarpLanes; ++i) {
+    if (threads_[static_cast<std::size_t>(i)].state == State::finished) {
+      fail(std::string("calls ") + e.name + " after a lane of its warp has ended", where);
+    }
+  }
+  if (warp.arrived > 0 && warp.combine != e.combine) {
+    fail(std::string("calls ") + e.name + " where its warp calls " + warp.name, where);
+  }
+  warp.combine = e.combine;
+  warp.name = e.name;
+  const auto slot = static_cast<std::size_t>(lane) * kSlotBytes;
+  if (e.in_bytes > 0) std::memcpy(warp.in + slot, e.in, e.in_bytes);
+  if (++warp.arrived < kWarpLanes) {
+    wait(State::in_warp, where);
+  } else {
+    e.combine(warp.in, warp.out);
+    warp.arrived = 0;
+    release(first, kWarpLanes);
+  }
+  if (e.out_bytes > 0) std::memcpy(e.out, warp.out + slot, e.out_bytes);
+}
+
+void Block::sync_warp(const Where& where) {
+  const auto combine = [](const unsigned char*, unsigned char*) {
+    Block& block = current();
+    block.shadow_.warp_barrier(block.running_ / kWarpLanes);
+  };
+  exchange({"sync_warp", combine, nullptr, 0, nullptr, 0}, where);
+}
+
+void Block::check_shared(std::size_t offset, std::size_t bytes, bool write, const Where& where) {
+  if (offset + bytes > shared_bytes()) {
+    fail("reaches byte " + std::to_string(offset + bytes) + " of " +
+             std::to_string(shared_bytes()) + " bytes of shared memory",
+         where);
+  }
+  bool unwritten = false;
+  const int other = shadow_.access(offset, bytes, running_, write, unwritten);
+  if (other >= 0) {
+    fail(std::string(write ? "writes" : "reads") + " shared byte " + std::to_string(offset) +
+             " without a barrier since thread " + std::to_string(other) + " used it",
+         where);
+  }
+  if (unwritten) {
+    fail("reads shared byte " + std::to_string(offset) + ", which nobody has written", where);
+  }
+}
+
+void Block::begin_copy(const PendingCopy& copy, const Where& where) {
+  if (copy.offset + copy.bytes > shared_bytes()) {
+    fail("copies to byte " + std::to_string(copy.offset + copy.bytes) + " of " +
+             std::to_string(shared_bytes()) + " bytes of shared memory",
+         where);
+  }
+  if (copy.offset % copy.bytes != 0 ||
+      reinterpret_cast<std::uintptr_t>(copy.source) % copy.bytes != 0) {
+    fail("copies " + std::to_string(copy.bytes) + " bytes that are not aligned to that", where);
+  }
+  threads_[static_cast<std::size_t>(running_)].open.push_back(copy);
+}
+
+void Block::commit_copies() {
+  Thread& thread = threads_[static_cast<std::size_t>(running_)];
+  thread.groups.push_back(std::move(thread.open));
+  thread.open.clear();
+}
+
+void Block::wait_copies(std::size_t groups_left) {
+  Thread& thread = threads_[static_cast<std::size_t>(running_)];
+  while (thread.groups.size() > groups_left) {
+    for (const PendingCopy& copy : thread.groups.front()) {
+      check_shared(copy.offset, copy.bytes, true, Where::current());
+      std::memset(shared_.get() + copy.offset, 0, copy.bytes);
+      std::memcpy(shared_.get() + copy.offset, copy.source, copy.valid_bytes);
+    }
+    thread.groups.erase(thread.groups.begin());
+  }
+}
+
+void run_grid(const cuda::LaunchShape& shape, const std::function<void()>& body) {
+  cuda::check_launch_shape(shape);
+  Block block(shape, body);
+  const int blocks = shape.grid.x * shape.grid.y * shape.grid.z;
+  for (const int i : turns(blocks)) {
+    block.run(
+        {i % shape.grid.x, i / shape.grid.x % shape.grid.y, i / (shape.grid.x * shape.grid.y)});
+  }
+}
+
+}  // namespace headspark::cuda_emulation

@@ -1,0 +1,44 @@
+// Who read and wrote each piece of shared memory since the last barrier: two threads that touch the
+// same bytes, one of them writing, must meet in between (as compute-sanitizer's racecheck asks).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace headspark::cuda_emulation {
+
+class SharedShadow {
+ public:
+  SharedShadow(std::size_t bytes, int warps);
+
+  void reset();
+  void barrier() { ++epoch_; }
+  void warp_barrier(int warp) { ++warp_epoch_[static_cast<std::size_t>(warp)]; }
+
+  /// The thread that this access races with, or -1. Also true of bytes that were never written when
+  /// `unwritten` comes back set.
+  int access(std::size_t offset, std::size_t bytes, int thread, bool write, bool& unwritten);
+
+ private:
+  static constexpr std::size_t kGranule = 2;  // a bf16
+  struct Last {
+    std::uint32_t epoch = 0;  // of the block; 0: never
+    std::uint32_t warp_epoch = 0;
+    std::int32_t thread = -1;
+    bool many_threads = false;
+    bool many_warps = false;
+  };
+  struct Cell {
+    Last write;
+    Last read;
+    bool written = false;
+  };
+  bool ordered(const Last& last, int thread) const;
+
+  std::vector<Cell> cells_;
+  std::uint32_t epoch_ = 1;
+  std::vector<std::uint32_t> warp_epoch_;
+};
+
+}  // namespace headspark::cuda_emulation
