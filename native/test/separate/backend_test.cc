@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "engine/memory_plan.h"
 #include "golden.h"
 #include "headspark/attribution.h"
 #include "headspark/buffer.h"
@@ -88,6 +89,45 @@ TEST_CASE("separate: attribution, circuits, sweeps and generation give the bits 
     options.max_new_tokens = 9;
     CHECK(generate_greedy(device, rows, options, {}) == generate_greedy(cpu, rows, options, {}));
   }
+}
+
+TEST_CASE("separate: a budget and the weights fit the device, or are refused with their sizes") {
+  SeparateMemory& memory = SeparateMemory::get();
+  const std::int64_t in_use = memory.bytes_in_use();
+  const auto engine_with = [&](std::int64_t device_mib, std::int64_t budget_mib) {
+    memory.set_size(in_use + (device_mib << 20));
+    return make_engine(
+        load_model(golden::source_folder() / "test/fixtures/reference/qwen2", {}, {}),
+        {.threads = 1, .memory_bytes = budget_mib << 20, .device = DeviceKind::cuda});
+  };
+  const Engine engine = engine_with(1000, 0);
+  const std::int64_t weights = weight_bytes(*engine.model);
+  CHECK(weights > engine.model->parameter_count);  // two or four bytes each
+  CHECK(weights <= engine.model->mapped_bytes);
+  CHECK(engine.options.memory_bytes == ((std::int64_t{1000} << 20) - weights) / 5 * 4);
+  CHECK(engine_with(1000, 900).options.memory_bytes == std::int64_t{900} << 20);
+  CHECK_THROWS_WITH_AS(engine_with(1000, 1000),
+                       doctest::Contains("the workspace 1000 MiB, but the separate device has "
+                                         "only 1000 MiB free; lower --memory"),
+                       Error);
+  CHECK_THROWS_WITH_AS(engine_with(40, 0), doctest::Contains("the workspace 64 MiB"), Error);
+  memory.set_size(SeparateMemory::kLargest);
+}
+
+TEST_CASE("separate: a device that fills up during a run ends it with OUT_OF_MEMORY") {
+  SeparateMemory& memory = SeparateMemory::get();
+  const Engine engine = engine_on(DeviceKind::cuda, "qwen2");
+  const std::int64_t before = memory.bytes_in_use();
+  memory.set_size(before + (1 << 16));
+  try {
+    attribute(engine, some_pairs(2), {}, {});
+    FAIL("ran without memory");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::OUT_OF_MEMORY);
+  }
+  memory.set_size(SeparateMemory::kLargest);
+  CHECK(memory.bytes_in_use() == before);
+  CHECK(attribute(engine, some_pairs(2), {}, {}).pairs == 2);
 }
 
 TEST_CASE("separate: a finished engine leaves nothing on the device") {

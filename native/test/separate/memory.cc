@@ -30,6 +30,9 @@ char* reserve(int protection) {
 class SeparateBackend final : public Backend {
  public:
   DeviceKind kind() const override { return DeviceKind::cuda; }
+  std::string name() const override { return "the separate device"; }
+  std::int64_t available_bytes() override { return memory_.available(); }
+  void plan(const MemoryPlan&) override {}
   void* allocate(std::int64_t bytes) override { return memory_.allocate(bytes); }
   void release(void* memory) noexcept override { memory_.release(memory); }
   void copy_to_device(void* device, const void* host, std::int64_t bytes) override {
