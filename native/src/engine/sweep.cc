@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "engine/block_copies.h"
 #include "engine/gates.h"
 #include "engine/mean_activations.h"
 #include "engine/methods.h"
@@ -202,14 +203,13 @@ class SweepBlock {
     const std::int64_t row = tokens() * hidden;
     Buffer<float> start(engine_.context.backend,
                         static_cast<std::int64_t>(step.parents.size()) * row);
+    BlockCopies copies(engine_.context);
     for (std::size_t i = 0; i < step.parents.size(); ++i) {
       const std::int32_t parent = step.parents[i];
-      combine(engine_.context, {.count = row,
-                                .a = 1.0f,
-                                .x = parent < 0 ? clean : before.data() + parent * row,
-                                .b = 0.0f,
-                                .y = start.data() + static_cast<std::int64_t>(i) * row});
+      copies.add(parent < 0 ? clean : before.data() + parent * row,
+                 start.data() + static_cast<std::int64_t>(i) * row);
     }
+    copies.run(row);
     return start;
   }
 

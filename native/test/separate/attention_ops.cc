@@ -106,6 +106,24 @@ void sum_head_groups_cuda(const Context& context, const AttentionShape& shape, s
                   bytes_of(grouped, tokens * shape.kv_heads * shape.head_dim));
 }
 
+void attention_pattern_cuda(const Context& context, const AttentionPattern& params) {
+  AttentionPattern p = params;
+  p.layout = bytes_of(p.layout);
+  p.q = bytes_of(p.q, p.layout.token_count * p.shape.heads * p.shape.head_dim);
+  p.k = bytes_of(p.k, p.layout.token_count * p.shape.kv_heads * p.shape.head_dim);
+  p.prefix_k =
+      bytes_of(p.prefix_k, test::store_tokens(p.layout) * p.shape.kv_heads * p.shape.head_dim);
+  p.heads = bytes_of(p.heads, p.count);
+  p.pattern_begin = bytes_of(p.pattern_begin, p.layout.rows);
+  std::int64_t floats = 0;
+  for (std::int32_t row = 0; row < p.layout.rows; ++row) {
+    const std::int64_t own = p.layout.row_begin[row + 1] - p.layout.row_begin[row];
+    floats = std::max(floats, p.pattern_begin[row] + p.count * own * (p.layout.prefix(row) + own));
+  }
+  p.pattern = bytes_of(p.pattern, floats);
+  attention_pattern(on_host(context), p);
+}
+
 void paged_store_cuda(const Context& context, const PagedStore& params) {
   PagedStore p = params;
   const test::HostPages pages(p.rows, p.shape);

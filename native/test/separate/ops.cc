@@ -1,6 +1,7 @@
 // The ops of the separate device but attention: addresses translated, then the CPU's op with the
 // same threads and kernels. Defining them here keeps the linked stubs of no_cuda/ out.
 #include <algorithm>
+#include <vector>
 
 #include "ops/backends.h"
 #include "ops/linear_range.h"
@@ -190,6 +191,18 @@ void sum_blocks_cuda(const Context& context, const SumBlocks& params) {
   p.x = bytes_of(p.x, p.groups * p.steps * p.block);
   p.y = bytes_of(p.y, p.groups * p.block);
   sum_blocks(on_host(context), p);
+}
+
+void copy_blocks_cuda(const Context& context, const CopyBlocks& params) {
+  const float* const* from = bytes_of(params.from, params.count);
+  float* const* to = bytes_of(params.to, params.count);
+  std::vector<const float*> host_from;
+  std::vector<float*> host_to;
+  for (std::int64_t i = 0; i < params.count; ++i) {
+    host_from.push_back(bytes_of(from[i], params.width));
+    host_to.push_back(bytes_of(to[i], params.width));
+  }
+  copy_blocks(on_host(context), {params.count, params.width, host_from.data(), host_to.data()});
 }
 
 void argmax_rows_cuda(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
