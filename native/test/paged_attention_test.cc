@@ -189,8 +189,7 @@ TEST_CASE("a row's paged attention does not depend on its batch") {
     for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
       const std::vector<float> part(all.begin() + fixture.row_begin[r] * width,
                                     all.begin() + fixture.row_begin[r + 1] * width);
-      check_same_bits("paged row alone on " + level.name,
-                      run_paged(context, fixture.row(r)), part);
+      check_same_bits("paged row alone on " + level.name, run_paged(context, fixture.row(r)), part);
     }
   }
 }
