@@ -5,7 +5,7 @@ import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { groupAnswers } from '../answers/group.js';
 import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
-import { findFlips, summarizeFailures } from '../failures/summary.js';
+import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
 import { rankPValue } from '../ablation/row.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { bootstrapMean, bootstrapPairedDifference } from '../stats/bootstrap.js';
@@ -155,6 +155,18 @@ function changeOf(before: Grid, after: Grid, statistics: Statistics): TestedChan
   };
 }
 
+/** Flips of both directions, as equally many as there are, in the order of the problems. */
+function keptOf(flips: readonly Flip[]): Flip[] {
+  const lost = flips.filter(({ direction }) => direction === 'right-to-wrong');
+  const gained = flips.filter(({ direction }) => direction === 'wrong-to-right');
+  const half = keptFlips / 2;
+  const kept = new Set([
+    ...lost.slice(0, Math.max(half, keptFlips - gained.length)),
+    ...gained.slice(0, Math.max(half, keptFlips - lost.length)),
+  ]);
+  return flips.filter((flip) => kept.has(flip));
+}
+
 function rowResult(
   variant: Variant,
   grids: { own: Grid; unablated: Grid; problems: readonly string[] },
@@ -181,7 +193,7 @@ function rowResult(
       ? {}
       : {
           change: changeOf(unablated, own, statistics),
-          flips: flips.slice(0, keptFlips),
+          flips: keptOf(flips),
           flipCounts: {
             rightToWrong: count('right-to-wrong'),
             wrongToRight: count('wrong-to-right'),

@@ -65,7 +65,7 @@ async function exportFigure(
   folder: string,
   formats: readonly ExportFormat[],
 ): Promise<string[]> {
-  const { id, title, caption, picture, table } = figure;
+  const { id, title, caption, picture, table, paperTable = table } = figure;
   const files: [string, string | Uint8Array][] = [];
   const svg = picture ? standaloneSvg(picture, `${title}. ${caption}`) : undefined;
   if (svg !== undefined && formats.includes('svg')) files.push([`${id}.svg`, svg]);
@@ -73,7 +73,7 @@ async function exportFigure(
   if (formats.includes('csv')) files.push([`${id}.csv`, tableCsv(table)]);
   if (formats.includes('parquet')) files.push([`${id}.parquet`, await parquetBytes(table)]);
   if (formats.includes('latex')) {
-    files.push([`${id}.tex`, tableLatex(table, `${title}. ${caption}`, id)]);
+    files.push([`${id}.tex`, tableLatex(paperTable, `${title}. ${caption}`, id)]);
   }
   for (const [name, data] of files) await writeFileAtomic(join(folder, name), data);
   return files.map(([name]) => name);

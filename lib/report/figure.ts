@@ -14,6 +14,10 @@ export interface Figure {
   readonly table: DataTable;
   /** What the page shows of a table that is too long for it; exported files have all of it. */
   readonly pageTable?: DataTable;
+  /** HTML that the page shows in place of the table, which is in the exported files. */
+  readonly pageContent?: string;
+  /** What a paper prints of a table that is too wide for it. */
+  readonly paperTable?: DataTable;
   /** The table is the figure itself: shown open and with a filter. */
   readonly tableFirst?: boolean;
 }

@@ -1,6 +1,7 @@
 // The script of the report: hover texts, sorting and filtering tables, saving a figure, light and
 // dark. It never fetches anything; without it the page is complete but does not move.
 
+import { flipScript } from './flip-browser.js';
 import { light, themeVariables } from './palette.js';
 
 export const pageScript = `
@@ -71,6 +72,8 @@ export const pageScript = `
     });
   }
 
+  // Flipped answers: filters and arrow keys.
+${flipScript}
   // A figure as a file: the colours of the light page, whatever is shown.
   const save = (figure) => {
     const svg = figure.querySelector('.picture svg').cloneNode(true);

@@ -40,14 +40,25 @@ tbody tr:nth-child(even){background:color-mix(in srgb,var(--line) 22%,transparen
 tr.uncertain td{font-style:italic;color:var(--faint)}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:4px;padding:.7rem;font-size:12.5px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}
+.flip{border:1px solid var(--line);border-radius:4px;margin:.25rem 0}
+.flip summary{cursor:pointer;padding:.25rem .6rem;display:flex;flex-wrap:wrap;gap:.1rem .9rem;align-items:baseline}
+.flip summary::before{content:'▸';color:var(--faint)}.flip[open] summary::before{content:'▾'}
+.flip .way{border-left:4px solid var(--emergent);padding-left:.5rem}.flip.right-to-wrong .way{border-color:var(--base)}
+.flip p{margin:.3rem .8rem}.flip .question{white-space:pre-wrap;overflow-wrap:anywhere}
+.flip h4{margin:.2rem 0;font-size:.92rem;overflow-wrap:anywhere}
+.flip-list{max-height:44rem;overflow:auto}
+.sides{display:grid;grid-template-columns:1fr 1fr;gap:.8rem;padding:0 .8rem .6rem}.sides pre{margin:.2rem 0}
+.sides>div{min-width:0}
+mark{color:inherit;background:color-mix(in srgb,var(--emergent) 16%,transparent);border-radius:2px}
+@media (max-width:640px){.sides{grid-template-columns:1fr}}
 #tip{position:fixed;z-index:4;pointer-events:none;background:var(--ink);color:var(--page);padding:.25rem .5rem;border-radius:4px;font-size:12.5px;max-width:26rem}
 #tip[hidden]{display:none}
 svg [data-tip]{cursor:default}
 .notice{border-left:4px solid var(--base);padding:.3rem .8rem;background:color-mix(in srgb,var(--base) 8%,transparent)}
 @media print{
   :root:root,:root[data-theme=dark]{color-scheme:light;${variables(light)}}
-  nav,.tools,.skip,#tip{display:none}
-  .scroll{max-height:none;overflow:visible;border:0}
+  nav,.tools,.keys,.skip,#tip{display:none}
+  .scroll,.flip-list{max-height:none;overflow:visible;border:0}
   body{font-size:10pt}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}
   .picture svg{max-width:100%;height:auto}
 }

@@ -48,8 +48,8 @@ function tableHtml(id: string, { columns, rows }: DataTable, title: string): str
 }
 
 function figureHtml(figure: Figure): string {
-  const { id, title, caption, picture, table, pageTable, tableFirst } = figure;
-  const numbers = tableHtml(`table-${id}`, pageTable ?? table, title);
+  const { id, title, caption, picture, table, pageTable, pageContent, tableFirst } = figure;
+  const numbers = pageContent ?? tableHtml(`table-${id}`, pageTable ?? table, title);
   const drawn = picture
     ? `<div class="picture" tabindex="0" role="region" aria-label="${escapeXml(title)}: picture">` +
       `${svgElement(picture, `${title}. ${caption}`)}</div>`
@@ -58,14 +58,18 @@ function figureHtml(figure: Figure): string {
     ? `<div class="tools"><button type="button" data-save="${id}">Save as SVG` +
       `<span hidden>: ${escapeXml(title)}</span></button></div>`
     : '';
-  const folded = tableFirst
-    ? numbers
-    : `<details><summary>Numbers: ${escapeXml(title)}</summary>${numbers}</details>`;
+  const folded =
+    tableFirst || pageContent !== undefined
+      ? numbers
+      : `<details><summary>Numbers: ${escapeXml(title)}</summary>${numbers}</details>`;
   return (
     `<figure id="${id}"><h3>${escapeXml(title)}</h3>${drawn}` +
     `<figcaption>${escapeXml(caption)}</figcaption>${tools}${folded}</figure>`
   );
 }
+
+/** What a figure takes of the page. */
+export const figureBytes = (figure: Figure): number => Buffer.byteLength(figureHtml(figure));
 
 const sectionHtml = ({ id, title, text, figures }: Section): string =>
   `<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeXml(title)}</h2>` +

@@ -9,6 +9,8 @@ import { slug } from '../study/study.js';
 import { ResultStore } from '../study/store.js';
 import { readResult } from '../study/stages/files.js';
 import type { AblationStageFile } from '../study/stages/ablation.js';
+import type { BenchmarkAblationFile } from '../study/stages/benchmark-ablation.js';
+import type { BenchmarkFile } from '../study/stages/benchmark.js';
 import type { CircuitSummaryFile } from '../study/stages/circuit.js';
 import type { EvaluationFile } from '../study/stages/evaluation.js';
 import type { RegimesFile } from '../study/stages/regimes.js';
@@ -38,6 +40,8 @@ export interface RunData {
   readonly tracking: readonly TrackingFile[];
   readonly regimes: readonly RegimesFile[];
   readonly ablations: readonly AblationStageFile[];
+  readonly benchmarks: readonly BenchmarkFile[];
+  readonly benchmarkAblations: readonly BenchmarkAblationFile[];
   /** Stages of the study without a result, by kind. */
   readonly missing: ReadonlyMap<string, number>;
 }
@@ -51,6 +55,11 @@ const readers = {
   tracking: ['tracking.json', 'headspark-tracking' satisfies TrackingFile['format']],
   regimes: ['regimes.json', 'headspark-regimes' satisfies RegimesFile['format']],
   ablation: ['ablation.json', 'headspark-ablation-stage' satisfies AblationStageFile['format']],
+  benchmark: ['benchmark.json', 'headspark-benchmark' satisfies BenchmarkFile['format']],
+  'benchmark-ablation': [
+    'benchmark-ablation.json',
+    'headspark-benchmark-ablation' satisfies BenchmarkAblationFile['format'],
+  ],
 } as const;
 
 export const resultId = (checkpoint: string, { task, form }: Pick<View, 'task' | 'form'>): string =>
@@ -103,6 +112,8 @@ export async function readRun(run: string): Promise<RunData> {
     tracking: [...all<TrackingFile>('tracking').values()],
     regimes: [...all<RegimesFile>('regimes').values()],
     ablations: [...all<AblationStageFile>('ablation').values()],
+    benchmarks: [...all<BenchmarkFile>('benchmark').values()],
+    benchmarkAblations: [...all<BenchmarkAblationFile>('benchmark-ablation').values()],
     missing,
   };
 }

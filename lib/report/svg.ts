@@ -67,6 +67,27 @@ export function stack(pictures: readonly Picture[], gap = 8): Picture {
   return { body: parts.join(''), width, height: top - gap };
 }
 
+/** Pictures next to each other. */
+export function beside(pictures: readonly Picture[], gap = 0): Picture {
+  let left = 0;
+  const parts = pictures.map(({ body, width }) => {
+    const part = `<g transform="translate(${left},0)">${body}</g>`;
+    left += width + gap;
+    return part;
+  });
+  const height = Math.max(...pictures.map((picture) => picture.height));
+  return { body: parts.join(''), width: left - gap, height };
+}
+
+/** A picture under a title. */
+export const titled = ({ body, width, height }: Picture, title: string): Picture => ({
+  body:
+    `<text x="4" y="12" font-size="12" font-weight="600" fill="currentColor">${escapeXml(title)}</text>` +
+    `<g transform="translate(0,16)">${body}</g>`,
+  width,
+  height: height + 16,
+});
+
 /** About as wide as the text at 11 px. */
 const textWidth = (text: string): number => 6.3 * text.length;
 

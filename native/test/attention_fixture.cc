@@ -34,6 +34,11 @@ AttentionFixture::AttentionFixture(const AttentionSetting& s, std::uint64_t seed
     replacement_begin.push_back(static_cast<std::int32_t>(random.below(stored - length + 1)));
   }
   d_z = random.values(count());
+  for (std::size_t r = 0; r < s.first_query.size(); ++r) {
+    const std::int64_t width = s.heads * s.head_dim;
+    const auto first = d_z.begin() + row_begin[r] * width;
+    std::fill(first, first + s.first_query[r] * width, 0.0f);
+  }
 }
 
 RowLayout AttentionFixture::layout() const {
@@ -44,6 +49,7 @@ RowLayout AttentionFixture::layout() const {
     layout.prefix_begin = prefix_begin.data();
     layout.prefix_length = setting.prefixes.data();
   }
+  if (!setting.first_query.empty()) layout.first_query = setting.first_query.data();
   for (std::int32_t r = 0; r < layout.rows; ++r) {
     const std::int32_t own = setting.lengths[static_cast<std::size_t>(r)];
     layout.longest_row = std::max(layout.longest_row, own);
@@ -122,9 +128,13 @@ AttentionResult run_attention(const Context& context, const AttentionFixture& fi
   const std::string where = fixture.setting.name + " on " + level_name(context);
   Outputs outputs;
   AttentionForward f = fixture.forward();
-  f.z = outputs.dense("z", fixture.count());
-  f.raw = outputs.dense("raw", fixture.count());
-  f.lse = outputs.dense("lse", fixture.tokens() * fixture.shape.heads);
+  const bool all = fixture.setting.first_query.empty();  // else the others stay as they are
+  const auto output = [&](const char* name, std::int64_t count) {
+    return all ? outputs.dense(name, count) : outputs.strided(name, count);
+  };
+  f.z = output("z", fixture.count());
+  f.raw = output("raw", fixture.count());
+  f.lse = output("lse", fixture.tokens() * fixture.shape.heads);
   attention_forward(context, f);
   AttentionBackward b = fixture.backward();
   b.raw = f.raw;

@@ -19,7 +19,8 @@ struct AttentionSetting {
   bool gated = false;
   bool ranged = false;  // the gate has positions
   Replacement kind = Replacement::zero;
-  float score_range = 1.0f;  // q is drawn from +- this
+  float score_range = 1.0f;                    // q is drawn from +- this
+  std::vector<std::int32_t> first_query = {};  // empty: every token is a query
 };
 
 struct AttentionFixture {

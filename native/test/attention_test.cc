@@ -181,6 +181,47 @@ TEST_CASE("a row's attention does not depend on its batch") {
   }
 }
 
+TEST_CASE("tokens that are keys only change no bit of the queries") {
+  AttentionFixture some({.name = "keys only",
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_dim = 24,
+                         .lengths = {5, 1, 133, 8, 60},
+                         .prefixes = {7, 0, 270, 19, 0},
+                         .gated = true,
+                         .ranged = true,
+                         .kind = Replacement::token,
+                         .first_query = {4, 0, 57, 8, 59}},
+                        4);
+  AttentionFixture all = some;  // d_z is 0 where some has no query
+  all.setting.first_query.clear();
+  const std::int64_t width = some.shape.heads * some.shape.head_dim;
+  for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
+    // q is not read there either.
+    std::fill_n(some.q.begin() + some.row_begin[r] * width, some.setting.first_query[r] * width,
+                std::numeric_limits<float>::quiet_NaN());
+  }
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    const std::string where = "keys only on " + level.name;
+    const AttentionResult expected = run_attention(context, all);
+    const AttentionResult result = run_attention(context, some);
+    check_same_bits(where + " d_q", result.d_q, expected.d_q);
+    check_same_bits(where + " d_k", result.d_k, expected.d_k);
+    check_same_bits(where + " d_v", result.d_v, expected.d_v);
+    for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
+      const std::int64_t first = some.row_begin[r] + some.setting.first_query[r];
+      const auto queries = [&](const std::vector<float>& x, std::int64_t row) {
+        return std::vector<float>(x.begin() + first * row, x.begin() + some.row_begin[r + 1] * row);
+      };
+      check_same_bits(where + " z", queries(result.z, width), queries(expected.z, width));
+      check_same_bits(where + " raw", queries(result.raw, width), queries(expected.raw, width));
+      check_same_bits(where + " lse", queries(result.lse, some.shape.heads),
+                      queries(expected.lse, some.shape.heads));
+    }
+  }
+}
+
 TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exactly") {
   for (const Replacement kind : kKinds) {
     AttentionFixture fixture({.name = "exact gate",
@@ -292,6 +333,10 @@ TEST_CASE("attention refuses bad arguments by name") {
   bad.z = z.data();
   --bad.layout.token_count;
   CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("token_count"), Error);
+  bad.layout = fixture.layout();
+  const std::int32_t outside[] = {3, 2, 0};
+  bad.layout.first_query = outside;
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("first_query"), Error);
 }
 
 }  // namespace headspark::test

@@ -79,7 +79,8 @@ struct PagedFixture {
 
   std::vector<float> run(const Context& context) {
     Outputs outputs;
-    float* z = outputs.dense("z", fixture.count());
+    const bool all = fixture.setting.first_query.empty();  // else the others stay as they are
+    float* z = all ? outputs.dense("z", fixture.count()) : outputs.strided("z", fixture.count());
     const PagedRows own = rows(fixture.layout());
     paged_store(context, {fixture.shape, own, fixture.k.data(), fixture.v.data()});
     paged_attention(context, {fixture.shape, own, fixture.q.data(), fixture.gate(), z});
@@ -127,6 +128,35 @@ TEST_CASE("paged attention agrees with contiguous attention: lengths, groups, he
                    .head_dim = 12,
                    .lengths = {2, 9, 1},
                    .prefixes = {}});
+  }
+}
+
+TEST_CASE("paged attention: tokens that are keys only change no bit of the queries") {
+  const AttentionFixture all({.name = "paged",
+                              .heads = 4,
+                              .kv_heads = 2,
+                              .head_dim = 24,
+                              .lengths = {5, 1, 133, 8},
+                              .prefixes = {7, 0, 270, 19},
+                              .gated = true,
+                              .ranged = true,
+                              .kind = Replacement::token},
+                             4);
+  AttentionFixture some = all;
+  some.setting.first_query = {4, 0, 57, 8};
+  const std::int64_t width = all.shape.heads * all.shape.head_dim;
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    const std::vector<float> expected = run_paged(context, all);
+    const std::vector<float> result = run_paged(context, some);
+    for (std::size_t r = 0; r < all.setting.lengths.size(); ++r) {
+      const std::int64_t first = all.row_begin[r] + some.setting.first_query[r];
+      const auto queries = [&](const std::vector<float>& z) {
+        return std::vector<float>(z.begin() + first * width,
+                                  z.begin() + all.row_begin[r + 1] * width);
+      };
+      check_same_bits("queries on " + level.name, queries(result), queries(expected));
+    }
   }
 }
 

@@ -150,6 +150,38 @@ describe.skipIf(chromiumPath === undefined)('the report', () => {
     await context.close();
   }, 60_000);
 
+  it('opens, filters and walks through flipped answers by keyboard', async () => {
+    const { context, page, messages } = await open('light');
+    const flips = page.locator('#flips details');
+    const all = await flips.count();
+    expect(all).toBeGreaterThan(2);
+    await flips.nth(0).locator('summary').focus();
+    await page.keyboard.press('Enter');
+    expect(await flips.nth(0).getAttribute('open')).not.toBeNull();
+    const sides = flips.nth(0).locator('.sides > div');
+    const [one, two] = [await sides.nth(0).boundingBox(), await sides.nth(1).boundingBox()];
+    // Side by side: the same height, one to the right of the other.
+    expect(one!.y).toBe(two!.y);
+    expect(two!.x).toBeGreaterThan(one!.x + one!.width - 1);
+    expect(await sides.nth(0).locator('h4').textContent()).toMatch(/^Unablated: /);
+    expect(await sides.nth(1).locator('mark').isVisible()).toBe(true);
+    await page.keyboard.press('ArrowDown');
+    expect(
+      await page.evaluate(
+        `[...document.querySelectorAll('#flips summary')].indexOf(document.activeElement)`,
+      ),
+    ).toBe(1);
+    const set = (await flips.nth(0).getAttribute('data-set'))!;
+    await page.getByLabel('Heads', { exact: true }).selectOption(set);
+    const shown = await page.locator('#flips details:visible').count();
+    expect(shown).toBeGreaterThan(0);
+    expect(await page.locator('#flips-count').textContent()).toBe(`${shown} of ${all} flips`);
+    await page.locator('#flips-filter').fill('no such answer');
+    expect(await page.locator('#flips details:visible').count()).toBe(0);
+    expect(messages).toEqual([]);
+    await context.close();
+  }, 60_000);
+
   it('shows the numbers of a mark on hover and saves a figure', async () => {
     const { context, page, messages } = await open('dark');
     const mark = page.locator('#cohorts-sums-thinking [data-tip]').first();

@@ -1,12 +1,10 @@
 // Heads ablated and scaled: the change that every set makes beside that of its matched random sets.
 
-import * as Plot from '@observablehq/plot';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
 import { pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
-import { colour } from '../palette.js';
 import type { RunData, View } from '../run-data.js';
-import { dot, draw, stroke, withLegend, type Picture } from '../svg.js';
+import { changePicture, type ChangeRow } from './change-plot.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -31,66 +29,27 @@ function rowsOf(files: readonly AblationStageFile[]): Row[] {
   );
 }
 
-function picture(rows: readonly Row[], metric: string): Picture {
-  const names = rows.map(({ y }) => y);
-  const controls = rows.flatMap(({ y, file, set }) =>
-    file
+/** A row as the picture has it. */
+function changeOf({ y, file, set, row }: Row, metric: string): ChangeRow {
+  const { estimate, low, high } = row.change;
+  return {
+    y,
+    estimate,
+    low,
+    high,
+    text:
+      `${y}: ${metric} changes by ${estimate.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]` +
+      (row.controls
+        ? `; random sets ${row.controls.change.mean.toFixed(3)}, rank p = ${pValue(row.controls.rankPValue)}`
+        : ''),
+    controls: file
       .table!.controls.filter((control) => control.of === set)
       .map(({ change, name, heads }) => ({
         y,
         change,
         text: `${name} (${heads.join(' ')}): ${change.toFixed(3)}`,
       })),
-  );
-  const clear = ({ row }: Row): boolean => row.change.low > 0 || row.change.high < 0;
-  const dots = (filled: boolean) =>
-    Plot.dot(
-      rows.filter((row) => clear(row) === filled),
-      {
-        y: 'y',
-        x: ({ row }: Row) => row.change.estimate,
-        r: 4.5,
-        fill: filled ? colour('emergent') : colour('page'),
-        stroke: colour('emergent'),
-        strokeWidth: 1.8,
-        title: ({ y, row }: Row) =>
-          `${y}: ${metric} changes by ${row.change.estimate.toFixed(3)} ` +
-          `[${row.change.low.toFixed(3)}, ${row.change.high.toFixed(3)}]` +
-          (row.controls
-            ? `; random sets ${row.controls.change.mean.toFixed(3)}, rank p = ${pValue(row.controls.rankPValue)}`
-            : ''),
-      },
-    );
-  return draw({
-    width: 760,
-    height: 50 + 22 * rows.length,
-    marginLeft: Math.max(80, 14 + 6.1 * Math.max(...names.map((name) => name.length))),
-    marginRight: 20,
-    marginTop: 10,
-    marginBottom: 36,
-    x: { label: `change of ${metric}`, grid: true, nice: true },
-    y: { type: 'band', domain: names, label: null, tickSize: 0, padding: 0.2 },
-    marks: [
-      Plot.ruleX([0], { stroke: 'currentColor', strokeOpacity: 0.6 }),
-      Plot.tickX(controls, {
-        y: 'y',
-        x: 'change',
-        stroke: colour('control'),
-        strokeWidth: 1.6,
-        title: 'text',
-      }),
-      Plot.link(rows, {
-        y1: 'y',
-        y2: 'y',
-        x1: ({ row }: Row) => row.change.low,
-        x2: ({ row }: Row) => row.change.high,
-        stroke: colour('emergent'),
-        strokeWidth: 2,
-      }),
-      dots(true),
-      dots(false),
-    ],
-  });
+  };
 }
 
 function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
@@ -162,17 +121,10 @@ export function ablationFigures(data: RunData, view: View): Figure[] {
       ...(drawn.length === 0
         ? {}
         : {
-            picture: withLegend(picture(drawn, metric), [
-              { label: 'the heads', mark: dot(colour('emergent')) },
-              {
-                label: 'interval holds 0',
-                mark: dot('none', `stroke="${colour('emergent')}" stroke-width="1.8"`),
-              },
-              {
-                label: 'matched random sets',
-                mark: stroke(colour('control'), 'transform="rotate(90 6 6)"'),
-              },
-            ]),
+            picture: changePicture(
+              drawn.map((row) => changeOf(row, metric)),
+              { label: `change of ${metric}` },
+            ),
           }),
       tableFirst: true,
       table: tableOf(rows, metric),

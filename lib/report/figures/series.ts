@@ -6,7 +6,7 @@ import type { TrackingFile } from '../../study/stages/tracking.js';
 import type { Figure } from '../figure.js';
 import { colour, seriesColour } from '../palette.js';
 import type { RunData, View } from '../run-data.js';
-import { draw, stack, stroke, swatch, withLegend, type Picture } from '../svg.js';
+import { beside, draw, stack, stroke, swatch, titled, withLegend, type Picture } from '../svg.js';
 
 const width = 460;
 const margins = { marginLeft: 46, marginRight: 60, marginTop: 24, marginBottom: 34 };
@@ -130,25 +130,6 @@ function logPicture(file: TrackingFile, index: number): Picture {
       Plot.dot(dots, { x: 'step', y: 'value', r: 4, fill: colour('retained'), title: 'text' }),
     ],
   });
-}
-
-const titled = (picture: Picture, title: string): Picture => ({
-  body:
-    `<text x="4" y="12" font-size="12" font-weight="600" fill="currentColor">${title}</text>` +
-    `<g transform="translate(0,16)">${picture.body}</g>`,
-  width: picture.width,
-  height: picture.height + 16,
-});
-
-function beside(pictures: readonly Picture[]): Picture {
-  const parts = pictures.map(
-    ({ body }, i) => `<g transform="translate(${i * width},0)">${body}</g>`,
-  );
-  return {
-    body: parts.join(''),
-    width: pictures.length * width,
-    height: Math.max(...pictures.map((picture) => picture.height)),
-  };
 }
 
 const inRows = (pictures: readonly Picture[]): Picture =>

@@ -120,13 +120,16 @@ function instanceOf(
   const { spec, checkpoint, form } = place;
   const { samples, sampling, maxNewTokens, stopStrings, seed } = spec.sampling;
   const { textHash } = of.facts.checkpoints.get(checkpoint.name)!;
+  const { hash, suffix, modulus } = of.facts.benchmarks.get(spec.name)!.benchmark;
   const fromDiff = isGated(place) && place.ablation.what.kind === 'group';
   return {
     kind: 'samples',
     id: partId(place, part),
     settings: {
       benchmark: spec.name,
-      hash: of.facts.benchmarks.get(spec.name)!.benchmark.hash,
+      hash,
+      suffix,
+      modulus: modulus ?? null,
       asked: askedForm(spec, form),
       form: form.name,
       text: textHash,

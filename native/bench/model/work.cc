@@ -16,6 +16,15 @@ double mlp_and_output_flops(const ModelConfig& c) {
   return 2.0 * (mlp + real(c.hidden * c.heads * c.head_dim));
 }
 
+double kv_flops(const ModelConfig& c) {
+  return 2.0 * real(c.hidden * 2 * c.kv_heads * c.head_dim);
+}
+
+double last_layer_flops(const ModelConfig& c, Span span) {
+  const Span last{span.first + span.own - 1, 1};
+  return real(span.own) * kv_flops(c) + layer_flops(c) - kv_flops(c) + attention_flops(c, last);
+}
+
 Span own_part(const Pair& pair) {
   const std::int64_t shared = shared_tokens(pair);
   return {shared, static_cast<std::int64_t>(pair.clean.size()) - shared};
@@ -62,13 +71,18 @@ double eap_ig_flops(const ModelConfig& c, const Pair& pair, int steps) {
   return forward_flops(c, {0, own.first}) + (steps + 1) * forward + steps * backward + contraction;
 }
 
+double last_token_flops(const ModelConfig& c, Span span) {
+  const double layer = real(span.own) * layer_flops(c) + attention_flops(c, span);
+  return real(c.layers - 1) * layer + last_layer_flops(c, span);
+}
+
 double head_sweep_flops(const ModelConfig& c, std::int64_t tokens) {
   const Span span{0, tokens};
-  double flops = forward_flops(c, span);
   const double layer = real(tokens) * layer_flops(c) + attention_flops(c, span);
-  for (std::int64_t l = 0; l < c.layers; ++l) {
-    flops +=
-        real(c.heads) * (real(tokens) * mlp_and_output_flops(c) + real(c.layers - 1 - l) * layer);
+  double flops = last_token_flops(c, span) + real(c.heads) * mlp_and_output_flops(c);
+  for (std::int64_t l = 0; l + 1 < c.layers; ++l) {
+    flops += real(c.heads) * (real(tokens) * mlp_and_output_flops(c) +
+                              real(c.layers - 2 - l) * layer + last_layer_flops(c, span));
   }
   return flops;
 }

@@ -28,8 +28,13 @@ double layer_weight_bytes(const Model& model);
 /// grid starts at the corrupted run), steps backwards, one contraction of all edges.
 double eap_ig_flops(const ModelConfig& config, const Pair& pair, int steps);
 
-/// All heads ablated one at a time on a prompt of `tokens`: the unablated run, and for a head of
-/// layer l the output projection and MLP of l and all that is above.
+/// All layers forward on a span whose last token alone is read: of the last layer the keys and
+/// values of all tokens, and the rest of that token.
+double last_token_flops(const ModelConfig& config, Span span);
+
+/// All heads ablated one at a time on a prompt of `tokens`, of which the last is read: the
+/// unablated run, and for a head of layer l the output projection and MLP of l and all that is
+/// above.
 double head_sweep_flops(const ModelConfig& config, std::int64_t tokens);
 
 /// A circuit on a pair: a forward, and the sum over the circuit's edges of their differences.

@@ -36,7 +36,8 @@ Workload prefill(const Setup& setup, std::size_t tokens, bool all_logits) {
     return LogitsRequest{{long_prompt(setup, length)}, {}, all_logits};
   };
   return {"prefill " + std::to_string(tokens) + (all_logits ? ", all logits" : ""),
-          forward_flops(config, {0, count}) + logits_flops(config, all_logits ? count : 1),
+          all_logits ? forward_flops(config, {0, count}) + logits_flops(config, count)
+                     : last_token_flops(config, {0, count}) + logits_flops(config, 1),
           layer_weight_bytes(*setup.engine.model),
           [=, &setup] { compute_logits(setup.engine, request(tokens), {}); },
           [=](const Engine& engine) { return compute_logits(engine, request(small_tokens), {}); },

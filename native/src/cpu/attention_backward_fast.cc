@@ -45,7 +45,12 @@ class BackwardItem {
   void head(std::int64_t member) {
     std::fill_n(d_key_, at_.own * at_.padded_dim(), 0.0f);
     std::fill_n(d_value_, at_.own * at_.padded_dim(), 0.0f);
-    for (std::int64_t i = 0; i < at_.own; i += kQueryBlock) {
+    // Blocks begin where they would if all tokens were queries: the same sums.
+    const std::int64_t begin = at_.first / kQueryBlock * kQueryBlock;
+    for (std::int64_t i = 0; i < begin; ++i) {
+      std::fill_n(p_.d_q + at_.query(i * at_.group + member), dim_, 0.0f);
+    }
+    for (std::int64_t i = begin; i < at_.own; i += kQueryBlock) {
       block(member, i, std::min(kQueryBlock, at_.own - i));
     }
     for (std::int64_t i = 0; i < at_.own; ++i) {
@@ -66,10 +71,13 @@ class BackwardItem {
       const GatedToken token{at_.row, first + r, at_.prefix + first + r};
       const float s = gate_scale(p_.gate, token, at_.head(f), p_.shape.heads);
       kernels_.combine(s, p_.d_z + offset, 0.0f, d_raw, dim_);
-      rowsum_[r] = kernels_.dot(d_raw, p_.raw + offset, dim_);
-      lse_[r] = p_.lse[at_.query_scalar(f)];
-      query_rows_.set_row(r, p_.q + offset, p_.shape.scale);
-      query_columns_.set_row(r, p_.q + offset, dim_, p_.shape.scale);
+      // A token that is no query has d_raw = 0 and nothing of the forward.
+      const bool is_query = first + r >= at_.first;
+      const float* q = is_query ? p_.q + offset : d_raw;
+      rowsum_[r] = is_query ? kernels_.dot(d_raw, p_.raw + offset, dim_) : 0.0f;
+      lse_[r] = is_query ? p_.lse[at_.query_scalar(f)] : 0.0f;
+      query_rows_.set_row(r, q, p_.shape.scale);
+      query_columns_.set_row(r, q, dim_, p_.shape.scale);
       grad_rows_.set_row(r, d_raw, 1.0f);
       grad_columns_.set_row(r, d_raw, dim_, 1.0f);
     }

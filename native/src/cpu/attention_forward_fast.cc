@@ -18,7 +18,8 @@ class ForwardItem {
 
   void run() {
     const std::int64_t queries = at_.own * at_.group;
-    if (queries == 0) return;
+    const std::int64_t first = at_.first * at_.group;
+    if (first == queries) return;
     const std::int64_t keys = at_.context();
     keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, ScratchSlot::key_panels,
                        ScratchSlot::key_terms);
@@ -29,7 +30,7 @@ class ForwardItem {
     scores_ = scratch(ScratchSlot::scores,
                       round_up(keys, kDepthBlock) / kDepthBlock * kQueryBlock * kTileStride);
     output_ = scratch(ScratchSlot::output, kQueryBlock * at_.padded_dim());
-    for (std::int64_t f = 0; f < queries; f += kQueryBlock) {
+    for (std::int64_t f = first; f < queries; f += kQueryBlock) {
       block(f, std::min(kQueryBlock, queries - f));
     }
   }

@@ -38,6 +38,7 @@ struct AttentionItem {
   std::int64_t group = 0;   // query heads per kv head
   std::int64_t begin = 0;   // first own token of the batch
   std::int64_t own = 0;     // own tokens
+  std::int64_t first = 0;   // first own token that is a query
   std::int64_t prefix = 0;  // prefix tokens
   std::int64_t prefix_begin = 0;
 
@@ -45,6 +46,7 @@ struct AttentionItem {
       : shape(s), row(item / s.kv_heads), kv_head(item % s.kv_heads), group(s.heads / s.kv_heads) {
     begin = layout.row_begin[row];
     own = layout.row_begin[row + 1] - begin;
+    first = layout.query_begin(static_cast<std::int32_t>(row));
     prefix = layout.prefix(static_cast<std::int32_t>(row));
     if (prefix > 0) prefix_begin = layout.prefix_begin[row];
   }

@@ -61,7 +61,8 @@ class PagedPass {
  private:
   void add_row(std::int64_t row, std::int64_t kv_head) {
     const std::int64_t own = p_.rows.layout.row_begin[row + 1] - p_.rows.layout.row_begin[row];
-    for (std::int64_t first = 0; first < own; first += kBlockTokens) {
+    std::int64_t first = p_.rows.layout.query_begin(static_cast<std::int32_t>(row));
+    for (; first < own; first += kBlockTokens) {
       Block block{row, kv_head, first, std::min(kBlockTokens, own - first), 0, partials_};
       block.splits = (position(block, block.tokens - 1) + kSplit) / kSplit;
       longest_ = std::max(longest_, block.splits);

@@ -2,6 +2,7 @@
 #include "headspark/engine.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "engine/forward.h"
@@ -51,13 +52,16 @@ std::vector<float> compute_logits(const Engine& engine, const LogitsRequest& req
   const std::vector<std::vector<GatedHead>> heads(static_cast<std::size_t>(batch.rows()),
                                                   request.heads);
   const RowGates gates(engine, heads);
-  run_forward(engine, batch, {.gates = gates.zero_ablation(), .rotary = &rotary}, trace, control);
-  std::vector<std::int32_t> tokens;
-  for (std::int32_t row = 0; row < batch.rows(); ++row) {
-    const std::int32_t end = batch.host().row_begin[static_cast<std::size_t>(row) + 1];
-    const std::int32_t first = request.all_positions ? end - batch.host().length(row) : end - 1;
-    for (std::int32_t token = first; token < end; ++token) tokens.push_back(token);
-  }
+  const std::vector<std::int32_t> last(static_cast<std::size_t>(batch.rows()), 1);
+  const WantedTokens wanted(engine.context, batch.host(), last);
+  run_forward(engine, batch,
+              {.gates = gates.zero_ablation(),
+               .rotary = &rotary,
+               .wanted = request.all_positions ? nullptr : &wanted},
+              trace, control);
+  std::vector<std::int32_t> tokens(
+      static_cast<std::size_t>(request.all_positions ? batch.tokens() : wanted.count()));
+  std::iota(tokens.begin(), tokens.end(), 0);
   Buffer<float> logits(engine.context.backend,
                        static_cast<std::int64_t>(tokens.size()) * engine.config().vocab);
   run_logits(engine, trace.final_residual(), tokens, logits.data());

@@ -20,18 +20,22 @@ struct Pass {
   const Batch& batch;
   const ForwardInputs& inputs;
   Trace& trace;
+  std::int64_t rows;              ///< of the activations that steps work on: tokens, or wanted ones
+  const std::int32_t* positions;  ///< [rows]
 
   const Context& context() const { return engine.context; }
   const ModelConfig& config() const { return engine.config(); }
-  std::int64_t tokens() const { return batch.tokens(); }
+  const LayerWeights& weights(std::int64_t layer) const {
+    return engine.model->layers[static_cast<std::size_t>(layer)];
+  }
 
   void copy(const float* from, float* to, std::int64_t width) const {
     if (from == to) return;
-    combine(context(), {.count = tokens() * width, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
+    combine(context(), {.count = rows * width, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
   }
   /// to = a + b; `to` may be `a`.
   void sum(const float* a, const float* b, float* to, std::int64_t width) const {
-    combine(context(), {.count = tokens() * width,
+    combine(context(), {.count = rows * width,
                         .a = 1.0f,
                         .x = b,
                         .b = 1.0f,
@@ -40,7 +44,7 @@ struct Pass {
   }
   void norm(const NormWeight& weight, const float* x, float* y) const {
     norm_forward(context(), {.norm = &weight,
-                             .rows = tokens(),
+                             .rows = rows,
                              .x = x,
                              .x_stride = config().hidden,
                              .y = y,
@@ -50,7 +54,7 @@ struct Pass {
               const float* residual = nullptr) const {
     LinearForward params;
     params.weight = &weight;
-    params.tokens = tokens();
+    params.tokens = rows;
     params.x = x;
     params.x_stride = weight.in();
     params.y = y;
@@ -68,30 +72,57 @@ void embed(const Pass& pass) {
   } else {
     embedding_forward(pass.context(), {.table = &model.embedding,
                                        .indices = pass.batch.token_ids(),
-                                       .tokens = pass.tokens(),
+                                       .tokens = pass.rows,
                                        .y = embedding});
   }
   float* residual = pass.trace.layer(0).residual;
   pass.copy(embedding, residual, pass.config().hidden);
   if (pass.config().learned_positions) {
     embedding_forward(pass.context(), {.table = &model.position_embedding,
-                                       .indices = pass.batch.positions(),
-                                       .tokens = pass.tokens(),
+                                       .indices = pass.positions,
+                                       .tokens = pass.rows,
                                        .y = residual,
                                        .add_to_y = true});
   }
 }
 
-/// q or k: projection, then the per-head norm if the model has one, then rotation, in place.
-void project_and_rotate(const Pass& pass, const LinearWeight& weight, const NormWeight& head_norm,
-                        std::int64_t heads, float* raw, float* out) {
+/// The residual stream where a pass does not start from the tokens.
+void start(const Pass& pass) {
+  const std::int64_t layer = pass.inputs.first_layer;
+  const std::int64_t hidden = pass.config().hidden;
+  if (layer < pass.config().layers) {
+    pass.copy(pass.inputs.start_residual, pass.trace.layer(layer).residual, hidden);
+  } else if (pass.inputs.wanted == nullptr) {
+    pass.copy(pass.inputs.start_residual, pass.trace.final_residual(), hidden);
+  } else {
+    const WantedTokens& wanted = *pass.inputs.wanted;
+    const Buffer<float> packed = wanted.pack(pass.context(), hidden, pass.inputs.start_residual);
+    combine(
+        pass.context(),
+        {.count = packed.size(), .x = packed.data(), .b = 0.0f, .y = pass.trace.final_residual()});
+  }
+}
+
+/// q or k of a layer.
+struct RotatedProjection {
+  const LinearWeight& weight;
+  const NormWeight& head_norm;  ///< empty: none
+  std::int64_t heads;
+  float* raw;  ///< [rows, heads, head_dim] before the head norm
+  float* out;
+};
+
+/// Projection of `normed`, then the per-head norm if the model has one, then rotation, in place.
+void project_and_rotate(const Pass& pass, const RotatedProjection& projection,
+                        const float* normed) {
+  const auto& [weight, head_norm, heads, raw, out] = projection;
   const std::int64_t head_dim = pass.config().head_dim;
   if (head_norm.empty()) {
-    pass.linear(weight, pass.trace.normed(), out);
+    pass.linear(weight, normed, out);
   } else {
-    pass.linear(weight, pass.trace.normed(), raw);
+    pass.linear(weight, normed, raw);
     norm_forward(pass.context(), {.norm = &head_norm,
-                                  .rows = pass.tokens() * heads,
+                                  .rows = pass.rows * heads,
                                   .x = raw,
                                   .x_stride = head_dim,
                                   .y = out,
@@ -99,8 +130,8 @@ void project_and_rotate(const Pass& pass, const LinearWeight& weight, const Norm
   }
   if (pass.inputs.rotary != nullptr && pass.inputs.rotary->pairs > 0) {
     rotary_forward(pass.context(), {.table = pass.inputs.rotary,
-                                    .positions = pass.batch.positions(),
-                                    .tokens = pass.tokens(),
+                                    .positions = pass.positions,
+                                    .tokens = pass.rows,
                                     .heads = heads,
                                     .head_dim = head_dim,
                                     .x = out});
@@ -112,7 +143,8 @@ void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
   if (pass.inputs.pages != nullptr) {
     HeadGate gate;
     if (!pass.inputs.gates.empty()) gate = pass.inputs.gates[static_cast<std::size_t>(index)];
-    pass.inputs.pages->attend(pass.engine, pass.batch, index, layer, gate);
+    const RowLayout layout = attention_layout(config, pass.batch, pass.inputs, index);
+    pass.inputs.pages->attend(pass.engine, layout, index, layer, gate);
     return;
   }
   AttentionForward params;
@@ -126,15 +158,29 @@ void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
   attention_forward(pass.context(), params);
 }
 
+void project_queries(const Pass& pass, std::int64_t index, const float* normed) {
+  const LayerWeights& weights = pass.weights(index);
+  const LayerTrace& layer = pass.trace.layer(index);
+  project_and_rotate(pass, {weights.q, weights.q_norm, pass.config().heads, layer.q_raw, layer.q},
+                     normed);
+}
+
+void project_keys_and_values(const Pass& pass, std::int64_t index, const float* normed) {
+  const LayerWeights& weights = pass.weights(index);
+  const LayerTrace& layer = pass.trace.layer(index);
+  project_and_rotate(
+      pass, {weights.k, weights.k_norm, pass.config().kv_heads, layer.k_raw, layer.k}, normed);
+  pass.linear(weights.v, normed, layer.v);
+}
+
 /// Reads layer.residual and writes residual + attention into `after`.
 void attention_block(const Pass& pass, std::int64_t index, float* after) {
-  const LayerWeights& weights = pass.engine.model->layers[static_cast<std::size_t>(index)];
+  const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
+  const float* normed = pass.trace.normed();
   pass.norm(weights.attention_norm, layer.residual, pass.trace.normed());
-  const ModelConfig& config = pass.config();
-  project_and_rotate(pass, weights.q, weights.q_norm, config.heads, layer.q_raw, layer.q);
-  project_and_rotate(pass, weights.k, weights.k_norm, config.kv_heads, layer.k_raw, layer.k);
-  pass.linear(weights.v, pass.trace.normed(), layer.v);
+  project_queries(pass, index, normed);
+  project_keys_and_values(pass, index, normed);
   attend(pass, index, layer);
   pass.linear(weights.o, layer.z, after, layer.residual);
 }
@@ -142,7 +188,7 @@ void attention_block(const Pass& pass, std::int64_t index, float* after) {
 /// after = residual + the MLP of the normed input; `after` may be `residual`.
 void mlp_block(const Pass& pass, std::int64_t index, const float* normed, const float* residual,
                float* after) {
-  const LayerWeights& weights = pass.engine.model->layers[static_cast<std::size_t>(index)];
+  const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   if (index == pass.inputs.mlp_layer) {
@@ -154,7 +200,7 @@ void mlp_block(const Pass& pass, std::int64_t index, const float* normed, const 
   if (config.gated_mlp) pass.linear(weights.up, normed, layer.up);
   pass.linear(config.gated_mlp ? weights.gate : weights.up, normed, layer.gate);
   mlp_activation_forward(pass.context(), {.activation = config.activation,
-                                          .count = pass.tokens() * config.intermediate,
+                                          .count = pass.rows * config.intermediate,
                                           .gate = layer.gate,
                                           .up = config.gated_mlp ? layer.up : nullptr,
                                           .y = pass.trace.hidden()});
@@ -167,7 +213,7 @@ void mlp_block(const Pass& pass, std::int64_t index, const float* normed, const 
 }
 
 void run_layer(const Pass& pass, std::int64_t index) {
-  const LayerWeights& weights = pass.engine.model->layers[static_cast<std::size_t>(index)];
+  const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const bool last = index + 1 == pass.config().layers;
   float* next = last ? pass.trace.final_residual() : pass.trace.layer(index + 1).residual;
@@ -180,6 +226,64 @@ void run_layer(const Pass& pass, std::int64_t index) {
   attention_block(pass, index, layer.residual_mid);
   pass.norm(weights.mlp_norm, layer.residual_mid, pass.trace.normed());
   mlp_block(pass, index, pass.trace.normed(), layer.residual_mid, next);
+}
+
+/// Attention of the wanted tokens: q and z, packed, and put in their places where they are kept.
+Buffer<float> attend_wanted(const Pass& all, const Pass& pass, const WantedTokens& wanted,
+                            std::int64_t index) {
+  const ModelConfig& config = pass.config();
+  const Context& context = pass.context();
+  const LayerTrace& layer = pass.trace.layer(index);
+  const std::int64_t width = config.heads * config.head_dim;
+  const Buffer<float> normed = wanted.pack(context, config.hidden, pass.trace.normed());
+  project_queries(pass, index, normed.data());
+  wanted.spread(context, width, layer.q);
+  if (config.qk_norm && pass.trace.options().gradients) {
+    wanted.spread(context, width, layer.q_raw);
+  }
+  attend(all, index, layer);
+  Buffer<float> z = wanted.pack(context, width, layer.z);
+  if (pass.trace.options().sources) {
+    pass.copy(z.data(), layer.z, width);
+    wanted.spread(context, width, layer.z);
+  }
+  return z;
+}
+
+/// The last layer with the keys and values of all tokens, and all else of the wanted ones, packed.
+void run_last_layer(const Pass& all, const WantedTokens& wanted) {
+  const std::int64_t index = all.config().layers - 1;
+  const ModelConfig& config = all.config();
+  const Context& context = all.context();
+  const LayerWeights& weights = all.weights(index);
+  Trace& trace = all.trace;
+  const LayerTrace& layer = trace.layer(index);
+  all.norm(weights.attention_norm, layer.residual, trace.normed());
+  project_keys_and_values(all, index, trace.normed());
+  if (wanted.count() == 0) {
+    if (all.inputs.pages != nullptr) attend(all, index, layer);  // stores the keys and values
+    return;
+  }
+  ForwardInputs inputs = all.inputs;
+  Buffer<float> replaced;
+  if (index == inputs.mlp_layer) {
+    replaced = wanted.pack(context, config.hidden, inputs.mlp_output);
+    inputs.mlp_output = replaced.data();
+  }
+  const Pass pass{all.engine, all.batch, inputs, trace, wanted.count(), wanted.positions()};
+  const Buffer<float> z = attend_wanted(all, pass, wanted, index);
+  const Buffer<float> residual = wanted.pack(context, config.hidden, layer.residual);
+  float* final_residual = trace.final_residual();
+  if (config.parallel_block) {
+    pass.norm(weights.mlp_norm, residual.data(), trace.normed_mlp());
+    pass.linear(weights.o, z.data(), final_residual, residual.data());
+    mlp_block(pass, index, trace.normed_mlp(), final_residual, final_residual);
+  } else {
+    pass.linear(weights.o, z.data(), layer.residual_mid, residual.data());
+    pass.norm(weights.mlp_norm, layer.residual_mid, trace.normed());
+    mlp_block(pass, index, trace.normed(), layer.residual_mid, final_residual);
+  }
+  if (trace.options().sources) wanted.spread(context, config.hidden, layer.mlp_out);
 }
 
 }  // namespace
@@ -202,18 +306,21 @@ void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& 
                                          std::to_string(batch.tokens()) + " tokens but planned " +
                                          std::to_string(trace.capacity()) + ".");
   }
-  const Pass pass{engine, batch, inputs, trace};
+  const std::int64_t layers = engine.config().layers;
+  const Pass pass{engine, batch, inputs, trace, batch.tokens(), batch.positions()};
   if (inputs.first_layer == 0) {
     embed(pass);
   } else {
-    const bool none = inputs.first_layer == engine.config().layers;
-    float* start = none ? trace.final_residual() : trace.layer(inputs.first_layer).residual;
-    pass.copy(inputs.start_residual, start, engine.config().hidden);
+    start(pass);
   }
-  const std::int64_t end = inputs.end_layer < 0 ? engine.config().layers : inputs.end_layer;
+  const std::int64_t end = inputs.end_layer < 0 ? layers : inputs.end_layer;
   for (std::int64_t layer = inputs.first_layer; layer < end; ++layer) {
     control.check();
-    run_layer(pass, layer);
+    if (inputs.wanted != nullptr && layer + 1 == layers) {
+      run_last_layer(pass, *inputs.wanted);
+    } else {
+      run_layer(pass, layer);
+    }
   }
 }
 

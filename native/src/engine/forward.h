@@ -6,6 +6,7 @@
 
 #include "engine/batch.h"
 #include "engine/trace.h"
+#include "engine/wanted_tokens.h"
 #include "headspark/engine.h"
 #include "headspark/head_gate.h"
 
@@ -36,7 +37,21 @@ struct ForwardInputs {
   /// Stop before this layer, leaving its residual in the trace; -1: run all layers.
   std::int64_t end_layer = -1;
   const PagedBatch* pages = nullptr;  ///< keys and values go to and come from pages, not `prefix`
+  /// Tokens whose final residual stream is read; null: all. In the last layer the others are keys
+  /// and values only, and these activations are packed (see WantedTokens): residual_mid, gate, up
+  /// and final_residual. q, z and mlp_out, where kept, are 0 at the others.
+  const WantedTokens* wanted = nullptr;
 };
+
+/// Rows of the batch as the attention of a layer sees them.
+inline RowLayout attention_layout(const ModelConfig& config, const Batch& batch,
+                                  const ForwardInputs& inputs, std::int64_t layer) {
+  RowLayout layout = batch.layout();
+  if (inputs.wanted != nullptr && layer + 1 == config.layers) {
+    layout.first_query = inputs.wanted->first_query();
+  }
+  return layout;
+}
 
 /// The attention operands that both directions share: shape, rows, stored prefix and gate of one
 /// layer. `Params` is AttentionForward or AttentionBackward.
@@ -45,7 +60,7 @@ void set_attention_inputs(const ModelConfig& config, const Batch& batch,
                           const ForwardInputs& inputs, std::int64_t layer, Params& params) {
   const auto index = static_cast<std::size_t>(layer);
   params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
-  params.layout = batch.layout();
+  params.layout = attention_layout(config, batch, inputs, layer);
   if (inputs.prefix != nullptr && !inputs.prefix->empty()) {
     params.prefix_k = inputs.prefix->k[index].data();
     params.prefix_v = inputs.prefix->v[index].data();

@@ -2,6 +2,7 @@
 #include "engine/metric_head.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "headspark/ops/argmax.h"
 #include "headspark/ops/linear.h"
@@ -213,6 +214,18 @@ void SupervisedRows::add(const Pair& pair, Metric metric, std::int32_t last_toke
     clean_row.push_back(clean);
   }
   row_begin.push_back(logits_rows());
+}
+
+std::vector<std::int32_t> SupervisedRows::counts() const {
+  std::vector<std::int32_t> counts;
+  for (std::size_t row = 0; row + 1 < row_begin.size(); ++row) {
+    counts.push_back(row_begin[row + 1] - row_begin[row]);
+  }
+  return counts;
+}
+
+void SupervisedRows::pack() {
+  std::iota(token.begin(), token.end(), 0);
 }
 
 MetricValues run_metric(const Engine& engine, const MetricRun& run) {

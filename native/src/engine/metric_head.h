@@ -29,6 +29,11 @@ struct SupervisedRows {
   /// Supervises the end of one more batch row, whose last token is batch token `last_token`:
   /// the last position, or for nll the |continuation| last ones.
   void add(const Pair& pair, Metric metric, std::int32_t last_token, std::int32_t clean = 0);
+
+  /// Supervised tokens at the end of each batch row, as WantedTokens takes them.
+  std::vector<std::int32_t> counts() const;
+  /// From now on the rows are read from packed tokens (WantedTokens of counts()).
+  void pack();
 };
 
 /// Own tokens that the metric needs at the end of a row.

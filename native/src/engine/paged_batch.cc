@@ -31,12 +31,12 @@ void PagedBatch::set(const KvPagePool& pool, std::span<const KvSequence* const> 
   pages_.assign(host_pages_);
 }
 
-void PagedBatch::attend(const Engine& engine, const Batch& batch, std::int64_t layer_index,
+void PagedBatch::attend(const Engine& engine, const RowLayout& layout, std::int64_t layer_index,
                         const LayerTrace& layer, const HeadGate& gate) const {
   const ModelConfig& config = engine.config();
   const AttentionShape shape{config.heads, config.kv_heads, config.head_dim,
                              config.attention_scale};
-  const PagedRows rows{batch.layout(), begin_.data(),
+  const PagedRows rows{layout, begin_.data(),
                        pages_.data() + (layer_index - layers_.begin) * pages_per_layer_};
   paged_store(engine.context, {shape, rows, layer.k, layer.v});
   paged_attention(engine.context, {shape, rows, layer.q, gate, layer.z});

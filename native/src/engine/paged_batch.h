@@ -23,7 +23,7 @@ class PagedBatch {
            const LayerRange& layers);
 
   /// Stores the own tokens' keys and values of the layer, then attends: layer.z is written.
-  void attend(const Engine& engine, const Batch& batch, std::int64_t layer_index,
+  void attend(const Engine& engine, const RowLayout& layout, std::int64_t layer_index,
               const LayerTrace& layer, const HeadGate& gate) const;
 
  private:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <numeric>
 
 #include "engine/block_copies.h"
 #include "engine/gates.h"
@@ -49,8 +50,9 @@ class SweepBlock {
       begin_.push_back(begin_.back() + static_cast<std::int32_t>(fed_.back().size()));
     }
     const Batch batch(engine_.context, rows(1));
+    const WantedTokens wanted = wanted_tokens(batch, 1);
     clean_ = Trace(engine_, tokens(), clean_trace());
-    run_forward(engine_, batch, {.rotary = &rotary_}, clean_, control);
+    run_forward(engine_, batch, {.rotary = &rotary_, .wanted = &wanted}, clean_, control);
     if (options_.metric == Metric::kl) keep_clean_logits();
     if (options_.kind == AblationKind::resample) run_corrupted(control);
   }
@@ -58,17 +60,20 @@ class SweepBlock {
   std::size_t pairs() const { return pairs_.size(); }
   std::int64_t tokens() const { return begin_.back(); }
 
+  /// What a batch runs on.
+  struct Pass {
+    std::span<const AblationVariant> variants;
+    Trace& trace;  ///< of largest_step(plan) * tokens() tokens, nothing kept
+    const RunControl& control;
+  };
+
   /// Metric values [variants of the batch, pairs].
-  MetricValues run(const SweepBatch& batch, std::span<const AblationVariant> variants,
-                   const RunControl& control) {
-    Buffer<float> residual;  // the last step's, [rows, tokens, hidden]
-    for (const SweepStep& step : batch.steps) {
-      residual = run_step(step, variants, residual, control);
-    }
+  MetricValues run(const SweepBatch& batch, const Pass& pass) {
+    for (const SweepStep& step : batch.steps) run_step(step, pass);
     const auto copies =
         batch.steps.empty() ? 0 : static_cast<std::int64_t>(batch.steps.back().parents.size());
     const bool plain = std::find(batch.rows.begin(), batch.rows.end(), -1) != batch.rows.end();
-    const MetricValues gated = values(copies, residual.data());
+    const MetricValues gated = values(copies, pass.trace.final_residual());
     const MetricValues ungated = plain ? values(1, clean_.final_residual()) : MetricValues();
     MetricValues all;
     for (const std::int32_t row : batch.rows) {
@@ -84,22 +89,26 @@ class SweepBlock {
   }
 
  private:
-  /// The layers of one step; returns its rows' residual stream at end_layer.
-  Buffer<float> run_step(const SweepStep& step, std::span<const AblationVariant> variants,
-                         const Buffer<float>& before, const RunControl& control) {
-    const Batch batch(engine_.context, rows(static_cast<std::int64_t>(step.parents.size())));
-    const RowData data = row_data(step, variants);
+  /// The layers of one step: the residual stream of its rows goes from first_layer to end_layer in
+  /// the trace. After the last layer it is packed: the supervised tokens only.
+  void run_step(const SweepStep& step, const Pass& pass) {
+    const auto copies = static_cast<std::int64_t>(step.parents.size());
+    const Batch batch(engine_.context, rows(copies));
+    const WantedTokens wanted = wanted_tokens(batch, copies);
+    const RowData data = row_data(step, pass.variants);
     const RowGates gates(engine_, data.heads);
     const Buffer<std::int32_t> gate_begin = device(data.gate_begin);
     const Buffer<std::int32_t> gate_end = device(data.gate_end);
     const Buffer<std::int32_t> replacement = device(data.replacement_begin);
-    const Buffer<float> start = start_residual(step, before);
+    load_start(step, pass.trace);
     ForwardInputs inputs;
     inputs.gates = gates.zero_ablation();
     inputs.rotary = &rotary_;
     inputs.first_layer = step.first_layer;
     inputs.end_layer = step.end_layer;
-    inputs.start_residual = start.data();
+    // Nothing but the stream is kept, so every layer's residual is the same buffer (see Trace).
+    inputs.start_residual = pass.trace.final_residual();
+    inputs.wanted = &wanted;
     for (std::size_t layer = 0; layer < inputs.gates.size(); ++layer) {
       set_replacement(inputs.gates[layer], layer, replacement);
       if (options_.positions != GatePositions::all) {
@@ -107,20 +116,17 @@ class SweepBlock {
         inputs.gates[layer].gate_end = gate_end.data();
       }
     }
-    Trace trace(engine_, batch.tokens(), {});
-    run_forward(engine_, batch, inputs, trace, control);
-    Buffer<float> residual(engine_.context.backend, batch.tokens() * engine_.config().hidden);
-    combine(engine_.context, {.count = residual.size(),
-                              .a = 1.0f,
-                              .x = trace.final_residual(),
-                              .b = 0.0f,
-                              .y = residual.data()});
-    return residual;
+    run_forward(engine_, batch, inputs, pass.trace, pass.control);
   }
 
-  /// Of `copies` copies of the block's rows, one after the other.
+  WantedTokens wanted_tokens(const Batch& batch, std::int64_t copies) const {
+    return WantedTokens(engine_.context, batch.host(), supervised_rows(copies).counts());
+  }
+
+  /// Of `copies` copies of the block's rows, one after the other, packed.
   MetricValues values(std::int64_t copies, const float* final_residual) {
-    const SupervisedRows supervised = supervised_rows(copies);
+    SupervisedRows supervised = supervised_rows(copies);
+    supervised.pack();
     MetricRun metric;
     metric.metric = options_.metric;
     metric.rows = &supervised;
@@ -151,8 +157,8 @@ class SweepBlock {
   }
 
   void keep_clean_logits() {
-    std::vector<std::int32_t> last;
-    for (std::size_t pair = 0; pair < pairs(); ++pair) last.push_back(begin_[pair + 1] - 1);
+    std::vector<std::int32_t> last(pairs());  // packed: one token of each pair
+    std::iota(last.begin(), last.end(), 0);
     clean_logits_ = Buffer<float>(engine_.context.backend,
                                   static_cast<std::int64_t>(pairs()) * engine_.config().vocab);
     run_logits(engine_, clean_.final_residual(), last, clean_logits_.data());
@@ -162,8 +168,9 @@ class SweepBlock {
     BatchRows rows;
     for (const Pair& pair : pairs_) rows.add(fed_tokens(pair, true));
     const Batch batch(engine_.context, std::move(rows));
+    const WantedTokens wanted = wanted_tokens(batch, 1);
     corrupted_ = Trace(engine_, tokens(), corrupted_trace());
-    run_forward(engine_, batch, {.rotary = &rotary_}, corrupted_, control);
+    run_forward(engine_, batch, {.rotary = &rotary_, .wanted = &wanted}, corrupted_, control);
   }
 
   std::int32_t length(std::size_t pair) const { return begin_[pair + 1] - begin_[pair]; }
@@ -195,22 +202,33 @@ class SweepBlock {
     return Buffer<std::int32_t>(engine_.context.backend, std::span<const std::int32_t>(values));
   }
 
-  /// The rows' residual stream at first_layer; empty for layer 0, which starts from the tokens.
-  Buffer<float> start_residual(const SweepStep& step, const Buffer<float>& before) const {
-    if (step.first_layer == 0) return {};
-    const std::int64_t hidden = engine_.config().hidden;
+  void copy(const float* from, std::int64_t count, float* to) const {
+    combine(engine_.context, {.count = count, .x = from, .b = 0.0f, .y = to});
+  }
+
+  /// Makes the stream of the step before that of the step's rows. Rows that go on where they are
+  /// stay; layer 0 starts from the tokens.
+  void load_start(const SweepStep& step, Trace& trace) const {
+    if (step.first_layer == 0) return;
+    float* stream = trace.final_residual();
+    const std::int64_t row = tokens() * engine_.config().hidden;
+    std::int32_t last_parent = -1;
+    bool moved = false;
+    for (std::size_t i = 0; i < step.parents.size(); ++i) {
+      last_parent = std::max(last_parent, step.parents[i]);
+      moved = moved || (step.parents[i] >= 0 && step.parents[i] != static_cast<std::int32_t>(i));
+    }
+    Buffer<float> before(engine_.context.backend, moved ? (last_parent + 1) * row : 0);
+    if (moved) copy(stream, before.size(), before.data());
     const float* clean = clean_.layer(step.first_layer).residual;
-    const std::int64_t row = tokens() * hidden;
-    Buffer<float> start(engine_.context.backend,
-                        static_cast<std::int64_t>(step.parents.size()) * row);
     BlockCopies copies(engine_.context);
     for (std::size_t i = 0; i < step.parents.size(); ++i) {
       const std::int32_t parent = step.parents[i];
+      if (parent == static_cast<std::int32_t>(i)) continue;
       copies.add(parent < 0 ? clean : before.data() + parent * row,
-                 start.data() + static_cast<std::int64_t>(i) * row);
+                 stream + static_cast<std::int64_t>(i) * row);
     }
     copies.run(row);
-    return start;
   }
 
   void set_replacement(HeadGate& gate, std::size_t layer, const Buffer<std::int32_t>& replacement) {
@@ -237,6 +255,15 @@ class SweepBlock {
   Buffer<float> clean_logits_;
 };
 
+/// Rows of the plan's largest step.
+std::int64_t largest_step(const SweepPlan& plan) {
+  std::size_t rows = 0;
+  for (const SweepBatch& batch : plan.batches) {
+    for (const SweepStep& step : batch.steps) rows = std::max(rows, step.parents.size());
+  }
+  return static_cast<std::int64_t>(rows);
+}
+
 /// fp32 values that one token of a prepared block holds on to.
 std::int64_t kept_floats(const ModelConfig& config, const SweepOptions& options) {
   const std::int64_t corrupted = options.kind == AblationKind::resample
@@ -255,9 +282,16 @@ struct Sweep::State {
   std::mutex mutex;          ///< guards `blocks`
   std::vector<std::shared_ptr<SweepBlock>> blocks;
 
-  /// Variants whose rows fill a micro-batch.
+  /// Variants whose rows fill a micro-batch of the size that pays, or half the memory budget.
   std::size_t rows_per_batch(std::int64_t tokens) const {
-    return static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / tokens));
+    const EngineOptions& options = inputs.engine.options;
+    const ModelConfig& config = inputs.engine.config();
+    const std::int64_t wanted = options.batch_tokens > 0 ? options.batch_tokens : kBatchTokens;
+    const std::int64_t floats = Trace::floats_per_token(config, {}) + config.hidden;
+    const std::int64_t by_memory =
+        options.memory_bytes / 2 / (floats * static_cast<std::int64_t>(sizeof(float)));
+    return static_cast<std::size_t>(
+        std::max<std::int64_t>(1, std::min(wanted, by_memory) / tokens));
   }
 
   /// The prepared block of a range, made on first use.
@@ -326,9 +360,10 @@ Sweep::Result Sweep::run(std::span<const AblationVariant> variants,
     SweepBlock& block = *shared;
     const SweepPlan plan =
         plan_sweep(variants, config.layers, state.rows_per_batch(block.tokens()));
+    Trace trace(state.inputs.engine, largest_step(plan) * block.tokens(), {});
     for (const SweepBatch& batch : plan.batches) {
       control.report({done, state.ranges.size() * variants.size(), "variants"});
-      const MetricValues values = block.run(batch, variants, control);
+      const MetricValues values = block.run(batch, {variants, trace, control});
       for (std::size_t i = 0; i < batch.variants.size(); ++i) {
         const std::size_t to = batch.variants[i] * total + begin;
         for (std::size_t pair = 0; pair < block.pairs(); ++pair) {

@@ -98,7 +98,7 @@ void attention_forward_cpu(const Context& context, const AttentionForward& p) {
     std::vector<double> weights;
     for (std::int64_t item = first; item < last; ++item) {
       const HeadView view(p.shape, p.layout, item);
-      for (std::int64_t i = 0; i < view.count; ++i) forward_token(p, view, i, weights);
+      for (std::int64_t i = view.first; i < view.count; ++i) forward_token(p, view, i, weights);
     }
   });
 }
@@ -111,7 +111,10 @@ void attention_backward_cpu(const Context& context, const AttentionBackward& p) 
       const HeadView view(p.shape, p.layout, item);
       d.k.assign(static_cast<std::size_t>(view.count * p.shape.head_dim), 0.0);
       d.v = d.k;
-      for (std::int64_t i = 0; i < view.count; ++i) backward_token(p, view, i, d);
+      for (std::int64_t i = 0; i < view.first; ++i) {
+        for (std::int64_t e = 0; e < p.shape.head_dim; ++e) p.d_q[view.query(i) + e] = 0.0f;
+      }
+      for (std::int64_t i = view.first; i < view.count; ++i) backward_token(p, view, i, d);
       for (std::int64_t i = 0; i < view.count; ++i) {
         for (std::int64_t e = 0; e < p.shape.head_dim; ++e) {
           p.d_k[view.query(i) + e] = static_cast<float>(d.k[i * p.shape.head_dim + e]);

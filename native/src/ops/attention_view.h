@@ -14,6 +14,7 @@ struct HeadView {
   std::int64_t row = 0;
   std::int64_t begin = 0;   // first own token
   std::int64_t count = 0;   // own tokens
+  std::int64_t first = 0;   // first own token that is a query
   std::int64_t prefix = 0;  // prefix tokens
   std::int64_t prefix_begin = 0;
 
@@ -22,6 +23,7 @@ struct HeadView {
     row = item / s.heads;
     begin = layout.row_begin[row];
     count = layout.row_begin[row + 1] - begin;
+    first = layout.query_begin(static_cast<std::int32_t>(row));
     prefix = layout.prefix(static_cast<std::int32_t>(row));
     if (prefix > 0) prefix_begin = layout.prefix_begin[row];
   }

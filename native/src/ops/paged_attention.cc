@@ -29,6 +29,8 @@ bool check_rows(const Context& context, const PagedRows& rows, const char* op) {
   for (std::int32_t row = 0; row < layout.rows; ++row) {
     const std::int64_t own = layout.row_begin[row + 1] - layout.row_begin[row];
     check_argument(own >= 0, op, "rows.layout.row_begin is not ascending");
+    check_argument(layout.query_begin(row) >= 0 && layout.query_begin(row) <= own, op,
+                   "rows.layout.first_query is outside its row");
     check_argument(layout.prefix(row) >= 0, op, "rows.layout.prefix_length is negative");
     const std::int64_t pages = rows.page_begin[row + 1] - rows.page_begin[row];
     check_argument(pages >= 0, op, "rows.page_begin is not ascending");

@@ -92,7 +92,8 @@ void paged_attention_cpu(const Context& context, const PagedAttention& p) {
       const std::int64_t row = item / p.shape.heads;
       const std::int64_t own = p.rows.layout.row_begin[row + 1] - p.rows.layout.row_begin[row];
       const std::int64_t stored = p.rows.layout.prefix(static_cast<std::int32_t>(row));
-      for (std::int64_t i = 0; i < own; ++i) {
+      std::int64_t i = p.rows.layout.query_begin(static_cast<std::int32_t>(row));
+      for (; i < own; ++i) {
         attend(p, {row, i, stored + i}, item % p.shape.heads, weights);
       }
     }

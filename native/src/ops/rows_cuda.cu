@@ -1,6 +1,6 @@
 // Row movement and element-wise sums on the GPU: one thread per element, every sum in order, in
 // fp32 with fused multiply-adds. Formulas: rows_cpu.cc.
-#include "cuda/cuda_language.h"
+#include "cuda/elements.h"
 #include "cuda/op_device.h"
 #include "ops/backends.h"
 
@@ -8,16 +8,6 @@ namespace headspark {
 namespace {
 
 using namespace cuda;
-
-constexpr int kThreads = 256;
-
-LaunchShape elements(std::int64_t count) {
-  return {{blocks_for(count, kThreads)}, kThreads};
-}
-
-HEADSPARK_DEVICE std::int64_t element() {
-  return static_cast<std::int64_t>(block_x()) * kThreads + thread_index();
-}
 
 struct MoveRows {
   std::int64_t count;
@@ -27,35 +17,35 @@ struct MoveRows {
   float* y;
 };
 
-HEADSPARK_KERNEL(kThreads) gather_kernel(MoveRows p) {
-  const std::int64_t i = element();
+HEADSPARK_KERNEL(kElementThreads) gather_kernel(MoveRows p) {
+  const std::int64_t i = element_index();
   if (i >= p.count * p.width) return;
   p.y[i] = p.x[p.index[i / p.width] * p.width + i % p.width];
 }
 
-HEADSPARK_KERNEL(kThreads) scatter_add_kernel(MoveRows p) {
-  const std::int64_t i = element();
+HEADSPARK_KERNEL(kElementThreads) scatter_add_kernel(MoveRows p) {
+  const std::int64_t i = element_index();
   if (i >= p.count * p.width) return;
   p.y[p.index[i / p.width] * p.width + i % p.width] += p.x[i];
 }
 
-HEADSPARK_KERNEL(kThreads) combine_kernel(Combine p) {
-  const std::int64_t i = element();
+HEADSPARK_KERNEL(kElementThreads) combine_kernel(Combine p) {
+  const std::int64_t i = element_index();
   if (i >= p.count) return;
   const float* base = p.base != nullptr ? p.base : p.y;
   const float y = p.b != 0.0f ? p.b * base[i] : 0.0f;
   p.y[i] = multiply_add(p.a, p.x[i], y);
 }
 
-HEADSPARK_KERNEL(kThreads) interpolate_kernel(Interpolate p) {
-  const std::int64_t i = element();
+HEADSPARK_KERNEL(kElementThreads) interpolate_kernel(Interpolate p) {
+  const std::int64_t i = element_index();
   if (i >= p.rows * p.width) return;
   const float alpha = p.alpha[i / p.width];
   p.y[i] = multiply_add(alpha, p.clean[i], (1.0f - alpha) * p.corrupted[i]);
 }
 
-HEADSPARK_KERNEL(kThreads) sum_blocks_kernel(SumBlocks p) {
-  const std::int64_t i = element();
+HEADSPARK_KERNEL(kElementThreads) sum_blocks_kernel(SumBlocks p) {
+  const std::int64_t i = element_index();
   if (i >= p.groups * p.block) return;
   const float* x = p.x + i / p.block * p.steps * p.block + i % p.block;
   float sum = p.add_to_y ? p.y[i] : 0.0f;
@@ -67,28 +57,28 @@ HEADSPARK_KERNEL(kThreads) sum_blocks_kernel(SumBlocks p) {
 
 void gather_rows_cuda(const Context& context, std::int64_t count, std::int64_t width,
                       const std::int32_t* index, const float* x, float* y) {
-  launch(op_device(context).stream(), elements(count * width), &gather_kernel,
+  launch(op_device(context).stream(), element_shape(count * width), &gather_kernel,
          MoveRows{count, width, index, x, y});
 }
 
 void scatter_add_rows_cuda(const Context& context, std::int64_t count, std::int64_t width,
                            const std::int32_t* index, const float* x, float* y) {
-  launch(op_device(context).stream(), elements(count * width), &scatter_add_kernel,
+  launch(op_device(context).stream(), element_shape(count * width), &scatter_add_kernel,
          MoveRows{count, width, index, x, y});
 }
 
 void combine_cuda(const Context& context, const Combine& params) {
-  launch(op_device(context).stream(), elements(params.count), &combine_kernel, params);
+  launch(op_device(context).stream(), element_shape(params.count), &combine_kernel, params);
 }
 
 void interpolate_cuda(const Context& context, const Interpolate& params) {
-  launch(op_device(context).stream(), elements(params.rows * params.width), &interpolate_kernel,
-         params);
+  launch(op_device(context).stream(), element_shape(params.rows * params.width),
+         &interpolate_kernel, params);
 }
 
 void sum_blocks_cuda(const Context& context, const SumBlocks& params) {
-  launch(op_device(context).stream(), elements(params.groups * params.block), &sum_blocks_kernel,
-         params);
+  launch(op_device(context).stream(), element_shape(params.groups * params.block),
+         &sum_blocks_kernel, params);
 }
 
 }  // namespace headspark

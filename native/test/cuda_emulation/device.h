@@ -222,11 +222,17 @@ inline float exponential(float x) {
 inline float logarithm(float x) {
   return std::log(x);
 }
-inline float hyperbolic_tangent(float x) {
-  return std::tanh(x);
+inline float complementary_error_function(float x) {
+  return std::erfc(x);
 }
-inline float error_function(float x) {
-  return std::erf(x);
+inline double logarithm(double x) {
+  return std::log(x);
+}
+inline double exponential(double x) {
+  return std::exp(x);
+}
+inline bool is_finite(float x) {
+  return std::isfinite(x);
 }
 inline float square_root(float x) {
   return std::sqrt(x);

@@ -32,6 +32,7 @@ inline RowLayout bytes_of(RowLayout layout) {
   layout.row_begin = bytes_of(layout.row_begin, layout.rows + 1);
   layout.prefix_begin = bytes_of(layout.prefix_begin, layout.rows);
   layout.prefix_length = bytes_of(layout.prefix_length, layout.rows);
+  layout.first_query = bytes_of(layout.first_query, layout.rows);
   return layout;
 }
 

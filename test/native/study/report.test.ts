@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readStudy, runStudy, writeReport } from '../../../lib/index.js';
+import type { BenchmarkAblationFile } from '../../../lib/study/stages/benchmark-ablation.js';
 import { newFolder, smallStudy, writeStudy } from './small-study.js';
 
 let run: string;
@@ -15,6 +16,17 @@ beforeAll(async () => {
   run = join(folder, 'run');
   await runStudy(await readStudy(await writeStudy(smallStudy)), { out: run });
 }, 240_000);
+
+/** The stored table of the first ablation that answered a benchmark and had heads. */
+async function benchmarkAblation(): Promise<BenchmarkAblationFile> {
+  const root = join(run, 'results', 'benchmark-ablation');
+  for (const entry of (await readdir(root)).sort()) {
+    const text = await readFile(join(root, entry, 'benchmark-ablation.json'), 'utf8');
+    const file = JSON.parse(text) as BenchmarkAblationFile;
+    if (file.table && (file.table.rows[1].flips ?? []).length > 0) return file;
+  }
+  throw new Error('nothing flipped in the small study');
+}
 
 describe('writeReport', () => {
   it('draws every kind of figure that the stages give', async () => {
@@ -29,17 +41,22 @@ describe('writeReport', () => {
     expect([...kinds].sort()).toEqual([
       'ablation',
       'activation',
+      'benchmark',
       'circuits',
       'cohorts',
       'correlations',
       'depth',
       'effects',
       'emergent',
+      'failures',
+      'flips',
       'heads',
       'overlap',
+      'pass',
       'prompt',
       'rewards',
       'scores',
+      'solving',
       ...(kinds.has('survival') ? ['survival'] : []),
     ]);
     const html = await readFile(join(folder, 'report.html'), 'utf8');
@@ -51,6 +68,30 @@ describe('writeReport', () => {
     expect(html).toContain('class="uncertain"');
     const drawn = html.slice(0, html.indexOf('<script>'));
     expect(drawn).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  it('says what the answers came to, as the stages have it', async () => {
+    const file = await benchmarkAblation();
+    const [unablated, set] = file.table!.rows;
+    const { sections } = await writeReport(run, { out: join(folder, 'report.html') });
+    const solving = sections.find(({ id }) => id === 'solving')!;
+    expect(solving.figures).toContain('solving-solving-chains-sums-thinking');
+    const html = await readFile(join(folder, 'report.html'), 'utf8');
+    const own = html.slice(html.indexOf('<figure id="solving-'), html.indexOf('<figure id="flips"'));
+    expect(own).toContain(`<td>${file.checkpoint}</td><td>${set.name}</td>`);
+    const cell = (share: number): string => `data-value="${Number(share.toPrecision(8))}"`;
+    expect(own).toContain(cell(unablated.accuracy.estimate));
+    expect(own).toContain(cell(set.change!.accuracy.low));
+    expect(html).toContain('with 6 problems × 3 samples this contrast could show');
+    // Every flip with both texts, what they share set apart.
+    const flips = html.slice(html.indexOf('<figure id="flips"'));
+    const [flip] = set.flips!;
+    expect(flips).toContain(`problem ${flip.problem}, sample ${flip.sample + 1}`);
+    expect(flips).toContain(`Right answer: <b>${file.problems[flip.problem].answer}</b>`);
+    expect(flips.match(/<details class="flip/g)).toHaveLength(
+      Number(/All (\d+) flips\./.exec(flips)![1]),
+    );
+    expect(flips).toMatch(/<pre><span class="faint">&#60;think&#62;\n[^<]*<\/span><mark>/);
   });
 
   it('gives the same bytes again', async () => {

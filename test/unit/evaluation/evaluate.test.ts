@@ -211,6 +211,13 @@ describe('the table', () => {
     expect(set.flips!.length).toBe(
       Math.min(50, set.flipCounts!.rightToWrong + set.flipCounts!.wrongToRight),
     );
+    // Of more flips than are kept, both directions have their share.
+    const kept = (direction: string): number =>
+      set.flips!.filter((flip) => flip.direction === direction).length;
+    const { rightToWrong, wrongToRight } = set.flipCounts!;
+    expect(rightToWrong).toBeGreaterThan(wrongToRight);
+    expect(kept('wrong-to-right')).toBe(Math.min(wrongToRight, Math.max(25, 50 - rightToWrong)));
+    expect(kept('right-to-wrong')).toBe(Math.min(rightToWrong, Math.max(25, 50 - wrongToRight)));
     expect(table.controls.length).toBe(4);
     expect(table.power.text).toMatch(/^with 24 problems × 4 samples this contrast could show/);
     expect(table.power.afterHolm).toBeGreaterThan(table.power.change!);

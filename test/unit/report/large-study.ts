@@ -272,6 +272,8 @@ export function largeStudy(share = 0.35): RunData {
     tracking,
     regimes,
     ablations: [],
+    benchmarks: [],
+    benchmarkAblations: [],
     missing: new Map(),
   };
 }

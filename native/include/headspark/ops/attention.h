@@ -26,7 +26,8 @@ struct AttentionForward {
   const float* prefix_k = nullptr;  ///< [store tokens, kv_heads, head_dim]; may be null
   const float* prefix_v = nullptr;
   HeadGate gate;
-  float* z = nullptr;    ///< [tokens, heads, head_dim], gated; every element is written
+  /// [tokens, heads, head_dim], gated; every element is written but those before layout.first_query
+  float* z = nullptr;
   float* raw = nullptr;  ///< the same before the gate, or null; backward wants it when gated
   float* lse = nullptr;  ///< [tokens, heads] log-sum-exp of the scaled scores, or null
 };
@@ -42,7 +43,8 @@ struct AttentionBackward {
   const float* raw = nullptr;  ///< [tokens, heads, head_dim] ungated output of the forward
   const float* lse = nullptr;  ///< [tokens, heads] of the forward
   HeadGate gate;               ///< the forward's; only scale and range matter: d_raw = s * d_z
-  const float* d_z = nullptr;  ///< [tokens, heads, head_dim]
+  /// [tokens, heads, head_dim]; must be 0 before layout.first_query, and so is d_q then.
+  const float* d_z = nullptr;
   /// Overwritten, all [tokens, heads, head_dim]: k and v gradients stay per query head (the part
   /// that came through that head); sum_head_groups gives the grouped ones. No gradient goes into
   /// the prefix.

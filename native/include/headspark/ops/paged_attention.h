@@ -50,7 +50,8 @@ struct PagedAttention {
   PagedRows rows;            ///< own tokens are stored already (paged_store)
   const float* q = nullptr;  ///< [tokens, heads, head_dim]
   HeadGate gate;
-  float* z = nullptr;  ///< [tokens, heads, head_dim], gated; every element is written
+  /// [tokens, heads, head_dim], gated; every element is written but those before layout.first_query
+  float* z = nullptr;
 };
 
 void paged_store(const Context& context, const PagedStore& params);

@@ -2,6 +2,8 @@
 // fused multiply-add by name.
 #pragma once
 
+#include <cstdint>
+
 namespace headspark::cuda {
 
 HEADSPARK_DEVICE float exponential(float x) {
@@ -10,11 +12,18 @@ HEADSPARK_DEVICE float exponential(float x) {
 HEADSPARK_DEVICE float logarithm(float x) {
   return logf(x);
 }
-HEADSPARK_DEVICE float hyperbolic_tangent(float x) {
-  return tanhf(x);
+/// erfc(x) = 1 - erf(x), without the cancellation.
+HEADSPARK_DEVICE float complementary_error_function(float x) {
+  return erfcf(x);
 }
-HEADSPARK_DEVICE float error_function(float x) {
-  return erff(x);
+HEADSPARK_DEVICE double logarithm(double x) {
+  return log(x);
+}
+HEADSPARK_DEVICE double exponential(double x) {
+  return exp(x);
+}
+HEADSPARK_DEVICE bool is_finite(float x) {
+  return (__float_as_uint(x) & 0x7f800000u) != 0x7f800000u;
 }
 HEADSPARK_DEVICE float square_root(float x) {
   return sqrtf(x);

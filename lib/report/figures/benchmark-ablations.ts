@@ -1,0 +1,172 @@
+// Heads gated while benchmarks are answered: what every set changes beside its matched random sets.
+
+import type { EvaluationTable, RowResult } from '../../evaluation/types.js';
+import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
+import { percent, pValue } from '../data-table.js';
+import type { Figure } from '../figure.js';
+import type { RunData } from '../run-data.js';
+import { changePicture, type ChangeRow } from './change-plot.js';
+
+/** More rows than this are in the table only. */
+const drawnRows = 60;
+
+/** The files of one figure: a plan on a benchmark under a prompt form, with the heads of a task. */
+export interface SolvingPlan {
+  readonly id: string;
+  readonly title: string;
+  readonly files: readonly BenchmarkAblationFile[];
+}
+
+/** All plans, in the order of the study. */
+export function plansOf(data: RunData): SolvingPlan[] {
+  const plans = new Map<string, BenchmarkAblationFile[]>();
+  const tasks = new Set(data.benchmarkAblations.map(({ task }) => task));
+  const forms = new Set(data.benchmarkAblations.map(({ form }) => form));
+  for (const file of data.benchmarkAblations) {
+    const { name, benchmark, form, task } = file;
+    const key = JSON.stringify([name, benchmark, form, task]);
+    plans.set(key, [...(plans.get(key) ?? []), file]);
+  }
+  return [...plans.values()].map((files) => {
+    const [{ name, benchmark, form, task }] = files;
+    const parts = [name, benchmark, ...(task === null ? [] : [task]), form];
+    return {
+      id: parts.map((part) => part.replaceAll(' ', '-')).join('-'),
+      title:
+        `plan “${name}” on ${benchmark}` +
+        (forms.size > 1 ? `, ${form}` : '') +
+        (tasks.size > 1 && task !== null ? `, heads of ${task}` : ''),
+      files,
+    };
+  });
+}
+
+export const rowName = (
+  { checkpoint, factor }: Pick<BenchmarkAblationFile, 'checkpoint' | 'factor'>,
+  set: string,
+): string => `${checkpoint} · ${set}${factor === 0 ? '' : ` × ${factor}`}`;
+
+interface Row {
+  readonly file: BenchmarkAblationFile;
+  readonly table: EvaluationTable;
+  readonly row: RowResult & { readonly change: NonNullable<RowResult['change']> };
+}
+
+const rowsOf = (files: readonly BenchmarkAblationFile[]): Row[] =>
+  files.flatMap((file) =>
+    (file.table?.rows ?? []).flatMap((row) =>
+      row.change ? [{ file, table: file.table!, row: { ...row, change: row.change } }] : [],
+    ),
+  );
+
+function changeOf({ file, table, row }: Row): ChangeRow {
+  const y = rowName(file, row.name);
+  const before = table.rows[0].accuracy.estimate;
+  const { estimate, low, high } = row.change.accuracy;
+  return {
+    y,
+    estimate,
+    low,
+    high,
+    text:
+      `${y} (${row.heads.join(' ')}): ${percent(before)} solved become ${percent(row.accuracy.estimate)}; ` +
+      `change ${percent(estimate)} [${percent(low)}, ${percent(high)}]` +
+      (row.controls
+        ? `; random sets ${percent(row.controls.change.mean)}, rank p = ${pValue(row.controls.rankAdjusted)} (Holm)`
+        : ''),
+    controls: table.controls
+      .filter((control) => control.of === row.name)
+      .map(({ name, heads, accuracy }) => ({
+        y,
+        change: accuracy.estimate - before,
+        text: `${name} (${heads.join(' ')}): ${percent(accuracy.estimate - before)}`,
+      })),
+  };
+}
+
+function tableOf(rows: readonly Row[]): Figure['table'] {
+  return {
+    columns: [
+      { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+      { key: 'set', title: 'heads', kind: 'text' },
+      { key: 'members', title: 'which', kind: 'text' },
+      { key: 'factor', title: 'factor', kind: 'number' },
+      { key: 'unablated', title: 'unablated', kind: 'percent' },
+      { key: 'solved', title: 'solved', kind: 'percent' },
+      { key: 'change', title: 'change', kind: 'percent' },
+      { key: 'low', title: 'low', kind: 'percent' },
+      { key: 'high', title: 'high', kind: 'percent' },
+      { key: 'lost', title: 'problems lost', kind: 'number' },
+      { key: 'gained', title: 'gained', kind: 'number' },
+      { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
+      { key: 'permutation', title: 'permutation p (Holm)', kind: 'p-value' },
+      { key: 'controls', title: 'random sets', kind: 'number' },
+      { key: 'control_mean', title: 'their mean', kind: 'percent' },
+      { key: 'difference_low', title: 'difference, low', kind: 'percent' },
+      { key: 'difference_high', title: 'high', kind: 'percent' },
+      { key: 'rank', title: 'rank p (Holm)', kind: 'p-value' },
+      { key: 'tokens', title: 'tokens', kind: 'number' },
+    ],
+    rows: rows.map(({ file, table, row }) => ({
+      checkpoint: file.checkpoint,
+      set: row.name,
+      members: row.heads.join(' '),
+      factor: file.factor,
+      unablated: table.rows[0].accuracy.estimate,
+      solved: row.accuracy.estimate,
+      change: row.change.accuracy.estimate,
+      low: row.change.accuracy.low,
+      high: row.change.accuracy.high,
+      lost: row.change.lost,
+      gained: row.change.gained,
+      mcnemar: row.change.mcnemar.adjusted,
+      permutation: row.change.permutation.adjusted,
+      controls: row.controls?.sets ?? 0,
+      control_mean: row.controls?.change.mean ?? null,
+      difference_low: row.controls?.difference.low ?? null,
+      difference_high: row.controls?.difference.high ?? null,
+      rank: row.controls?.rankAdjusted ?? null,
+      tokens: row.meanTokens,
+    })),
+  };
+}
+
+/** What a reader has to know: missing heads, remarks of the tables, and what could be shown at all. */
+function notesOf(files: readonly BenchmarkAblationFile[]): string {
+  const missing = files
+    .filter(({ table }) => table === null)
+    .map(({ checkpoint }) => `${checkpoint} has no such heads`);
+  const notes = [...new Set([...missing, ...files.flatMap(({ table }) => table?.notes ?? [])])];
+  const powers = [...new Set(files.flatMap(({ table }) => (table ? [table.power.text] : [])))];
+  return (
+    (notes.length === 0 ? '' : ` Notes: ${notes.join('; ')}.`) +
+    // Several checkpoints differ in a digit; the first says the size.
+    (powers.length === 0 ? '' : ` Power: ${powers[0]}.`)
+  );
+}
+
+/** One figure for each plan. */
+export function benchmarkAblationFigures(data: RunData): Figure[] {
+  return plansOf(data).map(({ id, title, files }) => {
+    const rows = rowsOf(files);
+    const drawn = rows.slice(0, drawnRows).map(changeOf);
+    return {
+      id: `solving-${id}`,
+      title: `Solving with heads gated: ${title}`,
+      caption:
+        'Change of the share of right answers, problems paired, with bootstrap intervals; open dots ' +
+        'have intervals that hold 0. Ticks: random sets with as many heads in each layer. p-values ' +
+        `are corrected by Holm over the sets of a checkpoint.${notesOf(files)}`,
+      ...(drawn.length === 0
+        ? {}
+        : {
+            picture: changePicture(drawn, {
+              label: 'change of right answers (percentage points)',
+              percent: true,
+            }),
+          }),
+      tableFirst: true,
+      table: tableOf(rows),
+    };
+  });
+}

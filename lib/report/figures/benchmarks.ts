@@ -1,0 +1,425 @@
+// What every checkpoint solves: the score on each benchmark over training with the training logs
+// below, and pass@k and success@k of the bases and the last checkpoints.
+
+import * as Plot from '@observablehq/plot';
+import type { BenchmarkFile } from '../../study/stages/benchmark.js';
+import type { Interval } from '../../stats/quantile.js';
+import { percent } from '../data-table.js';
+import type { Figure } from '../figure.js';
+import { colour, seriesColour, seriesSymbol } from '../palette.js';
+import { finalCheckpoints, type RunData } from '../run-data.js';
+import {
+  beside,
+  dot,
+  draw,
+  stack,
+  stroke,
+  titled,
+  withLegend,
+  type LegendItem,
+  type Picture,
+} from '../svg.js';
+import { seriesMark } from './scores.js';
+
+/** Names of benchmarks that have results, in the order of the study. */
+export const benchmarksOf = (data: RunData): string[] => [
+  ...new Set(data.benchmarks.map(({ benchmark }) => benchmark)),
+];
+
+export const formsOf = (files: readonly { readonly form: string }[]): string[] => [
+  ...new Set(files.map(({ form }) => form)),
+];
+
+export const shown = ({ estimate, low, high }: Interval): string =>
+  `${percent(estimate)} [${percent(low)}, ${percent(high)}]`;
+
+/** A checkpoint's answers as a point of a series; a base is one of every series that starts there. */
+interface Point {
+  readonly series: number;
+  readonly label: string;
+  readonly name: string;
+  readonly step: number;
+  readonly file: BenchmarkFile;
+  readonly accuracy: Interval;
+  /** The interval does not hold the score of the base. */
+  readonly clear: boolean;
+}
+
+function pointsOf(data: RunData, files: readonly BenchmarkFile[]): Point[] {
+  const { manifest } = data;
+  const steps = new Map(manifest.checkpoints.map(({ name, step }) => [name, step]));
+  const byName = new Map(files.map((file) => [file.checkpoint, file]));
+  return manifest.series.flatMap(({ label, base, checkpoints }, series) => {
+    const before = byName.get(base)?.table.rows[0].accuracy.estimate;
+    return [base, ...checkpoints].flatMap((name): Point[] => {
+      const file = byName.get(name);
+      if (!file) return [];
+      const { accuracy } = file.table.rows[0];
+      const { low, high } = accuracy;
+      const clear = name === base || before === undefined || low > before || high < before;
+      return [{ series, label, name, step: steps.get(name)!, file, accuracy, clear }];
+    });
+  });
+}
+
+const panel = { width: 620, marginLeft: 52, marginRight: 20, marginTop: 24, marginBottom: 34 };
+
+/** Series at one step stand beside each other. */
+const dodge = (series: number, count: number): number => 5 * (series - (count - 1) / 2);
+
+function scorePicture(points: readonly Point[], steps: readonly [number, number]): Picture {
+  const all = [...new Set(points.map(({ series }) => series))];
+  const own = (series: number): Point[] => points.filter((point) => point.series === series);
+  return draw({
+    ...panel,
+    height: 190,
+    x: { label: 'training step', domain: steps, nice: true },
+    y: { label: 'answers right (%)', grid: true, ticks: 5, domain: [0, 100] },
+    marks: all.flatMap((series, place) => {
+      const dx = dodge(place, all.length);
+      return [
+        Plot.ruleX(own(series), {
+          x: 'step',
+          dx,
+          y1: ({ accuracy }: Point) => 100 * accuracy.low,
+          y2: ({ accuracy }: Point) => 100 * accuracy.high,
+          stroke: seriesColour(series),
+          strokeOpacity: 0.6,
+          strokeWidth: 2,
+        }),
+        Plot.line(own(series), {
+          x: 'step',
+          dx,
+          y: ({ accuracy }: Point) => 100 * accuracy.estimate,
+          stroke: seriesColour(series),
+          strokeWidth: 1.5,
+        }),
+        ...[true, false].map((clear) =>
+          Plot.dot(
+            own(series).filter((point) => point.clear === clear),
+            {
+              x: 'step',
+              dx,
+              y: ({ accuracy }: Point) => 100 * accuracy.estimate,
+              r: 4,
+              symbol: seriesSymbol(series),
+              fill: clear ? seriesColour(series) : colour('page'),
+              stroke: seriesColour(series),
+              strokeWidth: 1.6,
+              title: ({ name, accuracy }: Point) => `${name}: ${shown(accuracy)} right`,
+            },
+          ),
+        ),
+      ];
+    }),
+  });
+}
+
+interface LogPoint {
+  readonly series: number;
+  readonly step: number;
+  readonly value: number;
+}
+
+/** The training logs of all series, by name; each series once, whatever its tasks and forms. */
+function logsOf({ tracking, manifest }: RunData): Map<string, LogPoint[]> {
+  const logs = new Map<string, LogPoint[]>();
+  manifest.series.forEach(({ label }, series) => {
+    const file = tracking.find((one) => one.tracking.label === label);
+    for (const { name, points } of file?.logs ?? []) {
+      const own = points.map(({ step, value }) => ({ series, step, value }));
+      logs.set(name, [...(logs.get(name) ?? []), ...own]);
+    }
+  });
+  return logs;
+}
+
+function logPicture(name: string, points: LogPoint[], steps: readonly [number, number]): Picture {
+  return draw({
+    ...panel,
+    height: 120,
+    x: { label: 'training step', domain: steps, nice: true },
+    y: { label: name, grid: true, ticks: 4, nice: true },
+    marks: [
+      Plot.line(
+        points.filter(({ step }) => step <= steps[1]),
+        {
+          x: 'step',
+          y: 'value',
+          z: 'series',
+          stroke: ({ series }: LogPoint) => seriesColour(series),
+          strokeWidth: 1.4,
+        },
+      ),
+    ],
+    // Colours are given, not scaled.
+    color: { type: 'identity' },
+  });
+}
+
+function seriesLegend({ manifest }: RunData): LegendItem[] {
+  return [
+    ...manifest.series.map(({ label }, series) => ({ label, mark: seriesMark(series) })),
+    {
+      label: 'interval holds the score of the base',
+      mark: dot('none', `stroke="${colour('ink')}" stroke-width="1.6"`),
+    },
+  ];
+}
+
+function scoreTable(points: readonly (Point & { form: string })[]): Figure['table'] {
+  return {
+    columns: [
+      { key: 'series', title: 'series', kind: 'text' },
+      { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+      { key: 'step', title: 'step', kind: 'number' },
+      { key: 'form', title: 'prompt form', kind: 'text' },
+      { key: 'solved', title: 'solved', kind: 'percent' },
+      { key: 'low', title: 'low', kind: 'percent' },
+      { key: 'high', title: 'high', kind: 'percent' },
+      { key: 'majority', title: 'by majority', kind: 'percent' },
+      { key: 'tokens', title: 'tokens', kind: 'number' },
+      { key: 'answer_tokens', title: 'to the answer', kind: 'number' },
+      { key: 'truncated', title: 'cut off', kind: 'percent' },
+      { key: 'no_answer', title: 'no answer', kind: 'percent' },
+      { key: 'problems', title: 'problems', kind: 'number' },
+      { key: 'samples', title: 'samples', kind: 'number' },
+    ],
+    rows: points.map(({ label, name, step, form, accuracy, file }) => {
+      const { rows, settings, problems } = file.table;
+      const [{ majority, meanTokens, failures }] = rows;
+      return {
+        series: label,
+        checkpoint: name,
+        step,
+        form,
+        solved: accuracy.estimate,
+        low: accuracy.low,
+        high: accuracy.high,
+        majority: majority.estimate,
+        tokens: meanTokens,
+        answer_tokens: failures.answerTokens,
+        truncated: failures.modes.truncated.rate.estimate,
+        no_answer: failures.modes['no-answer'].rate.estimate,
+        problems: problems.length,
+        samples: settings.samples,
+      };
+    }),
+  };
+}
+
+const slugOf = (name: string): string => name.replaceAll(' ', '-');
+
+/** How a benchmark was answered, in words. */
+function howAnswered({ table }: BenchmarkFile): string {
+  const { problems, settings } = table;
+  const { temperature, topP } = settings.sampling;
+  const drawn = temperature === 0 ? 'greedily' : `at temperature ${temperature}, top-p ${topP}`;
+  const answers = settings.samples === 1 ? 'one answer each' : `${settings.samples} answers each`;
+  return `${problems.length} problems, ${answers}, drawn ${drawn}, at most ${settings.maxNewTokens} tokens`;
+}
+
+/** The score of every checkpoint on every benchmark. */
+export function benchmarkScoreFigures(data: RunData): Figure[] {
+  return benchmarksOf(data).flatMap((benchmark) => {
+    const files = data.benchmarks.filter((file) => file.benchmark === benchmark);
+    const forms = formsOf(files).map((form) => ({
+      form,
+      points: pointsOf(
+        data,
+        files.filter((file) => file.form === form),
+      ),
+    }));
+    const points = forms.flatMap((own) =>
+      own.points.map((point) => ({ ...point, form: own.form })),
+    );
+    if (points.length === 0) return [];
+    const all = points.map(({ step }) => step);
+    const steps: [number, number] = [Math.min(...all), Math.max(...all)];
+    const logs = [...logsOf(data)];
+    const note = files[0].table.notes.find((text) => /the same sample/.test(text));
+    return [
+      {
+        id: `benchmark-${slugOf(benchmark)}`,
+        title: `Score per checkpoint on ${benchmark}`,
+        caption:
+          `Share of answers that are right: ${howAnswered(files[0])}; bootstrap intervals over ` +
+          'problems. Open marks: the interval holds the score of the base.' +
+          (logs.length > 0 ? ' Below: the training logs.' : '') +
+          (note === undefined ? '' : ` Note: ${note}.`),
+        picture: withLegend(
+          stack([
+            ...forms.map((own) =>
+              forms.length > 1
+                ? titled(scorePicture(own.points, steps), own.form)
+                : scorePicture(own.points, steps),
+            ),
+            ...logs.map(([name, entries]) => logPicture(name, entries, steps)),
+          ]),
+          seriesLegend(data),
+        ),
+        table: scoreTable(points),
+      },
+    ];
+  });
+}
+
+/** A base or the last checkpoint of a series, with its look. */
+interface Curve {
+  readonly name: string;
+  readonly label: string;
+  readonly colour: string;
+  readonly dash: string;
+  readonly file: BenchmarkFile;
+}
+
+function curvesOf(data: RunData, files: readonly BenchmarkFile[]): Curve[] {
+  const bases = [...new Set(data.manifest.series.map(({ base }) => base))];
+  const ends = finalCheckpoints(data.manifest);
+  const looks = [
+    ...bases.map((name) => ({ name, label: name, colour: 'currentColor', dash: '5,3' })),
+    ...ends.map(({ name, label }, series) => ({
+      name,
+      label: `${label} (${name})`,
+      colour: seriesColour(series),
+      dash: '',
+    })),
+  ];
+  return looks.flatMap((look) => {
+    const file = files.find(({ checkpoint }) => checkpoint === look.name);
+    return file ? [{ ...look, file }] : [];
+  });
+}
+
+interface CurvePoint {
+  readonly k: number;
+  readonly value: Interval;
+  readonly curve: Curve;
+}
+
+function curvePicture(curves: readonly Curve[], of: 'passAt' | 'successAt'): Picture {
+  const own = (curve: Curve): CurvePoint[] =>
+    curve.file.table.rows[0][of].map(({ k, value }) => ({ k, value, curve }));
+  const ks = own(curves[0]).map(({ k }) => k);
+  const name = of === 'passAt' ? 'pass@k' : 'success@k';
+  return draw({
+    width: 372,
+    height: 210,
+    marginLeft: 44,
+    marginRight: 16,
+    marginTop: 24,
+    marginBottom: 34,
+    x: { label: 'k', type: 'point', domain: ks, padding: 0.4 },
+    y: { label: `${name} (%)`, grid: true, ticks: 5, domain: [0, 100] },
+    marks: curves.flatMap((curve, place) => {
+      const dx = dodge(place, curves.length);
+      return [
+        Plot.ruleX(own(curve), {
+          x: 'k',
+          dx,
+          y1: ({ value }: CurvePoint) => 100 * value.low,
+          y2: ({ value }: CurvePoint) => 100 * value.high,
+          stroke: curve.colour,
+          strokeOpacity: 0.55,
+          strokeWidth: 2,
+        }),
+        Plot.line(own(curve), {
+          x: 'k',
+          dx,
+          y: ({ value }: CurvePoint) => 100 * value.estimate,
+          stroke: curve.colour,
+          strokeWidth: 1.6,
+          strokeDasharray: curve.dash,
+        }),
+        Plot.dot(own(curve), {
+          x: 'k',
+          dx,
+          y: ({ value }: CurvePoint) => 100 * value.estimate,
+          r: 3.2,
+          fill: curve.colour,
+          title: ({ k, value }: CurvePoint) =>
+            `${curve.label}: ${name.replace('k', String(k))} ${shown(value)}`,
+        }),
+      ];
+    }),
+  });
+}
+
+function passTable(files: readonly BenchmarkFile[]): Figure['table'] {
+  return {
+    columns: [
+      { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+      { key: 'form', title: 'prompt form', kind: 'text' },
+      { key: 'k', title: 'k', kind: 'number' },
+      { key: 'pass', title: 'pass@k', kind: 'percent' },
+      { key: 'pass_low', title: 'low', kind: 'percent' },
+      { key: 'pass_high', title: 'high', kind: 'percent' },
+      { key: 'success', title: 'success@k', kind: 'percent' },
+      { key: 'success_low', title: 'low', kind: 'percent' },
+      { key: 'success_high', title: 'high', kind: 'percent' },
+    ],
+    rows: files.flatMap(({ checkpoint, form, table }) =>
+      table.rows[0].passAt.map(({ k, value }, index) => {
+        const success = table.rows[0].successAt[index].value;
+        return {
+          checkpoint,
+          form,
+          k,
+          pass: value.estimate,
+          pass_low: value.low,
+          pass_high: value.high,
+          success: success.estimate,
+          success_low: success.low,
+          success_high: success.high,
+        };
+      }),
+    ),
+  };
+}
+
+/** pass@k and success@k where problems were answered several times. */
+export function passFigures(data: RunData): Figure[] {
+  return benchmarksOf(data).flatMap((benchmark) => {
+    const files = data.benchmarks.filter(
+      (file) => file.benchmark === benchmark && file.table.rows[0].passAt.length > 1,
+    );
+    const panels = formsOf(files).flatMap((form) => {
+      const curves = curvesOf(
+        data,
+        files.filter((file) => file.form === form),
+      );
+      return curves.length > 0 ? [{ form, curves }] : [];
+    });
+    if (panels.length === 0) return [];
+    const curves = [
+      ...new Map(panels.flatMap((one) => one.curves.map((curve) => [curve.name, curve]))).values(),
+    ];
+    return [
+      {
+        id: `pass-at-k-${slugOf(benchmark)}`,
+        title: `pass@k and success@k on ${benchmark}`,
+        caption:
+          'pass@k: the chance that at least one of k answers is right, without bias from all ' +
+          'answers; success@k: the share of problems that one of the first k answers solves. ' +
+          'Bases and the last checkpoint of every series, with bootstrap intervals over problems; ' +
+          'the table has every checkpoint.',
+        picture: withLegend(
+          stack(
+            panels.map((one) => {
+              const pair = beside(
+                [curvePicture(one.curves, 'passAt'), curvePicture(one.curves, 'successAt')],
+                8,
+              );
+              return panels.length > 1 ? titled(pair, one.form) : pair;
+            }),
+          ),
+          curves.map((curve) => ({
+            label: curve.label,
+            mark: stroke(curve.colour, curve.dash && `stroke-dasharray="${curve.dash}"`),
+          })),
+        ),
+        table: passTable(files),
+      },
+    ];
+  });
+}

@@ -1,0 +1,328 @@
+// Tiles of 64 x 64 by four warps of 32 x 32, 32 depths at a time. The next tile is read from device
+// memory into registers while this one is multiplied. Tensor cores cut their sums off (Fasi et al.
+// 2021, "Numerical behavior of NVIDIA tensor cores"), so every 32 depths begin at zero there and
+// are added in fp32 afterwards.
+#include "cuda/bf16_terms.h"
+#include "cuda/elements.h"
+#include "cuda/gemm.h"
+#include "cuda/stored_value.h"
+
+namespace headspark::cuda {
+namespace {
+
+constexpr int kTile = 64;  // rows and columns of a block
+constexpr int kDepth = 32;
+constexpr int kWarpTile = 32;
+constexpr int kThreads = 128;
+constexpr int kPieces = kTile * kDepth / 4 / kThreads;  // of four elements, per thread
+constexpr int kLongRow = kDepth + 8;                    // elements, [row][depth]
+constexpr int kWideRow = kTile + 8;                     // elements, [depth][column]
+
+/// A stored matrix of which tiles are read; `four` when four elements may be read at once.
+struct Source {
+  const void* data;
+  DType dtype;
+  std::int64_t stride;
+  std::int64_t rows;
+  std::int64_t columns;
+  bool four;
+};
+
+struct Piece {
+  std::int64_t row;
+  std::int64_t column;
+};
+
+struct alignas(8) FourStored {
+  std::uint32_t low;
+  std::uint32_t high;
+};
+
+HEADSPARK_DEVICE float narrow_value(DType dtype, std::uint32_t bits) {
+  const auto half = static_cast<std::uint16_t>(bits);
+  return dtype == DType::bf16 ? bf16_to_float(Bf16{half}) : half_to_float(half);
+}
+
+// Four elements of a row as fp32; what lies outside is zero.
+HEADSPARK_DEVICE Four read_four(const Source& from, const Piece& at) {
+  if (at.row >= from.rows || at.column >= from.columns) return {0.0f, 0.0f, 0.0f, 0.0f};
+  const std::int64_t index = at.row * from.stride + at.column;
+  if (from.four && at.column + 4 <= from.columns) {
+    if (from.dtype == DType::f32) return load_four(static_cast<const float*>(from.data) + index);
+    const FourStored bits =
+        *reinterpret_cast<const FourStored*>(static_cast<const std::uint16_t*>(from.data) + index);
+    return {narrow_value(from.dtype, bits.low & 0xffffu), narrow_value(from.dtype, bits.low >> 16),
+            narrow_value(from.dtype, bits.high & 0xffffu),
+            narrow_value(from.dtype, bits.high >> 16)};
+  }
+  const std::int64_t left = from.columns - at.column;
+  Four v{stored_value(from.data, from.dtype, index), 0.0f, 0.0f, 0.0f};
+  if (left > 1) v.y = stored_value(from.data, from.dtype, index + 1);
+  if (left > 2) v.z = stored_value(from.data, from.dtype, index + 2);
+  if (left > 3) v.w = stored_value(from.data, from.dtype, index + 3);
+  return v;
+}
+
+// Which piece a thread moves: tiles are [64][32], or [32][64] when Wide.
+template <bool Wide>
+HEADSPARK_DEVICE Piece piece_of(int number) {
+  constexpr int kInRow = (Wide ? kTile : kDepth) / 4;
+  const int piece = thread_index() + number * kThreads;
+  return {piece / kInRow, piece % kInRow * 4};
+}
+
+template <bool Wide>
+HEADSPARK_DEVICE void read_tile(Four (&values)[kPieces], const Source& from, const Piece& corner) {
+  HEADSPARK_UNROLL
+  for (int i = 0; i < kPieces; ++i) {
+    const Piece piece = piece_of<Wide>(i);
+    values[i] = read_four(from, {corner.row + piece.row, corner.column + piece.column});
+  }
+}
+
+template <bool Wide>
+constexpr int tile_elements() {
+  return Wide ? kDepth * kWideRow : kTile * kLongRow;
+}
+
+template <int Terms, bool Wide>
+HEADSPARK_DEVICE void store_tile(const SharedArray<Bf16>& to, const Four (&values)[kPieces]) {
+  constexpr int kStride = Wide ? kWideRow : kLongRow;
+  HEADSPARK_UNROLL
+  for (int i = 0; i < kPieces; ++i) {
+    const Piece piece = piece_of<Wide>(i);
+    store_terms<Terms>(to, static_cast<int>(piece.row) * kStride + static_cast<int>(piece.column),
+                       tile_elements<Wide>(), values[i]);
+  }
+}
+
+struct GemmKernel {
+  Source a;
+  Source b;
+  float scale;
+  float* c;
+  std::int64_t c_stride;
+  const float* bias;
+  const float* initial;
+  std::int64_t depth;
+  std::int64_t depth_split;   // of one block
+  std::int64_t split_stride;  // elements of c from one split to the next
+};
+
+constexpr int kRowTiles = kWarpTile / 16;
+constexpr int kColumnTiles = kWarpTile / 8;
+using Accumulators = FragmentC[kRowTiles][kColumnTiles];
+
+struct WarpPlace {
+  int row;
+  int column;
+};
+
+// One term of a times one term of b over the 32 depths of the tile in shared memory.
+template <bool Wide>
+HEADSPARK_DEVICE void multiply_terms(Accumulators& c, const SharedMatrix& a, const SharedMatrix& b,
+                                     const WarpPlace& at) {
+  HEADSPARK_UNROLL
+  for (int depth = 0; depth < kDepth; depth += 16) {
+    FragmentA left[kRowTiles];
+    HEADSPARK_UNROLL
+    for (int m = 0; m < kRowTiles; ++m) left[m] = a.left(at.row + 16 * m, depth);
+    HEADSPARK_UNROLL
+    for (int n = 0; n < kColumnTiles; n += 2) {
+      FragmentB right[2];
+      if constexpr (Wide) {
+        b.right_by_depth(right, at.column + 8 * n, depth);
+      } else {
+        b.right_by_column(right, at.column + 8 * n, depth);
+      }
+      HEADSPARK_UNROLL
+      for (int m = 0; m < kRowTiles; ++m) {
+        multiply_add(c[m][n], left[m], right[0]);
+        multiply_add(c[m][n + 1], left[m], right[1]);
+      }
+    }
+  }
+}
+
+// The products of one depth tile, begun at zero, then added to the sums.
+template <int TermsA, int TermsB, bool Wide>
+HEADSPARK_DEVICE void multiply_tile(Accumulators& sums, const SharedArray<Bf16>& a,
+                                    const SharedArray<Bf16>& b, const WarpPlace& at) {
+  Accumulators c = {};
+  for_products<TermsA, TermsB>([&](int i, int j) {
+    multiply_terms<Wide>(c, {a, kLongRow, i * tile_elements<false>()},
+                         {b, Wide ? kWideRow : kLongRow, j * tile_elements<Wide>()}, at);
+  });
+  HEADSPARK_UNROLL
+  for (int m = 0; m < kRowTiles; ++m) {
+    HEADSPARK_UNROLL
+    for (int n = 0; n < kColumnTiles; ++n) {
+      HEADSPARK_UNROLL
+      for (int r = 0; r < 4; ++r) sums[m][n].r[r] += c[m][n].r[r];
+    }
+  }
+}
+
+struct Extents {
+  std::int64_t rows;
+  std::int64_t columns;
+};
+
+HEADSPARK_DEVICE void write_element(const GemmKernel& p, const Extents& all, const Piece& at,
+                                    float sum) {
+  if (at.row >= all.rows || at.column >= all.columns) return;
+  const std::int64_t index = at.row * p.c_stride + at.column;
+  float value = p.scale * sum;
+  if (p.bias != nullptr) value += p.bias[at.column];
+  if (p.initial != nullptr) value += p.initial[index];
+  p.c[block_z() * p.split_stride + index] = value;
+}
+
+HEADSPARK_DEVICE void write_tile(const GemmKernel& p, const Extents& all, const Accumulators& sums,
+                                 const Piece& corner) {
+  const int g = lane_index() / 4;
+  const int t = lane_index() % 4 * 2;
+  HEADSPARK_UNROLL
+  for (int m = 0; m < kRowTiles; ++m) {
+    HEADSPARK_UNROLL
+    for (int n = 0; n < kColumnTiles; ++n) {
+      HEADSPARK_UNROLL
+      for (int r = 0; r < 4; ++r) {
+        write_element(p, all,
+                      {corner.row + 16 * m + g + r / 2 * 8, corner.column + 8 * n + t + r % 2},
+                      sums[m][n].r[r]);
+      }
+    }
+  }
+}
+
+template <int TermsA, int TermsB, bool Wide>
+HEADSPARK_KERNEL(kThreads)
+gemm_kernel(GemmKernel p) {
+  SharedMemory memory;
+  const SharedArray<Bf16> a = memory.take<Bf16>(TermsA * tile_elements<false>());
+  const SharedArray<Bf16> b = memory.take<Bf16>(TermsB * tile_elements<Wide>());
+  const std::int64_t first_row = static_cast<std::int64_t>(block_x()) * kTile;
+  const std::int64_t first_column = static_cast<std::int64_t>(block_y()) * kTile;
+  const std::int64_t begin = block_z() * p.depth_split;
+  const std::int64_t end = begin + p.depth_split < p.depth ? begin + p.depth_split : p.depth;
+  const WarpPlace at{warp_index() / 2 * kWarpTile, warp_index() % 2 * kWarpTile};
+  const auto corner = [&](std::int64_t k) {
+    return Wide ? Piece{k, first_column} : Piece{first_column, k};
+  };
+  Accumulators sums = {};
+  Four next_a[kPieces];
+  Four next_b[kPieces];
+  if (begin < end) {
+    read_tile<false>(next_a, p.a, {first_row, begin});
+    read_tile<Wide>(next_b, p.b, corner(begin));
+  }
+  for (std::int64_t k = begin; k < end; k += kDepth) {
+    sync_threads();  // everyone is done with the tile before
+    store_tile<TermsA, false>(a, next_a);
+    store_tile<TermsB, Wide>(b, next_b);
+    sync_threads();
+    if (k + kDepth < end) {
+      read_tile<false>(next_a, p.a, {first_row, k + kDepth});
+      read_tile<Wide>(next_b, p.b, corner(k + kDepth));
+    }
+    multiply_tile<TermsA, TermsB, Wide>(sums, a, b, at);
+  }
+  write_tile(p, {p.a.rows, Wide ? p.b.columns : p.b.rows}, sums,
+             {first_row + at.row, first_column + at.column});
+}
+
+struct SumSplits {
+  const float* partial;  // [splits, rows, columns]
+  std::int64_t splits;
+  std::int64_t rows;
+  std::int64_t columns;
+  float* c;
+  std::int64_t c_stride;
+  const float* bias;
+  const float* initial;
+};
+
+HEADSPARK_KERNEL(kElementThreads) sum_splits_kernel(SumSplits p) {
+  const std::int64_t i = element_index();
+  const std::int64_t count = p.rows * p.columns;
+  if (i >= count) return;
+  float sum = 0.0f;
+  for (std::int64_t s = 0; s < p.splits; ++s) sum += p.partial[s * count + i];
+  const std::int64_t index = i / p.columns * p.c_stride + i % p.columns;
+  if (p.bias != nullptr) sum += p.bias[i % p.columns];
+  p.c[index] = p.initial != nullptr ? p.initial[index] + sum : sum;
+}
+
+using Kernel = void (*)(GemmKernel);
+
+struct Choice {
+  Kernel kernel;
+  int shared_bytes;
+};
+
+template <int TermsA, int TermsB>
+Choice choice(bool wide) {
+  const int elements = TermsA * tile_elements<false>() +
+                       TermsB * (wide ? tile_elements<true>() : tile_elements<false>());
+  return {wide ? &gemm_kernel<TermsA, TermsB, true> : &gemm_kernel<TermsA, TermsB, false>,
+          elements * static_cast<int>(sizeof(Bf16))};
+}
+
+Choice choose(Precision precision, const GemmOperand& b) {
+  if (precision == Precision::fast) return choice<1, 1>(b.by_depth);
+  switch (b.dtype) {
+    case DType::bf16:
+      return choice<3, 1>(b.by_depth);
+    case DType::f16:
+      return choice<3, 2>(b.by_depth);
+    default:
+      return choice<3, 3>(b.by_depth);
+  }
+}
+
+bool reads_four(const void* data, std::int64_t element_bytes, std::int64_t stride) {
+  const auto bytes = static_cast<std::uintptr_t>(4 * element_bytes);
+  return reinterpret_cast<std::uintptr_t>(data) % bytes == 0 && stride % 4 == 0;
+}
+
+}  // namespace
+
+void gemm(OpDevice& device, Precision precision, const Gemm& g) {
+  if (g.rows == 0 || g.columns == 0) return;
+  const std::int64_t split = g.depth_split > 0 ? g.depth_split : g.depth;
+  const std::int64_t splits = split > 0 ? (g.depth + split - 1) / split : 1;
+  GemmKernel p{};
+  p.a = {g.a, DType::f32, g.a_stride, g.rows, g.depth, reads_four(g.a, 4, g.a_stride)};
+  p.b = {g.b.data,
+         g.b.dtype,
+         g.b.stride,
+         g.b.by_depth ? g.depth : g.columns,
+         g.b.by_depth ? g.columns : g.depth,
+         reads_four(g.b.data, dtype_bytes(g.b.dtype), g.b.stride)};
+  p.scale = g.scale;
+  p.depth = g.depth;
+  p.depth_split = split;
+  p.c = g.c;
+  p.c_stride = g.c_stride;
+  p.bias = g.bias;
+  p.initial = g.initial;
+  if (splits > 1) {
+    p.split_stride = g.rows * g.columns;
+    p.c = device.scratch_floats(ScratchSlot::gemm_splits, splits * p.split_stride);
+    p.c_stride = g.columns;
+    p.bias = nullptr;
+    p.initial = nullptr;
+  }
+  const Choice chosen = choose(precision, g.b);
+  const LaunchShape shape{
+      {blocks_for(g.rows, kTile), blocks_for(g.columns, kTile), static_cast<int>(splits)},
+      kThreads,
+      chosen.shared_bytes};
+  launch(device.stream(), shape, chosen.kernel, p);
+  if (splits == 1) return;
+  launch(device.stream(), element_shape(g.rows * g.columns), &sum_splits_kernel,
+         SumSplits{p.c, splits, g.rows, g.columns, g.c, g.c_stride, g.bias, g.initial});
+}
+
+}  // namespace headspark::cuda

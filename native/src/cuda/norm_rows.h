@@ -1,0 +1,111 @@
+// One row of RMSNorm or LayerNorm by the threads of a warp or a block. Formulas: norm_cpu.cc.
+#pragma once
+
+#include "cuda/reduce.h"
+#include "headspark/ops/norm.h"
+
+namespace headspark::cuda {
+
+/// Rows up to this wide (per-head norms) take a warp, wider ones a block.
+constexpr std::int64_t kWarpWidth = 256;
+constexpr int kNormThreads = 256;
+
+struct NormConstants {
+  NormKind kind;
+  const float* weight;  ///< [width] on the device
+  const float* bias;    ///< or null
+  float epsilon;
+  std::int64_t width;
+};
+
+/// Threads that share one row: all of the block, or one warp of it.
+template <bool Wide>
+struct RowTeam {
+  SharedArray<float> partial;
+
+  HEADSPARK_DEVICE int first() const { return Wide ? thread_index() : lane_index(); }
+  HEADSPARK_DEVICE int step() const { return Wide ? kNormThreads : 32; }
+  HEADSPARK_DEVICE float sum(float value) const {
+    if constexpr (Wide) {
+      return block_sum(partial, kNormThreads, value);
+    } else {
+      return warp_sum(value);
+    }
+  }
+  HEADSPARK_DEVICE static std::int64_t row() {
+    if constexpr (Wide) {
+      return block_x();
+    } else {
+      return static_cast<std::int64_t>(block_x()) * (kNormThreads / 32) + warp_index();
+    }
+  }
+};
+
+struct Moments {
+  float mean;
+  float rstd;
+};
+
+template <typename Team>
+HEADSPARK_DEVICE Moments moments(const NormConstants& n, const Team& team, const float* x) {
+  const float width = static_cast<float>(n.width);
+  Moments m{0.0f, 0.0f};
+  if (n.kind == NormKind::layer) {
+    float sum = 0.0f;
+    for (std::int64_t i = team.first(); i < n.width; i += team.step()) sum += x[i];
+    m.mean = team.sum(sum) / width;
+  }
+  float square = 0.0f;
+  for (std::int64_t i = team.first(); i < n.width; i += team.step()) {
+    const float centred = x[i] - m.mean;
+    square = multiply_add(centred, centred, square);
+  }
+  m.rstd = 1.0f / square_root(team.sum(square) / width + n.epsilon);
+  return m;
+}
+
+struct NormBackwardRow {
+  const float* x;
+  const float* d_y;
+  float* d_x;
+  bool accumulate;
+};
+
+template <typename Team>
+HEADSPARK_DEVICE void norm_backward_row(const NormConstants& n, const Team& team,
+                                        const NormBackwardRow& row) {
+  const float width = static_cast<float>(n.width);
+  const Moments m = moments(n, team, row.x);
+  float sum_g = 0.0f;
+  float sum_gn = 0.0f;
+  for (std::int64_t i = team.first(); i < n.width; i += team.step()) {
+    const float g = row.d_y[i] * n.weight[i];
+    sum_g += g;
+    sum_gn = multiply_add(g, (row.x[i] - m.mean) * m.rstd, sum_gn);
+  }
+  const float mean_g = n.kind == NormKind::layer ? team.sum(sum_g) / width : 0.0f;
+  const float mean_gn = team.sum(sum_gn) / width;
+  for (std::int64_t i = team.first(); i < n.width; i += team.step()) {
+    // forward: y = n w + b, n = (x - mean) rstd
+    const float normed = (row.x[i] - m.mean) * m.rstd;
+    const float g = row.d_y[i] * n.weight[i];
+    const float d_x = m.rstd * (g - mean_g - normed * mean_gn);
+    row.d_x[i] = row.accumulate ? row.d_x[i] + d_x : d_x;
+  }
+}
+
+/// Blocks for `rows` rows; both kernels of a pair (wide, narrow) start with it.
+inline LaunchShape norm_shape(std::int64_t width, std::int64_t rows) {
+  const bool wide = width > kWarpWidth;
+  return {{blocks_for(rows, wide ? 1 : kNormThreads / 32)},
+          kNormThreads,
+          wide ? kNormThreads * static_cast<int>(sizeof(float)) : 0};
+}
+
+template <bool Wide>
+HEADSPARK_DEVICE RowTeam<Wide> row_team() {
+  SharedMemory memory;
+  return {memory.take<float>(Wide ? kNormThreads : 0)};
+}
+
+}  // namespace headspark::cuda

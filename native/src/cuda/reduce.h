@@ -1,0 +1,49 @@
+// Sums and maxima over a warp or a block, in a fixed order that depends on the shape alone.
+#pragma once
+
+#include "cuda/cuda_language.h"
+
+namespace headspark::cuda {
+
+HEADSPARK_DEVICE float warp_sum(float value) {
+  for (int mask = 16; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
+  return value;
+}
+
+/// The larger; NaN wins, so that it is not lost.
+HEADSPARK_DEVICE float larger(float a, float b) {
+  return a > b || a != a ? a : b;
+}
+
+/// The sum over the block's `threads` (a power of two) values, for every thread. `partial` has one
+/// place per thread and is free again when this returns.
+template <typename T>
+HEADSPARK_DEVICE T block_sum(const SharedArray<T>& partial, int threads, T value) {
+  const int thread = thread_index();
+  partial.store(thread, value);
+  for (int half = threads / 2; half > 0; half /= 2) {
+    sync_threads();
+    if (thread < half) partial.store(thread, partial.load(thread) + partial.load(thread + half));
+  }
+  sync_threads();
+  const T total = partial.load(0);
+  sync_threads();
+  return total;
+}
+
+HEADSPARK_DEVICE float block_largest(const SharedArray<float>& partial, int threads, float value) {
+  const int thread = thread_index();
+  partial.store(thread, value);
+  for (int half = threads / 2; half > 0; half /= 2) {
+    sync_threads();
+    if (thread < half) {
+      partial.store(thread, larger(partial.load(thread), partial.load(thread + half)));
+    }
+  }
+  sync_threads();
+  const float largest = partial.load(0);
+  sync_threads();
+  return largest;
+}
+
+}  // namespace headspark::cuda

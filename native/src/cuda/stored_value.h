@@ -1,0 +1,15 @@
+// One element of a stored weight as fp32, exactly.
+#pragma once
+
+#include "cuda/cuda_language.h"
+#include "headspark/dtype.h"
+
+namespace headspark::cuda {
+
+HEADSPARK_DEVICE float stored_value(const void* data, DType dtype, std::int64_t index) {
+  if (dtype == DType::f32) return static_cast<const float*>(data)[index];
+  const std::uint16_t bits = static_cast<const std::uint16_t*>(data)[index];
+  return dtype == DType::bf16 ? bf16_to_float(Bf16{bits}) : half_to_float(bits);
+}
+
+}  // namespace headspark::cuda

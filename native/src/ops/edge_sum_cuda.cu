@@ -1,0 +1,48 @@
+// What destinations read in a circuit, on the GPU: a thread sums one position for eight
+// destinations, so that a difference is read once for all of them. Sums run over sources in order:
+// the same bits as edge_sum_cpu.cc.
+#include "cuda/cuda_language.h"
+#include "cuda/op_device.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+constexpr int kThreads = 256;
+constexpr int kDestinations = 8;  // per thread, in registers
+
+HEADSPARK_KERNEL(kThreads) edge_sum_kernel(EdgeSum p) {
+  const std::int64_t i = static_cast<std::int64_t>(block_x()) * kThreads + thread_index();
+  const std::int64_t first = static_cast<std::int64_t>(block_y()) * kDestinations;
+  if (i >= p.length) return;
+  float sum[kDestinations];
+  const float base = p.base[i];
+  HEADSPARK_UNROLL
+  for (int v = 0; v < kDestinations; ++v) sum[v] = base;
+  for (std::int64_t u = 0; u < p.sources; ++u) {
+    const std::uint8_t* mask = p.mask + u * p.mask_stride + first;
+    const float difference = p.difference[u * p.difference_stride + i];
+    HEADSPARK_UNROLL
+    for (int v = 0; v < kDestinations; ++v) {
+      if (first + v < p.destinations && mask[v] != 0) sum[v] += difference;
+    }
+  }
+  HEADSPARK_UNROLL
+  for (int v = 0; v < kDestinations; ++v) {
+    if (first + v < p.destinations) p.y[(first + v) * p.y_stride + i] = sum[v];
+  }
+}
+
+}  // namespace
+
+void edge_sum_cuda(const Context& context, const EdgeSum& params) {
+  if (params.destinations == 0 || params.length == 0) return;
+  const LaunchShape shape{
+      {blocks_for(params.length, kThreads), blocks_for(params.destinations, kDestinations)},
+      kThreads};
+  launch(op_device(context).stream(), shape, &edge_sum_kernel, params);
+}
+
+}  // namespace headspark

@@ -1,0 +1,66 @@
+// What projections send back, on the GPU: per head one product over all copies, then the norm's
+// backward summed over copies, in order. Formula: head_input_cpu.cc.
+#include "cuda/norm_rows.h"
+#include "cuda/op_device.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+struct CopiesKernel {
+  NormConstants norm;
+  std::int64_t copies;
+  std::int64_t tokens;
+  const float* x;         // [copies, tokens, width]
+  const float* d_normed;  // [copies, tokens, width]
+  float* y;               // [tokens, width]
+};
+
+template <bool Wide>
+HEADSPARK_KERNEL(kNormThreads)
+copies_kernel(CopiesKernel p) {
+  const RowTeam<Wide> team = row_team<Wide>();
+  const std::int64_t token = team.row();
+  if (token >= p.tokens) return;
+  for (std::int64_t copy = 0; copy < p.copies; ++copy) {
+    const std::int64_t at = (copy * p.tokens + token) * p.norm.width;
+    norm_backward_row(p.norm, team,
+                      {p.x + at, p.d_normed + at, p.y + token * p.norm.width, copy > 0});
+  }
+}
+
+}  // namespace
+
+void head_input_backward_cuda(const Context& context, const HeadInputBackward& p) {
+  OpDevice& device = op_device(context);
+  const std::int64_t in = p.weight->in();
+  const std::int64_t rows = p.copies * p.tokens;
+  if (p.copies == 0) {
+    for (std::int64_t head = 0; head < p.heads; ++head) {
+      zero(device.stream(), p.y + head * p.y_stride, p.tokens * in * 4);
+    }
+    return;
+  }
+  float* d_normed = device.scratch_floats(ScratchSlot::head_input, rows * in);
+  const NormConstants norm{p.norm->kind, device.constant_floats(p.norm->weight),
+                           device.constant_floats(p.norm->bias), p.norm->epsilon, in};
+  for (std::int64_t head = 0; head < p.heads; ++head) {
+    LinearBackward linear;
+    linear.weight = p.weight;
+    linear.slice.out_begin = head / p.share * p.head_dim;
+    linear.slice.out_end = linear.slice.out_begin + p.head_dim;
+    linear.tokens = rows;
+    linear.d_y = p.d + head * p.head_dim;
+    linear.d_y_stride = p.heads * p.head_dim;
+    linear.d_x = d_normed;
+    linear.d_x_stride = in;
+    linear_backward_cuda(context, linear);
+    launch(device.stream(), norm_shape(in, p.tokens),
+           in > kWarpWidth ? &copies_kernel<true> : &copies_kernel<false>,
+           CopiesKernel{norm, p.copies, p.tokens, p.x, d_normed, p.y + head * p.y_stride});
+  }
+}
+
+}  // namespace headspark

@@ -1,0 +1,145 @@
+// Metrics of logits rows and their gradients on the GPU: a block per row, sums in double in a fixed
+// order. Formulas: metric_cpu.cc.
+#include "cuda/op_device.h"
+#include "cuda/reduce.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+constexpr int kThreads = 256;
+
+struct Row {
+  std::int64_t vocab;
+  SharedArray<double> sums;
+  SharedArray<float> maxima;
+};
+
+struct Tokens {
+  const std::int32_t* begin;
+  std::int64_t size;
+};
+
+HEADSPARK_DEVICE Tokens token_set(const std::int32_t* tokens, const std::int32_t* offsets,
+                                  std::int64_t row) {
+  if (offsets == nullptr) return {nullptr, 0};
+  return {tokens + offsets[row], offsets[row + 1] - offsets[row]};
+}
+
+HEADSPARK_DEVICE Row block_row(std::int64_t vocab) {
+  SharedMemory memory;
+  const SharedArray<double> sums = memory.take<double>(kThreads);
+  return {vocab, sums, memory.take<float>(kThreads)};
+}
+
+HEADSPARK_DEVICE double log_sum_exp(const Row& row, const float* x) {
+  float largest = -infinity();
+  for (std::int64_t i = thread_index(); i < row.vocab; i += kThreads) {
+    largest = larger(x[i], largest);
+  }
+  largest = block_largest(row.maxima, kThreads, largest);
+  double sum = 0.0;
+  for (std::int64_t i = thread_index(); i < row.vocab; i += kThreads) {
+    sum += exponential(x[i] - largest);
+  }
+  return largest + logarithm(block_sum(row.sums, kThreads, sum));
+}
+
+HEADSPARK_DEVICE double mean_logit(const Tokens& set, const float* x) {
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < set.size; ++i) sum += x[set.begin[i]];
+  return sum / static_cast<double>(set.size > 0 ? set.size : 1);
+}
+
+HEADSPARK_DEVICE double mass(const Tokens& set, const float* x, double lse) {
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < set.size; ++i) sum += exponential(x[set.begin[i]] - lse);
+  return sum;
+}
+
+HEADSPARK_DEVICE double kl_divergence(const Row& row, const float* clean, const float* x) {
+  const double clean_lse = log_sum_exp(row, clean);
+  const double lse = log_sum_exp(row, x);
+  double sum = 0.0;
+  for (std::int64_t i = thread_index(); i < row.vocab; i += kThreads) {
+    const double log_q = clean[i] - clean_lse;
+    const double q = exponential(log_q);
+    if (q > 0.0) sum += q * (log_q - (x[i] - lse));  // q = 0 contributes 0, not 0 * infinity
+  }
+  return block_sum(row.sums, kThreads, sum);
+}
+
+HEADSPARK_KERNEL(kThreads) forward_kernel(MetricForward p) {
+  const std::int64_t r = block_x();
+  const Row row = block_row(p.vocab);
+  const float* x = p.logits + r * p.vocab;
+  const Tokens correct = token_set(p.correct, p.correct_begin, r);
+  const Tokens incorrect = token_set(p.incorrect, p.incorrect_begin, r);
+  double value = 0.0;
+  if (p.metric == Metric::logit_diff) {
+    value = mean_logit(correct, x) - mean_logit(incorrect, x);
+  } else if (p.metric == Metric::kl) {
+    value = kl_divergence(row, p.clean_logits + r * p.vocab, x);
+  } else {
+    const double lse = log_sum_exp(row, x);
+    value = p.metric == Metric::prob_diff ? mass(correct, x, lse) - mass(incorrect, x, lse)
+                                          : lse - x[correct.begin[0]];
+  }
+  if (thread_index() == 0) p.value[r] = static_cast<float>(value);
+}
+
+// How often token i is in a set.
+HEADSPARK_DEVICE double times(const Tokens& set, std::int64_t i) {
+  double count = 0.0;
+  for (std::int64_t j = 0; j < set.size; ++j) count += set.begin[j] == i ? 1.0 : 0.0;
+  return count;
+}
+
+HEADSPARK_KERNEL(kThreads) backward_kernel(MetricBackward b) {
+  const MetricForward& p = b.forward;
+  const std::int64_t r = block_x();
+  const Row row = block_row(p.vocab);
+  const float* x = p.logits + r * p.vocab;
+  const float* clean = p.metric == Metric::kl ? p.clean_logits + r * p.vocab : nullptr;
+  const Tokens correct = token_set(p.correct, p.correct_begin, r);
+  const Tokens incorrect = token_set(p.incorrect, p.incorrect_begin, r);
+  const double lse = p.metric != Metric::logit_diff ? log_sum_exp(row, x) : 0.0;
+  const double clean_lse = clean != nullptr ? log_sum_exp(row, clean) : 0.0;
+  const double value =
+      p.metric == Metric::prob_diff ? mass(correct, x, lse) - mass(incorrect, x, lse) : 0.0;
+  const double correct_size = static_cast<double>(correct.size > 0 ? correct.size : 1);
+  const double incorrect_size = static_cast<double>(incorrect.size > 0 ? incorrect.size : 1);
+  for (std::int64_t i = thread_index(); i < p.vocab; i += kThreads) {
+    const double probability = p.metric != Metric::logit_diff ? exponential(x[i] - lse) : 0.0;
+    double gradient = 0.0;
+    if (p.metric == Metric::logit_diff) {
+      gradient = times(correct, i) / correct_size - times(incorrect, i) / incorrect_size;
+    } else if (p.metric == Metric::prob_diff) {
+      gradient = probability * (times(correct, i) - times(incorrect, i) - value);
+    } else if (p.metric == Metric::kl) {
+      gradient = probability - exponential(clean[i] - clean_lse);
+    } else {
+      gradient = probability - times(correct, i);
+    }
+    b.d_logits[r * p.vocab + i] = static_cast<float>(b.d_value[r] * gradient);
+  }
+}
+
+LaunchShape rows_shape(std::int64_t rows) {
+  return {
+      {blocks_for(rows, 1)}, kThreads, kThreads * static_cast<int>(sizeof(double) + sizeof(float))};
+}
+
+}  // namespace
+
+void metric_forward_cuda(const Context& context, const MetricForward& params) {
+  launch(op_device(context).stream(), rows_shape(params.rows), &forward_kernel, params);
+}
+
+void metric_backward_cuda(const Context& context, const MetricBackward& params) {
+  launch(op_device(context).stream(), rows_shape(params.forward.rows), &backward_kernel, params);
+}
+
+}  // namespace headspark

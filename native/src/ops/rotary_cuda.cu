@@ -1,0 +1,58 @@
+// Rotary embedding on the GPU: one thread per rotated pair. Formula: rotary_cpu.cc.
+#include "cuda/elements.h"
+#include "cuda/op_device.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+struct RotaryKernel {
+  const float* cosine;
+  const float* sine;
+  const std::int32_t* positions;
+  std::int64_t pairs;
+  std::int64_t heads;
+  std::int64_t head_dim;
+  std::int64_t count;  // tokens * heads * pairs
+  float direction;
+  float* x;
+};
+
+HEADSPARK_KERNEL(kElementThreads) rotary_kernel(RotaryKernel p) {
+  const std::int64_t i = element_index();
+  if (i >= p.count) return;
+  const std::int64_t pair = i % p.pairs;
+  const std::int64_t head = i / p.pairs;  // of all tokens
+  const std::int64_t angle = p.positions[head / p.heads] * p.pairs + pair;
+  float* x = p.x + head * p.head_dim + pair;
+  const float a = x[0];
+  const float b = x[p.pairs];
+  const float cosine = load_constant(p.cosine + angle);
+  const float sine = p.direction * load_constant(p.sine + angle);
+  x[0] = multiply_add(a, cosine, -(b * sine));
+  x[p.pairs] = multiply_add(b, cosine, a * sine);
+}
+
+void rotate(const Context& context, const Rotary& p, float direction) {
+  const std::int64_t count = p.tokens * p.heads * p.table->pairs;
+  if (count == 0) return;
+  OpDevice& device = op_device(context);
+  launch(
+      device.stream(), element_shape(count), &rotary_kernel,
+      RotaryKernel{device.constant_floats(p.table->cosine), device.constant_floats(p.table->sine),
+                   p.positions, p.table->pairs, p.heads, p.head_dim, count, direction, p.x});
+}
+
+}  // namespace
+
+void rotary_forward_cuda(const Context& context, const Rotary& params) {
+  rotate(context, params, 1.0f);
+}
+
+void rotary_backward_cuda(const Context& context, const Rotary& params) {
+  rotate(context, params, -1.0f);
+}
+
+}  // namespace headspark
