@@ -29,7 +29,7 @@ struct HeadGate {
   const std::int32_t* gate_begin = nullptr;
   const std::int32_t* gate_end = nullptr;
 
-  bool active() const { return scale != nullptr; }
+  constexpr bool active() const { return scale != nullptr; }
 };
 
 }  // namespace headspark

@@ -20,7 +20,7 @@ struct RowLayout {
   const std::int32_t* first_query = nullptr;
 
   /// For the CPU's kernels: the arrays are memory of the batch's device.
-  std::int32_t prefix(std::int32_t row) const {
+  constexpr std::int32_t prefix(std::int32_t row) const {
     return prefix_length != nullptr ? prefix_length[row] : 0;
   }
   std::int32_t query_begin(std::int32_t row) const {
