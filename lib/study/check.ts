@@ -8,6 +8,7 @@ import { benchmarkProblems } from './check-benchmarks.js';
 import { unknownName } from './unknown-name.js';
 import type { StudyFile } from './schema.js';
 import type { Problem, ValuePath } from './source.js';
+import { stageKinds } from './stages/index.js';
 import { slug, type Checkpoint, type Study } from './study.js';
 
 /** A later item whose name is, as a part of file names, that of an earlier one. */
@@ -190,6 +191,13 @@ function ablationProblems(file: StudyFile): Problem[] {
   });
 }
 
+function slurmProblems({ slurm }: StudyFile): Problem[] {
+  const known = stageKinds.map(({ kind }) => kind);
+  return Object.keys(slurm?.stages ?? {}).flatMap((kind) =>
+    unknownName('stage', kind, { known, path: ['slurm', 'stages', kind], atKey: true }),
+  );
+}
+
 /** Every mistake that can be found without opening a model or a pairs file. */
 export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
   return [
@@ -201,5 +209,6 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...selectionProblems(file),
     ...ablationProblems(file),
     ...benchmarkProblems(file, study),
+    ...slurmProblems(file),
   ];
 }

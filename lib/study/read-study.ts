@@ -16,6 +16,7 @@ import {
   type PairsInput,
   type PromptForm,
   type Series,
+  type SlurmSettings,
   type Study,
   type Task,
 } from './study.js';
@@ -163,6 +164,18 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
   };
 }
 
+/** Without keys that the file leaves out. */
+function given<T extends object>(entry: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const pairs = Object.entries(entry).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(pairs) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+function slurmOf({ slurm }: StudyFile): SlurmSettings {
+  if (!slurm) return { options: [], stages: {} };
+  const stages = Object.entries(slurm.stages).map(([kind, entry]) => [kind, given(entry)]);
+  return { ...given(slurm), stages: Object.fromEntries(stages) as SlurmSettings['stages'] };
+}
+
 function normalize(file: StudyFile, source: StudySource): Study {
   const folder = dirname(resolve(source.path));
   const common = baseOf(file.base, folder, ['base']);
@@ -203,6 +216,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
       permutations,
       ...(blockLength === undefined ? {} : { blockLength }),
     },
+    slurm: slurmOf(file),
     source,
   };
 }

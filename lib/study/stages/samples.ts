@@ -175,6 +175,7 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
           plan,
           controls: place.ablation.controls,
           factor: place.factor,
+          ablation: place.ablation.ablation,
           positions: place.ablation.positions,
         }
       : {}),

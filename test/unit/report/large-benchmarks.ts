@@ -34,6 +34,8 @@ function settingsOf(model: string, sets: number): EvaluationSettings {
     prompt: { template: 'chat', thinking: 'on', system: null, suffix: 'boxed' },
     variants: [{ name: 'unablated', kind: 'unablated', heads: [] }, ...gated],
     factor: 0,
+    ablation: 'zero',
+    references: [],
     positions: 'all',
     samples,
     sampling: { temperature: 0.6, topP: 0.95, topK: 0, minP: 0, repetitionPenalty: 1 },
