@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "attention_fixture.h"
@@ -73,6 +74,9 @@ struct PagedFixture {
     RowLayout prefix;
     prefix.rows = static_cast<std::int32_t>(fixture.setting.prefixes.size());
     prefix.row_begin = begin.data();
+    prefix.longest_row =
+        *std::max_element(fixture.setting.prefixes.begin(), fixture.setting.prefixes.end());
+    prefix.longest_context = prefix.longest_row;
     paged_store(context, {fixture.shape, rows(prefix), k.data(), v.data()});
   }
 
