@@ -13,6 +13,7 @@ import {
   slug,
   type AblationSpec,
   type Checkpoint,
+  type HeadsSpec,
   type PairsInput,
   type PromptForm,
   type Series,
@@ -143,6 +144,23 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
   };
 }
 
+function headsSpecOf(entry: StudyFile['heads'][number], index: number): HeadsSpec {
+  const { name, which = 'all', heads, queries, effects, maps, checkpoints, tasks } = entry;
+  return {
+    name,
+    which: heads === undefined ? { kind: which } : { kind: 'heads', heads },
+    queries,
+    ...(effects === undefined ? {} : { effects }),
+    maps,
+    mapPair: entry['map-pair'] - 1,
+    ...(entry['think-markers'] ? { markers: entry['think-markers'] } : {}),
+    checkpoints,
+    ...(tasks ? { tasks } : {}),
+    ...(entry['prompt-forms'] ? { forms: entry['prompt-forms'] } : {}),
+    path: ['heads', index],
+  };
+}
+
 function normalize(file: StudyFile, source: StudySource): Study {
   const folder = dirname(resolve(source.path));
   const common = baseOf(file.base, folder, ['base']);
@@ -175,6 +193,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
     selection: selectionOf(file),
     excluded: file.evaluation.excluded,
     ablations: file.ablations.map(ablationOf),
+    heads: file.heads.map(headsSpecOf),
     benchmarks: benchmarksOf(file, folder),
     statistics: {
       confidence,
