@@ -23,9 +23,8 @@ export interface FlipEntry {
   readonly after: Side;
 }
 
-/** Of a text in the page; longer ones lose their middle, since answers stand at the end. */
-const keptCharacters = 4_000;
-const keptQuestion = 1_500;
+/** Longer texts lose their middle, since answers stand at the end. */
+const keptQuestion = 600;
 
 function shortened(text: string, kept: number): string {
   if (text.length <= kept) return text;
@@ -59,10 +58,10 @@ const words = {
   'wrong-to-right': 'wrong → right',
 } as const;
 
-/** One flip, folded. */
-export function flipHtml(entry: FlipEntry): string {
+/** One flip, folded; `kept` characters of each text. */
+export function flipHtml(entry: FlipEntry, kept: number): string {
   const { direction, set, plan, heads, problem, sample, before, after } = entry;
-  const [one, two] = [before, after].map(({ text }) => shortened(text, keptCharacters));
+  const [one, two] = [before, after].map(({ text }) => shortened(text, kept));
   const common = commonStart(one, two);
   const answers = [before, after].map(({ answer }) => (answer ?? 'none').slice(0, 40)).join(' → ');
   return (
@@ -89,7 +88,7 @@ const unique = (values: readonly string[]): (readonly [string, string])[] =>
   [...new Set(values)].map((value) => [value, value]);
 
 /** The list of flips with its filters. */
-export function flipBrowser(id: string, entries: readonly FlipEntry[]): string {
+export function flipBrowser(id: string, entries: readonly FlipEntry[], kept: number): string {
   const plans = unique(entries.map(({ plan }) => plan));
   const directions = [...new Set(entries.map(({ direction }) => direction))];
   return (
@@ -105,7 +104,7 @@ export function flipBrowser(id: string, entries: readonly FlipEntry[]): string {
     selectHtml(`${id}-set`, 'Heads', unique(entries.map(({ set }) => set))) +
     `<span id="${id}-count" class="faint" role="status">${entries.length} flips</span></div>` +
     '<p class="faint keys">Tab and Enter open an answer; the arrow keys go to the next and the one before.</p>' +
-    `<div class="flip-list">${entries.map(flipHtml).join('\n')}</div></div>`
+    `<div class="flip-list">${entries.map((entry) => flipHtml(entry, kept)).join('\n')}</div></div>`
   );
 }
 

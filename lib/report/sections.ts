@@ -13,6 +13,7 @@ import { flipFigures } from './figures/flips.js';
 import { regimeFigures } from './figures/regimes.js';
 import { scoreFigures } from './figures/scores.js';
 import { cohortFigures, correlationFigures, survivalFigures } from './figures/series.js';
+import { figureBytes } from './page.js';
 import type { RunData, View } from './run-data.js';
 
 type Draw = (data: RunData, view: View) => Figure[];
@@ -87,9 +88,19 @@ const plans: readonly Plan[] = [
     text:
       'The same problems answered while heads are ablated or scaled, every set against matched ' +
       'random sets, and the answers that flipped.',
-    whole: [benchmarkAblationFigures, gatedFailureFigures, flipFigures],
+    whole: [benchmarkAblationFigures, gatedFailureFigures],
   },
 ];
+
+/** Of the figures; with styles, script and settings the page stays under 5 MB. */
+const pageBytes = 4_500_000;
+/** The flipped answers take what the other figures leave, within reason. */
+const flipBytes = { least: 100_000, most: 1_200_000 };
+
+function flipsBeside(data: RunData, others: readonly Figure[]): Figure[] {
+  const left = pageBytes - others.reduce((sum, figure) => sum + figureBytes(figure), 0);
+  return flipFigures(data, Math.max(flipBytes.least, Math.min(flipBytes.most, left)));
+}
 
 /** All sections that have something to show. */
 export function sectionsOf(data: RunData): Section[] {
@@ -105,5 +116,11 @@ export function sectionsOf(data: RunData): Section[] {
   const forms = formFigures(data);
   const place = sections.findIndex(({ id }) => id === 'differences');
   sections[place] = { ...sections[place], figures: [...sections[place].figures, ...forms] };
+  const flips = flipsBeside(
+    data,
+    sections.flatMap(({ figures }) => figures),
+  );
+  const solving = sections.findIndex(({ id }) => id === 'solving');
+  sections[solving] = { ...sections[solving], figures: [...sections[solving].figures, ...flips] };
   return sections.filter(({ figures }) => figures.length > 0);
 }

@@ -110,8 +110,8 @@ TEST_CASE("attention_pattern is the softmax of the scaled scores") {
       {.name = "formula", .heads = 2, .kv_heads = 1, .head_dim = 3, .lengths = {4}, .prefixes = {}},
       {1});
   const AttentionFixture& a = fixture.attention;
-  for (const Isa isa : levels()) {
-    const std::vector<float> pattern = fixture.run(make_cpu_context(2, isa));
+  for (const Level& level : levels()) {
+    const std::vector<float> pattern = fixture.run(level.context(2));
     for (std::size_t i = 0; i < 4; ++i) {
       double weights[4] = {};
       double sum = 0.0;
@@ -133,8 +133,8 @@ TEST_CASE("attention_pattern times the values is what attention writes") {
   const PatternFixture fixture(ragged(), {0, 1, 2, 3, 4, 5});
   const AttentionFixture& a = fixture.attention;
   const RowLayout layout = a.layout();
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> pattern = fixture.run(context);
     const std::vector<float> raw = run_attention(context, a).raw;
     std::vector<float> product(raw.size(), 0.0f);
@@ -155,14 +155,14 @@ TEST_CASE("attention_pattern times the values is what attention writes") {
         }
       }
     }
-    check_near(std::string("pattern times v on ") + isa_name(isa), product, raw, 1e-5);
+    check_near("pattern times v on " + level.name, product, raw, 1e-5);
   }
 }
 
 TEST_CASE("a map depends neither on its batch nor on the heads beside it") {
   const PatternFixture all(ragged(), {0, 1, 2, 3, 4, 5});
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> whole = all.run(context);
     for (std::size_t row = 0; row < all.begin.size(); ++row) {
       PatternFixture one = all;
@@ -183,7 +183,7 @@ TEST_CASE("a map depends neither on its batch nor on the heads beside it") {
 TEST_CASE("attention_pattern shows NaN and refuses what it cannot address") {
   PatternFixture fixture(ragged(), {0, 3});
   fixture.attention.q[0] = std::numeric_limits<float>::quiet_NaN();
-  for (const Isa isa : levels()) CHECK(std::isnan(fixture.run(make_cpu_context(1, isa))[0]));
+  for (const Level& level : levels()) CHECK(std::isnan(fixture.run(level.context(1))[0]));
   std::vector<float> pattern(static_cast<std::size_t>(fixture.size));
   const Context context = make_cpu_context(1, default_isa());
   const auto refused = [&](auto&& change) {

@@ -115,8 +115,7 @@ TEST_CASE("norm gradients equal finite differences") {
     const std::vector<float> d_y = random.values(2 * 13);
     for (const Level& level : levels()) {
       std::vector<float> d_x(x.size());
-      norm_backward(level.context(1),
-                    {&norm, 2, x.data(), 13, d_y.data(), 13, d_x.data(), 13});
+      norm_backward(level.context(1), {&norm, 2, x.data(), 13, d_y.data(), 13, d_x.data(), 13});
       const Context specification = make_cpu_context(1, Isa::specification);
       check_gradient(
           {.name = "norm", .x = x, .gradient = d_x, .loss = [&](const std::vector<float>& moved) {

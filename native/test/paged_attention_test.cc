@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "attention_fixture.h"
@@ -73,6 +74,9 @@ struct PagedFixture {
     RowLayout prefix;
     prefix.rows = static_cast<std::int32_t>(fixture.setting.prefixes.size());
     prefix.row_begin = begin.data();
+    prefix.longest_row =
+        *std::max_element(fixture.setting.prefixes.begin(), fixture.setting.prefixes.end());
+    prefix.longest_context = prefix.longest_row;
     paged_store(context, {fixture.shape, rows(prefix), k.data(), v.data()});
   }
 
@@ -144,8 +148,8 @@ TEST_CASE("paged attention: tokens that are keys only change no bit of the queri
   AttentionFixture some = all;
   some.setting.first_query = {4, 0, 57, 8};
   const std::int64_t width = all.shape.heads * all.shape.head_dim;
-  for (const Isa isa : levels()) {
-    const Context context = make_cpu_context(2, isa);
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
     const std::vector<float> expected = run_paged(context, all);
     const std::vector<float> result = run_paged(context, some);
     for (std::size_t r = 0; r < all.setting.lengths.size(); ++r) {
@@ -154,8 +158,7 @@ TEST_CASE("paged attention: tokens that are keys only change no bit of the queri
         return std::vector<float>(z.begin() + first * width,
                                   z.begin() + all.row_begin[r + 1] * width);
       };
-      check_same_bits(std::string("queries on ") + isa_name(isa), queries(result),
-                      queries(expected));
+      check_same_bits("queries on " + level.name, queries(result), queries(expected));
     }
   }
 }
@@ -219,8 +222,7 @@ TEST_CASE("a row's paged attention does not depend on its batch") {
     for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
       const std::vector<float> part(all.begin() + fixture.row_begin[r] * width,
                                     all.begin() + fixture.row_begin[r + 1] * width);
-      check_same_bits("paged row alone on " + level.name,
-                      run_paged(context, fixture.row(r)), part);
+      check_same_bits("paged row alone on " + level.name, run_paged(context, fixture.row(r)), part);
     }
   }
 }

@@ -163,7 +163,7 @@ describe('the command', () => {
   it('plans with numbers, as text and as JSON', async () => {
     const text = await headspark(['study', 'plan', 'study.yaml', '--out', 'none'], { cwd });
     expect(text.code).toBe(0);
-    expect(text.stdout).toMatch(/attribution +10 +0 +480 +360 +[\d.]+ s +\d+ MiB/);
+    expect(text.stdout).toMatch(/attribution +10 +0 +480 +360 +0 +[\d.]+ s +\d+ MiB/);
     const json = await headspark(['study', 'plan', 'study.yaml', '--out', 'whole', '--json'], {
       cwd,
     });

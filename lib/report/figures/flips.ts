@@ -7,9 +7,6 @@ import { flipBrowser, flipHtml, type FlipEntry } from '../flip-browser.js';
 import type { RunData } from '../run-data.js';
 import { plansOf, rowName } from './benchmark-ablations.js';
 
-/** Of the page; the whole report stays under 5 MB. */
-const budgetBytes = 1_200_000;
-
 /** Flips of one set of heads in one direction: the browser shows some of every group. */
 type Group = FlipEntry[];
 
@@ -53,6 +50,10 @@ function groupsOf(data: RunData): { groups: Group[]; total: number } {
   return { groups, total };
 }
 
+/** Many flips with the ends of their texts say more than a few with all of them. */
+const charactersOf = (budget: number): number =>
+  Math.min(4_000, Math.max(1_000, Math.floor(budget / 250)));
+
 /** One flip of every group, then a second of every group, as long as the budget lasts. */
 function chosen(groups: readonly Group[], budget: number): FlipEntry[] {
   const kept = new Set<FlipEntry>();
@@ -62,7 +63,7 @@ function chosen(groups: readonly Group[], budget: number): FlipEntry[] {
     for (const group of groups) {
       const entry = group.at(place);
       if (!entry) continue;
-      left -= Buffer.byteLength(flipHtml(entry));
+      left -= Buffer.byteLength(flipHtml(entry, charactersOf(budget)));
       if (left < 0) return inOrder(groups, kept);
       kept.add(entry);
     }
@@ -114,8 +115,8 @@ function tableOf(entries: readonly FlipEntry[], withTexts: boolean): Figure['tab
   };
 }
 
-/** The browser of flipped answers; none where nothing flipped. */
-export function flipFigures(data: RunData, budget = budgetBytes): Figure[] {
+/** The browser of flipped answers, of at most so many bytes; none where nothing flipped. */
+export function flipFigures(data: RunData, budget: number): Figure[] {
   const { groups, total } = groupsOf(data);
   const all = groups.flat();
   if (all.length === 0) return [];
@@ -132,7 +133,7 @@ export function flipFigures(data: RunData, budget = budgetBytes): Figure[] {
       caption:
         'The unablated answer and the answer with heads gated to the same problem from the same ' +
         `random numbers; what differs is marked. ${counted}`,
-      pageContent: flipBrowser('flips', entries),
+      pageContent: flipBrowser('flips', entries, charactersOf(budget)),
       table: tableOf(all, true),
       paperTable: tableOf(all, false),
     },

@@ -17,10 +17,9 @@ import {
 } from '../stage.js';
 import { slug, type HeadsSpec, type Study } from '../study.js';
 import { ablationFile, ablationFormat, ablationId, type AblationStageFile } from './ablation.js';
-import { baseOf } from './attribution.js';
 import { diffFile } from './diff.js';
 import { readResult, writeResult } from './files.js';
-import { neededPairs } from './pairs.js';
+import { neededPairs, pairsNeed } from './pairs.js';
 
 export const headsFile = 'heads.json';
 export const headsFormat = 'headspark-heads-stage';
@@ -75,7 +74,7 @@ function instanceOf(
     id: `${slug(spec.name)}.${placeId(place)}`,
     settings: settingsOf(spec, place, study),
     needs: {
-      pairs: { kind: 'pairs', id: placeId({ ...place, checkpoint: baseOf(place) }) },
+      pairs: pairsNeed(place, study),
       diff: { kind: 'diff', id: placeId(place) },
       ...(plan ? { effects: { kind: 'ablation', id: ablationId(plan, place, 0) } } : {}),
     },

@@ -19,7 +19,7 @@ struct RowLayout {
   const std::int32_t* first_query = nullptr;
 
   std::int32_t tokens() const { return rows > 0 ? row_begin[rows] : 0; }
-  std::int32_t prefix(std::int32_t row) const {
+  constexpr std::int32_t prefix(std::int32_t row) const {
     return prefix_length != nullptr ? prefix_length[row] : 0;
   }
   std::int32_t query_begin(std::int32_t row) const {

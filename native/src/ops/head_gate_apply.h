@@ -1,4 +1,5 @@
-// z' = s z + (1 - s) r for one token and head, shared by every CPU attention.
+// z' = s z + (1 - s) r for one token and head, shared by every attention; constexpr, so that
+// kernels may call it too (nvcc --expt-relaxed-constexpr).
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@ struct GatedToken {
 };
 
 /// s of this head at this token; 1 (untouched) without a gate and outside the gate's positions.
-inline float gate_scale(const HeadGate& gate, const GatedToken& at, std::int64_t head,
-                        std::int64_t heads) {
+constexpr float gate_scale(const HeadGate& gate, const GatedToken& at, std::int64_t head,
+                           std::int64_t heads) {
   if (!gate.active()) return 1.0f;
   if (gate.gate_begin != nullptr && at.position < gate.gate_begin[at.row]) return 1.0f;
   if (gate.gate_end != nullptr && at.position >= gate.gate_end[at.row]) return 1.0f;
@@ -24,8 +25,9 @@ inline float gate_scale(const HeadGate& gate, const GatedToken& at, std::int64_t
 }
 
 /// The replacement r [head_dim] of this head at this token; null stands for zero.
-inline const float* gate_replacement(const HeadGate& gate, const GatedToken& at, std::int64_t head,
-                                     std::int64_t heads, std::int64_t head_dim) {
+constexpr const float* gate_replacement(const HeadGate& gate, const GatedToken& at,
+                                        std::int64_t head, std::int64_t heads,
+                                        std::int64_t head_dim) {
   switch (gate.kind) {
     case Replacement::shared:
       return gate.replacement + head * head_dim;
@@ -41,7 +43,7 @@ inline const float* gate_replacement(const HeadGate& gate, const GatedToken& at,
 }
 
 /// z' = s z + (1 - s) r. s = 1 keeps the bits of z; s = 0 gives exactly r even if z is not finite.
-inline float gated_value(float scale, float z, float replacement) {
+constexpr float gated_value(float scale, float z, float replacement) {
   if (scale == 1.0f) return z;
   if (scale == 0.0f) return replacement;
   return scale * z + (1.0f - scale) * replacement;

@@ -59,14 +59,25 @@ HEADSPARK_DEVICE double mass(const Tokens& set, const float* x, double lse) {
   return sum;
 }
 
-HEADSPARK_DEVICE double kl_divergence(const Row& row, const float* clean, const float* x) {
-  const double clean_lse = log_sum_exp(row, clean);
-  const double lse = log_sum_exp(row, x);
+// Log-sum-exps of the row and, for kl, of the clean row.
+struct Normalizers {
+  double lse;
+  double clean_lse;
+};
+
+HEADSPARK_DEVICE Normalizers normalizers(const MetricForward& p, const Row& row, const float* x,
+                                         const float* clean) {
+  return {p.metric != Metric::logit_diff ? log_sum_exp(row, x) : 0.0,
+          clean != nullptr ? log_sum_exp(row, clean) : 0.0};
+}
+
+HEADSPARK_DEVICE double kl_divergence(const Row& row, const float* clean, const float* x,
+                                      const Normalizers& n) {
   double sum = 0.0;
   for (std::int64_t i = thread_index(); i < row.vocab; i += kThreads) {
-    const double log_q = clean[i] - clean_lse;
+    const double log_q = clean[i] - n.clean_lse;
     const double q = exponential(log_q);
-    if (q > 0.0) sum += q * (log_q - (x[i] - lse));  // q = 0 contributes 0, not 0 * infinity
+    if (q > 0.0) sum += q * (log_q - (x[i] - n.lse));  // q = 0 contributes 0, not 0 * infinity
   }
   return block_sum(row.sums, kThreads, sum);
 }
@@ -75,17 +86,19 @@ HEADSPARK_KERNEL(kThreads) forward_kernel(MetricForward p) {
   const std::int64_t r = block_x();
   const Row row = block_row(p.vocab);
   const float* x = p.logits + r * p.vocab;
+  const float* clean = p.metric == Metric::kl ? p.clean_logits + r * p.vocab : nullptr;
   const Tokens correct = token_set(p.correct, p.correct_begin, r);
   const Tokens incorrect = token_set(p.incorrect, p.incorrect_begin, r);
-  double value = 0.0;
+  const Normalizers n = normalizers(p, row, x, clean);
+  double value = n.lse;
   if (p.metric == Metric::logit_diff) {
     value = mean_logit(correct, x) - mean_logit(incorrect, x);
   } else if (p.metric == Metric::kl) {
-    value = kl_divergence(row, p.clean_logits + r * p.vocab, x);
+    value = kl_divergence(row, clean, x, n);
+  } else if (p.metric == Metric::prob_diff) {
+    value = mass(correct, x, n.lse) - mass(incorrect, x, n.lse);
   } else {
-    const double lse = log_sum_exp(row, x);
-    value = p.metric == Metric::prob_diff ? mass(correct, x, lse) - mass(incorrect, x, lse)
-                                          : lse - x[correct.begin[0]];
+    value -= x[correct.begin[0]];
   }
   if (thread_index() == 0) p.value[r] = static_cast<float>(value);
 }
@@ -105,8 +118,7 @@ HEADSPARK_KERNEL(kThreads) backward_kernel(MetricBackward b) {
   const float* clean = p.metric == Metric::kl ? p.clean_logits + r * p.vocab : nullptr;
   const Tokens correct = token_set(p.correct, p.correct_begin, r);
   const Tokens incorrect = token_set(p.incorrect, p.incorrect_begin, r);
-  const double lse = p.metric != Metric::logit_diff ? log_sum_exp(row, x) : 0.0;
-  const double clean_lse = clean != nullptr ? log_sum_exp(row, clean) : 0.0;
+  const auto [lse, clean_lse] = normalizers(p, row, x, clean);
   const double value =
       p.metric == Metric::prob_diff ? mass(correct, x, lse) - mass(incorrect, x, lse) : 0.0;
   const double correct_size = static_cast<double>(correct.size > 0 ? correct.size : 1);

@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { initStudy, readStudy, runStudy } from '../../../lib/study/index.js';
+import { headsMistakes, type Mistake } from './heads-mistakes.js';
 import { models, newFolder, writeStudy } from './small-study.js';
 
 const tinyArith = 'test/fixtures/reference/qwen2';
@@ -37,7 +38,6 @@ statistics: { confidence: 0.95 }
 `;
 
 let folder: string;
-
 beforeAll(async () => {
   folder = await newFolder();
   await cp(join(models, 'pairs-direct.jsonl'), join(folder, 'direct.jsonl'));
@@ -54,15 +54,8 @@ beforeAll(async () => {
   await mkdir(join(folder, 'empty-folder'));
 });
 
-interface Mistake {
-  /** What is replaced in the good file by what; undefined: the file as it is. */
-  change: [string, string];
-  /** Line that the error names. */
-  line: number;
-  says: RegExp;
-}
-
 const mistakes: Record<string, Mistake> = {
+  ...headsMistakes,
   'not YAML': { change: ['study: good', 'study: [good'], line: 2, says: /not valid YAML/ },
   'a key twice': {
     change: ['study: good', 'study: good\nstudy: again'],
@@ -308,74 +301,10 @@ const mistakes: Record<string, Mistake> = {
     line: 26,
     says: /ablations\[1\]\.tasks: tasks say whose heads are ablated/,
   },
-  'a benchmark with another replacement than zero': {
-    change: [
-      '"0.0", controls: 2 }',
-      '"0.0", benchmarks: [a], ablation: mean }\nbenchmarks: [{ name: a, file: demo }]',
-    ],
-    line: 26,
-    says: /ablations\[1\]\.ablation: benchmarks are answered with ablation: zero only, got mean/,
-  },
   'sampling without benchmarks': {
     change: ['statistics:', 'sampling: { samples: 4 }\nstatistics:'],
     line: 27,
     says: /sampling says how benchmarks are answered, and there are no benchmarks/,
-  },
-  'an unknown choice of heads': {
-    change: ['statistics:', 'heads: [{ name: a, which: emerging }]\nstatistics:'],
-    line: 27,
-    says: /heads\[1\]\.which: expected .*all.*circuit.*emergent.*, got "emerging"/,
-  },
-  'heads chosen twice': {
-    change: ['statistics:', 'heads: [{ name: a, which: all, heads: "0.0" }]\nstatistics:'],
-    line: 27,
-    says: /heads\[1\]: expected one of which or heads, got both/,
-  },
-  'a wrong list of heads': {
-    change: ['statistics:', 'heads: [{ name: a, heads: "0" }]\nstatistics:'],
-    line: 27,
-    says: /heads\[1\]\.heads: head "0" is not of the form LAYER\.HEAD/,
-  },
-  'several sets of heads': {
-    change: ['statistics:', 'heads: [{ name: a, heads: "0.0;1.1" }]\nstatistics:'],
-    line: 27,
-    says: /heads\[1\]\.heads: expected one set of heads, got several/,
-  },
-  'two entries of heads with one name': {
-    change: ['statistics:', 'heads: [{ name: a b }, { name: A-b }]\nstatistics:'],
-    line: 27,
-    says: /the name "A-b" is taken by another entry of heads/,
-  },
-  'effects of an unknown ablation': {
-    change: ['statistics:', 'heads: [{ name: a, effects: name }]\nstatistics:'],
-    line: 27,
-    says: /heads\[1\]\.effects: there is no ablation "name"; did you mean "named"/,
-  },
-  'effects of an ablation of sets': {
-    change: ['statistics:', 'heads: [{ name: a, effects: named }]\nstatistics:'],
-    line: 27,
-    says: /expected an ablation with single: true on the pairs, which "named" is not/,
-  },
-  'effects of an ablation that only scales': {
-    change: [
-      '"0.0", controls: 2 }',
-      '"0.0" }\n  - { name: ones, single: true, factors: [0.5] }\nheads: [{ name: a, effects: ones }]',
-    ],
-    line: 28,
-    says: /expected an ablation with the factor 0, got factors: 0\.5/,
-  },
-  'effects that are not measured everywhere': {
-    change: [
-      '"0.0", controls: 2 }',
-      '"0.0" }\n  - { name: ones, single: true, prompt-forms: [direct] }\nheads: [{ name: a, effects: ones }]',
-    ],
-    line: 28,
-    says: /the ablation "ones" is not run everywhere: not for two, sums, thinking/,
-  },
-  'heads under an unknown prompt form': {
-    change: ['statistics:', 'heads: [{ name: a, prompt-forms: [think] }]\nstatistics:'],
-    line: 27,
-    says: /heads\[1\]\.prompt-forms\[1\]: there is no prompt form "think"/,
   },
   'a wrong setting of sampling': {
     change: ['statistics:', 'sampling: { temperature: -1 }\nstatistics:'],
@@ -388,7 +317,23 @@ const mistakes: Record<string, Mistake> = {
       'openings: { problems: problems.jsonl }',
     ],
     line: 22,
-    says: /openings that the models write need text generation/,
+    says: /tasks\[1\]\.openings: the benchmark ".*problems\.jsonl" is neither a file nor one of/,
+  },
+  'openings by a model that is none': {
+    change: [
+      'pairs: { direct: direct.jsonl, thinking: thinking.jsonl }',
+      'openings: { problems: demo, by: base }',
+    ],
+    line: 22,
+    says: /openings\.by: there is no post-trained checkpoint "base"; there are one, two, three/,
+  },
+  'openings longer than the model': {
+    change: [
+      'pairs: { direct: direct.jsonl, thinking: thinking.jsonl }',
+      'openings: { problems: demo, opening-length: 4000 }',
+    ],
+    line: 22,
+    says: /openings: an opening of 4000 tokens after problem "0" does not fit the 256 positions/,
   },
   'a missing folder': {
     change: [`${models}/sft-step25`, './sft-step26'],
@@ -459,6 +404,36 @@ const mistakes: Record<string, Mistake> = {
     change: ['at: entries', 'at: entry'],
     line: 7,
     says: /has no list of entries at "entry"/,
+  },
+  'a time that Slurm does not take': {
+    change: ['statistics: {', 'slurm: { time: soon }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.time: expected minutes, HOURS:MINUTES:SECONDS or DAYS-HOURS, got "soon"/,
+  },
+  'a partition that would end its line': {
+    change: ['statistics: {', 'slurm: { partition: "a\\nb" }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.partition: expected a text without quotes, backslashes and line breaks/,
+  },
+  'GPUs that are none': {
+    change: ['statistics: {', 'slurm: { gpus: [1] }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.gpus: expected a text, got a list/,
+  },
+  'a number of GPUs that is none': {
+    change: ['statistics: {', 'slurm: { gpus: 1.5 }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.gpus: expected a number of GPUs, or TYPE:NUMBER, got 1\.5/,
+  },
+  'a stage for the cluster that does not exist': {
+    change: ['statistics: {', 'slurm: { stages: { diffs: { cpus: 2 } } }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.stages\.diffs: there is no stage "diffs"; did you mean "diff"/,
+  },
+  'a setting for a stage that does not exist': {
+    change: ['statistics: {', 'slurm: { stages: { diff: { gpu: 2 } } }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.stages\.diff\.gpu: unknown key; did you mean "gpus"/,
   },
 };
 

@@ -4,20 +4,36 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { pageHtml } from '../../../lib/report/page.js';
 import { sectionsOf } from '../../../lib/report/sections.js';
+import { largeBenchmarks } from './large-benchmarks.js';
 import { largeStudy } from './large-study.js';
 
 describe('the report of a large study', () => {
   it('is under 5 MB, and says what it leaves to the exported files', async () => {
-    const data = largeStudy();
+    const study = largeStudy();
+    const data = { ...study, ...(await largeBenchmarks(study.manifest)) };
     const sections = sectionsOf(data);
     const html = pageHtml(data, sections);
-    expect(Buffer.byteLength(html)).toBeLessThan(4e6);
+    expect(Buffer.byteLength(html)).toBeLessThan(4.8e6);
     expect(Buffer.byteLength(html)).toBeGreaterThan(2e5);
     const figures = sections.flatMap((section) => section.figures);
     const heads = figures.find(({ id }) => id === 'heads-sums-direct')!;
     expect(heads.table.rows.length).toBeGreaterThan(1500);
     expect(heads.pageTable!.rows.length).toBeLessThanOrEqual(1000);
     expect(heads.caption).toContain('the files of headspark report --figures have all');
+    // About 2,400 flips of 9,000 characters and more on each side: the page has some of every set.
+    const flips = figures.find(({ id }) => id === 'flips')!;
+    const [, shown, total] = /(\d+) of (\d+) flips/.exec(flips.caption)!;
+    expect(Number(total)).toBeGreaterThan(2000);
+    expect(Number(shown)).toBeGreaterThan(60);
+    // At most 50 of each of 40 sets are kept.
+    expect(flips.table.rows.length).toBeGreaterThan(1900);
+    expect(flips.table.rows.length).toBeLessThanOrEqual(4 * 10 * 50);
+    expect(flips.caption).toContain(`the exported table has ${flips.table.rows.length}`);
+    expect(Buffer.byteLength(flips.pageContent!)).toBeLessThan(1.2e6);
+    const groups = new Set(flips.pageContent!.match(/data-direction="[^"]*" data-set="[^"]*"/g));
+    expect(groups.size).toBe(2 * 2 * 10);
+    expect(flips.pageContent).toContain('characters left out');
+    expect(flips.pageContent).not.toMatch(/step <\d/);
     expect(new Set(figures.map(({ id }) => id)).size).toBe(figures.length);
     const folder = process.env['HEADSPARK_SCREENSHOTS'];
     if (folder === undefined) return;

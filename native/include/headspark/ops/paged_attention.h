@@ -22,11 +22,11 @@ struct KvPageLayout {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
 
-  std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
+  constexpr std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
   /// Floats from one key/value head to the next; its values start at value_offset().
-  std::int64_t head_stride() const { return kKvPageTokens * (head_dim + padded_dim()); }
-  std::int64_t value_offset() const { return kKvPageTokens * head_dim; }
-  std::int64_t floats() const { return kv_heads * head_stride(); }
+  constexpr std::int64_t head_stride() const { return kKvPageTokens * (head_dim + padded_dim()); }
+  constexpr std::int64_t value_offset() const { return kKvPageTokens * head_dim; }
+  constexpr std::int64_t floats() const { return kv_heads * head_stride(); }
 };
 
 /// The pages of a batch's rows in one layer. Position p of row b is token p % 32 of page

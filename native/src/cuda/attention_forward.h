@@ -1,0 +1,25 @@
+// Fused causal attention forward on tensor cores (arXiv 2307.08691): used by attention and, with
+// keys and values in pages, by paged_attention.
+#pragma once
+
+#include "cuda/attention_tiles.h"
+#include "cuda/op_device.h"
+
+namespace headspark::cuda {
+
+struct ForwardAttention {
+  AttentionShape shape;
+  RowLayout layout;
+  const float* q = nullptr;
+  KeyStore store;
+  HeadGate gate;
+  float* z = nullptr;
+  float* raw = nullptr;
+  float* lse = nullptr;
+  bool four = false;  ///< rows of q, keys and values are aligned
+};
+
+void attention_forward_kernels(OpDevice& device, Precision precision,
+                               const ForwardAttention& params);
+
+}  // namespace headspark::cuda

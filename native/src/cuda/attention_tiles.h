@@ -1,0 +1,222 @@
+// What attention forward and backward share: which (row, head, tile) a block has, how rows of
+// queries, keys and values come to shared memory as bf16 terms, and the product of two such tiles.
+#pragma once
+
+#include "cuda/bf16_terms.h"
+#include "headspark/ops/attention.h"
+#include "headspark/ops/paged_attention.h"
+
+namespace headspark::cuda {
+
+/// Rows of the tile that a warp owns.
+constexpr int kWarpRows = 16;
+
+/// A row of head_dim floats, `stride` apart, times `scale`; null: zeros.
+struct RowAt {
+  const float* data;
+  std::int64_t stride;
+  float scale;
+};
+
+/// Where keys and values lie: own tokens and a store of prefixes, or pages.
+struct KeyStore {
+  const float* k;
+  const float* v;
+  const float* prefix_k;
+  const float* prefix_v;
+  const std::int32_t* page_begin;  ///< null: no pages
+  float* const* pages;
+};
+
+/// One query head of one row.
+struct HeadAt {
+  AttentionShape shape;
+  std::int64_t head;
+  std::int64_t row;
+  std::int64_t begin;   ///< its first own token
+  std::int64_t own;     ///< own tokens
+  std::int64_t prefix;  ///< tokens before them
+  std::int64_t prefix_begin;
+
+  HEADSPARK_DEVICE std::int64_t query(std::int64_t i) const {
+    return ((begin + i) * shape.heads + head) * shape.head_dim;
+  }
+  HEADSPARK_DEVICE std::int64_t kv_head() const { return head / (shape.heads / shape.kv_heads); }
+};
+
+HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& layout,
+                                std::int64_t item) {
+  const std::int64_t row = item / shape.heads;
+  const std::int32_t prefix = layout.prefix(static_cast<std::int32_t>(row));
+  const bool stored = prefix > 0 && layout.prefix_begin != nullptr;
+  return {shape,
+          item % shape.heads,
+          row,
+          layout.row_begin[row],
+          layout.row_begin[row + 1] - layout.row_begin[row],
+          prefix,
+          stored ? layout.prefix_begin[row] : 0};
+}
+
+/// Key or value at a position of the context; zeros past its end.
+HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std::int64_t position,
+                                   bool value) {
+  if (position >= at.prefix + at.own) return {nullptr, 1, 1.0f};
+  if (store.page_begin != nullptr) {
+    const KvPageLayout layout{at.shape.kv_heads, at.shape.head_dim};
+    const float* page = store.pages[store.page_begin[at.row] + position / kKvPageTokens] +
+                        at.kv_head() * layout.head_stride();
+    const std::int64_t slot = position % kKvPageTokens;
+    if (!value) return {page + slot, kKvPageTokens, 1.0f};
+    return {page + layout.value_offset() + slot * layout.padded_dim(), 1, 1.0f};
+  }
+  const bool stored = position < at.prefix;
+  const std::int64_t token = stored ? at.prefix_begin + position : at.begin + position - at.prefix;
+  const float* own = value ? store.v : store.k;
+  const float* prefix = value ? store.prefix_v : store.prefix_k;
+  return {(stored ? prefix : own) + (token * at.shape.kv_heads + at.kv_head()) * at.shape.head_dim,
+          1, 1.0f};
+}
+
+/// Columns [begin, begin + Width) of a head, of which those below head_dim exist.
+struct Columns {
+  std::int64_t begin;
+  std::int64_t head_dim;
+  bool four;  ///< rows are aligned to 16 bytes
+};
+
+HEADSPARK_DEVICE Four read_columns(const RowAt& row, const Columns& columns, std::int64_t d) {
+  if (row.data == nullptr || d >= columns.head_dim) return {0.0f, 0.0f, 0.0f, 0.0f};
+  Four v{0.0f, 0.0f, 0.0f, 0.0f};
+  const float* p = row.data + d * row.stride;
+  if (columns.four && row.stride == 1) {
+    v = load_four(p);
+  } else {
+    v.x = p[0];
+    if (d + 1 < columns.head_dim) v.y = p[row.stride];
+    if (d + 2 < columns.head_dim) v.z = p[2 * row.stride];
+    if (d + 3 < columns.head_dim) v.w = p[3 * row.stride];
+  }
+  return {v.x * row.scale, v.y * row.scale, v.z * row.scale, v.w * row.scale};
+}
+
+/// `rows` rows of Width columns as terms in shared memory, [term][row][Width + 8].
+template <int Terms, int Width>
+struct Tile {
+  static constexpr int kStride = Width + 8;
+
+  SharedArray<Bf16> data;
+  int rows;
+
+  HEADSPARK_DEVICE static Tile take(SharedMemory& memory, int rows) {
+    return {memory.take<Bf16>(elements(rows)), rows};
+  }
+  static constexpr int elements(int rows) { return Terms * rows * kStride; }
+
+  /// All threads of the block fill it; row_at(r) names row r.
+  template <typename Rows>
+  HEADSPARK_DEVICE void load(const Rows& row_at, const Columns& columns) const {
+    constexpr int kPieces = Width / 4;
+    for (int i = thread_index(); i < rows * kPieces; i += block_threads()) {
+      const int column = i % kPieces * 4;
+      store_terms<Terms>(data, i / kPieces * kStride + column, rows * kStride,
+                         read_columns(row_at(i / kPieces), columns, columns.begin + column));
+    }
+  }
+  HEADSPARK_DEVICE SharedMatrix term(int number) const {
+    return {data, kStride, number * rows * kStride};
+  }
+};
+
+/// sums[n] += left right ᵀ for the warp's 16 rows of `left` and all 8 * Pieces rows of `right`. The
+/// tensor core begins at zero: its cut-off sums stay short.
+template <int Terms, int Width, int Pieces>
+HEADSPARK_DEVICE void add_scores(FragmentC (&sums)[Pieces], const Tile<Terms, Width>& left,
+                                 const Tile<Terms, Width>& right) {
+  FragmentC c[Pieces] = {};
+  const int row = warp_index() * kWarpRows;
+  for_products<Terms, Terms>([&](int i, int j) {
+    HEADSPARK_UNROLL
+    for (int depth = 0; depth < Width; depth += 16) {
+      const FragmentA a = left.term(i).left(row, depth);
+      HEADSPARK_UNROLL
+      for (int n = 0; n < Pieces; n += 2) {
+        FragmentB b[2];
+        right.term(j).right_by_column(b, 8 * n, depth);
+        multiply_add(c[n], a, b[0]);
+        multiply_add(c[n + 1], a, b[1]);
+      }
+    }
+  });
+  HEADSPARK_UNROLL
+  for (int n = 0; n < Pieces; ++n) {
+    HEADSPARK_UNROLL
+    for (int r = 0; r < 4; ++r) sums[n].r[r] += c[n].r[r];
+  }
+}
+
+/// Weights [16 x 8 * Pieces] of a warp, from the layout of a product to that of a left operand.
+template <int Terms, int Pieces>
+struct LeftTerms {
+  FragmentA a[Terms][Pieces / 2];
+
+  HEADSPARK_DEVICE explicit LeftTerms(const FragmentC (&w)[Pieces]) {
+    HEADSPARK_UNROLL
+    for (int k = 0; k < Pieces / 2; ++k) {
+      HEADSPARK_UNROLL
+      for (int r = 0; r < 4; ++r) {
+        const FragmentC& c = w[2 * k + r / 2];
+        const TermPair<Terms> pair = split_pair<Terms>(c.r[r % 2 * 2], c.r[r % 2 * 2 + 1]);
+        HEADSPARK_UNROLL
+        for (int i = 0; i < Terms; ++i) a[i][k].r[r] = pair.term[i];
+      }
+    }
+  }
+};
+
+/// sums[n] = factor[row] * sums[n] + weights right, for all columns of `right`: rows g and g + 8 of
+/// the warp have a factor each.
+template <int Terms, int Width, int Pieces>
+HEADSPARK_DEVICE void add_weighted(FragmentC (&sums)[Width / 8],
+                                   const LeftTerms<Terms, Pieces>& weights,
+                                   const Tile<Terms, Width>& right, const float (&factor)[2]) {
+  HEADSPARK_UNROLL
+  for (int n = 0; n < Width / 8; n += 2) {
+    FragmentC c[2] = {};
+    for_products<Terms, Terms>([&](int i, int j) {
+      HEADSPARK_UNROLL
+      for (int k = 0; k < Pieces / 2; ++k) {
+        FragmentB b[2];
+        right.term(j).right_by_depth(b, 8 * n, 16 * k);
+        multiply_add(c[0], weights.a[i][k], b[0]);
+        multiply_add(c[1], weights.a[i][k], b[1]);
+      }
+    });
+    HEADSPARK_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      HEADSPARK_UNROLL
+      for (int r = 0; r < 4; ++r) {
+        float& sum = sums[n + half].r[r];
+        sum = multiply_add(sum, factor[r / 2], c[half].r[r]);
+      }
+    }
+  }
+}
+
+/// Chunks of a head that are in shared memory at once, and how many there are.
+inline int chunk_width(std::int64_t head_dim) {
+  if (head_dim <= 32) return 32;
+  return head_dim <= 64 || head_dim > 128 ? 64 : 128;
+}
+inline int chunk_count(std::int64_t head_dim) {
+  const int width = chunk_width(head_dim);
+  return static_cast<int>((head_dim + width - 1) / width);
+}
+
+/// Whether rows of head_dim floats from these pointers on may be read four at a time.
+template <typename... Pointers>
+bool reads_four(std::int64_t head_dim, Pointers... pointers) {
+  return head_dim % 4 == 0 && ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
+}
+
+}  // namespace headspark::cuda

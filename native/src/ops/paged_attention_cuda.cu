@@ -1,0 +1,56 @@
+// Attention over pages on the GPU: the kernels of attention with keys and values read from pages
+// (32 keys, one page, at a time), so that prefill, decode and plain attention give the same bits.
+// Formulas: paged_attention_cpu.cc.
+#include "cuda/attention_forward.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+constexpr int kThreads = 128;
+
+// A block per (row, own token); keys are written 32 floats apart, as pages want them.
+HEADSPARK_KERNEL(kThreads) store_kernel(PagedStore p) {
+  const std::int64_t row = block_x() / p.rows.layout.longest_row;
+  const std::int64_t token = block_x() % p.rows.layout.longest_row;
+  const std::int64_t begin = p.rows.layout.row_begin[row];
+  if (token >= p.rows.layout.row_begin[row + 1] - begin) return;
+  const KvPageLayout layout{p.shape.kv_heads, p.shape.head_dim};
+  const std::int64_t position = p.rows.layout.prefix(static_cast<std::int32_t>(row)) + token;
+  float* page = p.rows.pages[p.rows.page_begin[row] + position / kKvPageTokens];
+  const std::int64_t slot = position % kKvPageTokens;
+  const std::int64_t width = p.shape.kv_heads * p.shape.head_dim;
+  for (std::int64_t i = thread_index(); i < width; i += kThreads) {
+    float* head = page + i / p.shape.head_dim * layout.head_stride();
+    const std::int64_t d = i % p.shape.head_dim;
+    head[d * kKvPageTokens + slot] = p.k[(begin + token) * width + i];
+    head[layout.value_offset() + slot * layout.padded_dim() + d] = p.v[(begin + token) * width + i];
+  }
+}
+
+}  // namespace
+
+void paged_store_cuda(const Context& context, const PagedStore& p) {
+  if (p.rows.layout.longest_row <= 0) return;
+  const std::int64_t tokens =
+      static_cast<std::int64_t>(p.rows.layout.rows) * p.rows.layout.longest_row;
+  launch(op_device(context).stream(), {{blocks_for(tokens, 1)}, kThreads}, &store_kernel, p);
+}
+
+void paged_attention_cuda(const Context& context, const PagedAttention& p) {
+  ForwardAttention forward;
+  forward.shape = p.shape;
+  forward.layout = p.rows.layout;
+  forward.layout.prefix_begin = nullptr;  // pages hold the prefix
+  forward.q = p.q;
+  forward.store = {nullptr, nullptr, nullptr, nullptr, p.rows.page_begin, p.rows.pages};
+  forward.gate = p.gate;
+  forward.z = p.z;
+  // Values lie 16 floats apart at least, in pages that the backend allocates.
+  forward.four = reads_four(p.shape.head_dim, p.q);
+  attention_forward_kernels(op_device(context), context.precision, forward);
+}
+
+}  // namespace headspark
