@@ -9,8 +9,8 @@ file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
   ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/src/*_cuda.cc)
 list(REMOVE_DUPLICATES cuda_sources)
-# Only these speak to the real runtime.
-list(FILTER cuda_sources EXCLUDE REGEX "_cudart\\.cc$|/src/cuda/probe\\.cc$")
+# Only this speaks to the real runtime.
+list(FILTER cuda_sources EXCLUDE REGEX "_cudart\\.cc$")
 file(GLOB emulation_sources CONFIGURE_DEPENDS ${emulation}/*.cc)
 list(FILTER emulation_sources EXCLUDE REGEX "_test\\.cc$")
 list(APPEND cuda_sources ${cuda_kernels} ${emulation_sources})

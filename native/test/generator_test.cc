@@ -15,13 +15,15 @@
 #include "headspark/error.h"
 #include "headspark/generate.h"
 #include "op_suite.h"
+#include "suite_device.h"
 
 namespace headspark::test {
 namespace {
 
 Engine engine_for(const char* name, int threads = 2) {
   const auto folder = golden::source_folder() / "test/fixtures/reference";
-  return make_engine(load_model(folder / name, {}, {}), {.threads = threads});
+  return make_engine(load_model(folder / name, {}, {}),
+                     {.threads = threads, .device = suite_device()});
 }
 
 std::vector<std::vector<std::int32_t>> prompts(std::size_t count) {
@@ -126,17 +128,22 @@ Next plain_next(const Engine& engine, const std::vector<std::int32_t>& tokens,
   const RowGates gates(engine, std::vector<std::vector<GatedHead>>{heads});
   std::vector<HeadGate> list = gates.zero_ablation();
   const std::int64_t width = engine.config().heads * engine.config().head_dim;
+  const auto& backend = engine.context.backend;
+  const Buffer<std::int32_t> gate_begin(backend, std::span(&begin, 1));
+  const Buffer<std::int32_t> gate_end(backend, std::span(&end, 1));
+  const Buffer<float> replacement(backend, std::span(means));
   for (std::size_t layer = 0; layer < list.size(); ++layer) {
-    list[layer].gate_begin = &begin;
-    list[layer].gate_end = &end;
+    list[layer].gate_begin = gate_begin.data();
+    list[layer].gate_end = gate_end.data();
     if (means.empty()) continue;
     list[layer].kind = Replacement::shared;
-    list[layer].replacement = means.data() + static_cast<std::int64_t>(layer) * width;
+    list[layer].replacement = replacement.data() + static_cast<std::int64_t>(layer) * width;
   }
   run_forward(engine, batch, {.gates = list, .rotary = &rotary}, trace, {});
-  std::vector<float> logits(static_cast<std::size_t>(engine.config().vocab));
+  Buffer<float> device_logits(backend, engine.config().vocab);
   const std::int32_t last[] = {static_cast<std::int32_t>(tokens.size()) - 1};
-  run_logits(engine, trace.final_residual(), last, logits.data());
+  run_logits(engine, trace.final_residual(), last, device_logits.data());
+  std::vector<float> logits = device_logits.to_host();
   const auto best = std::max_element(logits.begin(), logits.end());
   const auto token = static_cast<std::int32_t>(best - logits.begin());
   std::partial_sort(logits.begin(), logits.begin() + 2, logits.end(), std::greater<>());
@@ -379,7 +386,9 @@ TEST_CASE("kv pages: references, copies on write, and the budget") {
     CHECK(pool.used() == 4);
     CHECK(first.make_writable({0, 2}, 0, 40));
     CHECK(pool.used() == 4);
-    pool.data(first.layer(1)[1])[7] = 42.0f;
+    Backend& backend = *engine.context.backend;
+    const float written = 42.0f;
+    backend.copy_to_device(pool.data(first.layer(1)[1]) + 7, &written, sizeof written);
     KvSequence second(pool, 2);
     second.share(first, {0, 2}, 40);
     CHECK(pool.used() == 4);
@@ -389,7 +398,9 @@ TEST_CASE("kv pages: references, copies on write, and the budget") {
     CHECK(pool.used() == 8);
     CHECK(second.layer(1)[0] == first.layer(1)[0]);
     CHECK(second.layer(1)[1] != first.layer(1)[1]);
-    CHECK(pool.data(second.layer(1)[1])[7] == 42.0f);
+    float copied = 0.0f;
+    backend.copy_to_host(&copied, pool.data(second.layer(1)[1]) + 7, sizeof copied);
+    CHECK(copied == written);
     CHECK(first.make_writable({0, 2}, 40, 41));  // its own again
     CHECK(pool.used() == 8);
     CHECK(pool.borrow(2 * pool.page_bytes() - 1));

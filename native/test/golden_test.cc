@@ -11,6 +11,7 @@
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
 #include "headspark/generate.h"
+#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {
@@ -119,6 +120,7 @@ Engine engine_of(const GoldenCase& golden) {
   std::shared_ptr<const Model> model = load_model(golden.model, {}, {});
   if (!golden.adapter.empty()) model = with_adapter(model, golden.adapter, {});
   EngineOptions options;
+  options.device = test::suite_device();
   options.share_prefix = std::getenv("HEADSPARK_TEST_NO_SHARING") == nullptr;
   return make_engine(model, options);
 }

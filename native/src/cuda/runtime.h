@@ -42,6 +42,10 @@ MemoryInfo memory_info();
 /// Aligned to 256 bytes, on the current device; null when the memory does not suffice.
 void* try_allocate(std::int64_t bytes);
 void release(void* memory) noexcept;
+/// The pool tells which bytes of its segments are in use; the emulated device refuses accesses to
+/// the others.
+void mark_used(void* memory, std::int64_t bytes) noexcept;
+void mark_free(void* memory, std::int64_t bytes) noexcept;
 /// Page-locked host memory, for copies that overlap with work; null when there is none.
 void* try_allocate_pinned(std::int64_t bytes);
 void release_pinned(void* memory) noexcept;

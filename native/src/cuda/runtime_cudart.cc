@@ -72,6 +72,10 @@ void release(void* memory) noexcept {
   cudaFree(memory);
 }
 
+void mark_used(void*, std::int64_t) noexcept {}
+
+void mark_free(void*, std::int64_t) noexcept {}
+
 void* try_allocate_pinned(std::int64_t bytes) {
   void* memory = nullptr;
   const cudaError_t status = cudaMallocHost(&memory, static_cast<std::size_t>(bytes));
