@@ -117,6 +117,7 @@ std::vector<std::string> cublas_lt_candidates(const Environment& environment,
                                               const fs::path& root) {
   std::vector<std::string> found;
   const std::string named = environment("HEADSPARK_CUBLASLT");
+  if (named == "none") return found;
   if (!named.empty()) {
     std::error_code ignored;
     if (!fs::is_directory(named, ignored)) return {named};
