@@ -1,6 +1,7 @@
 // An ablation with the model reduced to what it needs: a shape, a fingerprint and a sweep runner.
 // lib/ablation.ts puts a real model behind it; tests put in a fake.
 
+import { ablationKinds } from '../ablation-kinds.js';
 import { HeadsparkError } from '../errors.js';
 import { gatePositions, type HeadShape } from '../head-gate.js';
 import { checkConfidence } from '../stats/quantile.js';
@@ -8,7 +9,6 @@ import { version } from '../version.js';
 import { planAblation } from './plan.js';
 import { runVariants, type SweepRunner } from './run.js';
 import { buildTable } from './table.js';
-import type { AblationKind } from '../ablation-sweep.js';
 import type { AblateOptions, AblationSettings, AblationTable } from './types.js';
 
 /** The model and pairs of an ablation. */
@@ -34,8 +34,6 @@ function permutationsFor(rows: number, pairs: number): number {
   const affordable = Math.floor(SIGN_BUDGET / (rows * pairs));
   return Math.max(FEWEST_PERMUTATIONS, Math.min(MOST_PERMUTATIONS, affordable));
 }
-
-const ablationKinds: readonly AblationKind[] = ['zero', 'mean', 'mean-per-position', 'resample'];
 
 const invalid = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);

@@ -2,7 +2,7 @@
 
 import { rm } from 'node:fs/promises';
 import type { Metric } from '../attribution.js';
-import type { AblationKind } from '../ablation-sweep.js';
+import type { AblationKind } from '../ablation-kinds.js';
 import { ablate, ablationCsv } from '../ablation.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { GatePositions } from '../head-gate.js';
@@ -75,6 +75,7 @@ export const ablateCommand: Command = {
     'controls',
     'factor',
     'ablation',
+    'references',
     'positions',
     'journal',
     ...optionGroups.pairs,
@@ -97,6 +98,7 @@ export const ablateCommand: Command = {
     ['$0 ablate ./sft --pairs p.jsonl --heads "3.1,5.0;4.*"', 'two sets of heads'],
     ['$0 ablate ./sft --pairs p.jsonl --single --ablation mean', 'every head by itself'],
     ['$0 ablate ./sft --generate --benchmark gsm8k --heads 3.1', 'by solving problems'],
+    ['$0 ablate ./sft --generate --benchmark gsm8k --heads 3.1 --ablation resample', 'swapped'],
   ],
   async run(args, context) {
     checkPlanOptions(args);

@@ -2,6 +2,7 @@
 
 import { parseShard } from '../shard.js';
 import { rm } from 'node:fs/promises';
+import type { AblationKind } from '../ablation-kinds.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { resolvePromptForm } from '../benchmarks/prompts.js';
@@ -15,6 +16,7 @@ import {
   type EvaluationProgress,
   type EvaluationResult,
 } from '../evaluation.js';
+import { checkReferences } from '../evaluation/replacements.js';
 import type { SamplingOptions } from '../generation-types.js';
 import type { GatePositions } from '../head-gate.js';
 import type { ProgressReporter } from '../progress.js';
@@ -106,6 +108,8 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
   return {
     controls,
     factor: args.value('factor'),
+    ablation: args.choice<AblationKind>('ablation'),
+    references: args.value('references'),
     positions: args.choice<GatePositions>('positions'),
     prompt: given({
       template,
@@ -170,6 +174,10 @@ export async function runEvaluation(
   const plan = needsHeads || named ? await planOf(args, model.info) : undefined;
   // Refused before anything is printed, and before a long run.
   resolvePromptForm(options.prompt ?? {}, model, benchmark.suffix);
+  if (plan) {
+    const references = Math.min(options.references!, benchmark.problems.length);
+    checkReferences(options.ablation!, references);
+  }
   context.resumeHint = journal
     ? `${journal.path} keeps what is finished: run the same command again to go on from there.`
     : 'Nothing was kept; with --out or --journal a run can be resumed.';
@@ -200,9 +208,6 @@ export async function runAblationByGeneration(args: Arguments, context: Context)
   for (const option of ['pairs', 'task'] as const) {
     if (args.text(option) === undefined) continue;
     throw usageError(`--${option} is not read with --generate; give --benchmark instead.`);
-  }
-  if (args.choice<string>('ablation') !== 'zero') {
-    throw usageError('--generate gates with --ablation zero only.');
   }
   return runEvaluation(args, context, { needsHeads: true, controls: args.value('controls') });
 }

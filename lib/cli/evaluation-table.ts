@@ -35,6 +35,20 @@ function headingOf({ settings, problems }: EvaluationTable): string {
   );
 }
 
+/** `heads times 0.5, mean over 32 reference runs, generated positions`; empty without gates. */
+function gatesOf({ settings, rows }: EvaluationTable): string {
+  if (rows.length < 2) return '';
+  const { factor, ablation, references, positions } = settings;
+  const what = {
+    zero: 'zero',
+    mean: `the mean over ${references.length} reference runs`,
+    'mean-per-position': `the mean by position over ${references.length} reference runs`,
+    resample: `the same position of another of ${references.length} runs`,
+  }[ablation];
+  const where = positions === 'all' ? '' : `, at ${positions} positions`;
+  return `heads: ${factor} z + ${Number((1 - factor).toPrecision(6))} r, r: ${what}${where}`;
+}
+
 function answerRow(row: RowResult, many: boolean, greedy: boolean): string[] {
   const most = row.passAt.at(-1)!;
   const success = row.successAt.at(-1)!;
@@ -198,6 +212,8 @@ function printNearTies({ nearTies }: EvaluationTable, context: Context): void {
 /** Prints the table; of more than `top` sets the first ones, with the rest in --out and --csv. */
 export function printEvaluation(table: EvaluationTable, context: Context, top: number): void {
   context.print(`  ${headingOf(table)}`);
+  const gates = gatesOf(table);
+  if (gates !== '') context.print(`  ${gates}`);
   const shown = { ...table, rows: table.rows.slice(0, top + 1) };
   const sets = shown.rows.slice(1);
   context.heading(`Right answers (${formatPercent(table.confidence, 0)} intervals over problems)`);

@@ -2,6 +2,7 @@
 // it; tests put in a fake.
 import type { Shard } from '../shard.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
+import { ablationKinds, type AblationKind } from '../ablation-kinds.js';
 import type { AblationPlan } from '../ablation/types.js';
 import {
   benchmarkPrompts,
@@ -14,10 +15,11 @@ import type { Benchmark } from '../benchmarks/types.js';
 import { HeadsparkError } from '../errors.js';
 import type { SamplingOptions } from '../generation-types.js';
 import { formatHead, gatePositions, type GatePositions } from '../head-gate.js';
-import { wholeNumber } from '../option-checks.js';
+import { oneOf, wholeNumber } from '../option-checks.js';
 import { checkConfidence } from '../stats/quantile.js';
 import { version } from '../version.js';
 import { evaluationVariants, shardProblems } from './plan.js';
+import { checkReferences, referenceProblems, type Activations } from './replacements.js';
 import { runSamples, type EvaluationRun, type Generate, type Samples } from './run.js';
 import { buildEvaluation, checkKs } from './table.js';
 import type {
@@ -35,6 +37,13 @@ export interface EvaluateOptions extends StatisticsOptions {
   readonly controls?: number;
   /** Of the gated heads: 0 (default) ablates, 0.5 weakens, 1.3 amplifies. */
   readonly factor?: number;
+  /** What a closed gate puts in a head's place; default `zero`. See `referenceProblems`. */
+  readonly ablation?: AblationKind;
+  /**
+   * Problems whose unablated runs (prompt and at most 256 greedy tokens) the means or the resampled
+   * activations come from, drawn by the seed; default 32.
+   */
+  readonly references?: number;
   /** Where heads are gated; default `all`. */
   readonly positions?: GatePositions;
   /** How problems are asked. */
@@ -63,12 +72,14 @@ export interface EvaluationSubject extends PromptModel {
   readonly info: PromptModel['info'] & {
     readonly layers: number;
     readonly heads: number;
+    readonly headDim: number;
     readonly device: string;
     readonly isa: string;
     readonly precision: string;
   };
   readonly fingerprint: string;
   readonly generate: Generate;
+  readonly activations: Activations;
 }
 
 /** The samples of a run, before anything is computed from them. */
@@ -96,6 +107,7 @@ function samplingOf(sampling: SamplingOptions, samples: number): Required<Sampli
 
 function checkOptions(options: EvaluateOptions): void {
   const { factor = 0, positions = 'all', sources = answerSources, confidence = 0.95 } = options;
+  oneOf('ablation', options.ablation, { allowed: ablationKinds, fallback: 'zero' });
   if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
   if (!gatePositions.includes(positions)) {
     throw invalid(`positions "${String(positions)}" are unknown: use ${gatePositions.join(', ')}.`);
@@ -110,6 +122,22 @@ function checkOptions(options: EvaluateOptions): void {
 interface PlannedEvaluation {
   readonly variants: readonly EvaluationVariant[];
   readonly notes: readonly string[];
+}
+
+const defaultReferences = 32;
+
+/** Ids of the reference problems; none for zero ablation and where nothing is gated. */
+function referencesOf(benchmark: Benchmark, options: EvaluateOptions, seed: number): string[] {
+  const { ablation = 'zero', plan } = options;
+  const wanted = wholeNumber('references', options.references, {
+    low: 1,
+    high: 100_000,
+    fallback: defaultReferences,
+  });
+  if (ablation === 'zero' || !plan) return [];
+  const chosen = referenceProblems(benchmark.problems.length, wanted, seed);
+  checkReferences(ablation, chosen.length);
+  return chosen.map((problem) => benchmark.problems[problem].id);
 }
 
 function settingsOf(
@@ -136,6 +164,8 @@ function settingsOf(
       heads: heads.map(formatHead),
     })),
     factor: options.factor ?? 0,
+    ablation: options.ablation ?? 'zero',
+    references: referencesOf(benchmark, options, seed),
     positions: options.positions ?? 'all',
     samples,
     sampling: samplingOf(options.sampling ?? {}, samples),
@@ -171,6 +201,8 @@ function runOf(
     // A stop token was taken off before; other special tokens may be part of the form (<think>).
     decode: (tokens) => subject.tokenizer!.decode(tokens, { skipSpecialTokens: false }),
     generate: subject.generate,
+    activations: subject.activations,
+    activationWidth: subject.info.layers * subject.info.heads * subject.info.headDim,
   };
 }
 

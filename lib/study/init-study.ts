@@ -43,6 +43,8 @@ tasks:
   - name: sums
     pairs: ./pairs.jsonl # or one file for each form: { direct: a.jsonl, thinking: b.jsonl }
     limit: 64
+  # - name: first words      # how base and post-trained model begin to answer the same problems
+  #   openings: { problems: gsm8k, data: ./data, limit: 64, opening-length: 16 } # by: grpo-step300
   # - name: ioi
   #   generate: { task: ioi, count: 64 }   # ioi, greater-than or arithmetic; with one prompt form
 
@@ -105,6 +107,19 @@ statistics:
   confidence: 0.95
   null-repeats: 100
   permutations: 9999
+
+# slurm: # for: headspark study run THIS_FILE --out my-run --slurm
+#   partition: gpu
+#   account: my-account
+#   time: 04:00:00 # of every task
+#   gpus: 1 # of tasks that run models, or TYPE:NUMBER; needs --device cuda:0
+#   cpus: 8
+#   memory: 64G
+#   tasks: 4 # parts of every array; default: one for each checkpoint
+#   concurrent: 16 # of an array at the same time
+#   setup: module load nodejs/20 # shell lines before headspark starts
+#   options: [--mail-type=FAIL] # anything else that sbatch takes
+#   stages: { diff: { partition: cpu } }
 `;
 
 /** Writes the template. @throws ERR_HEADSPARK_INVALID_ARGUMENT where the file exists. */

@@ -73,6 +73,21 @@ export type PairsInput =
       readonly task: TaskName;
       readonly options: ArithmeticOptions;
       readonly path: ValuePath;
+    }
+  | {
+      readonly kind: 'openings';
+      /** Absolute, or the name of a known benchmark in `folder`. */
+      readonly problems: string;
+      readonly folder: string;
+      readonly limit?: number;
+      /** Tokens of an opening. */
+      readonly openingLength: number;
+      /** Name of the post-trained model. */
+      readonly by?: string;
+      readonly template?: 'chat' | 'plain';
+      readonly system?: string;
+      readonly suffix?: string;
+      readonly path: ValuePath;
     };
 
 export interface Task {
@@ -151,6 +166,32 @@ export interface StatisticsSettings {
   readonly blockLength?: number;
 }
 
+/** What a task of a job array asks for. */
+export interface SlurmTask {
+  readonly partition?: string;
+  readonly account?: string;
+  readonly qos?: string;
+  readonly constraint?: string;
+  /** As sbatch takes it. */
+  readonly time?: string;
+  /** A number, or TYPE:NUMBER; only of stages that compute with models. */
+  readonly gpus?: string;
+  readonly cpus?: number;
+  readonly memory?: string;
+}
+
+/** How a study is submitted to Slurm; decides no result. */
+export interface SlurmSettings extends SlurmTask {
+  /** Parts that the checkpoints are divided into; default: one for each. */
+  readonly tasks?: number;
+  readonly concurrent?: number;
+  readonly setup?: string;
+  readonly command?: string;
+  readonly options: readonly string[];
+  /** By kind of stage: what it asks for instead. */
+  readonly stages: Readonly<Record<string, SlurmTask>>;
+}
+
 export interface Study {
   readonly name: string;
   readonly description?: string;
@@ -167,6 +208,7 @@ export interface Study {
   readonly ablations: readonly AblationSpec[];
   readonly benchmarks: readonly BenchmarkSpec[];
   readonly statistics: StatisticsSettings;
+  readonly slurm: SlurmSettings;
   readonly source: StudySource;
 }
 

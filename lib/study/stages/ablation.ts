@@ -9,10 +9,9 @@ import { finalNames } from '../benchmark-places.js';
 import { pairsKey, type Facts } from '../facts.js';
 import { placeId, places, type Place, type StageContext, type StageKind } from '../stage.js';
 import { slug, type AblationSpec, type Study } from '../study.js';
-import { baseOf } from './attribution.js';
 import { diffFile } from './diff.js';
 import { writeResult } from './files.js';
-import { neededPairs } from './pairs.js';
+import { neededPairs, pairsNeed } from './pairs.js';
 
 export const ablationFile = 'ablation.json';
 export const ablationFormat = 'headspark-ablation-stage';
@@ -98,7 +97,7 @@ function instanceOf(
       seed: study.seed,
     },
     needs: {
-      pairs: { kind: 'pairs', id: placeId({ ...place, checkpoint: baseOf(place) }) },
+      pairs: pairsNeed(place, study),
       ...(what.kind === 'group' ? { diff: { kind: 'diff', id: placeId(place) } } : {}),
     },
     weights: [checkpoint.name],

@@ -11,12 +11,14 @@ import { diffStage } from './diff.js';
 import { evaluationStage } from './evaluation.js';
 import { formDiffStage } from './form-diff.js';
 import { nullDiffStage } from './null-diff.js';
+import { openingsStage } from './openings.js';
 import { pairsStage } from './pairs.js';
 import { regimesStage } from './regimes.js';
 import { samplesStage } from './samples.js';
 import { trackingStage } from './tracking.js';
 
 export const stageKinds: readonly StageKind[] = [
+  openingsStage,
   pairsStage,
   attributionStage,
   circuitStage,

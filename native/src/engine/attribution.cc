@@ -100,8 +100,8 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
                           passes.front().activations);
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
-    PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric,
-                    engine.options.share_prefix, rotary, control);
+    PairBlock block(engine, pairs.subspan(begin, end - begin),
+                    {options.metric, engine.options.share_prefix}, rotary, control);
     BlockScores scores(engine, graph, block, writes);
     for (const PathPoints& points : passes) {
       GradientPath path({engine, graph, block, scores, workspace}, points);

@@ -49,6 +49,7 @@ GradientPath::GradientPath(const Operands& operands, const PathPoints& points)
       batch_(engine_.context,
              block_.repeated_rows(static_cast<std::int64_t>(points.alphas.size()))),
       supervised_(block_.supervised(static_cast<std::int64_t>(points.alphas.size()))),
+      wanted_(engine_.context, batch_.host(), supervised_.counts()),
       sink_(engine_, operands.graph, block_, operands.scores,
             static_cast<std::int64_t>(points.alphas.size())),
       workspace_(operands.workspace),
@@ -56,6 +57,7 @@ GradientPath::GradientPath(const Operands& operands, const PathPoints& points)
                  std::span<const std::int32_t>(end_index(block_, points.alphas.size()))),
       alpha_(engine_.context.backend, std::span<const float>(token_alphas(block_, points.alphas))),
       no_heads_(engine_.context.backend, batch_.rows() * engine_.config().heads) {
+  supervised_.pack();
   no_heads_.zero();
 }
 
@@ -78,6 +80,7 @@ void GradientPath::run(const PathGroup& group, const RunControl& control) {
   ForwardInputs inputs;
   inputs.prefix = &block_.prefix();
   inputs.rotary = &block_.rotary();
+  inputs.wanted = &wanted_;
   if (group.group == SourceGroup::input) {
     interpolate_ends(block_.ends().embedding(), config.hidden, workspace_.path.data());
     inputs.embeddings = workspace_.path.data();

@@ -65,7 +65,8 @@ class GradientPath {
   PairBlock& block_;
   PathPoints points_;
   Batch batch_;
-  SupervisedRows supervised_;
+  SupervisedRows supervised_;  ///< packed
+  WantedTokens wanted_;
   EdgeScoreSink sink_;
   PathWorkspace& workspace_;
   Buffer<std::int32_t> end_index_;  ///< [batch tokens] own token of the block

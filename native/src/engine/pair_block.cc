@@ -6,10 +6,10 @@
 
 namespace headspark {
 
-PairBlock::PairBlock(const Engine& engine, std::span<const Pair> pairs, Metric metric,
-                     bool share_prefix, const RotaryTable& rotary, const RunControl& control)
+PairBlock::PairBlock(const Engine& engine, std::span<const Pair> pairs, const Options& options,
+                     const RotaryTable& rotary, const RunControl& control)
     : pairs_(pairs),
-      metric_(metric),
+      metric_(options.metric),
       rotary_(rotary),
       begin_{0},
       ends_batch_(engine.context, BatchRows()),
@@ -18,14 +18,14 @@ PairBlock::PairBlock(const Engine& engine, std::span<const Pair> pairs, Metric m
   for (const Pair& pair : pairs) {
     clean_.push_back(fed_tokens(pair, false));
     corrupted_.push_back(fed_tokens(pair, true));
-    const std::int32_t prefix = share_prefix ? shared_prefix(pair, metric) : 0;
+    const std::int32_t prefix = options.share_prefix ? shared_prefix(pair, metric_) : 0;
     prefix_length_.push_back(prefix);
     prefix_begin_.push_back(stored);
     stored += prefix;
     begin_.push_back(begin_.back() + static_cast<std::int32_t>(clean_.back().size()) - prefix);
   }
   run_prefixes(engine, control);
-  run_ends(engine, control);
+  run_ends(engine, options.all_positions, control);
 }
 
 void PairBlock::run_prefixes(const Engine& engine, const RunControl& control) {
@@ -38,7 +38,10 @@ void PairBlock::run_prefixes(const Engine& engine, const RunControl& control) {
   const std::int64_t tokens = rows.token_count();
   const Batch batch(engine.context, std::move(rows));
   Trace trace(engine, tokens, {.keys_values = true});
-  run_forward(engine, batch, {.rotary = &rotary_}, trace, control);
+  // Nobody reads the last layer's output.
+  const std::vector<std::int32_t> none(static_cast<std::size_t>(batch.rows()), 0);
+  const WantedTokens wanted(engine.context, batch.host(), none);
+  run_forward(engine, batch, {.rotary = &rotary_, .wanted = &wanted}, trace, control);
   prefix_ = make_kv_store(engine, tokens);
   const std::int64_t width = engine.config().kv_heads * engine.config().head_dim;
   for (std::int64_t layer = 0; layer < engine.config().layers; ++layer) {
@@ -62,10 +65,7 @@ BatchRows PairBlock::end_rows() const {
   return rows;
 }
 
-void PairBlock::run_ends(const Engine& engine, const RunControl& control) {
-  ends_batch_ = Batch(engine.context, end_rows());
-  ends_ = Trace(engine, 2 * tokens(), {.sources = true});
-  run_forward(engine, ends_batch_, {.prefix = &prefix_, .rotary = &rotary_}, ends_, control);
+SupervisedRows PairBlock::supervised_ends() const {
   SupervisedRows rows;
   for (int side = 0; side < 2; ++side) {
     for (std::size_t i = 0; i < pairs(); ++i) {
@@ -73,6 +73,18 @@ void PairBlock::run_ends(const Engine& engine, const RunControl& control) {
       rows.add(pairs_[i], metric_, last, static_cast<std::int32_t>(i));
     }
   }
+  return rows;
+}
+
+void PairBlock::run_ends(const Engine& engine, bool all_positions, const RunControl& control) {
+  ends_batch_ = Batch(engine.context, end_rows());
+  ends_ = Trace(engine, 2 * tokens(), {.sources = true});
+  SupervisedRows rows = supervised_ends();
+  const WantedTokens wanted(engine.context, ends_batch_.host(), rows.counts());
+  if (!all_positions) rows.pack();
+  run_forward(engine, ends_batch_,
+              {.prefix = &prefix_, .rotary = &rotary_, .wanted = all_positions ? nullptr : &wanted},
+              ends_, control);
   MetricRun run;
   run.metric = metric_;
   run.rows = &rows;

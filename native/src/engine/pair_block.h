@@ -31,9 +31,16 @@ std::vector<std::pair<std::size_t, std::size_t>> cut_pairs(std::span<const std::
 
 class PairBlock {
  public:
+  struct Options {
+    Metric metric = Metric::logit_diff;
+    bool share_prefix = true;
+    /// What the last layer's sources write where the metric does not look; else that is 0.
+    bool all_positions = false;
+  };
+
   /// Runs the shared prefixes (kept as keys and values), then the clean and corrupted ends as one
-  /// batch of 2 * pairs rows: clean rows first. trace options beyond `sources` are the caller's.
-  PairBlock(const Engine& engine, std::span<const Pair> pairs, Metric metric, bool share_prefix,
+  /// batch of 2 * pairs rows: clean rows first.
+  PairBlock(const Engine& engine, std::span<const Pair> pairs, const Options& options,
             const RotaryTable& rotary, const RunControl& control);
 
   std::size_t pairs() const { return pairs_.size(); }
@@ -58,7 +65,8 @@ class PairBlock {
 
  private:
   void run_prefixes(const Engine& engine, const RunControl& control);
-  void run_ends(const Engine& engine, const RunControl& control);
+  void run_ends(const Engine& engine, bool all_positions, const RunControl& control);
+  SupervisedRows supervised_ends() const;
   BatchRows end_rows() const;
 
   std::span<const Pair> pairs_;

@@ -41,11 +41,14 @@ export interface FakeOptions {
   /** Rows in flight: completions leave this window last in, first out. */
   readonly window?: number;
   readonly onRequest?: (request: GenerationRequest) => void;
+  readonly onTable?: (table: Float32Array | undefined) => void;
+  readonly onActivations?: (sequences: readonly Int32Array[], rows: string) => void;
 }
 
 export function fakeGenerate(options: FakeOptions = {}): Generate {
-  const { failAfter = Infinity, window = 5, onRequest } = options;
-  return async function* (requests, { signal, onToken }) {
+  const { failAfter = Infinity, window = 5, onRequest, onTable } = options;
+  return async function* (requests, { signal, onToken, replacement }) {
+    onTable?.(replacement);
     let [index, finished] = [0, 0];
     const flight: Completion[] = [];
     const leave = function* (left: number): Generator<Completion> {
@@ -79,6 +82,7 @@ export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
       folder: '/fake',
       layers: 2,
       heads: 4,
+      headDim: 2,
       device: 'cpu',
       isa: 'none',
       precision: 'exact',
@@ -87,6 +91,14 @@ export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
     chatTemplate: undefined,
     fingerprint: 'f'.repeat(32),
     generate: fakeGenerate(options),
+    // One value a row, its number.
+    activations: (sequences, { rows }) => {
+      options.onActivations?.(sequences, rows);
+      const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
+      const longest = Math.max(...sequences.map(({ length }) => length));
+      const count = { mean: 1, 'mean-per-position': longest + 1, tokens }[rows];
+      return Promise.resolve({ rows: count, z: Float32Array.from({ length: count }, (_, i) => i) });
+    },
   };
 }
 
