@@ -21,8 +21,8 @@ set_source_files_properties(${cuda_sources} PROPERTIES COMPILE_OPTIONS "${emulat
 set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")
 
-# The tests of an op that has kernels run on the emulated device.
-set(emulated_tests main op_suite attention_fixture source_folder)
+# The tests of an op that has kernels, and the goldens, run on the emulated device.
+set(emulated_tests main op_suite attention_fixture source_folder golden golden_test)
 foreach(kernel IN LISTS cuda_kernels)
   get_filename_component(op ${kernel} NAME_WE)
   string(REPLACE "_cuda" "_test" test ${op})
