@@ -3,7 +3,8 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { initStudy, readStudy, runStudy } from '../../../lib/study/index.js';
-import { slurmMistakes, type Mistake } from './slurm-mistakes.js';
+import { headsMistakes, type Mistake } from './heads-mistakes.js';
+import { slurmMistakes } from './slurm-mistakes.js';
 import { models, newFolder, writeStudy } from './small-study.js';
 
 const tinyArith = 'test/fixtures/reference/qwen2';
@@ -38,7 +39,6 @@ statistics: { confidence: 0.95 }
 `;
 
 let folder: string;
-
 beforeAll(async () => {
   folder = await newFolder();
   await cp(join(models, 'pairs-direct.jsonl'), join(folder, 'direct.jsonl'));
@@ -56,6 +56,7 @@ beforeAll(async () => {
 });
 
 const mistakes: Record<string, Mistake> = {
+  ...headsMistakes,
   'not YAML': { change: ['study: good', 'study: [good'], line: 2, says: /not valid YAML/ },
   'a key twice': {
     change: ['study: good', 'study: good\nstudy: again'],

@@ -1,12 +1,6 @@
 // What can be wrong under `slurm` in the good study file of mistakes.test.ts.
 
-export interface Mistake {
-  /** What is replaced in the good file by what; undefined: the file as it is. */
-  change: [string, string];
-  /** Line that the error names. */
-  line: number;
-  says: RegExp;
-}
+import type { Mistake } from './heads-mistakes.js';
 
 export const slurmMistakes: Record<string, Mistake> = {
   'a time that Slurm does not take': {
