@@ -9,6 +9,7 @@ import { excludedKinds } from '../circuit-evaluation.js';
 import { commonOptions } from './common-options.js';
 import { headOptions } from './head-options.js';
 import type { OptionSpec } from './option-types.js';
+import { studyOptions } from './study-options.js';
 
 export { optionGroups } from './option-groups.js';
 
@@ -20,7 +21,6 @@ const ablation = 'Ablation:';
 const generation = 'Generation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
-const studies = 'Studies:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -427,11 +427,7 @@ export const vocabulary = {
 
   ...headOptions,
 
-  only: {
-    type: 'string',
-    group: studies,
-    describe: 'stages to run, with what they need: attribution, diff, ablation, …',
-  },
+  ...studyOptions,
 
   figures: {
     type: 'string',

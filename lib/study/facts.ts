@@ -257,7 +257,8 @@ class FactsReader {
  *   throws for internal errors and when cancelled.
  */
 export async function readFacts(study: Study, options: FactsOptions = {}): Promise<Facts> {
-  const pool = new ModelPool(options);
+  // Looking up needs no other device: a study is checked where it is submitted, too.
+  const pool = new ModelPool({ ...options, device: 'cpu' });
   const cache = await FingerprintCache.open(options.fingerprintFile, study.attribution.kvEdges);
   const reader = new FactsReader(study, pool, cache);
   try {

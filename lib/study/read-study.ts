@@ -13,9 +13,11 @@ import {
   slug,
   type AblationSpec,
   type Checkpoint,
+  type HeadsSpec,
   type PairsInput,
   type PromptForm,
   type Series,
+  type SlurmSettings,
   type Study,
   type Task,
 } from './study.js';
@@ -163,6 +165,35 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
   };
 }
 
+function headsSpecOf(entry: StudyFile['heads'][number], index: number): HeadsSpec {
+  const { name, which = 'all', heads, queries, effects, maps, checkpoints, tasks } = entry;
+  return {
+    name,
+    which: heads === undefined ? { kind: which } : { kind: 'heads', heads },
+    queries,
+    ...(effects === undefined ? {} : { effects }),
+    maps,
+    mapPair: entry['map-pair'] - 1,
+    ...(entry['think-markers'] ? { markers: entry['think-markers'] } : {}),
+    checkpoints,
+    ...(tasks ? { tasks } : {}),
+    ...(entry['prompt-forms'] ? { forms: entry['prompt-forms'] } : {}),
+    path: ['heads', index],
+  };
+}
+
+/** Without keys that the file leaves out. */
+function given<T extends object>(entry: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const pairs = Object.entries(entry).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(pairs) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+function slurmOf({ slurm }: StudyFile): SlurmSettings {
+  if (!slurm) return { options: [], stages: {} };
+  const stages = Object.entries(slurm.stages).map(([kind, entry]) => [kind, given(entry)]);
+  return { ...given(slurm), stages: Object.fromEntries(stages) as SlurmSettings['stages'] };
+}
+
 function normalize(file: StudyFile, source: StudySource): Study {
   const folder = dirname(resolve(source.path));
   const common = baseOf(file.base, folder, ['base']);
@@ -195,6 +226,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
     selection: selectionOf(file),
     excluded: file.evaluation.excluded,
     ablations: file.ablations.map(ablationOf),
+    heads: file.heads.map(headsSpecOf),
     benchmarks: benchmarksOf(file, folder),
     statistics: {
       confidence,
@@ -203,6 +235,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
       permutations,
       ...(blockLength === undefined ? {} : { blockLength }),
     },
+    slurm: slurmOf(file),
     source,
   };
 }
