@@ -100,7 +100,9 @@ function inequality(text: string): Structure | undefined {
 function alternatives(text: string): Structure | undefined {
   const parts = text.split(/\s+or\s+|\s*\\(?:lor|vee)(?![a-z])\s*/);
   if (parts.length < 2) return undefined;
-  const letters = new Set(parts.map((part) => /(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])/.exec(part)?.[0]));
+  const letters = new Set(
+    parts.map((part) => /(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])/.exec(part)?.[0]),
+  );
   const items = parts.map((part) => inequality(part.trim()));
   const whole = items.filter((item) => item !== undefined);
   if (letters.size !== 1 || whole.length < parts.length) return undefined;
