@@ -1,5 +1,6 @@
 // The addon's entry: registers every group of functions. All state is per environment, so the same
 // file loads in worker_threads and more than once.
+#include "activations.h"
 #include "attribution.h"
 #include "device.h"
 #include "errors.h"
@@ -34,6 +35,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_sweep(env, exports);
   register_logits(env, exports);
   register_heads(env, exports);
+  register_activations(env, exports);
   register_generation(env, exports);
   return exports;
 }

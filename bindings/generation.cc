@@ -121,7 +121,7 @@ const std::vector<T>& of_length(const std::vector<T>& values, std::size_t count,
 
 // {prompts, heads, stopTokens: ragged rows; temperature, topP, minP, repetitionPenalty:
 // Float32Array; topK, maxNewTokens: Int32Array; positions: Uint8Array; seeds: Int32Array, low and
-// high half of each}
+// high half of each; replacements: Int32Array, begin, length and loop of each}
 std::vector<GenerationRequest> read_requests(const Arguments& arguments) {
   TokenRows prompts = read_rows(arguments, "prompts", "add");
   TokenRows stop_tokens = read_rows(arguments, "stopTokens", "add");
@@ -142,6 +142,7 @@ std::vector<GenerationRequest> read_requests(const Arguments& arguments) {
   const auto top_k = integers("topK", 1);
   const auto max_new_tokens = integers("maxNewTokens", 1);
   const auto seeds = integers("seeds", 2);
+  const auto replacements = integers("replacements", 3);
   const auto positions = of_length(arguments.uint8s("positions"), count, "positions");
   std::vector<GenerationRequest> requests(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -152,6 +153,7 @@ std::vector<GenerationRequest> read_requests(const Arguments& arguments) {
     request.prompt = std::move(prompts[i]);
     request.heads = std::move(heads[i]);
     request.positions = static_cast<GatePositions>(positions[i]);
+    request.replacement = {replacements[3 * i], replacements[3 * i + 1], replacements[3 * i + 2]};
     request.sampling = {penalty[i], temperature[i], top_k[i], top_p[i], min_p[i]};
     request.seed =
         (static_cast<std::uint64_t>(static_cast<std::uint32_t>(seeds[2 * i + 1])) << 32) |

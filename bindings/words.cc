@@ -73,6 +73,12 @@ AblationKind ablation_of(const std::string& word) {
                                 {"resample", resample}});
 }
 
+ActivationRows activation_rows_of(const std::string& word) {
+  using enum ActivationRows;
+  return look_up<ActivationRows>(
+      "rows", word, {{"mean", mean}, {"mean-per-position", mean_per_position}, {"tokens", tokens}});
+}
+
 GatePositions positions_of(const std::string& word) {
   using enum GatePositions;
   return look_up<GatePositions>("positions", word,

@@ -5,6 +5,7 @@
 
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
+#include "headspark/head_activations.h"
 #include "headspark/head_properties.h"
 #include "headspark/sweep.h"
 
@@ -17,6 +18,7 @@ IgGrid grid_of(const std::string& word);
 KvEdges kv_edges_of(const std::string& word);
 ExcludedEdges excluded_of(const std::string& word);
 AblationKind ablation_of(const std::string& word);
+ActivationRows activation_rows_of(const std::string& word);
 GatePositions positions_of(const std::string& word);
 HeadQueries queries_of(const std::string& word);
 Precision precision_of(const std::string& word);

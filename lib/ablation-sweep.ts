@@ -1,5 +1,6 @@
 // Teacher-forced ablation sweeps: many sets of heads, ablated or scaled, on the same pairs. Made
 // once (means and corrupted runs), then run for any variants in any order.
+import { ablationKinds, type AblationKind } from './ablation-kinds.js';
 import { metrics, type Metric } from './attribution.js';
 import { HeadsparkError } from './errors.js';
 import { gatePositions, type GatePositions, type HeadRef } from './head-gate.js';
@@ -10,14 +11,7 @@ import { oneOf } from './option-checks.js';
 import { packHeads, packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
 
-export const ablationKinds = ['zero', 'mean', 'mean-per-position', 'resample'] as const;
-
-/**
- * What a closed gate puts in the head's place (method: z' = factor z + (1 - factor) r on the input
- * of the output projection): nothing, the head's mean over all clean prompts, its mean at that
- * position, or the corrupted run's value at the same token.
- */
-export type AblationKind = (typeof ablationKinds)[number];
+export { ablationKinds, type AblationKind } from './ablation-kinds.js';
 
 export interface SweepOptions extends JobOptions {
   /** Default `logit-diff`. */

@@ -14,6 +14,7 @@ import { buildEvaluation } from './evaluation/table.js';
 import type { StatisticsOptions } from './evaluation/types.js';
 import { generate } from './generation.js';
 import type { GenerationOptions } from './generation-types.js';
+import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
 
 export { evaluationCsv, samplesParquet } from './evaluation/files.js';
@@ -50,6 +51,7 @@ function subjectOf(
         ...(maxRows === undefined ? {} : { maxRows }),
         ...(memoryBytes === undefined ? {} : { memoryBytes }),
       }),
+    activations: (sequences, own) => headActivations(model, sequences, own),
   };
 }
 
@@ -68,7 +70,7 @@ export async function answerBenchmark(
 
 /**
  * Lets a model answer a benchmark, unablated and with every set of heads of `plan` gated
- * (z' = factor * z at the input of the output projection), every set beside its matched random
+ * (z' = factor * z + (1 - factor) * r at the input of the output projection), every set beside its matched random
  * control sets, all in one decode batch.
  *
  * Each row carries accuracy, pass@k, success@k and the majority vote with bootstrap intervals over

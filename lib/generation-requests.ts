@@ -1,7 +1,7 @@
 // Checking requests and packing them for the core.
 import { HeadsparkError } from './errors.js';
 import { gatePositions } from './head-gate.js';
-import type { GenerationRequest, SamplingOptions } from './generation-types.js';
+import type { GenerationRequest, ReplacementRun, SamplingOptions } from './generation-types.js';
 import type { Model } from './model.js';
 import type { PackedGenerationRequests } from './native-types.js';
 import { finiteNumber, oneOf, wholeNumber } from './option-checks.js';
@@ -17,6 +17,7 @@ export interface CheckedRequest {
   prompt: Int32Array;
   heads: readonly GatedHead[];
   positions: number;
+  replacement: ReplacementRun;
   sampling: Required<SamplingOptions>;
   seed: bigint;
   maxNewTokens: number;
@@ -60,6 +61,16 @@ export function checkedSampling(sampling: SamplingOptions = {}): Required<Sampli
   };
 }
 
+function checkedRun(run: ReplacementRun = { begin: 0, length: 1, loop: 0 }): ReplacementRun {
+  const high = 0x7fffffff;
+  const { begin, length, loop } = run;
+  return {
+    begin: wholeNumber('replacement.begin', begin, { low: 0, high, fallback: 0 }),
+    length: wholeNumber('replacement.length', length, { low: 1, high, fallback: 1 }),
+    loop: wholeNumber('replacement.loop', loop, { low: 0, high: length - 1, fallback: 0 }),
+  };
+}
+
 function checkedStrings(model: Model, strings: readonly string[]): readonly string[] {
   if (strings.length === 0) return strings;
   if (!model.tokenizer) {
@@ -99,6 +110,7 @@ export function checkRequest(
       positions: gatePositions.indexOf(
         oneOf('positions', request.positions, { allowed: gatePositions, fallback: 'all' }),
       ),
+      replacement: checkedRun(request.replacement),
       sampling: checkedSampling(request.sampling),
       seed: seedOf(request.seed),
       maxNewTokens: wholeNumber('maxNewTokens', request.maxNewTokens, {
@@ -144,6 +156,9 @@ export function packRequests(
     maxNewTokens: Int32Array.from(requests, ({ maxNewTokens }) => maxNewTokens),
     seeds: Int32Array.from(
       requests.flatMap(({ seed }) => [Number(seed & 0xffffffffn) | 0, Number(seed >> 32n) | 0]),
+    ),
+    replacements: Int32Array.from(
+      requests.flatMap(({ replacement: { begin, length, loop } }) => [begin, length, loop]),
     ),
   };
 }

@@ -20,6 +20,17 @@ export interface SamplingOptions {
   repetitionPenalty?: number;
 }
 
+/**
+ * Rows of the replacement table that stand for the positions of a request: position p takes row
+ * `begin + p`; from `length` on the rows from `begin + loop` to `begin + length` go round.
+ */
+export interface ReplacementRun {
+  begin: number;
+  length: number;
+  /** 0 to length - 1. */
+  loop: number;
+}
+
 /** One row to generate. */
 export interface GenerationRequest {
   /** Token ids; at least one, at most as many as the model has positions. */
@@ -28,6 +39,8 @@ export interface GenerationRequest {
   heads?: readonly GatedHead[];
   /** Where the gates act: everywhere (default), in the prompt, or after it. */
   positions?: GatePositions;
+  /** Default: row 0 at every position. Only read with `replacement` of the generation. */
+  replacement?: ReplacementRun;
   sampling?: SamplingOptions;
   /** 0 to 2^64 - 1, default 0. A sample depends on its request and its seed alone. */
   seed?: bigint | number;
@@ -65,8 +78,8 @@ export interface GenerationOptions extends JobOptions {
   /** Called for every new token of every row, in order within a row; `margin` of greedy ones. */
   onToken?: (index: number, token: number, margin?: number) => void;
   /**
-   * [layers, heads, headDim]: what closed gates put in place of a head (its mean over a data set);
-   * default zero.
+   * [layers, rows, heads, headDim] (`headActivations` makes it): what closed gates put in place of a
+   * head, one row for means or many that requests choose by position; default zero.
    */
   replacement?: Float32Array;
 }

@@ -19,6 +19,8 @@ export * from './formats/index.js';
 export * from './generate.js';
 export * from './generation-types.js';
 export { generate } from './generation.js';
+export * from './head-effects.js';
+export * from './head-activations.js';
 export * from './head-gate.js';
 export * from './head-properties.js';
 export * from './heads/index.js';

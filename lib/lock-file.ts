@@ -1,17 +1,22 @@
 // An exclusive lock file that names its owner. A lock whose process is gone (or whose process id
-// now belongs to another process) is stale and is taken over; a live one is refused by name.
+// now belongs to another process) is stale and is taken over; a live one is refused by name. Of a
+// process on another host only its Slurm job can tell.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { HeadsparkError } from './errors.js';
+import { currentSlurmJob, slurmJobIsOver } from './slurm-job.js';
 
-interface LockOwner {
+/** A process that holds a lock, or says that it works on something. */
+export interface LockOwner {
   pid: number;
   host: string;
   /** Start time of the process in clock ticks (Linux), which tells a reused process id apart. */
   started: string;
   token: string;
+  /** The Slurm job that it runs in. */
+  job?: string;
 }
 
 /** A held lock; `release` removes the file. */
@@ -42,15 +47,17 @@ function isAlive(owner: LockOwner): boolean {
   return started === undefined || started === '' || started === owner.started;
 }
 
-function parseOwner(text: string): LockOwner | undefined {
+/** Undefined for a text that names no process. */
+export function parseOwner(text: string): LockOwner | undefined {
   try {
     const value = JSON.parse(text) as Partial<LockOwner> | null;
-    const { pid, host, started, token } = value ?? {};
+    const { pid, host, started, token, job } = value ?? {};
     if (!Number.isSafeInteger(pid) || pid! <= 0) return undefined;
     if (typeof host !== 'string' || typeof started !== 'string' || typeof token !== 'string') {
       return undefined;
     }
-    return { pid: pid!, host, started, token };
+    const inJob = typeof job === 'string' && /^\d{1,12}$/.test(job) ? { job } : {};
+    return { pid: pid!, host, started, token, ...inJob };
   } catch {
     return undefined;
   }
@@ -91,11 +98,29 @@ async function removeStale(path: string, staleText: string): Promise<void> {
 }
 
 function inUse(path: string, subject: string, owner: LockOwner | undefined): HeadsparkError {
-  const who = owner ? `process ${owner.pid} on ${owner.host}` : 'another process';
+  const job = owner?.job === undefined ? '' : ` (Slurm job ${owner.job})`;
+  const who = owner ? `process ${owner.pid} on ${owner.host}${job}` : 'another process';
   return new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
     `${subject} is in use by ${who}. Wait for it to end, or if it is certainly gone delete ${path}.`,
   );
+}
+
+export function thisProcess(): LockOwner {
+  const job = currentSlurmJob();
+  return {
+    pid: process.pid,
+    host: hostname(),
+    started: processStart(process.pid) ?? '',
+    token: randomUUID(),
+    ...(job === undefined ? {} : { job }),
+  };
+}
+
+/** Whether the owner's process may still run, as far as can be known from here. */
+export async function mayRun(owner: LockOwner): Promise<boolean> {
+  if (owner.host === hostname()) return isAlive(owner);
+  return owner.job === undefined || !(await slurmJobIsOver(owner.job));
 }
 
 /**
@@ -103,12 +128,7 @@ function inUse(path: string, subject: string, owner: LockOwner | undefined): Hea
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT when a live process holds it.
  */
 export async function lockFile(path: string, subject: string): Promise<FileLock> {
-  const owner: LockOwner = {
-    pid: process.pid,
-    host: hostname(),
-    started: processStart(process.pid) ?? '',
-    token: randomUUID(),
-  };
+  const owner = thisProcess();
   for (let attempt = 0; attempt < 5; attempt++) {
     if (await tryCreate(path, owner)) {
       return { path, release: () => releaseLock(path, owner.token) };
@@ -116,7 +136,7 @@ export async function lockFile(path: string, subject: string): Promise<FileLock>
     const text = await readFile(path, 'utf8').catch(() => undefined);
     if (text === undefined) continue;
     const other = parseOwner(text);
-    if (!other || other.host !== owner.host || isAlive(other)) throw inUse(path, subject, other);
+    if (!other || (await mayRun(other))) throw inUse(path, subject, other);
     await removeStale(path, text);
   }
   throw inUse(path, subject, undefined);

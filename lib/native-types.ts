@@ -283,7 +283,7 @@ export interface NativeGenerationOptions {
   maxRows: number;
   /** Budget for keys, values and workspace; 0: the model's workspace budget. */
   memoryBytes: number;
-  /** [layers, heads, headDim] r of the gates; absent: zero. */
+  /** [layers, rows, heads, headDim] r of the gates; absent: zero. */
   replacement?: Float32Array;
 }
 
@@ -302,6 +302,23 @@ export interface PackedGenerationRequests {
   maxNewTokens: Int32Array;
   /** Low and high 32 bits of each seed. */
   seeds: Int32Array;
+  /** Begin, length and loop of each request's rows of the replacement. */
+  replacements: Int32Array;
+}
+
+export interface NativeActivationsOptions {
+  sequences: PackedRows;
+  /** `mean`, `mean-per-position` or `tokens`. */
+  rows: string;
+  writeNorms: boolean;
+}
+
+export interface NativeActivations {
+  rows: number;
+  /** [layers, rows, heads, headDim] */
+  z: Float32Array;
+  /** [layers, heads], or empty. */
+  writeNorms: Float32Array;
 }
 
 export interface NativeGenerationStats {
@@ -381,6 +398,11 @@ export interface NativeAddon {
     options: NativeHeadPropertiesOptions,
     onProgress?: NativeProgress,
   ): NativeJob<NativeHeadProperties>;
+  headActivations(
+    model: NativeModel,
+    options: NativeActivationsOptions,
+    onProgress?: NativeProgress,
+  ): NativeJob<NativeActivations>;
   /** `onWake` is called when there is something to take. */
   createGeneration(
     model: NativeModel,

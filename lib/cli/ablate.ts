@@ -2,8 +2,8 @@
 
 import { rm } from 'node:fs/promises';
 import type { Metric } from '../attribution.js';
-import type { AblationKind } from '../ablation-sweep.js';
-import { ablate, ablationCsv } from '../ablation.js';
+import type { AblationKind } from '../ablation-kinds.js';
+import { ablate, ablationCsv, type ControlMatch } from '../ablation.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { GatePositions } from '../head-gate.js';
 import { checkPlanOptions, planOf, resamplesOf } from './ablation-plan.js';
@@ -73,8 +73,10 @@ export const ablateCommand: Command = {
     'group',
     'post',
     'controls',
+    'match',
     'factor',
     'ablation',
+    'references',
     'positions',
     'journal',
     ...optionGroups.pairs,
@@ -97,6 +99,7 @@ export const ablateCommand: Command = {
     ['$0 ablate ./sft --pairs p.jsonl --heads "3.1,5.0;4.*"', 'two sets of heads'],
     ['$0 ablate ./sft --pairs p.jsonl --single --ablation mean', 'every head by itself'],
     ['$0 ablate ./sft --generate --benchmark gsm8k --heads 3.1', 'by solving problems'],
+    ['$0 ablate ./sft --generate --benchmark gsm8k --heads 3.1 --ablation resample', 'swapped'],
   ],
   async run(args, context) {
     checkPlanOptions(args);
@@ -118,6 +121,7 @@ export const ablateCommand: Command = {
       ablate(model, pairs, {
         plan,
         controls: args.value('controls'),
+        match: args.choice<ControlMatch>('match'),
         seed: args.value('seed'),
         factor: args.value('factor'),
         ablation: args.choice<AblationKind>('ablation'),

@@ -93,6 +93,11 @@ export class Arguments {
     return ((this.#raw[name] as string[] | undefined) ?? []).map(String);
   }
 
+  /** Whether it was given, or has a default. */
+  has(name: OptionName): boolean {
+    return this.#raw[name] !== undefined;
+  }
+
   text(name: OptionName): string | undefined {
     return this.#raw[name] as string | undefined;
   }

@@ -59,6 +59,16 @@ export class Context {
     this.print(formatTable(columns, rows, this.paint));
   }
 
+  /** Whether progress is seen on a terminal, where a line can be written over. */
+  get interactive(): boolean {
+    return this.#terminal.stderr.isTTY === true;
+  }
+
+  /** A plain line of progress on stderr; nothing with --quiet. */
+  note(text: string): void {
+    if (!this.quiet) this.#terminal.stderr.write(`${text}\n`);
+  }
+
   /** A remark on stderr; nothing with --quiet. */
   warn(text: string): void {
     if (this.quiet) return;

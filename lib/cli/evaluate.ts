@@ -21,6 +21,8 @@ export const evaluateCommand: Command = {
     'group',
     'post',
     'factor',
+    'ablation',
+    'references',
     'positions',
     'journal',
     'seed',

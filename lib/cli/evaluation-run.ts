@@ -2,6 +2,8 @@
 
 import { parseShard } from '../shard.js';
 import { rm } from 'node:fs/promises';
+import type { AblationKind } from '../ablation-kinds.js';
+import type { ControlMatch } from '../ablation.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { resolvePromptForm } from '../benchmarks/prompts.js';
@@ -15,6 +17,7 @@ import {
   type EvaluationProgress,
   type EvaluationResult,
 } from '../evaluation.js';
+import { checkReferences } from '../evaluation/replacements.js';
 import type { SamplingOptions } from '../generation-types.js';
 import type { GatePositions } from '../head-gate.js';
 import type { ProgressReporter } from '../progress.js';
@@ -106,6 +109,8 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
   return {
     controls,
     factor: args.value('factor'),
+    ablation: args.choice<AblationKind>('ablation'),
+    references: args.value('references'),
     positions: args.choice<GatePositions>('positions'),
     prompt: given({
       template,
@@ -153,13 +158,14 @@ export interface EvaluationCommandOptions {
   /** Whether heads must be named. */
   readonly needsHeads: boolean;
   readonly controls: number;
+  readonly match?: ControlMatch;
 }
 
 /** Runs a benchmark as the arguments say; returns what --json prints. */
 export async function runEvaluation(
   args: Arguments,
   context: Context,
-  { needsHeads, controls }: EvaluationCommandOptions,
+  { needsHeads, controls, match }: EvaluationCommandOptions,
 ): Promise<unknown> {
   await checkOutputs(args);
   const [options, resamples] = [optionsOf(args, controls), resamplesOf(args)];
@@ -170,6 +176,10 @@ export async function runEvaluation(
   const plan = needsHeads || named ? await planOf(args, model.info) : undefined;
   // Refused before anything is printed, and before a long run.
   resolvePromptForm(options.prompt ?? {}, model, benchmark.suffix);
+  if (plan) {
+    const references = Math.min(options.references!, benchmark.problems.length);
+    checkReferences(options.ablation!, references);
+  }
   context.resumeHint = journal
     ? `${journal.path} keeps what is finished: run the same command again to go on from there.`
     : 'Nothing was kept; with --out or --journal a run can be resumed.';
@@ -180,6 +190,7 @@ export async function runEvaluation(
     evaluate(model, benchmark, {
       ...options,
       ...(plan ? { plan } : {}),
+      ...(match ? { match } : {}),
       ...(resamples === undefined ? {} : { resamples }),
       ...(journal ? { journal: journal.path } : {}),
       ...(rows === undefined ? {} : { maxRows: rows }),
@@ -201,8 +212,9 @@ export async function runAblationByGeneration(args: Arguments, context: Context)
     if (args.text(option) === undefined) continue;
     throw usageError(`--${option} is not read with --generate; give --benchmark instead.`);
   }
-  if (args.choice<string>('ablation') !== 'zero') {
-    throw usageError('--generate gates with --ablation zero only.');
-  }
-  return runEvaluation(args, context, { needsHeads: true, controls: args.value('controls') });
+  return runEvaluation(args, context, {
+    needsHeads: true,
+    controls: args.value('controls'),
+    match: args.choice<ControlMatch>('match'),
+  });
 }

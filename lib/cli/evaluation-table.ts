@@ -13,6 +13,7 @@ import {
   plural,
   type TableColumn,
 } from './output.js';
+import { matchedIn } from './ablation-table.js';
 
 const right = (title: string): TableColumn => ({ title, align: 'right' });
 
@@ -33,6 +34,20 @@ function headingOf({ settings, problems }: EvaluationTable): string {
     `${plural(problems.length, 'problem')} × ${plural(samples, 'sample')}, ${drawn}${thinking}, ` +
     `at most ${settings.maxNewTokens} tokens`
   );
+}
+
+/** `heads times 0.5, mean over 32 reference runs, generated positions`; empty without gates. */
+function gatesOf({ settings, rows }: EvaluationTable): string {
+  if (rows.length < 2) return '';
+  const { factor, ablation, references, positions } = settings;
+  const what = {
+    zero: 'zero',
+    mean: `the mean over ${references.length} reference runs`,
+    'mean-per-position': `the mean by position over ${references.length} reference runs`,
+    resample: `the same position of another of ${references.length} runs`,
+  }[ablation];
+  const where = positions === 'all' ? '' : `, at ${positions} positions`;
+  return `heads: ${factor} z + ${Number((1 - factor).toPrecision(6))} r, r: ${what}${where}`;
 }
 
 function answerRow(row: RowResult, many: boolean, greedy: boolean): string[] {
@@ -113,10 +128,14 @@ function printChanges(rows: readonly RowResult[], context: Context): void {
   );
 }
 
-function printControls(rows: readonly RowResult[], context: Context): void {
+function printControls(
+  rows: readonly RowResult[],
+  { match }: EvaluationTable['settings'],
+  context: Context,
+): void {
   const compared = rows.filter(({ controls }) => controls);
   if (compared.length === 0) return;
-  context.heading('Against matched random sets (same number of heads in every layer)');
+  context.heading(`Against matched random sets (${matchedIn[match]})`);
   context.table(
     [
       { title: 'variant' },
@@ -198,13 +217,15 @@ function printNearTies({ nearTies }: EvaluationTable, context: Context): void {
 /** Prints the table; of more than `top` sets the first ones, with the rest in --out and --csv. */
 export function printEvaluation(table: EvaluationTable, context: Context, top: number): void {
   context.print(`  ${headingOf(table)}`);
+  const gates = gatesOf(table);
+  if (gates !== '') context.print(`  ${gates}`);
   const shown = { ...table, rows: table.rows.slice(0, top + 1) };
   const sets = shown.rows.slice(1);
   context.heading(`Right answers (${formatPercent(table.confidence, 0)} intervals over problems)`);
   printAnswers(shown, context);
   if (sets.length > 0) {
     printChanges(sets, context);
-    printControls(sets, context);
+    printControls(sets, table.settings, context);
   }
   printFailures(shown.rows, context);
   printNearTies(table, context);

@@ -7,6 +7,7 @@ import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { doctorCommand } from './doctor.js';
 import { evaluateCommand } from './evaluate.js';
+import { headsCommand } from './heads.js';
 import { mergeCommand } from './merge.js';
 import { generateCommand } from './generate.js';
 import { reportCommand } from './report.js';
@@ -18,6 +19,7 @@ const commands = [
   circuitCommand,
   diffCommand,
   ablateCommand,
+  headsCommand,
   generateCommand,
   evaluateCommand,
   mergeCommand,

@@ -10,6 +10,7 @@ import {
   planStudy,
   readStudy,
   runStudy,
+  slurmStatus,
   studyStatus,
 } from '../study/index.js';
 import { didYouMean } from '../nearest-word.js';
@@ -18,6 +19,8 @@ import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { deviceFrom, parseBytes } from './inputs.js';
 import { plural } from './output.js';
+import { slurmOptionNames } from './study-options.js';
+import { checkSlurmOptions, printProblems, queueColumns, submitCommand } from './study-slurm.js';
 import { optionGroups } from './vocabulary.js';
 
 const count = (value: number): string => value.toLocaleString('en-US');
@@ -98,16 +101,20 @@ async function plan(args: Arguments, context: Context) {
 
 async function run(args: Arguments, context: Context) {
   const file = onePath(args, 'run', 'study file');
-  const [only, shard] = [args.list('only'), args.text('shard')];
+  checkSlurmOptions(args);
+  const only = args.list('only').flatMap((item) => item.split(','));
+  const shard = args.text('shard');
   const out = runFolder(args, file);
   const part = shard === undefined ? undefined : parseShard(shard);
   const study = await readStudy(file);
+  if (args.flag('slurm')) return submitCommand(study, args, { context, out, file, only });
   context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
   const summary = await context.task('study', '% of the work', ({ reporter }) =>
     runStudy(study, {
       ...poolOptions(args, context),
       out,
-      ...(only.length > 0 ? { only: only.flatMap((item) => item.split(',')) } : {}),
+      ...(only.length > 0 ? { only } : {}),
+      ...(args.flag('strict') ? { strict: true } : {}),
       ...(part ? { shard: part } : {}),
       onProgress: ({ done, total, detail }) =>
         reporter.update(total > 0 ? (100 * done) / total : 100, 100, detail),
@@ -131,10 +138,10 @@ async function run(args: Arguments, context: Context) {
 async function status(args: Arguments, context: Context) {
   const file = onePath(args, 'status', 'study file');
   const out = runFolder(args, file);
-  const result = await studyStatus(await readStudy(file), {
-    ...poolOptions(args, context),
-    out,
-  });
+  const study = await readStudy(file);
+  const options = { ...poolOptions(args, context), out };
+  const result = await studyStatus(study, options);
+  const slurm = await slurmStatus(study, options);
   context.print(context.paint('bold', `${result.study} in ${out}`));
   context.table(
     [
@@ -143,12 +150,14 @@ async function status(args: Arguments, context: Context) {
         title,
         align: 'right' as const,
       })),
+      ...(slurm ? [{ title: 'tasks on the cluster' }] : []),
     ],
     result.kinds.map((kind) => [
       kind.kind,
       ...[kind.stages, kind.done, kind.begun, kind.ready, kind.waiting].map(count),
       formatDuration(kind.secondsDone),
       kind.secondsLeft === null ? '–' : formatDuration(kind.secondsLeft),
+      ...(slurm ? queueColumns(slurm, kind.kind) : []),
     ]),
   );
   if (result.outdated > 0) {
@@ -156,7 +165,8 @@ async function status(args: Arguments, context: Context) {
       `\n${plural(result.outdated, 'stored result')} belong to other settings and are not read.`,
     );
   }
-  return result;
+  if (slurm) printProblems(slurm, context, `headspark study run ${file} --out ${out} --slurm`);
+  return slurm ? { ...result, slurm } : result;
 }
 
 async function merge(args: Arguments, context: Context) {
@@ -188,6 +198,10 @@ export const studyCommand: Command = {
     'out',
     'only',
     'shard',
+    'strict',
+    'slurm',
+    'submit',
+    ...slurmOptionNames,
     'threads',
     'memory',
     'device',
@@ -200,6 +214,7 @@ export const studyCommand: Command = {
     ['$0 study plan study.yaml', 'stages, time, memory and disk'],
     ['$0 study run study.yaml --out run', 'run it, or go on where it stopped'],
     ['$0 study run study.yaml --out run2 --shard 2/4', "the second quarter's checkpoints"],
+    ['$0 study run study.yaml --out run --slurm --tasks 4', 'as job arrays on a Slurm cluster'],
     ['$0 study merge run1 run2 --out run', 'shards into one run'],
   ],
   async run(args, context) {

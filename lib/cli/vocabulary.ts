@@ -1,11 +1,17 @@
 // Every option of every command, once. A command lists the names it takes; the help, the config
 // file, the HEADSPARK_ environment and the checks all read this table.
 
-import { ablationKinds } from '../ablation-sweep.js';
+import { controlMatches } from '../ablation/types.js';
+import { ablationKinds } from '../ablation-kinds.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
 import { answerSources } from '../answers/extract.js';
 import { excludedKinds } from '../circuit-evaluation.js';
+import { commonOptions } from './common-options.js';
+import { headOptions } from './head-options.js';
 import type { OptionSpec } from './option-types.js';
+import { studyOptions } from './study-options.js';
+
+export { optionGroups } from './option-groups.js';
 
 const model = 'Model:';
 const pairs = 'Pairs:';
@@ -15,7 +21,6 @@ const ablation = 'Ablation:';
 const generation = 'Generation:';
 const statistics = 'Statistics:';
 const evaluation = 'Evaluation:';
-const studies = 'Studies:';
 const output = 'Output:';
 
 export const vocabulary = {
@@ -252,6 +257,13 @@ export const vocabulary = {
     default: 20,
     describe: 'matched random sets for every set',
   },
+  match: {
+    type: 'string',
+    group: ablation,
+    choices: controlMatches,
+    default: 'layer',
+    describe: 'random sets: as many heads in every layer, or heads whose writes are as long',
+  },
   factor: {
     type: 'number',
     group: ablation,
@@ -264,6 +276,15 @@ export const vocabulary = {
     choices: ablationKinds,
     default: 'zero',
     describe: 'what takes the place of a head',
+  },
+  references: {
+    type: 'number',
+    group: ablation,
+    integer: true,
+    min: 1,
+    max: 100_000,
+    default: 32,
+    describe: 'with --benchmark: problems whose runs give means and resampled activations',
   },
   positions: {
     type: 'string',
@@ -404,11 +425,9 @@ export const vocabulary = {
 
   parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },
 
-  only: {
-    type: 'string',
-    group: studies,
-    describe: 'stages to run, with what they need: attribution, diff, ablation, …',
-  },
+  ...headOptions,
+
+  ...studyOptions,
 
   figures: {
     type: 'string',
@@ -431,63 +450,10 @@ export const vocabulary = {
     default: 10,
     describe: 'rows of the printed tables',
   },
-  measure: {
-    type: 'boolean',
-    group: output,
-    describe: 'measure peak arithmetic and memory bandwidth (about 2 s)',
-  },
-  json: {
-    type: 'boolean',
-    group: output,
-    describe: 'results as JSON on stdout, nothing else there',
-  },
-  quiet: { type: 'boolean', group: output, describe: 'print errors only' },
-  debug: { type: 'boolean', group: output, describe: 'show the stack of an error' },
-  config: { type: 'string', group: output, describe: 'options from a JSON or YAML file' },
+  ...commonOptions,
 } as const satisfies Record<string, OptionSpec>;
 
 export type OptionName = keyof typeof vocabulary;
-
-const every = ['json', 'quiet', 'debug', 'config'] as const;
-
-/** Groups of options that several commands share. */
-export const optionGroups = {
-  every,
-  model: [
-    'adapter',
-    'base',
-    'threads',
-    'memory',
-    'device',
-    'precision',
-    'batch-tokens',
-    'share-prefix',
-    'offline',
-    'revision',
-  ],
-  pairs: ['pairs', 'task', 'count', 'skip-unfit', 'metric', 'enable-thinking'],
-  benchmark: [
-    'benchmark',
-    'data',
-    'template',
-    'system',
-    'suffix',
-    'samples',
-    'answer-from',
-    'shard',
-  ],
-  sampling: [
-    'temperature',
-    'top-p',
-    'top-k-tokens',
-    'min-p',
-    'repetition-penalty',
-    'max-new-tokens',
-    'stop',
-    'max-rows',
-  ],
-  selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],
-} as const satisfies Record<string, readonly OptionName[]>;
 
 /** The specification of an option, without the narrow types of the table. */
 export function optionSpec(name: OptionName): OptionSpec {

@@ -2,7 +2,8 @@
 // it; tests put in a fake.
 import type { Shard } from '../shard.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
-import type { AblationPlan } from '../ablation/types.js';
+import { ablationKinds, type AblationKind } from '../ablation-kinds.js';
+import { controlMatches, type AblationPlan, type ControlMatch } from '../ablation/types.js';
 import {
   benchmarkPrompts,
   promptText,
@@ -14,10 +15,11 @@ import type { Benchmark } from '../benchmarks/types.js';
 import { HeadsparkError } from '../errors.js';
 import type { SamplingOptions } from '../generation-types.js';
 import { formatHead, gatePositions, type GatePositions } from '../head-gate.js';
-import { wholeNumber } from '../option-checks.js';
+import { oneOf, wholeNumber } from '../option-checks.js';
 import { checkConfidence } from '../stats/quantile.js';
 import { version } from '../version.js';
 import { evaluationVariants, shardProblems } from './plan.js';
+import { checkReferences, referenceProblems, type Activations } from './replacements.js';
 import { runSamples, type EvaluationRun, type Generate, type Samples } from './run.js';
 import { buildEvaluation, checkKs } from './table.js';
 import type {
@@ -33,8 +35,17 @@ export interface EvaluateOptions extends StatisticsOptions {
   readonly plan?: AblationPlan;
   /** Matched random control sets for every set; default 0. */
   readonly controls?: number;
+  /** What control sets have in common with the set: `layer` (default) or `write-norm`. */
+  readonly match?: ControlMatch;
   /** Of the gated heads: 0 (default) ablates, 0.5 weakens, 1.3 amplifies. */
   readonly factor?: number;
+  /** What a closed gate puts in a head's place; default `zero`. See `referenceProblems`. */
+  readonly ablation?: AblationKind;
+  /**
+   * Problems whose unablated runs (prompt and at most 256 greedy tokens) the means or the resampled
+   * activations come from, drawn by the seed; default 32.
+   */
+  readonly references?: number;
   /** Where heads are gated; default `all`. */
   readonly positions?: GatePositions;
   /** How problems are asked. */
@@ -63,12 +74,14 @@ export interface EvaluationSubject extends PromptModel {
   readonly info: PromptModel['info'] & {
     readonly layers: number;
     readonly heads: number;
+    readonly headDim: number;
     readonly device: string;
     readonly isa: string;
     readonly precision: string;
   };
   readonly fingerprint: string;
   readonly generate: Generate;
+  readonly activations: Activations;
 }
 
 /** The samples of a run, before anything is computed from them. */
@@ -96,6 +109,8 @@ function samplingOf(sampling: SamplingOptions, samples: number): Required<Sampli
 
 function checkOptions(options: EvaluateOptions): void {
   const { factor = 0, positions = 'all', sources = answerSources, confidence = 0.95 } = options;
+  oneOf('match', options.match, { allowed: controlMatches, fallback: 'layer' });
+  oneOf('ablation', options.ablation, { allowed: ablationKinds, fallback: 'zero' });
   if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
   if (!gatePositions.includes(positions)) {
     throw invalid(`positions "${String(positions)}" are unknown: use ${gatePositions.join(', ')}.`);
@@ -110,6 +125,38 @@ function checkOptions(options: EvaluateOptions): void {
 interface PlannedEvaluation {
   readonly variants: readonly EvaluationVariant[];
   readonly notes: readonly string[];
+}
+
+/** [layers, heads] mean write norms over the prompts of the reference problems, where controls need them. */
+async function writeNormsOf(
+  subject: EvaluationSubject,
+  benchmark: Benchmark,
+  options: EvaluateOptions,
+): Promise<Float32Array | undefined> {
+  const { plan, match = 'layer', controls = 0, signal, references = defaultReferences } = options;
+  if (!plan || match === 'layer' || controls === 0) return undefined;
+  const form = resolvePromptForm(options.prompt ?? {}, subject, benchmark.suffix);
+  const chosen = referenceProblems(benchmark.problems.length, references, options.seed ?? 0);
+  const problems = chosen.map((problem) => benchmark.problems[problem]);
+  const prompts = benchmarkPrompts({ ...benchmark, problems }, form, subject);
+  const own = { rows: 'mean', writeNorms: true, signal } as const;
+  return (await subject.activations(prompts, own)).writeNorms;
+}
+
+const defaultReferences = 32;
+
+/** Ids of the reference problems; none for zero ablation and where nothing is gated. */
+function referencesOf(benchmark: Benchmark, options: EvaluateOptions, seed: number): string[] {
+  const { ablation = 'zero', plan } = options;
+  const wanted = wholeNumber('references', options.references, {
+    low: 1,
+    high: 100_000,
+    fallback: defaultReferences,
+  });
+  if (ablation === 'zero' || !plan) return [];
+  const chosen = referenceProblems(benchmark.problems.length, wanted, seed);
+  checkReferences(ablation, chosen.length);
+  return chosen.map((problem) => benchmark.problems[problem].id);
 }
 
 function settingsOf(
@@ -136,6 +183,9 @@ function settingsOf(
       heads: heads.map(formatHead),
     })),
     factor: options.factor ?? 0,
+    ablation: options.ablation ?? 'zero',
+    match: options.match ?? 'layer',
+    references: referencesOf(benchmark, options, seed),
     positions: options.positions ?? 'all',
     samples,
     sampling: samplingOf(options.sampling ?? {}, samples),
@@ -171,6 +221,8 @@ function runOf(
     // A stop token was taken off before; other special tokens may be part of the form (<think>).
     decode: (tokens) => subject.tokenizer!.decode(tokens, { skipSpecialTokens: false }),
     generate: subject.generate,
+    activations: subject.activations,
+    activationWidth: subject.info.layers * subject.info.heads * subject.info.headDim,
   };
 }
 
@@ -196,6 +248,7 @@ export async function answerSubject(
     shape: { layers, heads },
     controls,
     seed,
+    writeNorms: await writeNormsOf(subject, benchmark, options),
   });
   const settings = settingsOf(subject, benchmark, { options, variants, notes, seed });
   const own = shardProblems(benchmark.problems.length, options.shard);

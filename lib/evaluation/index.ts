@@ -6,6 +6,7 @@ export * from './files.js';
 export * from './merge.js';
 export * from './near-ties.js';
 export * from './plan.js';
+export * from './replacements.js';
 export * from './run.js';
 export * from './table.js';
 export type * from './types.js';

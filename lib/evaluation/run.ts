@@ -7,6 +7,12 @@ import type { Completion, GenerationRequest } from '../generation-types.js';
 import { Journal } from '../journal.js';
 import { nearestTieOf } from './near-ties.js';
 import { keyText, sampleKeys, sampleSeed, type SampleKey } from './plan.js';
+import {
+  prepareReplacements,
+  tableOf,
+  type Activations,
+  type Replacements,
+} from './replacements.js';
 import { checkRecord } from './record.js';
 import type {
   EvaluationProgress,
@@ -18,7 +24,11 @@ import type {
 /** What continues prompts; `generate` of lib/generation.ts with a model bound to it. */
 export type Generate = (
   requests: Iterable<GenerationRequest>,
-  options: { signal?: AbortSignal | undefined; onToken?: (index: number, token: number) => void },
+  options: {
+    signal?: AbortSignal | undefined;
+    onToken?: (index: number, token: number) => void;
+    replacement?: Float32Array;
+  },
 ) => AsyncIterable<Completion>;
 
 /** What a run needs of a model and its benchmark. */
@@ -26,12 +36,15 @@ export interface EvaluationRun {
   readonly settings: EvaluationSettings;
   readonly variants: readonly EvaluationVariant[];
   readonly problems: readonly Problem[];
-  /** Called once for every problem of the run, not at all when the journal holds everything. */
+  /** Called for the problems that are run and for references, not at all when nothing is left. */
   readonly promptOf: (problem: number) => Int32Array;
   /** The prompt opens the thought, so that the text begins inside one. */
   readonly opensThought: boolean;
   readonly decode: (tokens: readonly number[]) => string;
   readonly generate: Generate;
+  readonly activations: Activations;
+  /** layers * heads * headDim */
+  readonly activationWidth: number;
 }
 
 export interface RunOptions {
@@ -65,6 +78,7 @@ function recordOf(run: EvaluationRun, key: SampleKey, completion: Completion): S
 function* requestsOf(
   run: EvaluationRun,
   missing: readonly SampleKey[],
+  replacements: Replacements | undefined,
 ): Generator<GenerationRequest> {
   const { settings } = run;
   let prompt: { problem: number; tokens: Int32Array } | undefined;
@@ -74,6 +88,7 @@ function* requestsOf(
       prompt: prompt.tokens,
       heads: run.variants[variant].heads.map((ref) => ({ ...ref, factor: settings.factor })),
       positions: settings.positions,
+      ...(replacements ? { replacement: replacements.runOf(problem, sample) } : {}),
       sampling: settings.sampling,
       seed: sampleSeed(settings.seed, settings.problems[problem], sample),
       maxNewTokens: settings.maxNewTokens,
@@ -117,6 +132,11 @@ function checkCancelled(signal: AbortSignal | undefined): void {
   });
 }
 
+/** Whether a sample that is left has a gate that is not a mere factor. */
+const needsReplacements = (run: EvaluationRun, missing: readonly SampleKey[]): boolean =>
+  run.settings.ablation !== 'zero' &&
+  missing.some(({ variant }) => run.variants[variant].heads.length > 0);
+
 async function runMissing(
   run: EvaluationRun,
   state: { missing: readonly SampleKey[]; samples: Map<string, SampleRecord>; counts: Counts },
@@ -128,7 +148,12 @@ async function runMissing(
     counts.tokens++;
     if (counts.tokens % 64 === 0) onProgress?.(counts.progress());
   };
-  for await (const completion of run.generate(requestsOf(run, missing), { signal, onToken })) {
+  const replacements = needsReplacements(run, missing)
+    ? await prepareReplacements(run, run.activations, signal)
+    : undefined;
+  const requests = requestsOf(run, missing, replacements);
+  const generation = { signal, onToken, ...tableOf(replacements) };
+  for await (const completion of run.generate(requests, generation)) {
     const key = missing.at(completion.index);
     if (!key || samples.has(keyText(key))) {
       const message = `the generation gave completion ${completion.index} twice or unasked.`;

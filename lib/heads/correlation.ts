@@ -6,13 +6,19 @@ import { HeadsparkError } from '../errors.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { Random } from '../stats/random.js';
 import { averageRanks, spearmanSeries, type SpearmanResult } from '../stats/spearman.js';
-import { headPropertyNames, type HeadPropertyName } from './properties.js';
+import { headPropertyNames, headPropertyTexts, type HeadPropertyName } from './properties.js';
 import type { HeadRow } from './types.js';
 
 /** A property, or the head's layer: what depth alone would explain. */
 export type CorrelatedName = HeadPropertyName | 'layer';
 
 export const correlatedNames: readonly CorrelatedName[] = [...headPropertyNames, 'layer'];
+
+/** For titles of rows. */
+export const correlationName = (name: CorrelatedName): string =>
+  name === 'layer'
+    ? 'layer (depth alone)'
+    : headPropertyTexts.find((property) => property.name === name)!.title;
 
 export interface WithinLayers {
   /** Correlation of ranks after every layer's mean rank is taken away. */

@@ -2,6 +2,7 @@
 // lib/head-properties.ts.
 export * from './correlation.js';
 export * from './effects.js';
+export * from './profile.js';
 export * from './properties.js';
 export * from './token-classes.js';
 export type * from './types.js';

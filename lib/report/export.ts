@@ -15,7 +15,8 @@ type ColumnType = 'STRING' | 'DOUBLE' | 'BOOLEAN';
 const typeOf = ({ kind }: Column): ColumnType =>
   kind === 'text' ? 'STRING' : kind === 'flag' ? 'BOOLEAN' : 'DOUBLE';
 
-async function parquetBytes({ columns, rows }: DataTable): Promise<Uint8Array> {
+/** A table as a Parquet file. */
+export async function tableParquet({ columns, rows }: DataTable): Promise<Uint8Array> {
   // Only an export needs the writer, so a report alone does not load it.
   const { parquetWriteBuffer } = await import('hyparquet-writer');
   const value = (cell: Cell | undefined): Cell =>
@@ -71,7 +72,7 @@ async function exportFigure(
   if (svg !== undefined && formats.includes('svg')) files.push([`${id}.svg`, svg]);
   if (svg !== undefined && formats.includes('png')) files.push([`${id}.png`, await pngBytes(svg)]);
   if (formats.includes('csv')) files.push([`${id}.csv`, tableCsv(table)]);
-  if (formats.includes('parquet')) files.push([`${id}.parquet`, await parquetBytes(table)]);
+  if (formats.includes('parquet')) files.push([`${id}.parquet`, await tableParquet(table)]);
   if (formats.includes('latex')) {
     files.push([`${id}.tex`, tableLatex(paperTable, `${title}. ${caption}`, id)]);
   }

@@ -2,6 +2,7 @@
 
 import { cellText, type Cell, type Column, type DataTable } from './data-table.js';
 import type { Figure, Section } from './figure.js';
+import { liveHtml, liveScript, probeScript, type LiveState } from './page-live.js';
 import { pageScript } from './page-script.js';
 import { pageStyle } from './page-style.js';
 import type { RunData } from './run-data.js';
@@ -127,20 +128,30 @@ function reproduceHtml(data: RunData): string {
   );
 }
 
-function missingHtml({ missing }: RunData): string {
+function missingHtml({ missing }: RunData, live: LiveState | undefined): string {
   if (missing.size === 0) return '';
   const list = [...missing].map(([kind, count]) => `${count} of ${kind}`).join(', ');
   return (
-    `<p class="notice"><strong>This run is not finished.</strong> Stages without a result: ` +
-    `${escapeXml(list)}. What depends on them is left out.</p>`
+    `<p class="notice">${live ? '' : '<strong>This run is not finished.</strong> '}` +
+    `Stages without a result: ${escapeXml(list)}. What depends on them is left out.</p>`
   );
 }
 
 const policy =
   "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:";
 
-/** The whole page. */
-export function pageHtml(data: RunData, sections: readonly Section[]): string {
+/** Changes with every result of the run. */
+export function stampOf({ manifest, missing }: RunData): string {
+  const left = [...missing.values()].reduce((sum, count) => sum + count, 0);
+  return `${manifest.hash.slice(0, 24)}.${left}`;
+}
+
+/** How often a page of a going run looks for a newer one. */
+const probeMs = 3000;
+
+/** The whole page; `live` for a run that is still going. */
+export function pageHtml(data: RunData, sections: readonly Section[], live?: LiveState): string {
+  const stamp = stampOf(data);
   const { study, description, checkpoints, series } = data.manifest;
   const links = [
     ...sections.map(({ id, title }) => [id, title] as const),
@@ -157,7 +168,8 @@ export function pageHtml(data: RunData, sections: readonly Section[]): string {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta http-equiv="Content-Security-Policy" content="${policy}${live ? "; frame-src 'self' file:" : ''}">
+${probeScript(stamp, live)}
 <link rel="icon" href="data:,">
 <title>${escapeXml(study)} – headspark report</title>
 <style>${pageStyle}</style>
@@ -172,13 +184,13 @@ ${description === undefined ? '' : `<p>${escapeXml(description)}</p>`}
 </header>
 <nav aria-label="Sections"><ul>${nav}<li><button type="button" id="theme" aria-pressed="false">Light / dark</button></li></ul></nav>
 <main id="main">
-${missingHtml(data)}
+${live ? liveHtml(live) : ''}${missingHtml(data, live)}
 ${sections.map(sectionHtml).join('\n')}
 ${reproduceHtml(data)}
 </main>
 <div id="tip" role="tooltip" hidden></div>
 <script>${pageScript}</script>
-</body>
+${live ? `<script>${liveScript(stamp, probeMs)}</script>\n` : ''}</body>
 </html>
 `;
 }

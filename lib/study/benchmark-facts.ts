@@ -30,7 +30,10 @@ export interface BenchmarkFacts {
 export const promptKey = (form: string, textHash: string): string => `${form}.${textHash}`;
 
 /** The form in the words of an evaluation. */
-export function askedForm(spec: BenchmarkSpec, { thinking }: PromptForm): AskedForm {
+export function askedForm(
+  spec: Pick<BenchmarkSpec, 'template' | 'system' | 'suffix'>,
+  { thinking }: PromptForm,
+): AskedForm {
   const { template, system, suffix } = spec;
   return {
     ...(template === undefined ? {} : { template }),

@@ -68,10 +68,6 @@ function ablationProblems(file: StudyFile): Problem[] {
         ...unknownName('benchmark', name, { known, path: [...path, 'benchmarks', place] }),
       );
     });
-    if (entry.ablation !== 'zero') {
-      const message = `benchmarks are answered with ablation: zero only, got ${entry.ablation}`;
-      problems.push({ path: [...path, 'ablation'], message });
-    }
     if (entry.tasks && (entry.heads !== undefined || entry.single === true)) {
       const message =
         'tasks say whose heads are ablated, which heads and single say already; leave tasks out';

@@ -2,12 +2,13 @@
 // references to what is not there, settings that contradict each other, and stages that this
 // version cannot run (refused rather than silently left out).
 
-import { HeadsparkError } from '../errors.js';
-import { parseHeadSets } from '../head-gate.js';
 import { benchmarkProblems } from './check-benchmarks.js';
+import { headProblem } from './check-head-list.js';
+import { headsProblems } from './check-heads.js';
 import { unknownName } from './unknown-name.js';
 import type { StudyFile } from './schema.js';
 import type { Problem, ValuePath } from './source.js';
+import { stageKinds } from './stages/index.js';
 import { slug, type Checkpoint, type Study } from './study.js';
 
 /** A later item whose name is, as a part of file names, that of an earlier one. */
@@ -39,6 +40,7 @@ function nameProblems(file: StudyFile, study: Study): Problem[] {
     ...doubled('prompt form', named('prompt-forms', file['prompt-forms'])),
     ...doubled('task', named('tasks', file.tasks)),
     ...doubled('ablation', named('ablations', file.ablations)),
+    ...doubled('entry of heads', named('heads', file.heads)),
   ];
 }
 
@@ -86,18 +88,23 @@ function sourceProblem(task: StudyFile['tasks'][number], path: ValuePath): Probl
     const got = sources.length === 0 ? 'none of them' : sources.join(' and ');
     return [{ path, message: `expected one of pairs, generate or openings, got ${got}` }];
   }
-  if (sources[0] !== 'openings') return [];
-  const message =
-    'pairs from openings that the models write need text generation, which studies of this ' +
-    'version do not run; give the pairs as a file';
-  return [{ path: [...path, 'openings'], atKey: true, message }];
+  return [];
 }
 
-function taskProblems(file: StudyFile): Problem[] {
+/** A writer of openings must be a post-trained checkpoint. */
+function writerProblem(task: StudyFile['tasks'][number], path: ValuePath, study: Study): Problem[] {
+  const by = task.openings?.by;
+  if (by === undefined) return [];
+  const known = study.series.flatMap(({ checkpoints }) => checkpoints.map(({ name }) => name));
+  const place = { known, path: [...path, 'openings', 'by'] };
+  return unknownName('post-trained checkpoint', by, place);
+}
+
+function taskProblems(file: StudyFile, study: Study): Problem[] {
   const forms = file['prompt-forms'].map(({ name }) => name);
   return file.tasks.flatMap((task, index) => {
     const path = ['tasks', index];
-    const problems = sourceProblem(task, path);
+    const problems = [...sourceProblem(task, path), ...writerProblem(task, path, study)];
     if (typeof task.pairs === 'object') {
       for (const form of Object.keys(task.pairs)) {
         const place = { known: forms, path: [...path, 'pairs', form], atKey: true as const };
@@ -138,17 +145,6 @@ function selectionProblems({ selection }: StudyFile): Problem[] {
   ];
 }
 
-function headProblem(heads: string | undefined, path: ValuePath): Problem[] {
-  if (heads === undefined) return [];
-  try {
-    parseHeadSets(heads.replaceAll('*', '0'));
-    return [];
-  } catch (error) {
-    if (!(error instanceof HeadsparkError)) throw error;
-    return [{ path, message: error.message.replace(/\.$/, '') }];
-  }
-}
-
 function ablationProblems(file: StudyFile): Problem[] {
   const tasks = file.tasks.map(({ name }) => name);
   const forms = file['prompt-forms'].map(({ name }) => name);
@@ -185,6 +181,13 @@ function ablationProblems(file: StudyFile): Problem[] {
   });
 }
 
+function slurmProblems({ slurm }: StudyFile): Problem[] {
+  const known = stageKinds.map(({ kind }) => kind);
+  return Object.keys(slurm?.stages ?? {}).flatMap((kind) =>
+    unknownName('stage', kind, { known, path: ['slurm', 'stages', kind], atKey: true }),
+  );
+}
+
 /** Every mistake that can be found without opening a model or a pairs file. */
 export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
   return [
@@ -192,9 +195,11 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...checkpointProblems(file),
     ...stepProblems(study),
     ...seriesProblems(study),
-    ...taskProblems(file),
+    ...taskProblems(file, study),
     ...selectionProblems(file),
     ...ablationProblems(file),
+    ...headsProblems(file, study),
     ...benchmarkProblems(file, study),
+    ...slurmProblems(file),
   ];
 }

@@ -17,7 +17,7 @@ export interface GenerationRates {
 
 type GenerationWork = NonNullable<StageWork['generation']>;
 
-export const generationKey = ({ benchmark, form, checkpoint }: Omit<GenerationWork, 'tokens'>) =>
+export const generationKey = ({ benchmark, form, checkpoint }: GenerationWork) =>
   JSON.stringify([benchmark, form, checkpoint]);
 
 /** Enough rows to fill a decode step; few enough to take a moment. */

@@ -11,6 +11,7 @@ import type { Model } from '../model.js';
 import { readBenchmarkFacts, type BenchmarkFacts } from './benchmark-facts.js';
 import { FingerprintCache } from './fingerprint-cache.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
+import { openingsFacts, type OpeningsFacts } from './openings-facts.js';
 import type { Problem, ValuePath } from './source.js';
 import type { Checkpoint, PairsInput, PromptForm, Study, Task } from './study.js';
 import { textHash } from './text-hash.js';
@@ -35,6 +36,8 @@ export interface PairsFacts {
   readonly hash: string;
   /** Tokens of all clean prompts. */
   readonly tokens: number;
+  /** Where models write the openings of pairs: `pairs` are stand-ins, and `hash` is of the prompts. */
+  readonly openings?: OpeningsFacts;
 }
 
 export interface Facts {
@@ -132,10 +135,9 @@ class FactsReader {
     const seen = new Map<string, string>();
     for (const { form, input } of task.forms) {
       try {
-        const pairs = await this.#pairsOf(model, { task, form, input });
-        const hash = pairsHash(pairs);
-        const tokens = pairs.reduce((sum, { clean }) => sum + clean.length, 0);
-        this.pairs.set(pairsKey(base.name, task.name, form.name), { pairs, hash, tokens });
+        const facts = await this.#factsOf(model, base.name, { task, form, input });
+        const { hash } = facts;
+        this.pairs.set(pairsKey(base.name, task.name, form.name), facts);
         const other = seen.get(hash);
         if (other !== undefined) {
           const message =
@@ -145,14 +147,40 @@ class FactsReader {
         }
         seen.set(hash, form.name);
       } catch (error) {
-        this.problems.push(problemOf(error, input.path));
+        const problem = problemOf(error, input.path);
+        // One file for several prompt forms is wrong once.
+        if (!this.problems.some(({ message }) => message === problem.message)) {
+          this.problems.push(problem);
+        }
       }
     }
   }
 
+  async #factsOf(
+    model: Model,
+    base: string,
+    of: { task: Task; form: PromptForm; input: PairsInput },
+  ): Promise<PairsFacts> {
+    const { task, form, input } = of;
+    if (input.kind === 'openings') {
+      const study = this.#study;
+      const { limit } = task;
+      return openingsFacts(model, {
+        base,
+        form,
+        input,
+        study,
+        ...(limit === undefined ? {} : { limit }),
+      });
+    }
+    const pairs = await this.#pairsOf(model, { task, form, input });
+    const tokens = pairs.reduce((sum, { clean }) => sum + clean.length, 0);
+    return { pairs, hash: pairsHash(pairs), tokens };
+  }
+
   async #pairsOf(
     model: Model,
-    of: { task: Task; form: PromptForm; input: PairsInput },
+    of: { task: Task; form: PromptForm; input: Exclude<PairsInput, { kind: 'openings' }> },
   ): Promise<TokenizedPair[]> {
     const { task, form, input } = of;
     const { tokenizer, chatTemplate, info } = model;
@@ -229,7 +257,8 @@ class FactsReader {
  *   throws for internal errors and when cancelled.
  */
 export async function readFacts(study: Study, options: FactsOptions = {}): Promise<Facts> {
-  const pool = new ModelPool(options);
+  // Looking up needs no other device: a study is checked where it is submitted, too.
+  const pool = new ModelPool({ ...options, device: 'cpu' });
   const cache = await FingerprintCache.open(options.fingerprintFile, study.attribution.kvEdges);
   const reader = new FactsReader(study, pool, cache);
   try {

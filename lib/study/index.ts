@@ -14,4 +14,12 @@ export {
 } from './plan-study.js';
 export { readStudy } from './read-study.js';
 export { runStudy, type RunProgress, type RunStudyOptions, type RunSummary } from './run-study.js';
+export { applySlurmOptions, type SlurmOptions } from './slurm/options.js';
+export { slurmStatus, type SlurmStatus, type TaskStatus } from './slurm/status.js';
+export {
+  submitStudy,
+  type SubmitStudyOptions,
+  type SubmitSummary,
+  type SubmittedArray,
+} from './slurm/submit.js';
 export type { Study } from './study.js';

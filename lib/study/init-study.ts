@@ -43,6 +43,8 @@ tasks:
   - name: sums
     pairs: ./pairs.jsonl # or one file for each form: { direct: a.jsonl, thinking: b.jsonl }
     limit: 64
+  # - name: first words      # how base and post-trained model begin to answer the same problems
+  #   openings: { problems: gsm8k, data: ./data, limit: 64, opening-length: 16 } # by: grpo-step300
   # - name: ioi
   #   generate: { task: ioi, count: 64 }   # ioi, greater-than or arithmetic; with one prompt form
 
@@ -75,6 +77,19 @@ ablations: # causal tests on the pairs, each set against matched random sets
     benchmarks: [gsm8k]
     prompt-forms: [thinking]
 
+  - name: singles # every head alone: what "heads" below sets its properties against
+    single: true
+
+heads: # what heads do on the pairs: attention, writes, copying; and what goes with their ablation
+  - name: all heads
+    which: all # circuit, emergent, retained, vanished; or heads: "3.1,5.0"
+    queries: all # answer: only the tokens before an answer
+    effects: singles # an ablation with single: true
+    maps: 4 # attention maps of the strongest heads, drawn
+    # map-pair: 1             # on this pair
+    # think-markers: ["<plan>", "</plan>"]  # instead of <think>, </think> and the like
+    # checkpoints: final      # or all; tasks: [sums]; prompt-forms: [thinking]
+
 benchmarks: # what models are asked to solve, each checkpoint under each prompt form
   - name: gsm8k
     file: gsm8k # a file, or aime24, aime25, amc23, math500, gsm8k, gpqa, demo, which lie in data
@@ -105,6 +120,19 @@ statistics:
   confidence: 0.95
   null-repeats: 100
   permutations: 9999
+
+# slurm: # for: headspark study run THIS_FILE --out my-run --slurm
+#   partition: gpu
+#   account: my-account
+#   time: 04:00:00 # of every task
+#   gpus: 1 # of tasks that run models, or TYPE:NUMBER; needs --device cuda:0
+#   cpus: 8
+#   memory: 64G
+#   tasks: 4 # parts of every array; default: one for each checkpoint
+#   concurrent: 16 # of an array at the same time
+#   setup: module load nodejs/20 # shell lines before headspark starts
+#   options: [--mail-type=FAIL] # anything else that sbatch takes
+#   stages: { diff: { partition: cpu } }
 `;
 
 /** Writes the template. @throws ERR_HEADSPARK_INVALID_ARGUMENT where the file exists. */

@@ -2,6 +2,7 @@
 // that changes from one run of the same study to the next on the same machine.
 
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { settingsHash } from '../canonical-json.js';
@@ -131,19 +132,13 @@ export function manifestOf(study: Study, facts: Facts, graph: StudyGraph): Manif
   };
 }
 
-const manifestPath = (run: string): string => join(run, 'manifest.json');
+export const manifestPath = (run: string): string => join(run, 'manifest.json');
 
-/** @throws ERR_HEADSPARK_FILE_NOT_FOUND, ERR_HEADSPARK_FILE_CORRUPT. */
-export async function readManifest(run: string): Promise<Manifest> {
+/** Undefined where the folder has none. @throws ERR_HEADSPARK_FILE_CORRUPT. */
+export async function readManifestIfExists(run: string): Promise<Manifest | undefined> {
   const path = manifestPath(run);
   const value = await readJsonIfExists(path, { maxBytes: 2 ** 28 });
-  if (!value) {
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_FILE_NOT_FOUND',
-      `${run} is not the folder of a study run: it has no manifest.json; make one with: ` +
-        'headspark study run STUDY --out FOLDER.',
-    );
-  }
+  if (!value) return undefined;
   const { format, version: number, stages, checkpoints } = value;
   if (format !== manifestFormat || number !== 1) {
     throw new HeadsparkError(
@@ -160,6 +155,63 @@ export async function readManifest(run: string): Promise<Manifest> {
   return value as unknown as Manifest;
 }
 
+/** @throws ERR_HEADSPARK_FILE_NOT_FOUND, ERR_HEADSPARK_FILE_CORRUPT. */
+export async function readManifest(run: string): Promise<Manifest> {
+  const manifest = await readManifestIfExists(run);
+  if (manifest) return manifest;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_FILE_NOT_FOUND',
+    `${run} is not the folder of a study run: it has no manifest.json; make one with: ` +
+      'headspark study run STUDY --out FOLDER.',
+  );
+}
+
+/** @throws ERR_HEADSPARK_SETTINGS_MISMATCH where the folder holds a study of another name. */
+export function checkStudyName(run: string, held: unknown, name: string): void {
+  if (typeof held !== 'string' || held === name) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_SETTINGS_MISMATCH',
+    `${run} holds the study "${held}", not "${name}"; use another folder.`,
+  );
+}
+
+const studyCopy = (run: string): string => join(run, 'study.yaml');
+
+/** Keeps the study file's text beside the results. */
+export async function keepStudyText(run: string, text: string): Promise<void> {
+  const copy = studyCopy(run);
+  if ((await readFile(copy, 'utf8').catch(() => undefined)) === text) return;
+  await writeFileAtomic(copy, text);
+}
+
+/**
+ * Refuses to go on with a run that was begun from another text or on another kind of processor.
+ * @throws ERR_HEADSPARK_SETTINGS_MISMATCH.
+ */
+export async function checkBegunAlike(run: string, now: Manifest, text: string): Promise<void> {
+  const begun = await readFile(studyCopy(run), 'utf8').catch(() => undefined);
+  if (begun !== undefined && begun !== text) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_SETTINGS_MISMATCH',
+      `the study file changed since ${run} was begun (${studyCopy(run)} is what it was); submit ` +
+        'the study again.',
+    );
+  }
+  const previous = await readJsonIfExists(manifestPath(run), { maxBytes: 2 ** 28 });
+  for (const key of ['headspark', 'isa', 'device'] as const) {
+    if (!previous || previous[key] === now[key]) continue;
+    const advice =
+      key === 'isa'
+        ? `run every task with HEADSPARK_ISA set to a level that all machines have, or on equal ones`
+        : `run every task with the same ${key === 'device' ? '--device' : 'version'}`;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_SETTINGS_MISMATCH',
+      `${run} was begun with ${key} ${String(previous[key])}, and ${hostname()} has ${now[key]}: ` +
+        `results would not fit together; ${advice}.`,
+    );
+  }
+}
+
 /**
  * Writes the manifest and a copy of the study file.
  * @throws ERR_HEADSPARK_SETTINGS_MISMATCH where the folder holds a study of another name.
@@ -167,15 +219,7 @@ export async function readManifest(run: string): Promise<Manifest> {
 export async function writeManifest(run: string, manifest: Manifest, text: string): Promise<void> {
   const path = manifestPath(run);
   const previous = await readJsonIfExists(path, { maxBytes: 2 ** 28 });
-  if (previous && previous['study'] !== manifest.study) {
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_SETTINGS_MISMATCH',
-      `${run} holds the study "${String(previous['study'])}", not "${manifest.study}"; use another folder.`,
-    );
-  }
+  checkStudyName(run, previous?.['study'], manifest.study);
   await writeFileAtomic(path, `${JSON.stringify(manifest, null, 1)}\n`);
-  const copy = join(run, 'study.yaml');
-  if ((await readFile(copy, 'utf8').catch(() => undefined)) !== text) {
-    await writeFileAtomic(copy, text);
-  }
+  await keepStudyText(run, text);
 }

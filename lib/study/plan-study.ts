@@ -1,14 +1,13 @@
 // What a study will do and what is done: every stage with its work, its estimated time, memory and
 // disk, and how much of it is stored already.
 
-import { join, resolve } from 'node:path';
-import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { readTextIfExists } from '../json-file.js';
 import { estimateOf, measureRates, type Estimate } from './estimate.js';
-import { readFacts } from './facts.js';
-import { buildGraph, type StageNode } from './graph.js';
+import type { StageNode } from './graph.js';
 import type { PoolOptions } from './model-pool.js';
-import { ResultStore } from './store.js';
+import { graphOfRun } from './run-graph.js';
+import type { ResultStore } from './store.js';
 import type { Study } from './study.js';
 import { estimateWeight } from './work-weight.js';
 
@@ -53,22 +52,6 @@ export interface PlanOptions extends PoolOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
-async function graphOf(study: Study, options: PlanOptions) {
-  const out = options.out === undefined ? undefined : resolve(options.out);
-  const known = out !== undefined && (await exists(out));
-  const facts = await readFacts(study, {
-    ...options,
-    ...(known ? { fingerprintFile: join(out, 'fingerprints.json') } : {}),
-  });
-  return { facts, graph: buildGraph(study, facts), store: new ResultStore(out ?? '') };
-}
-
 async function statesOf(
   nodes: readonly StageNode[],
   store: ResultStore,
@@ -111,7 +94,7 @@ function sumOf(nodes: readonly PlannedNode[]): StudyPlan['total'] {
  * @throws as `runStudy` does for what does not fit.
  */
 export async function planStudy(study: Study, options: PlanOptions = {}): Promise<StudyPlan> {
-  const { facts, graph, store } = await graphOf(study, options);
+  const { facts, graph, store } = await graphOfRun(study, options);
   const states = await statesOf(graph.nodes, store);
   const left = graph.nodes.filter((node) => states.get(node) !== 'done');
   const measured = await measureRates(study, facts, {
@@ -125,7 +108,7 @@ export async function planStudy(study: Study, options: PlanOptions = {}): Promis
     state: states.get(node)!,
     forwards: node.work.forwards,
     backwards: node.work.backwards,
-    tokens: node.work.generation?.tokens ?? 0,
+    tokens: node.work.newTokens ?? 0,
     ...estimateOf(node, study, measured),
   }));
   const kinds = graph.kinds.flatMap(({ kind, title }) => {
@@ -178,7 +161,7 @@ export async function studyStatus(
   study: Study,
   options: PoolOptions & { out: string },
 ): Promise<StudyStatus> {
-  const { graph, store } = await graphOf(study, options);
+  const { graph, store } = await graphOfRun(study, { ...options, machine: 'run' });
   const states = await statesOf(graph.nodes, store);
   const times = await readTimings(store.run);
   const nameOf = ({ kind, id, key }: StageNode): string => `${kind}/${id}@${key}`;

@@ -39,7 +39,7 @@ function samplingOf(keys: SamplingKeys, seed: number): SamplingSettings {
 }
 
 /** A file beside the study file, else the name of a known benchmark. */
-function fileOf(text: string, folder: string): string {
+export function problemsFile(text: string, folder: string): string {
   const path = resolve(folder, text);
   return benchmarkNames.includes(text) && !existsSync(path) ? text : path;
 }
@@ -50,7 +50,7 @@ export function benchmarksOf(file: StudyFile, folder: string): BenchmarkSpec[] {
     const [asked, source] = [entry['prompt-forms'], entry['answer-from']];
     return {
       name: entry.name,
-      file: fileOf(entry.file, folder),
+      file: problemsFile(entry.file, folder),
       folder: resolve(folder, entry.data ?? 'data'),
       ...(limit === undefined ? {} : { limit }),
       checkpoints: entry.checkpoints,

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { checkStudyFile } from './check.js';
-import { benchmarksOf } from './read-benchmarks.js';
+import { benchmarksOf, problemsFile } from './read-benchmarks.js';
 import type { StudyFile } from './schema.js';
 import { applySchema } from './schema-problems.js';
 import { StudySource } from './source.js';
@@ -13,9 +13,11 @@ import {
   slug,
   type AblationSpec,
   type Checkpoint,
+  type HeadsSpec,
   type PairsInput,
   type PromptForm,
   type Series,
+  type SlurmSettings,
   type Study,
   type Task,
 } from './study.js';
@@ -69,12 +71,31 @@ function seriesOf(file: StudyFile, folder: string, common: Checkpoint): Series[]
   });
 }
 
+function openingsInput(
+  entry: NonNullable<StudyFile['tasks'][number]['openings']>,
+  { folder, path }: { folder: string; path: Checkpoint['path'] },
+): PairsInput {
+  const { problems, data, limit, by, template, system, suffix } = entry;
+  return {
+    kind: 'openings',
+    problems: problemsFile(problems, folder),
+    folder: resolve(folder, data ?? 'data'),
+    openingLength: entry['opening-length'],
+    ...(limit === undefined ? {} : { limit }),
+    ...(by === undefined ? {} : { by }),
+    ...(template === undefined ? {} : { template }),
+    ...(system === undefined ? {} : { system }),
+    ...(suffix === undefined ? {} : { suffix }),
+    path,
+  };
+}
+
 function inputOf(
   task: StudyFile['tasks'][number],
   form: PromptForm,
   place: { index: number; folder: string; seed: number },
 ): PairsInput | undefined {
-  const { pairs, generate } = task;
+  const { pairs, generate, openings } = task;
   const { index, folder, seed } = place;
   if (typeof pairs === 'string') {
     return { kind: 'file', file: resolve(folder, pairs), path: ['tasks', index, 'pairs'] };
@@ -84,6 +105,7 @@ function inputOf(
     const path = ['tasks', index, 'pairs', form.name];
     return { kind: 'file', file: resolve(folder, own), path };
   }
+  if (openings) return openingsInput(openings, { folder, path: ['tasks', index, 'openings'] });
   if (!generate) return undefined;
   const { task: name, count, terms, operators } = generate;
   const [minOperand, maxOperand] = [generate['min-operand'], generate['max-operand']];
@@ -143,6 +165,35 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
   };
 }
 
+function headsSpecOf(entry: StudyFile['heads'][number], index: number): HeadsSpec {
+  const { name, which = 'all', heads, queries, effects, maps, checkpoints, tasks } = entry;
+  return {
+    name,
+    which: heads === undefined ? { kind: which } : { kind: 'heads', heads },
+    queries,
+    ...(effects === undefined ? {} : { effects }),
+    maps,
+    mapPair: entry['map-pair'] - 1,
+    ...(entry['think-markers'] ? { markers: entry['think-markers'] } : {}),
+    checkpoints,
+    ...(tasks ? { tasks } : {}),
+    ...(entry['prompt-forms'] ? { forms: entry['prompt-forms'] } : {}),
+    path: ['heads', index],
+  };
+}
+
+/** Without keys that the file leaves out. */
+function given<T extends object>(entry: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const pairs = Object.entries(entry).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(pairs) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+function slurmOf({ slurm }: StudyFile): SlurmSettings {
+  if (!slurm) return { options: [], stages: {} };
+  const stages = Object.entries(slurm.stages).map(([kind, entry]) => [kind, given(entry)]);
+  return { ...given(slurm), stages: Object.fromEntries(stages) as SlurmSettings['stages'] };
+}
+
 function normalize(file: StudyFile, source: StudySource): Study {
   const folder = dirname(resolve(source.path));
   const common = baseOf(file.base, folder, ['base']);
@@ -175,6 +226,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
     selection: selectionOf(file),
     excluded: file.evaluation.excluded,
     ablations: file.ablations.map(ablationOf),
+    heads: file.heads.map(headsSpecOf),
     benchmarks: benchmarksOf(file, folder),
     statistics: {
       confidence,
@@ -183,6 +235,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
       permutations,
       ...(blockLength === undefined ? {} : { blockLength }),
     },
+    slurm: slurmOf(file),
     source,
   };
 }

@@ -9,10 +9,11 @@ import { nearest } from '../nearest-word.js';
 import { estimateWeight } from './work-weight.js';
 import { readFacts, type Facts } from './facts.js';
 import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
-import { manifestOf, writeManifest } from './manifest.js';
+import { checkBegunAlike, manifestOf, writeManifest } from './manifest.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { Shard } from '../shard.js';
 import { ownsNode } from './shard.js';
+import { Announcement } from './running.js';
 import { ResultStore, type WorkPlace } from './store.js';
 import type { Study } from './study.js';
 
@@ -30,6 +31,13 @@ export interface RunStudyOptions extends PoolOptions {
   /** Kinds of stages to run, with what they need; default: all. */
   readonly only?: readonly string[];
   readonly shard?: Shard;
+  /**
+   * For a task of a scheduler: an error where a stage lacks what another shard should have stored
+   * (default: it is left out), and where the run was begun with another study file or processor.
+   */
+  readonly strict?: boolean;
+  /** With `strict`: how long a result may take to be seen on this machine; default 60,000. */
+  readonly patienceMs?: number;
   readonly onProgress?: (progress: RunProgress) => void;
   /** Called for every node that was computed, not for those that were there. */
   readonly onComputed?: (node: StageNode) => void;
@@ -103,11 +111,38 @@ class StudyRunner {
     return (await this.#store.find(node)) !== undefined;
   }
 
-  async canRun(node: StageNode): Promise<boolean> {
+  /** The first input without a result. */
+  async #lackOf(node: StageNode): Promise<StageNode | undefined> {
     for (const input of Object.values(node.inputs)) {
-      if (!(await this.isStored(input))) return false;
+      if (!(await this.isStored(input))) return input;
     }
-    return true;
+    return undefined;
+  }
+
+  async canRun(node: StageNode): Promise<boolean> {
+    let lacking = await this.#lackOf(node);
+    if (lacking === undefined || !this.#options.strict) return lacking === undefined;
+    // A network file system shows what another machine stored some seconds later.
+    const { patienceMs = 60_000, signal, out } = this.#options;
+    const end = performance.now() + patienceMs;
+    while (lacking && performance.now() < end) {
+      await setTimeout(Math.min(1000, patienceMs), undefined, { signal });
+      lacking = await this.#lackOf(node);
+    }
+    if (!lacking) return true;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+      `${node.kind} ${node.id} needs the result of ${lacking.kind} ${lacking.id}, which is not in ` +
+        `${out}; run the stage ${lacking.kind} first.`,
+    );
+  }
+
+  /** Whether the device is there, before anything runs. */
+  async checkDevice(nodes: readonly StageNode[]): Promise<void> {
+    if ((this.#options.device ?? 'cpu') === 'cpu') return;
+    const name = nodes.flatMap(({ weights }) => weights).at(0);
+    const checkpoint = this.#study.checkpoints.find((one) => one.name === name);
+    if (checkpoint) await this.#pool.get(checkpoint);
   }
 
   /** Clears away what a killed run left of a stored result. */
@@ -178,13 +213,14 @@ function checkCancelled(signal: AbortSignal | undefined): void {
 async function runNodes(
   nodes: readonly StageNode[],
   runner: StudyRunner,
-  options: RunStudyOptions,
+  options: RunStudyOptions & { announcement: Announcement },
 ): Promise<Pick<RunSummary, 'computed' | 'reused' | 'waiting'>> {
   const pending: StageNode[] = [];
   for (const node of nodes) {
     if (await runner.isStored(node)) await runner.tidy(node);
     else pending.push(node);
   }
+  await runner.checkDevice(pending);
   const total = pending.reduce((sum, node) => sum + estimateWeight(node), 0);
   const computed: RunSummary['computed'] = [];
   let [done, waiting] = [0, 0];
@@ -192,8 +228,10 @@ async function runNodes(
     checkCancelled(options.signal);
     const weight = estimateWeight(node);
     const detail = `${node.kind} ${node.id} (${index + 1} of ${pending.length})`;
-    const report = (share: number): void =>
+    const report = (share: number): void => {
+      options.announcement.update(node.kind, node.id, share);
       options.onProgress?.({ done: done + weight * Math.min(1, share), total, detail });
+    };
     if (await runner.canRun(node)) {
       report(0);
       if (await runner.compute(node, report)) {
@@ -223,11 +261,15 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
   const facts = await readFacts(study, { ...settings, fingerprintFile });
   const graph = buildGraph(study, facts);
   if (options.only) checkKinds(options.only, graph);
+  const manifest = manifestOf(study, facts, graph);
+  if (options.strict) await checkBegunAlike(out, manifest, study.source.text);
   await mkdir(join(out, 'results'), { recursive: true });
-  await writeManifest(out, manifestOf(study, facts, graph), study.source.text);
+  await writeManifest(out, manifest, study.source.text);
   const runner = new StudyRunner(study, facts, settings);
+  const announcement = new Announcement(out);
   try {
-    const ran = await runNodes(wantedNodes(graph, study, options), runner, settings);
+    const nodes = wantedNodes(graph, study, options);
+    const ran = await runNodes(nodes, runner, { ...settings, announcement });
     let stored = 0;
     for (const node of graph.nodes) if (await runner.isStored(node)) stored++;
     const complete = stored === graph.nodes.length;
@@ -235,5 +277,6 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
     return { out, stages: graph.nodes.length, ...ran, complete, seconds };
   } finally {
     runner.dispose();
+    await announcement.end();
   }
 }

@@ -49,7 +49,7 @@ function keysAt(path: ValuePath): string[] {
     schema =
       typeof key === 'number'
         ? def['element']
-        : (def['shape'] as Record<string, unknown> | undefined)?.[key];
+        : ((def['shape'] as Record<string, unknown> | undefined)?.[key] ?? def['valueType']);
     if (schema === undefined) return [];
   }
   const { def } = inner(schema) as { def: Record<string, unknown> };

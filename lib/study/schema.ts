@@ -8,7 +8,8 @@ import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attributio
 import { excludedKinds } from '../circuit-evaluation.js';
 import { headGroups } from '../diff-report.js';
 import { gatePositions } from '../head-gate.js';
-import { logReductions } from './study.js';
+import { headQueries } from '../heads/types.js';
+import { headChoices, logReductions } from './study.js';
 
 const text = z.string().min(1);
 const whole = (low: number, high: number) => z.number().int().min(low).max(high);
@@ -73,9 +74,17 @@ const generate = z.strictObject({
   'max-operand': whole(0, 9999).optional(),
 });
 
+/** Pairs from the way in which two models begin to answer the same problems. */
 const openings = z.strictObject({
+  /** A file of problems, or the name of a known benchmark, whose file lies in `data`. */
   problems: text,
+  data: text.optional(),
   limit: count.optional(),
+  /** The post-trained model; default: the last checkpoint of the base's first series. */
+  by: name.optional(),
+  template: z.enum(['chat', 'plain']).optional(),
+  system: text.optional(),
+  suffix: text.optional(),
   'opening-length': whole(1, 4096).default(16),
 });
 
@@ -122,6 +131,25 @@ const ablation = z.strictObject({
   /** Names of benchmarks that are answered under ablation; default: none, the pairs are. */
   benchmarks: z.array(name).min(1).optional(),
   /** Names of tasks and prompt forms; default: all. */
+  tasks: z.array(name).min(1).optional(),
+  'prompt-forms': z.array(name).min(1).optional(),
+});
+
+/** What heads do, on the pairs: attention, writes, copying. */
+const heads = z.strictObject({
+  name,
+  which: z.enum(headChoices).optional(),
+  /** Heads as on the command line: "3.1,5.0". */
+  heads: text.optional(),
+  queries: z.enum(headQueries).default('all'),
+  /** Name of an ablation with single: true; default: the first that ablates (factor 0) there. */
+  effects: name.optional(),
+  /** Attention maps to draw, of the strongest heads. */
+  maps: whole(0, 64).default(4),
+  /** The pair whose clean prompt is drawn, from 1. */
+  'map-pair': count.default(1),
+  'think-markers': z.array(text).min(1).optional(),
+  checkpoints: z.enum(['final', 'all']).default('final'),
   tasks: z.array(name).min(1).optional(),
   'prompt-forms': z.array(name).min(1).optional(),
 });
@@ -179,6 +207,60 @@ const benchmark = z.strictObject({
   sampling: sampling.prefault({}),
 });
 
+/** Goes between double quotes into a line of an sbatch script. */
+const sbatchText = z
+  .string()
+  .regex(/^[^"\\\p{Cc}]+$/u, 'a text without quotes, backslashes and line breaks');
+
+/** YAML reads `2` as a number and `a100:2` as a text. */
+const numberOrText = (pattern: RegExp, expected: string) =>
+  z.preprocess(
+    (value) => (typeof value === 'number' ? String(value) : value),
+    z.string().regex(pattern, expected),
+  );
+
+/** A number is minutes. */
+const slurmTime = numberOrText(
+  /^(?:\d{1,9}|\d{1,4}(?::\d{1,2}){1,2}|\d{1,4}-\d{1,2}(?::\d{1,2}){0,2})$/,
+  'minutes, HOURS:MINUTES:SECONDS or DAYS-HOURS',
+);
+
+const slurmGpus = numberOrText(
+  /^(?:[A-Za-z][\w.-]*:)?\d{1,2}$/,
+  'a number of GPUs, or TYPE:NUMBER',
+);
+
+/** What every task of an array asks for. */
+const slurmTask = {
+  partition: sbatchText.optional(),
+  account: sbatchText.optional(),
+  qos: sbatchText.optional(),
+  constraint: sbatchText.optional(),
+  time: slurmTime.optional(),
+  gpus: slurmGpus.optional(),
+  cpus: whole(1, 4096).optional(),
+  memory: z
+    .string()
+    .regex(/^\d+[KMGT]?$/, 'a size as sbatch takes it, for instance 32G')
+    .optional(),
+};
+
+const slurm = z.strictObject({
+  ...slurmTask,
+  /** Parts that a stage's checkpoints are divided into; default: one for each checkpoint. */
+  tasks: whole(1, 10_000).optional(),
+  /** Most tasks of one array that run at the same time. */
+  concurrent: whole(1, 10_000).optional(),
+  /** Shell lines before headspark starts: modules, environments. */
+  setup: z.string().optional(),
+  /** How headspark is called on a node; default: this installation. */
+  command: z.string().min(1).optional(),
+  /** Further options of sbatch, as they stand. */
+  options: z.array(z.string().regex(/^--[^\p{Cc}]+$/u, 'an option of sbatch (--…)')).default([]),
+  /** By kind of stage: what it asks for instead. */
+  stages: z.record(z.string(), z.strictObject(slurmTask)).default({}),
+});
+
 export const studySchema = z.strictObject({
   study: name,
   description: z.string().optional(),
@@ -194,9 +276,11 @@ export const studySchema = z.strictObject({
   selection,
   evaluation: z.strictObject({ excluded: z.enum(excludedKinds).default('patch') }).prefault({}),
   ablations: z.array(ablation).default([]),
+  heads: z.array(heads).default([]),
   statistics: statistics.prefault({}),
   benchmarks: z.array(benchmark).default([]),
   sampling: sampling.optional(),
+  slurm: slurm.optional(),
 });
 
 /** A study file after the schema: keys as in the file, defaults filled in. */

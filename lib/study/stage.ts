@@ -21,9 +21,10 @@ export interface StageWork {
   readonly rate: 'attribution' | 'circuits' | 'sweep' | 'resampling' | 'generation' | 'none';
   /** Units of that rate: pairs, pair-circuits, pair-variants, multiply-adds of resampling, samples. */
   readonly units: number;
-  /** Of generation: the most new tokens, and whose answers tell how long they are. */
+  /** New tokens that are generated, at most. */
+  readonly newTokens?: number;
+  /** Of generation: whose answers tell how long they are. */
   readonly generation?: {
-    readonly tokens: number;
     readonly benchmark: string;
     readonly form: string;
     readonly checkpoint: string;

@@ -6,9 +6,10 @@ import type { ExcludedEdges } from '../circuit-evaluation.js';
 import type { AnswerSource } from '../answers/extract.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import type { KvEdges } from '../circuit/shape.js';
-import type { HeadGroup } from '../diff-report.js';
+import { headGroups, type HeadGroup } from '../diff-report.js';
 import type { SamplingOptions } from '../generation-types.js';
 import type { GatePositions } from '../head-gate.js';
+import type { HeadQueries } from '../heads/types.js';
 import type { ArithmeticOptions } from '../tasks/arithmetic.js';
 import type { TaskName } from '../tasks/index.js';
 import type { StudySource, ValuePath } from './source.js';
@@ -73,6 +74,21 @@ export type PairsInput =
       readonly task: TaskName;
       readonly options: ArithmeticOptions;
       readonly path: ValuePath;
+    }
+  | {
+      readonly kind: 'openings';
+      /** Absolute, or the name of a known benchmark in `folder`. */
+      readonly problems: string;
+      readonly folder: string;
+      readonly limit?: number;
+      /** Tokens of an opening. */
+      readonly openingLength: number;
+      /** Name of the post-trained model. */
+      readonly by?: string;
+      readonly template?: 'chat' | 'plain';
+      readonly system?: string;
+      readonly suffix?: string;
+      readonly path: ValuePath;
     };
 
 export interface Task {
@@ -105,6 +121,28 @@ export interface AblationSpec {
   readonly checkpoints: 'final' | 'all';
   /** Names of benchmarks that are answered under ablation; absent: the pairs are. */
   readonly benchmarks?: readonly string[];
+  readonly tasks?: readonly string[];
+  readonly forms?: readonly string[];
+  readonly path: ValuePath;
+}
+
+export const headChoices = ['all', 'circuit', ...headGroups] as const;
+
+/** What the heads of a checkpoint do on the pairs. */
+export interface HeadsSpec {
+  readonly name: string;
+  /** All heads, those of the circuit, of a group of the diff, or named ones. */
+  readonly which:
+    | { readonly kind: (typeof headChoices)[number] }
+    | { readonly kind: 'heads'; readonly heads: string };
+  readonly queries: HeadQueries;
+  /** Name of the plan of single heads whose effects properties are set against. */
+  readonly effects?: string;
+  readonly maps: number;
+  /** Index of the pair that is drawn. */
+  readonly mapPair: number;
+  readonly markers?: readonly string[];
+  readonly checkpoints: 'final' | 'all';
   readonly tasks?: readonly string[];
   readonly forms?: readonly string[];
   readonly path: ValuePath;
@@ -151,6 +189,32 @@ export interface StatisticsSettings {
   readonly blockLength?: number;
 }
 
+/** What a task of a job array asks for. */
+export interface SlurmTask {
+  readonly partition?: string;
+  readonly account?: string;
+  readonly qos?: string;
+  readonly constraint?: string;
+  /** As sbatch takes it. */
+  readonly time?: string;
+  /** A number, or TYPE:NUMBER; only of stages that compute with models. */
+  readonly gpus?: string;
+  readonly cpus?: number;
+  readonly memory?: string;
+}
+
+/** How a study is submitted to Slurm; decides no result. */
+export interface SlurmSettings extends SlurmTask {
+  /** Parts that the checkpoints are divided into; default: one for each. */
+  readonly tasks?: number;
+  readonly concurrent?: number;
+  readonly setup?: string;
+  readonly command?: string;
+  readonly options: readonly string[];
+  /** By kind of stage: what it asks for instead. */
+  readonly stages: Readonly<Record<string, SlurmTask>>;
+}
+
 export interface Study {
   readonly name: string;
   readonly description?: string;
@@ -165,8 +229,10 @@ export interface Study {
   readonly selection: BuildCircuitOptions;
   readonly excluded: ExcludedEdges;
   readonly ablations: readonly AblationSpec[];
+  readonly heads: readonly HeadsSpec[];
   readonly benchmarks: readonly BenchmarkSpec[];
   readonly statistics: StatisticsSettings;
+  readonly slurm: SlurmSettings;
   readonly source: StudySource;
 }
 

@@ -11,8 +11,8 @@ const secondsPerStage = 0.05;
 
 /** Nominal seconds. */
 export function estimateWeight({ work }: StageNode): number {
-  const { forwards, backwards, rate, units, generation } = work;
-  const tokens = secondsPerToken * (generation?.tokens ?? 0);
+  const { forwards, backwards, rate, units, newTokens = 0 } = work;
+  const tokens = secondsPerToken * newTokens;
   const resampling = rate === 'resampling' ? units * secondsPerMultiplyAdd : 0;
   return secondsPerStage + secondsPerPass * (forwards + backwards) + tokens + resampling;
 }

@@ -4,153 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 
-#include "engine/forward.h"
-#include "engine/gates.h"
 #include "engine/kv_pages.h"
-#include "engine/metric_head.h"
-#include "golden.h"
+#include "generation_fixture.h"
 #include "headspark/error.h"
-#include "headspark/generate.h"
 #include "op_suite.h"
-#include "suite_device.h"
 
 namespace headspark::test {
-namespace {
-
-Engine engine_for(const char* name, int threads = 2) {
-  const auto folder = golden::source_folder() / "test/fixtures/reference";
-  return make_engine(load_model(folder / name, {}, {}),
-                     {.threads = threads, .device = suite_device()});
-}
-
-std::vector<std::vector<std::int32_t>> prompts(std::size_t count) {
-  const auto file = golden::source_folder() / "test/fixtures/reference/pairs.jsonl";
-  std::vector<std::vector<std::int32_t>> result;
-  for (const Pair& pair : golden::read_pairs(file)) {
-    if (result.size() < count) result.push_back(pair.clean);
-  }
-  return result;
-}
-
-struct Outcome {
-  std::vector<std::int32_t> tokens;
-  std::vector<float> margins;
-  Finish finish = Finish::none;
-  bool operator==(const Outcome&) const = default;
-};
-
-struct Run {
-  std::vector<Outcome> outcomes;
-  GenerationStats stats;
-};
-
-/// All requests, added `at_once` at a time between steps.
-Run run_requests(const Engine& engine, const std::vector<GenerationRequest>& requests,
-                 const GenerationOptions& options, std::size_t at_once = 1000000) {
-  Generator generator(engine, options);
-  Run run;
-  run.outcomes.resize(requests.size());
-  std::size_t added = 0;
-  while (added < requests.size() || !generator.idle()) {
-    for (std::size_t i = 0; i < at_once && added < requests.size(); ++i) {
-      CHECK(generator.add(requests[added]) == added);
-      ++added;
-    }
-    generator.step({}, [&](const GenerationEvent& event) {
-      Outcome& outcome = run.outcomes[event.request];
-      CHECK(outcome.finish == Finish::none);
-      if (event.token >= 0) {
-        const bool greedy = requests[event.request].sampling.temperature == 0.0f;
-        CHECK((event.margin >= 0.0f) == greedy);
-        outcome.tokens.push_back(event.token);
-        outcome.margins.push_back(event.margin);
-      }
-      outcome.finish = event.finish;
-    });
-  }
-  run.stats = generator.stats();
-  return run;
-}
-
-/// Different prompts, lengths, gates, positions and ways of sampling; several samples of each.
-std::vector<GenerationRequest> many_requests(std::size_t count) {
-  const auto texts = prompts(5);
-  Random random(2);
-  std::vector<GenerationRequest> requests;
-  for (std::size_t i = 0; i < count; ++i) {
-    GenerationRequest request;
-    request.prompt = texts[i / 12 % texts.size()];
-    if (i % 7 == 3) {  // longer than a page
-      for (std::int32_t t = 0; t < 45; ++t) request.prompt.push_back((t * 7) % 300);
-    }
-    const std::int32_t variant = static_cast<std::int32_t>(i / 3 % 3);
-    for (std::int32_t head = 0; variant > 0 && head < 3; ++head) {
-      request.heads.push_back({variant, head * 2, head == 1 ? 1.3f : 0.0f});
-    }
-    request.positions = static_cast<GatePositions>(i / 5 % 3);
-    if (i % 4 != 0) request.sampling.temperature = 0.7f + 0.3f * static_cast<float>(i % 3);
-    if (i % 4 == 2) request.sampling.top_p = 0.9f;
-    if (i % 8 == 3) request.sampling.top_k = 20;
-    if (i % 8 == 5) request.sampling.min_p = 0.05f;
-    if (i % 5 == 4) request.sampling.repetition_penalty = 1.2f;
-    request.seed = 1000 + i;
-    request.max_new_tokens = 15 + static_cast<std::int32_t>(random.below(50));
-    requests.push_back(std::move(request));
-  }
-  return requests;
-}
-
-/// Memory for about this many pages (half of a small budget is for pages).
-std::int64_t budget_of(const Engine& engine, std::int64_t pages) {
-  const ModelConfig& config = engine.config();
-  const KvPageLayout layout{config.kv_heads, config.head_dim};
-  return 2 * pages * layout.floats() * 4;
-}
-
-struct Next {
-  std::int32_t token = 0;
-  float margin = 0.0f;
-};
-
-/// The next token and its margin by a forward pass over the whole sequence with gates in [begin,
-/// end): attention over contiguous keys, no cache, no scheduler.
-Next plain_next(const Engine& engine, const std::vector<std::int32_t>& tokens,
-                const std::vector<GatedHead>& heads, std::int32_t begin, std::int32_t end,
-                const std::vector<float>& means) {
-  const RotaryTable rotary = rotary_for(engine, static_cast<std::int64_t>(tokens.size()));
-  BatchRows rows;
-  rows.add(tokens);
-  const Batch batch(engine.context, std::move(rows));
-  Trace trace(engine, batch.tokens(), {});
-  const RowGates gates(engine, std::vector<std::vector<GatedHead>>{heads});
-  std::vector<HeadGate> list = gates.zero_ablation();
-  const std::int64_t width = engine.config().heads * engine.config().head_dim;
-  const auto& backend = engine.context.backend;
-  const Buffer<std::int32_t> gate_begin(backend, std::span(&begin, 1));
-  const Buffer<std::int32_t> gate_end(backend, std::span(&end, 1));
-  const Buffer<float> replacement(backend, std::span(means));
-  for (std::size_t layer = 0; layer < list.size(); ++layer) {
-    list[layer].gate_begin = gate_begin.data();
-    list[layer].gate_end = gate_end.data();
-    if (means.empty()) continue;
-    list[layer].kind = Replacement::shared;
-    list[layer].replacement = replacement.data() + static_cast<std::int64_t>(layer) * width;
-  }
-  run_forward(engine, batch, {.gates = list, .rotary = &rotary}, trace, {});
-  Buffer<float> device_logits(backend, engine.config().vocab);
-  const std::int32_t last[] = {static_cast<std::int32_t>(tokens.size()) - 1};
-  run_logits(engine, trace.final_residual(), last, device_logits.data());
-  std::vector<float> logits = device_logits.to_host();
-  const auto best = std::max_element(logits.begin(), logits.end());
-  const auto token = static_cast<std::int32_t>(best - logits.begin());
-  std::partial_sort(logits.begin(), logits.begin() + 2, logits.end(), std::greater<>());
-  return {token, logits[0] - logits[1]};
-}
-
-}  // namespace
 
 TEST_CASE(
     "generator: ten thousand tokens are the same for any batch and threads and memory and "
@@ -186,45 +47,62 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("generator: gates act at the positions they are given, with zero and with means") {
-  const Engine engine = engine_for("qwen2");
-  const ModelConfig& config = engine.config();
-  const std::vector<float> means =
-      Random(8).values(config.layers * config.heads * config.head_dim, -0.3f, 0.3f);
-  const std::vector<GatedHead> heads = {{1, 0, 0.0f}, {1, 3, 2.0f}, {2, 5, 0.5f}, {3, 1, 0.0f}};
+// Every position of every row against a plain forward pass, for one table of replacements.
+void check_gates(const Engine& engine, const PlainGates& gates) {
   const std::vector<std::int32_t> prompt = prompts(1)[0];
   const auto length = static_cast<std::int32_t>(prompt.size());
-  int different = 0;
-  for (const bool with_means : {false, true}) {
-    GenerationOptions options;
-    if (with_means) options.replacement = means;
-    std::vector<GenerationRequest> requests;
-    for (const GatePositions positions :
-         {GatePositions::all, GatePositions::prompt, GatePositions::generated}) {
-      GenerationRequest request{.prompt = prompt, .heads = heads, .positions = positions};
-      request.max_new_tokens = 24;
-      requests.push_back(request);
-    }
-    requests.push_back({.prompt = prompt, .heads = {}, .max_new_tokens = 24});
-    const Run run = run_requests(engine, requests, options);
-    const std::int32_t ranges[][2] = {{0, 1000}, {0, length}, {length, 1000}, {0, 0}};
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      std::vector<std::int32_t> tokens = prompt;
-      for (int step = 0; step < 24; ++step) {
-        const Next next = plain_next(engine, tokens, heads, ranges[i][0], ranges[i][1],
-                                     with_means ? means : std::vector<float>());
-        tokens.push_back(next.token);
-        const float margin = run.outcomes[i].margins[static_cast<std::size_t>(step)];
-        CHECK(std::fabs(margin - next.margin) <= 1e-5f);
-      }
-      CHECK(run.outcomes[i].tokens ==
-            std::vector<std::int32_t>(tokens.begin() + length, tokens.end()));
-      if (i < 3 && run.outcomes[i].tokens != run.outcomes[3].tokens) ++different;
-    }
-    // Gates after the prompt leave the first token alone.
-    CHECK(run.outcomes[2].tokens[0] == run.outcomes[3].tokens[0]);
+  const int count = 24;
+  std::vector<GenerationRequest> requests;
+  for (const GatePositions positions :
+       {GatePositions::all, GatePositions::prompt, GatePositions::generated}) {
+    GenerationRequest request{.prompt = prompt, .heads = gates.heads, .positions = positions};
+    request.replacement = gates.run;
+    request.max_new_tokens = count;
+    requests.push_back(request);
   }
-  CHECK(different == 6);
+  requests.push_back({.prompt = prompt, .heads = {}, .max_new_tokens = count});
+  GenerationOptions options;
+  options.replacement = gates.table;
+  const Run run = run_requests(engine, requests, options);
+  const std::int32_t ranges[][2] = {{0, 1000}, {0, length}, {length, 1000}, {0, 0}};
+  int different = 0;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    std::vector<std::int32_t> tokens = prompt;
+    PlainGates plain = gates;
+    plain.begin = ranges[i][0];
+    plain.end = ranges[i][1];
+    for (int step = 0; step < count; ++step) {
+      const Next next = plain_next(engine, tokens, plain);
+      tokens.push_back(next.token);
+      const float margin = run.outcomes[i].margins[static_cast<std::size_t>(step)];
+      CHECK(std::fabs(margin - next.margin) <= 1e-5f);
+    }
+    CHECK(run.outcomes[i].tokens ==
+          std::vector<std::int32_t>(tokens.begin() + length, tokens.end()));
+    if (i < 3 && run.outcomes[i].tokens != run.outcomes[3].tokens) ++different;
+  }
+  CHECK(different == 3);
+  // Gates after the prompt leave the first token alone.
+  CHECK(run.outcomes[2].tokens[0] == run.outcomes[3].tokens[0]);
+}
+
+TEST_CASE("generator: gates act at the positions they are given, with every replacement") {
+  const Engine engine = engine_for("qwen2");
+  const ModelConfig& config = engine.config();
+  const std::int64_t row = config.layers * config.heads * config.head_dim;
+  PlainGates gates;
+  gates.heads = {{1, 0, 0.0f}, {1, 3, 2.0f}, {2, 5, 0.5f}, {3, 1, 0.0f}};
+  check_gates(engine, gates);
+  gates.table = Random(8).values(row, -0.3f, 0.3f);
+  check_gates(engine, gates);
+  // A run of another sequence that goes round inside the prompt and many times after it.
+  gates.table = Random(9).values(23 * row, -0.6f, 0.6f);
+  gates.run = {.begin = 4, .length = 7, .loop = 5};
+  check_gates(engine, gates);
+  gates.run = {.begin = 0, .length = 23, .loop = 22};  // means by position, then over all
+  check_gates(engine, gates);
+  gates.run = {};  // one row of many
+  check_gates(engine, gates);
 }
 
 TEST_CASE(
@@ -344,6 +222,18 @@ TEST_CASE("generator: what cannot be done is refused by name") {
   GenerationOptions options;
   options.replacement = {1.0f};
   CHECK_THROWS_WITH_AS(Generator(engine, options), doctest::Contains("replacement has 1"), Error);
+  const ModelConfig& config = engine.config();
+  options.replacement.assign(
+      static_cast<std::size_t>(3 * config.layers * config.heads * config.head_dim), 0.0f);
+  Generator with_table(engine, options);
+  for (const ReplacementRun run :
+       {ReplacementRun{.begin = 1, .length = 3}, ReplacementRun{-1, 2}, ReplacementRun{.length = 0},
+        ReplacementRun{0, 2, 2}, ReplacementRun{0, 2, -1}}) {
+    bad = good;
+    bad.replacement = run;
+    CHECK_THROWS_WITH_AS(with_table.add(bad), doctest::Contains("does not fit a table of 3 rows"),
+                         Error);
+  }
   // 3 pages in each of 4 layers: 96 tokens fit, 97 do not, and nothing fails in mid-run.
   Generator small(engine, {.memory_bytes = budget_of(engine, 12)});
   bad = good;

@@ -2,7 +2,7 @@
 // that computes every token, on every level, for any batch and any number of threads.
 #include <doctest/doctest.h>
 
-#include "engine/forward.h"
+#include "engine/backward.h"
 #include "engine/gates.h"
 #include "engine/pair_block.h"
 #include "golden.h"
@@ -13,7 +13,6 @@ namespace headspark::golden {
 namespace {
 
 using test::check_same_bits;
-using test::cpu_levels;
 using test::Random;
 
 const char* const kModels[] = {"qwen2", "neox"};
@@ -29,7 +28,7 @@ Engine engine_for(const char* model, Isa isa, int threads, std::int64_t batch_to
 /// Levels that are worth a whole model: the specification is slow, and is where the bits matter
 /// least.
 std::vector<Isa> fast_levels() {
-  std::vector<Isa> all = cpu_levels();
+  std::vector<Isa> all = test::cpu_levels();
   all.erase(all.begin());
   return all;
 }
@@ -125,7 +124,109 @@ void check_pass(const Engine& engine, const SomeRows& some, const ForwardInputs&
   }
 }
 
+/// Keeps all that a backward pass shows, on the host.
+class Recorder final : public GradientSink {
+ public:
+  Recorder(const Engine& engine, std::int64_t tokens)
+      : engine_(engine),
+        tokens_(tokens),
+        heads_(engine.context.backend,
+               3 * engine.config().heads * tokens * engine.config().hidden) {}
+
+  void logits_input(const float* d_input) override { keep(d_input, 1); }
+  void mlp_input(std::int64_t, const float* d_input) override { keep(d_input, 1); }
+  std::int64_t copies() const override { return 1; }
+  float* head_inputs(std::int64_t, HeadInput which) override {
+    return heads_.data() + static_cast<std::int64_t>(which) * heads_.size() / 3;
+  }
+  void attention_done(std::int64_t) override { keep(heads_.data(), 3 * engine_.config().heads); }
+  bool grouped_kv() const override { return false; }
+
+  std::vector<std::vector<float>> shown;
+
+ private:
+  void keep(const float* x, std::int64_t blocks) {
+    shown.push_back(host(engine_, x, blocks * tokens_ * engine_.config().hidden));
+  }
+
+  const Engine& engine_;
+  std::int64_t tokens_;
+  Buffer<float> heads_;
+};
+
+/// Forward and backward of the sum of the wanted tokens' weighted final residuals: all that the
+/// sink sees, and last the gradient at the embedding.
+std::vector<std::vector<float>> gradients(const Engine& engine, const SomeRows& some,
+                                          ForwardInputs inputs, bool packed) {
+  const Batch batch(engine.context, some.rows);
+  const std::int64_t hidden = engine.config().hidden;
+  const WantedTokens wanted(engine.context, batch.host(), some.counts);
+  if (packed) inputs.wanted = &wanted;
+  const bool gated = !inputs.gates.empty();
+  Trace trace(engine, batch.tokens(), {.gradients = true, .gated = gated});
+  run_forward(engine, batch, inputs, trace, {});
+  BackwardWorkspace work(engine, batch.tokens());
+  const std::vector<float> weights = Random(21).values(wanted.count() * hidden);
+  engine.context.backend->copy_to_device(work.d_residual.data(), weights.data(),
+                                         wanted.count() * hidden * 4);
+  if (!packed) wanted.spread(engine.context, hidden, work.d_residual.data());
+  Recorder recorder(engine, batch.tokens());
+  run_backward(engine, batch, inputs, trace, work, recorder, {});
+  recorder.shown.push_back(host(engine, work.d_residual.data(), batch.tokens() * hidden));
+  return std::move(recorder.shown);
+}
+
+void check_gradients(const Engine& engine, const SomeRows& some, const ForwardInputs& inputs,
+                     const std::string& where) {
+  const auto expected = gradients(engine, some, inputs, false);
+  const auto found = gradients(engine, some, inputs, true);
+  REQUIRE(found.size() == expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    check_same_bits(where + ", gradient " + std::to_string(i), found[i], expected[i]);
+  }
+}
+
+/// Keys and values that `length` tokens left in every layer.
+KvStore some_prefix(const Engine& engine, std::int64_t length) {
+  const ModelConfig& config = engine.config();
+  KvStore prefix;
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    Random random(static_cast<std::uint64_t>(layer) + 3);
+    for (std::vector<Buffer<float>>* store : {&prefix.k, &prefix.v}) {
+      const std::vector<float> values = random.values(length * config.kv_heads * config.head_dim);
+      store->emplace_back(engine.context.backend, std::span<const float>(values));
+    }
+  }
+  return prefix;
+}
+
 }  // namespace
+
+TEST_CASE("last layer: gradients of the wanted tokens have the bits of the whole backward") {
+  for (const char* model : kModels) {
+    for (const Isa isa : fast_levels()) {
+      const Engine engine = engine_for(model, isa, 2);
+      const std::string where = std::string(model) + " on " + isa_name(isa);
+      const auto last = static_cast<std::int32_t>(engine.config().layers - 1);
+      const RotaryTable rotary = rotary_for(engine, 64);
+      const SomeRows alone(static_cast<std::int32_t>(engine.config().vocab), 0);
+      check_gradients(engine, alone, {.rotary = &rotary}, where);
+      const std::vector<float> values =
+          Random(9).values(alone.rows.token_count() * engine.config().hidden);
+      const Buffer<float> output(engine.context.backend, std::span<const float>(values));
+      check_gradients(engine, alone,
+                      {.mlp_layer = last, .mlp_output = output.data(), .rotary = &rotary},
+                      where + ", MLP replaced");
+      const SomeRows continued(static_cast<std::int32_t>(engine.config().vocab), 11);
+      const KvStore prefix = some_prefix(engine, 11);
+      const std::vector<std::vector<GatedHead>> heads(5, {{0, 1, 0.5f}, {last, 2, 1.3f}});
+      const RowGates gates(engine, heads);
+      check_gradients(engine, continued,
+                      {.gates = gates.zero_ablation(), .prefix = &prefix, .rotary = &rotary},
+                      where + ", gated after a prefix");
+    }
+  }
+}
 
 TEST_CASE("last layer: the wanted tokens of a pass have the bits of the whole pass") {
   for (const char* model : kModels) {
@@ -144,9 +245,9 @@ TEST_CASE("last layer: the wanted tokens of a pass have the bits of the whole pa
       check_pass(engine, some, {.gates = gates.zero_ablation(), .rotary = &rotary},
                  where + ", gated");
 
-      const std::int64_t count = some.rows.token_count() * engine.config().hidden;
-      const Buffer<float> output(engine.context.backend,
-                                 std::span<const float>(Random(9).values(count)));
+      const std::vector<float> values =
+          Random(9).values(some.rows.token_count() * engine.config().hidden);
+      const Buffer<float> output(engine.context.backend, std::span<const float>(values));
       check_pass(engine, some,
                  {.mlp_layer = layers - 1, .mlp_output = output.data(), .rotary = &rotary},
                  where + ", MLP replaced");
@@ -158,17 +259,9 @@ TEST_CASE("last layer: wanted tokens after a stored prefix") {
   for (const char* model : kModels) {
     for (const Isa isa : fast_levels()) {
       const Engine engine = engine_for(model, isa, 2);
-      const ModelConfig& config = engine.config();
-      const SomeRows some(static_cast<std::int32_t>(config.vocab), 11);
+      const SomeRows some(static_cast<std::int32_t>(engine.config().vocab), 11);
       const RotaryTable rotary = rotary_for(engine, 64);
-      KvStore prefix;
-      for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-        Random random(static_cast<std::uint64_t>(layer) + 3);
-        const std::int64_t count = 11 * config.kv_heads * config.head_dim;
-        for (std::vector<Buffer<float>>* store : {&prefix.k, &prefix.v}) {
-          store->emplace_back(engine.context.backend, std::span<const float>(random.values(count)));
-        }
-      }
+      const KvStore prefix = some_prefix(engine, 11);
       check_pass(engine, some, {.prefix = &prefix, .rotary = &rotary},
                  std::string(model) + " with a prefix on " + isa_name(isa));
     }

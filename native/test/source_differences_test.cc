@@ -27,7 +27,7 @@ struct Fixture {
         graph(make_graph(engine.config(), KvEdges::per_query_head)),
         pairs(read_pairs(golden::source_folder() / "test/fixtures/reference/pairs.jsonl")),
         rotary(rotary_for(engine, 64)),
-        block(engine, std::span(pairs).first(3), Metric::logit_diff, true, rotary, {}) {}
+        block(engine, std::span(pairs).first(3), {Metric::logit_diff, true}, rotary, {}) {}
 
   std::vector<float> scores(HeadWrites writes) {
     SourceDifferences differences(engine, graph, block, writes);

@@ -88,7 +88,7 @@ describe('evaluate', () => {
     const mixture = await run('merge', '1.jsonl', 'other.jsonl', '3.jsonl');
     expect(mixture.code).toBe(1);
     expect(mixture.stderr).toMatch(/different settings .*factor \(0 and 0.5\)/);
-  });
+  }, 300_000);
 });
 
 describe('ablate --generate', () => {
@@ -112,6 +112,40 @@ describe('ablate --generate', () => {
     expect(controls.length).toBe(8);
     expect(rows[1].controls.sets).toBe(4);
   });
+
+  it.each(['mean', 'mean-per-position', 'resample'])(
+    'puts %s activations in the place of heads, the same from shards',
+    async (ablation) => {
+      const own = (out: string): string[] => [
+        ...['ablate', sft, '--generate', ...demo, '--enable-thinking', '--count', '8'],
+        ...['--heads', '0.5;1.0,1.1', '--controls', '2', '--references', '5'],
+        ...['--ablation', ablation, '--factor', '0.5', '--resamples', '200', '--out', out],
+      ];
+      const whole = await run(...own('whole-r.json'));
+      expect(whole.stderr).not.toContain('error');
+      expect(whole.code).toBe(0);
+      expect(whole.stdout).toMatch(/heads: 0\.5 z \+ 0\.5 r, r: .* 5 (reference )?runs/);
+      const table = JSON.parse(await read('whole-r.json'));
+      expect(table.settings).toMatchObject({ ablation, factor: 0.5 });
+      expect(table.settings.references.length).toBe(5);
+      expect(table.rows.map(({ kind }: { kind: string }) => kind)).toEqual([
+        'unablated',
+        'set',
+        'set',
+      ]);
+      expect(table.controls.length).toBe(4);
+      expect(table.rows[1].controls.sets).toBe(2);
+      const journals = [1, 2].map((index) => `${ablation}-${index}.jsonl`);
+      for (const [index, journal] of journals.entries()) {
+        const shard = ['--shard', `${index + 1}/2`, '--journal', journal];
+        expect((await run(...own('part.json'), ...shard)).code).toBe(0);
+      }
+      const merged = ['merge', ...journals, '--resamples', '200', '--out', 'merged-r.json'];
+      expect((await run(...merged)).code).toBe(0);
+      expect(await read('merged-r.json')).toBe(await read('whole-r.json'));
+    },
+    300_000,
+  );
 
   it('killed at 20 random moments ends in the same bytes', async () => {
     const whole = await read('quiet.json');

@@ -159,9 +159,12 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
-    'another ablation with --generate',
-    ['ablate', base, '--generate', '--benchmark', 'demo', '--single', '--ablation', 'mean'],
-    /--generate gates with --ablation zero only/,
+    'resampling from a single problem',
+    [
+      ...['ablate', base, '--generate', '--benchmark', 'demo', '--heads', '0.1'],
+      ...['--count', '1', '--ablation', 'resample'],
+    ],
+    /resample ablation .* needs at least two problems and two references/,
     'INVALID_ARGUMENT',
   ],
   [

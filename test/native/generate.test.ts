@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import path from 'node:path';
 import { generate, type Completion, type GenerationRequest } from '../../lib/generation.js';
+import { headActivations } from '../../lib/head-activations.js';
 import { computeLogits } from '../../lib/logits.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { goldenFolders, goldenJson, referenceFolder, referencePairs, sharedFolder } from './fixtures.js';
@@ -157,6 +158,60 @@ describe('generate', () => {
     await expect(
       collect(model, [request], { replacement: new Float32Array(3) }),
     ).rejects.toMatchObject(refused(/replacement has 3 values/));
+  });
+
+  it("puts a head's own mean and its own activations in its place", async () => {
+    const heads = [0, 1, 2, 3, 4, 5].map((head) => ({ layer: 2, head, factor: 0 }));
+    const prompt = Array.from(prompts[0]);
+    const free = { prompt, maxNewTokens: 10, stopTokens: [] };
+    const [plain] = await collect(model, [free]);
+    // The activations of the row's own run change nothing but rounding, at any position.
+    const own = [...prompt, ...plain.tokens];
+    const { rows, z } = await headActivations(model, [prompts[1], own], { rows: 'tokens' });
+    expect(rows).toBe(prompts[1].length + own.length);
+    const run = { begin: prompts[1].length, length: own.length, loop: prompt.length };
+    for (const positions of ['all', 'prompt', 'generated'] as const) {
+      const request = { ...free, heads, positions };
+      const [same, other] = await collect(
+        model,
+        [
+          { ...request, replacement: run },
+          { ...request, replacement: { begin: 0, length: prompts[1].length, loop: 0 } },
+        ],
+        { replacement: z },
+      );
+      expect(same.tokens).toEqual(plain.tokens);
+      same.margins.forEach((margin, token) => {
+        expect(Math.abs(margin - plain.margins[token])).toBeLessThan(1e-5);
+      });
+      expect(other.margins).not.toEqual(plain.margins);
+      // At half a factor the head is half its own run: nothing changes either.
+      const half = heads.map((head) => ({ ...head, factor: 0.5 }));
+      const [scaled] = await collect(
+        model,
+        [{ ...request, heads: half, replacement: run }],
+        { replacement: z },
+      );
+      expect(scaled.tokens).toEqual(plain.tokens);
+    }
+    const mean = await headActivations(model, [own], { writeNorms: true });
+    const { layers, heads: perLayer, headDim } = model.info;
+    expect(mean.z).toHaveLength(layers * perLayer * headDim);
+    expect(mean.writeNorms).toHaveLength(layers * perLayer);
+    expect(mean.writeNorms.every((norm) => norm > 0)).toBe(true);
+    const byPosition = await headActivations(model, [own], { rows: 'mean-per-position' });
+    expect(byPosition.rows).toBe(own.length + 1);
+    await expect(
+      collect(model, [{ ...free, heads, replacement: { begin: 9e6, length: 1, loop: 0 } }], {
+        replacement: z,
+      }),
+    ).rejects.toMatchObject(refused(/does not fit a table of/));
+    await expect(
+      collect(model, [{ ...free, replacement: { begin: 0, length: 2, loop: 2 } }]),
+    ).rejects.toMatchObject(refused(/replacement\.loop is 2/));
+    await expect(headActivations(model, [])).rejects.toMatchObject(refused(/at least one seq/));
+    await expect(headActivations(model, [[]])).rejects.toMatchObject(refused(/no tokens/));
+    await expect(headActivations(model, [[999]])).rejects.toMatchObject(refused(/vocabulary/));
   });
 
   it('ends rows at stop tokens, stop strings, their length and the last position', async () => {

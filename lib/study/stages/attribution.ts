@@ -9,7 +9,7 @@ import { pairsKey, type Facts } from '../facts.js';
 import { placeId, places, type Place, type StageKind, type StageWork } from '../stage.js';
 import type { AttributionSettings } from '../study.js';
 import { writeResult } from './files.js';
-import { neededPairs } from './pairs.js';
+import { neededPairs, pairsNeed } from './pairs.js';
 
 export const scoresFile = 'scores.pt';
 
@@ -68,7 +68,7 @@ export const attributionStage: StageKind = {
         kind: 'attribution',
         id: placeId(place),
         settings: { ...study.attribution, checkpoint: checkpoint.name },
-        needs: { pairs: { kind: 'pairs', id: placeId({ ...place, checkpoint: baseOf(place) }) } },
+        needs: { pairs: pairsNeed(place, study) },
         weights: [checkpoint.name],
         checkpoint: checkpoint.name,
         work: workOf({ checkpoint, task, form }, facts, study.attribution),
@@ -96,8 +96,3 @@ export const attributionStage: StageKind = {
     await writeResult(folder, 'metrics.json', metrics);
   },
 };
-
-/** The base of a place's checkpoint, as far as ids go. */
-export function baseOf({ checkpoint }: Place): Place['checkpoint'] {
-  return { ...checkpoint, name: checkpoint.base };
-}

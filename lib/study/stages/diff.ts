@@ -16,9 +16,10 @@ import {
   type StageWork,
 } from '../stage.js';
 import type { Study } from '../study.js';
-import { baseOf, scoresFile } from './attribution.js';
+import { scoresFile } from './attribution.js';
 import { readResult, writeResult } from './files.js';
 import { nullDiffFormat, type NullDiffFile } from './null-diff.js';
+import { baseOf } from './pairs.js';
 
 export const diffFile = 'diff.json';
 export const diffFormat = 'headspark-diff';

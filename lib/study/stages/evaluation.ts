@@ -8,10 +8,9 @@ import { bootstrapMean, type Interval } from '../../stats/index.js';
 import type { Circuit } from '../../circuit/circuit.js';
 import { pairsKey } from '../facts.js';
 import { placeId, places, type StageKind } from '../stage.js';
-import { baseOf } from './attribution.js';
 import { circuitFile } from './circuit.js';
 import { writeResult } from './files.js';
-import { neededPairs } from './pairs.js';
+import { neededPairs, pairsNeed } from './pairs.js';
 
 export const evaluationFormat = 'headspark-evaluation';
 
@@ -53,7 +52,7 @@ export const evaluationStage: StageKind = {
           checkpoint: checkpoint.name,
         },
         needs: {
-          pairs: { kind: 'pairs', id: placeId({ ...place, checkpoint: baseOf(place) }) },
+          pairs: pairsNeed(place, study),
           circuit: { kind: 'circuit', id: placeId(place) },
         },
         weights: [checkpoint.name],

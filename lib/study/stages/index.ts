@@ -10,13 +10,16 @@ import { circuitStage } from './circuit.js';
 import { diffStage } from './diff.js';
 import { evaluationStage } from './evaluation.js';
 import { formDiffStage } from './form-diff.js';
+import { headsStage } from './heads.js';
 import { nullDiffStage } from './null-diff.js';
+import { openingsStage } from './openings.js';
 import { pairsStage } from './pairs.js';
 import { regimesStage } from './regimes.js';
 import { samplesStage } from './samples.js';
 import { trackingStage } from './tracking.js';
 
 export const stageKinds: readonly StageKind[] = [
+  openingsStage,
   pairsStage,
   attributionStage,
   circuitStage,
@@ -27,6 +30,7 @@ export const stageKinds: readonly StageKind[] = [
   trackingStage,
   regimesStage,
   ablationStage,
+  headsStage,
   samplesStage,
   benchmarkStage,
   benchmarkAblationStage,

@@ -93,8 +93,8 @@ function workOf(
     backwards: 0,
     rate: 'generation',
     units: rows,
+    newTokens: rows * maxNewTokens,
     generation: {
-      tokens: rows * maxNewTokens,
       benchmark: spec.name,
       form: form.name,
       checkpoint: measuredOn(checkpoint, study),
@@ -175,6 +175,7 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
           plan,
           controls: place.ablation.controls,
           factor: place.factor,
+          ablation: place.ablation.ablation,
           positions: place.ablation.positions,
         }
       : {}),

@@ -20,9 +20,10 @@ double kv_flops(const ModelConfig& c) {
   return 2.0 * real(c.hidden * 2 * c.kv_heads * c.head_dim);
 }
 
-double last_layer_flops(const ModelConfig& c, Span span) {
+double last_layer_flops(const ModelConfig& c, Span span, double attention) {
   const Span last{span.first + span.own - 1, 1};
-  return real(span.own) * kv_flops(c) + layer_flops(c) - kv_flops(c) + attention_flops(c, last);
+  return real(span.own) * kv_flops(c) + layer_flops(c) - kv_flops(c) +
+         attention * attention_flops(c, last);
 }
 
 Span own_part(const Pair& pair) {
@@ -61,19 +62,21 @@ double layer_weight_bytes(const Model& model) {
   return bytes;
 }
 
-double eap_ig_flops(const ModelConfig& c, const Pair& pair, int steps) {
-  const Span own = own_part(pair);
-  const double forward = forward_flops(c, own);
-  const double backward =
-      real(c.layers) * (real(own.own) * layer_flops(c) + 2.5 * attention_flops(c, own));
-  const double contraction =
-      2.0 * real(make_graph(c, KvEdges::per_query_head).edges()) * real(own.own) * real(c.hidden);
-  return forward_flops(c, {0, own.first}) + (steps + 1) * forward + steps * backward + contraction;
+double last_token_flops(const ModelConfig& c, Span span, double attention) {
+  const double layer = real(span.own) * layer_flops(c) + attention * attention_flops(c, span);
+  return real(c.layers - 1) * layer + last_layer_flops(c, span, attention);
 }
 
-double last_token_flops(const ModelConfig& c, Span span) {
-  const double layer = real(span.own) * layer_flops(c) + attention_flops(c, span);
-  return real(c.layers - 1) * layer + last_layer_flops(c, span);
+double eap_ig_flops(const ModelConfig& c, const Pair& pair, int steps) {
+  const Span own = own_part(pair);
+  const double forward = last_token_flops(c, own);
+  const double backward = last_token_flops(c, own, 2.5);
+  const double contraction =
+      2.0 * real(make_graph(c, KvEdges::per_query_head).edges()) * real(own.own) * real(c.hidden);
+  const Span prefix{0, own.first};
+  const double below = real(own.first) * layer_flops(c) + attention_flops(c, prefix);
+  const double shared = real(c.layers - 1) * below + real(own.first) * kv_flops(c);
+  return shared + (steps + 1) * forward + steps * backward + contraction;
 }
 
 double head_sweep_flops(const ModelConfig& c, std::int64_t tokens) {
@@ -82,7 +85,7 @@ double head_sweep_flops(const ModelConfig& c, std::int64_t tokens) {
   double flops = last_token_flops(c, span) + real(c.heads) * mlp_and_output_flops(c);
   for (std::int64_t l = 0; l + 1 < c.layers; ++l) {
     flops += real(c.heads) * (real(tokens) * mlp_and_output_flops(c) +
-                              real(c.layers - 2 - l) * layer + last_layer_flops(c, span));
+                              real(c.layers - 2 - l) * layer + last_layer_flops(c, span, 1.0));
   }
   return flops;
 }

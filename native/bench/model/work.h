@@ -24,13 +24,15 @@ double logits_flops(const ModelConfig& config, std::int64_t positions);
 /// Bytes of the layers' weights as they are stored: what a pass reads at least once.
 double layer_weight_bytes(const Model& model);
 
-/// EAP-IG: the shared prefix once, the clean run, steps + 1 forwards in all (the path of the `left`
-/// grid starts at the corrupted run), steps backwards, one contraction of all edges.
+/// EAP-IG of a metric at the last token: the shared prefix once (of the last layer keys and
+/// values), the clean run, steps + 1 forwards in all (the path of the `left` grid starts at the
+/// corrupted run), steps backwards, one contraction of all edges.
 double eap_ig_flops(const ModelConfig& config, const Pair& pair, int steps);
 
 /// All layers forward on a span whose last token alone is read: of the last layer the keys and
-/// values of all tokens, and the rest of that token.
-double last_token_flops(const ModelConfig& config, Span span);
+/// values of all tokens, and the rest of that token. A backward needs as many, and `attention`
+/// times the attention's.
+double last_token_flops(const ModelConfig& config, Span span, double attention = 1.0);
 
 /// All heads ablated one at a time on a prompt of `tokens`, of which the last is read: the
 /// unablated run, and for a head of layer l the output projection and MLP of l and all that is

@@ -23,10 +23,21 @@ struct SamplingOptions {
   float min_p = 0.0f;               ///< in [0, 1): of the most likely token's probability
 };
 
+/// Which rows of the replacement table a request's gates take: position p takes row begin + p, and
+/// from p = length on the rows from begin + loop to begin + length go round. The default is row 0
+/// at every position: a mean.
+struct ReplacementRun {
+  std::int32_t begin = 0;
+  std::int32_t length = 1;
+  std::int32_t loop = 0;  ///< in [0, length)
+  bool operator==(const ReplacementRun&) const = default;
+};
+
 struct GenerationRequest {
   std::vector<std::int32_t> prompt = {};
   std::vector<GatedHead> heads = {};
   GatePositions positions = GatePositions::all;
+  ReplacementRun replacement = {};  ///< not read when the generation's table is empty
   SamplingOptions sampling = {};
   std::uint64_t seed = 0;  ///< token i is drawn with Philox(seed, i): no other state
   std::int32_t max_new_tokens = 64;
@@ -34,9 +45,11 @@ struct GenerationRequest {
 };
 
 struct GenerationOptions {
-  std::int32_t max_rows = 64;           ///< rows decoded together
-  std::int64_t memory_bytes = 0;        ///< <= 0: the engine's workspace budget
-  std::vector<float> replacement = {};  ///< [layers, heads, head_dim] r of the gates; empty: zero
+  std::int32_t max_rows = 64;     ///< rows decoded together
+  std::int64_t memory_bytes = 0;  ///< <= 0: the engine's workspace budget
+  /// r of the gates, [layers, rows, heads, head_dim]: one row for means, several for activations
+  /// that requests choose by position. Empty: zero. Not part of the budget.
+  std::vector<float> replacement = {};
 };
 
 /// Why a row ended: a stop token, max_new_tokens, or the model's last position.

@@ -23,7 +23,8 @@ enum class GatePositions { all, prompt, generated };
 struct HeadGate {
   const float* scale = nullptr;  ///< [rows, heads]; 1 leaves the head untouched, bit for bit
   Replacement kind = Replacement::zero;
-  const float* replacement = nullptr;               ///< see Replacement; may be null for zero
+  /// See Replacement; may be null for zero. Read only where the scale is not 1.
+  const float* replacement = nullptr;
   const std::int32_t* replacement_begin = nullptr;  ///< [rows], for Replacement::token
   /// Per row, [gate_begin, gate_end) are the positions the gate acts on; null: all positions.
   const std::int32_t* gate_begin = nullptr;

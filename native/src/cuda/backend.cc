@@ -58,6 +58,7 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
   void* scratch(cuda::ScratchSlot slot, std::int64_t bytes) override {
     return device_->scratch(slot, bytes);
   }
+  cuda::LtProducts* products() override { return device_->products(); }
 
  private:
   [[noreturn]] void throw_out_of_memory(std::int64_t bytes) const {

@@ -13,6 +13,9 @@ namespace fs = std::filesystem;
 
 const char* const kNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 
+const char* const kSetting = "HEADSPARK_CUBLASLT";
+const char* const kOff = "none";
+
 // Older libraries lack what CUDA 12 promises to keep.
 constexpr std::size_t kLeastVersion = 120000;
 
@@ -116,7 +119,8 @@ std::string process_environment(const char* name) {
 std::vector<std::string> cublas_lt_candidates(const Environment& environment,
                                               const fs::path& root) {
   std::vector<std::string> found;
-  const std::string named = environment("HEADSPARK_CUBLASLT");
+  const std::string named = environment(kSetting);
+  if (named == kOff) return found;
   if (!named.empty()) {
     std::error_code ignored;
     if (!fs::is_directory(named, ignored)) return {named};
@@ -157,7 +161,11 @@ CublasLt::Opened CublasLt::open(const std::vector<std::string>& candidates) {
 
 const CublasLt::Opened& CublasLt::get() {
   // Never closed: a library of this kind does not survive that.
-  static const Opened opened = open(cublas_lt_candidates(process_environment));
+  static const Opened opened = [] {
+    Opened found = open(cublas_lt_candidates(process_environment));
+    if (process_environment(kSetting) == kOff) found.problem = "HEADSPARK_CUBLASLT is none";
+    return found;
+  }();
   return opened;
 }
 

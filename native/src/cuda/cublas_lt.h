@@ -14,10 +14,11 @@ namespace headspark::cuda {
 /// Reads an environment variable; empty when it is not set.
 using Environment = std::function<std::string(const char* name)>;
 
-/// Where cuBLASLt may be, in order: what HEADSPARK_CUBLASLT names (a file, or a folder with it; and
-/// nothing else then), the loader's own search, toolkits (CUDA_HOME, CUDA_PATH, /usr/local/cuda*),
-/// and nvidia-cublas as pip installs it (VIRTUAL_ENV, CONDA_PREFIX, ~/.local, /usr/local, /usr).
-/// Names without a slash are for the loader. `root` stands for "/" and is there for tests.
+/// Where cuBLASLt may be, in order: what HEADSPARK_CUBLASLT names (a file, or a folder with it, and
+/// nothing else then; "none" switches it off), the loader's own search, toolkits (CUDA_HOME,
+/// CUDA_PATH, /usr/local/cuda*), and nvidia-cublas as pip installs it (VIRTUAL_ENV, CONDA_PREFIX,
+/// ~/.local, /usr/local, /usr). Names without a slash are for the loader. `root` stands for "/" and
+/// is there for tests.
 std::vector<std::string> cublas_lt_candidates(const Environment& environment,
                                               const std::filesystem::path& root = "/");
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "cuda/cublas_lt.h"
 #include "device/memory_text.h"
 #include "headspark/error.h"
 
@@ -79,6 +80,7 @@ Device::~Device() {
   } catch (const Error&) {
     // A device that failed has nothing to wait for; its memory goes with the process.
   }
+  products_.reset();
   for (const Scratch& scratch : scratch_) pool_.release(scratch.memory);
   weights_.clear();
   destroy_stream(stream_);
@@ -126,6 +128,15 @@ void* Device::allocate(std::int64_t bytes) {
 void Device::copy(void* device, const void* host, std::int64_t bytes) {
   enter();
   copy_to_device(stream_, device, host, bytes);
+}
+
+LtProducts* Device::products() {
+  const CublasLt::Opened& library = CublasLt::get();
+  if (products_ == nullptr && library.functions && is_hardware()) {
+    enter();
+    products_ = std::make_unique<LtProducts>(*library.functions, *this);
+  }
+  return products_.get();
 }
 
 void* Device::scratch(ScratchSlot slot, std::int64_t bytes) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/lt_products.h"
 #include "cuda/memory_pool.h"
 #include "cuda/weight_cache.h"
 #include "headspark/backend.h"
@@ -46,6 +47,8 @@ class Device final : public WeightMemory {
   void copy(void* device, const void* host, std::int64_t bytes) override;
 
   WeightCache& weights() { return weights_; }
+  /// Products by cuBLASLt, started on first use; null where it is absent.
+  LtProducts* products();
   /// See OpDevice::scratch.
   void* scratch(ScratchSlot slot, std::int64_t bytes);
 
@@ -61,6 +64,7 @@ class Device final : public WeightMemory {
   WeightCache weights_;
   Stream stream_ = nullptr;
   std::vector<Scratch> scratch_;
+  std::unique_ptr<LtProducts> products_;
 };
 
 }  // namespace headspark::cuda

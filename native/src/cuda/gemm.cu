@@ -5,6 +5,7 @@
 #include "cuda/bf16_terms.h"
 #include "cuda/elements.h"
 #include "cuda/gemm.h"
+#include "cuda/library_gemm.h"
 #include "cuda/stored_value.h"
 
 namespace headspark::cuda {
@@ -291,6 +292,7 @@ bool reads_four(const void* data, std::int64_t element_bytes, std::int64_t strid
 
 void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   if (g.rows == 0 || g.columns == 0) return;
+  if (library_gemm(device, precision, g)) return;
   const std::int64_t split = g.depth_split > 0 ? g.depth_split : g.depth;
   const std::int64_t splits = split > 0 ? (g.depth + split - 1) / split : 1;
   GemmKernel p{};

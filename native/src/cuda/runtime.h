@@ -32,6 +32,8 @@ struct MemoryInfo {
 /// Devices of this machine, or -1 with the driver's words in `problem`. Does not throw.
 int device_count(std::string& problem);
 DeviceProperties device_properties(int device);
+/// False for the emulated twin, which libraries know nothing of.
+bool is_hardware();
 /// Of the driver, as 1000 * major + 10 * minor; 0: none. Does not throw.
 int driver_version();
 

@@ -41,6 +41,10 @@ DeviceProperties device_properties(int device) {
   return properties;
 }
 
+bool is_hardware() {
+  return true;
+}
+
 int driver_version() {
   int version = 0;
   return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;

@@ -16,10 +16,11 @@ struct Pass {
   const Trace& trace;
   BackwardWorkspace& work;
   GradientSink& sink;
+  std::int64_t rows;                     ///< of the activations that steps work on
+  const WantedTokens* packed = nullptr;  ///< the rows are these tokens, packed; null: all tokens
 
   const Context& context() const { return engine.context; }
   const ModelConfig& config() const { return engine.config(); }
-  std::int64_t tokens() const { return batch.tokens(); }
   std::int64_t query_width() const { return config().heads * config().head_dim; }
   std::int64_t kv_width() const { return config().kv_heads * config().head_dim; }
   const LayerWeights& weights(std::int64_t layer) const {
@@ -29,7 +30,7 @@ struct Pass {
   void linear(const LinearWeight& weight, const float* d_y, float* d_x, GradientMode mode) const {
     LinearBackward params;
     params.weight = &weight;
-    params.tokens = tokens();
+    params.tokens = rows;
     params.d_y = d_y;
     params.d_y_stride = weight.out();
     params.d_x = d_x;
@@ -41,7 +42,7 @@ struct Pass {
   void norm(const NormWeight& weight, const float* x, const float* d_y, float* d_x,
             GradientMode mode) const {
     norm_backward(context(), {.norm = &weight,
-                              .rows = tokens(),
+                              .rows = rows,
                               .x = x,
                               .x_stride = config().hidden,
                               .d_y = d_y,
@@ -51,7 +52,7 @@ struct Pass {
                               .mode = mode});
   }
   void add(const float* from, float* to, std::int64_t width) const {
-    combine(context(), {.count = tokens() * width, .a = 1.0f, .x = from, .b = 1.0f, .y = to});
+    combine(context(), {.count = rows * width, .a = 1.0f, .x = from, .b = 1.0f, .y = to});
   }
 };
 
@@ -66,7 +67,7 @@ void mlp_backward(const Pass& pass, std::int64_t index, const float* residual, c
   BackwardWorkspace& work = pass.work;
   pass.linear(weights.down, d_out, work.d_hidden.data(), GradientMode::overwrite);
   mlp_activation_backward(pass.context(), {.activation = config.activation,
-                                           .count = pass.tokens() * config.intermediate,
+                                           .count = pass.rows * config.intermediate,
                                            .gate = layer.gate,
                                            .up = config.gated_mlp ? layer.up : nullptr,
                                            .d_y = work.d_hidden.data(),
@@ -79,8 +80,11 @@ void mlp_backward(const Pass& pass, std::int64_t index, const float* residual, c
   }
   pass.norm(weights.mlp_norm, residual, work.d_normed.data(), work.d_input.data(),
             GradientMode::overwrite);
-  pass.sink.mlp_input(index, work.d_input.data());
   pass.add(work.d_input.data(), d_residual, config.hidden);
+  if (pass.packed != nullptr) {
+    pass.packed->spread(pass.context(), config.hidden, work.d_input.data());
+  }
+  pass.sink.mlp_input(index, work.d_input.data());
 }
 
 /// forward: out = rotate(head_norm(raw)), per head. `d` is [tokens, heads, head_dim] in place;
@@ -91,7 +95,7 @@ void undo_rotate_and_norm(const Pass& pass, const NormWeight& head_norm, const f
   if (pass.inputs.rotary != nullptr && pass.inputs.rotary->pairs > 0) {
     rotary_backward(pass.context(), {.table = pass.inputs.rotary,
                                      .positions = pass.batch.positions(),
-                                     .tokens = pass.tokens(),
+                                     .tokens = pass.rows,
                                      .heads = config.heads,
                                      .head_dim = config.head_dim,
                                      .x = d});
@@ -100,7 +104,7 @@ void undo_rotate_and_norm(const Pass& pass, const NormWeight& head_norm, const f
   const std::int64_t raw_width = config.heads / share * config.head_dim;
   for (std::int64_t head = 0; head < config.heads; ++head) {
     norm_backward(pass.context(), {.norm = &head_norm,
-                                   .rows = pass.tokens(),
+                                   .rows = pass.rows,
                                    .x = raw + head / share * config.head_dim,
                                    .x_stride = raw_width,
                                    .d_y = d + head * config.head_dim,
@@ -127,7 +131,7 @@ void give_head_inputs(const Pass& pass, std::int64_t index, const HeadInputs& in
   params.norm = &pass.weights(index).attention_norm;
   params.weight = inputs.weight;
   params.copies = pass.sink.copies();
-  params.tokens = pass.tokens() / params.copies;
+  params.tokens = pass.rows / params.copies;
   params.heads = inputs.count;
   params.share = inputs.share;
   params.head_dim = pass.config().head_dim;
@@ -146,28 +150,30 @@ const float* before_rotation(const Pass& pass, const float* raw, const float* ro
   if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return rotated;
   const std::int64_t head_dim = pass.config().head_dim;
   float* projected = pass.work.projected.data();
-  combine(pass.context(), {.count = pass.tokens() * heads * head_dim,
-                           .a = 1.0f,
-                           .x = rotated,
-                           .b = 0.0f,
-                           .y = projected});
+  combine(
+      pass.context(),
+      {.count = pass.rows * heads * head_dim, .a = 1.0f, .x = rotated, .b = 0.0f, .y = projected});
   rotary_backward(pass.context(), {.table = pass.inputs.rotary,
                                    .positions = pass.batch.positions(),
-                                   .tokens = pass.tokens(),
+                                   .tokens = pass.rows,
                                    .heads = heads,
                                    .head_dim = head_dim,
                                    .x = projected});
   return projected;
 }
 
-/// forward: z = gate(attention(q, k, v)); after += o(z). Leaves d_q, d_k, d_v per query head at the
-/// projections' outputs.
-void attention_core_backward(const Pass& pass, std::int64_t index, const float* d_out) {
+/// forward: after += o(z)
+void output_backward(const Pass& pass, std::int64_t index, const float* d_out) {
+  pass.linear(pass.weights(index).o, d_out, pass.work.d_z.data(), GradientMode::overwrite);
+}
+
+/// forward: z = gate(attention(q, k, v)). Leaves d_q, d_k, d_v per query head at the projections'
+/// outputs.
+void attention_core_backward(const Pass& pass, std::int64_t index) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   BackwardWorkspace& work = pass.work;
-  pass.linear(weights.o, d_out, work.d_z.data(), GradientMode::overwrite);
   AttentionBackward params;
   set_attention_inputs(config, pass.batch, pass.inputs, index, params);
   params.q = layer.q;
@@ -185,15 +191,31 @@ void attention_core_backward(const Pass& pass, std::int64_t index, const float* 
                        work.d_k.data());
 }
 
-void attention_backward_block(const Pass& pass, std::int64_t index, const float* d_out,
-                              float* d_residual) {
+/// forward: q = linear(normed). Begins d_normed; tokens without a query have no gradient.
+void queries_backward(const Pass& pass, std::int64_t index) {
+  const LinearWeight& weight = pass.weights(index).q;
+  BackwardWorkspace& work = pass.work;
+  const WantedTokens* wanted = pass.inputs.wanted;
+  if (wanted == nullptr || index + 1 < pass.config().layers) {
+    pass.linear(weight, work.d_q.data(), work.d_normed.data(), GradientMode::overwrite);
+    return;
+  }
+  Pass queries = pass;
+  queries.rows = wanted->count();
+  const Buffer<float> d_q = wanted->pack(pass.context(), pass.query_width(), work.d_q.data());
+  queries.linear(weight, d_q.data(), work.d_normed.data(), GradientMode::overwrite);
+  wanted->spread(pass.context(), pass.config().hidden, work.d_normed.data());
+}
+
+/// From work.d_z on.
+void attention_backward_block(const Pass& pass, std::int64_t index, float* d_residual) {
   const LayerWeights& weights = pass.weights(index);
   const ModelConfig& config = pass.config();
   BackwardWorkspace& work = pass.work;
-  attention_core_backward(pass, index, d_out);
+  attention_core_backward(pass, index);
   const AttentionShape shape{config.heads, config.kv_heads, config.head_dim, 0.0f};
-  sum_head_groups(pass.context(), shape, pass.tokens(), work.d_k.data(), work.d_k_group.data());
-  sum_head_groups(pass.context(), shape, pass.tokens(), work.d_v.data(), work.d_v_group.data());
+  sum_head_groups(pass.context(), shape, pass.rows, work.d_k.data(), work.d_k_group.data());
+  sum_head_groups(pass.context(), shape, pass.rows, work.d_v.data(), work.d_v_group.data());
   const std::int64_t share = config.heads / config.kv_heads;
   const bool grouped = pass.sink.grouped_kv();
   const std::int64_t count = grouped ? config.kv_heads : config.heads;
@@ -212,7 +234,7 @@ void attention_backward_block(const Pass& pass, std::int64_t index, const float*
   give_head_inputs(pass, index, {HeadInput::v, &weights.v, layer.v, d_v, count, kv_share});
   pass.sink.attention_done(index);
   // forward: normed = norm(residual); q, k, v = linear(normed)
-  pass.linear(weights.q, work.d_q.data(), work.d_normed.data(), GradientMode::overwrite);
+  queries_backward(pass, index);
   pass.linear(weights.k, work.d_k_group.data(), work.d_normed.data(), GradientMode::accumulate);
   pass.linear(weights.v, work.d_v_group.data(), work.d_normed.data(), GradientMode::accumulate);
   pass.norm(weights.attention_norm, pass.trace.layer(index).residual, work.d_normed.data(),
@@ -225,17 +247,57 @@ void layer_backward(const Pass& pass, std::int64_t index) {
   float* d_residual = work.d_residual.data();
   if (pass.config().parallel_block) {
     // Both branches read the block's input and write its output: keep the output's gradient.
-    combine(pass.context(), {.count = pass.tokens() * pass.config().hidden,
+    combine(pass.context(), {.count = pass.rows * pass.config().hidden,
                              .a = 1.0f,
                              .x = d_residual,
                              .b = 0.0f,
                              .y = work.d_out.data()});
     mlp_backward(pass, index, layer.residual, work.d_out.data(), d_residual);
-    attention_backward_block(pass, index, work.d_out.data(), d_residual);
-    return;
+    output_backward(pass, index, work.d_out.data());
+  } else {
+    mlp_backward(pass, index, layer.residual_mid, d_residual, d_residual);
+    output_backward(pass, index, d_residual);
   }
-  mlp_backward(pass, index, layer.residual_mid, d_residual, d_residual);
-  attention_backward_block(pass, index, d_residual, d_residual);
+  attention_backward_block(pass, index, d_residual);
+}
+
+/// The same where only the wanted tokens have a gradient above: packed down to z, then in place.
+void last_layer_backward(const Pass& all, const WantedTokens& wanted) {
+  const std::int64_t index = all.config().layers - 1;
+  const Context& context = all.context();
+  const std::int64_t hidden = all.config().hidden;
+  const LayerTrace& layer = all.trace.layer(index);
+  BackwardWorkspace& work = all.work;
+  float* d_residual = work.d_residual.data();
+  Pass pass = all;
+  pass.rows = wanted.count();
+  pass.packed = &wanted;
+  if (all.config().parallel_block) {
+    combine(context,
+            {.count = pass.rows * hidden, .x = d_residual, .b = 0.0f, .y = work.d_out.data()});
+    const Buffer<float> residual = wanted.pack(context, hidden, layer.residual);
+    mlp_backward(pass, index, residual.data(), work.d_out.data(), d_residual);
+    output_backward(pass, index, work.d_out.data());
+  } else {
+    mlp_backward(pass, index, layer.residual_mid, d_residual, d_residual);
+    output_backward(pass, index, d_residual);
+  }
+  wanted.spread(context, all.query_width(), work.d_z.data());
+  wanted.spread(context, hidden, d_residual);
+  attention_backward_block(all, index, d_residual);
+}
+
+/// The gradient at the final residual stream, of all tokens, for the sink.
+void show_logits_input(const Pass& pass) {
+  float* d_residual = pass.work.d_residual.data();
+  if (pass.inputs.wanted == nullptr) return pass.sink.logits_input(d_residual);
+  const WantedTokens& wanted = *pass.inputs.wanted;
+  float* d_input = pass.work.d_input.data();
+  const std::int64_t hidden = pass.config().hidden;
+  combine(pass.context(),
+          {.count = wanted.count() * hidden, .x = d_residual, .b = 0.0f, .y = d_input});
+  wanted.spread(pass.context(), hidden, d_input);
+  pass.sink.logits_input(d_input);
 }
 
 }  // namespace
@@ -270,11 +332,15 @@ std::int64_t BackwardWorkspace::floats_per_token(const ModelConfig& config) {
 void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
                   const Trace& trace, BackwardWorkspace& workspace, GradientSink& sink,
                   const RunControl& control) {
-  const Pass pass{engine, batch, inputs, trace, workspace, sink};
-  sink.logits_input(workspace.d_residual.data());
+  const Pass pass{engine, batch, inputs, trace, workspace, sink, batch.tokens()};
+  show_logits_input(pass);
   for (std::int64_t layer = engine.config().layers - 1; layer >= 0; --layer) {
     control.check();
-    layer_backward(pass, layer);
+    if (inputs.wanted != nullptr && layer + 1 == engine.config().layers) {
+      last_layer_backward(pass, *inputs.wanted);
+    } else {
+      layer_backward(pass, layer);
+    }
   }
 }
 

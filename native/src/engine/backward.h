@@ -51,8 +51,8 @@ class BackwardWorkspace {
 };
 
 /// workspace.d_residual holds the gradient at the final residual stream (before the final norm) on
-/// entry, and at the embedding on return. The trace must have been kept with `gradients` by a
-/// forward pass with the same batch and inputs.
+/// entry, packed where inputs.wanted is set, and at the embedding on return. The trace must have
+/// been kept with `gradients` by a forward pass with the same batch and inputs.
 void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
                   const Trace& trace, BackwardWorkspace& workspace, GradientSink& sink,
                   const RunControl& control);

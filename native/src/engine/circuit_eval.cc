@@ -35,7 +35,7 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
       {.floats = CircuitForward::floats_per_token(engine.config(), graph), .share_prefix = share});
   std::uint64_t done = 0;
   for (const auto& [begin, end] : ranges) {
-    PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric, share, rotary,
+    PairBlock block(engine, pairs.subspan(begin, end - begin), {options.metric, share}, rotary,
                     control);
     CircuitForward forward(engine, graph, block,
                            reference_writes(engine, graph, block, options.excluded, means));

@@ -19,8 +19,8 @@ AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> 
   std::uint64_t done = 0;
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
   for (const auto& [begin, end] : ranges) {
-    PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric,
-                    engine.options.share_prefix, rotary, control);
+    PairBlock block(engine, pairs.subspan(begin, end - begin),
+                    {options.metric, engine.options.share_prefix}, rotary, control);
     CircuitForward forward(engine, graph, block,
                            reference_writes(engine, graph, block, ExcludedEdges::patch, {}));
     std::vector<std::uint8_t> mask(dense, 1);

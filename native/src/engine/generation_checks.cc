@@ -38,13 +38,34 @@ std::vector<GatedHead> sorted_gates(const std::vector<GatedHead>& heads) {
   return gates;
 }
 
-void check_request(const Engine& engine, const GenerationRequest& request) {
+namespace {
+
+void check_run(const Engine& engine, const GenerationOptions& options, const ReplacementRun& run) {
+  const ModelConfig& config = engine.config();
+  const std::int64_t rows = static_cast<std::int64_t>(options.replacement.size()) /
+                            (config.layers * config.heads * config.head_dim);
+  if (rows == 0) return;
+  const bool fits = run.begin >= 0 && run.length >= 1 && run.loop >= 0 && run.loop < run.length &&
+                    std::int64_t{run.begin} + run.length <= rows;
+  if (fits) return;
+  throw Error(ErrorCode::INVALID_ARGUMENT,
+              "A replacement of " + std::to_string(run.length) + " rows from " +
+                  std::to_string(run.begin) + " on, going round from row " +
+                  std::to_string(run.loop) + " of them, does not fit a table of " +
+                  std::to_string(rows) + " rows.");
+}
+
+}  // namespace
+
+void check_request(const Engine& engine, const GenerationOptions& options,
+                   const GenerationRequest& request) {
   const ModelConfig& config = engine.config();
   if (request.prompt.empty()) {
     throw Error(ErrorCode::INVALID_ARGUMENT, "A prompt to continue has no tokens.");
   }
   check_tokens(config, request.prompt, "Token");
   check_gated_heads(config, request.heads);
+  check_run(engine, options, request.replacement);
   check_sampling(request.sampling);
   if (request.max_new_tokens < 0) {
     throw Error(ErrorCode::INVALID_ARGUMENT, "max_new_tokens must not be negative.");
@@ -63,12 +84,12 @@ GenerationOptions checked_options(const Engine& engine, GenerationOptions option
     throw Error(ErrorCode::INVALID_ARGUMENT, "max_rows is " + std::to_string(options.max_rows) +
                                                  "; it must be from 1 to 65536.");
   }
-  const auto wanted = static_cast<std::size_t>(config.layers * config.heads * config.head_dim);
-  if (!options.replacement.empty() && options.replacement.size() != wanted) {
+  const auto row = static_cast<std::size_t>(config.layers * config.heads * config.head_dim);
+  if (options.replacement.size() % row != 0) {
     throw Error(ErrorCode::INVALID_ARGUMENT,
                 "replacement has " + std::to_string(options.replacement.size()) +
-                    " values; [layers, heads, head_dim] of this model are " +
-                    std::to_string(wanted) + ".");
+                    " values; [layers, heads, head_dim] of this model are " + std::to_string(row) +
+                    ", and a table of several rows is a multiple of it.");
   }
   for (const float value : options.replacement) {
     if (!std::isfinite(value)) {

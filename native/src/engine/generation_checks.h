@@ -13,7 +13,8 @@ namespace headspark {
 GenerationOptions checked_options(const Engine& engine, GenerationOptions options);
 
 /// INVALID_ARGUMENT naming what is wrong with a request.
-void check_request(const Engine& engine, const GenerationRequest& request);
+void check_request(const Engine& engine, const GenerationOptions& options,
+                   const GenerationRequest& request);
 
 /// Gates by layer and head, without those that change nothing.
 std::vector<GatedHead> sorted_gates(const std::vector<GatedHead>& heads);

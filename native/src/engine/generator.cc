@@ -33,6 +33,10 @@ std::int64_t page_budget(const Engine& engine, const GenerationOptions& options)
   return std::max(options.memory_bytes - fixed, options.memory_bytes / 2);
 }
 
+PromptUse use_of(const GenerationRow& row) {
+  return {&row.request.prompt, &row.prompt_gates, row.request.replacement};
+}
+
 }  // namespace
 
 struct Generator::State {
@@ -127,7 +131,7 @@ std::vector<PromptUse> Generator::State::uses(std::int64_t count) const {
   std::vector<PromptUse> list;
   for (const auto& [number, row] : waiting) {
     if (static_cast<std::int64_t>(list.size()) == count) break;
-    list.push_back({&row->request.prompt, &row->prompt_gates});
+    list.push_back(use_of(*row));
   }
   return list;
 }
@@ -194,7 +198,7 @@ std::int64_t Generator::State::compute_prompts(const RunControl& control) {
 Generator::State::Admission Generator::State::try_admit_first() {
   const auto first = waiting.begin();
   GenerationRow& row = *first->second;
-  const PromptHandle state = prompts.get({&row.request.prompt, &row.prompt_gates});
+  const PromptHandle state = prompts.get(use_of(row));
   if (!state->complete()) return Admission::prompt_missing;
   // Its own pages up to the next token, and some for those that run already. Sharing the prompt's
   // last page costs a copy of it.
@@ -271,7 +275,9 @@ std::vector<GenerationRow*> Generator::State::take_batch(std::vector<std::int64_
     const auto found = running.find(number);
     if (found == running.end()) continue;  // preempted for an older one
     GenerationRow& row = *found->second;
-    const std::int64_t count = std::min(row.pending(), 1 + left);
+    const std::int64_t end = row.stored + std::min(row.pending(), 1 + left);
+    const std::int64_t count =
+        replacement.pass_end(row.request.replacement, row.stored, end) - row.stored;
     if (!grow(row, count)) continue;
     left -= count - 1;
     rows.push_back(&row);
@@ -286,6 +292,7 @@ void Generator::State::run_batch(const std::vector<GenerationRow*>& rows,
   BatchRows packed;
   std::vector<const KvSequence*> sequences;
   std::vector<std::vector<GatedHead>> heads;
+  GateReplacement::BatchRuns runs;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::span<const std::int32_t> tokens(rows[i]->tokens);
     packed.add(tokens.subspan(static_cast<std::size_t>(rows[i]->stored),
@@ -293,13 +300,15 @@ void Generator::State::run_batch(const std::vector<GenerationRow*>& rows,
                0, static_cast<std::int32_t>(rows[i]->stored));
     sequences.push_back(&rows[i]->cache);
     heads.push_back(rows[i]->generated_gates);
+    runs.runs.push_back(rows[i]->request.replacement);
+    runs.positions.push_back(rows[i]->stored);
     rows[i]->stored += counts[i];
   }
   const Batch batch(engine.context, std::move(packed));
   pages.set(pool, sequences, all_layers());
   const RowGates gates(engine, heads);
   ForwardInputs inputs{.gates = gates.zero_ablation(), .rotary = &rotary, .pages = &pages};
-  replacement.apply(inputs.gates);
+  replacement.apply(runs, inputs.gates);
   run_forward(engine, batch, inputs, trace, control);
   ++stats.steps;
   stats.decoded_tokens += batch.tokens();
@@ -368,7 +377,7 @@ Generator::~Generator() = default;
 Generator::Generator(Generator&&) noexcept = default;
 
 std::uint64_t Generator::add(GenerationRequest request) {
-  check_request(state_->engine, request);
+  check_request(state_->engine, state_->options, request);
   auto row = std::make_unique<GenerationRow>(state_->pool, state_->layers);
   row->request = std::move(request);
   row->tokens = row->request.prompt;

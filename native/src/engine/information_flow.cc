@@ -79,8 +79,8 @@ AttributionResult flow_attribution(const Engine& engine, std::span<const Pair> p
                                  {.floats = floats, .copies = 2, .share_prefix = false});
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
-    PairBlock block(engine, pairs.subspan(begin, end - begin), options.metric, false, rotary,
-                    control);
+    PairBlock block(engine, pairs.subspan(begin, end - begin),
+                    {options.metric, false, /*all_positions=*/true}, rotary, control);
     book.add(block, block_flow(engine, graph, block, control));
   }
   control.report({pairs.size(), pairs.size(), "attribution"});

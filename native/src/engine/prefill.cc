@@ -9,26 +9,15 @@
 
 namespace headspark {
 
-GateReplacement::GateReplacement(const Engine& engine, std::span<const float> means)
-    : layer_floats_(engine.config().heads * engine.config().head_dim),
-      means_(engine.context.backend, means) {}
-
-void GateReplacement::apply(std::vector<HeadGate>& gates) const {
-  if (means_.empty()) return;
-  for (std::size_t layer = 0; layer < gates.size(); ++layer) {
-    gates[layer].kind = Replacement::shared;
-    gates[layer].replacement = means_.data() + static_cast<std::int64_t>(layer) * layer_floats_;
-  }
-}
-
 std::vector<Prefill::Chunk> Prefill::take_chunks(std::span<const PromptHandle> states,
                                                  std::int64_t capacity, std::int64_t reserve) {
   std::vector<Chunk> chunks;
   std::int64_t tokens = 0;
   for (const PromptHandle& state : states) {
     const PromptState::Work& work = *state->work();
-    const std::int64_t end = std::min(state->length(), work.done + capacity - tokens);
-    if (end == work.done) break;
+    const std::int64_t room = std::min(state->length(), work.done + capacity - tokens);
+    if (room == work.done) break;
+    const std::int64_t end = replacement_.pass_end(state->run(), work.done, room);
     const std::int64_t missing = state->cache().missing(work.layers, work.done, end);
     if (!chunks.empty() && pool_.available() < missing + reserve) break;
     if (!state->cache().make_writable(work.layers, work.done, end)) break;
@@ -68,6 +57,8 @@ void Prefill::run_segments(const std::vector<Chunk>& chunks, const Batch& batch,
   if (layers.begin > 0) load_start(chunks, stream);
   inputs.first_layer = layers.begin;
   inputs.start_residual = stream;
+  const WantedTokens wanted(engine_.context, batch.host(), last_tokens(chunks));
+  inputs.wanted = &wanted;
   for (const std::int64_t stop : stops) {
     inputs.end_layer = stop;
     run_forward(engine_, batch, inputs, trace, control);
@@ -80,15 +71,23 @@ void Prefill::run_segments(const std::vector<Chunk>& chunks, const Batch& batch,
   }
 }
 
+// Of the last layer's output only the residual stream of a finished prompt's last token is read.
+std::vector<std::int32_t> Prefill::last_tokens(const std::vector<Chunk>& chunks) const {
+  std::vector<std::int32_t> counts;
+  for (const Chunk& chunk : chunks) counts.push_back(chunk.end == chunk.state->length() ? 1 : 0);
+  return counts;
+}
+
 void Prefill::finish(const std::vector<Chunk>& chunks, const Trace& trace) const {
   const std::int64_t hidden = engine_.config().hidden;
+  std::int64_t last = 0;  // packed
   for (const Chunk& chunk : chunks) {
     PromptState& state = *chunk.state;
     state.work()->done = chunk.end;
     if (chunk.end < state.length()) continue;
     if (state.work()->layers.end == engine_.config().layers) {
-      const std::int64_t last = chunk.row + (chunk.end - chunk.begin) - 1;
       copy_rows(trace.final_residual() + last * hidden, state.last(), 1);
+      ++last;
     }
     state.finish_work();
   }
@@ -102,6 +101,7 @@ std::int64_t Prefill::run(std::span<const PromptHandle> states, std::int64_t res
   BatchRows rows;
   std::vector<const KvSequence*> sequences;
   std::vector<std::vector<GatedHead>> heads;
+  GateReplacement::BatchRuns runs;
   for (const Chunk& chunk : chunks) {
     const std::span<const std::int32_t> prompt(chunk.state->prompt());
     rows.add(prompt.subspan(static_cast<std::size_t>(chunk.begin),
@@ -109,13 +109,15 @@ std::int64_t Prefill::run(std::span<const PromptHandle> states, std::int64_t res
              0, static_cast<std::int32_t>(chunk.begin));
     sequences.push_back(&chunk.state->cache());
     heads.push_back(chunk.state->gates());
+    runs.runs.push_back(chunk.state->run());
+    runs.positions.push_back(chunk.begin);
   }
   const Batch batch(engine_.context, std::move(rows));
   pages_.set(pool_, sequences, chunks.front().state->work()->layers);
   const RowGates gates(engine_, heads);
   ForwardInputs inputs{
       .gates = gates.zero_ablation(), .rotary = &workspace.rotary, .pages = &pages_};
-  replacement_.apply(inputs.gates);
+  replacement_.apply(runs, inputs.gates);
   run_segments(chunks, batch, inputs, trace, control);
   finish(chunks, trace);
   return batch.tokens();

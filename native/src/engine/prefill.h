@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/forward.h"
+#include "engine/gate_replacement.h"
 #include "engine/growing_buffer.h"
 #include "engine/paged_batch.h"
 #include "engine/prompt_cache.h"
@@ -14,22 +15,9 @@
 
 namespace headspark {
 
-/// The replacement r of each head, the same for every gate of a generation: zero or stored means.
-class GateReplacement {
- public:
-  /// `means` is empty or [layers, heads, head_dim].
-  GateReplacement(const Engine& engine, std::span<const float> means);
-  /// Sets kind and replacement of every layer's gate.
-  void apply(std::vector<HeadGate>& gates) const;
-
- private:
-  std::int64_t layer_floats_;
-  Buffer<float> means_;
-};
-
 class Prefill {
  public:
-  Prefill(const Engine& engine, KvPagePool& pool, const GateReplacement& replacement)
+  Prefill(const Engine& engine, KvPagePool& pool, GateReplacement& replacement)
       : engine_(engine), pool_(pool), replacement_(replacement), pages_(engine) {}
 
   struct Workspace {
@@ -58,11 +46,12 @@ class Prefill {
   void load_start(const std::vector<Chunk>& chunks, float* residual) const;
   void run_segments(const std::vector<Chunk>& chunks, const Batch& batch, ForwardInputs inputs,
                     Trace& trace, const RunControl& control) const;
+  std::vector<std::int32_t> last_tokens(const std::vector<Chunk>& chunks) const;
   void finish(const std::vector<Chunk>& chunks, const Trace& trace) const;
 
   const Engine& engine_;
   KvPagePool& pool_;
-  const GateReplacement& replacement_;
+  GateReplacement& replacement_;
   PagedBatch pages_;
 };
 

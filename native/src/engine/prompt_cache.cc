@@ -13,7 +13,8 @@ namespace {
 // A prompt and its gates as one key.
 std::vector<std::int32_t> key_of(const PromptUse& use, bool gated) {
   std::vector<std::int32_t> key = *use.prompt;
-  if (!gated) return key;
+  if (!gated || use.gates->empty()) return key;
+  key.insert(key.end(), {-1, use.run.begin, use.run.length, use.run.loop});
   for (const GatedHead& head : *use.gates) {
     key.insert(key.end(), {-1, head.layer, head.head, std::bit_cast<std::int32_t>(head.factor)});
   }
@@ -22,12 +23,12 @@ std::vector<std::int32_t> key_of(const PromptUse& use, bool gated) {
 
 }  // namespace
 
-PromptState::PromptState(const Engine& engine, KvPagePool& pool, std::vector<std::int32_t> prompt,
-                         std::vector<GatedHead> gates)
+PromptState::PromptState(const Engine& engine, KvPagePool& pool, const PromptUse& use)
     : engine_(engine),
       pool_(pool),
-      prompt_(std::move(prompt)),
-      gates_(std::move(gates)),
+      prompt_(*use.prompt),
+      gates_(*use.gates),
+      run_(use.run),
       layers_(engine.config().layers),
       first_gated_layer_(headspark::first_gated_layer(gates_, layers_)),
       cache_(pool, layers_),
@@ -79,7 +80,7 @@ void PromptState::reset() noexcept {
 PromptHandle PromptCache::get(const PromptUse& use) {
   PromptHandle& state = states_[key_of(use, true)];
   if (state == nullptr) {
-    state = std::make_shared<PromptState>(engine_, pool_, *use.prompt, *use.gates);
+    state = std::make_shared<PromptState>(engine_, pool_, use);
   }
   state->last_use = ++clock_;
   return state;

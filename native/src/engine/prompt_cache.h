@@ -13,8 +13,16 @@
 #include "engine/kv_pages.h"
 #include "headspark/buffer.h"
 #include "headspark/engine.h"
+#include "headspark/generate.h"
 
 namespace headspark {
+
+/// Who waits for a prompt: what decides how deep its trunk goes and what it keeps.
+struct PromptUse {
+  const std::vector<std::int32_t>* prompt = nullptr;
+  const std::vector<GatedHead>* gates = nullptr;  ///< acting in the prompt
+  ReplacementRun run = {};                        ///< of those gates
+};
 
 /// One prompt under one set of gates (none: the trunk), whole or in the making.
 class PromptState {
@@ -27,12 +35,12 @@ class PromptState {
     std::shared_ptr<const PromptState> source;
   };
 
-  PromptState(const Engine& engine, KvPagePool& pool, std::vector<std::int32_t> prompt,
-              std::vector<GatedHead> gates);
+  PromptState(const Engine& engine, KvPagePool& pool, const PromptUse& use);
   ~PromptState() { reset(); }
 
   const std::vector<std::int32_t>& prompt() const { return prompt_; }
   const std::vector<GatedHead>& gates() const { return gates_; }
+  const ReplacementRun& run() const { return run_; }
   std::int64_t length() const { return static_cast<std::int64_t>(prompt_.size()); }
   std::int64_t first_gated_layer() const { return first_gated_layer_; }
   bool complete() const { return depth_ == layers_; }
@@ -71,6 +79,7 @@ class PromptState {
   KvPagePool& pool_;
   std::vector<std::int32_t> prompt_;
   std::vector<GatedHead> gates_;
+  ReplacementRun run_;
   std::int64_t layers_;
   std::int64_t first_gated_layer_;
   std::int64_t depth_ = 0;
@@ -81,12 +90,6 @@ class PromptState {
 };
 
 using PromptHandle = std::shared_ptr<PromptState>;
-
-/// Who waits for a prompt: what decides how deep its trunk goes and what it keeps.
-struct PromptUse {
-  const std::vector<std::int32_t>* prompt = nullptr;
-  const std::vector<GatedHead>* gates = nullptr;  ///< acting in the prompt
-};
 
 class PromptCache {
  public:

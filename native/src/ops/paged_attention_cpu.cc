@@ -50,7 +50,8 @@ void attend(const PagedAttention& p, const GatedToken& at, std::int64_t head,
   double sum = 0.0;
   for (double& weight : weights) sum += (weight = std::exp(weight - largest));
   const float scale = gate_scale(p.gate, at, head, p.shape.heads);
-  const float* r = gate_replacement(p.gate, at, head, p.shape.heads, head_dim);
+  const float* r =
+      scale == 1.0f ? nullptr : gate_replacement(p.gate, at, head, p.shape.heads, head_dim);
   for (std::int64_t d = 0; d < head_dim; ++d) {
     double raw = 0.0;
     for (std::int64_t j = 0; j <= at.position; ++j) {

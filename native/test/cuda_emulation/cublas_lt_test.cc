@@ -70,6 +70,7 @@ TEST_CASE("cuBLASLt: HEADSPARK_CUBLASLT names a file or its folder, and nothing 
   };
   CHECK(with(file) == std::vector<std::string>{file});
   CHECK(with((tree.root() / "mine").string()) == std::vector<std::string>{file});
+  CHECK(with("none").empty());
   CHECK(with("/nowhere/libcublasLt.so") == std::vector<std::string>{"/nowhere/libcublasLt.so"});
 }
 

@@ -43,6 +43,10 @@ DeviceProperties device_properties(int device) {
           static_cast<std::uint64_t>(memory_info().total_bytes)};
 }
 
+bool is_hardware() {
+  return false;
+}
+
 int driver_version() {
   return 13000;
 }

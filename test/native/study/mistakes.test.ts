@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { initStudy, readStudy, runStudy } from '../../../lib/study/index.js';
+import { headsMistakes, type Mistake } from './heads-mistakes.js';
 import { models, newFolder, writeStudy } from './small-study.js';
 
 const tinyArith = 'test/fixtures/reference/qwen2';
@@ -37,7 +38,6 @@ statistics: { confidence: 0.95 }
 `;
 
 let folder: string;
-
 beforeAll(async () => {
   folder = await newFolder();
   await cp(join(models, 'pairs-direct.jsonl'), join(folder, 'direct.jsonl'));
@@ -54,15 +54,8 @@ beforeAll(async () => {
   await mkdir(join(folder, 'empty-folder'));
 });
 
-interface Mistake {
-  /** What is replaced in the good file by what; undefined: the file as it is. */
-  change: [string, string];
-  /** Line that the error names. */
-  line: number;
-  says: RegExp;
-}
-
 const mistakes: Record<string, Mistake> = {
+  ...headsMistakes,
   'not YAML': { change: ['study: good', 'study: [good'], line: 2, says: /not valid YAML/ },
   'a key twice': {
     change: ['study: good', 'study: good\nstudy: again'],
@@ -308,14 +301,6 @@ const mistakes: Record<string, Mistake> = {
     line: 26,
     says: /ablations\[1\]\.tasks: tasks say whose heads are ablated/,
   },
-  'a benchmark with another replacement than zero': {
-    change: [
-      '"0.0", controls: 2 }',
-      '"0.0", benchmarks: [a], ablation: mean }\nbenchmarks: [{ name: a, file: demo }]',
-    ],
-    line: 26,
-    says: /ablations\[1\]\.ablation: benchmarks are answered with ablation: zero only, got mean/,
-  },
   'sampling without benchmarks': {
     change: ['statistics:', 'sampling: { samples: 4 }\nstatistics:'],
     line: 27,
@@ -332,7 +317,23 @@ const mistakes: Record<string, Mistake> = {
       'openings: { problems: problems.jsonl }',
     ],
     line: 22,
-    says: /openings that the models write need text generation/,
+    says: /tasks\[1\]\.openings: the benchmark ".*problems\.jsonl" is neither a file nor one of/,
+  },
+  'openings by a model that is none': {
+    change: [
+      'pairs: { direct: direct.jsonl, thinking: thinking.jsonl }',
+      'openings: { problems: demo, by: base }',
+    ],
+    line: 22,
+    says: /openings\.by: there is no post-trained checkpoint "base"; there are one, two, three/,
+  },
+  'openings longer than the model': {
+    change: [
+      'pairs: { direct: direct.jsonl, thinking: thinking.jsonl }',
+      'openings: { problems: demo, opening-length: 4000 }',
+    ],
+    line: 22,
+    says: /openings: an opening of 4000 tokens after problem "0" does not fit the 256 positions/,
   },
   'a missing folder': {
     change: [`${models}/sft-step25`, './sft-step26'],
@@ -403,6 +404,36 @@ const mistakes: Record<string, Mistake> = {
     change: ['at: entries', 'at: entry'],
     line: 7,
     says: /has no list of entries at "entry"/,
+  },
+  'a time that Slurm does not take': {
+    change: ['statistics: {', 'slurm: { time: soon }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.time: expected minutes, HOURS:MINUTES:SECONDS or DAYS-HOURS, got "soon"/,
+  },
+  'a partition that would end its line': {
+    change: ['statistics: {', 'slurm: { partition: "a\\nb" }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.partition: expected a text without quotes, backslashes and line breaks/,
+  },
+  'GPUs that are none': {
+    change: ['statistics: {', 'slurm: { gpus: [1] }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.gpus: expected a text, got a list/,
+  },
+  'a number of GPUs that is none': {
+    change: ['statistics: {', 'slurm: { gpus: 1.5 }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.gpus: expected a number of GPUs, or TYPE:NUMBER, got 1\.5/,
+  },
+  'a stage for the cluster that does not exist': {
+    change: ['statistics: {', 'slurm: { stages: { diffs: { cpus: 2 } } }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.stages\.diffs: there is no stage "diffs"; did you mean "diff"/,
+  },
+  'a setting for a stage that does not exist': {
+    change: ['statistics: {', 'slurm: { stages: { diff: { gpu: 2 } } }\nstatistics: {'],
+    line: 27,
+    says: /slurm\.stages\.diff\.gpu: unknown key; did you mean "gpus"/,
   },
 };
 

@@ -12,6 +12,9 @@ import {
   studyStatus,
   type RunStudyOptions,
 } from '../../../lib/study/index.js';
+import { generateGreedy } from '../../../lib/generate.js';
+import { loadModel } from '../../../lib/model.js';
+import type { Opening } from '../../../lib/study/stages/openings.js';
 import { readManifest } from '../../../lib/study/manifest.js';
 import { digest, models, newFolder, smallStudy, writeStudy } from './small-study.js';
 
@@ -41,7 +44,8 @@ beforeAll(async () => {
     'form-diff': 5,
     tracking: 4,
     regimes: 2,
-    ablation: 6,
+    ablation: 8,
+    heads: 2,
     // Five checkpoints and two ablations, each in two parts.
     samples: 24,
     benchmark: 10,
@@ -77,6 +81,7 @@ describe('a finished study', () => {
       tracking: 4,
       regimes: 2,
       ablation: 2,
+      heads: 2,
       samples: 4,
       'benchmark-ablation': 2,
     });
@@ -105,7 +110,7 @@ describe('a finished study', () => {
   it('computes no circuit again when only the statistics change', async () => {
     const changed = smallStudy.replace('permutations: 200', 'permutations: 300');
     const { counts } = await run(changed, { out: await copyOfWhole() });
-    expect(counts).toEqual({ tracking: 4, regimes: 2 });
+    expect(counts).toEqual({ tracking: 4, regimes: 2, heads: 2 });
   });
 
   it('generates nothing when only the k of pass@k change, and only samples where they change', async () => {
@@ -143,7 +148,7 @@ describe('a finished study', () => {
     await run(smallStudy.replace('permutations: 200', 'permutations: 300'), { out });
     expect((await run(smallStudy, { out })).counts).toEqual({});
     const status = await studyStatus(await readStudy(await writeStudy(smallStudy)), { out });
-    expect(status).toMatchObject({ complete: true, outdated: 6 });
+    expect(status).toMatchObject({ complete: true, outdated: 8 });
   });
 });
 
@@ -293,6 +298,103 @@ statistics: { resamples: 30, null-repeats: 5, permutations: 50 }
     // Sets of different bases are compared by depth, never head by head.
     expect(file.overlaps).toEqual([]);
     expect(file.depth.profiles).toHaveLength(2);
+  });
+});
+
+describe('openings that the models write', () => {
+  const text = `study: openings
+base: { model: ${models}/base }
+series:
+  - label: GRPO
+    regime: grpo
+    checkpoints:
+      - { name: grpo-step25, step: 25, model: ${models}/grpo-step25 }
+      - { name: grpo-step120, step: 120, model: ${models}/grpo-step120 }
+prompt-forms:
+  - { name: thinking, thinking: true }
+tasks:
+  - { name: sums, openings: { problems: demo, limit: 8, opening-length: 6 } }
+attribution: { ig-steps: 2 }
+selection: { rule: top-n, n: 60 }
+ablations:
+  - { name: emergent, group: emergent, top-k: 1, controls: 1 }
+statistics: { resamples: 30, null-repeats: 5, permutations: 50 }
+`;
+
+  async function read<T>(out: string, kind: string, file: string): Promise<Record<string, T[]>> {
+    const { stages } = await readManifest(out);
+    const own = stages.filter((stage) => stage.kind === kind);
+    return Object.fromEntries(
+      await Promise.all(
+        own.map(async ({ id, key }) => {
+          const lines = await readFile(join(out, 'results', kind, `${id}@${key}`, file), 'utf8');
+          return [id, lines.trim().split('\n').map((line) => JSON.parse(line) as T)] as const;
+        }),
+      ),
+    );
+  }
+
+  interface StoredPair {
+    clean: number[];
+    corrupted: number[];
+    correct: number;
+    incorrect: number;
+  }
+
+  it('make pairs of equal length that are swapped for the base, the same bytes each time', async () => {
+    const { out, counts } = await run(text);
+    expect(counts).toMatchObject({ openings: 1, pairs: 2, attribution: 3, diff: 2, ablation: 1 });
+    const openings = await read<Opening>(out, 'openings', 'openings.jsonl');
+    const pairs = await read<StoredPair>(out, 'pairs', 'pairs.jsonl');
+    const [own, post] = [pairs['base.sums.thinking'], pairs['base.sums.thinking.post']];
+    expect(own.length).toBeGreaterThan(2);
+    expect(post).toHaveLength(own.length);
+    own.forEach((pair, index) => {
+      expect(pair.clean).toHaveLength(pair.corrupted.length);
+      // The base's own opening is clean for the base, and corrupted for the others.
+      expect(post[index]).toMatchObject({
+        clean: pair.corrupted,
+        corrupted: pair.clean,
+        correct: pair.incorrect,
+        incorrect: pair.correct,
+      });
+      const from = openings['base.sums.thinking'].find(
+        ({ prompt, base }) =>
+          [...prompt, ...base].join().startsWith([...pair.clean, pair.correct].join()),
+      );
+      expect(from, String(index)).toBeDefined();
+      const length = pair.clean.length - from!.prompt.length;
+      expect(length).toBeLessThanOrEqual(6);
+      expect([...from!.prompt, ...from!.post.slice(0, length)]).toEqual(pair.corrupted);
+      expect(from!.post[length]).toBe(pair.incorrect);
+    });
+    // The openings are the models' own greedy answers.
+    const [first] = openings['base.sums.thinking'];
+    const model = await loadModel(join(models, 'grpo-step120'));
+    const [tokens] = await generateGreedy(model, [{ prompt: first.prompt }], { maxNewTokens: 7 });
+    model.dispose();
+    expect(first.post).toEqual(tokens);
+    expect(first.postText).toMatch(/^<think>\n\d/);
+    const again = await run(text, { threads: 1, memoryBytes: 24 * 2 ** 20 });
+    expect(await digest(again.out)).toEqual(await digest(out));
+  }, 240_000);
+
+  it('are planned, and written again only where a writer changes', async () => {
+    const plan = await planStudy(await readStudy(await writeStudy(text)));
+    const openings = plan.kinds.find(({ kind }) => kind === 'openings')!;
+    expect(openings).toMatchObject({ stages: 1, forwards: 2 * 8, tokens: 2 * 8 * 7 });
+    const { out } = await run(text, { only: ['pairs'] });
+    const other = text.replace('opening-length: 6', 'opening-length: 6, by: grpo-step25');
+    expect((await run(other, { out, only: ['pairs'] })).counts).toEqual({ openings: 1, pairs: 2 });
+    const threshold = text.replace('n: 60', 'n: 61');
+    expect((await run(threshold, { out, only: ['pairs'] })).counts).toEqual({});
+  }, 120_000);
+
+  it('say so when two models begin every answer alike', async () => {
+    const same = text.replaceAll(/grpo-step(25|120) }/g, 'base }');
+    await expect(run(same, { only: ['pairs'] })).rejects.toThrow(
+      /base and grpo-step120 begin every one of the 8 answers alike/,
+    );
   });
 });
 

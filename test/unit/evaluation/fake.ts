@@ -41,11 +41,14 @@ export interface FakeOptions {
   /** Rows in flight: completions leave this window last in, first out. */
   readonly window?: number;
   readonly onRequest?: (request: GenerationRequest) => void;
+  readonly onTable?: (table: Float32Array | undefined) => void;
+  readonly onActivations?: (sequences: readonly Int32Array[], rows: string) => void;
 }
 
 export function fakeGenerate(options: FakeOptions = {}): Generate {
-  const { failAfter = Infinity, window = 5, onRequest } = options;
-  return async function* (requests, { signal, onToken }) {
+  const { failAfter = Infinity, window = 5, onRequest, onTable } = options;
+  return async function* (requests, { signal, onToken, replacement }) {
+    onTable?.(replacement);
     let [index, finished] = [0, 0];
     const flight: Completion[] = [];
     const leave = function* (left: number): Generator<Completion> {
@@ -72,6 +75,9 @@ export function fakeGenerate(options: FakeOptions = {}): Generate {
   };
 }
 
+/** Of two layers of four heads: head a0.h0 writes as much as those of layer 1. */
+export const fakeNorms = [2, 1, 1.1, 1.2, 2.1, 1.9, 2.2, 1.8] as const;
+
 export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
   return {
     info: {
@@ -79,6 +85,7 @@ export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
       folder: '/fake',
       layers: 2,
       heads: 4,
+      headDim: 2,
       device: 'cpu',
       isa: 'none',
       precision: 'exact',
@@ -87,6 +94,16 @@ export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
     chatTemplate: undefined,
     fingerprint: 'f'.repeat(32),
     generate: fakeGenerate(options),
+    // One value a row, its number.
+    activations: (sequences, { rows }) => {
+      options.onActivations?.(sequences, rows);
+      const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
+      const longest = Math.max(...sequences.map(({ length }) => length));
+      const count = { mean: 1, 'mean-per-position': longest + 1, tokens }[rows];
+      const z = Float32Array.from({ length: count }, (_, i) => i);
+      const writeNorms = Float32Array.from(fakeNorms);
+      return Promise.resolve({ rows: count, z, writeNorms });
+    },
   };
 }
 

@@ -43,7 +43,8 @@ struct AttentionBackward {
   const float* raw = nullptr;  ///< [tokens, heads, head_dim] ungated output of the forward
   const float* lse = nullptr;  ///< [tokens, heads] of the forward
   HeadGate gate;               ///< the forward's; only scale and range matter: d_raw = s * d_z
-  /// [tokens, heads, head_dim]; must be 0 before layout.first_query, and so is d_q then.
+  /// [tokens, heads, head_dim]; must be 0 before layout.first_query, and so is d_q then. q is
+  /// finite there, in both directions.
   const float* d_z = nullptr;
   /// Overwritten, all [tokens, heads, head_dim]: k and v gradients stay per query head (the part
   /// that came through that head); sum_head_groups gives the grouped ones. No gradient goes into

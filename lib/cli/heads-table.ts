@@ -1,0 +1,125 @@
+// Head properties and their correlations as a person reads them.
+
+import { byEffect, type HeadProfile } from '../heads/profile.js';
+import type { HeadPropertyName } from '../heads/properties.js';
+import { correlationName } from '../heads/correlation.js';
+import type { Context } from './context.js';
+import {
+  formatBounds,
+  formatNumber,
+  formatP,
+  formatSigned,
+  plural,
+  type TableColumn,
+} from './output.js';
+
+const right = (title: string): TableColumn => ({ title, align: 'right' });
+
+/** Short enough for a line of all of them. */
+const columns: readonly { property: HeadPropertyName; title: string; digits: number }[] = [
+  { property: 'previous', title: 'prev', digits: 2 },
+  { property: 'first', title: 'first', digits: 2 },
+  { property: 'duplicate', title: 'copy', digits: 2 },
+  { property: 'induction', title: 'induct', digits: 2 },
+  { property: 'digits', title: 'digit', digits: 2 },
+  { property: 'operators', title: 'oper', digits: 2 },
+  { property: 'delimiters', title: 'delim', digits: 2 },
+  { property: 'think', title: 'think', digits: 2 },
+  { property: 'entropy', title: 'entropy', digits: 2 },
+  { property: 'distance', title: 'dist', digits: 1 },
+  { property: 'directEffect', title: 'direct', digits: 2 },
+  { property: 'copying', title: 'OV', digits: 2 },
+  { property: 'writeNorm', title: 'norm', digits: 2 },
+];
+
+/** A number of a fixed number of digits, so that columns can be compared at a glance. */
+const fixed = (value: number | null | undefined, digits: number): string =>
+  value === null || value === undefined ? '–' : value.toFixed(digits).replace(/^-(0\.?0*)$/, '$1');
+
+function printHeads(profile: HeadProfile, context: Context, top: number): void {
+  const { table, effects, groups } = profile;
+  const shown = columns.filter(({ property }) =>
+    table.heads.some(({ values }) => values[property] !== null),
+  );
+  const heads = byEffect(profile).slice(0, top);
+  context.table(
+    [
+      { title: 'head' },
+      ...(groups ? [{ title: 'group' }] : []),
+      ...(effects ? [right('harm')] : []),
+      ...shown.map(({ title }) => right(title)),
+    ],
+    [
+      ...heads.map((row) => [
+        row.name,
+        ...(groups ? [groups[row.name] ?? ''] : []),
+        ...(effects ? [formatSigned(effects.heads[row.name] ?? NaN)] : []),
+        ...shown.map(({ property, digits }) => fixed(row.values[property]?.estimate, digits)),
+      ]),
+      [
+        'uniform',
+        ...(groups ? [''] : []),
+        ...(effects ? [''] : []),
+        ...shown.map(({ property, digits }) =>
+          table.uniform[property] === null ? '' : fixed(table.uniform[property], digits),
+        ),
+      ],
+    ],
+  );
+  const left = table.heads.length - heads.length;
+  if (left > 0) {
+    context.print(`  … and ${plural(left, 'more head')}; --top shows more, --out and --csv all.`);
+  }
+}
+
+function printCorrelations({ correlations, effects }: HeadProfile, context: Context): void {
+  if (!correlations || !effects) return;
+  const { metric, ablation } = effects.settings;
+  context.heading(`Rank correlation with the harm of ablation (${ablation}, ${metric})`);
+  const rows = correlations.filter(({ result }) => result !== null);
+  if (rows.length === 0) {
+    context.print('  Too few heads: correlations need 4 that differ.');
+    return;
+  }
+  context.table(
+    [
+      { title: 'property' },
+      right('heads'),
+      right('rho'),
+      right('interval'),
+      right('p (Holm)'),
+      right('within layers'),
+      right('p (Holm)'),
+    ],
+    rows.map(({ property, points, result, adjusted, withinLayers }) => [
+      correlationName(property),
+      String(points),
+      formatSigned(result!.rho.estimate, 2),
+      formatBounds(result!.rho, 2),
+      adjusted! < 0.05 ? context.paint('green', formatP(adjusted!)) : formatP(adjusted!),
+      withinLayers ? formatSigned(withinLayers.rho, 2) : '–',
+      withinLayers ? formatP(withinLayers.adjusted) : '–',
+    ]),
+  );
+}
+
+/** The strongest heads, uniform attention below them, and the correlations. */
+export function printProfile(
+  profile: HeadProfile,
+  context: Context,
+  { top, title }: { top: number; title: string },
+): void {
+  const { settings, notes } = profile.table;
+  const where = settings.queries === 'all' ? 'all queries' : 'queries before an answer';
+  context.heading(`${title}: means over ${plural(settings.prompts, 'prompt')}, ${where}`);
+  printHeads(profile, context, top);
+  for (const note of notes) context.print(`  ${note}.`);
+  printCorrelations(profile, context);
+  if (profile.effects) {
+    const value = Object.values(profile.effects.heads).reduce((sum, effect) => sum + effect, 0);
+    const mean = value / Object.keys(profile.effects.heads).length;
+    context.print(
+      `  Harm: how much worse the metric gets without the head; mean ${formatNumber(mean)}.`,
+    );
+  }
+}

@@ -1,0 +1,109 @@
+// The queue's view of a run: every task of its arrays, in the words of a person.
+
+import { realpath, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { isHeadsparkError } from '../../errors.js';
+import type { PoolOptions } from '../model-pool.js';
+import { graphOfRun } from '../run-graph.js';
+import type { Study } from '../study.js';
+import { partsOf, stageArrays } from './arrays.js';
+import { isDone, readCells, submittedJobs, type Cell } from './cells.js';
+import { endedTasks, isLive, queuedTasks, type QueuedTask } from './queue.js';
+import { logOf, slurmFolder } from './script.js';
+import { submittedParts } from './submit.js';
+
+/**
+ * `done`: every result is stored. `running`, `queued`: in the queue. `ended`: its job is over and
+ * results are missing. `unknown`: submitted, without results, and the queue does not know it.
+ * `idle`: never submitted.
+ */
+export type TaskState = 'done' | 'running' | 'queued' | 'ended' | 'unknown' | 'idle';
+
+export interface TaskStatus {
+  readonly stage: string;
+  readonly task: number;
+  readonly state: TaskState;
+  /** `12_3` */
+  readonly job: string | null;
+  /** Slurm's state, and its reason where it gives one. */
+  readonly slurm: string | null;
+  readonly reason: string | null;
+  readonly stages: number;
+  readonly stored: number;
+  /** Where there is one. */
+  readonly log: string | null;
+}
+
+export interface SlurmStatus {
+  readonly parts: number;
+  readonly tasks: readonly TaskStatus[];
+  /** Why the queue could not be asked; null where it answered. */
+  readonly problem: string | null;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+function stateOf(cell: Cell): TaskState {
+  if (isDone(cell)) return 'done';
+  const { queued, submitted } = cell;
+  if (!queued) return submitted === undefined ? 'idle' : 'unknown';
+  if (!isLive(queued)) return 'ended';
+  return queued.state === 'PENDING' ? 'queued' : 'running';
+}
+
+async function taskStatus(
+  cell: Cell,
+  run: string,
+  ends: ReadonlyMap<string, string>,
+): Promise<TaskStatus> {
+  const { stage, task, stages, stored, queued, submitted } = cell;
+  const job = queued?.job ?? submitted;
+  const id = job === undefined ? null : `${job}_${task}`;
+  const end = id === null || queued ? undefined : ends.get(id);
+  const state = stateOf(cell);
+  const log = join(run, logOf(stage, task));
+  return {
+    stage,
+    task,
+    state: state === 'unknown' && end !== undefined ? 'ended' : state,
+    job: id,
+    slurm: queued?.state ?? end ?? null,
+    reason: queued?.reason || null,
+    stages,
+    stored,
+    log: (await exists(log)) ? log : null,
+  };
+}
+
+/** Undefined for a run that was never submitted. */
+export async function slurmStatus(
+  study: Study,
+  options: PoolOptions & { out: string },
+): Promise<SlurmStatus | undefined> {
+  if (!(await exists(join(options.out, slurmFolder)))) return undefined;
+  const run = await realpath(resolve(options.out));
+  const { graph, store } = await graphOfRun(study, { ...options, out: run, machine: 'run' });
+  const parts = partsOf(study, graph, await submittedParts(run));
+  const arrays = stageArrays(study, graph, parts);
+  let [queued, problem]: [QueuedTask[], string | null] = [[], null];
+  try {
+    queued = await queuedTasks(run);
+  } catch (error) {
+    if (!isHeadsparkError(error)) throw error;
+    problem = error.message;
+  }
+  const submitted = await submittedJobs(run);
+  const cells = await readCells(arrays, { store, queued, submitted });
+  const forgotten = cells
+    .filter((cell) => stateOf(cell) === 'unknown')
+    .map((cell) => cell.submitted!);
+  const ends =
+    problem === null ? await endedTasks([...new Set(forgotten)]) : new Map<string, string>();
+  const tasks: TaskStatus[] = [];
+  for (const cell of cells) tasks.push(await taskStatus(cell, run, ends));
+  return { parts, tasks, problem };
+}

@@ -1,0 +1,185 @@
+// One forward pass a batch of whole sequences; rows and sums are made on the host, token by token.
+#include "headspark/head_activations.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "engine/forward.h"
+#include "engine/pair_block.h"
+#include "headspark/error.h"
+
+namespace headspark {
+namespace {
+
+void check_sequences(const Engine& engine, const HeadActivationsRequest& request) {
+  const ModelConfig& config = engine.config();
+  if (request.sequences.empty()) {
+    throw Error(ErrorCode::INVALID_ARGUMENT, "Head activations need at least one sequence.");
+  }
+  for (const auto& sequence : request.sequences) {
+    if (sequence.empty()) throw Error(ErrorCode::INVALID_ARGUMENT, "A sequence has no tokens.");
+    for (const std::int32_t token : sequence) {
+      if (token >= 0 && token < config.vocab) continue;
+      throw Error(ErrorCode::INVALID_ARGUMENT, "Token " + std::to_string(token) +
+                                                   " is outside the vocabulary of " +
+                                                   std::to_string(config.vocab) + " tokens.");
+    }
+  }
+}
+
+// Collects one layer after the other of batch after batch.
+class Collector {
+ public:
+  Collector(const Engine& engine, const HeadActivationsRequest& request, std::int64_t longest)
+      : engine_(engine),
+        request_(request),
+        layers_(engine.config().layers),
+        heads_(engine.config().heads),
+        width_(heads_ * engine.config().head_dim),
+        hidden_(engine.config().hidden) {
+    for (const auto& sequence : request.sequences) {
+      all_tokens_ += static_cast<std::int64_t>(sequence.size());
+    }
+    if (request.rows == ActivationRows::tokens) {
+      result_.rows = all_tokens_;
+      result_.z.resize(static_cast<std::size_t>(layers_ * all_tokens_ * width_));
+    } else {
+      // The last row is the mean over all tokens.
+      result_.rows = request.rows == ActivationRows::mean ? 1 : longest + 1;
+      sums_.assign(static_cast<std::size_t>(layers_ * result_.rows * width_), 0.0);
+      counts_.assign(static_cast<std::size_t>(result_.rows), 0);
+    }
+    if (request.write_norms) norms_.assign(static_cast<std::size_t>(layers_ * heads_), 0.0);
+  }
+
+  void add(const Batch& batch, const Trace& trace) {
+    const std::vector<std::int32_t>& positions = batch.host().positions;
+    for (std::int64_t layer = 0; layer < layers_; ++layer) {
+      const float* z = trace.layer(layer).z;
+      host_.resize(static_cast<std::size_t>(batch.tokens() * width_));
+      engine_.context.backend->copy_to_host(host_.data(), z, batch.tokens() * width_ * 4);
+      if (request_.rows == ActivationRows::tokens) {
+        std::copy(host_.begin(), host_.end(), row(layer, done_));
+      } else {
+        add_means(layer, positions);
+      }
+      if (request_.write_norms) add_norms(layer, batch.tokens(), z);
+    }
+    for (const std::int32_t position : positions) {
+      if (request_.rows == ActivationRows::mean_per_position) {
+        ++counts_[static_cast<std::size_t>(position)];
+      }
+    }
+    done_ += batch.tokens();
+  }
+
+  HeadActivations finish() {
+    if (request_.rows != ActivationRows::tokens) {
+      counts_.back() = all_tokens_;
+      result_.z.resize(sums_.size());
+      for (std::size_t i = 0; i < sums_.size(); ++i) {
+        const auto at = i / static_cast<std::size_t>(width_) % counts_.size();
+        result_.z[i] = static_cast<float>(sums_[i] / static_cast<double>(counts_[at]));
+      }
+    }
+    for (const double norm : norms_) {
+      result_.write_norms.push_back(static_cast<float>(norm / static_cast<double>(all_tokens_)));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  std::vector<float>::iterator row(std::int64_t layer, std::int64_t index) {
+    return result_.z.begin() + (layer * result_.rows + index) * width_;
+  }
+
+  void add_means(std::int64_t layer, const std::vector<std::int32_t>& positions) {
+    double* sums = sums_.data() + layer * result_.rows * width_;
+    double* all = sums + (result_.rows - 1) * width_;
+    const float* values = host_.data();
+    for (const std::int32_t position : positions) {
+      const bool own = request_.rows == ActivationRows::mean_per_position;
+      for (std::int64_t i = 0; i < width_; ++i) {
+        all[i] += static_cast<double>(values[i]);
+        if (own) sums[position * width_ + i] += static_cast<double>(values[i]);
+      }
+      values += width_;
+    }
+  }
+
+  void add_norms(std::int64_t layer, std::int64_t tokens, const float* z) {
+    const std::int64_t stride = tokens * hidden_;
+    Buffer<float> writes(engine_.context.backend, heads_ * stride);
+    expand_head_writes(engine_, layer, tokens, z, writes.data(), stride);
+    const std::vector<float> host = writes.to_host();
+    for (std::int64_t head = 0; head < heads_; ++head) {
+      double& sum = norms_[static_cast<std::size_t>(layer * heads_ + head)];
+      const float* write = host.data() + head * stride;
+      for (std::int64_t token = 0; token < tokens; ++token, write += hidden_) {
+        double squares = 0.0;
+        for (std::int64_t i = 0; i < hidden_; ++i) {
+          squares += static_cast<double>(write[i]) * write[i];
+        }
+        sum += std::sqrt(squares);
+      }
+    }
+  }
+
+  const Engine& engine_;
+  const HeadActivationsRequest& request_;
+  std::int64_t layers_;
+  std::int64_t heads_;
+  std::int64_t width_;
+  std::int64_t hidden_;
+  std::int64_t all_tokens_ = 0;
+  std::int64_t done_ = 0;
+  std::vector<double> sums_;  // [layers, rows, heads, head_dim]
+  std::vector<std::int64_t> counts_;
+  std::vector<double> norms_;
+  std::vector<float> host_;
+  HeadActivations result_;
+};
+
+}  // namespace
+
+HeadActivations head_activations(const Engine& engine, const HeadActivationsRequest& request,
+                                 const RunControl& control) {
+  check_sequences(engine, request);
+  std::int64_t longest = 0;
+  for (const auto& sequence : request.sequences) {
+    longest = std::max(longest, static_cast<std::int64_t>(sequence.size()));
+  }
+  const RotaryTable rotary = rotary_for(engine, longest);  // refuses what is too long
+  const TraceOptions options{.sources = true};
+  const std::int64_t floats =
+      Trace::floats_per_token(engine.config(), options) +
+      (request.write_norms ? 2 * engine.config().heads * engine.config().hidden : std::int64_t{0});
+  const std::int64_t by_memory = engine.options.memory_bytes / 4 / floats;
+  const std::int64_t wanted =
+      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : std::int64_t{1024};
+  const std::int64_t limit = std::max<std::int64_t>(1, std::min(wanted, by_memory));
+  Collector collector(engine, request, longest);
+  const std::size_t count = request.sequences.size();
+  for (std::size_t begin = 0; begin < count;) {
+    control.check();
+    control.report({begin, count, "activations"});
+    BatchRows rows;
+    std::size_t end = begin;
+    while (
+        end < count &&
+        (end == begin ||
+         rows.token_count() + static_cast<std::int64_t>(request.sequences[end].size()) <= limit)) {
+      rows.add(request.sequences[end++]);
+    }
+    const Batch batch(engine.context, std::move(rows));
+    Trace trace(engine, batch.tokens(), options);
+    run_forward(engine, batch, {.rotary = &rotary}, trace, control);
+    collector.add(batch, trace);
+    begin = end;
+  }
+  control.report({count, count, "activations"});
+  return collector.finish();
+}
+
+}  // namespace headspark
