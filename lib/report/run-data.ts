@@ -13,6 +13,7 @@ import type { BenchmarkAblationFile } from '../study/stages/benchmark-ablation.j
 import type { BenchmarkFile } from '../study/stages/benchmark.js';
 import type { CircuitSummaryFile } from '../study/stages/circuit.js';
 import type { EvaluationFile } from '../study/stages/evaluation.js';
+import type { HeadsStageFile } from '../study/stages/heads.js';
 import type { RegimesFile } from '../study/stages/regimes.js';
 import type { TrackingFile } from '../study/stages/tracking.js';
 
@@ -40,6 +41,7 @@ export interface RunData {
   readonly tracking: readonly TrackingFile[];
   readonly regimes: readonly RegimesFile[];
   readonly ablations: readonly AblationStageFile[];
+  readonly heads: readonly HeadsStageFile[];
   readonly benchmarks: readonly BenchmarkFile[];
   readonly benchmarkAblations: readonly BenchmarkAblationFile[];
   /** Stages of the study without a result, by kind. */
@@ -55,6 +57,7 @@ const readers = {
   tracking: ['tracking.json', 'headspark-tracking' satisfies TrackingFile['format']],
   regimes: ['regimes.json', 'headspark-regimes' satisfies RegimesFile['format']],
   ablation: ['ablation.json', 'headspark-ablation-stage' satisfies AblationStageFile['format']],
+  heads: ['heads.json', 'headspark-heads-stage' satisfies HeadsStageFile['format']],
   benchmark: ['benchmark.json', 'headspark-benchmark' satisfies BenchmarkFile['format']],
   'benchmark-ablation': [
     'benchmark-ablation.json',
@@ -112,6 +115,7 @@ export async function readRun(run: string): Promise<RunData> {
     tracking: [...all<TrackingFile>('tracking').values()],
     regimes: [...all<RegimesFile>('regimes').values()],
     ablations: [...all<AblationStageFile>('ablation').values()],
+    heads: [...all<HeadsStageFile>('heads').values()],
     benchmarks: [...all<BenchmarkFile>('benchmark').values()],
     benchmarkAblations: [...all<BenchmarkAblationFile>('benchmark-ablation').values()],
     missing,

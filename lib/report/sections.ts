@@ -6,6 +6,7 @@ import { benchmarkAblationFigures } from './figures/benchmark-ablations.js';
 import { benchmarkScoreFigures, passFigures } from './figures/benchmarks.js';
 import { circuitFigures } from './figures/circuits.js';
 import { formFigures, headSetFigures, noiseFigures } from './figures/differences.js';
+import { headsFigures } from './figures/head-properties.js';
 import { effectFigures, frequencyFigures } from './figures/maps.js';
 import { checkpointFailureFigures, gatedFailureFigures } from './figures/failures.js';
 import { flipFigures } from './figures/flips.js';
@@ -66,6 +67,14 @@ const plans: readonly Plan[] = [
     title: 'Ablation and scaling',
     text: 'Do the heads cause the behaviour? Every set is set against matched random sets.',
     draw: [ablationFigures],
+  },
+  {
+    id: 'heads',
+    title: 'What the heads do',
+    text:
+      'Where heads look, what they write and whether they copy; and which of it goes with the harm ' +
+      'that their ablation does.',
+    draw: [headsFigures],
   },
   {
     id: 'benchmarks',

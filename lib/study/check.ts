@@ -2,9 +2,9 @@
 // references to what is not there, settings that contradict each other, and stages that this
 // version cannot run (refused rather than silently left out).
 
-import { HeadsparkError } from '../errors.js';
-import { parseHeadSets } from '../head-gate.js';
 import { benchmarkProblems } from './check-benchmarks.js';
+import { headProblem } from './check-head-list.js';
+import { headsProblems } from './check-heads.js';
 import { unknownName } from './unknown-name.js';
 import type { StudyFile } from './schema.js';
 import type { Problem, ValuePath } from './source.js';
@@ -40,6 +40,7 @@ function nameProblems(file: StudyFile, study: Study): Problem[] {
     ...doubled('prompt form', named('prompt-forms', file['prompt-forms'])),
     ...doubled('task', named('tasks', file.tasks)),
     ...doubled('ablation', named('ablations', file.ablations)),
+    ...doubled('entry of heads', named('heads', file.heads)),
   ];
 }
 
@@ -144,17 +145,6 @@ function selectionProblems({ selection }: StudyFile): Problem[] {
   ];
 }
 
-function headProblem(heads: string | undefined, path: ValuePath): Problem[] {
-  if (heads === undefined) return [];
-  try {
-    parseHeadSets(heads.replaceAll('*', '0'));
-    return [];
-  } catch (error) {
-    if (!(error instanceof HeadsparkError)) throw error;
-    return [{ path, message: error.message.replace(/\.$/, '') }];
-  }
-}
-
 function ablationProblems(file: StudyFile): Problem[] {
   const tasks = file.tasks.map(({ name }) => name);
   const forms = file['prompt-forms'].map(({ name }) => name);
@@ -208,6 +198,7 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...taskProblems(file, study),
     ...selectionProblems(file),
     ...ablationProblems(file),
+    ...headsProblems(file, study),
     ...benchmarkProblems(file, study),
     ...slurmProblems(file),
   ];

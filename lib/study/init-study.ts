@@ -77,6 +77,19 @@ ablations: # causal tests on the pairs, each set against matched random sets
     benchmarks: [gsm8k]
     prompt-forms: [thinking]
 
+  - name: singles # every head alone: what "heads" below sets its properties against
+    single: true
+
+heads: # what heads do on the pairs: attention, writes, copying; and what goes with their ablation
+  - name: all heads
+    which: all # circuit, emergent, retained, vanished; or heads: "3.1,5.0"
+    queries: all # answer: only the tokens before an answer
+    effects: singles # an ablation with single: true
+    maps: 4 # attention maps of the strongest heads, drawn
+    # map-pair: 1             # on this pair
+    # think-markers: ["<plan>", "</plan>"]  # instead of <think>, </think> and the like
+    # checkpoints: final      # or all; tasks: [sums]; prompt-forms: [thinking]
+
 benchmarks: # what models are asked to solve, each checkpoint under each prompt form
   - name: gsm8k
     file: gsm8k # a file, or aime24, aime25, amc23, math500, gsm8k, gpqa, demo, which lie in data

@@ -13,6 +13,7 @@ import {
   slug,
   type AblationSpec,
   type Checkpoint,
+  type HeadsSpec,
   type PairsInput,
   type PromptForm,
   type Series,
@@ -164,6 +165,23 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
   };
 }
 
+function headsSpecOf(entry: StudyFile['heads'][number], index: number): HeadsSpec {
+  const { name, which = 'all', heads, queries, effects, maps, checkpoints, tasks } = entry;
+  return {
+    name,
+    which: heads === undefined ? { kind: which } : { kind: 'heads', heads },
+    queries,
+    ...(effects === undefined ? {} : { effects }),
+    maps,
+    mapPair: entry['map-pair'] - 1,
+    ...(entry['think-markers'] ? { markers: entry['think-markers'] } : {}),
+    checkpoints,
+    ...(tasks ? { tasks } : {}),
+    ...(entry['prompt-forms'] ? { forms: entry['prompt-forms'] } : {}),
+    path: ['heads', index],
+  };
+}
+
 /** Without keys that the file leaves out. */
 function given<T extends object>(entry: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   const pairs = Object.entries(entry).filter(([, value]) => value !== undefined);
@@ -208,6 +226,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
     selection: selectionOf(file),
     excluded: file.evaluation.excluded,
     ablations: file.ablations.map(ablationOf),
+    heads: file.heads.map(headsSpecOf),
     benchmarks: benchmarksOf(file, folder),
     statistics: {
       confidence,

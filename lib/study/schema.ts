@@ -8,7 +8,8 @@ import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attributio
 import { excludedKinds } from '../circuit-evaluation.js';
 import { headGroups } from '../diff-report.js';
 import { gatePositions } from '../head-gate.js';
-import { logReductions } from './study.js';
+import { headQueries } from '../heads/types.js';
+import { headChoices, logReductions } from './study.js';
 
 const text = z.string().min(1);
 const whole = (low: number, high: number) => z.number().int().min(low).max(high);
@@ -130,6 +131,25 @@ const ablation = z.strictObject({
   /** Names of benchmarks that are answered under ablation; default: none, the pairs are. */
   benchmarks: z.array(name).min(1).optional(),
   /** Names of tasks and prompt forms; default: all. */
+  tasks: z.array(name).min(1).optional(),
+  'prompt-forms': z.array(name).min(1).optional(),
+});
+
+/** What heads do, on the pairs: attention, writes, copying. */
+const heads = z.strictObject({
+  name,
+  which: z.enum(headChoices).optional(),
+  /** Heads as on the command line: "3.1,5.0". */
+  heads: text.optional(),
+  queries: z.enum(headQueries).default('all'),
+  /** Name of an ablation with single: true; default: the first that ablates (factor 0) there. */
+  effects: name.optional(),
+  /** Attention maps to draw, of the strongest heads. */
+  maps: whole(0, 64).default(4),
+  /** The pair whose clean prompt is drawn, from 1. */
+  'map-pair': count.default(1),
+  'think-markers': z.array(text).min(1).optional(),
+  checkpoints: z.enum(['final', 'all']).default('final'),
   tasks: z.array(name).min(1).optional(),
   'prompt-forms': z.array(name).min(1).optional(),
 });
@@ -256,6 +276,7 @@ export const studySchema = z.strictObject({
   selection,
   evaluation: z.strictObject({ excluded: z.enum(excludedKinds).default('patch') }).prefault({}),
   ablations: z.array(ablation).default([]),
+  heads: z.array(heads).default([]),
   statistics: statistics.prefault({}),
   benchmarks: z.array(benchmark).default([]),
   sampling: sampling.optional(),

@@ -6,9 +6,10 @@ import type { ExcludedEdges } from '../circuit-evaluation.js';
 import type { AnswerSource } from '../answers/extract.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import type { KvEdges } from '../circuit/shape.js';
-import type { HeadGroup } from '../diff-report.js';
+import { headGroups, type HeadGroup } from '../diff-report.js';
 import type { SamplingOptions } from '../generation-types.js';
 import type { GatePositions } from '../head-gate.js';
+import type { HeadQueries } from '../heads/types.js';
 import type { ArithmeticOptions } from '../tasks/arithmetic.js';
 import type { TaskName } from '../tasks/index.js';
 import type { StudySource, ValuePath } from './source.js';
@@ -125,6 +126,28 @@ export interface AblationSpec {
   readonly path: ValuePath;
 }
 
+export const headChoices = ['all', 'circuit', ...headGroups] as const;
+
+/** What the heads of a checkpoint do on the pairs. */
+export interface HeadsSpec {
+  readonly name: string;
+  /** All heads, those of the circuit, of a group of the diff, or named ones. */
+  readonly which:
+    | { readonly kind: (typeof headChoices)[number] }
+    | { readonly kind: 'heads'; readonly heads: string };
+  readonly queries: HeadQueries;
+  /** Name of the plan of single heads whose effects properties are set against. */
+  readonly effects?: string;
+  readonly maps: number;
+  /** Index of the pair that is drawn. */
+  readonly mapPair: number;
+  readonly markers?: readonly string[];
+  readonly checkpoints: 'final' | 'all';
+  readonly tasks?: readonly string[];
+  readonly forms?: readonly string[];
+  readonly path: ValuePath;
+}
+
 /** How problems are answered. */
 export interface SamplingSettings {
   /** Answers to every problem. */
@@ -206,6 +229,7 @@ export interface Study {
   readonly selection: BuildCircuitOptions;
   readonly excluded: ExcludedEdges;
   readonly ablations: readonly AblationSpec[];
+  readonly heads: readonly HeadsSpec[];
   readonly benchmarks: readonly BenchmarkSpec[];
   readonly statistics: StatisticsSettings;
   readonly slurm: SlurmSettings;

@@ -8,7 +8,7 @@ import { draw, stack, type Picture } from '../svg.js';
 /** Of longer prompts the last tokens are drawn; what they read of the others is one column. */
 const drawnTokens = 64;
 /** Attention below this is as good as none: a page of thousands of empty cells loads slowly. */
-const faintest = 0.02;
+const faintest = 0.03;
 
 /** White space and line breaks as signs, so that a token is never invisible. */
 export function visibleToken(text: string): string {
@@ -16,6 +16,9 @@ export function visibleToken(text: string): string {
   const trimmed = shown.length > 1 ? shown.replace(/^␣(?=[^␣])/, '') : shown;
   return trimmed.length > 14 ? `${trimmed.slice(0, 13)}…` : trimmed;
 }
+
+/** Two digits are finer than eyes, and half the size of a page of cells. */
+export const shortOpacity = (value: number): number => Math.round(100 * value) / 100;
 
 interface Cell {
   readonly query: number;
@@ -79,7 +82,7 @@ export function attentionMapPicture(map: AttentionMap): Picture {
         y: 'query',
         fill: colour('emergent'),
         // The square root keeps attention of a few per cent in sight.
-        fillOpacity: ({ value }: Cell) => Math.sqrt(value),
+        fillOpacity: ({ value }: Cell) => shortOpacity(Math.sqrt(value)),
         title: 'text',
       }),
       Plot.text([`${map.head} · prompt ${map.prompt + 1}`], {

@@ -9,8 +9,9 @@ import type { HeadRow } from '../../heads/types.js';
 import { pValue, shortNumber, type Column, type DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
+import type { RunData, View } from '../run-data.js';
 import { dot, draw, stroke, withLegend, type Picture } from '../svg.js';
-import { attentionMapPicture, sideBySide, visibleToken } from './attention-maps.js';
+import { attentionMapPicture, shortOpacity, sideBySide, visibleToken } from './attention-maps.js';
 
 /** More heads than this are in the table only. */
 const drawnHeads = 36;
@@ -131,7 +132,7 @@ function matrixPicture(profile: HeadProfile): Picture {
         x: 'column',
         y: 'head',
         fill: colour(negative ? 'base' : 'emergent'),
-        fillOpacity: ({ size }: MatrixCell) => 0.04 + 0.5 * size,
+        fillOpacity: ({ size }: MatrixCell) => shortOpacity(0.04 + 0.5 * size),
         title: 'title',
       },
     );
@@ -206,9 +207,13 @@ export function propertyTable(profile: HeadProfile): DataTable {
   return { columns, rows };
 }
 
-/** The same without intervals, for the page. */
-function shortTable({ columns, rows }: DataTable): DataTable {
-  return { columns: columns.filter(({ key }) => !/_(low|high)$/.test(key)), rows };
+/** For the page: the drawn heads, without intervals, which the picture shows on hover. */
+function shortTable({ columns, rows }: DataTable, drawn: readonly HeadRow[]): DataTable {
+  const names = new Set(drawn.map(({ name }) => name));
+  return {
+    columns: columns.filter(({ key }) => !/_(low|high)$/.test(key)),
+    rows: rows.filter(({ head }) => names.has(String(head))),
+  };
 }
 
 function propertyFigure(profile: HeadProfile, { slug, title }: ProfileName): Figure {
@@ -230,7 +235,7 @@ function propertyFigure(profile: HeadProfile, { slug, title }: ProfileName): Fig
       `fixed; OV copying: the eigenvalues’ sum over the sum of their magnitudes.${notes}`,
     picture: matrixPicture(profile),
     table: full,
-    pageTable: shortTable(full),
+    pageTable: shortTable(full, chosenHeads(profile)),
   };
 }
 
@@ -399,7 +404,7 @@ function mapFigure(profile: HeadProfile, { slug, title }: ProfileName): Figure[]
       id: `attention-maps-${slug}`,
       title: `Attention maps: ${title}`,
       caption:
-        'Queries (rows) reading keys (columns), the fuller the more; attention below 0.02 is left ' +
+        'Queries (rows) reading keys (columns), the fuller the more; attention below 0.03 is left ' +
         'out. ␣ is a space, ↵ a line break. The table on this page has attention of 0.2 and more.',
       picture: sideBySide(maps.map(attentionMapPicture), mapsWidth),
       table: mapTable(profile, 0.01),
@@ -415,4 +420,17 @@ export function profileFigures(profile: HeadProfile, name: ProfileName): Figure[
     ...mapFigure(profile, name),
     ...correlationFigure(profile, name),
   ];
+}
+
+/** What `heads` of a study measured in a view. */
+export function headsFigures(data: RunData, view: View): Figure[] {
+  return data.heads
+    .filter(({ task, form }) => task === view.task && form === view.form)
+    .flatMap(({ name, checkpoint, profile }) => {
+      if (!profile) return [];
+      const own = [name, checkpoint].map((part) => part.replaceAll(' ', '-')).join('-');
+      const several = new Set(data.heads.map((file) => file.name)).size > 1;
+      const title = `${checkpoint}, ${view.title}${several ? ` (${name})` : ''}`;
+      return profileFigures(profile, { slug: `${own}-${view.slug}`, title });
+    });
 }

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { ablate, type AblationPlan } from '../../ablation.js';
 import { headsOfGroup, readDiffReport } from '../../diff-report.js';
 import { parseHeadSets } from '../../head-gate.js';
-import { finalNames } from '../benchmark-places.js';
 import { pairsKey, type Facts } from '../facts.js';
-import { placeId, places, type Place, type StageContext, type StageKind } from '../stage.js';
+import { ablationPlaces } from '../heads-places.js';
+import { placeId, type Place, type StageContext, type StageKind } from '../stage.js';
 import { slug, type AblationSpec, type Study } from '../study.js';
 import { diffFile } from './diff.js';
 import { writeResult } from './files.js';
@@ -25,18 +25,6 @@ export interface AblationStageFile {
   readonly factor: number;
   /** Null when the group has no heads. */
   readonly table: Awaited<ReturnType<typeof ablate>> | null;
-}
-
-/** The post-trained checkpoints, tasks and forms that a plan asks for. */
-function placesOf(spec: AblationSpec, study: Study): Place[] {
-  const finals = finalNames(study);
-  return places(study).filter(
-    ({ checkpoint, task, form }) =>
-      checkpoint.base !== checkpoint.name &&
-      (spec.checkpoints === 'all' || finals.has(checkpoint.name)) &&
-      (spec.tasks?.includes(task) ?? true) &&
-      (spec.forms?.includes(form) ?? true),
-  );
 }
 
 /** Sets of heads that will run, controls included: an upper bound before the diff is known. */
@@ -68,6 +56,10 @@ export async function planOf(
   return { kind: 'top-k', heads, k: what.topK, group: what.group } satisfies AblationPlan;
 }
 
+/** The id of a plan's instance. */
+export const ablationId = ({ name }: AblationSpec, place: Place, factor: number): string =>
+  `${slug(name)}.${placeId(place)}.x${factor}`;
+
 function instanceOf(
   spec: AblationSpec,
   at: { place: Place; factor: number },
@@ -81,7 +73,7 @@ function instanceOf(
   const { name, what, controls, ablation, positions } = spec;
   return {
     kind: 'ablation',
-    id: `${slug(name)}.${placeId(place)}.x${factor}`,
+    id: ablationId(spec, place, factor),
     settings: {
       name,
       what,
@@ -121,7 +113,7 @@ export const ablationStage: StageKind = {
     study.ablations
       .filter(({ benchmarks }) => !benchmarks)
       .flatMap((spec) =>
-        placesOf(spec, study).flatMap((place) =>
+        ablationPlaces(spec, study).flatMap((place) =>
           spec.factors.map((factor) => instanceOf(spec, { place, factor }, { study, facts })),
         ),
       ),

@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { initStudy, readStudy, runStudy } from '../../../lib/study/index.js';
+import { headsMistakes, type Mistake } from './heads-mistakes.js';
 import { models, newFolder, writeStudy } from './small-study.js';
 
 const tinyArith = 'test/fixtures/reference/qwen2';
@@ -37,7 +38,6 @@ statistics: { confidence: 0.95 }
 `;
 
 let folder: string;
-
 beforeAll(async () => {
   folder = await newFolder();
   await cp(join(models, 'pairs-direct.jsonl'), join(folder, 'direct.jsonl'));
@@ -54,15 +54,8 @@ beforeAll(async () => {
   await mkdir(join(folder, 'empty-folder'));
 });
 
-interface Mistake {
-  /** What is replaced in the good file by what; undefined: the file as it is. */
-  change: [string, string];
-  /** Line that the error names. */
-  line: number;
-  says: RegExp;
-}
-
 const mistakes: Record<string, Mistake> = {
+  ...headsMistakes,
   'not YAML': { change: ['study: good', 'study: [good'], line: 2, says: /not valid YAML/ },
   'a key twice': {
     change: ['study: good', 'study: good\nstudy: again'],

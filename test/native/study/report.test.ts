@@ -41,6 +41,7 @@ describe('writeReport', () => {
     expect([...kinds].sort()).toEqual([
       'ablation',
       'activation',
+      'attention',
       'benchmark',
       'circuits',
       'cohorts',
@@ -50,6 +51,7 @@ describe('writeReport', () => {
       'emergent',
       'failures',
       'flips',
+      'head',
       'heads',
       'overlap',
       'pass',

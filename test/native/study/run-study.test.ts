@@ -44,7 +44,8 @@ beforeAll(async () => {
     'form-diff': 5,
     tracking: 4,
     regimes: 2,
-    ablation: 6,
+    ablation: 8,
+    heads: 2,
     // Five checkpoints and two ablations, each in two parts.
     samples: 24,
     benchmark: 10,
@@ -80,6 +81,7 @@ describe('a finished study', () => {
       tracking: 4,
       regimes: 2,
       ablation: 2,
+      heads: 2,
       samples: 4,
       'benchmark-ablation': 2,
     });
@@ -108,7 +110,7 @@ describe('a finished study', () => {
   it('computes no circuit again when only the statistics change', async () => {
     const changed = smallStudy.replace('permutations: 200', 'permutations: 300');
     const { counts } = await run(changed, { out: await copyOfWhole() });
-    expect(counts).toEqual({ tracking: 4, regimes: 2 });
+    expect(counts).toEqual({ tracking: 4, regimes: 2, heads: 2 });
   });
 
   it('generates nothing when only the k of pass@k change, and only samples where they change', async () => {
@@ -146,7 +148,7 @@ describe('a finished study', () => {
     await run(smallStudy.replace('permutations: 200', 'permutations: 300'), { out });
     expect((await run(smallStudy, { out })).counts).toEqual({});
     const status = await studyStatus(await readStudy(await writeStudy(smallStudy)), { out });
-    expect(status).toMatchObject({ complete: true, outdated: 6 });
+    expect(status).toMatchObject({ complete: true, outdated: 8 });
   });
 });
 

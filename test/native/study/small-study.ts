@@ -9,7 +9,7 @@ import { packageRoot } from '../../../lib/version.js';
 export const models = join(packageRoot, 'lib', 'demo', 'models');
 
 /**
- * Two series, two prompt forms, one ablation and one scaling plan on 12 pairs; six problems answered
+ * Two series, two prompt forms, ablations and a scaling plan on 12 pairs, what the heads do; six problems answered
  * by every checkpoint, and by the last ones under ablation.
  */
 export const smallStudy = `study: small
@@ -42,6 +42,9 @@ ablations:
   - { name: emergent, group: emergent, top-k: 2, controls: 4, prompt-forms: [thinking] }
   - { name: named, heads: "0.0,1.1;2.*", controls: 3, factors: [0.5, 1.3], prompt-forms: [direct] }
   - { name: solving, group: emergent, top-k: 1, controls: 2, benchmarks: [chains], prompt-forms: [thinking] }
+  - { name: singles, single: true, prompt-forms: [thinking] }
+heads:
+  - { name: all heads, effects: singles, maps: 2, prompt-forms: [thinking] }
 benchmarks:
   - { name: chains, file: demo, limit: 6, parts: 2 }
 sampling: { samples: 3, temperature: 0.8, max-new-tokens: 40, k: [1, 3] }

@@ -272,6 +272,7 @@ export function largeStudy(share = 0.35): RunData {
     tracking,
     regimes,
     ablations: [],
+    heads: [],
     benchmarks: [],
     benchmarkAblations: [],
     missing: new Map(),

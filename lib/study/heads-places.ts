@@ -1,0 +1,39 @@
+// Where ablations on pairs and `heads` apply, and which ablation tells the effects of single heads.
+
+import { finalNames } from './benchmark-places.js';
+import { places, type Place } from './stage.js';
+import type { AblationSpec, HeadsSpec, Study } from './study.js';
+
+/** The post-trained checkpoints, tasks and forms that an entry asks for. */
+function placesFor(
+  spec: Pick<HeadsSpec, 'checkpoints' | 'tasks' | 'forms'>,
+  study: Study,
+): Place[] {
+  const finals = finalNames(study);
+  return places(study).filter(
+    ({ checkpoint, task, form }) =>
+      checkpoint.base !== checkpoint.name &&
+      (spec.checkpoints === 'all' || finals.has(checkpoint.name)) &&
+      (spec.tasks?.includes(task) ?? true) &&
+      (spec.forms?.includes(form) ?? true),
+  );
+}
+
+export const ablationPlaces = (spec: AblationSpec, study: Study): Place[] => placesFor(spec, study);
+
+export const headsPlaces = (spec: HeadsSpec, study: Study): Place[] => placesFor(spec, study);
+
+/** The plan whose single heads, ablated there, tell the effects: the named or the first one. */
+export function effectsPlan(spec: HeadsSpec, place: Place, study: Study): AblationSpec | undefined {
+  const { checkpoint, task, form } = place;
+  return study.ablations.find(
+    (plan) =>
+      (spec.effects === undefined || plan.name === spec.effects) &&
+      plan.what.kind === 'single' &&
+      !plan.benchmarks &&
+      plan.factors.includes(0) &&
+      ablationPlaces(plan, study).some(
+        (other) => other.checkpoint === checkpoint && other.task === task && other.form === form,
+      ),
+  );
+}
