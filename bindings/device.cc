@@ -47,6 +47,10 @@ Napi::Object gpus_to_js(Napi::Env env, const GpuProbe& probe) {
   }
   Napi::Object object = Napi::Object::New(env);
   object.Set("status", probe.status);
+  object.Set("cublasLt", probe.cublas_lt.empty()
+                             ? Napi::Value(env.Null())
+                             : Napi::Value(Napi::String::New(env, probe.cublas_lt)));
+  object.Set("products", probe.products);
   object.Set("devices", gpus);
   return object;
 }

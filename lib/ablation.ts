@@ -3,11 +3,12 @@
 import type { AblateOptions, AblationTable } from './ablation/types.js';
 import { ablateSubject } from './ablation/ablate.js';
 import { Sweep } from './ablation-sweep.js';
+import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 
 export { ablationCsv } from './ablation/csv.js';
-export type * from './ablation/types.js';
+export * from './ablation/types.js';
 
 /**
  * Gates heads by z' = factor * z + (1 - factor) * replacement, at the input of the output
@@ -16,7 +17,8 @@ export type * from './ablation/types.js';
  * Each row carries its change against the unablated model with a paired bootstrap interval,
  * McNemar's exact test on the right answers and a paired permutation test on the metric, both
  * corrected over the rows (Holm). Sets also carry the comparison with random control sets matched
- * in the number of heads of every layer. Results of every pair are kept.
+ * in the number of heads of every layer or in the length of heads' writes (`match`). Results of every
+ * pair are kept.
  *
  * With `journal`, finished variants are kept in a JSONL file: a run killed at any moment and
  * started again gives the same bytes, and a longer plan reuses what is there.
@@ -40,6 +42,11 @@ export async function ablate(
     shape: { layers, heads },
     pairs: pairs.length,
     pairsHash: pairsHash(pairs),
+    writeNorms: async () => {
+      const prompts = pairs.map(({ clean }) => clean);
+      const own = { writeNorms: true, ...(signal ? { signal } : {}) };
+      return (await headActivations(model, prompts, own)).writeNorms;
+    },
     createRunner: () =>
       Sweep.create(model, pairs, { metric, ablation, positions, ...(signal ? { signal } : {}) }),
   };

@@ -2,7 +2,7 @@
 // build and machine can really use.
 import { HeadsparkError } from './errors.js';
 import { native } from './native.js';
-import type { DeviceInfo } from './native-types.js';
+import type { GpuProbe } from './native-types.js';
 
 export interface DeviceChoice {
   /** `cpu` or `cuda:N`. */
@@ -12,7 +12,7 @@ export interface DeviceChoice {
 }
 
 /** The first GPU that computes, else the CPU with the reason. */
-function automatic({ status, devices }: DeviceInfo['gpu']): DeviceChoice {
+function automatic({ status, devices }: Pick<GpuProbe, 'status' | 'devices'>): DeviceChoice {
   const usable = devices.find(({ problem }) => problem === null);
   if (usable) return { device: `cuda:${usable.index}` };
   if (devices.length === 0) return { device: 'cpu', reason: status };
@@ -27,7 +27,7 @@ function automatic({ status, devices }: DeviceInfo['gpu']): DeviceChoice {
  */
 export function chooseDevice(
   device: string,
-  probe: () => DeviceInfo['gpu'] = () => native().deviceInfo().gpu,
+  probe: () => Pick<GpuProbe, 'status' | 'devices'> = () => native().deviceInfo().gpu,
 ): DeviceChoice {
   if (device === 'auto') return automatic(probe());
   if (device === 'cuda') return { device: 'cuda:0' };

@@ -51,6 +51,17 @@ export interface GpuDevice {
   problem: string | null;
 }
 
+/** What this build sees of the GPUs. */
+export interface GpuProbe {
+  /** One sentence: what was found, or why there is nothing. */
+  status: string;
+  devices: GpuDevice[];
+  /** Path of the cuBLASLt that was found; null: headspark's own kernels, which are slower. */
+  cublasLt: string | null;
+  /** One sentence on what computes matrix products; empty without GPUs. */
+  products: string;
+}
+
 export interface DeviceInfo {
   cpuName: string;
   architecture: string;
@@ -67,7 +78,7 @@ export interface DeviceInfo {
   /** CPU quota of the control group in CPUs; null: unlimited. */
   cgroupCpus: number | null;
   cgroupMemoryBytes: number | null;
-  gpu: { status: string; devices: GpuDevice[] };
+  gpu: GpuProbe;
 }
 
 export interface PeakOptions {

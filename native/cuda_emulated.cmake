@@ -9,8 +9,8 @@ file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
   ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/src/*_cuda.cc)
 list(REMOVE_DUPLICATES cuda_sources)
-# Only these speak to the real runtime.
-list(FILTER cuda_sources EXCLUDE REGEX "_cudart\\.cc$|/src/cuda/probe\\.cc$")
+# Only this speaks to the real runtime.
+list(FILTER cuda_sources EXCLUDE REGEX "_cudart\\.cc$")
 file(GLOB emulation_sources CONFIGURE_DEPENDS ${emulation}/*.cc)
 list(FILTER emulation_sources EXCLUDE REGEX "_test\\.cc$")
 list(APPEND cuda_sources ${cuda_kernels} ${emulation_sources})
@@ -21,8 +21,8 @@ set_source_files_properties(${cuda_sources} PROPERTIES COMPILE_OPTIONS "${emulat
 set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")
 
-# The tests of an op that has kernels run on the emulated device.
-set(emulated_tests main op_suite attention_fixture source_folder)
+# The tests of an op that has kernels, and the goldens, run on the emulated device.
+set(emulated_tests main op_suite attention_fixture source_folder golden golden_test)
 foreach(kernel IN LISTS cuda_kernels)
   get_filename_component(op ${kernel} NAME_WE)
   string(REPLACE "_cuda" "_test" test ${op})

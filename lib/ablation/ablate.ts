@@ -4,12 +4,18 @@
 import { ablationKinds } from '../ablation-kinds.js';
 import { HeadsparkError } from '../errors.js';
 import { gatePositions, type HeadShape } from '../head-gate.js';
+import { oneOf } from '../option-checks.js';
 import { checkConfidence } from '../stats/quantile.js';
 import { version } from '../version.js';
 import { planAblation } from './plan.js';
 import { runVariants, type SweepRunner } from './run.js';
 import { buildTable } from './table.js';
-import type { AblateOptions, AblationSettings, AblationTable } from './types.js';
+import {
+  controlMatches,
+  type AblateOptions,
+  type AblationSettings,
+  type AblationTable,
+} from './types.js';
 
 /** The model and pairs of an ablation. */
 export interface AblationSubject {
@@ -21,6 +27,8 @@ export interface AblationSubject {
   readonly shape: HeadShape;
   readonly pairs: number;
   readonly pairsHash: string;
+  /** [layers, heads] mean lengths of what heads write on the clean prompts. */
+  readonly writeNorms: () => Promise<Float32Array>;
   /** Called at most once, and not at all when a journal holds everything. */
   readonly createRunner: () => Promise<SweepRunner>;
 }
@@ -56,6 +64,7 @@ function checkOptions(options: AblateOptions, pairs: number): void {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw invalid(`the seed must be a whole number of at least 0, not ${seed}.`);
   }
+  oneOf('match', options.match, { allowed: controlMatches, fallback: 'layer' });
   checkConfidence(options.confidence ?? 0.95);
 }
 
@@ -80,6 +89,7 @@ function settingsOf(
     factor: options.factor ?? 0,
     positions: options.positions ?? 'all',
     plan: options.plan.kind,
+    match: options.match ?? 'layer',
     controls: options.plan.kind === 'single' ? 0 : (options.controls ?? 20),
     seed: options.seed ?? 0,
     confidence: options.confidence ?? 0.95,
@@ -118,6 +128,7 @@ export async function ablateSubject(
     shape: subject.shape,
     controls: options.controls ?? 20,
     seed: options.seed ?? 0,
+    ...(options.match === 'write-norm' ? { writeNorms: await subject.writeNorms() } : {}),
   });
   const settings = settingsOf(subject, options, planned.rows.length);
   const { journal, signal, onPlan, onProgress } = options;

@@ -3,6 +3,7 @@
 // plan, or more controls, can reuse what a journal already holds.
 
 import { matchedControls } from '../diff/matched-controls.js';
+import { normMatchedControls } from '../diff/norm-matched-controls.js';
 import { HeadsparkError } from '../errors.js';
 import {
   allHeads,
@@ -83,22 +84,30 @@ function shortOfHeads(plan: AblationPlan): string[] {
   return [`there are only ${count} ${group} heads; top-${plan.k} was asked for`];
 }
 
+export interface PlanOptions {
+  readonly shape: HeadShape;
+  readonly controls: number;
+  readonly seed: number;
+  /** [layers, heads]: controls are matched in these instead of in layers. */
+  readonly writeNorms?: ArrayLike<number> | undefined;
+}
+
 /**
  * The rows of an ablation table with their control sets.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty or doubled sets, and heads not in the model.
  */
-export function planAblation(
-  plan: AblationPlan,
-  options: { shape: HeadShape; controls: number; seed: number },
-): PlannedAblation {
-  const { shape, controls, seed } = options;
+export function planAblation(plan: AblationPlan, options: PlanOptions): PlannedAblation {
+  const { shape, controls, seed, writeNorms } = options;
   const sets = setsOf(plan, shape);
   checkSets(sets, shape);
   const notes = shortOfHeads(plan);
   const rows = sets.map(({ name, heads }): PlannedSet => {
     const set = uniqueHeads(heads);
     if (plan.kind === 'single') return { name, kind: plan.kind, heads: set, controls: [] };
-    const matched = matchedControls(set, { shape, count: controls, seed });
+    const matching = { shape, count: controls, seed };
+    const matched = writeNorms
+      ? normMatchedControls(set, { ...matching, norms: writeNorms })
+      : matchedControls(set, matching);
     notes.push(...matched.notes.map((note) => `${name}: ${note}`));
     return {
       name,

@@ -29,10 +29,18 @@ export type AblationPlan =
       readonly group?: string;
     };
 
+export const controlMatches = ['layer', 'write-norm'] as const;
+export type ControlMatch = (typeof controlMatches)[number];
+
 export interface AblateOptions {
   readonly plan: AblationPlan;
   /** Matched random control sets for every set; default 20. Single heads have none. */
   readonly controls?: number;
+  /**
+   * What random sets have in common with the set: as many heads in every `layer` (default), or heads
+   * of any layer whose writes are as long (`write-norm`).
+   */
+  readonly match?: ControlMatch;
   /** Of the control sets and of the statistics; default 0. */
   readonly seed?: number;
   /** JSONL file that keeps finished variants, so that a run can be resumed. */
@@ -73,6 +81,7 @@ export interface AblationSettings {
   readonly factor: number;
   readonly positions: GatePositions;
   readonly plan: AblationPlan['kind'];
+  readonly match: ControlMatch;
   readonly controls: number;
   readonly seed: number;
   readonly confidence: number;

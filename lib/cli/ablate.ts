@@ -3,7 +3,7 @@
 import { rm } from 'node:fs/promises';
 import type { Metric } from '../attribution.js';
 import type { AblationKind } from '../ablation-kinds.js';
-import { ablate, ablationCsv } from '../ablation.js';
+import { ablate, ablationCsv, type ControlMatch } from '../ablation.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { GatePositions } from '../head-gate.js';
 import { checkPlanOptions, planOf, resamplesOf } from './ablation-plan.js';
@@ -73,6 +73,7 @@ export const ablateCommand: Command = {
     'group',
     'post',
     'controls',
+    'match',
     'factor',
     'ablation',
     'references',
@@ -120,6 +121,7 @@ export const ablateCommand: Command = {
       ablate(model, pairs, {
         plan,
         controls: args.value('controls'),
+        match: args.choice<ControlMatch>('match'),
         seed: args.value('seed'),
         factor: args.value('factor'),
         ablation: args.choice<AblationKind>('ablation'),

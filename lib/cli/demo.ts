@@ -1,80 +1,104 @@
-// `headspark demo`: the whole method on the embedded checkpoints.
+// `headspark demo`: the whole method on the embedded checkpoints, as a study with its report.
 
-import { DEMO_METRIC, DEMO_TAU, runDemo, type DemoResult } from '../demo/run-demo.js';
-import { formatHead } from '../head-gate.js';
-import { circuitHeads } from '../circuit/circuit.js';
+import { runDemo, type DemoResult } from '../demo/run-demo.js';
 import { formatDuration } from '../progress.js';
+import type { Interval } from '../stats/quantile.js';
 import { printAblation } from './ablation-table.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { printDiff } from './diff-tables.js';
-import { deviceFrom, parseBytes } from './inputs.js';
-import { formatBounds, formatNumber, formatPercent } from './output.js';
+import { printEvaluation } from './evaluation-table.js';
+import { parseBytes } from './inputs.js';
+import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
 import { optionGroups } from './vocabulary.js';
 
-function printCircuits({ circuits, pairs }: DemoResult, context: Context): void {
+const solved = ({ estimate, low, high }: Interval): string =>
+  `${formatPercent(estimate, 0)} ±${formatPercent((high - low) / 2, 0)}`;
+
+function printCircuits({ circuits, pairs, checkpoints }: DemoResult, context: Context): void {
+  const { metric } = circuits[0].evaluation;
   context.print(
-    context.paint('bold', `A base model and its post-trained descendants on ${pairs} pairs`),
+    context.paint(
+      'bold',
+      `A base model and its post-trained descendants: ${checkpoints} checkpoints on ${pairs} pairs, ` +
+        'the last ones with thinking on',
+    ),
   );
   context.table(
     [
       { title: 'checkpoint' },
-      { title: 'solves problems', align: 'right' },
+      { title: 'solves, thinking', align: 'right' },
+      { title: 'direct', align: 'right' },
       { title: 'right on pairs', align: 'right' },
-      { title: DEMO_METRIC, align: 'right' },
+      { title: metric, align: 'right' },
       { title: 'edges', align: 'right' },
       { title: 'heads', align: 'right' },
       { title: 'faithfulness', align: 'right' },
       { title: 'interval' },
     ],
-    circuits.map(({ checkpoint, evaluation, ...row }) => [
+    circuits.map(({ checkpoint, circuit, evaluation, solves }) => [
       checkpoint.label,
-      formatPercent(checkpoint.accuracyThinking),
-      formatPercent(row.accuracy),
-      formatNumber(row.cleanMetric, 2),
-      String(row.edges),
-      String(row.heads),
-      formatNumber(evaluation.faithfulness, 2),
-      formatBounds(evaluation.interval, 2),
+      solved(solves.thinking),
+      solved(solves.direct),
+      formatPercent(evaluation.accuracy.estimate),
+      formatNumber(evaluation.clean.estimate, 2),
+      String(circuit.edges),
+      String(circuit.heads.length),
+      formatNumber(evaluation.faithfulness.estimate, 2),
+      formatBounds(evaluation.faithfulness, 2),
     ]),
   );
 }
 
 function printAll(result: DemoResult, context: Context, top: number): void {
   printCircuits(result, context);
-  context.heading(`Differences (circuits: edges with a |score| of at least ${DEMO_TAU}, pruned)`);
-  printDiff(result.diff, context, top);
-  for (const { checkpoint, table } of result.ablations) {
-    context.heading(`Ablation of the emergent heads of ${checkpoint.label}`);
-    if (table) printAblation(table, context, top);
+  for (const { checkpoint, diff, ablation, solving } of result.tests) {
+    const { label } = checkpoint;
+    context.heading(`Differences of ${label}`);
+    printDiff(diff, context, top);
+    context.heading(`Ablation of the emergent heads of ${label} on the pairs`);
+    if (ablation) printAblation(ablation, context, top);
     else context.print('  no emergent heads: nothing to ablate');
+    if (!solving) continue;
+    context.heading(`The same while ${label} solves problems`);
+    printEvaluation(solving, context, top);
   }
   context.print(
-    `\nDone in ${formatDuration(result.seconds)}. Results lie in ${result.out}; ` +
-      'begin with summary.md there.',
+    `\n${plural(result.stages, 'stage')} in ${formatDuration(result.seconds)} ` +
+      `(${formatDuration(result.cpuSeconds)} of CPU time). ` +
+      `Results lie in ${result.out}; summary.md there says what they are.`,
   );
+  context.print(`${context.paint('bold', 'Open the report:')} ${result.report}`);
 }
 
 function resultJson(result: DemoResult): Record<string, unknown> {
   return {
     out: result.out,
+    report: result.report,
     seconds: result.seconds,
+    cpuSeconds: result.cpuSeconds,
+    stages: result.stages,
     pairs: result.pairs,
     files: result.files.map(([name]) => name),
-    circuits: result.circuits.map(({ checkpoint, circuit, evaluation, ...row }) => ({
+    circuits: result.circuits.map(({ checkpoint, circuit, evaluation, solves }) => ({
       ...checkpoint,
-      accuracy: row.accuracy,
-      cleanMetric: row.cleanMetric,
-      corruptedMetric: row.corruptedMetric,
-      edges: row.edges,
-      heads: circuitHeads(circuit).map(formatHead),
-      faithfulness: evaluation.faithfulness,
-      interval: evaluation.interval,
+      solves,
+      accuracy: evaluation.accuracy.estimate,
+      cleanMetric: evaluation.clean.estimate,
+      corruptedMetric: evaluation.corrupted.estimate,
+      edges: circuit.edges,
+      heads: circuit.heads,
+      faithfulness: evaluation.faithfulness.estimate,
+      interval: evaluation.faithfulness,
     })),
-    diff: result.diff,
-    ablations: result.ablations.map(({ checkpoint, table }) => ({
+    diffs: result.tests.map(({ diff }) => diff),
+    ablations: result.tests.map(({ checkpoint, ablation }) => ({
       checkpoint: checkpoint.label,
-      table: table ?? null,
+      table: ablation,
+    })),
+    solving: result.tests.map(({ checkpoint, solving }) => ({
+      checkpoint: checkpoint.label,
+      table: solving,
     })),
   };
 }
@@ -82,24 +106,26 @@ function resultJson(result: DemoResult): Record<string, unknown> {
 export const demoCommand: Command = {
   name: 'demo',
   usage: 'demo',
-  describe: 'Run the whole method on the embedded checkpoints (under a minute)',
+  describe:
+    'Run a whole study on the embedded checkpoints and write its report (under two minutes)',
   positionals: [],
-  options: ['out', 'seed', 'top', 'threads', 'memory', 'device', ...optionGroups.every],
-  examples: [['$0 demo --out ./headspark-demo', 'results go to that folder']],
+  options: ['out', 'top', 'threads', 'memory', 'device', ...optionGroups.every],
+  examples: [['$0 demo --out ./headspark-demo', 'results and report.html go to that folder']],
   async run(args, context) {
     const [threads, memory] = [args.number('threads'), args.text('memory')];
-    const device = deviceFrom(args, context);
-    const result = await context.task('demo', 'steps', ({ reporter }) =>
+    const out = args.text('out') ?? './headspark-demo';
+    context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
+    const result = await context.task('demo', '% of the work', ({ reporter }) =>
       runDemo({
-        out: args.text('out') ?? './headspark-demo',
-        seed: args.value('seed'),
+        out,
         load: {
-          device,
+          device: args.choice<string>('device'),
           ...(threads === undefined ? {} : { threads }),
           ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
         },
         signal: context.signal,
-        onStep: (step, done, total) => reporter.update(done, total, step),
+        onStep: (step, done, total) =>
+          reporter.update(total > 0 ? (100 * done) / total : 100, 100, step),
       }),
     );
     printAll(result, context, args.value('top'));

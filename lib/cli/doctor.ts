@@ -41,6 +41,9 @@ function deviceRows(info: DeviceInfo): [string, string][] {
     ['control group', `${quota}, memory ${limit}`],
     ['gpu', info.gpu.status],
     ...gpus,
+    ...(info.gpu.products === ''
+      ? []
+      : [['matrix products', info.gpu.products] as [string, string]]),
   ];
 }
 

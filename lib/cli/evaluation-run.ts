@@ -3,6 +3,7 @@
 import { parseShard } from '../shard.js';
 import { rm } from 'node:fs/promises';
 import type { AblationKind } from '../ablation-kinds.js';
+import type { ControlMatch } from '../ablation.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { resolvePromptForm } from '../benchmarks/prompts.js';
@@ -157,13 +158,14 @@ export interface EvaluationCommandOptions {
   /** Whether heads must be named. */
   readonly needsHeads: boolean;
   readonly controls: number;
+  readonly match?: ControlMatch;
 }
 
 /** Runs a benchmark as the arguments say; returns what --json prints. */
 export async function runEvaluation(
   args: Arguments,
   context: Context,
-  { needsHeads, controls }: EvaluationCommandOptions,
+  { needsHeads, controls, match }: EvaluationCommandOptions,
 ): Promise<unknown> {
   await checkOutputs(args);
   const [options, resamples] = [optionsOf(args, controls), resamplesOf(args)];
@@ -188,6 +190,7 @@ export async function runEvaluation(
     evaluate(model, benchmark, {
       ...options,
       ...(plan ? { plan } : {}),
+      ...(match ? { match } : {}),
       ...(resamples === undefined ? {} : { resamples }),
       ...(journal ? { journal: journal.path } : {}),
       ...(rows === undefined ? {} : { maxRows: rows }),
@@ -209,5 +212,9 @@ export async function runAblationByGeneration(args: Arguments, context: Context)
     if (args.text(option) === undefined) continue;
     throw usageError(`--${option} is not read with --generate; give --benchmark instead.`);
   }
-  return runEvaluation(args, context, { needsHeads: true, controls: args.value('controls') });
+  return runEvaluation(args, context, {
+    needsHeads: true,
+    controls: args.value('controls'),
+    match: args.choice<ControlMatch>('match'),
+  });
 }

@@ -13,6 +13,7 @@ import {
   plural,
   type TableColumn,
 } from './output.js';
+import { matchedIn } from './ablation-table.js';
 
 const right = (title: string): TableColumn => ({ title, align: 'right' });
 
@@ -127,10 +128,14 @@ function printChanges(rows: readonly RowResult[], context: Context): void {
   );
 }
 
-function printControls(rows: readonly RowResult[], context: Context): void {
+function printControls(
+  rows: readonly RowResult[],
+  { match }: EvaluationTable['settings'],
+  context: Context,
+): void {
   const compared = rows.filter(({ controls }) => controls);
   if (compared.length === 0) return;
-  context.heading('Against matched random sets (same number of heads in every layer)');
+  context.heading(`Against matched random sets (${matchedIn[match]})`);
   context.table(
     [
       { title: 'variant' },
@@ -220,7 +225,7 @@ export function printEvaluation(table: EvaluationTable, context: Context, top: n
   printAnswers(shown, context);
   if (sets.length > 0) {
     printChanges(sets, context);
-    printControls(sets, context);
+    printControls(sets, table.settings, context);
   }
   printFailures(shown.rows, context);
   printNearTies(table, context);

@@ -9,6 +9,7 @@ import { chooseDevice } from '../device-choice.js';
 import { HeadsparkError } from '../errors.js';
 import { loadModel, type LoadModelOptions, type Model } from '../model.js';
 import type { Precision } from '../native-types.js';
+import { native } from '../native.js';
 import { readPairs, type TokenizedPair } from '../pairs.js';
 import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
@@ -38,10 +39,17 @@ async function withRevision(model: string, revision: string | undefined): Promis
   return `${model}@${revision}`;
 }
 
-/** `cpu` or `cuda:N` of --device; says once why `auto` means the CPU here. */
+/**
+ * `cpu` or `cuda:N` of --device; says once why `auto` means the CPU here, or that a GPU computes
+ * matrix products without cuBLASLt.
+ */
 export function deviceFrom(args: Arguments, context: Context): string {
   const { device, reason } = chooseDevice(args.choice<string>('device'));
   if (reason !== undefined) context.warnOnce(`--device auto runs on the CPU. ${reason}`);
+  if (device !== 'cpu') {
+    const { cublasLt, products } = native().deviceInfo().gpu;
+    if (cublasLt === null && products !== '') context.warnOnce(products);
+  }
   return device;
 }
 

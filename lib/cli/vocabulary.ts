@@ -1,6 +1,7 @@
 // Every option of every command, once. A command lists the names it takes; the help, the config
 // file, the HEADSPARK_ environment and the checks all read this table.
 
+import { controlMatches } from '../ablation/types.js';
 import { ablationKinds } from '../ablation-kinds.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
 import { answerSources } from '../answers/extract.js';
@@ -255,6 +256,13 @@ export const vocabulary = {
     max: 100_000,
     default: 20,
     describe: 'matched random sets for every set',
+  },
+  match: {
+    type: 'string',
+    group: ablation,
+    choices: controlMatches,
+    default: 'layer',
+    describe: 'random sets: as many heads in every layer, or heads whose writes are as long',
   },
   factor: {
     type: 'number',

@@ -2,100 +2,131 @@
 // steps as commands for a user's own checkpoints.
 import { formatHead } from '../head-gate.js';
 import { headsOfGroup } from '../diff-report.js';
+import type { Interval } from '../stats/quantile.js';
 import type { DemoSeries } from './checkpoints.js';
-import { DEMO_CONTROLS, DEMO_METRIC, DEMO_TAU, DEMO_TOP_K, type DemoResult } from './run-demo.js';
+import type { DemoResult, DemoTest } from './run-demo.js';
 
-type Results = Omit<DemoResult, 'files'>;
+type Results = Omit<DemoResult, 'seconds' | 'cpuSeconds'>;
 
 const percent = (share: number): string =>
   Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : '–';
-const fixed = (value: number): string => (Number.isFinite(value) ? value.toFixed(2) : '–');
+const fixed = (value: number | null): string =>
+  value !== null && Number.isFinite(value) ? value.toFixed(2) : '–';
+const bounds = ({ estimate, low, high }: Interval): string =>
+  `${percent(estimate)} [${percent(low)}, ${percent(high)}]`;
 
 function checkpointLines({ circuits }: Results): string[] {
+  const { metric } = circuits[0].evaluation;
   return [
-    `| checkpoint | solves problems (thinking) | right on the pairs | ${DEMO_METRIC} | circuit edges | heads | faithfulness |`,
-    '|---|---|---|---|---|---|---|',
-    ...circuits.map(({ checkpoint, evaluation, ...row }) => {
-      const { low, high } = evaluation.interval;
+    `| checkpoint | solves, thinking | solves, direct | right on the pairs | ${metric} | circuit edges | heads | faithfulness |`,
+    '|---|---|---|---|---|---|---|---|',
+    ...circuits.map(({ checkpoint, circuit, evaluation, solves }) => {
+      const { estimate, low, high } = evaluation.faithfulness;
       return (
-        `| ${checkpoint.label} | ${percent(checkpoint.accuracyThinking)} | ${percent(row.accuracy)} ` +
-        `| ${fixed(row.cleanMetric)} | ${row.edges} | ${row.heads} ` +
-        `| ${fixed(evaluation.faithfulness)} [${fixed(low)}, ${fixed(high)}] |`
+        `| ${checkpoint.label} | ${bounds(solves.thinking)} | ${bounds(solves.direct)} ` +
+        `| ${percent(evaluation.accuracy.estimate)} | ${fixed(evaluation.clean.estimate)} ` +
+        `| ${circuit.edges} | ${circuit.heads.length} ` +
+        `| ${fixed(estimate)} [${fixed(low)}, ${fixed(high)}] |`
       );
     }),
   ];
 }
 
-function diffLines({ diff }: Results): string[] {
-  return diff.comparisons.flatMap((comparison) => {
-    const { base, other, counts } = comparison;
-    const { heads } = headsOfGroup(diff, 'emergent', other);
-    const certain = comparison.heads.filter(
-      (head) => head.status === 'emergent' && head.certain,
-    ).length;
+function diffLine({ checkpoint, diff }: DemoTest): string {
+  const [comparison] = diff.comparisons;
+  const { base, counts } = comparison;
+  const { heads } = headsOfGroup(diff, 'emergent');
+  const certain = comparison.heads.filter(
+    (head) => head.status === 'emergent' && head.certain,
+  ).length;
+  return (
+    `- ${checkpoint.label} against ${base}: ${counts.retained} retained, ${counts.emergent} emergent ` +
+    `(${certain} certain at ${percent(diff.confidence)}), ${counts.vanished} vanished; ` +
+    `Jaccard ${fixed(comparison.headJaccard)}. ` +
+    `Emergent, most important first: ${heads.map(formatHead).join(', ') || 'none'}.` +
+    (diff.nullDiff
+      ? ` The base against itself on two halves of the pairs makes ` +
+        `${fixed(diff.nullDiff.emergent.mean)} emergent heads on average (p = ` +
+        `${(comparison.nullPValue ?? 1).toFixed(3)}).`
+      : '')
+  );
+}
+
+function ablationLines({ tests }: Results): string[] {
+  return tests.flatMap(({ checkpoint, ablation }) => {
+    if (!ablation) return [`- ${checkpoint.label}: no emergent heads to ablate.`];
+    const { metric } = ablation.settings;
+    const rows = ablation.variants.map(
+      (row) =>
+        `  - ${row.name} (${row.heads.join(', ')}): ${metric} ` +
+        `${fixed(ablation.baseline.metric)} → ${fixed(row.metric)}, right ` +
+        `${percent(ablation.baseline.accuracy)} → ${percent(row.accuracy)}; random sets change it by ` +
+        `${fixed(row.controls?.change.mean ?? NaN)} on average, rank p = ` +
+        `${(row.controls?.rankPValue ?? NaN).toFixed(3)}`,
+    );
     return [
-      `- ${other} against ${base}: ${counts.retained} retained, ${counts.emergent} emergent ` +
-        `(${certain} certain at ${percent(diff.confidence)}), ${counts.vanished} vanished; ` +
-        `Jaccard ${fixed(comparison.headJaccard)}. ` +
-        `Emergent, most important first: ${heads.map(formatHead).join(', ') || 'none'}.` +
-        (diff.nullDiff
-          ? ` The base against itself on two halves of the pairs makes ` +
-            `${fixed(diff.nullDiff.emergent.mean)} emergent heads on average (p = ` +
-            `${(comparison.nullPValue ?? 1).toFixed(3)}).`
-          : ''),
+      `- ${checkpoint.label}:`,
+      ...rows,
+      ...ablation.notes.map((note) => `  - Note: ${note}.`),
     ];
   });
 }
 
-function ablationLines({ ablations }: Results): string[] {
-  return ablations.flatMap(({ checkpoint, table }) => {
-    if (!table) return [`- ${checkpoint.label}: no emergent heads to ablate.`];
-    const rows = table.variants.map(
-      (row) =>
-        `  - ${row.name} (${row.heads.join(', ')}): ${DEMO_METRIC} ` +
-        `${fixed(table.baseline.metric)} → ${fixed(row.metric)}, right ` +
-        `${percent(table.baseline.accuracy)} → ${percent(row.accuracy)}; random sets change it by ` +
-        `${fixed(row.controls?.change.mean ?? NaN)} on average, rank p = ` +
-        `${(row.controls?.rankPValue ?? NaN).toFixed(3)}`,
-    );
-    return [`- ${checkpoint.label}:`, ...rows, ...table.notes.map((note) => `  - Note: ${note}.`)];
+function solvingLines({ tests }: Results): string[] {
+  return tests.flatMap(({ checkpoint, solving }) => {
+    if (!solving) return [`- ${checkpoint.label}: no emergent heads to ablate.`];
+    const [unablated, ...sets] = solving.rows;
+    const rows = sets.map((row) => {
+      const { flipCounts, controls } = row;
+      const flips = flipCounts
+        ? `; ${flipCounts.rightToWrong} answers went wrong, ${flipCounts.wrongToRight} right`
+        : '';
+      return (
+        `  - ${row.name} (${row.heads.join(', ')}): solves ${percent(unablated.accuracy.estimate)} → ` +
+        `${bounds(row.accuracy)}${flips}; random sets change it by ` +
+        `${percent(controls?.change.mean ?? NaN)} on average, rank p = ` +
+        `${(controls?.rankPValue ?? NaN).toFixed(3)}`
+      );
+    });
+    return [`- ${checkpoint.label}:`, ...rows, `  - ${solving.power.text}.`];
   });
 }
 
-function commandLines({ circuits, ablations }: Results, series: DemoSeries): string[] {
+function commandLines({ circuits, tests }: Results, { folder, pairsFile }: DemoSeries): string[] {
   const labels = circuits.map(({ checkpoint }) => checkpoint.label);
   const scores = labels.map((label) => `${label}.scores.json`).join(' ');
-  const last = ablations.at(-1)!.checkpoint.label;
-  const place = series.folder;
+  const last = tests.at(-1)!.checkpoint.label;
+  const { metric } = circuits[0].evaluation;
+  const { selection } = circuits[0].circuit;
+  const tau = 'tau' in selection ? selection.tau : undefined;
   return [
     '```sh',
+    `headspark study run ${folder}/study.yaml --out run && headspark report run --out report.html`,
+    '# or step by step:',
     ...labels.map(
       (label) =>
-        `headspark attribute ${place}/${label} --pairs ${series.pairsFile} --metric ${DEMO_METRIC} ` +
+        `headspark attribute ${folder}/${label} --pairs ${pairsFile} --metric ${metric} ` +
         `--out ${label}.scores.json`,
     ),
-    `headspark circuit ${last}.scores.json --tau-all ${DEMO_TAU} --evaluate --model ${place}/${last} ` +
-      `--pairs ${series.pairsFile} --metric ${DEMO_METRIC} --out ${last}.circuit.json`,
-    `headspark diff ${scores} --tau-all ${DEMO_TAU} --out diff.json --csv diff.csv`,
-    `headspark ablate ${place}/${last} --pairs ${series.pairsFile} --metric ${DEMO_METRIC} ` +
-      `--diff diff.json --top-k ${DEMO_TOP_K} --controls ${DEMO_CONTROLS} --out ${last}.ablation.json`,
+    `headspark diff ${scores} --tau-all ${tau} --out diff.json --csv diff.csv`,
+    `headspark ablate ${folder}/${last} --pairs ${pairsFile} --metric ${metric} ` +
+      `--diff diff.json --top-k 5 --controls 20 --out ${last}.ablation.json`,
+    `headspark evaluate ${folder}/${last} --benchmark demo --enable-thinking`,
     '```',
   ];
 }
 
 /** The text of summary.md. */
-export function summaryText(
-  results: Results,
-  series: DemoSeries,
-  files: readonly (readonly [string, string])[],
-): string {
+export function summaryText(results: Results, series: DemoSeries): string {
   return [
     '# headspark demo',
     '',
-    `A base model, its SFT and its GRPO descendants on chains of sums modulo 10, on ${results.pairs} ` +
-      'pairs cut before the result of the last step. The metric is the probability of the right ' +
-      'digit minus that of the wrong one. Each checkpoint: edges scored by EAP-IG, the circuit is ' +
-      `every edge with a |score| of at least ${DEMO_TAU}, pruned.`,
+    `A study of ${results.checkpoints} checkpoints: a base model, its SFT and GRPO descendants and a ` +
+      'GRPO series with a corrupted reward, on chains of sums modulo 10, thinking on and off. Below: ' +
+      `the base and the last checkpoint of SFT and GRPO with thinking on, on ${results.pairs} pairs ` +
+      'cut before the result of the last step. The metric is the probability of the right digit ' +
+      'minus that of the wrong one. Edges are scored by EAP-IG; a circuit is every edge that reaches ' +
+      'the threshold, pruned. The report has all checkpoints.',
     '',
     '## Checkpoints and circuits',
     '',
@@ -103,23 +134,26 @@ export function summaryText(
     '',
     '## Differences',
     '',
-    ...diffLines(results),
+    ...results.tests.map(diffLine),
     '',
     'Post-training here mostly strengthens what the base already has: heads emerge by passing the ' +
-      'threshold, not out of nothing. With a fixed number of edges instead (`--top-n 100`), or with ' +
+      'threshold, not out of nothing. With a fixed number of edges instead (`rule: top-n`), or with ' +
       'logit differences, few heads change sets and hardly any is certain; the metric and threshold ' +
       'above were chosen with this series in view.',
     '',
-    '## Ablation of the emergent heads',
+    '## Ablation of the emergent heads, on the pairs',
     '',
-    `Heads are set to zero, most important first, against ${DEMO_CONTROLS} random sets with as many ` +
-      'heads in every layer.',
+    'Heads are set to zero, most important first, against random sets with as many heads in every layer.',
     '',
     ...ablationLines(results),
     '',
+    '## The same while problems are solved',
+    '',
+    ...solvingLines(results),
+    '',
     '## Files',
     '',
-    ...files.map(([name, text]) => `- \`${name}\`: ${text}`),
+    ...results.files.map(([name, text]) => `- \`${name}\`: ${text}`),
     '',
     '## The same by hand',
     '',

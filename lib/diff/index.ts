@@ -3,5 +3,6 @@
 export * from './bootstrap-diff.js';
 export * from './circuit-diff.js';
 export * from './matched-controls.js';
+export * from './norm-matched-controls.js';
 export * from './null-diff.js';
 export { headStatus, type HeadStatus } from './sets.js';

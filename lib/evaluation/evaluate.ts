@@ -3,7 +3,7 @@
 import type { Shard } from '../shard.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { ablationKinds, type AblationKind } from '../ablation-kinds.js';
-import type { AblationPlan } from '../ablation/types.js';
+import { controlMatches, type AblationPlan, type ControlMatch } from '../ablation/types.js';
 import {
   benchmarkPrompts,
   promptText,
@@ -35,6 +35,8 @@ export interface EvaluateOptions extends StatisticsOptions {
   readonly plan?: AblationPlan;
   /** Matched random control sets for every set; default 0. */
   readonly controls?: number;
+  /** What control sets have in common with the set: `layer` (default) or `write-norm`. */
+  readonly match?: ControlMatch;
   /** Of the gated heads: 0 (default) ablates, 0.5 weakens, 1.3 amplifies. */
   readonly factor?: number;
   /** What a closed gate puts in a head's place; default `zero`. See `referenceProblems`. */
@@ -107,6 +109,7 @@ function samplingOf(sampling: SamplingOptions, samples: number): Required<Sampli
 
 function checkOptions(options: EvaluateOptions): void {
   const { factor = 0, positions = 'all', sources = answerSources, confidence = 0.95 } = options;
+  oneOf('match', options.match, { allowed: controlMatches, fallback: 'layer' });
   oneOf('ablation', options.ablation, { allowed: ablationKinds, fallback: 'zero' });
   if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
   if (!gatePositions.includes(positions)) {
@@ -122,6 +125,22 @@ function checkOptions(options: EvaluateOptions): void {
 interface PlannedEvaluation {
   readonly variants: readonly EvaluationVariant[];
   readonly notes: readonly string[];
+}
+
+/** [layers, heads] mean write norms over the prompts of the reference problems, where controls need them. */
+async function writeNormsOf(
+  subject: EvaluationSubject,
+  benchmark: Benchmark,
+  options: EvaluateOptions,
+): Promise<Float32Array | undefined> {
+  const { plan, match = 'layer', controls = 0, signal, references = defaultReferences } = options;
+  if (!plan || match === 'layer' || controls === 0) return undefined;
+  const form = resolvePromptForm(options.prompt ?? {}, subject, benchmark.suffix);
+  const chosen = referenceProblems(benchmark.problems.length, references, options.seed ?? 0);
+  const problems = chosen.map((problem) => benchmark.problems[problem]);
+  const prompts = benchmarkPrompts({ ...benchmark, problems }, form, subject);
+  const own = { rows: 'mean', writeNorms: true, signal } as const;
+  return (await subject.activations(prompts, own)).writeNorms;
 }
 
 const defaultReferences = 32;
@@ -165,6 +184,7 @@ function settingsOf(
     })),
     factor: options.factor ?? 0,
     ablation: options.ablation ?? 'zero',
+    match: options.match ?? 'layer',
     references: referencesOf(benchmark, options, seed),
     positions: options.positions ?? 'all',
     samples,
@@ -228,6 +248,7 @@ export async function answerSubject(
     shape: { layers, heads },
     controls,
     seed,
+    writeNorms: await writeNormsOf(subject, benchmark, options),
   });
   const settings = settingsOf(subject, benchmark, { options, variants, notes, seed });
   const own = shardProblems(benchmark.problems.length, options.shard);

@@ -1,10 +1,9 @@
 // Which samples a run consists of: problems x variants x samples, their journal keys, their seeds,
 // and the part of them that belongs to a shard.
 import { createHash } from 'node:crypto';
-import { planAblation } from '../ablation/plan.js';
+import { planAblation, type PlanOptions } from '../ablation/plan.js';
 import type { AblationPlan } from '../ablation/types.js';
 import { HeadsparkError } from '../errors.js';
-import type { HeadShape } from '../head-gate.js';
 import type { Shard } from '../shard.js';
 import type { EvaluationVariant } from './types.js';
 
@@ -14,7 +13,7 @@ const invalid = (message: string): HeadsparkError =>
 /** The unablated model, the planned sets and their matched controls. */
 export function evaluationVariants(
   plan: AblationPlan | undefined,
-  options: { shape: HeadShape; controls: number; seed: number },
+  options: PlanOptions,
 ): { variants: EvaluationVariant[]; notes: string[] } {
   const unablated: EvaluationVariant = { name: 'unablated', kind: 'unablated', heads: [] };
   if (!plan) return { variants: [unablated], notes: [] };

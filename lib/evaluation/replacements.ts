@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import type { AblationKind } from '../ablation-kinds.js';
 import { HeadsparkError } from '../errors.js';
 import type { GenerationOptions, ReplacementRun } from '../generation-types.js';
-import type { ActivationRows } from '../head-activations.js';
+import type { ActivationRows, HeadActivations } from '../head-activations.js';
 import { Random } from '../stats/random.js';
 import type { EvaluationRun } from './run.js';
 import type { EvaluationSettings } from './types.js';
@@ -18,8 +18,8 @@ const tableBytes = 256 * 2 ** 20;
 /** `headActivations` of lib/head-activations.ts with a model bound to it. */
 export type Activations = (
   sequences: readonly Int32Array[],
-  options: { rows: ActivationRows; signal?: AbortSignal | undefined },
-) => Promise<{ readonly rows: number; readonly z: Float32Array }>;
+  options: { rows: ActivationRows; writeNorms?: boolean; signal?: AbortSignal | undefined },
+) => Promise<HeadActivations>;
 
 /** A problem's run of the unablated model. */
 interface Reference {

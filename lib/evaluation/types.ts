@@ -1,5 +1,6 @@
 // What an evaluation is asked for, what its journal holds, and what it returns. All of it is plain
 // JSON, the same bytes for the same settings.
+import type { ControlMatch } from '../ablation/types.js';
 import type { AblationKind } from '../ablation-kinds.js';
 import type { AnswerSource } from '../answers/extract.js';
 import type { ResolvedPromptForm } from '../benchmarks/prompts.js';
@@ -41,6 +42,8 @@ export interface EvaluationSettings {
   readonly factor: number;
   /** What a closed gate puts in a head's place. */
   readonly ablation: AblationKind;
+  /** What control sets have in common with their set. */
+  readonly match: ControlMatch;
   /** Problems whose unablated runs the means or the resampled activations come from. */
   readonly references: readonly string[];
   readonly positions: GatePositions;

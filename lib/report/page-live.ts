@@ -31,12 +31,8 @@ export function liveHtml({ done, total, lines }: LiveState): string {
 </aside>`;
 }
 
-/** Of pages of going runs, after the page's own script. */
-export function liveScript(stamp: string, probeMs: number): string {
-  return `
-'use strict';
-(() => {
-  const stamp = ${JSON.stringify(stamp)};
+/** The reader's place, kept over a reload in the history's state. */
+const placeScript = `
   const pause = document.getElementById('live-pause');
   const paused = () => pause.getAttribute('aria-pressed') === 'true';
   const setPaused = (value) => {
@@ -109,7 +105,15 @@ export function liveScript(stamp: string, probeMs: number): string {
     history.replaceState({ headsparkPlace: place() }, '');
     location.reload();
   };
+`;
 
+/** Of pages of going runs, after the page's own script. */
+export function liveScript(stamp: string, probeMs: number): string {
+  return `
+'use strict';
+(() => {
+  const stamp = ${JSON.stringify(stamp)};
+  ${placeScript}
   // Nobody is disturbed while typing, selecting or holding a button.
   let [typed, held] = [-Infinity, false];
   addEventListener('input', () => { typed = performance.now(); }, true);

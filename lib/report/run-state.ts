@@ -1,7 +1,7 @@
 // How far a run is and whether anything works on it, cheaply enough to be asked every few seconds.
 // Never loads the addon.
 
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readManifestIfExists } from '../study/manifest.js';
 import { readRunning, type RunningStage } from '../study/running.js';
@@ -39,7 +39,8 @@ export class RunWatcher {
     if (this.#queue && now - this.#queue.at < queueEveryMs) return this.#queue.queued;
     const submitted = await stat(join(this.#run, 'slurm')).catch(() => undefined);
     // Where the queue cannot be asked the processes themselves have to tell.
-    const tasks = submitted ? await queuedTasks(this.#run).catch(() => []) : [];
+    const ask = async () => queuedTasks(await realpath(this.#run));
+    const tasks = submitted ? await ask().catch(() => []) : [];
     const queued = tasks.filter((task) => isLive(task)).length;
     this.#queue = { at: now, queued };
     return queued;

@@ -55,6 +55,7 @@ RowLayout AttentionFixture::layout() const {
     layout.longest_row = std::max(layout.longest_row, own);
     layout.longest_context = std::max(layout.longest_context, own + layout.prefix(r));
   }
+  layout.token_count = static_cast<std::int32_t>(tokens());
   return layout;
 }
 

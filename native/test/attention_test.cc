@@ -328,6 +328,10 @@ TEST_CASE("attention refuses bad arguments by name") {
   const std::int32_t descending[] = {0, 4, 3, 8};
   bad.layout.row_begin = descending;
   CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("ascending"), Error);
+  bad = fixture.forward();
+  bad.z = z.data();
+  --bad.layout.token_count;
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("token_count"), Error);
   bad.layout = fixture.layout();
   const std::int32_t outside[] = {3, 2, 0};
   bad.layout.first_query = outside;

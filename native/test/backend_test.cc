@@ -38,6 +38,9 @@ class ScopedEnvironment {
 class FakeGpu final : public Backend {
  public:
   DeviceKind kind() const override { return DeviceKind::cuda; }
+  std::string name() const override { return "a fake"; }
+  std::int64_t available_bytes() override { return 0; }
+  void plan(const MemoryPlan&) override {}
   void* allocate(std::int64_t) override { return nullptr; }
   void release(void*) noexcept override {}
   void copy_to_device(void*, const void*, std::int64_t) override {}

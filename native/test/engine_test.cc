@@ -10,6 +10,7 @@
 #include "headspark/circuit_eval.h"
 #include "headspark/generate.h"
 #include "headspark/sweep.h"
+#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {
@@ -22,6 +23,7 @@ std::filesystem::path fixtures() {
 
 Engine engine_for(const char* name, EngineOptions options = {}) {
   if (options.threads == 0) options.threads = 2;
+  options.device = test::suite_device();
   return make_engine(load_model(fixtures() / name, {}, {}), options);
 }
 

@@ -13,12 +13,14 @@
 #include "engine/metric_head.h"
 #include "golden.h"
 #include "op_suite.h"
+#include "suite_device.h"
 
 namespace headspark::test {
 
 Engine engine_for(const char* name, int threads) {
   const auto folder = golden::source_folder() / "test/fixtures/reference";
-  return make_engine(load_model(folder / name, {}, {}), {.threads = threads});
+  return make_engine(load_model(folder / name, {}, {}),
+                     {.threads = threads, .device = suite_device()});
 }
 
 Engine engine_for(const char* name, int threads, Isa isa) {

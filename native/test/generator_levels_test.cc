@@ -84,7 +84,7 @@ TEST_CASE(
     "generator: on every level a row is the same in any company, after preemption and kills") {
   const std::vector<GenerationRequest> requests = mixed_requests(14);
   const std::vector<GenerationRequest> growing = growing_requests();
-  for (const Isa isa : levels()) {
+  for (const Isa isa : cpu_levels()) {
     CAPTURE(std::string(isa_name(isa)));
     const Engine engine = engine_for("qwen2", 2, isa);
     const std::vector<Outcome> alone =
@@ -108,7 +108,7 @@ TEST_CASE("generator: levels agree on greedy rows up to their first near-tie") {
   const Engine specification = engine_for("qwen2", 2, Isa::specification);
   const std::vector<Outcome> expected =
       run_requests(specification, requests, options_for(specification, 16)).outcomes;
-  for (const Isa isa : levels()) {
+  for (const Isa isa : cpu_levels()) {
     CAPTURE(std::string(isa_name(isa)));
     const Engine engine = engine_for("qwen2", 2, isa);
     const std::vector<Outcome> found =

@@ -11,6 +11,7 @@
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
 #include "headspark/generate.h"
+#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {
@@ -27,7 +28,14 @@ struct GoldenCase {
   double other_scores = 1e-3;
 };
 
-std::vector<GoldenCase> cases() {
+/// HEADSPARK_GOLDENS=qwen2,gpt2 runs only these: the emulated device takes its time.
+bool wanted(const GoldenCase& golden) {
+  const char* names = std::getenv("HEADSPARK_GOLDENS");
+  return names == nullptr ||
+         ("," + std::string(names) + ",").find("," + golden.name + ",") != std::string::npos;
+}
+
+std::vector<GoldenCase> all_cases() {
   const std::filesystem::path shared = shared_folder();
   std::vector<GoldenCase> list;
   if (shared.empty()) return list;
@@ -48,6 +56,12 @@ std::vector<GoldenCase> cases() {
                     folder / "sums-steps-8.jsonl", folder / "golden-steps-step300", 2e-4, 2e-4,
                     1e-3});
   }
+  return list;
+}
+
+std::vector<GoldenCase> cases() {
+  std::vector<GoldenCase> list = all_cases();
+  std::erase_if(list, [](const GoldenCase& golden) { return !wanted(golden); });
   return list;
 }
 
@@ -119,6 +133,7 @@ Engine engine_of(const GoldenCase& golden) {
   std::shared_ptr<const Model> model = load_model(golden.model, {}, {});
   if (!golden.adapter.empty()) model = with_adapter(model, golden.adapter, {});
   EngineOptions options;
+  options.device = test::suite_device();
   options.share_prefix = std::getenv("HEADSPARK_TEST_NO_SHARING") == nullptr;
   return make_engine(model, options);
 }

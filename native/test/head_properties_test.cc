@@ -10,6 +10,7 @@
 
 #include "golden.h"
 #include "headspark/error.h"
+#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {
@@ -22,6 +23,7 @@ nlohmann::json fixture(const char* model) {
 
 Engine engine_for(const char* model, EngineOptions options = {}) {
   if (options.threads == 0) options.threads = 2;
+  options.device = test::suite_device();
   return make_engine(load_model(source_folder() / "test/fixtures/reference" / model, {}, {}),
                      options);
 }

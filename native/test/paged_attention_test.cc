@@ -74,6 +74,7 @@ struct PagedFixture {
     RowLayout prefix;
     prefix.rows = static_cast<std::int32_t>(fixture.setting.prefixes.size());
     prefix.row_begin = begin.data();
+    prefix.token_count = begin.back();
     prefix.longest_row =
         *std::max_element(fixture.setting.prefixes.begin(), fixture.setting.prefixes.end());
     prefix.longest_context = prefix.longest_row;
@@ -246,7 +247,7 @@ TEST_CASE("tokens fed one by one get the bits of tokens fed at once") {
     for (std::int32_t t = 0; t < 290; ++t) {
       const std::int32_t begin[] = {0, 1};
       const std::int32_t none = 0;
-      RowLayout layout{1, begin, &none, &t, 1, t + 1};
+      RowLayout layout{1, begin, &none, &t, 1, t + 1, 1};
       const PagedRows rows = paged.rows(layout);
       paged_store(context, {whole.shape, rows, whole.k.data() + t * kv_width,
                             whole.v.data() + t * kv_width});

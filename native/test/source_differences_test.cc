@@ -8,6 +8,7 @@
 #include "golden.h"
 #include "headspark/attribution.h"
 #include "op_suite.h"
+#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {
@@ -22,7 +23,7 @@ struct Fixture {
   explicit Fixture(const char* model)
       : engine(make_engine(
             load_model(golden::source_folder() / "test/fixtures/reference" / model, {}, {}),
-            {.threads = 2})),
+            {.threads = 2, .device = test::suite_device()})),
         graph(make_graph(engine.config(), KvEdges::per_query_head)),
         pairs(read_pairs(golden::source_folder() / "test/fixtures/reference/pairs.jsonl")),
         rotary(rotary_for(engine, 64)),
@@ -32,8 +33,10 @@ struct Fixture {
     SourceDifferences differences(engine, graph, block, writes);
     const std::int64_t layer = engine.config().layers - 1;
     test::Random random(4);
-    const std::vector<float> gradients =
-        random.values(graph.layer_columns() * block.tokens() * engine.config().hidden);
+    const Buffer<float> gradients(
+        engine.context.backend,
+        std::span<const float>(
+            random.values(graph.layer_columns() * block.tokens() * engine.config().hidden)));
     Buffer<float> scores(engine.context.backend, static_cast<std::int64_t>(block.pairs()) *
                                                      graph.sources() * graph.destinations());
     scores.zero();

@@ -154,11 +154,11 @@ describe('diff and ablate', () => {
 });
 
 describe('demo', () => {
-  it('runs in under a minute and explains what it wrote', async () => {
-    const start = performance.now();
+  it('runs a study in under two minutes on two cores and explains what it wrote', async () => {
     const { stdout } = await done(['demo', '--out', 'results', '--json']);
-    expect(performance.now() - start).toBeLessThan(60_000);
     const report = JSON.parse(stdout);
+    // Wall time on a machine that others use says little; two cores give 240 s in two minutes.
+    expect(report.cpuSeconds).toBeLessThan(240);
     const summary = await readFile(join(cwd, 'results', 'summary.md'), 'utf8');
     const written = await readdir(join(cwd, 'results'));
     for (const name of report.files) {
@@ -167,11 +167,30 @@ describe('demo', () => {
     }
     expect(report.circuits[0].accuracy).toBeLessThan(0.2);
     for (const { accuracy } of report.circuits.slice(1)) expect(accuracy).toBeGreaterThan(0.9);
+    // Thinking is what post-training taught.
+    for (const { solves } of report.circuits.slice(1)) {
+      expect(solves.thinking.low).toBeGreaterThan(0.9);
+      expect(solves.direct.high).toBeLessThan(0.5);
+    }
+    expect(report.circuits[0].solves.thinking.high).toBeLessThan(0.5);
+    for (const { table } of report.solving) {
+      expect(table.rows.at(-1).change.accuracy.high).toBeLessThan(-0.5);
+    }
+    const page = await readFile(report.report, 'utf8');
+    for (const id of ['benchmark-chains', 'flips', 'cohorts-sums-thinking']) {
+      expect(page).toContain(`<figure id="${id}"`);
+    }
+    expect(page).not.toContain('This run is not finished.');
     for (const { table } of report.ablations) {
       const last = table.variants.at(-1);
       expect(last.controls.difference.high).toBeLessThan(0);
       expect(last.accuracyChange.estimate).toBeLessThan(-0.5);
       expect(table.notes[0]).toContain('hurts more than every one of its matched random sets');
     }
-  }, 120_000);
+    // Once more: nothing is computed again, and the last line says where the report lies.
+    const timings = await readFile(join(cwd, 'results', 'timings.jsonl'), 'utf8');
+    const again = await done(['demo', '--out', 'results']);
+    expect(await readFile(join(cwd, 'results', 'timings.jsonl'), 'utf8')).toBe(timings);
+    expect(again.stdout.trimEnd().split('\n').at(-1)).toContain(report.report);
+  }, 900_000);
 });

@@ -97,6 +97,8 @@ describe.skipIf(skips)('a study on Slurm', () => {
     expect(of('diff').dependency).toBe(
       `afterok:${jobs.get('attribution')},afterok:${jobs.get('null-diff')}`,
     );
+    // Follows the run from the queue to its end.
+    const watching = call(['report', out, '--out', 'watched.html', '--watch', '--json']);
     // Nothing is submitted twice while it is in the queue.
     const again = JSON.parse((await submit(out, '--json')).stdout) as { arrays: { job: null }[] };
     expect(again.arrays.map(({ job }) => job)).toEqual(arrays.map(() => null));
@@ -104,6 +106,8 @@ describe.skipIf(skips)('a study on Slurm', () => {
     expect(during.slurm).toMatchObject({ parts: 4, problem: null });
     expect(during.slurm.tasks.some(({ state }) => state === 'queued')).toBe(true);
     await queueIsEmpty();
+    const watched = JSON.parse((await watching).stdout) as { complete: boolean };
+    expect(watched.complete).toBe(true);
     const after = await status(out);
     expect(await logs(out)).not.toContain('ERR_');
     expect(after.complete).toBe(true);
@@ -169,14 +173,20 @@ describe.skipIf(skips)('a study on Slurm', () => {
   }, 300_000);
 
   it('is submitted by hand from the scripts beside the run', async () => {
-    const written = await submit('hand', '--no-submit');
+    const written = await submit('hand', '--no-submit', '--only', 'circuit');
     expect(written.stdout).toMatch(/Nothing was submitted\. By hand: sh .*slurm\/submit\.sh/);
     expect((await readdir(join(cwd, 'hand', 'slurm'))).sort()).toContain('attribution.sbatch');
     const said = await cluster.call('sh', [join(cwd, 'hand', 'slurm', 'submit.sh')]);
-    expect(said).toMatch(/pairs: job \d+\nattribution: job \d+\n/);
+    expect(said).toMatch(/^pairs: job \d+\nattribution: job \d+\ncircuit: job \d+\n$/);
     await queueIsEmpty();
-    expect((await status('hand')).complete).toBe(true);
-    expect(await digest(join(cwd, 'hand'))).toEqual(reference);
+    const { tasks } = (await status('hand')).slurm;
+    const own = tasks.filter(({ stage }) => ['pairs', 'attribution', 'circuit'].includes(stage));
+    expect(own.map(({ state }) => state)).toEqual(own.map(() => 'done'));
+    const files = await digest(join(cwd, 'hand'));
+    expect(Object.keys(files).filter((name) => name.includes('/circuit/')).length).toBeGreaterThan(
+      9,
+    );
+    expect(reference).toMatchObject(files);
   }, 240_000);
 
   it('says what Slurm refuses, in its words, and leaves nothing behind', async () => {
@@ -205,14 +215,15 @@ describe.skipIf(skips)('a study on Slurm', () => {
     const path = join(cwd, 'changed', 'study.yaml');
     const run = ['study', 'run', 'changed/study.yaml', '--only', 'circuit', '--out'];
     const args = [...run, 'changed/run', '--slurm', '--tasks', '2'];
-    await writeFile(path, study);
+    // Nothing of the first submission begins before the second one.
+    await writeFile(path, `${study}slurm: { options: [--begin=now+600] }\n`);
     expect((await call(args)).code).toBe(0);
     const changed = study.replace('tau: 0.1', 'tau: 0.12');
     expect(changed).not.toBe(study);
     await writeFile(path, changed);
     const { stdout } = await call([...args, '--json']);
     const { cancelled } = JSON.parse(stdout) as { cancelled: string[] };
-    expect(cancelled.length).toBeGreaterThanOrEqual(4);
+    expect(cancelled.length).toBe(5);
     await queueIsEmpty();
     expect((await call([...run, 'changed/whole'])).code).toBe(0);
     const [one, other] = [

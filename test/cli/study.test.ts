@@ -13,6 +13,7 @@ const kills = Number(process.env['HEADSPARK_STUDY_KILLS'] ?? 10);
 let cwd: string;
 let reference: Record<string, string>;
 let wholeMs: number;
+let total: number;
 
 const run = (out: string, more: string[] = [], onStart?: (child: ChildProcess) => void) =>
   headspark(['study', 'run', 'study.yaml', '--out', out, ...more], {
@@ -30,7 +31,18 @@ beforeAll(async () => {
   expect(stdout).toContain('Next: headspark report whole --out report.html');
   expect(code).toBe(0);
   reference = await digest(join(cwd, 'whole'));
+  total = await storedIn('whole');
 }, 240_000);
+
+/** Threads, memory and shards of an attempt; none of them changes a byte. */
+const settings = [
+  [],
+  ['--threads', '1'],
+  ['--threads', '2', '--memory', '24M'],
+  ['--memory', '96M'],
+  ['--shard', '1/2'],
+  ['--threads', '3', '--shard', '2/3'],
+];
 
 /** Results that are stored, and stages that left something to go on from. */
 async function storedIn(out: string): Promise<number> {
@@ -46,19 +58,24 @@ describe('a study that is killed', () => {
     async () => {
       const random = new Random(20260101);
       let [killed, progressed] = [0, 0];
+      /** When an attempt was killed, and how many results there were then. */
+      const moments: [number, number][] = [];
       let out = 'killed-0';
       let spanMs = 0.7 * wholeMs;
       for (let round = 0; killed < kills; round++) {
         const before = await storedIn(out);
         const delay = random.uniform() * spanMs;
-        const { code } = await run(out, ['--quiet'], (child) => {
+        const more = settings[Math.floor(random.uniform() * settings.length)];
+        const { code } = await run(out, ['--quiet', ...more], (child) => {
           setTimeout(() => child.kill('SIGKILL'), delay);
         });
         const after = await storedIn(out);
         // What was stored stays stored.
         expect(after).toBeGreaterThanOrEqual(before);
         if (after > before) progressed++;
+        moments.push([code === null ? Math.round(delay) : Infinity, after]);
         if (code === null) killed++;
+        else if (more.includes('--shard')) expect(code).toBe(0);
         else {
           expect(code).toBe(0);
           expect(await digest(join(cwd, out))).toEqual(reference);
@@ -68,6 +85,12 @@ describe('a study that is killed', () => {
         }
       }
       expect(progressed).toBeGreaterThan(0);
+      // The kills fell into the whole of the run, from its first results to its last.
+      const places = moments.filter(([at]) => at < Infinity).map(([, stored]) => stored / total);
+      expect(new Set(places.map((place) => Math.floor(4 * place))).size).toBeGreaterThanOrEqual(
+        Math.min(4, Math.floor(kills / 12)),
+      );
+      if (kills > 10) console.info(`killed at ${places.map((p) => p.toFixed(2)).join(' ')}`);
       const { code, stderr } = await run(out);
       expect(stderr).not.toContain('ERR_');
       expect(code).toBe(0);

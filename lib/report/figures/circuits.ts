@@ -117,6 +117,31 @@ function headMarks(heads: readonly DrawnHead[], size: number) {
   ]);
 }
 
+/** The nodes that are no heads: MLPs, the input and the logits. */
+function otherMarks({ mlps, shape }: CircuitSummaryFile, size: number): Plot.Markish[] {
+  const places = mlps.map((layer) => ({ ...placeOf(`m${layer}`, shape)!, name: `m${layer}` }));
+  const ends = ['input', 'logits'].map((end) => ({ ...placeOf(end, shape)!, name: end }));
+  return [
+    Plot.dot(places, {
+      x: 'x',
+      y: 'y',
+      r: size * 0.22,
+      symbol: 'square',
+      fill: colour('control'),
+      title: ({ name: mlp }: { name: string }) => `${mlp}: MLP in the circuit`,
+    }),
+    Plot.text(ends, {
+      x: 'x',
+      y: ({ y, name: end }: { y: number; name: string }) => y + (end === 'input' ? -0.14 : 0.14),
+      text: 'name',
+      fill: 'currentColor',
+      stroke: colour('page'),
+      strokeWidth: 4,
+      fontSize: 10,
+    }),
+  ];
+}
+
 function panel(
   name: string,
   circuit: CircuitSummaryFile,
@@ -124,11 +149,6 @@ function panel(
 ): Picture {
   const { shape } = circuit;
   const size = Math.max(12, cellSize(shape));
-  const mlps = circuit.mlps.map((layer) => ({
-    ...placeOf(`m${layer}`, shape)!,
-    name: `m${layer}`,
-  }));
-  const ends = ['input', 'logits'].map((end) => ({ ...placeOf(end, shape)!, name: end }));
   const all = range(shape.layers * shape.heads).map((index) => ({
     x: index % shape.heads,
     y: Math.floor(index / shape.heads),
@@ -160,23 +180,7 @@ function panel(
         : Plot.dot(all, { x: 'x', y: 'y', r: 1.5, fill: colour('line') }),
       ...edgeMarks(circuit),
       ...headMarks(drawnHeads(circuit, rows), size),
-      Plot.dot(mlps, {
-        x: 'x',
-        y: 'y',
-        r: size * 0.22,
-        symbol: 'square',
-        fill: colour('control'),
-        title: ({ name: mlp }: { name: string }) => `${mlp}: MLP in the circuit`,
-      }),
-      Plot.text(ends, {
-        x: 'x',
-        y: ({ y, name: end }: { y: number; name: string }) => y + (end === 'input' ? -0.14 : 0.14),
-        text: 'name',
-        fill: 'currentColor',
-        stroke: colour('page'),
-        strokeWidth: 4,
-        fontSize: 10,
-      }),
+      ...otherMarks(circuit, size),
       Plot.text([name], {
         frameAnchor: 'top',
         dy: -20,

@@ -3,10 +3,11 @@
 
 import * as Plot from '@observablehq/plot';
 import type { DiffReport } from '../../circuit-diff.js';
+import type { Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
-import { dot, draw, swatch, withLegend } from '../svg.js';
+import { dot, draw, swatch, withLegend, type Picture } from '../svg.js';
 
 interface Compared {
   readonly name: string;
@@ -25,9 +26,9 @@ function compared(data: RunData, view: View): Compared[] {
 const left = (names: readonly string[]): number =>
   Math.max(60, 14 + 6.3 * Math.max(...names.map((name) => name.length)));
 
-/** Emergent heads of every checkpoint against the null diff. */
-export function noiseFigures(data: RunData, view: View): Figure[] {
-  const rows = compared(data, view).map(({ name, report }) => {
+/** How many heads emerge at each checkpoint, and how many noise alone makes. */
+function noiseRows(data: RunData, view: View) {
+  return compared(data, view).map(({ name, report }) => {
     const [comparison] = report.comparisons;
     const { emergentCount, nullPValue, counts } = comparison;
     const certain = comparison.heads.filter((head) => head.status === 'emergent' && head.certain);
@@ -45,14 +46,17 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
       jaccard: comparison.headJaccard,
     };
   });
-  if (rows.length === 0) return [];
+}
+
+type NoiseRow = ReturnType<typeof noiseRows>[number];
+
+function noisePicture(rows: readonly NoiseRow[]): Picture {
   const names = rows.map(({ checkpoint }) => checkpoint);
-  type Row = (typeof rows)[number];
   const most = Math.max(
     1,
     ...rows.flatMap((row) => [row.emergent, row.high ?? 0, row.null_p95 ?? 0]),
   );
-  const picture = draw({
+  return draw({
     width: 640,
     height: 54 + 22 * rows.length,
     marginLeft: left(names),
@@ -64,17 +68,17 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
     marks: [
       Plot.barX(rows, {
         y: 'checkpoint',
-        x: (row: Row) => row.null_p95 ?? 0,
+        x: (row: NoiseRow) => row.null_p95 ?? 0,
         fill: colour('control'),
         fillOpacity: 0.28,
-        title: (row: Row) =>
+        title: (row: NoiseRow) =>
           `noise alone: ${row.null_mean?.toFixed(1)} on average, at most ${row.null_p95?.toFixed(0)} in 95 % of splits`,
       }),
       Plot.link(rows, {
         y1: 'checkpoint',
         y2: 'checkpoint',
-        x1: (row: Row) => row.low ?? row.emergent,
-        x2: (row: Row) => row.high ?? row.emergent,
+        x1: (row: NoiseRow) => row.low ?? row.emergent,
+        x2: (row: NoiseRow) => row.high ?? row.emergent,
         stroke: colour('emergent'),
         strokeWidth: 2,
         strokeOpacity: 0.7,
@@ -86,13 +90,33 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
         fill: colour('page'),
         stroke: colour('emergent'),
         strokeWidth: 1.8,
-        title: (row: Row) =>
+        title: (row: NoiseRow) =>
           `${row.checkpoint}: ${row.emergent} emergent heads [${row.low?.toFixed(0)}, ${row.high?.toFixed(0)}], ` +
           `${row.certain} of them certain`,
       }),
       Plot.dot(rows, { y: 'checkpoint', x: 'certain', r: 3.4, fill: colour('emergent') }),
     ],
   });
+}
+
+const noiseColumns: readonly Column[] = [
+  { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+  { key: 'emergent', title: 'emergent', kind: 'number' },
+  { key: 'certain', title: 'certain', kind: 'number' },
+  { key: 'low', title: 'low', kind: 'number' },
+  { key: 'high', title: 'high', kind: 'number' },
+  { key: 'retained', title: 'retained', kind: 'number' },
+  { key: 'vanished', title: 'vanished', kind: 'number' },
+  { key: 'null_mean', title: 'noise, mean', kind: 'number' },
+  { key: 'null_p95', title: 'noise, 95 %', kind: 'number' },
+  { key: 'null_p', title: 'p against noise', kind: 'p-value' },
+  { key: 'jaccard', title: 'Jaccard of heads', kind: 'number' },
+];
+
+/** Emergent heads of every checkpoint against the null diff. */
+export function noiseFigures(data: RunData, view: View): Figure[] {
+  const rows = noiseRows(data, view);
+  if (rows.length === 0) return [];
   return [
     {
       id: `emergent-${view.slug}`,
@@ -101,7 +125,7 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
         'Open dots: emergent heads with the range over bootstrap resamples; filled dots: those that ' +
         'are emergent in at least 95 % of them. Grey: what two random halves of the base’s own pairs ' +
         'make in 95 % of splits.',
-      picture: withLegend(picture, [
+      picture: withLegend(noisePicture(rows), [
         {
           label: 'emergent',
           mark: dot('none', `stroke="${colour('emergent')}" stroke-width="1.8"`),
@@ -110,19 +134,7 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
         { label: 'noise alone', mark: swatch(colour('control'), 'fill-opacity="0.28"') },
       ]),
       table: {
-        columns: [
-          { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-          { key: 'emergent', title: 'emergent', kind: 'number' },
-          { key: 'certain', title: 'certain', kind: 'number' },
-          { key: 'low', title: 'low', kind: 'number' },
-          { key: 'high', title: 'high', kind: 'number' },
-          { key: 'retained', title: 'retained', kind: 'number' },
-          { key: 'vanished', title: 'vanished', kind: 'number' },
-          { key: 'null_mean', title: 'noise, mean', kind: 'number' },
-          { key: 'null_p95', title: 'noise, 95 %', kind: 'number' },
-          { key: 'null_p', title: 'p against noise', kind: 'p-value' },
-          { key: 'jaccard', title: 'Jaccard of heads', kind: 'number' },
-        ],
+        columns: noiseColumns,
         rows,
       },
     },

@@ -154,13 +154,13 @@ function overlapFigures(file: RegimesFile, view: View): Figure[] {
   }));
 }
 
-function depthFigure({ depth }: RegimesFile, view: View): Figure {
-  const rows = depth.profiles.flatMap(({ name, depths }, series) =>
+function depthPicture({ profiles }: RegimesFile['depth']): Picture {
+  const rows = profiles.flatMap(({ name, depths }, series) =>
     depths.map((value) => ({ name, value, series })),
   );
-  const names = depth.profiles.map(({ name }) => name);
+  const names = profiles.map(({ name }) => name);
   const longest = Math.max(...names.map((name) => name.length));
-  const picture = draw({
+  return draw({
     width: 640,
     height: 50 + 42 * names.length,
     marginLeft: Math.max(50, 16 + 6.2 * longest),
@@ -172,7 +172,7 @@ function depthFigure({ depth }: RegimesFile, view: View): Figure {
     marks: [
       Plot.axisFy({ frameAnchor: 'left', anchor: 'left', textAnchor: 'end', dx: -8, label: null }),
       Plot.ruleX([0, 1], { stroke: colour('line') }),
-      ...depth.profiles.map(({ name }, series) =>
+      ...profiles.map(({ name }, series) =>
         Plot.dot(
           rows.filter((row) => row.name === name),
           Plot.dodgeY({
@@ -188,13 +188,16 @@ function depthFigure({ depth }: RegimesFile, view: View): Figure {
       ),
     ],
   });
+}
+
+function depthFigure({ depth }: RegimesFile, view: View): Figure {
   return {
     id: `depth-${view.slug}`,
     title: `Depth of emergent heads: ${view.title}`,
     caption:
       'Relative depth of every head that emerged at any checkpoint, so that models of different ' +
       'shape can be compared. The table compares the series: Wasserstein distance, p by permutation.',
-    picture,
+    picture: depthPicture(depth),
     table: {
       columns: [
         { key: 'first', title: 'series', kind: 'text' },

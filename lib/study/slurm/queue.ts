@@ -79,6 +79,15 @@ export async function cancel(ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await call('scancel', ['--quiet', ...ids]);
 }
 
+/** A number where the machine has no name for the user, as in some containers. */
+function thisUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
+  }
+}
+
 /** Between fields; in no state, reason or name of a job of ours, and the folder comes last. */
 const separator = '|';
 
@@ -88,12 +97,11 @@ const separator = '|';
  */
 export async function queuedTasks(run: string): Promise<QueuedTask[]> {
   const format = ['%F', '%K', '%T', '%r', '%j', '%Z'].join(separator);
-  const user = userInfo().username;
   const answer = await call('squeue', [
     '--noheader',
     '--array',
     '--states=all',
-    `--user=${user}`,
+    `--user=${thisUser()}`,
     `--format=${format}`,
   ]);
   if (answer.code !== 0) {

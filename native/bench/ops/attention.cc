@@ -27,6 +27,7 @@ struct AttentionData {
     p.shape = shape;
     p.layout.rows = static_cast<std::int32_t>(row_begin.size()) - 1;
     p.layout.row_begin = row_begin.data();
+    p.layout.token_count = row_begin.back();
     p.q = q.data(), p.k = k.data(), p.v = v.data(), p.z = z.data(), p.lse = lse.data();
     return p;
   }

@@ -4,15 +4,28 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 namespace headspark {
 
 enum class DeviceKind { cpu, cuda };
 
+/// What an engine means to hold on its device at most; a failed allocation names it.
+struct MemoryPlan {
+  std::int64_t weight_bytes = 0;     ///< copies of the weights; 0 where they are read in place
+  std::int64_t workspace_bytes = 0;  ///< the memory budget
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual DeviceKind kind() const = 0;
+  /// For messages: "the CPU", "cuda:0 (NVIDIA H200)".
+  virtual std::string name() const = 0;
+  /// Bytes that may still be allocated: of the system, or of the device.
+  virtual std::int64_t available_bytes() = 0;
+  /// Told once by the engine that this backend is for, before its first run.
+  virtual void plan(const MemoryPlan& plan) = 0;
   /// 64-byte aligned device memory; throws Error(OUT_OF_MEMORY) naming the size asked for.
   virtual void* allocate(std::int64_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;

@@ -67,7 +67,9 @@ struct GpuInfo {
 
 struct GpuProbe {
   std::vector<GpuInfo> gpus;
-  std::string status;  // one sentence for people: what was found, or why there is nothing
+  std::string status;     // one sentence for people: what was found, or why there is nothing
+  std::string cublas_lt;  // path of the library that was opened; empty: none
+  std::string products;   // one sentence: what computes matrix products; empty without GPUs
 };
 
 GpuProbe probe_gpus();

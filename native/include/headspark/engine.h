@@ -13,8 +13,10 @@
 namespace headspark {
 
 struct EngineOptions {
-  int threads = 0;                ///< <= 0: all that this process may use
-  std::int64_t memory_bytes = 0;  ///< workspace budget; <= 0: a quarter of the free memory
+  int threads = 0;  ///< <= 0: all that this process may use
+  /// Workspace budget; <= 0: a quarter of the system's free memory, or four fifths of what the
+  /// weights leave of a GPU's.
+  std::int64_t memory_bytes = 0;
   DeviceKind device = DeviceKind::cpu;
   int device_index = 0;
   std::int64_t batch_tokens = 0;  ///< tokens of one micro-batch; <= 0: chosen from the budget
@@ -30,7 +32,8 @@ struct Engine {
   const ModelConfig& config() const { return model->config; }
 };
 
-/// Errors: DEVICE when the device is not there, INVALID_ARGUMENT for options out of range.
+/// Errors: DEVICE when the device is not there, INVALID_ARGUMENT for options out of range,
+/// OUT_OF_MEMORY when a GPU has no room for the weights and the budget.
 Engine make_engine(std::shared_ptr<const Model> model, const EngineOptions& options);
 
 /// One head's gate for all rows of a run: z' = factor * z + (1 - factor) * r.

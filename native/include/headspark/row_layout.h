@@ -14,11 +14,12 @@ struct RowLayout {
   const std::int32_t* prefix_length = nullptr;  ///< [rows] tokens of its prefix; null: none
   std::int32_t longest_row = 0;                 ///< max over rows of own tokens
   std::int32_t longest_context = 0;             ///< max over rows of prefix + own tokens
+  std::int32_t token_count = 0;                 ///< row_begin[rows]; the only one hosts may read
   /// [rows] own tokens at the start of a row that are keys and values only: attention's outputs
   /// there are not wanted, so an implementation may leave them as they are; null: none.
   const std::int32_t* first_query = nullptr;
 
-  std::int32_t tokens() const { return rows > 0 ? row_begin[rows] : 0; }
+  /// For the CPU's kernels: the arrays are memory of the batch's device.
   constexpr std::int32_t prefix(std::int32_t row) const {
     return prefix_length != nullptr ? prefix_length[row] : 0;
   }

@@ -21,6 +21,9 @@ struct WeightView {
   std::int64_t col_stride = 1;
   std::int64_t row_group = 1;
   std::int64_t group_stride = 0;
+  /// Whoever keeps `data` alive: devices copy a matrix once for as long as this lives, and would
+  /// otherwise take another file mapped at the same address for it. Empty: copied at each use.
+  std::weak_ptr<const void> owner = {};
 
   std::int64_t offset(std::int64_t row, std::int64_t col) const {
     return (row / row_group) * group_stride + (row % row_group) * row_stride + col * col_stride;

@@ -123,7 +123,9 @@ HEADSPARK_DEVICE void to_weights(FragmentC (&s)[Pieces], const FragmentC (&d)[Pi
                                  const BackwardKernel& p, const Place& place, std::int64_t from) {
   const HeadAt& at = place.at;
   const float scale = p.b.shape.scale;
+  HEADSPARK_UNROLL
   for (int n = 0; n < Pieces; ++n) {
+    HEADSPARK_UNROLL
     for (int r = 0; r < 4; ++r) {
       const std::int64_t own =
           place.first + warp_index() * kWarpRows + lane_index() / 4 + r / 2 * 8;
@@ -145,6 +147,7 @@ template <int Width>
 HEADSPARK_DEVICE void write(const BackwardKernel& p, const Place& place,
                             const FragmentC (&sums)[Width / 8]) {
   const HeadAt& at = place.at;
+  HEADSPARK_UNROLL
   for (int r = 0; r < 4; ++r) {
     const std::int64_t i = place.first + warp_index() * kWarpRows + lane_index() / 4 + r / 2 * 8;
     if (i >= at.own) continue;
@@ -170,7 +173,7 @@ constexpr int other_rows() {
 }
 
 template <int Terms, int Width>
-HEADSPARK_KERNEL(kMostThreads)
+HEADSPARK_KERNEL(kMostThreads, 2)
 backward_kernel(BackwardKernel p) {
   constexpr int kOther = other_rows<Width>();
   constexpr int kPieces = kOther / 8;

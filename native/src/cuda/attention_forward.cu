@@ -32,6 +32,7 @@ HEADSPARK_DEVICE std::int64_t token_of(const Place& place, int r) {
 // Scores to weights exp(s - largest); returns by what earlier sums shrink.
 HEADSPARK_DEVICE void weigh(FragmentC (&s)[kPieces], Softmax& softmax, float (&shrink)[2],
                             const Place& place, std::int64_t first_key) {
+  HEADSPARK_UNROLL
   for (int half = 0; half < 2; ++half) {
     const std::int64_t position = place.at.prefix + token_of(place, 2 * half);
     float largest = softmax.largest[half];
@@ -44,6 +45,7 @@ HEADSPARK_DEVICE void weigh(FragmentC (&s)[kPieces], Softmax& softmax, float (&s
         largest = s[n].r[r] > largest ? s[n].r[r] : largest;
       }
     }
+    HEADSPARK_UNROLL
     for (int mask = 1; mask < 4; mask *= 2) {
       const float other = shuffle_xor(largest, mask);
       largest = other > largest ? other : largest;
@@ -74,11 +76,13 @@ template <int Width>
 HEADSPARK_DEVICE void write(const ForwardAttention& p, const Place& place, const Softmax& softmax,
                             const FragmentC (&sums)[Width / 8]) {
   float total[2];
+  HEADSPARK_UNROLL
   for (int half = 0; half < 2; ++half) {
     total[half] = softmax.sum[half];
     for (int mask = 1; mask < 4; mask *= 2) total[half] += shuffle_xor(total[half], mask);
   }
   const HeadAt& at = place.at;
+  HEADSPARK_UNROLL
   for (int r = 0; r < 4; ++r) {
     const std::int64_t token = token_of(place, r);
     if (token >= at.own) continue;
@@ -138,7 +142,7 @@ HEADSPARK_DEVICE void scores(FragmentC (&s)[kPieces], const ForwardAttention& p,
 }
 
 template <int Terms, int Width>
-HEADSPARK_KERNEL(kMostThreads)
+HEADSPARK_KERNEL(kMostThreads, 2)
 forward_kernel(ForwardAttention p) {
   const int rows = block_threads() / 32 * kWarpRows;
   const int blocks = (p.layout.longest_row + rows - 1) / rows;

@@ -4,12 +4,12 @@
 #pragma once
 
 #if defined(HEADSPARK_CUDA_EMULATED)
-#define HEADSPARK_KERNEL(max_threads) inline void
+#define HEADSPARK_KERNEL(...) inline void
 #define HEADSPARK_DEVICE inline
 #define HEADSPARK_UNROLL
 #include "cuda_emulation/device.h"
 #else
-#define HEADSPARK_KERNEL(max_threads) __global__ void __launch_bounds__(max_threads)
+#define HEADSPARK_KERNEL(...) __global__ void __launch_bounds__(__VA_ARGS__)
 #define HEADSPARK_DEVICE __device__ __forceinline__
 #define HEADSPARK_UNROLL _Pragma("unroll")
 #include "cuda/device/device.h"

@@ -5,6 +5,7 @@
 #include "cuda/bf16_terms.h"
 #include "cuda/elements.h"
 #include "cuda/gemm.h"
+#include "cuda/library_gemm.h"
 #include "cuda/stored_value.h"
 
 namespace headspark::cuda {
@@ -196,8 +197,9 @@ HEADSPARK_DEVICE void write_tile(const GemmKernel& p, const Extents& all, const 
   }
 }
 
+// Three blocks per multiprocessor: left to itself, ptxas aims at four and spills (nvcc 13.0).
 template <int TermsA, int TermsB, bool Wide>
-HEADSPARK_KERNEL(kThreads)
+HEADSPARK_KERNEL(kThreads, 3)
 gemm_kernel(GemmKernel p) {
   SharedMemory memory;
   const SharedArray<Bf16> a = memory.take<Bf16>(TermsA * tile_elements<false>());
@@ -290,6 +292,7 @@ bool reads_four(const void* data, std::int64_t element_bytes, std::int64_t strid
 
 void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   if (g.rows == 0 || g.columns == 0) return;
+  if (library_gemm(device, precision, g)) return;
   const std::int64_t split = g.depth_split > 0 ? g.depth_split : g.depth;
   const std::int64_t splits = split > 0 ? (g.depth + split - 1) / split : 1;
   GemmKernel p{};

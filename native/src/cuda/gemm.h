@@ -33,6 +33,7 @@ struct Gemm {
   std::int64_t depth_split = 0;
 };
 
+/// By cuBLASLt where it is there and suits the weight (library_gemm.h).
 void gemm(OpDevice& device, Precision precision, const Gemm& problem);
 
 }  // namespace headspark::cuda

@@ -31,6 +31,8 @@ enum class ScratchSlot {
   count
 };
 
+class LtProducts;
+
 class OpDevice {
  public:
   virtual ~OpDevice() = default;
@@ -47,6 +49,8 @@ class OpDevice {
   /// At least `bytes`, aligned to 256; what it holds is undefined, and it stays valid until the
   /// slot is asked for again.
   virtual void* scratch(ScratchSlot slot, std::int64_t bytes) = 0;
+  /// Products by cuBLASLt; null where it is absent.
+  virtual LtProducts* products() { return nullptr; }
 
   const float* constant_floats(const std::vector<float>& values) {
     if (values.empty()) return nullptr;

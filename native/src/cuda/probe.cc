@@ -1,38 +1,56 @@
 // Which NVIDIA GPUs the driver shows. cudart is linked statically, so a machine without a driver
 // gets a sentence, not a load failure.
-#include <cuda_runtime_api.h>
-
+#include "cuda/cublas_lt.h"
+#include "cuda/device.h"
+#include "cuda/runtime.h"
 #include "headspark/device.h"
+#include "headspark/error.h"
 
 namespace headspark {
+namespace {
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+GpuInfo describe(int index) {
+  GpuInfo gpu;
+  gpu.index = index;
+  try {
+    const cuda::DeviceProperties properties = cuda::device_properties(index);
+    gpu.name = properties.name;
+    gpu.compute_major = properties.compute_major;
+    gpu.compute_minor = properties.compute_minor;
+    gpu.memory_total_bytes = properties.memory_total_bytes;
+    gpu.problem = cuda::device_problem(properties);
+    if (!gpu.problem.empty()) return gpu;
+    cuda::enter_device(index);
+    gpu.memory_free_bytes = cuda::memory_info().free_bytes;
+  } catch (const Error& error) {
+    gpu.problem = error.what();
+  }
+  return gpu;
+}
+
+}  // namespace
 
 GpuProbe probe_gpus() {
   GpuProbe probe;
-  int count = 0;
-  const cudaError_t found = cudaGetDeviceCount(&count);
-  if (found != cudaSuccess) {
-    probe.status = std::string("No GPU is usable: ") + cudaGetErrorString(found) + ".";
+  std::string problem;
+  const int count = cuda::device_count(problem);
+  const int driver = cuda::driver_version();
+  if (count <= 0) {
+    probe.status = driver == 0
+                       ? "No GPU is usable: no NVIDIA driver is installed."
+                       : "No GPU is usable: " + (count < 0 ? problem : "none is there") + ".";
     return probe;
   }
-  for (int index = 0; index < count; ++index) {
-    cudaDeviceProp properties;
-    if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) continue;
-    GpuInfo gpu;
-    gpu.index = index;
-    gpu.name = properties.name;
-    gpu.compute_major = properties.major;
-    gpu.compute_minor = properties.minor;
-    gpu.memory_total_bytes = properties.totalGlobalMem;
-    std::size_t free_bytes = 0;
-    std::size_t total_bytes = 0;
-    if (cudaSetDevice(index) == cudaSuccess &&
-        cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess) {
-      gpu.memory_free_bytes = free_bytes;
-    }
-    gpu.problem = "this release has no kernels for GPUs yet and computes on the CPU.";
-    probe.gpus.push_back(gpu);
-  }
-  probe.status = std::to_string(probe.gpus.size()) + " GPU(s) found.";
+  for (int index = 0; index < count; ++index) probe.gpus.push_back(describe(index));
+  probe.status =
+      std::to_string(count) + " GPU(s) found; the driver is for CUDA " + version_text(driver) + ".";
+  const cuda::CublasLt::Opened& library = cuda::CublasLt::get();
+  probe.cublas_lt = library.path;
+  probe.products = cuda::products_text(library);
   return probe;
 }
 

@@ -32,6 +32,8 @@ struct MemoryInfo {
 /// Devices of this machine, or -1 with the driver's words in `problem`. Does not throw.
 int device_count(std::string& problem);
 DeviceProperties device_properties(int device);
+/// False for the emulated twin, which libraries know nothing of.
+bool is_hardware();
 /// Of the driver, as 1000 * major + 10 * minor; 0: none. Does not throw.
 int driver_version();
 
@@ -42,6 +44,10 @@ MemoryInfo memory_info();
 /// Aligned to 256 bytes, on the current device; null when the memory does not suffice.
 void* try_allocate(std::int64_t bytes);
 void release(void* memory) noexcept;
+/// The pool tells which bytes of its segments are in use; the emulated device refuses accesses to
+/// the others.
+void mark_used(void* memory, std::int64_t bytes) noexcept;
+void mark_free(void* memory, std::int64_t bytes) noexcept;
 /// Page-locked host memory, for copies that overlap with work; null when there is none.
 void* try_allocate_pinned(std::int64_t bytes);
 void release_pinned(void* memory) noexcept;

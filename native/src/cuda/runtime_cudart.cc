@@ -41,6 +41,10 @@ DeviceProperties device_properties(int device) {
   return properties;
 }
 
+bool is_hardware() {
+  return true;
+}
+
 int driver_version() {
   int version = 0;
   return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
@@ -71,6 +75,10 @@ void* try_allocate(std::int64_t bytes) {
 void release(void* memory) noexcept {
   cudaFree(memory);
 }
+
+void mark_used(void*, std::int64_t) noexcept {}
+
+void mark_free(void*, std::int64_t) noexcept {}
 
 void* try_allocate_pinned(std::int64_t bytes) {
   void* memory = nullptr;

@@ -5,6 +5,7 @@
 #include "device/host_memory.h"
 #include "headspark/backend.h"
 #include "headspark/context.h"
+#include "headspark/device.h"
 #include "headspark/error.h"
 
 namespace headspark {
@@ -16,6 +17,11 @@ constexpr std::int64_t kLargestBuffer = std::int64_t{1} << 46;
 class CpuBackend final : public Backend {
  public:
   DeviceKind kind() const override { return DeviceKind::cpu; }
+  std::string name() const override { return "the CPU"; }
+  std::int64_t available_bytes() override {
+    return static_cast<std::int64_t>(device_info().memory_available_bytes);
+  }
+  void plan(const MemoryPlan&) override {}  // the budget is kept by the planner alone
 
   void* allocate(std::int64_t bytes) override {
     if (bytes < 0) {

@@ -65,7 +65,18 @@ std::vector<PathGroup> groups_of(const AttributionOptions& options, std::int64_t
   return groups;
 }
 
-std::vector<PathPoints> cut_points(const PathPoints& points) {
+/// Ends that are points of the first pass need no run of their own: it leaves what they write. A
+/// path of kl needs the logits of the clean run before.
+std::vector<End> ends_of(const PathPoints& points, Metric metric) {
+  std::vector<End> ends;
+  for (const float alpha : points.alphas) {
+    if (alpha == 0.0f) ends.push_back(End::corrupted);
+    if (alpha == 1.0f && metric != Metric::kl) ends.push_back(End::clean);
+  }
+  return ends;
+}
+
+std::vector<PathPoints> cut_points(const PathPoints& points, const AttributionOptions& options) {
   std::vector<PathPoints> passes;
   for (std::size_t begin = 0; begin < points.alphas.size(); begin += kPointsPerPass) {
     const std::size_t end = std::min(points.alphas.size(), begin + kPointsPerPass);
@@ -74,6 +85,7 @@ std::vector<PathPoints> cut_points(const PathPoints& points) {
                        points.alphas.begin() + static_cast<std::ptrdiff_t>(end));
     passes.push_back(std::move(pass));
   }
+  passes.front().ends = ends_of(passes.front(), options.metric);
   return passes;
 }
 
@@ -81,13 +93,12 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
                                        const AttributionOptions& options,
                                        const RunControl& control) {
   const Graph graph = make_graph(engine.config(), options.kv_edges);
-  const std::vector<PathPoints> passes = cut_points(path_points(options, graph.layers));
+  const std::vector<PathPoints> passes = cut_points(path_points(options, graph.layers), options);
   const std::vector<PathGroup> groups = groups_of(options, graph.layers);
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
   const auto copies = static_cast<std::int64_t>(passes.front().alphas.size());
   const auto cost_of = [&](HeadWrites writes) -> TokenCost {
-    return {.floats = GradientPath::floats_per_token(engine, graph, copies,
-                                                     passes.front().activations, writes),
+    return {.floats = GradientPath::floats_per_token(engine, graph, passes.front(), writes),
             .copies = copies};
   };
   // Expanded writes save time as long as they leave room for micro-batches of full size.
@@ -97,17 +108,20 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
   const auto ranges = plan_pairs(engine, pairs, options.metric, cost_of(writes));
   PathWorkspace workspace(engine, copies * largest_block(engine, pairs, options.metric, ranges),
-                          passes.front().activations);
+                          passes.front());
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "attribution"});
     PairBlock block(engine, pairs.subspan(begin, end - begin),
-                    {options.metric, engine.options.share_prefix}, rotary, control);
+                    {.metric = options.metric,
+                     .share_prefix = engine.options.share_prefix,
+                     .given = passes.front().ends},
+                    rotary, control);
     BlockScores scores(engine, graph, block, writes);
     for (const PathPoints& points : passes) {
       GradientPath path({engine, graph, block, scores, workspace}, points);
       for (const PathGroup& group : groups) path.run(group, control);
     }
-    book.add(block, scores.scores.to_host());
+    book.add(block, scores.scores().to_host());
   }
   control.report({pairs.size(), pairs.size(), "attribution"});
   return std::move(book).finish();

@@ -32,6 +32,7 @@ RowLayout Batch::layout() const {
   layout.prefix_length = prefix_length_.data();
   layout.longest_row = host_.longest_row;
   layout.longest_context = host_.longest_context;
+  layout.token_count = host_.token_count();
   return layout;
 }
 

@@ -5,12 +5,14 @@
 
 #include "headspark/ops/linear.h"
 #include "headspark/ops/norm.h"
-#include "headspark/ops/rows.h"
 
 namespace headspark {
 
 DecodeHead::DecodeHead(const Engine& engine)
-    : engine_(engine), input_(engine.context.backend), logits_(engine.context.backend) {}
+    : engine_(engine),
+      input_(engine.context.backend),
+      logits_(engine.context.backend),
+      copies_(engine.context) {}
 
 std::int64_t DecodeHead::workspace_bytes(const ModelConfig& config) {
   return kRows * (config.vocab + config.hidden) * 4;
@@ -34,11 +36,9 @@ void DecodeHead::sample_chunk(std::span<const float* const> residuals,
   const auto rows = static_cast<std::int64_t>(residuals.size());
   float* input = input_.reserve(rows * config.hidden);
   for (std::int64_t i = 0; i < rows; ++i) {
-    combine(context, {.count = config.hidden,
-                      .x = residuals[static_cast<std::size_t>(i)],
-                      .b = 0.0f,
-                      .y = input + i * config.hidden});
+    copies_.add(residuals[static_cast<std::size_t>(i)], input + i * config.hidden);
   }
+  copies_.run(config.hidden);
   norm_forward(context, {.norm = &engine_.model->final_norm,
                          .rows = rows,
                          .x = input,

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/block_copies.h"
 #include "engine/growing_buffer.h"
 #include "engine/sampling.h"
 #include "headspark/engine.h"
@@ -31,6 +32,7 @@ class DecodeHead {
   const Engine& engine_;
   GrowingBuffer<float> input_;
   GrowingBuffer<float> logits_;
+  BlockCopies copies_;
   std::vector<float> host_;  // off the CPU
 };
 

@@ -7,10 +7,18 @@ namespace headspark {
 
 BlockScores::BlockScores(const Engine& engine, const Graph& graph, PairBlock& block,
                          HeadWrites writes)
-    : differences(engine, graph, block, writes),
-      scores(engine.context.backend,
-             static_cast<std::int64_t>(block.pairs()) * graph.sources() * graph.destinations()) {
-  scores.zero();
+    : engine_(engine),
+      graph_(graph),
+      block_(block),
+      writes_(writes),
+      scores_(engine.context.backend,
+              static_cast<std::int64_t>(block.pairs()) * graph.sources() * graph.destinations()) {
+  scores_.zero();
+}
+
+void BlockScores::contract(const ContractedColumns& columns) {
+  if (!differences_) differences_.emplace(engine_, graph_, block_, writes_);
+  differences_->contract(columns, scores_.data());
 }
 
 EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const PairBlock& block,
@@ -34,8 +42,7 @@ void EdgeScoreSink::sum_copies(const float* d_input) {
 void EdgeScoreSink::contract(std::int64_t first_column, std::int64_t columns,
                              std::int64_t sources) {
   if (reads_only_stopped_input(sources)) return;
-  scores_.differences.contract({first_column, columns, sources, gradients_.data()},
-                               scores_.scores.data());
+  scores_.contract({first_column, columns, sources, gradients_.data()});
 }
 
 void EdgeScoreSink::logits_input(const float* d_input) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "engine/backward.h"
 #include "engine/source_differences.h"
@@ -11,11 +12,22 @@
 namespace headspark {
 
 /// What the passes of one block of pairs share: source differences in, edge scores out.
-struct BlockScores {
+class BlockScores {
+ public:
   BlockScores(const Engine& engine, const Graph& graph, PairBlock& block, HeadWrites writes);
 
-  SourceDifferences differences;
-  Buffer<float> scores;  ///< [pairs, sources, destinations], added to by every pass
+  /// Adds to the scores. The first call takes the differences: both ends are there by then.
+  void contract(const ContractedColumns& columns);
+  /// [pairs, sources, destinations]
+  const Buffer<float>& scores() const { return scores_; }
+
+ private:
+  const Engine& engine_;
+  const Graph& graph_;
+  PairBlock& block_;
+  HeadWrites writes_;
+  std::optional<SourceDifferences> differences_;
+  Buffer<float> scores_;
 };
 
 class EdgeScoreSink final : public GradientSink {

@@ -7,8 +7,8 @@
 
 #include "engine/forward.h"
 #include "engine/gates.h"
+#include "engine/memory_plan.h"
 #include "engine/metric_head.h"
-#include "headspark/device.h"
 #include "headspark/error.h"
 
 namespace headspark {
@@ -25,11 +25,9 @@ Engine make_engine(std::shared_ptr<const Model> model, const EngineOptions& opti
   if (options.device == DeviceKind::cuda) {
     engine.context.backend = make_cuda_backend(options.device_index);
   }
-  if (options.memory_bytes <= 0) {
-    // A quarter of what is free leaves room for the page cache that the weights live in.
-    const auto available = static_cast<std::int64_t>(device_info().memory_available_bytes);
-    engine.options.memory_bytes = std::max<std::int64_t>(available / 4, 64 << 20);
-  }
+  const MemoryPlan plan = plan_memory(*engine.model, options, *engine.context.backend);
+  engine.options.memory_bytes = plan.workspace_bytes;
+  engine.context.backend->plan(plan);
   return engine;
 }
 

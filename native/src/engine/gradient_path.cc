@@ -12,8 +12,8 @@ std::int64_t widest(const ModelConfig& config, bool activations) {
   return activations ? std::max(config.hidden, config.heads * config.head_dim) : config.hidden;
 }
 
-TraceOptions trace_options(bool activations) {
-  return {.gradients = true, .gated = activations};
+TraceOptions trace_options(const PathPoints& points) {
+  return {.sources = !points.ends.empty(), .gradients = true, .gated = points.activations};
 }
 
 std::vector<std::int32_t> end_index(const PairBlock& block, std::size_t copies) {
@@ -34,9 +34,10 @@ std::vector<float> token_alphas(const PairBlock& block, const std::vector<float>
 
 }  // namespace
 
-PathWorkspace::PathWorkspace(const Engine& engine, std::int64_t max_tokens, bool activations)
-    : trace(engine, max_tokens, trace_options(activations)), backward(engine, max_tokens) {
-  const std::int64_t count = max_tokens * widest(engine.config(), activations);
+PathWorkspace::PathWorkspace(const Engine& engine, std::int64_t max_tokens,
+                             const PathPoints& points)
+    : trace(engine, max_tokens, trace_options(points)), backward(engine, max_tokens) {
+  const std::int64_t count = max_tokens * widest(engine.config(), points.activations);
   clean = Buffer<float>(engine.context.backend, count);
   corrupted = Buffer<float>(engine.context.backend, count);
   path = Buffer<float>(engine.context.backend, count);
@@ -74,6 +75,12 @@ void GradientPath::interpolate_ends(const float* ends, std::int64_t width, float
                                 .y = y});
 }
 
+std::int64_t GradientPath::copy_of(End end) const {
+  const auto found =
+      std::find(points_.alphas.begin(), points_.alphas.end(), end == End::clean ? 1.0f : 0.0f);
+  return found - points_.alphas.begin();
+}
+
 void GradientPath::run(const PathGroup& group, const RunControl& control) {
   const ModelConfig& config = engine_.config();
   sink_.stop_input_gradient(points_.activations && group.group == SourceGroup::input);
@@ -100,6 +107,9 @@ void GradientPath::run(const PathGroup& group, const RunControl& control) {
     gate.replacement_begin = batch_.row_begin();
   }
   run_forward(engine_, batch_, inputs, workspace_.trace, control);
+  const std::vector<End> ends =
+      group.group == SourceGroup::input ? points_.ends : std::vector<End>();
+  for (const End end : ends) block_.take_end(engine_, end, workspace_.trace, copy_of(end));
   workspace_.backward.d_residual.zero();
   const std::vector<float> d_value(static_cast<std::size_t>(batch_.rows()),
                                    loss_sign(block_.metric()) * points_.weight);
@@ -110,17 +120,21 @@ void GradientPath::run(const PathGroup& group, const RunControl& control) {
   metric.clean_logits = block_.clean_logits();
   metric.d_value = d_value;
   metric.d_final_residual = workspace_.backward.d_residual.data();
-  run_metric(engine_, metric);
+  const std::vector<float> values = run_metric(engine_, metric).value;
+  for (const End end : ends) {
+    const auto first = static_cast<std::size_t>(copy_of(end)) * block_.pairs();
+    block_.set_metric(end, std::span(values).subspan(first, block_.pairs()));
+  }
   run_backward(engine_, batch_, inputs, workspace_.trace, workspace_.backward, sink_, control);
 }
 
 std::int64_t GradientPath::floats_per_token(const Engine& engine, const Graph& graph,
-                                            std::int64_t copies, bool activations,
-                                            HeadWrites writes) {
+                                            const PathPoints& points, HeadWrites writes) {
   const ModelConfig& config = engine.config();
-  const std::int64_t per_copy = Trace::floats_per_token(config, trace_options(activations)) +
+  const auto copies = static_cast<std::int64_t>(points.alphas.size());
+  const std::int64_t per_copy = Trace::floats_per_token(config, trace_options(points)) +
                                 BackwardWorkspace::floats_per_token(config) +
-                                3 * widest(config, activations);
+                                3 * widest(config, points.activations);
   return copies * per_copy + 2 * Trace::floats_per_token(config, {.sources = true}) +
          SourceDifferences::floats_per_token(engine, graph, writes) +
          graph.layer_columns() * config.hidden;

@@ -22,12 +22,14 @@ struct PathPoints {
   std::vector<float> alphas;
   float weight = 1.0f;
   bool activations = false;
+  /// Ends of the block that are points of this path: its pass over the input gives them.
+  std::vector<End> ends = {};
 };
 
 /// Buffers of every pass of a job, sized once for its largest block.
 struct PathWorkspace {
   /// max_tokens: own tokens of the largest block times its points per pass.
-  PathWorkspace(const Engine& engine, std::int64_t max_tokens, bool activations);
+  PathWorkspace(const Engine& engine, std::int64_t max_tokens, const PathPoints& points);
 
   Trace trace;
   BackwardWorkspace backward;
@@ -55,11 +57,13 @@ class GradientPath {
 
   /// fp32 values of workspace per own token of a pair.
   static std::int64_t floats_per_token(const Engine& engine, const Graph& graph,
-                                       std::int64_t copies, bool activations, HeadWrites writes);
+                                       const PathPoints& points, HeadWrites writes);
 
  private:
   /// y [batch tokens, width] = the path between the ends' activations, both [tokens, width].
   void interpolate_ends(const float* ends, std::int64_t width, float* y);
+  /// The copy that is one end of the path.
+  std::int64_t copy_of(End end) const;
 
   const Engine& engine_;
   PairBlock& block_;

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "headspark/error.h"
-#include "headspark/ops/rows.h"
 
 namespace headspark {
 namespace {
@@ -14,7 +13,9 @@ constexpr std::int64_t kSlabBytes = 4 << 20;
 }  // namespace
 
 KvPagePool::KvPagePool(const Engine& engine, std::int64_t budget_bytes)
-    : context_(engine.context), layout_{engine.config().kv_heads, engine.config().head_dim} {
+    : context_(engine.context),
+      layout_{engine.config().kv_heads, engine.config().head_dim},
+      copies_(engine.context) {
   // Pages are numbered in 32 bits.
   capacity_ = std::clamp<std::int64_t>(budget_bytes / page_bytes(), 0, 1 << 30);
 }
@@ -68,10 +69,6 @@ void KvPagePool::release(Page page) noexcept {
   --used_;
 }
 
-void KvPagePool::copy(Page from, Page to) const {
-  combine(context_, {.count = layout_.floats(), .x = data(from), .b = 0.0f, .y = data(to)});
-}
-
 bool KvPagePool::borrow(std::int64_t bytes) {
   if (available() < pages_of(bytes)) return false;
   use(pages_of(bytes));
@@ -114,11 +111,12 @@ bool KvSequence::make_writable(const LayerRange& layers, std::int64_t from, std:
         own.push_back(page);
         continue;
       }
-      pool_->copy(own[i], page);
-      pool_->release(own[i]);
+      pool_->add_copy(own[i], page);
+      pool_->release(own[i]);  // others hold it, so it is there until it is copied
       own[i] = page;
     }
   }
+  pool_->finish_copies();
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/block_copies.h"
 #include "headspark/buffer.h"
 #include "headspark/engine.h"
 #include "headspark/ops/paged_attention.h"
@@ -36,7 +37,9 @@ class KvPagePool {
   void release(Page page) noexcept;
   bool shared(Page page) const { return references_[static_cast<std::size_t>(page)] > 1; }
   float* data(Page page) const { return data_[static_cast<std::size_t>(page)]; }
-  void copy(Page from, Page to) const;
+  /// Has `from` copied to `to` by the next finish_copies().
+  void add_copy(Page from, Page to) { copies_.add(data(from), data(to)); }
+  void finish_copies() { copies_.run(layout_.floats()); }
 
   /// Takes the budget of `bytes` of other memory; false when there is not enough left.
   bool borrow(std::int64_t bytes);
@@ -58,6 +61,7 @@ class KvPagePool {
   std::vector<float*> data_;
   std::vector<std::int32_t> references_;
   std::vector<Page> free_;
+  BlockCopies copies_;
 };
 
 /// Layers [begin, end).

@@ -1,6 +1,9 @@
 // The runs at both ends of the integrated-gradient path, with the shared prompt computed once.
 #include "engine/pair_block.h"
 
+#include <algorithm>
+
+#include "headspark/ops/embedding.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/rows.h"
 
@@ -12,7 +15,6 @@ PairBlock::PairBlock(const Engine& engine, std::span<const Pair> pairs, const Op
       metric_(options.metric),
       rotary_(rotary),
       begin_{0},
-      ends_batch_(engine.context, BatchRows()),
       ends_(engine, 0, TraceOptions()) {
   std::int32_t stored = 0;
   for (const Pair& pair : pairs) {
@@ -25,7 +27,14 @@ PairBlock::PairBlock(const Engine& engine, std::span<const Pair> pairs, const Op
     begin_.push_back(begin_.back() + static_cast<std::int32_t>(clean_.back().size()) - prefix);
   }
   run_prefixes(engine, control);
-  run_ends(engine, options.all_positions, control);
+  embed_ends(engine);
+  std::vector<End> ends;
+  for (const End end : {End::clean, End::corrupted}) {
+    if (std::find(options.given.begin(), options.given.end(), end) == options.given.end()) {
+      ends.push_back(end);
+    }
+  }
+  if (!ends.empty()) run_ends(engine, ends, options.all_positions, control);
 }
 
 void PairBlock::run_prefixes(const Engine& engine, const RunControl& control) {
@@ -54,53 +63,79 @@ void PairBlock::run_prefixes(const Engine& engine, const RunControl& control) {
   }
 }
 
-BatchRows PairBlock::end_rows() const {
+BatchRows PairBlock::end_rows(std::span<const End> ends) const {
   BatchRows rows;
-  for (const auto* side : {&clean_, &corrupted_}) {
+  for (const End end : ends) {
+    const auto& side = end == End::clean ? clean_ : corrupted_;
     for (std::size_t i = 0; i < pairs(); ++i) {
-      rows.add(std::span((*side)[i]).subspan(static_cast<std::size_t>(prefix_length_[i])),
+      rows.add(std::span(side[i]).subspan(static_cast<std::size_t>(prefix_length_[i])),
                prefix_begin_[i], prefix_length_[i]);
     }
   }
   return rows;
 }
 
-SupervisedRows PairBlock::supervised_ends() const {
-  SupervisedRows rows;
-  for (int side = 0; side < 2; ++side) {
-    for (std::size_t i = 0; i < pairs(); ++i) {
-      const auto last = static_cast<std::int32_t>(side * tokens()) + begin_[i + 1] - 1;
-      rows.add(pairs_[i], metric_, last, static_cast<std::int32_t>(i));
-    }
-  }
-  return rows;
+void PairBlock::embed_ends(const Engine& engine) {
+  constexpr End kBoth[] = {End::clean, End::corrupted};
+  const Batch batch(engine.context, end_rows(kBoth));
+  ends_ = Trace(engine, 2 * tokens(), {.sources = true});
+  embedding_forward(engine.context, {.table = &engine.model->embedding,
+                                     .indices = batch.token_ids(),
+                                     .tokens = batch.tokens(),
+                                     .y = ends_.embedding()});
 }
 
-void PairBlock::run_ends(const Engine& engine, bool all_positions, const RunControl& control) {
-  ends_batch_ = Batch(engine.context, end_rows());
-  ends_ = Trace(engine, 2 * tokens(), {.sources = true});
-  SupervisedRows rows = supervised_ends();
-  const WantedTokens wanted(engine.context, ends_batch_.host(), rows.counts());
+void PairBlock::run_ends(const Engine& engine, std::span<const End> ends, bool all_positions,
+                         const RunControl& control) {
+  const Batch batch(engine.context, end_rows(ends));
+  SupervisedRows rows = supervised(static_cast<std::int64_t>(ends.size()));
+  const WantedTokens wanted(engine.context, batch.host(), rows.counts());
   if (!all_positions) rows.pack();
-  run_forward(engine, ends_batch_,
+  const bool both = ends.size() == 2;
+  Trace one(engine, both ? 0 : tokens(), {.sources = true});
+  Trace& trace = both ? ends_ : one;
+  run_forward(engine, batch,
               {.prefix = &prefix_, .rotary = &rotary_, .wanted = all_positions ? nullptr : &wanted},
-              ends_, control);
+              trace, control);
+  if (!both) take_end(engine, ends.front(), trace, 0);
+  if (metric_ == Metric::kl) keep_clean_logits(engine, rows, trace.final_residual());
   MetricRun run;
   run.metric = metric_;
   run.rows = &rows;
-  run.final_residual = ends_.final_residual();
-  if (metric_ == Metric::kl) {
-    std::vector<std::int32_t> clean_tokens(
-        rows.token.begin(), rows.token.begin() + static_cast<std::ptrdiff_t>(pairs()));
-    clean_logits_ = Buffer<float>(engine.context.backend,
-                                  static_cast<std::int64_t>(pairs()) * engine.config().vocab);
-    run_logits(engine, ends_.final_residual(), clean_tokens, clean_logits_.data());
-    run.clean_logits = clean_logits_.data();
-  }
+  run.final_residual = trace.final_residual();
+  run.clean_logits = clean_logits_.data();
   const std::vector<float> values = run_metric(engine, run).value;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(pairs());
-  clean_metric_.assign(values.begin(), middle);
-  corrupted_metric_.assign(middle, values.end());
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    set_metric(ends[i], std::span(values).subspan(i * pairs(), pairs()));
+  }
+}
+
+/// The clean rows come first, with one supervised token each.
+void PairBlock::keep_clean_logits(const Engine& engine, const SupervisedRows& rows,
+                                  const float* final_residual) {
+  clean_logits_ = Buffer<float>(engine.context.backend,
+                                static_cast<std::int64_t>(pairs()) * engine.config().vocab);
+  run_logits(engine, final_residual, std::span(rows.token).first(pairs()), clean_logits_.data());
+}
+
+void PairBlock::take_end(const Engine& engine, End end, const Trace& trace, std::int64_t copy) {
+  const ModelConfig& config = engine.config();
+  const auto take = [&](float* LayerTrace::*member, std::int64_t width, std::int64_t layer) {
+    const std::int64_t count = tokens() * width;
+    combine(engine.context, {.count = count,
+                             .x = trace.layer(layer).*member + copy * count,
+                             .b = 0.0f,
+                             .y = ends_.layer(layer).*member + (end == End::clean ? 0 : count)});
+  };
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    take(&LayerTrace::z, config.heads * config.head_dim, layer);
+    take(&LayerTrace::mlp_out, config.hidden, layer);
+  }
+}
+
+void PairBlock::set_metric(End end, std::span<const float> values) {
+  std::vector<float>& metric = end == End::clean ? clean_metric_ : corrupted_metric_;
+  metric.assign(values.begin(), values.end());
 }
 
 BatchRows PairBlock::repeated_rows(std::int64_t copies) const {

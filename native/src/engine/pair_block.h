@@ -29,6 +29,9 @@ std::int32_t shared_prefix(const Pair& pair, Metric metric);
 std::vector<std::pair<std::size_t, std::size_t>> cut_pairs(std::span<const std::int32_t> tokens,
                                                            std::int64_t max_tokens);
 
+/// The runs between which the path of integrated gradients lies.
+enum class End { clean, corrupted };
+
 class PairBlock {
  public:
   struct Options {
@@ -36,10 +39,13 @@ class PairBlock {
     bool share_prefix = true;
     /// What the last layer's sources write where the metric does not look; else that is 0.
     bool all_positions = false;
+    /// Ends that another pass computes anyway: it gives them by take_end and set_metric. Not the
+    /// clean one for kl, whose logits every other run is compared with.
+    std::vector<End> given = {};
   };
 
-  /// Runs the shared prefixes (kept as keys and values), then the clean and corrupted ends as one
-  /// batch of 2 * pairs rows: clean rows first.
+  /// Runs the shared prefixes (kept as keys and values), then the ends as one batch: 2 * pairs
+  /// rows, clean rows first, less those that are given.
   PairBlock(const Engine& engine, std::span<const Pair> pairs, const Options& options,
             const RotaryTable& rotary, const RunControl& control);
 
@@ -52,11 +58,16 @@ class PairBlock {
   const RotaryTable& rotary() const { return rotary_; }
   Metric metric() const { return metric_; }
 
+  /// What the sources of both ends write, the clean tokens first.
   Trace& ends() { return ends_; }
-  const Batch& ends_batch() const { return ends_batch_; }
   const std::vector<float>& clean_metric() const { return clean_metric_; }
   const std::vector<float>& corrupted_metric() const { return corrupted_metric_; }
   const float* clean_logits() const { return clean_logits_.data(); }
+
+  /// The activations of one end's sources are those of copy `copy` of the block's rows in a trace
+  /// that keeps sources. The embeddings are there already.
+  void take_end(const Engine& engine, End end, const Trace& trace, std::int64_t copy);
+  void set_metric(End end, std::span<const float> values);
 
   /// `copies` copies of the block's clean rows, one after the other.
   BatchRows repeated_rows(std::int64_t copies) const;
@@ -65,9 +76,12 @@ class PairBlock {
 
  private:
   void run_prefixes(const Engine& engine, const RunControl& control);
-  void run_ends(const Engine& engine, bool all_positions, const RunControl& control);
-  SupervisedRows supervised_ends() const;
-  BatchRows end_rows() const;
+  void embed_ends(const Engine& engine);
+  void run_ends(const Engine& engine, std::span<const End> ends, bool all_positions,
+                const RunControl& control);
+  void keep_clean_logits(const Engine& engine, const SupervisedRows& rows,
+                         const float* final_residual);
+  BatchRows end_rows(std::span<const End> ends) const;
 
   std::span<const Pair> pairs_;
   Metric metric_;
@@ -78,7 +92,6 @@ class PairBlock {
   std::vector<std::int32_t> prefix_begin_;
   std::vector<std::int32_t> begin_;
   KvStore prefix_;
-  Batch ends_batch_;
   Trace ends_;
   std::vector<float> clean_metric_;
   std::vector<float> corrupted_metric_;

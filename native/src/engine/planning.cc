@@ -3,6 +3,7 @@
 #include <numeric>
 #include <string>
 
+#include "device/memory_text.h"
 #include "engine/methods.h"
 #include "engine/pair_block.h"
 #include "headspark/error.h"
@@ -35,16 +36,13 @@ BatchTokens batch_tokens(const Engine& engine, const TokenCost& cost) {
 
 /// One pair must fit: a run that swaps is worse than one that says what it needs.
 void check_longest(const Engine& engine, std::int32_t tokens, const TokenCost& cost) {
-  const double needed = 4.0 * static_cast<double>(cost.floats) * tokens;
-  if (needed <= static_cast<double>(engine.options.memory_bytes)) return;
-  const auto mebibytes = [](double bytes) {
-    return std::to_string(static_cast<std::int64_t>(bytes / (1 << 20)) + 1) + " MiB";
-  };
-  throw Error(ErrorCode::OUT_OF_MEMORY,
-              "A pair of " + std::to_string(tokens) + " tokens needs " + mebibytes(needed) +
-                  " of workspace, more than the memory budget of " +
-                  mebibytes(static_cast<double>(engine.options.memory_bytes)) +
-                  "; raise the budget (--memory) or shorten the pair.");
+  const std::int64_t needed = 4 * cost.floats * tokens;
+  if (needed <= engine.options.memory_bytes) return;
+  throw Error(ErrorCode::OUT_OF_MEMORY, "A pair of " + std::to_string(tokens) + " tokens needs " +
+                                            memory_text(needed) +
+                                            " of workspace, more than the memory budget of " +
+                                            memory_text(engine.options.memory_bytes) +
+                                            "; raise the budget (--memory) or shorten the pair.");
 }
 
 }  // namespace

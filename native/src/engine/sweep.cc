@@ -6,6 +6,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "engine/block_copies.h"
 #include "engine/gates.h"
 #include "engine/mean_activations.h"
 #include "engine/methods.h"
@@ -220,12 +221,14 @@ class SweepBlock {
     Buffer<float> before(engine_.context.backend, moved ? (last_parent + 1) * row : 0);
     if (moved) copy(stream, before.size(), before.data());
     const float* clean = clean_.layer(step.first_layer).residual;
+    BlockCopies copies(engine_.context);
     for (std::size_t i = 0; i < step.parents.size(); ++i) {
       const std::int32_t parent = step.parents[i];
       if (parent == static_cast<std::int32_t>(i)) continue;
-      copy(parent < 0 ? clean : before.data() + parent * row, row,
-           stream + static_cast<std::int64_t>(i) * row);
+      copies.add(parent < 0 ? clean : before.data() + parent * row,
+                 stream + static_cast<std::int64_t>(i) * row);
     }
+    copies.run(row);
   }
 
   void set_replacement(HeadGate& gate, std::size_t layer, const Buffer<std::int32_t>& replacement) {

@@ -177,6 +177,18 @@ void load_weights(const ParsedConfig& parsed, MappedCheckpoint& checkpoint,
   checkpoint.set_used(reader.used());
 }
 
+void set_owner(Model& model, const std::weak_ptr<const void>& owner) {
+  for (WeightView* view : {&model.embedding, &model.position_embedding, &model.unembedding.view}) {
+    view->owner = owner;
+  }
+  for (LayerWeights& layer : model.layers) {
+    for (LinearWeight* weight :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      weight->view.owner = owner;
+    }
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
@@ -191,6 +203,7 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
   model->folder = folder.string();
   model->mapped_bytes = checkpoint->bytes();
   model->files.push_back(checkpoint);
+  set_owner(*model, checkpoint);
   return model;
 }
 

@@ -4,7 +4,7 @@
 namespace headspark {
 
 GpuProbe probe_gpus() {
-  return {{}, "This build has no CUDA backend, so everything runs on the CPU."};
+  return {{}, "This build has no CUDA backend, so everything runs on the CPU.", "", ""};
 }
 
 }  // namespace headspark

@@ -32,10 +32,8 @@ inline void check_attention_layout(const Context& context, const RowLayout& layo
     check_argument(layout.query_begin(row) >= 0 && layout.query_begin(row) <= own, op,
                    "layout.first_query is outside its row");
   }
-}
-
-inline bool has_tokens(const Context& context, const RowLayout& layout) {
-  return layout.rows > 0 && (!context.on_cpu() || layout.tokens() > 0);
+  check_argument(layout.token_count == layout.row_begin[layout.rows], op,
+                 "layout.token_count is not the end of layout.row_begin");
 }
 
 }  // namespace headspark

@@ -5,6 +5,7 @@
 #include "headspark/ops/argmax.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/attention_pattern.h"
+#include "headspark/ops/copy_blocks.h"
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/edge_sum.h"
 #include "headspark/ops/embedding.h"
@@ -94,5 +95,8 @@ void argmax_rows_cuda(const Context& context, std::int64_t rows, std::int64_t wi
 
 void edge_sum_cpu(const Context& context, const EdgeSum& params);
 void edge_sum_cuda(const Context& context, const EdgeSum& params);
+
+void copy_blocks_cpu(const Context& context, const CopyBlocks& params);
+void copy_blocks_cuda(const Context& context, const CopyBlocks& params);
 
 }  // namespace headspark

@@ -23,7 +23,7 @@ bool check_rows(const Context& context, const PagedRows& rows, const char* op) {
   check_pointer(layout.row_begin, op, "rows.layout.row_begin");
   check_pointer(rows.page_begin, op, "rows.page_begin");
   check_pointer(rows.pages, op, "rows.pages");
-  if (!context.on_cpu()) return true;
+  if (!context.on_cpu()) return layout.token_count > 0;
   check_argument(layout.row_begin[0] >= 0, op, "rows.layout.row_begin starts below 0");
   check_argument(rows.page_begin[0] >= 0, op, "rows.page_begin starts below 0");
   for (std::int32_t row = 0; row < layout.rows; ++row) {
@@ -40,7 +40,9 @@ bool check_rows(const Context& context, const PagedRows& rows, const char* op) {
       check_pointer(rows.pages[page], op, "a page");
     }
   }
-  return layout.tokens() > 0;
+  check_argument(layout.token_count == layout.row_begin[layout.rows], op,
+                 "rows.layout.token_count is not the end of rows.layout.row_begin");
+  return layout.token_count > 0;
 }
 
 void check_gate(const HeadGate& gate, const char* op) {

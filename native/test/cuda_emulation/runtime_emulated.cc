@@ -1,14 +1,26 @@
 // The twin of src/cuda/runtime_cudart.cc: one device whose memory is the host's (so that
 // AddressSanitizer watches it) and whose kernels run when they are launched.
+#include "cuda_emulation/runtime_emulated.h"
+
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
 
-#include "cuda/runtime.h"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
 
 namespace headspark::cuda {
 namespace {
 
-constexpr std::uint64_t kMemoryBytes = std::uint64_t{4} << 30;
+std::mutex mutex;
+std::map<void*, std::int64_t> allocated;
+std::int64_t in_use = 0;
+std::int64_t memory_bytes = std::int64_t{4} << 30;
 
 void check_device(int device) {
   if (device == 0) return;
@@ -23,11 +35,20 @@ int device_count(std::string&) {
 
 DeviceProperties device_properties(int device) {
   check_device(device);
-  return {"emulated CUDA device", 8, 0, 4, kLargestShared, kMemoryBytes};
+  return {"emulated CUDA device",
+          8,
+          0,
+          4,
+          kLargestShared,
+          static_cast<std::uint64_t>(memory_info().total_bytes)};
+}
+
+bool is_hardware() {
+  return false;
 }
 
 int driver_version() {
-  return 0;
+  return 13000;
 }
 
 void use_device(int device) {
@@ -35,22 +56,53 @@ void use_device(int device) {
 }
 
 MemoryInfo memory_info() {
-  return {kMemoryBytes, kMemoryBytes};
+  const std::lock_guard lock(mutex);
+  return {static_cast<std::uint64_t>(memory_bytes - in_use),
+          static_cast<std::uint64_t>(memory_bytes)};
+}
+
+void set_emulated_memory(std::int64_t bytes) {
+  const std::lock_guard lock(mutex);
+  memory_bytes = bytes;
+}
+
+std::int64_t emulated_bytes_in_use() {
+  const std::lock_guard lock(mutex);
+  return in_use;
 }
 
 void* try_allocate(std::int64_t bytes) {
-  if (bytes < 0 || static_cast<std::uint64_t>(bytes) > kMemoryBytes) return nullptr;
+  const std::lock_guard lock(mutex);
+  if (bytes < 0 || bytes > memory_bytes - in_use) return nullptr;
   void* memory = nullptr;
   const auto size = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
-  return posix_memalign(&memory, 256, size) == 0 ? memory : nullptr;
+  if (posix_memalign(&memory, 256, size) != 0) return nullptr;
+  allocated[memory] = bytes;
+  in_use += bytes;
+  return memory;
 }
 
 void release(void* memory) noexcept {
+  if (memory == nullptr) return;
+  const std::lock_guard lock(mutex);
+  const auto found = allocated.find(memory);
+  if (found == allocated.end()) std::abort();  // released twice, or never allocated
+  in_use -= found->second;
+  allocated.erase(found);
   std::free(memory);
 }
 
+void mark_used(void* memory, std::int64_t bytes) noexcept {
+  ASAN_UNPOISON_MEMORY_REGION(memory, static_cast<std::size_t>(bytes));
+  std::memset(memory, 0xff, static_cast<std::size_t>(bytes));  // NaN: nobody may count on zeros
+}
+
+void mark_free(void* memory, std::int64_t bytes) noexcept {
+  ASAN_POISON_MEMORY_REGION(memory, static_cast<std::size_t>(bytes));
+}
+
 void* try_allocate_pinned(std::int64_t bytes) {
-  return try_allocate(bytes);
+  return std::malloc(static_cast<std::size_t>(bytes > 0 ? bytes : 1));
 }
 
 void release_pinned(void* memory) noexcept {

@@ -58,6 +58,11 @@ export function subjectOf(runner: SweepRunner, pairs: number): AblationSubject {
     shape,
     pairs,
     pairsHash: 'a'.repeat(64),
+    // The same in every layer, growing with the head.
+    writeNorms: () =>
+      Promise.resolve(
+        Float32Array.from({ length: shape.layers * shape.heads }, (_, i) => 1 + (i % shape.heads)),
+      ),
     createRunner: () => Promise.resolve(runner),
   };
 }

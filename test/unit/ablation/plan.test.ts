@@ -38,6 +38,19 @@ describe('planAblation', () => {
     }
   });
 
+  it('matches controls to the set in what heads write', () => {
+    const writeNorms = Float32Array.from({ length: 24 }, (_, i) => 1 + (i % 6));
+    const set = parseHeads('1.0,1.3');
+    const [row] = planAblation(
+      { kind: 'sets', sets: [set] },
+      { ...options, shape: { layers: 4, heads: 6 }, writeNorms },
+    ).rows;
+    expect(row.controls.length).toBe(20);
+    for (const { heads } of row.controls) expect(heads).toHaveLength(2);
+    const layers = new Set(row.controls.flatMap(({ heads }) => heads.map(({ layer }) => layer)));
+    expect(layers.size).toBe(4);
+  });
+
   it('keeps the controls of a set when the plan grows or more controls are asked for', () => {
     const heads = parseHeads('3.1,2.0,1.5');
     const short = planAblation({ kind: 'top-k', heads, k: 2 }, options);

@@ -75,6 +75,9 @@ export function fakeGenerate(options: FakeOptions = {}): Generate {
   };
 }
 
+/** Of two layers of four heads: head a0.h0 writes as much as those of layer 1. */
+export const fakeNorms = [2, 1, 1.1, 1.2, 2.1, 1.9, 2.2, 1.8] as const;
+
 export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
   return {
     info: {
@@ -97,7 +100,9 @@ export function fakeSubject(options: FakeOptions = {}): EvaluationSubject {
       const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
       const longest = Math.max(...sequences.map(({ length }) => length));
       const count = { mean: 1, 'mean-per-position': longest + 1, tokens }[rows];
-      return Promise.resolve({ rows: count, z: Float32Array.from({ length: count }, (_, i) => i) });
+      const z = Float32Array.from({ length: count }, (_, i) => i);
+      const writeNorms = Float32Array.from(fakeNorms);
+      return Promise.resolve({ rows: count, z, writeNorms });
     },
   };
 }

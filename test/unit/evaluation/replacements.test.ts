@@ -147,3 +147,25 @@ describe('replacements', () => {
     ).rejects.toThrow(/ablation is "none"/);
   });
 });
+
+describe('controls of the same write norm', () => {
+  it('come from the heads that write as much, whatever their layer', async () => {
+    const seen: string[] = [];
+    const subject = fakeSubject({ onActivations: (_, rows) => seen.push(rows) });
+    const options = { ...few, controls: 4, match: 'write-norm' as const };
+    const { table } = await evaluateSubject(subject, benchmark, options);
+    expect(seen).toEqual(['mean']);
+    expect(table.settings.match).toBe('write-norm');
+    // Of the seven other heads the three nearest: for a0.h0 all of them lie in the other layer.
+    expect(
+      table.controls.filter(({ of }) => of === 'a0.h0').map(({ heads }) => heads[0][1]),
+    ).toEqual(['1', '1', '1']);
+    expect(table.notes.join('\n')).toMatch(
+      /a0\.h0: mean write norm 2, of its controls 1\.[89] to 2\.[12]/,
+    );
+    expect(table.notes.join('\n')).toMatch(/only 3 different control sets were found, 4 were/);
+    await expect(
+      evaluateSubject(fakeSubject(), benchmark, { ...few, match: 'size' as 'layer' }),
+    ).rejects.toThrow(/match is "size"/);
+  });
+});

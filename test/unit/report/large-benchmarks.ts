@@ -33,6 +33,7 @@ function settingsOf(model: string, sets: number): EvaluationSettings {
     problems,
     prompt: { template: 'chat', thinking: 'on', system: null, suffix: 'boxed' },
     variants: [{ name: 'unablated', kind: 'unablated', heads: [] }, ...gated],
+    match: 'layer',
     factor: 0,
     ablation: 'zero',
     references: [],

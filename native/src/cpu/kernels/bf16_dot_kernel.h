@@ -72,24 +72,27 @@ struct Bf16DotKernel {
   }
 
   template <int Rows, int Panels>
-  static void remainder(const GemmTile& t) {
+  static void rows_block(const GemmTile& t) {
     if constexpr (Rows > 0) {
       if (t.rows == Rows) return block<Rows, Panels>(t);
-      remainder<Rows - 1, Panels>(t);
+      rows_block<Rows - 1, Panels>(t);
     }
   }
 
+  // Tiles of nearly the same height: five of 12 rows and one of 4 would leave the last one waiting
+  // for the latency of its few chains.
   template <int Panels>
   static void all_rows(GemmTile t) {
-    const std::int64_t tiles = t.rows / tile_rows;
+    std::int64_t tiles = (t.rows + tile_rows - 1) / tile_rows;
     const std::int64_t share = tiles > 0 ? (t.next_bytes / tiles / 64 + 1) * 64 : 0;
-    for (; t.rows >= tile_rows; t.rows -= tile_rows) {
+    for (std::int64_t left = t.rows; tiles > 0; --tiles) {
       fetch_next(t, share);
-      block<tile_rows, Panels>(t);
-      t.a = static_cast<const char*>(t.a) + a_bytes(tile_rows, 0);
-      t.c += tile_rows * t.c_stride;
+      t.rows = (left + tiles - 1) / tiles;
+      rows_block<tile_rows, Panels>(t);
+      t.a = static_cast<const char*>(t.a) + a_bytes(t.rows, 0);
+      t.c += t.rows * t.c_stride;
+      left -= t.rows;
     }
-    remainder<tile_rows - 1, Panels>(t);
   }
 
   static void fetch_next(GemmTile& t, std::int64_t share) {

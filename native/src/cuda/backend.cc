@@ -1,0 +1,82 @@
+// The CUDA backend: an engine's view of a GPU that it may share with other engines, and the device
+// that the CUDA ops see.
+#include "headspark/backend.h"
+
+#include <string>
+
+#include "cuda/device.h"
+#include "cuda/op_device.h"
+#include "device/memory_text.h"
+#include "headspark/error.h"
+
+namespace headspark {
+namespace {
+
+class CudaBackend final : public Backend, public cuda::OpDevice {
+ public:
+  explicit CudaBackend(int index) : device_(cuda::Device::get(index)) {}
+
+  DeviceKind kind() const override { return DeviceKind::cuda; }
+  std::string name() const override { return device_->name(); }
+  std::int64_t available_bytes() override { return device_->available_bytes(); }
+  void plan(const MemoryPlan& plan) override { plan_ = plan; }
+
+  void* allocate(std::int64_t bytes) override {
+    if (bytes < 0) {
+      throw Error(ErrorCode::INVALID_ARGUMENT, "A buffer of a negative size was asked for.");
+    }
+    void* memory = device_->try_allocate(bytes);
+    if (memory == nullptr) throw_out_of_memory(bytes);
+    return memory;
+  }
+  void release(void* memory) noexcept override { device_->release(memory); }
+  void copy_to_device(void* device, const void* host, std::int64_t bytes) override {
+    if (bytes > 0) device_->copy(device, host, bytes);
+  }
+  void copy_to_host(void* host, const void* device, std::int64_t bytes) override {
+    if (bytes > 0) cuda::copy_to_host(stream(), host, device, bytes);
+  }
+  void zero(void* device, std::int64_t bytes) override {
+    if (bytes > 0) cuda::zero(stream(), device, bytes);
+  }
+
+  cuda::Stream stream() override {
+    device_->enter();  // a job has a thread of its own
+    return device_->stream();
+  }
+  cuda::DeviceMatrix matrix(const LinearWeight& weight) override {
+    const std::weak_ptr<const void> made(weight.packed);
+    const bool mapped = !weight.view.owner.expired();
+    return device_->weights().matrix(weight.view, mapped ? weight.view.owner : made);
+  }
+  cuda::DeviceMatrix table(const WeightView& view) override {
+    return device_->weights().matrix(view, view.owner);
+  }
+  const void* constant(const void* host, std::int64_t bytes) override {
+    return device_->weights().constant(host, bytes);
+  }
+  void* scratch(cuda::ScratchSlot slot, std::int64_t bytes) override {
+    return device_->scratch(slot, bytes);
+  }
+  cuda::LtProducts* products() override { return device_->products(); }
+
+ private:
+  [[noreturn]] void throw_out_of_memory(std::int64_t bytes) const {
+    throw Error(ErrorCode::OUT_OF_MEMORY,
+                name() + " has no room for another " + memory_text(bytes) + ": " +
+                    device_->usage() + ". Planned were " + memory_text(plan_.weight_bytes) +
+                    " of weights and " + memory_text(plan_.workspace_bytes) +
+                    " of workspace; lower --memory, or stop what else uses the GPU.");
+  }
+
+  std::shared_ptr<cuda::Device> device_;
+  MemoryPlan plan_;
+};
+
+}  // namespace
+
+std::shared_ptr<Backend> make_cuda_backend(int index) {
+  return std::make_shared<CudaBackend>(index);
+}
+
+}  // namespace headspark

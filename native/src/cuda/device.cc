@@ -1,0 +1,154 @@
+// Start, end and memory of a GPU.
+#include "cuda/device.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "cuda/cublas_lt.h"
+#include "device/memory_text.h"
+#include "headspark/error.h"
+
+namespace headspark::cuda {
+namespace {
+
+// The first generation with bf16 tensor cores and asynchronous copies.
+constexpr int kLeastComputeMajor = 8;
+
+DeviceProperties checked_properties(int index) {
+  std::string problem;
+  const int count = device_count(problem);
+  const std::string device = "CUDA device " + std::to_string(index);
+  if (count < 0) {
+    throw Error(ErrorCode::DEVICE, device + " was asked for, but no GPU is usable: " + problem +
+                                       "; use --device cpu.");
+  }
+  if (index < 0 || index >= count) {
+    throw Error(ErrorCode::DEVICE, device + " was asked for, but this machine has " +
+                                       std::to_string(count) +
+                                       " GPU(s), counted from 0; see headspark doctor.");
+  }
+  DeviceProperties properties = device_properties(index);
+  const std::string unusable = device_problem(properties);
+  if (!unusable.empty()) {
+    throw Error(ErrorCode::DEVICE, device + " (" + properties.name +
+                                       ") cannot be used: " + unusable + " Use --device cpu.");
+  }
+  return properties;
+}
+
+}  // namespace
+
+std::string device_problem(const DeviceProperties& properties) {
+  if (properties.compute_major >= kLeastComputeMajor) return {};
+  return "its compute capability is " + std::to_string(properties.compute_major) + "." +
+         std::to_string(properties.compute_minor) + ", and 8.0 is the least.";
+}
+
+void enter_device(int index) {
+  thread_local int current = -1;
+  if (current == index) return;
+  use_device(index);
+  current = index;
+}
+
+std::shared_ptr<Device> Device::get(int index) {
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<Device>> devices;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<Device> device = devices[index].lock();
+  if (device == nullptr) {
+    device = std::make_shared<Device>(index);
+    devices[index] = device;
+  }
+  return device;
+}
+
+Device::Device(int index)
+    : index_(index),
+      properties_(checked_properties(index)),
+      weights_(*this),
+      scratch_(static_cast<std::size_t>(ScratchSlot::count)) {
+  enter();
+  stream_ = create_stream();
+}
+
+Device::~Device() {
+  try {
+    enter();
+    synchronize(stream_);
+  } catch (const Error&) {
+    // A device that failed has nothing to wait for; its memory goes with the process.
+  }
+  products_.reset();
+  for (const Scratch& scratch : scratch_) pool_.release(scratch.memory);
+  weights_.clear();
+  destroy_stream(stream_);
+}
+
+std::string Device::name() const {
+  return "cuda:" + std::to_string(index_) + " (" + properties_.name + ")";
+}
+
+std::int64_t Device::available_bytes() {
+  enter();
+  weights_.purge();
+  return static_cast<std::int64_t>(memory_info().free_bytes) + pool_.bytes_cached();
+}
+
+void* Device::try_allocate(std::int64_t bytes) {
+  enter();
+  void* memory = pool_.try_allocate(bytes);
+  if (memory != nullptr) return memory;
+  weights_.purge();  // models that were disposed make room
+  return pool_.try_allocate(bytes);
+}
+
+std::string Device::usage() const {
+  enter();
+  const MemoryInfo info = memory_info();
+  const auto total = static_cast<std::int64_t>(info.total_bytes);
+  const auto taken = total - static_cast<std::int64_t>(info.free_bytes);
+  const std::int64_t weights = weights_.bytes();
+  const std::int64_t workspace = pool_.bytes_in_use() - weights;
+  const std::int64_t others = taken - pool_.bytes_in_use() - pool_.bytes_cached();
+  return "weights take " + memory_text(weights) + " and the workspace " + memory_text(workspace) +
+         " there, everything else " + memory_text(std::max<std::int64_t>(others, 0)) + " of " +
+         memory_text(total);
+}
+
+void* Device::allocate(std::int64_t bytes) {
+  void* memory = try_allocate(bytes);
+  if (memory != nullptr) return memory;
+  throw Error(ErrorCode::OUT_OF_MEMORY, name() + " has no room for another " + memory_text(bytes) +
+                                            ": " + usage() +
+                                            "; use a device with more memory, or --device cpu.");
+}
+
+void Device::copy(void* device, const void* host, std::int64_t bytes) {
+  enter();
+  copy_to_device(stream_, device, host, bytes);
+}
+
+LtProducts* Device::products() {
+  const CublasLt::Opened& library = CublasLt::get();
+  if (products_ == nullptr && library.functions && is_hardware()) {
+    enter();
+    products_ = std::make_unique<LtProducts>(*library.functions, *this);
+  }
+  return products_.get();
+}
+
+void* Device::scratch(ScratchSlot slot, std::int64_t bytes) {
+  Scratch& scratch = scratch_[static_cast<std::size_t>(slot)];
+  if (bytes > scratch.bytes) {
+    const std::int64_t grown = std::max(bytes, scratch.bytes + scratch.bytes / 2);
+    pool_.release(scratch.memory);
+    scratch = {};
+    void* memory = try_allocate(grown);
+    scratch = {memory != nullptr ? memory : allocate(bytes), memory != nullptr ? grown : bytes};
+  }
+  return scratch.memory;
+}
+
+}  // namespace headspark::cuda

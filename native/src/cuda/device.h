@@ -1,0 +1,70 @@
+// One GPU of this process: its stream, its memory and the weights on it, shared by all engines that
+// run there. Jobs of a device run one after the other; buffers may go from any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda/lt_products.h"
+#include "cuda/memory_pool.h"
+#include "cuda/weight_cache.h"
+#include "headspark/backend.h"
+
+namespace headspark::cuda {
+
+/// Why nothing can be computed on a device with these properties, one sentence; empty: it can.
+std::string device_problem(const DeviceProperties& properties);
+
+/// Makes the device current for the calling thread. Error(DEVICE), for instance where another
+/// process has it for itself.
+void enter_device(int index);
+
+class Device final : public WeightMemory {
+ public:
+  /// Device `index`, made on first use and gone with its last holder. Error(DEVICE) when it is not
+  /// there or not usable.
+  static std::shared_ptr<Device> get(int index);
+
+  explicit Device(int index);
+  ~Device() override;
+
+  /// Makes this device current for the calling thread, as every other call here does first.
+  void enter() const { enter_device(index_); }
+
+  /// "cuda:0 (NVIDIA H200)".
+  std::string name() const;
+  Stream stream() const { return stream_; }
+  std::int64_t available_bytes();
+  /// Null when the device is full even without what is cached.
+  void* try_allocate(std::int64_t bytes);
+  /// What is where, for the message of a failed allocation.
+  std::string usage() const;
+
+  void* allocate(std::int64_t bytes) override;
+  void release(void* memory) noexcept override { pool_.release(memory); }
+  void copy(void* device, const void* host, std::int64_t bytes) override;
+
+  WeightCache& weights() { return weights_; }
+  /// Products by cuBLASLt, started on first use; null where it is absent.
+  LtProducts* products();
+  /// See OpDevice::scratch.
+  void* scratch(ScratchSlot slot, std::int64_t bytes);
+
+ private:
+  struct Scratch {
+    void* memory = nullptr;
+    std::int64_t bytes = 0;
+  };
+
+  int index_;
+  DeviceProperties properties_;
+  MemoryPool pool_;
+  WeightCache weights_;
+  Stream stream_ = nullptr;
+  std::vector<Scratch> scratch_;
+  std::unique_ptr<LtProducts> products_;
+};
+
+}  // namespace headspark::cuda

@@ -1,0 +1,130 @@
+// cuBLASLt is column-major: it computes cᵀ = op(b) aᵀ, [columns, 128] per tile.
+#include "cuda/lt_products.h"
+
+#include <memory>
+#include <string>
+
+#include "headspark/error.h"
+
+namespace headspark::cuda {
+namespace {
+
+// What cuBLASLt's documentation recommends for Hopper.
+constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;
+
+void check(lt::Status status, const char* what) {
+  if (status == lt::kSuccess) return;
+  throw Error(ErrorCode::DEVICE, std::string("cuBLASLt failed to ") + what + " (status " +
+                                     std::to_string(status) +
+                                     "); HEADSPARK_CUBLASLT=none computes without it.");
+}
+
+}  // namespace
+
+/// The descriptors of one product of `tiles` tiles.
+struct LtProducts::Call {
+  const lt::Functions& f;
+  lt::MatmulDesc desc = nullptr;
+  lt::Layout a = nullptr;  // the library's A is the weight, its B the rows
+  lt::Layout b = nullptr;
+  lt::Layout c = nullptr;
+
+  Call(const lt::Functions& functions, const LtProduct& p, std::int64_t tiles) : f(functions) {
+    check(f.MatmulDescCreate(&desc, lt::ComputeType::f32, lt::DataType::f32), "describe a product");
+    const lt::Operation weight = p.by_depth ? lt::Operation::none : lt::Operation::transpose;
+    check(f.MatmulDescSetAttribute(desc, lt::DescAttribute::transpose_a, &weight, sizeof weight),
+          "describe a product");
+    a = layout(lt::DataType::bf16, p.by_depth ? p.columns : p.depth,
+               p.by_depth ? p.depth : p.columns, p.b_stride);
+    b = layout(lt::DataType::bf16, p.depth, kLtTileRows, p.a_stride);
+    c = layout(lt::DataType::f32, p.columns, kLtTileRows, p.columns);
+    set_batch(a, tiles, 0);
+    set_batch(b, tiles, kLtTileRows * p.a_stride);
+    set_batch(c, tiles, kLtTileRows * p.columns);
+  }
+  ~Call() {
+    for (const lt::Layout made : {a, b, c}) {
+      if (made != nullptr) f.MatrixLayoutDestroy(made);
+    }
+    if (desc != nullptr) f.MatmulDescDestroy(desc);
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  lt::Layout layout(lt::DataType type, std::int64_t rows, std::int64_t columns,
+                    std::int64_t stride) const {
+    lt::Layout made = nullptr;
+    check(f.MatrixLayoutCreate(&made, type, static_cast<std::uint64_t>(rows),
+                               static_cast<std::uint64_t>(columns), stride),
+          "describe a matrix");
+    return made;
+  }
+  void set_batch(lt::Layout layout, std::int64_t tiles, std::int64_t stride) const {
+    const auto count = static_cast<std::int32_t>(tiles);
+    check(
+        f.MatrixLayoutSetAttribute(layout, lt::LayoutAttribute::batch_count, &count, sizeof count),
+        "describe a batch");
+    check(f.MatrixLayoutSetAttribute(layout, lt::LayoutAttribute::strided_batch_offset, &stride,
+                                     sizeof stride),
+          "describe a batch");
+  }
+};
+
+LtProducts::LtProducts(const lt::Functions& functions, WeightMemory& memory)
+    : functions_(functions), memory_(memory) {
+  check(functions_.Create(&handle_), "start");
+  try {
+    workspace_ = memory_.allocate(kWorkspaceBytes);
+  } catch (...) {
+    functions_.Destroy(handle_);
+    throw;
+  }
+}
+
+LtProducts::~LtProducts() {
+  memory_.release(workspace_);
+  functions_.Destroy(handle_);
+}
+
+// Chosen for one tile, whatever the product at hand, so that every number of rows gets the same.
+const std::optional<lt::Algorithm>& LtProducts::algorithm(const LtProduct& p) {
+  const Shape shape{p.columns, p.depth, p.a_stride, p.b_stride, p.by_depth};
+  const auto found = algorithms_.find(shape);
+  if (found != algorithms_.end()) return found->second;
+  const Call call(functions_, p, 1);
+  lt::Preference made = nullptr;
+  check(functions_.MatmulPreferenceCreate(&made), "describe a preference");
+  const std::unique_ptr<lt::OpaquePreference, lt::Status (*)(lt::Preference)> preference(
+      made, functions_.MatmulPreferenceDestroy);
+  const std::uint64_t bytes = kWorkspaceBytes;
+  const std::uint32_t no_reduction = 0;  // CUBLASLT_REDUCTION_SCHEME_NONE: split-K is 1
+  check(functions_.MatmulPreferenceSetAttribute(made, lt::PreferenceAttribute::max_workspace_bytes,
+                                                &bytes, sizeof bytes),
+        "describe a preference");
+  check(functions_.MatmulPreferenceSetAttribute(made, lt::PreferenceAttribute::reduction_schemes,
+                                                &no_reduction, sizeof no_reduction),
+        "describe a preference");
+  lt::HeuristicResult result{};
+  int count = 0;
+  const lt::Status status = functions_.MatmulAlgoGetHeuristic(
+      handle_, call.desc, call.a, call.b, call.c, call.c, made, 1, &result, &count);
+  std::optional<lt::Algorithm> chosen;
+  if (status == lt::kSuccess && count > 0 && result.state == lt::kSuccess) {
+    chosen = result.algorithm;
+  }
+  return algorithms_.emplace(shape, chosen).first->second;
+}
+
+bool LtProducts::multiply(Stream stream, const LtProduct& p) {
+  const std::optional<lt::Algorithm>& chosen = algorithm(p);
+  if (!chosen) return false;
+  const Call call(functions_, p, p.tiles);
+  const float one = 1.0f;
+  const float beta = p.add ? 1.0f : 0.0f;
+  check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, p.c, call.c,
+                          p.c, call.c, &*chosen, workspace_, kWorkspaceBytes, stream),
+        "multiply");
+  return true;
+}
+
+}  // namespace headspark::cuda

@@ -1,0 +1,124 @@
+// Strides and groups are resolved on the way: kernels see plain row-major matrices.
+#include "cuda/weight_cache.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace headspark::cuda {
+namespace {
+
+// Vectors whose host copy is gone (rotary tables of finished runs) go when all take more than this.
+constexpr std::int64_t kMostConstantBytes = std::int64_t{256} << 20;
+constexpr std::int64_t kPieceBytes = std::int64_t{16} << 20;  // packed on the host at a time
+
+bool same_owner(const std::weak_ptr<const void>& a, const std::weak_ptr<const void>& b) {
+  return !a.expired() && !a.owner_before(b) && !b.owner_before(a);
+}
+
+bool is_row_major(const WeightView& view) {
+  if (view.col_stride != 1) return false;
+  const bool rows = view.row_group == 1 || view.row_stride == view.cols;
+  return rows && (view.rows <= view.row_group || view.group_stride == view.row_group * view.cols);
+}
+
+template <typename T>
+void pack_rows(const WeightView& view, std::int64_t first, std::int64_t count, T* packed) {
+  const auto* data = static_cast<const T*>(view.data);
+  for (std::int64_t row = first; row < first + count; ++row) {
+    const T* source = data + view.offset(row, 0);
+    for (std::int64_t col = 0; col < view.cols; ++col) *packed++ = source[col * view.col_stride];
+  }
+}
+
+}  // namespace
+
+WeightCache::Memory::Memory(WeightCache& owner, std::int64_t bytes)
+    : cache(&owner), data(owner.memory_.allocate(bytes)), size(bytes) {
+  cache->bytes_ += size;
+}
+
+WeightCache::Memory::~Memory() {
+  cache->bytes_ -= size;
+  cache->memory_.release(data);
+}
+
+void WeightCache::upload(const WeightView& view, void* device) {
+  const std::int64_t row_bytes = view.cols * dtype_bytes(view.dtype);
+  ++uploads_;
+  if (is_row_major(view)) {
+    memory_.copy(device, view.data, view.rows * row_bytes);
+    return;
+  }
+  const std::int64_t rows =
+      std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
+  std::vector<std::byte> packed(static_cast<std::size_t>(std::min(rows, view.rows) * row_bytes));
+  for (std::int64_t first = 0; first < view.rows; first += rows) {
+    const std::int64_t count = std::min(rows, view.rows - first);
+    if (view.dtype == DType::f32) {
+      pack_rows(view, first, count, reinterpret_cast<std::uint32_t*>(packed.data()));
+    } else {
+      pack_rows(view, first, count, reinterpret_cast<std::uint16_t*>(packed.data()));
+    }
+    memory_.copy(static_cast<char*>(device) + first * row_bytes, packed.data(), count * row_bytes);
+  }
+}
+
+DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner) {
+  const Key key{view.data,       view.dtype,      view.rows,      view.cols,
+                view.row_stride, view.col_stride, view.row_group, view.group_stride};
+  auto found = matrices_.find(key);
+  if (found == matrices_.end()) {
+    const std::int64_t bytes = view.rows * view.cols * dtype_bytes(view.dtype);
+    purge();
+    auto memory = std::make_unique<Memory>(*this, bytes);
+    found = matrices_.emplace(key, Matrix{{}, std::move(memory)}).first;
+  }
+  Matrix& matrix = found->second;
+  if (!same_owner(matrix.owner, owner)) {
+    matrix.owner.reset();  // until the copy is whole
+    upload(view, matrix.memory->data);
+    matrix.owner = owner;
+  }
+  return {matrix.memory->data, view.dtype, view.rows, view.cols};
+}
+
+const void* WeightCache::constant(const void* host, std::int64_t bytes) {
+  if (bytes <= 0) return nullptr;
+  const auto size = static_cast<std::size_t>(bytes);
+  auto found = constants_.find({host, bytes});
+  if (found == constants_.end()) {
+    while (constant_bytes_ + bytes > kMostConstantBytes && !constants_.empty()) forget_oldest();
+    Constant made;
+    made.memory = std::make_unique<Memory>(*this, bytes);
+    constant_bytes_ += bytes;
+    found = constants_.emplace(std::pair(host, bytes), std::move(made)).first;
+  }
+  Constant& constant = found->second;
+  constant.last_use = ++clock_;
+  if (constant.host.size() != size || std::memcmp(constant.host.data(), host, size) != 0) {
+    const auto* begin = static_cast<const std::byte*>(host);
+    constant.host.assign(begin, begin + bytes);
+    memory_.copy(constant.memory->data, constant.host.data(), bytes);
+  }
+  return constant.memory->data;
+}
+
+void WeightCache::forget_oldest() {
+  const auto oldest = std::min_element(
+      constants_.begin(), constants_.end(),
+      [](const auto& a, const auto& b) { return a.second.last_use < b.second.last_use; });
+  constant_bytes_ -= oldest->first.second;
+  constants_.erase(oldest);
+}
+
+void WeightCache::purge() {
+  std::erase_if(matrices_, [](const auto& entry) { return entry.second.owner.expired(); });
+}
+
+void WeightCache::clear() {
+  purge();
+  constants_.clear();
+  constant_bytes_ = 0;
+}
+
+}  // namespace headspark::cuda

@@ -1,0 +1,83 @@
+// Copies of weights on one device. Matrices are copied once and kept for as long as whoever owns
+// their file; vectors (norms, biases, rotary tables, low-rank terms) are compared with what was
+// copied, since nobody owns them.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "cuda/op_device.h"
+
+namespace headspark::cuda {
+
+/// Where the copies live: allocation that throws OUT_OF_MEMORY, and copies queued on the device's
+/// stream.
+class WeightMemory {
+ public:
+  virtual ~WeightMemory() = default;
+  virtual void* allocate(std::int64_t bytes) = 0;
+  virtual void release(void* memory) noexcept = 0;
+  /// The host's bytes may change as soon as this returns.
+  virtual void copy(void* device, const void* host, std::int64_t bytes) = 0;
+};
+
+/// Used by one thread at a time.
+class WeightCache {
+ public:
+  explicit WeightCache(WeightMemory& memory) : memory_(memory) {}
+
+  /// [rows, cols] row-major. Without an owner that lives the matrix is copied at each use, to the
+  /// same place while its shape stays.
+  DeviceMatrix matrix(const WeightView& view, const std::weak_ptr<const void>& owner);
+  /// `bytes` bytes as they are now.
+  const void* constant(const void* host, std::int64_t bytes);
+
+  /// Gives back the matrices whose owner is gone.
+  void purge();
+  /// Gives back all vectors too.
+  void clear();
+
+  std::int64_t bytes() const { return bytes_; }
+  /// Matrices copied since the cache was made.
+  std::int64_t uploads() const { return uploads_; }
+
+ private:
+  using Key = std::tuple<const void*, DType, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                         std::int64_t, std::int64_t>;
+  struct Memory {
+    WeightCache* cache = nullptr;
+    void* data = nullptr;
+    std::int64_t size = 0;
+
+    Memory(WeightCache& owner, std::int64_t bytes);
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+  };
+  struct Matrix {
+    std::weak_ptr<const void> owner;
+    std::unique_ptr<Memory> memory;
+  };
+  struct Constant {
+    std::vector<std::byte> host;
+    std::unique_ptr<Memory> memory;
+    std::uint64_t last_use = 0;
+  };
+
+  void upload(const WeightView& view, void* device);
+  void forget_oldest();
+
+  WeightMemory& memory_;
+  std::int64_t bytes_ = 0;
+  std::int64_t uploads_ = 0;
+  std::int64_t constant_bytes_ = 0;
+  std::uint64_t clock_ = 0;
+  std::map<Key, Matrix> matrices_;
+  std::map<std::pair<const void*, std::int64_t>, Constant> constants_;
+};
+
+}  // namespace headspark::cuda

@@ -1,0 +1,13 @@
+#include "device/memory_text.h"
+
+namespace headspark {
+
+std::string memory_text(std::int64_t bytes) {
+  constexpr std::int64_t kMebibyte = 1 << 20;
+  const std::int64_t mebibytes = (bytes + kMebibyte - 1) / kMebibyte;
+  if (mebibytes < 10240) return std::to_string(mebibytes) + " MiB";
+  const std::int64_t tenths = (mebibytes * 10 + 1023) / 1024;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GiB";
+}
+
+}  // namespace headspark

@@ -1,0 +1,12 @@
+// Sizes of memory in messages.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace headspark {
+
+/// "12 MiB" or "23.4 GiB", rounded up.
+std::string memory_text(std::int64_t bytes);
+
+}  // namespace headspark

@@ -1,0 +1,88 @@
+// On the CPU weights are read from the mapped files, so only the workspace is planned. A device
+// holds a copy of them.
+#include "engine/memory_plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "device/memory_text.h"
+#include "headspark/error.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::int64_t kLeastWorkspace = 64 << 20;
+
+std::int64_t matrix_bytes(const WeightView& view) {
+  return view.data == nullptr ? 0 : view.rows * view.cols * dtype_bytes(view.dtype);
+}
+
+std::int64_t float_bytes(const std::vector<float>& values) {
+  return static_cast<std::int64_t>(values.size() * sizeof(float));
+}
+
+/// What belongs to a layer besides its matrix.
+std::int64_t extra_bytes(const LinearWeight& weight) {
+  const LowRank* low = weight.low_rank.get();
+  return float_bytes(weight.bias) +
+         (low == nullptr ? 0 : float_bytes(low->a) + float_bytes(low->b));
+}
+
+std::int64_t norm_bytes(const NormWeight& norm) {
+  return float_bytes(norm.weight) + float_bytes(norm.bias);
+}
+
+[[noreturn]] void throw_no_room(const MemoryPlan& plan, std::int64_t available,
+                                const Backend& backend) {
+  throw Error(ErrorCode::OUT_OF_MEMORY,
+              "The weights need " + memory_text(plan.weight_bytes) + " and the workspace " +
+                  memory_text(plan.workspace_bytes) + ", but " + backend.name() + " has only " +
+                  memory_text(available) +
+                  " free; lower --memory, use a device with more, or --device cpu.");
+}
+
+}  // namespace
+
+std::int64_t weight_bytes(const Model& model) {
+  std::set<const void*> counted;
+  std::int64_t total = norm_bytes(model.final_norm) + extra_bytes(model.unembedding);
+  const auto add = [&](const WeightView& view) {
+    if (counted.insert(view.data).second) total += matrix_bytes(view);
+  };
+  add(model.embedding);
+  add(model.position_embedding);
+  add(model.unembedding.view);
+  for (const LayerWeights& layer : model.layers) {
+    for (const LinearWeight* weight :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      add(weight->view);
+      total += extra_bytes(*weight);
+    }
+    for (const NormWeight* norm :
+         {&layer.attention_norm, &layer.mlp_norm, &layer.q_norm, &layer.k_norm}) {
+      total += norm_bytes(*norm);
+    }
+  }
+  return total;
+}
+
+MemoryPlan plan_memory(const Model& model, const EngineOptions& options, Backend& backend) {
+  const std::int64_t available = backend.available_bytes();
+  if (backend.kind() == DeviceKind::cpu) {
+    // A quarter of what is free leaves room for the page cache that the weights live in.
+    return {0, options.memory_bytes > 0 ? options.memory_bytes
+                                        : std::max(available / 4, kLeastWorkspace)};
+  }
+  MemoryPlan plan{weight_bytes(model), options.memory_bytes};
+  if (plan.workspace_bytes <= 0) {
+    // A fifth is left for what is not planned token by token: logits rows, batch descriptions, the
+    // libraries' own.
+    plan.workspace_bytes = std::max((available - plan.weight_bytes) / 5 * 4, kLeastWorkspace);
+  }
+  if (plan.weight_bytes + plan.workspace_bytes > available) {
+    throw_no_room(plan, available, backend);
+  }
+  return plan;
+}
+
+}  // namespace headspark

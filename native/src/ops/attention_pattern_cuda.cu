@@ -1,0 +1,63 @@
+// Attention probabilities of chosen heads on the GPU: a block per query, a thread per key, in fp32.
+// Formula: attention_pattern_cpu.cc. For drawings and head properties, of few heads: not tuned.
+#include "cuda/attention_tiles.h"
+#include "cuda/op_device.h"
+#include "cuda/reduce.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+constexpr int kThreads = 128;
+
+HEADSPARK_DEVICE float scaled_score(const AttentionPattern& p, const HeadAt& at, std::int64_t own,
+                                    const RowAt& key) {
+  const float* q = p.q + at.query(own);
+  float sum = 0.0f;
+  for (std::int64_t d = 0; d < p.shape.head_dim; ++d) sum = multiply_add(q[d], key.data[d], sum);
+  return sum * p.shape.scale;
+}
+
+// block_x is the own token, block_y the place in the list of heads, block_z the row.
+HEADSPARK_KERNEL(kThreads) pattern_kernel(AttentionPattern p) {
+  const std::int64_t own = block_x();
+  const std::int64_t row = block_z();
+  const HeadAt at = head_at(p.shape, p.layout, row * p.shape.heads + p.heads[block_y()]);
+  if (own >= at.own) return;
+  const std::int64_t context = at.prefix + at.own;
+  const std::int64_t seen = at.prefix + own + 1;
+  float* pattern = p.pattern + p.pattern_begin[row] + (block_y() * at.own + own) * context;
+  const KeyStore store{p.k, nullptr, p.prefix_k, nullptr, nullptr, nullptr};
+  float largest = -infinity();
+  for (std::int64_t j = thread_index(); j < seen; j += kThreads) {
+    pattern[j] = scaled_score(p, at, own, context_row(at, store, j, false));
+    largest = larger(pattern[j], largest);
+  }
+  SharedMemory memory;
+  const SharedArray<float> partial = memory.take<float>(kThreads);
+  largest = block_largest(partial, kThreads, largest);
+  float sum = 0.0f;
+  for (std::int64_t j = thread_index(); j < seen; j += kThreads) {
+    pattern[j] = exponential(pattern[j] - largest);
+    sum += pattern[j];
+  }
+  sum = block_sum(partial, kThreads, sum);
+  for (std::int64_t j = thread_index(); j < context; j += kThreads) {
+    pattern[j] = j < seen ? pattern[j] / sum : 0.0f;
+  }
+}
+
+}  // namespace
+
+void attention_pattern_cuda(const Context& context, const AttentionPattern& p) {
+  if (p.layout.longest_row <= 0 || p.count == 0) return;
+  launch(op_device(context).stream(),
+         {{p.layout.longest_row, static_cast<int>(p.count), p.layout.rows},
+          kThreads,
+          kThreads * static_cast<int>(sizeof(float))},
+         &pattern_kernel, p);
+}
+
+}  // namespace headspark

@@ -1,0 +1,235 @@
+// The host half of the CUDA backend on the emulated device: the caching allocator, the copies of
+// weights, what is said when memory runs out, and the probe.
+#include "cuda/device.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "cuda_emulation/runtime_emulated.h"
+#include "headspark/buffer.h"
+#include "headspark/device.h"
+#include "headspark/error.h"
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+using namespace cuda;
+
+constexpr std::int64_t kMebibyte = 1 << 20;
+
+/// A device of this size for one scope.
+class ScopedMemory {
+ public:
+  explicit ScopedMemory(std::int64_t bytes) { set_emulated_memory(bytes); }
+  ~ScopedMemory() { set_emulated_memory(std::int64_t{4} << 30); }
+};
+
+/// Counts what the cache copies, into host memory.
+class CountingMemory final : public WeightMemory {
+ public:
+  void* allocate(std::int64_t bytes) override {
+    return ::operator new(static_cast<std::size_t>(bytes));
+  }
+  void release(void* memory) noexcept override { ::operator delete(memory); }
+  void copy(void* device, const void* host, std::int64_t bytes) override {
+    std::memcpy(device, host, static_cast<std::size_t>(bytes));
+    ++copies;
+  }
+  int copies = 0;
+};
+
+std::vector<float> floats_of(const DeviceMatrix& matrix) {
+  const auto* data = static_cast<const float*>(matrix.data);
+  return {data, data + matrix.rows * matrix.cols};
+}
+
+}  // namespace
+
+TEST_CASE("memory pool: blocks are apart, aligned, used again, and given back by trim") {
+  const std::int64_t before = emulated_bytes_in_use();
+  MemoryPool pool;
+  Random random(5);
+  struct Taken {
+    char* memory;
+    std::int64_t bytes;
+    char mark;
+  };
+  std::vector<Taken> taken;
+  for (int step = 0; step < 3000; ++step) {
+    if (taken.empty() || random.below(5) < 3) {
+      const std::int64_t bytes = 1 + random.below(step % 7 == 0 ? 3 * kMebibyte : 4000);
+      auto* const memory = static_cast<char*>(pool.try_allocate(bytes));
+      REQUIRE(memory != nullptr);
+      CHECK(reinterpret_cast<std::uintptr_t>(memory) % 256 == 0);
+      taken.push_back({memory, bytes, static_cast<char>(step)});
+      std::memset(memory, taken.back().mark, static_cast<std::size_t>(bytes));
+    } else {
+      const auto at = taken.begin() + random.below(static_cast<std::int64_t>(taken.size()));
+      const bool whole =
+          std::all_of(at->memory, at->memory + at->bytes, [&](char c) { return c == at->mark; });
+      CHECK(whole);
+      pool.release(at->memory);
+      taken.erase(at);
+    }
+  }
+  for (const Taken& block : taken) pool.release(block.memory);
+  CHECK(pool.bytes_in_use() == 0);
+  CHECK(pool.bytes_cached() == emulated_bytes_in_use() - before);
+  const std::int64_t cached = pool.bytes_cached();
+  for (int repeat = 0; repeat < 10; ++repeat) pool.release(pool.try_allocate(kMebibyte * 2));
+  CHECK(pool.bytes_cached() == cached);  // from what is there
+  pool.trim();
+  CHECK(pool.bytes_cached() == 0);
+  CHECK(emulated_bytes_in_use() == before);
+}
+
+TEST_CASE("memory pool: a full device gets what is cached, whole segments or not") {
+  const ScopedMemory memory(emulated_bytes_in_use() + 100 * kMebibyte);
+  MemoryPool pool;
+  void* const first = pool.try_allocate(60 * kMebibyte);
+  REQUIRE(first != nullptr);
+  CHECK(pool.try_allocate(60 * kMebibyte) == nullptr);
+  void* const small = pool.try_allocate(64);
+  pool.release(first);
+  void* const second = pool.try_allocate(90 * kMebibyte);  // needs the first's segment back
+  CHECK(second != nullptr);
+  pool.release(second);
+  void* const third = pool.try_allocate(20 * kMebibyte);
+  CHECK(third != nullptr);
+  CHECK(pool.bytes_in_use() == 20 * kMebibyte + 512);
+  pool.release(third);
+  pool.release(small);
+}
+
+TEST_CASE("weight cache: a matrix is copied once per owner, strides resolved") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  const std::vector<float> data = Random(2).values(6 * 8);
+  const auto owner = std::make_shared<int>(1);
+  WeightView plain = contiguous_view(data.data(), DType::f32, 6, 8);
+  plain.owner = owner;
+  const DeviceMatrix copied = cache.matrix(plain, plain.owner);
+  CHECK(floats_of(copied) == data);
+  CHECK(cache.matrix(plain, plain.owner).data == copied.data);
+  CHECK(cache.uploads() == 1);
+
+  WeightView transposed = plain;  // GPT-2
+  transposed.rows = 8;
+  transposed.cols = 6;
+  transposed.row_stride = transposed.group_stride = 1;
+  transposed.col_stride = 8;
+  WeightView grouped = plain;  // GPT-NeoX: two rows of every three
+  grouped.rows = 4;
+  grouped.row_group = 2;
+  grouped.row_stride = 8;
+  grouped.group_stride = 24;
+  for (const WeightView& view : {transposed, grouped}) {
+    std::vector<float> expected;
+    for (std::int64_t row = 0; row < view.rows; ++row) {
+      for (std::int64_t col = 0; col < view.cols; ++col) expected.push_back(view.at(row, col));
+    }
+    CHECK(floats_of(cache.matrix(view, view.owner)) == expected);
+  }
+  CHECK(cache.uploads() == 3);
+  CHECK(cache.bytes() == (48 + 48 + 32) * 4);
+}
+
+TEST_CASE("weight cache: another file at the same address is not taken for the first") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  std::vector<float> data = Random(2).values(12);
+  WeightView view = contiguous_view(data.data(), DType::f32, 3, 4);
+  auto owner = std::make_shared<int>(1);
+  view.owner = owner;
+  cache.matrix(view, view.owner);
+  owner = std::make_shared<int>(2);
+  data[5] = 77.0f;
+  view.owner = owner;
+  CHECK(floats_of(cache.matrix(view, view.owner)) == data);
+  CHECK(cache.uploads() == 2);
+  owner.reset();  // disposed
+  cache.purge();
+  CHECK(cache.bytes() == 0);
+  // Nobody owns it: whatever stands there is copied at each use.
+  data[6] = 78.0f;
+  CHECK(floats_of(cache.matrix(view, view.owner)) == data);
+  data[6] = 79.0f;
+  CHECK(floats_of(cache.matrix(view, view.owner)) == data);
+}
+
+TEST_CASE("weight cache: vectors are copied when they change, and the oldest go") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  std::vector<float> norm(100, 1.0f);
+  const auto constant = [&](const std::vector<float>& values) {
+    return static_cast<const float*>(
+        cache.constant(values.data(), static_cast<std::int64_t>(values.size() * sizeof(float))));
+  };
+  const float* const device = constant(norm);
+  CHECK(constant(norm) == device);
+  CHECK(memory.copies == 1);
+  norm[99] = 2.0f;
+  CHECK(constant(norm)[99] == 2.0f);
+  CHECK(memory.copies == 2);
+  CHECK(constant({}) == nullptr);
+  const std::vector<float> table(20 << 20, 0.5f);  // 80 MiB
+  for (std::int64_t shift = 0; shift < 8; ++shift) {
+    cache.constant(table.data() + shift, (std::int64_t{20} << 22) - 4 * shift);
+  }
+  CHECK(cache.bytes() <= std::int64_t{256} << 20);
+  CHECK(constant(norm)[99] == 2.0f);
+}
+
+TEST_CASE("cuda backend: engines share a device, and its memory goes with the last of them") {
+  const std::int64_t before = emulated_bytes_in_use();
+  {
+    const auto first = make_cuda_backend(0);
+    const auto second = make_cuda_backend(0);
+    CHECK(first->name() == "cuda:0 (emulated CUDA device)");
+    const std::int64_t free = first->available_bytes();
+    Buffer<float> buffer(first, std::span<const float>(std::vector<float>(1000, 2.5f)));
+    CHECK(second->available_bytes() == free - 4096);  // rounded to 512
+    CHECK(buffer.to_host() == std::vector<float>(1000, 2.5f));
+    buffer.zero();
+    CHECK(buffer.to_host() == std::vector<float>(1000, 0.0f));
+    CHECK(emulated_bytes_in_use() > before);
+  }
+  CHECK(emulated_bytes_in_use() == before);
+  CHECK_THROWS_WITH_AS(make_cuda_backend(3), doctest::Contains("has 1 GPU(s)"), Error);
+}
+
+TEST_CASE("cuda backend: out of memory says what was planned and what is there") {
+  const auto backend = make_cuda_backend(0);
+  const ScopedMemory memory(64 * kMebibyte);
+  backend->plan({.weight_bytes = 7 * kMebibyte, .workspace_bytes = 40 * kMebibyte});
+  try {
+    backend->allocate(100 * kMebibyte);
+    FAIL("allocated more than there is");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::OUT_OF_MEMORY);
+    const std::string text = error.what();
+    for (const char* part : {"cuda:0", "another 100 MiB", "7 MiB of weights", "40 MiB of workspace",
+                             "of 64 MiB", "--memory"}) {
+      CAPTURE(part);
+      CHECK(text.find(part) != std::string::npos);
+    }
+  }
+  CHECK_THROWS_AS(backend->allocate(-1), Error);
+}
+
+TEST_CASE("cuda probe: a GPU is usable, or one sentence says why not") {
+  const GpuProbe probe = probe_gpus();
+  REQUIRE(probe.gpus.size() == 1);
+  CHECK(probe.gpus[0].problem.empty());
+  CHECK(probe.gpus[0].memory_total_bytes == std::uint64_t{4} << 30);
+  CHECK(probe.status == "1 GPU(s) found; the driver is for CUDA 13.0.");
+  DeviceProperties old;
+  old.compute_major = 7;
+  old.compute_minor = 5;
+  CHECK(device_problem(old) == "its compute capability is 7.5, and 8.0 is the least.");
+}
+
+}  // namespace headspark::test

@@ -1,0 +1,82 @@
+// Compiles every kernel with nvcc for sm_80, sm_90a and the virtual target compute_120, warnings as
+// errors, and refuses register spills. Without nvcc it says so and passes.
+// Usage: node scripts/checks/cuda-kernels.mjs [part of a file's name ...]
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { sourceFiles } from './source-files.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const nvcc = process.env.CUDACXX ?? 'nvcc';
+const targets = [
+  { virtual: 'compute_80', real: 'sm_80' },
+  { virtual: 'compute_90a', real: 'sm_90a' },
+  { virtual: 'compute_120', real: 'compute_120' },
+];
+
+/** What `ptxas -v` says about each kernel: its name, target, registers and spilled bytes. */
+export function kernelReports(output) {
+  const reports = [];
+  for (const line of output.split('\n')) {
+    const entry = /Compiling entry function '([^']+)' for '([^']+)'/.exec(line);
+    if (entry) reports.push({ name: entry[1], target: entry[2], registers: 0, spilled: 0 });
+    const current = reports.at(-1);
+    if (!current) continue;
+    const spill = /(\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line);
+    if (spill) current.spilled = Math.max(current.spilled, Number(spill[1]), Number(spill[2]));
+    const used = /Used (\d+) registers/.exec(line);
+    if (used) current.registers = Number(used[1]);
+  }
+  return reports;
+}
+
+/** The part of a mangled name that people recognise. */
+const readable = (name) => /\d+([a-z][a-z_]*_kernel)(I[A-Za-z0-9_]*?E)?/.exec(name)?.[0] ?? name;
+
+function compile(file) {
+  const flags = targets.flatMap(({ virtual, real }) => [
+    '-gencode',
+    `arch=${virtual},code=${real}`,
+  ]);
+  const { status, stdout, stderr } = spawnSync(
+    nvcc,
+    [
+      ...['-std=c++20', '--expt-relaxed-constexpr', '-O3', '-c', '-o', '/dev/null'],
+      ...['-Werror', 'all-warnings', '-Xcompiler', '-Wall,-Wextra,-Werror', '-Xptxas', '-v'],
+      ...['-Inative/include', '-Inative/src', ...flags, file],
+    ],
+    { cwd: root, encoding: 'utf8' },
+  );
+  const output = `${stdout}${stderr}`;
+  const reports = kernelReports(output);
+  if (status !== 0) {
+    console.error(output);
+    return [`${file} does not compile`];
+  }
+  const most = Math.max(0, ...reports.map(({ registers }) => registers));
+  console.log(`${file}: ${reports.length} kernels, at most ${most} registers`);
+  return reports
+    .filter(({ spilled }) => spilled > 0)
+    .map(
+      ({ name, target, registers, spilled }) =>
+        `${file}: ${readable(name)} spills ${spilled} bytes on ${target} (${registers} registers)`,
+    );
+}
+
+function main(wanted) {
+  if (spawnSync(nvcc, ['--version']).status !== 0) {
+    console.log('CUDA kernels: skipped, there is no nvcc here');
+    return 0;
+  }
+  const files = sourceFiles(root, ['native/src'], /\.cu$/).filter(
+    (file) => wanted.length === 0 || wanted.some((part) => file.includes(part)),
+  );
+  const problems = files.flatMap(compile);
+  for (const problem of problems) console.error(problem);
+  console.log(`CUDA kernels: ${problems.length === 0 ? 'clean' : `${problems.length} problem(s)`}`);
+  return problems.length === 0 ? 0 : 1;
+}
+
+if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  process.exit(main(process.argv.slice(2)));
+}
