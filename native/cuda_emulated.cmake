@@ -15,8 +15,15 @@ file(GLOB emulation_sources CONFIGURE_DEPENDS ${emulation}/*.cc)
 list(FILTER emulation_sources EXCLUDE REGEX "_test\\.cc$")
 list(APPEND cuda_sources ${cuda_kernels} ${emulation_sources})
 
-# On these files only: all others compile as in every other build.
+# On these files only: all others compile as in every other build, and are sanitized in `asan`.
 set(emulation_options -DHEADSPARK_CUDA_EMULATED -I${CMAKE_CURRENT_SOURCE_DIR}/test)
+set(HEADSPARK_EMULATION_SANITIZE "" CACHE STRING
+  "Value of -fsanitize= for kernels, the emulated device and their tests, or empty")
+if(HEADSPARK_EMULATION_SANITIZE)
+  list(APPEND emulation_options -fsanitize=${HEADSPARK_EMULATION_SANITIZE}
+    -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  add_link_options(-fsanitize=${HEADSPARK_EMULATION_SANITIZE})
+endif()
 set_source_files_properties(${cuda_sources} PROPERTIES COMPILE_OPTIONS "${emulation_options}")
 set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")

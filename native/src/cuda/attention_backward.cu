@@ -39,7 +39,7 @@ HEADSPARK_KERNEL(kRowsumThreads) rowsum_kernel(RowsumKernel p) {
   if (item >= longest * b.shape.heads * b.layout.rows) return;
   const HeadAt at = head_at(b.shape, b.layout, item / longest);
   const std::int64_t i = item % longest;
-  if (i >= at.own) return;
+  if (!at.has_query(i)) return;
   const float scale = d_raw_scale(b, at, i);
   float sum = 0.0f;
   for (std::int64_t d = lane_index(); d < b.shape.head_dim; d += 32) {
@@ -60,7 +60,7 @@ struct Place {
 // Own token, or key position, of row r of either side.
 HEADSPARK_DEVICE RowAt query_row(const BackwardKernel& p, const HeadAt& at, std::int64_t i,
                                  bool gradient) {
-  if (i < 0 || i >= at.own) return {nullptr, 1, 1.0f};
+  if (!at.has_query(i)) return {nullptr, 1, 1.0f};
   if (!gradient) return {p.b.q + at.query(i), 1, 1.0f};
   return {p.b.d_z + at.query(i), 1, d_raw_scale(p.b, at, i)};
 }
@@ -133,7 +133,7 @@ HEADSPARK_DEVICE void to_weights(FragmentC (&s)[Pieces], const FragmentC (&d)[Pi
       const std::int64_t query = place.own_queries ? own : other;
       const std::int64_t key = place.own_queries ? other : at.prefix + own;
       float weight = 0.0f;
-      if (query < at.own && key <= at.prefix + query) {
+      if (at.has_query(query) && key <= at.prefix + query) {
         const std::int64_t index = (at.begin + query) * p.b.shape.heads + at.head;
         weight = exponential(multiply_add(s[n].r[r], scale, -p.b.lse[index]));
         if (p.target != Target::value) weight *= (d[n].r[r] - p.rowsum[index]) * scale;

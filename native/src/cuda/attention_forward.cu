@@ -85,7 +85,7 @@ HEADSPARK_DEVICE void write(const ForwardAttention& p, const Place& place, const
   HEADSPARK_UNROLL
   for (int r = 0; r < 4; ++r) {
     const std::int64_t token = token_of(place, r);
-    if (token >= at.own) continue;
+    if (!at.has_query(token)) continue;
     const GatedToken gated{at.row, token, at.prefix + token};
     const float scale = gate_scale(p.gate, gated, at.head, p.shape.heads);
     const float* replacement =
@@ -132,7 +132,7 @@ HEADSPARK_DEVICE void scores(FragmentC (&s)[kPieces], const ForwardAttention& p,
       tiles.queries.load(
           [&](int r) {
             const std::int64_t token = place.first + r;
-            return RowAt{token < at.own ? p.q + at.query(token) : nullptr, 1, 1.0f};
+            return RowAt{at.has_query(token) ? p.q + at.query(token) : nullptr, 1, 1.0f};
           },
           columns);
     }
@@ -150,7 +150,7 @@ forward_kernel(ForwardAttention p) {
               static_cast<int>((p.shape.head_dim + Width - 1) / Width)};
   place.first = static_cast<std::int64_t>(blocks - 1 - block_x() % blocks) * rows;
   const HeadAt& at = place.at;
-  if (place.first >= at.own) return;
+  if (place.first >= at.own || place.first + rows <= at.first_query) return;
   SharedMemory memory;
   const auto queries = Tile<Terms, Width>::take(memory, rows);
   const auto keys = Tile<Terms, Width>::take(memory, kKeys);

@@ -37,7 +37,9 @@ struct HeadAt {
   std::int64_t own;     ///< own tokens
   std::int64_t prefix;  ///< tokens before them
   std::int64_t prefix_begin;
+  std::int64_t first_query;  ///< own tokens before it are keys and values only
 
+  HEADSPARK_DEVICE bool has_query(std::int64_t i) const { return i >= first_query && i < own; }
   HEADSPARK_DEVICE std::int64_t query(std::int64_t i) const {
     return ((begin + i) * shape.heads + head) * shape.head_dim;
   }
@@ -55,7 +57,8 @@ HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& la
           layout.row_begin[row],
           layout.row_begin[row + 1] - layout.row_begin[row],
           prefix,
-          stored ? layout.prefix_begin[row] : 0};
+          stored ? layout.prefix_begin[row] : 0,
+          layout.first_query != nullptr ? layout.first_query[row] : 0};
 }
 
 /// Key or value at a position of the context; zeros past its end.
