@@ -103,8 +103,9 @@ TEST_CASE("levels have names") {
   CHECK(std::string(isa_name(Isa::avx512)) == "avx512");
 }
 
-TEST_CASE("without CUDA, a GPU is refused in one sentence") {
-  CHECK_THROWS_WITH_AS(make_cuda_backend(0), doctest::Contains("no CUDA backend"), Error);
+TEST_CASE("a GPU that is not there is refused in one sentence") {
+  CHECK_THROWS_WITH_AS(make_cuda_backend(99),
+                       doctest::Contains("CUDA device 99 was asked for, but"), Error);
   Context context = make_cpu_context(1, Isa::specification);
   context.backend = std::make_shared<FakeGpu>();
   float x[1] = {};
@@ -112,8 +113,10 @@ TEST_CASE("without CUDA, a GPU is refused in one sentence") {
     combine(context, {1, 1.0f, x, 1.0f, x});
     FAIL("ran without a backend");
   } catch (const Error& error) {
-    CHECK(error.code() == ErrorCode::DEVICE);
-    CHECK(std::string(error.what()).find("combine") != std::string::npos);
+    // Builds with CUDA see that the fake is none of theirs, the others that there is no CUDA.
+    const bool stub = error.code() == ErrorCode::DEVICE;
+    CHECK((stub || error.code() == ErrorCode::INTERNAL));
+    CHECK(std::string(error.what()).find(stub ? "combine" : "no CUDA device") != std::string::npos);
   }
 }
 
