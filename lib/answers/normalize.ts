@@ -1,6 +1,7 @@
 // One spelling for what LaTeX and Unicode write in many ways, so that the later stages see few forms.
 // Nothing here decides whether two answers are equal; it removes what never carries meaning.
 import { readGroup } from './braces.js';
+import { plainWording } from './wording.js';
 
 /** Unicode to LaTeX or ASCII. */
 const characters: readonly (readonly [RegExp, string])[] = [
@@ -143,9 +144,11 @@ export function normalizeLatex(raw: string): string {
   text = unwrapText(text).replace(/\\\$/g, '$');
   text = braceArguments(text);
   text = text.replace(/\*\*(.+)\*\*/gs, '$1');
-  return text
-    .replace(/\s+/g, ' ')
-    .trim()
-    .replace(/(?<!\d)[.,;:]+$|(?<=\d)[.,;:]+$/, '')
-    .trim();
+  return plainWording(
+    text
+      .replace(/\s+/g, ' ')
+      .trim()
+      .replace(/(?<!\d)[.,;:]+$|(?<=\d)[.,;:]+$/, '')
+      .trim(),
+  );
 }

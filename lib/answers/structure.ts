@@ -96,6 +96,34 @@ function inequality(text: string): Structure | undefined {
     : interval({ open: closed(sign) ? '[' : '(', low: value, high: infinity, close: ')' });
 }
 
+/** `x < -1 or x > 3`: a union of intervals of one letter. */
+function alternatives(text: string): Structure | undefined {
+  const parts = text.split(/\s+or\s+|\s*\\(?:lor|vee)(?![a-z])\s*/);
+  if (parts.length < 2) return undefined;
+  const letters = new Set(
+    parts.map((part) => /(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])/.exec(part)?.[0]),
+  );
+  const items = parts.map((part) => inequality(part.trim()));
+  const whole = items.filter((item) => item !== undefined);
+  if (letters.size !== 1 || whole.length < parts.length) return undefined;
+  return { kind: 'union', items: whole };
+}
+
+/** `x \ne 2`: the real line without a point. */
+function exception(text: string): Structure | undefined {
+  const match = /^[a-zA-Z]\s*\\ne(?![a-z])\s*([^,<>=]+)$/.exec(text);
+  if (!match || /\\ne(?![a-z])/.test(match[1])) return undefined;
+  const point = match[1].trim();
+  const [open, close] = ['(', ')'];
+  return {
+    kind: 'union',
+    items: [
+      interval({ open, low: `-${infinity}`, high: point, close }),
+      interval({ open, low: point, high: infinity, close }),
+    ],
+  };
+}
+
 function list(text: string, depth: number): Structure | undefined {
   if (
     withoutThousands(text.replace(/^-?\s*[$€£]?\s*/, '').replace(/[^\d,.].*$/s, '')).length <
@@ -133,6 +161,8 @@ function parse(text: string, depth: number): Structure {
     union(text, depth) ??
     tuple(text, depth) ??
     set(text, depth) ??
+    alternatives(text) ??
+    exception(text) ??
     list(text, depth) ??
     inequality(text) ??
     equation(text) ??

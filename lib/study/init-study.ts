@@ -85,7 +85,7 @@ heads: # what heads do on the pairs: attention, writes, copying; and what goes w
     which: all # circuit, emergent, retained, vanished; or heads: "3.1,5.0"
     queries: all # answer: only the tokens before an answer
     effects: singles # an ablation with single: true
-    maps: 4 # attention maps of the strongest heads, drawn
+    maps: 2 # attention maps of the strongest heads, drawn
     # map-pair: 1             # on this pair
     # think-markers: ["<plan>", "</plan>"]  # instead of <think>, </think> and the like
     # checkpoints: final      # or all; tasks: [sums]; prompt-forms: [thinking]

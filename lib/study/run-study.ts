@@ -94,6 +94,8 @@ class StudyRunner {
   readonly #options: RunStudyOptions;
   readonly #store: ResultStore;
   readonly #pool: ModelPool;
+  /** For stages that compute nothing with a model, which may run where the device is absent. */
+  readonly #tokenizers: ModelPool;
 
   constructor(study: Study, facts: Facts, options: RunStudyOptions) {
     this.#study = study;
@@ -101,10 +103,12 @@ class StudyRunner {
     this.#options = options;
     this.#store = new ResultStore(options.out);
     this.#pool = new ModelPool(options);
+    this.#tokenizers = new ModelPool({ ...options, device: 'cpu' });
   }
 
   dispose(): void {
     this.#pool.dispose();
+    this.#tokenizers.dispose();
   }
 
   async isStored(node: StageNode): Promise<boolean> {
@@ -174,6 +178,7 @@ class StudyRunner {
     const place = await this.#begin(node);
     if (!place) return false;
     const start = performance.now();
+    const pool = node.weights.length > 0 ? this.#pool : this.#tokenizers;
     try {
       await node.implementation.run(node, {
         study: this.#study,
@@ -182,7 +187,7 @@ class StudyRunner {
         stateFolder: place.stateFolder,
         needed: (role, file) => join(this.#store.folderOf(node.inputs[role]), file),
         model: (name) =>
-          this.#pool.get(this.#study.checkpoints.find((checkpoint) => checkpoint.name === name)!),
+          pool.get(this.#study.checkpoints.find((checkpoint) => checkpoint.name === name)!),
         signal: this.#options.signal,
         onProgress: onShare,
       });

@@ -145,7 +145,7 @@ const heads = z.strictObject({
   /** Name of an ablation with single: true; default: the first that ablates (factor 0) there. */
   effects: name.optional(),
   /** Attention maps to draw, of the strongest heads. */
-  maps: whole(0, 64).default(4),
+  maps: whole(0, 64).default(2),
   /** The pair whose clean prompt is drawn, from 1. */
   'map-pair': count.default(1),
   'think-markers': z.array(text).min(1).optional(),

@@ -119,11 +119,14 @@ describe('ablate --generate', () => {
       const own = (out: string): string[] => [
         ...['ablate', sft, '--generate', ...demo, '--enable-thinking', '--count', '8'],
         ...['--heads', '0.5;1.0,1.1', '--controls', '2', '--references', '5'],
+        ...['--match', 'write-norm'],
         ...['--ablation', ablation, '--factor', '0.5', '--resamples', '200', '--out', out],
       ];
       const whole = await run(...own('whole-r.json'));
       expect(whole.stderr).not.toContain('error');
       expect(whole.code).toBe(0);
+      expect(whole.stdout).toContain('random sets (heads of any layer that write as much)');
+      expect(whole.stdout).toMatch(/a0\.h5: mean write norm .*, of its controls .* to /);
       expect(whole.stdout).toMatch(/heads: 0\.5 z \+ 0\.5 r, r: .* 5 (reference )?runs/);
       const table = JSON.parse(await read('whole-r.json'));
       expect(table.settings).toMatchObject({ ablation, factor: 0.5 });

@@ -1,9 +1,8 @@
 // Attention maps: queries by keys, the darker the more attention, with the tokens along both sides.
 
-import * as Plot from '@observablehq/plot';
 import type { AttentionMap } from '../../heads/types.js';
 import { colour } from '../palette.js';
-import { draw, stack, type Picture } from '../svg.js';
+import { escapeXml, stack, type Picture } from '../svg.js';
 
 /** Of longer prompts the last tokens are drawn; what they read of the others is one column. */
 const drawnTokens = 64;
@@ -47,53 +46,76 @@ function cellsOf({ rows, tokens }: AttentionMap, first: number): Cell[] {
 
 /** Pixels of a cell, wide enough for a line of small text: two maps of 45 tokens fit a page. */
 const cell = 9;
-const fontSize = 8.5;
+const inner = cell - 0.6;
+/** From here on a cell says on hover what it is; the others are one path for each depth of colour. */
+const toldFrom = 0.15;
+const depths = 8;
 
-/** One map. */
+const square = (left: number, top: number): string =>
+  `M${left},${top}h${inner}v${inner}h-${inner}z`;
+
+/** Where a cell of a map lies. */
+interface Place {
+  /** Left side of a key, -1 included. */
+  readonly left: (key: number) => number;
+  readonly top: (query: number) => number;
+}
+
+/** Depth of colour, at the square root of attention: a few per cent stay in sight. */
+const depthOf = ({ value }: Cell): number => Math.ceil(depths * Math.sqrt(value));
+
+function cellsSvg(cells: readonly Cell[], { left, top }: Place): string {
+  const faint = cells.filter(({ value }) => value < toldFrom);
+  const paths = Array.from({ length: depths + 1 }, (_, depth) => {
+    const own = faint.filter((one) => depthOf(one) === depth);
+    if (own.length === 0) return '';
+    const path = own.map(({ key, query }) => square(left(key), top(query))).join('');
+    return `<path fill-opacity="${shortOpacity(depth / depths)}" d="${path}"/>`;
+  });
+  const told = cells
+    .filter(({ value }) => value >= toldFrom)
+    .map(
+      ({ key, query, value, text }) =>
+        `<rect x="${left(key)}" y="${top(query)}" width="${inner}" height="${inner}" ` +
+        `fill-opacity="${shortOpacity(Math.sqrt(value))}"><title>${escapeXml(text)}</title></rect>`,
+    );
+  return `<g fill="${colour('emergent')}">${paths.join('')}${told.join('')}</g>`;
+}
+
+/**
+ * One map. Written as SVG by hand: as marks of a plot its thousands of cells would be five times as
+ * large, and a report has many maps.
+ */
 export function attentionMapPicture(map: AttentionMap): Picture {
   const first = Math.max(0, map.tokens.length - drawnTokens);
   const queries = map.tokens.map((_, index) => index).slice(first);
   const keys = first > 0 ? [-1, ...queries] : queries;
   const label = (index: number): string =>
     index < 0 ? `… ${first} before` : visibleToken(map.tokens[index]);
-  const longest = Math.max(...keys.map((index) => label(index).length));
-  const side = 10 + 5.4 * longest;
-  const width = side + 8 + cell * keys.length;
-  return draw({
-    width: Math.max(width, 220),
-    height: 24 + cell * queries.length + side,
-    marginLeft: side,
-    marginRight: Math.max(8, 220 - side - cell * keys.length),
-    marginTop: 24,
-    marginBottom: side,
-    x: { type: 'band', domain: keys, padding: 0.04, axis: null },
-    y: { type: 'band', domain: queries, padding: 0.04, axis: null },
-    opacity: { type: 'identity' },
-    marks: [
-      Plot.axisX({ tickFormat: label, tickRotate: -90, tickSize: 0, label: null, fontSize }),
-      Plot.axisY({ tickFormat: label, tickSize: 0, label: null, fontSize }),
-      Plot.frame({ stroke: colour('line') }),
-      Plot.cell(
-        queries.map((index) => ({ index })),
-        { x: 'index', y: 'index', fill: colour('line'), fillOpacity: 0.35 },
-      ),
-      Plot.cell(cellsOf(map, first), {
-        x: 'key',
-        y: 'query',
-        fill: colour('emergent'),
-        // The square root keeps attention of a few per cent in sight.
-        fillOpacity: ({ value }: Cell) => shortOpacity(Math.sqrt(value)),
-        title: 'text',
-      }),
-      Plot.text([`${map.head} · prompt ${map.prompt + 1}`], {
-        frameAnchor: 'top-left',
-        dy: -16,
-        fontSize: 12,
-        fontWeight: 600,
-        text: (title: string) => title,
-      }),
-    ],
-  });
+  const side = Math.ceil(10 + 5.4 * Math.max(...keys.map((index) => label(index).length)));
+  const place: Place = {
+    left: (key) => cell * (key < 0 ? 0 : key - first + (first > 0 ? 1 : 0)),
+    top: (query) => cell * (query - first),
+  };
+  const [width, height] = [cell * keys.length, cell * queries.length];
+  const rows = queries.map(
+    (query) => `<text x="-5" y="${place.top(query) + 7.5}">${escapeXml(label(query))}</text>`,
+  );
+  const columns = keys.map(
+    (key) =>
+      `<text transform="translate(${place.left(key) + 7.5},${height + 5})rotate(-90)">` +
+      `${escapeXml(label(key))}</text>`,
+  );
+  const diagonal = queries.map((index) => square(place.left(index), place.top(index))).join('');
+  const body =
+    `<text x="${side}" y="14" font-size="12" font-weight="600">` +
+    `${escapeXml(`${map.head} · prompt ${map.prompt + 1}`)}</text>` +
+    `<g transform="translate(${side},24)">` +
+    `<rect width="${width}" height="${height}" fill="none" stroke="${colour('line')}"/>` +
+    `<path fill="${colour('line')}" fill-opacity=".35" d="${diagonal}"/>` +
+    cellsSvg(cellsOf(map, first), place) +
+    `<g font-size="8.5" text-anchor="end">${rows.join('')}${columns.join('')}</g></g>`;
+  return { body, width: Math.max(side + width + 8, 220), height: 24 + height + side };
 }
 
 /** Pictures side by side, as many as fit into `width`, row below row. */

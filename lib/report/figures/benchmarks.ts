@@ -182,12 +182,13 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
       { key: 'answer_tokens', title: 'to the answer', kind: 'number' },
       { key: 'truncated', title: 'cut off', kind: 'percent' },
       { key: 'no_answer', title: 'no answer', kind: 'percent' },
+      { key: 'near_ties', title: 'near-ties', kind: 'number' },
       { key: 'problems', title: 'problems', kind: 'number' },
       { key: 'samples', title: 'samples', kind: 'number' },
     ],
     rows: points.map(({ label, name, step, form, accuracy, file }) => {
       const { rows, settings, problems } = file.table;
-      const [{ majority, meanTokens, failures }] = rows;
+      const [{ majority, meanTokens, failures, nearTies }] = rows;
       return {
         series: label,
         checkpoint: name,
@@ -201,6 +202,7 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
         answer_tokens: failures.answerTokens,
         truncated: failures.modes.truncated.rate.estimate,
         no_answer: failures.modes['no-answer'].rate.estimate,
+        near_ties: settings.sampling.temperature === 0 ? nearTies : null,
         problems: problems.length,
         samples: settings.samples,
       };

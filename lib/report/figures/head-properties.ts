@@ -14,7 +14,7 @@ import { dot, draw, stroke, withLegend, type Picture } from '../svg.js';
 import { attentionMapPicture, shortOpacity, sideBySide, visibleToken } from './attention-maps.js';
 
 /** More heads than this are in the table only. */
-const drawnHeads = 36;
+const drawnHeads = 24;
 
 /** What figures of one profile are called. */
 export interface ProfileName {
@@ -70,7 +70,7 @@ function matrixColumns(profile: HeadProfile): MatrixColumn[] {
         (name === 'copying'
           ? ''
           : ` [${shortNumber(values[name]!.low)}, ${shortNumber(values[name]!.high)}]`) +
-        ` ${unit}${even === null ? '' : `; uniform attention ${shortNumber(even)}`}`,
+        ` ${unit}${even === null ? '' : `; uniform ${shortNumber(even)}`}`,
     };
   });
   return effects ? [harm, ...columns] : columns;
@@ -97,7 +97,7 @@ function matrixCells(profile: HeadProfile, heads: readonly HeadRow[]): MatrixCel
           size: range > 0 ? (Math.abs(own) - least) / range : 0,
           negative: own < 0,
           text: cellNumber(own),
-          title: `${row.name}, ${title}: ${shortNumber(own)}${more(row)}`,
+          title: shortNumber(own) + more(row),
         },
       ];
     });

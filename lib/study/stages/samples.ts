@@ -189,7 +189,7 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
 export const samplesStage: StageKind = {
   kind: 'samples',
   title: 'answers to benchmarks, alone and with heads gated',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     allPlaces(study).flatMap((place) =>
       partsOf(place).map((part) => instanceOf(place, part, { study, facts })),

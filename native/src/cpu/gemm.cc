@@ -17,6 +17,10 @@ namespace {
 constexpr std::int64_t kMaxRowBlock = 192;
 // Items per thread, so that the wait for the last one is short.
 constexpr std::int64_t kItemsPerThread = 16;
+// Every item reads the A of its rows. Deeper ones do not stay in L2, so they are read less often:
+// fewer items of more panels.
+constexpr std::int64_t kCachedA = 512 << 10;
+constexpr std::int64_t kDeepItemsPerThread = 6;
 // Fewer rows than this are packed by every item for itself: cheaper than one more parallel loop.
 constexpr std::int64_t kSharedRows = 16;
 
@@ -49,7 +53,9 @@ Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads, std:
   blocking.row_block = ceil_divide(ceil_divide(p.rows, blocking.row_blocks), row_tile) * row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
   const std::int64_t panels = span.end - span.begin;
-  const std::int64_t wanted = ceil_divide(kItemsPerThread * threads, blocking.row_blocks);
+  const bool deep = blocking.row_block * p.depth * 4 > kCachedA;
+  const std::int64_t items = (deep ? kDeepItemsPerThread : kItemsPerThread) * threads;
+  const std::int64_t wanted = ceil_divide(items, blocking.row_blocks);
   blocking.group = std::clamp<std::int64_t>(ceil_divide(panels, wanted), 2, 64);
   blocking.group += blocking.group % 2;  // whole pairs for AVX-512 and tiles
   blocking.groups = ceil_divide(panels, blocking.group);

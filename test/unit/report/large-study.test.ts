@@ -1,19 +1,20 @@
-// A report of 20 checkpoints of a model of 36 x 32 heads stays well under 5 MB.
+// A report of 20 checkpoints of a model of 36 x 32 heads stays under 5 MB.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { pageHtml } from '../../../lib/report/page.js';
 import { sectionsOf } from '../../../lib/report/sections.js';
 import { largeBenchmarks } from './large-benchmarks.js';
+import { largeHeads } from './large-heads.js';
 import { largeStudy } from './large-study.js';
 
 describe('the report of a large study', () => {
   it('is under 5 MB, and says what it leaves to the exported files', async () => {
     const study = largeStudy();
-    const data = { ...study, ...(await largeBenchmarks(study.manifest)) };
+    const data = { ...study, ...largeHeads(), ...(await largeBenchmarks(study.manifest)) };
     const sections = sectionsOf(data);
     const html = pageHtml(data, sections);
-    expect(Buffer.byteLength(html)).toBeLessThan(4.8e6);
+    expect(Buffer.byteLength(html)).toBeLessThan(5e6);
     expect(Buffer.byteLength(html)).toBeGreaterThan(2e5);
     const figures = sections.flatMap((section) => section.figures);
     const heads = figures.find(({ id }) => id === 'heads-sums-direct')!;
@@ -30,6 +31,11 @@ describe('the report of a large study', () => {
     expect(flips.table.rows.length).toBeLessThanOrEqual(4 * 10 * 50);
     expect(flips.caption).toContain(`the exported table has ${flips.table.rows.length}`);
     expect(Buffer.byteLength(flips.pageContent!)).toBeLessThan(1.2e6);
+    // Heads: 24 of 1152 on the page, maps of 64 of 120 tokens; the files have all.
+    const properties = figures.find(({ id }) => id.startsWith('head-properties-'))!;
+    expect(properties.table.rows).toHaveLength(1152);
+    expect(properties.pageTable!.rows).toHaveLength(24);
+    expect(properties.caption).toContain('24 of 1152 heads are drawn');
     const groups = new Set(flips.pageContent!.match(/data-direction="[^"]*" data-set="[^"]*"/g));
     expect(groups.size).toBe(2 * 2 * 10);
     expect(flips.pageContent).toContain('characters left out');
