@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { packageRoot } from '../../../lib/version.js';
 
 const script = path.join(packageRoot, 'scripts', 'checks', 'cuda-kernels.mjs');
-const { kernelReports } = (await import(pathToFileURL(script).href));
+const { kernelReports } = await import(pathToFileURL(script).href);
 
 // As nvcc 13.0 prints them; the second kernel spills on one of two targets.
 const output = `
