@@ -5,6 +5,7 @@ import * as Plot from '@observablehq/plot';
 import type { DiffReport } from '../../circuit-diff.js';
 import type { Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
+import { pagePart } from '../page-rows.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
 import { dot, draw, swatch, withLegend, type Picture } from '../svg.js';
@@ -174,16 +175,17 @@ const headRows = ({ name, report }: Compared) =>
       retention: head.retentionProbability ?? null,
     }));
 
-/** A page must stay small enough to be mailed: beyond this, it has the last checkpoints only. */
-const pageRows = 1000;
-
 /** Every head of every comparison that is in either circuit. */
 export function headSetFigures(data: RunData, view: View): Figure[] {
   const rows = compared(data, view).flatMap(headRows);
   if (rows.length === 0) return [];
   const finals = new Set(finalCheckpoints(data.manifest).map(({ name }) => name));
-  const long = rows.length > pageRows;
-  const shown = rows.filter(({ checkpoint }) => finals.has(checkpoint)).slice(0, pageRows);
+  const table = { columns: headColumns, rows };
+  const { note, shown } = pagePart(
+    table,
+    rows.filter(({ checkpoint }) => finals.has(checkpoint)),
+    'of the last checkpoints',
+  );
   return [
     {
       id: `heads-${view.slug}`,
@@ -191,13 +193,10 @@ export function headSetFigures(data: RunData, view: View): Figure[] {
       caption:
         'Every head that is in the base’s or the checkpoint’s circuit. Emergence, vanishing and ' +
         'retention are shares of bootstrap resamples; a status that fewer than 95 % share is uncertain.' +
-        (long
-          ? ` This page has ${shown.length} of ${rows.length} rows, of the last checkpoints; ` +
-            'the files of headspark report --figures have all.'
-          : ''),
+        note,
       tableFirst: true,
-      table: { columns: headColumns, rows },
-      ...(long ? { pageTable: { columns: headColumns, rows: shown } } : {}),
+      table,
+      ...shown,
     },
   ];
 }

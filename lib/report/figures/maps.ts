@@ -5,7 +5,9 @@ import * as Plot from '@observablehq/plot';
 import type { HeadDifference } from '../../circuit-diff.js';
 import type { HeadShape } from '../../head-gate.js';
 import type { TrackedHead } from '../../tracking/cohorts.js';
+import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
+import { pagePart } from '../page-rows.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
 import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
@@ -80,6 +82,31 @@ function frequencyRow(panels: readonly Panel<TrackedHead>[]): Picture {
   });
 }
 
+const activationTable = (own: RunData['tracking']): DataTable => {
+  return {
+    columns: [
+      { key: 'series', title: 'series', kind: 'text' },
+      { key: 'head', title: 'head', kind: 'text' },
+      { key: 'kind', title: 'kind', kind: 'text' },
+      { key: 'frequency', title: 'active', kind: 'percent' },
+      { key: 'since', title: 'since step', kind: 'number' },
+      { key: 'survival', title: 'kept later', kind: 'percent' },
+      { key: 'final', title: 'in the last', kind: 'flag' },
+    ],
+    rows: own.flatMap(({ tracking }) =>
+      tracking.heads.map(({ name, kind, frequency, since, survival, final }) => ({
+        series: tracking.label,
+        head: name,
+        kind,
+        frequency,
+        since,
+        survival,
+        final,
+      })),
+    ),
+  };
+};
+
 /** Activation frequency of every series of a view. */
 export function frequencyFigures(data: RunData, view: View): Figure[] {
   const own = data.tracking.filter(({ task, form }) => task === view.task && form === view.form);
@@ -89,13 +116,17 @@ export function frequencyFigures(data: RunData, view: View): Figure[] {
     shape: tracking.shape,
     rows: tracking.heads,
   }));
+  const table = activationTable(own);
+  const often = [...table.rows].sort((a, b) => Number(b['frequency']) - Number(a['frequency']));
+  const { note, shown } = pagePart(table, often, 'of the heads that were active most often');
   return [
     {
       id: `activation-${view.slug}`,
       title: `Activation frequency: ${view.title}`,
       caption:
         'How often a head is in the circuit over the checkpoints of a series: the fuller the ' +
-        'colour, the more often. An outline marks the heads of the last checkpoint.',
+        'colour, the more often. An outline marks the heads of the last checkpoint.' +
+        note,
       picture: withLegend(stack(panelRows(panels).map(frequencyRow)), [
         { label: 'head of the base', mark: swatch(colour('base')) },
         { label: 'emergent head', mark: swatch(colour('emergent')) },
@@ -104,31 +135,32 @@ export function frequencyFigures(data: RunData, view: View): Figure[] {
           mark: swatch('none', 'stroke="currentColor" stroke-width="1.6"'),
         },
       ]),
-      table: {
-        columns: [
-          { key: 'series', title: 'series', kind: 'text' },
-          { key: 'head', title: 'head', kind: 'text' },
-          { key: 'kind', title: 'kind', kind: 'text' },
-          { key: 'frequency', title: 'active', kind: 'percent' },
-          { key: 'since', title: 'since step', kind: 'number' },
-          { key: 'survival', title: 'kept later', kind: 'percent' },
-          { key: 'final', title: 'in the last', kind: 'flag' },
-        ],
-        rows: own.flatMap(({ tracking }) =>
-          tracking.heads.map(({ name, kind, frequency, since, survival, final }) => ({
-            series: tracking.label,
-            head: name,
-            kind,
-            frequency,
-            since,
-            survival,
-            final,
-          })),
-        ),
-      },
+      table,
+      ...shown,
     },
   ];
 }
+
+const effectTable = (panels: readonly Panel<HeadDifference>[]): DataTable => {
+  return {
+    columns: [
+      { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+      { key: 'head', title: 'head', kind: 'text' },
+      { key: 'status', title: 'status', kind: 'text' },
+      { key: 'effect', title: 'effect', kind: 'number' },
+    ],
+    rows: panels.flatMap(({ name, rows }) =>
+      rows
+        .filter(({ status }) => status !== 'absent')
+        .map((row) => ({
+          checkpoint: name,
+          head: row.name,
+          status: row.status,
+          effect: row.effect,
+        })),
+    ),
+  };
+};
 
 type EffectCell = HeadDifference & { panel: string };
 
@@ -179,6 +211,11 @@ export function effectFigures(data: RunData, view: View): Figure[] {
   });
   if (panels.length === 0) return [];
   const dashes = `fill-opacity="0.3" stroke="${colour('emergent')}" stroke-dasharray="2,2"`;
+  const table = effectTable(panels);
+  const strong = [...table.rows].sort(
+    (a, b) => Math.abs(Number(b['effect'])) - Math.abs(Number(a['effect'])),
+  );
+  const { note, shown } = pagePart(table, strong, 'of the strongest effects');
   return [
     {
       id: `effects-${view.slug}`,
@@ -186,30 +223,15 @@ export function effectFigures(data: RunData, view: View): Figure[] {
       caption:
         'E = (post − base) / (post + base) of head importance, for heads of either circuit: +1 is ' +
         'new, −1 is gone. Dashed, pale cells are heads whose status fewer than 95 % of the ' +
-        'resamples share.',
+        'resamples share.' +
+        note,
       picture: withLegend(stack(panelRows(panels).map(effectRow)), [
         { label: 'more important than in the base', mark: swatch(colour('emergent')) },
         { label: 'less important', mark: swatch(colour('base')) },
         { label: 'uncertain', mark: swatch(colour('emergent'), dashes) },
       ]),
-      table: {
-        columns: [
-          { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-          { key: 'head', title: 'head', kind: 'text' },
-          { key: 'status', title: 'status', kind: 'text' },
-          { key: 'effect', title: 'effect', kind: 'number' },
-        ],
-        rows: panels.flatMap(({ name, rows }) =>
-          rows
-            .filter(({ status }) => status !== 'absent')
-            .map((row) => ({
-              checkpoint: name,
-              head: row.name,
-              status: row.status,
-              effect: row.effect,
-            })),
-        ),
-      },
+      table,
+      ...shown,
     },
   ];
 }
