@@ -95,14 +95,15 @@ function circuitOf(checkpoint: DemoCheckpoint, data: RunData): DemoCircuit {
 
 function testOf(checkpoint: DemoCheckpoint, data: RunData): DemoTest {
   const { label } = checkpoint;
-  const own = (file: { checkpoint: string; factor: number }): boolean =>
-    file.checkpoint === label && file.factor === 0;
+  const of = (plan: string) => (file: { name: string; checkpoint: string }) =>
+    file.name === plan && file.checkpoint === label;
   const id = resultId(label, view);
   return {
     checkpoint,
     diff: stored(data.diffs.get(id), `diff ${id}`),
-    ablation: stored(data.ablations.find(own), `ablation of ${label}`).table,
-    solving: stored(data.benchmarkAblations.find(own), `ablation while ${label} solves`).table,
+    ablation: stored(data.ablations.find(of('emergent')), `ablation of ${label}`).table,
+    solving: stored(data.benchmarkAblations.find(of('solving')), `ablation while ${label} solves`)
+      .table,
   };
 }
 

@@ -97,7 +97,7 @@ describe('heads', () => {
     expect(maps).toEqual(['a0.h4 0', 'a0.h4 2', 'a2.h3 0', 'a2.h3 2']);
     const svg = await readFile(join(cwd, 'a/attention-maps-heads.svg'), 'utf8');
     expect(svg.match(/· prompt 1/g)).toHaveLength(2);
-    expect(svg).toContain('&lt;think&gt;');
+    expect(svg).toMatch(/&#60;think&#62;/);
   });
 
   it('looks at prompts without answers, and writes CSV and Parquet', async () => {
