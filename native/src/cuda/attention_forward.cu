@@ -88,8 +88,10 @@ HEADSPARK_DEVICE void write(const ForwardAttention& p, const Place& place, const
     if (!at.has_query(token)) continue;
     const GatedToken gated{at.row, token, at.prefix + token};
     const float scale = gate_scale(p.gate, gated, at.head, p.shape.heads);
+    // A row without a gate may point past the replacements.
     const float* replacement =
-        gate_replacement(p.gate, gated, at.head, p.shape.heads, p.shape.head_dim);
+        scale == 1.0f ? nullptr
+                      : gate_replacement(p.gate, gated, at.head, p.shape.heads, p.shape.head_dim);
     HEADSPARK_UNROLL
     for (int n = 0; n < Width / 8; ++n) {
       const std::int64_t d = place.chunk * Width + 8 * n + lane_index() % 4 * 2 + r % 2;

@@ -139,7 +139,7 @@ HEADSPARK_DEVICE void add_scores(FragmentC (&sums)[Pieces], const Tile<Terms, Wi
   FragmentC c[Pieces] = {};
   const int row = warp_index() * kWarpRows;
   for_products<Terms, Terms>([&](int i, int j) {
-    HEADSPARK_UNROLL
+    HEADSPARK_ROLL
     for (int depth = 0; depth < Width; depth += 16) {
       const FragmentA a = left.term(i).left(row, depth);
       HEADSPARK_UNROLL

@@ -7,10 +7,12 @@
 #define HEADSPARK_KERNEL(...) inline void
 #define HEADSPARK_DEVICE inline
 #define HEADSPARK_UNROLL
+#define HEADSPARK_ROLL
 #include "cuda_emulation/device.h"
 #else
 #define HEADSPARK_KERNEL(...) __global__ void __launch_bounds__(__VA_ARGS__)
 #define HEADSPARK_DEVICE __device__ __forceinline__
 #define HEADSPARK_UNROLL _Pragma("unroll")
+#define HEADSPARK_ROLL _Pragma("unroll 1")
 #include "cuda/device/device.h"
 #endif
