@@ -38,6 +38,13 @@ type Quantity = keyof typeof quantities;
 const clampBounds = (quantity: Quantity): [number, number] =>
   quantity === 'faithfulness' ? [-0.5, 1.75] : [-Infinity, Infinity];
 
+/** What an axis has at least, so that noise looks like noise: shares from 0 to 1, metrics from 0. */
+const leastDomain: Record<Quantity, readonly [number, number]> = {
+  metric: [0, 0.01],
+  'right on the pairs': [0, 1],
+  faithfulness: [0, 1],
+};
+
 function picture(scores: readonly Score[], quantity: Quantity, title: string): Picture {
   const [floor, ceiling] = clampBounds(quantity);
   const clamp = (value: number): number => Math.min(ceiling, Math.max(floor, value));
@@ -47,6 +54,12 @@ function picture(scores: readonly Score[], quantity: Quantity, title: string): P
     return [{ ...score, value: clamp(estimate), estimate, low, high }];
   });
   type Row = (typeof rows)[number];
+  const ends = rows.flatMap(({ value, low, high }) => [
+    value,
+    ...[low, high].flatMap((end) => (Number.isFinite(end) ? [clamp(end)] : [])),
+  ]);
+  const [least, most] = leastDomain[quantity];
+  const domain = [Math.min(least, ...ends), Math.max(most, ...ends)];
   const labels = [...new Set(rows.map(({ series }) => series))];
   const own = (series: number): Row[] => rows.filter((row) => row.series === series);
   return draw({
@@ -57,7 +70,7 @@ function picture(scores: readonly Score[], quantity: Quantity, title: string): P
     marginTop: 26,
     marginBottom: 34,
     x: { label: 'training step', nice: true },
-    y: { label: title, grid: true, ticks: 5 },
+    y: { label: title, grid: true, ticks: 5, domain, nice: true },
     marks: labels.flatMap((series) => [
       Plot.ruleX(
         own(series).filter(({ low, high }) => Number.isFinite(low) && Number.isFinite(high)),
