@@ -172,34 +172,7 @@ forward_kernel(ForwardAttention p) {
   write<Width>(p, place, softmax, sums);
 }
 
-using Kernel = void (*)(ForwardAttention);
-
-struct Choice {
-  Kernel kernel;
-  int warps;
-  int shared_bytes;
-};
-
-template <int Terms, int Width>
-Choice choice(std::int32_t longest_row) {
-  int warps = Terms > 1 && Width > 64 ? 2 : 4;  // what fits into kLargestShared
-  while (warps > 1 && longest_row <= warps / 2 * kWarpRows) warps /= 2;
-  const int elements =
-      Tile<Terms, Width>::elements(warps * kWarpRows) + 2 * Tile<Terms, Width>::elements(kKeys);
-  return {&forward_kernel<Terms, Width>, warps, elements * static_cast<int>(sizeof(Bf16))};
-}
-
-template <int Terms>
-Choice choose(std::int64_t head_dim, std::int32_t longest_row) {
-  switch (chunk_width(head_dim)) {
-    case 32:
-      return choice<Terms, 32>(longest_row);
-    case 64:
-      return choice<Terms, 64>(longest_row);
-    default:
-      return choice<Terms, 128>(longest_row);
-  }
-}
+using Choice = AttentionChoice<void (*)(ForwardAttention)>;
 
 }  // namespace
 
@@ -207,8 +180,13 @@ void attention_forward_kernels(OpDevice& device, Precision precision,
                                const ForwardAttention& params) {
   const std::int32_t longest = params.layout.longest_row;
   if (longest <= 0) return;
-  const Choice chosen = precision == Precision::fast ? choose<1>(params.shape.head_dim, longest)
-                                                     : choose<3>(params.shape.head_dim, longest);
+  const Choice chosen =
+      choose_tiles(precision, params.shape.head_dim, [&]<int Terms, int Width>() -> Choice {
+        const int warps = warps_for<Terms, Width>(longest);
+        const int elements = Tile<Terms, Width>::elements(warps * kWarpRows) +
+                             2 * Tile<Terms, Width>::elements(kKeys);
+        return {&forward_kernel<Terms, Width>, warps, elements * static_cast<int>(sizeof(Bf16))};
+      });
   const std::int64_t blocks = blocks_for(longest, chosen.warps * kWarpRows);
   const LaunchShape shape{{blocks_for(blocks * params.shape.heads * params.layout.rows, 1),
                            chunk_count(params.shape.head_dim)},

@@ -216,6 +216,39 @@ inline int chunk_count(std::int64_t head_dim) {
   return static_cast<int>((head_dim + width - 1) / width);
 }
 
+/// A kernel for one number of terms and one width of chunks, and how it is launched.
+template <typename Kernel>
+struct AttentionChoice {
+  Kernel kernel;
+  int warps;
+  int shared_bytes;
+};
+
+/// Warps of a block: what fits into kLargestShared, and no more than the longest row has use for.
+template <int Terms, int Width>
+int warps_for(std::int32_t longest_row) {
+  int warps = Terms > 1 && Width > 64 ? 2 : 4;
+  while (warps > 1 && longest_row <= warps / 2 * kWarpRows) warps /= 2;
+  return warps;
+}
+
+/// choose<Terms, Width>() for this precision and width of heads.
+template <typename Choose>
+auto choose_tiles(Precision precision, std::int64_t head_dim, const Choose& choose) {
+  const auto with_terms = [&]<int Terms>() {
+    switch (chunk_width(head_dim)) {
+      case 32:
+        return choose.template operator()<Terms, 32>();
+      case 64:
+        return choose.template operator()<Terms, 64>();
+      default:
+        return choose.template operator()<Terms, 128>();
+    }
+  };
+  return precision == Precision::fast ? with_terms.template operator()<1>()
+                                      : with_terms.template operator()<3>();
+}
+
 /// Whether rows of head_dim floats from these pointers on may be read four at a time.
 template <typename... Pointers>
 bool reads_four(std::int64_t head_dim, Pointers... pointers) {
