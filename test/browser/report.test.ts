@@ -1,9 +1,7 @@
 // The report in a real headless Chromium: no console message, no request leaves the page, axe-core
 // finds nothing in light and dark, every section can be clicked, tables sort and filter, hover
 // shows numbers, a figure is saved. Skips, saying so, where there is no chromium.
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,17 +9,12 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStudy, runStudy, writeReport } from '../../lib/index.js';
 import { smallStudy, writeStudy } from '../native/study/small-study.js';
+import { axePath, chromiumPath, launchChromium, warnWithoutChromium } from './chromium.js';
 
-const chromiumPath =
-  process.env['HEADSPARK_CHROMIUM'] ??
-  ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (chromiumPath === undefined) {
-  console.warn('no chromium: the report is not tried in a browser; apt-get install chromium.');
-}
+warnWithoutChromium('the report');
 
 /** Pictures for people to look at, where CI asks for them. */
 const screenshots = process.env['HEADSPARK_SCREENSHOTS'];
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 let browser: Browser;
 let folder: string;
@@ -34,18 +27,7 @@ beforeAll(async () => {
   await runStudy(await readStudy(await writeStudy(smallStudy)), { out: run });
   report = join(folder, 'report.html');
   await writeReport(run, { out: report });
-  const { chromium } = await import('playwright-core');
-  browser = await chromium.launch({
-    executablePath: chromiumPath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await launchChromium();
 }, 240_000);
 
 afterAll(async () => {

@@ -3,7 +3,6 @@
 // Skips, saying so, where there is no chromium.
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -12,14 +11,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStudy, runStudy, watchReport, writeReport } from '../../lib/index.js';
 import { Announcement } from '../../lib/study/running.js';
 import { smallStudy, writeStudy } from '../native/study/small-study.js';
+import { axePath, chromiumPath, launchChromium, warnWithoutChromium } from './chromium.js';
 
-const chromiumPath =
-  process.env['HEADSPARK_CHROMIUM'] ??
-  ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (chromiumPath === undefined) {
-  console.warn('no chromium: report --watch is not tried in a browser; apt-get install chromium.');
-}
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+warnWithoutChromium('report --watch');
 
 let browser: Browser;
 let folder: string;
@@ -31,11 +25,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'headspark-watch-'));
   whole = join(folder, 'whole');
   await runStudy(await readStudy(await writeStudy(smallStudy)), { out: whole });
-  const { chromium } = await import('playwright-core');
-  browser = await chromium.launch({
-    executablePath: chromiumPath,
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-  });
+  browser = await launchChromium();
 }, 240_000);
 
 afterAll(async () => {
