@@ -167,6 +167,7 @@ void attention_backward_fast(const Context& context, const AttentionBackward& p)
   const KernelTable& kernels = kernel_table(context);
   const std::int64_t items = p.layout.rows * p.shape.kv_heads;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
+    const Multiplying multiplying(kernels.gemm);
     for (std::int64_t item = begin; item < end; ++item) BackwardItem(kernels, p, item).run();
   });
 }

@@ -309,6 +309,7 @@ void gemm(const Context& context, const Gemm& p) {
   const Blocking& blocking = plan.blocking;
   const std::int64_t items = blocking.row_blocks * blocking.groups;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
+    const Multiplying multiplying(plan.kernels.gemm);
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t first = plan.span.begin + i / blocking.row_blocks * blocking.group;
       Item item(plan, i % blocking.row_blocks);

@@ -86,6 +86,26 @@ struct GemmKernels {
   void (*pack_a)(const PackRowsA&) = nullptr;
   void (*split_panels)(const SplitPanels&) = nullptr;  ///< null when b_terms is 0
   void (*multiply)(const GemmTile&) = nullptr;
+  void (*begin)() = nullptr;  ///< before a thread's first multiply: see Multiplying
+  void (*end)() = nullptr;
+};
+
+/// A thread multiplies while one of these lives, and they do not nest. Tile registers are set up
+/// and given back for every parallel loop, because other libraries of the process (oneDNN, say) do
+/// the same with them between our loops.
+class Multiplying {
+ public:
+  explicit Multiplying(const GemmKernels& kernels) : end_(kernels.end) {
+    if (kernels.begin != nullptr) kernels.begin();
+  }
+  ~Multiplying() {
+    if (end_ != nullptr) end_();
+  }
+  Multiplying(const Multiplying&) = delete;
+  Multiplying& operator=(const Multiplying&) = delete;
+
+ private:
+  void (*end_)();
 };
 
 /// panel[k * stride + j] = rows[j][k] for k < depth, j < 16; a null row is zeros.

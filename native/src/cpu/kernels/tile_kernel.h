@@ -147,7 +147,6 @@ struct TileKernel {
   }
 
   static void multiply(const GemmTile& tile) {
-    Tiles::configure();
     GemmTile t = tile;
     for (; t.panels > 0;) {
       const std::int64_t panels = t.panels > 1 ? 2 : 1;
@@ -169,6 +168,8 @@ struct TileKernel {
     kernels.pack_a = pack_a;
     kernels.split_panels = split_panels_into<Terms>;
     kernels.multiply = multiply;
+    kernels.begin = Tiles::configure;
+    kernels.end = Tiles::release;
     return kernels;
   }
 };

@@ -1,7 +1,7 @@
 // The software twin of tiles_amx.h: the same functions on arrays, with the arithmetic that Intel
 // documents for TDPBF16PS (Software Developer's Manual, volume 2): per instruction the even and the
 // odd depths are two fp32 chains, whose sum is added to C; denormals are zero on the way in and
-// out.
+// out. Tiles that are not configured end the program, as they do on the processor.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,20 @@ struct EmulatedTiles {
 
   struct Registers {
     unsigned char tile[8][rows][row_bytes];
+    bool configured;
   };
+  static Registers& state() {
+    static thread_local Registers registers;
+    return registers;
+  }
   static Registers& registers() {
-    static thread_local Registers state;
-    return state;
+    Registers& registers = state();
+    if (!registers.configured) __builtin_trap();
+    return registers;
   }
 
-  static void configure() {}
+  static void configure() { state().configured = true; }
+  static void release() { state().configured = false; }
 
   template <int Tile>
   static void zero() {
