@@ -53,7 +53,7 @@ struct Product {
     tile.c = out.data();
     tile.c_stride = stride;
     tile.accumulate = accumulate;
-    const Multiplying multiplying(kernels);
+    const Multiplying multiplying(kernels, rows);
     kernels.multiply(tile);
     return out;
   }

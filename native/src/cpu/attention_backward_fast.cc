@@ -62,8 +62,8 @@ class BackwardItem {
 
   // d_raw = s d_z, its product with raw, and the operands made of q and d_raw.
   void load_block(std::int64_t member, std::int64_t first, std::int64_t count) {
-    query_columns_ = HeadPanels(kernels_.gemm, dim_, count, ScratchSlot::query_columns);
-    grad_columns_ = HeadPanels(kernels_.gemm, dim_, count, ScratchSlot::grad_columns);
+    query_columns_ = HeadPanels(kernels_.attention, dim_, count, ScratchSlot::query_columns);
+    grad_columns_ = HeadPanels(kernels_.attention, dim_, count, ScratchSlot::grad_columns);
     float* d_raw = scratch(ScratchSlot::gemm_edge, dim_);
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t f = (first + r) * at_.group + member;
@@ -167,7 +167,7 @@ void attention_backward_fast(const Context& context, const AttentionBackward& p)
   const KernelTable& kernels = kernel_table(context);
   const std::int64_t items = p.layout.rows * p.shape.kv_heads;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
-    const Multiplying multiplying(kernels.gemm);
+    const Multiplying multiplying(kernels.attention, 16);
     for (std::int64_t item = begin; item < end; ++item) BackwardItem(kernels, p, item).run();
   });
 }

@@ -130,7 +130,7 @@ struct HeadPanels {
 /// Panels of 16 keys, [panel][head_dim][16]: the B operand of q·k. Keys past the end are zero.
 inline HeadPanels key_panels(const KernelTable& kernels, const ContextRows& x,
                              std::int64_t head_dim, ScratchSlot slot, ScratchSlot terms) {
-  HeadPanels panels(kernels.gemm, x.count, head_dim, slot);
+  HeadPanels panels(kernels.attention, x.count, head_dim, slot);
   for (std::int64_t first = 0; first < x.count; first += kPanelWidth) {
     const float* rows[kPanelWidth] = {};
     const std::int64_t width = std::min(kPanelWidth, x.count - first);
@@ -144,7 +144,7 @@ inline HeadPanels key_panels(const KernelTable& kernels, const ContextRows& x,
 /// Panels of 16 dimensions, [panel][count][16]: the B operand of p·v.
 inline HeadPanels column_panels(const KernelTable& kernels, const ContextRows& x,
                                 std::int64_t head_dim, ScratchSlot slot, ScratchSlot terms) {
-  HeadPanels panels(kernels.gemm, head_dim, x.count, slot);
+  HeadPanels panels(kernels.attention, head_dim, x.count, slot);
   for (std::int64_t j = 0; j < x.count; ++j) panels.set_row(j, x.row(j), head_dim, 1.0f);
   panels.split(terms);
   return panels;
@@ -173,11 +173,11 @@ struct HeadRows {
            ScratchSlot packed_slot)
       : kernels(&table), max_rows(most), head_dim(dim) {
     rows = scratch(slot, blocks() * max_rows * kTileStride);
-    if (!table.gemm.packs_a) return;
+    if (!table.attention.packs_a) return;
     packed = reinterpret_cast<char*>(scratch(packed_slot, (blocks() * block_bytes() + 3) / 4));
   }
   std::int64_t blocks() const { return round_up(head_dim, kDepthBlock) / kDepthBlock; }
-  std::int64_t block_bytes() const { return kernels->gemm.a_bytes(max_rows, kDepthBlock); }
+  std::int64_t block_bytes() const { return kernels->attention.a_bytes(max_rows, kDepthBlock); }
   std::int64_t depth_at(std::int64_t d) const { return std::min(kDepthBlock, head_dim - d); }
 
   void set_row(std::int64_t r, const float* x, float scale) const {
@@ -189,8 +189,9 @@ struct HeadRows {
   /// After the first `count` rows are set.
   void finish(std::int64_t count) const {
     for (std::int64_t d = 0; packed != nullptr && d < head_dim; d += kDepthBlock) {
-      kernels->gemm.pack_a({rows + d / kDepthBlock * max_rows * kTileStride, kTileStride, count,
-                            depth_at(d), 0, 1.0f, packed + d / kDepthBlock * block_bytes()});
+      kernels->attention.pack_a({rows + d / kDepthBlock * max_rows * kTileStride, kTileStride,
+                                 count, depth_at(d), 0, 1.0f,
+                                 packed + d / kDepthBlock * block_bytes()});
     }
   }
   const void* operand(std::int64_t d) const {
@@ -221,7 +222,7 @@ inline void multiply_keys(const KernelTable& kernels, const HeadProduct& p) {
     tile.c = p.c;
     tile.c_stride = kTileStride;
     tile.accumulate = d > 0;
-    kernels.gemm.multiply(tile);
+    kernels.attention.multiply(tile);
   }
 }
 
@@ -237,14 +238,14 @@ struct ColumnProduct {
 
 inline void multiply_columns(const KernelTable& kernels, const ColumnProduct& p) {
   GemmTile tile;
-  tile.a = row_operand(kernels.gemm, p.a, p.rows, p.depth, ScratchSlot::packed_rows);
+  tile.a = row_operand(kernels.attention, p.a, p.rows, p.depth, ScratchSlot::packed_rows);
   tile.rows = p.rows;
   p.b->set(tile, 0, p.first);
   tile.panels = p.b->count;
   tile.depth = p.depth;
   tile.c = p.c;
   tile.c_stride = p.b->count * kPanelWidth;
-  kernels.gemm.multiply(tile);
+  kernels.attention.multiply(tile);
 }
 
 }  // namespace headspark

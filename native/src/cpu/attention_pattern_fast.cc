@@ -101,7 +101,7 @@ void attention_pattern_fast(const Context& context, const AttentionPattern& p) {
   const KernelTable& kernels = kernel_table(context);
   const std::int64_t items = p.layout.rows * p.shape.kv_heads;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
-    const Multiplying multiplying(kernels.gemm);
+    const Multiplying multiplying(kernels.attention, 16);
     for (std::int64_t item = begin; item < end; ++item) PatternItem(kernels, p, item).run();
   });
 }

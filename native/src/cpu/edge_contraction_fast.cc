@@ -1,25 +1,51 @@
-// edge_contraction as a product of two row-major matrices over a long depth, and the L1 proximity.
+// edge_contraction in blocks of its long axis, and the L1 proximity.
+#include <algorithm>
 #include <vector>
 
 #include "cpu/fast_ops.h"
-#include "cpu/gemm.h"
-#include "cpu/kernel_table.h"
+#include "cpu/packed_weights.h"
+#include "cpu/scratch.h"
 
 namespace headspark {
 
+namespace {
+
+// Length of one block of depth: 7 gradients of it are 14 KB and stay in L1, 256 sources of it are
+// 512 KB and stay in L2 for the next gradients.
+constexpr std::int64_t kBlock = 512;
+constexpr std::int64_t kSources = 256;
+
+/// Some sources against all destinations; the order of the blocks is fixed.
+void contract_sources(const KernelTable& kernels, const EdgeContraction& p, std::int64_t begin,
+                      std::int64_t end) {
+  ContractionTile tile;
+  tile.delta_stride = p.delta_stride;
+  tile.gradient_stride = p.gradient_stride;
+  tile.destinations = p.destinations;
+  tile.scores_stride = p.scores_stride;
+  tile.packed = scratch(ScratchSlot::contraction, kContractionColumns * (kBlock + kPanelWidth));
+  for (std::int64_t u = begin; u < end; u += kSources) {
+    for (std::int64_t i = 0; i < p.length; i += kBlock) {
+      tile.length = std::min(kBlock, p.length - i);
+      tile.gradient = p.gradient + i;
+      tile.sources = std::min(kSources, end - u);
+      tile.delta = p.delta + u * p.delta_stride + i;
+      tile.scores = p.scores + u * p.scores_stride;
+      kernels.contract(tile);
+    }
+  }
+}
+
+}  // namespace
+
 void edge_contraction_fast(const Context& context, const EdgeContraction& p) {
-  Gemm problem;
-  problem.rows = p.sources;
-  problem.columns = p.destinations;
-  problem.depth = p.length;
-  problem.a = p.delta;
-  problem.a_stride = p.delta_stride;
-  problem.b.by_column = p.gradient;
-  problem.b.stride = p.gradient_stride;
-  problem.c = p.scores;
-  problem.c_stride = p.scores_stride;
-  problem.initial = p.scores;
-  gemm(context, problem);
+  const KernelTable& kernels = kernel_table(context);
+  // Shares of sources: every thread reads all gradients, but each source is read once.
+  const std::int64_t share = std::max<std::int64_t>(p.sources / context.threads->threads(), 12);
+  const std::int64_t items = (p.sources + share - 1) / share;
+  context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
+    contract_sources(kernels, p, begin * share, std::min(end * share, p.sources));
+  });
 }
 
 void flow_proximity_fast(const Context& context, const FlowProximity& p) {

@@ -12,9 +12,6 @@
 namespace headspark {
 namespace {
 
-// Rows of A kept in L2 at once: 192 * 272 * 4 bytes = 209 KB of fp32; three terms of bf16 of 512
-// depths are 590 KB.
-constexpr std::int64_t kMaxRowBlock = 192;
 // Items per thread, so that the wait for the last one is short.
 constexpr std::int64_t kItemsPerThread = 16;
 // Every item reads the A of its rows. Deeper ones do not stay in L2, so they are read less often:
@@ -45,18 +42,27 @@ float* as_floats(std::int64_t bytes, ScratchSlot slot) {
   return scratch(slot, ceil_divide(bytes, 4));
 }
 
+std::int64_t most_rows(const Gemm& p, const GemmKernels& kernels) {
+  if (p.b.packed == nullptr) return 2 * kernels.row_block;  // every row block packs B again
+  return kernels.row_block;
+}
+
 // The split changes no bits: every element is one chain.
-Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads, std::int64_t row_tile) {
+Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads,
+                         const GemmKernels& kernels) {
   Blocking blocking;
-  blocking.row_blocks = ceil_divide(p.rows, kMaxRowBlock);
+  blocking.row_blocks = ceil_divide(p.rows, most_rows(p, kernels));
   // Whole register tiles, so that only the last block has a remainder.
-  blocking.row_block = ceil_divide(ceil_divide(p.rows, blocking.row_blocks), row_tile) * row_tile;
+  const std::int64_t share = ceil_divide(p.rows, blocking.row_blocks);
+  blocking.row_block = ceil_divide(share, kernels.row_tile) * kernels.row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
   const std::int64_t panels = span.end - span.begin;
   const bool deep = blocking.row_block * p.depth * 4 > kCachedA;
-  const std::int64_t items = (deep ? kDeepItemsPerThread : kItemsPerThread) * threads;
-  const std::int64_t wanted = ceil_divide(items, blocking.row_blocks);
-  blocking.group = std::clamp<std::int64_t>(ceil_divide(panels, wanted), 2, 64);
+  std::int64_t items = deep ? kDeepItemsPerThread : kItemsPerThread;
+  if (kernels.items_per_thread > 0) items = kernels.items_per_thread;
+  const std::int64_t wanted = ceil_divide(items * threads, blocking.row_blocks);
+  const std::int64_t most = kernels.panels > 2 ? kernels.panels : 64;
+  blocking.group = std::clamp<std::int64_t>(ceil_divide(panels, wanted), 2, most);
   blocking.group += blocking.group % 2;  // whole pairs for AVX-512 and tiles
   blocking.groups = ceil_divide(panels, blocking.group);
   return blocking;
@@ -68,8 +74,9 @@ struct Plan {
   const KernelTable& kernels;
   PanelSpan span;
   Blocking blocking;
-  std::int64_t lead = 0;           ///< 1: packed pairs start one depth early, against a zero of A
-  std::int64_t depth = 0;          ///< lead included
+  std::int64_t lead = 0;   ///< 1: packed pairs start one depth early, against a zero of A
+  std::int64_t depth = 0;  ///< lead included
+  std::int64_t depth_block = 0;
   const char* packed_a = nullptr;  ///< all of A, where the level packs it; else every item copies
 
   Plan(const Context& context, const Gemm& problem)
@@ -77,19 +84,22 @@ struct Plan {
         kernels(kernel_table(context)),
         span{p.b.first_column / kPanelWidth,
              ceil_divide(p.b.first_column + p.columns, kPanelWidth)},
-        blocking(choose_blocking(p, span, context.threads->threads(), kernels.gemm.row_tile)) {
+        blocking(choose_blocking(p, span, context.threads->threads(), kernels.gemm)) {
     const bool pairs = p.b.packed != nullptr && p.b.packed->layout == PanelLayout::pairs;
     lead = pairs ? p.b.first_depth % 2 : 0;
     depth = p.depth + lead;
+    depth_block = kernels.gemm.depth_block;
+    if (kernels.gemm.equal_depths && depth > 0) {
+      const std::int64_t blocks = ceil_divide(depth, depth_block);
+      depth_block = padded_depth(ceil_divide(depth, blocks));
+    }
   }
 
-  std::int64_t depth_at(std::int64_t k) const {
-    return std::min(kernels.gemm.depth_block, depth - k);
-  }
+  std::int64_t depth_at(std::int64_t k) const { return std::min(depth_block, depth - k); }
   /// Bytes of the packed A of one row block, up to depth k.
   std::int64_t a_offset(std::int64_t k) const {
     std::int64_t bytes = 0;
-    for (std::int64_t at = 0; at < k; at += kernels.gemm.depth_block) {
+    for (std::int64_t at = 0; at < k; at += depth_block) {
       bytes += kernels.gemm.a_bytes(blocking.row_block, depth_at(at));
     }
     return bytes;
@@ -120,7 +130,7 @@ void pack_all_of_a(const Context& context, Plan& plan) {
       const std::int64_t row = tile * kernels.row_tile;
       const std::int64_t in_block = tile % tiles_per_block * kernels.row_tile;
       char* block = memory + tile / tiles_per_block * block_bytes;
-      for (std::int64_t k = 0; k < plan.depth; k += kernels.depth_block) {
+      for (std::int64_t k = 0; k < plan.depth; k += plan.depth_block) {
         plan.pack_a(row, std::min(kernels.row_tile, plan.p.rows - row), k,
                     block + plan.a_offset(k) + kernels.a_bytes(in_block, plan.depth_at(k)));
       }
@@ -139,11 +149,13 @@ class Item {
         row_(row_block * plan.blocking.row_block),
         rows_(std::min(plan.blocking.row_block, p_.rows - row_)) {}
 
+  std::int64_t rows() const { return rows_; }
+
   void run(const PanelSpan& span) {
     initialise(span);
     // One or two rows read many panels at once, so that enough chains are alive.
-    const std::int64_t step = rows_ <= 2 ? 8 : 2;
-    for (std::int64_t k = 0; k < plan_.depth; k += kernels_.gemm.depth_block) {
+    const std::int64_t step = std::max<std::int64_t>(kernels_.gemm.panels, rows_ <= 2 ? 8 : 2);
+    for (std::int64_t k = 0; k < plan_.depth; k += plan_.depth_block) {
       const void* a = operand_a(k);
       for (std::int64_t panel = span.begin; panel < span.end; panel += step) {
         multiply({panel, std::min(panel + step, span.end)}, k, a);
@@ -263,32 +275,44 @@ class Item {
       tile.next_b = p_.b.packed->at(span.end, p_.b.first_depth - plan_.lead + k);
       tile.next_bytes = tile.depth * p_.b.packed->panel_bytes() / p_.b.packed->depth;
     }
-    const std::int64_t first = column(span.begin);
-    const std::int64_t last = column(span.end);
-    if (first >= 0 && last <= p_.columns) {
-      tile.c = p_.c + row_ * p_.c_stride + first;
-      tile.c_stride = p_.c_stride;
-      return kernels_.gemm.multiply(tile);
+    PanelSpan inside = span;
+    if (column(span.begin) < 0) {
+      multiply_edge({span.begin, ++inside.begin}, part(tile, span, {span.begin, span.begin + 1}));
     }
-    multiply_edge(first, last, tile);
+    if (column(span.end) > p_.columns && inside.begin < inside.end) {
+      multiply_edge({--inside.end, span.end}, part(tile, span, {span.end - 1, span.end}));
+    }
+    if (inside.begin == inside.end) return;
+    GemmTile middle = part(tile, span, inside);
+    middle.c = p_.c + row_ * p_.c_stride + column(inside.begin);
+    middle.c_stride = p_.c_stride;
+    kernels_.gemm.multiply(middle);
+  }
+
+  // Some panels of a tile that covers `span`.
+  static GemmTile part(GemmTile tile, const PanelSpan& span, const PanelSpan& panels) {
+    tile.b = static_cast<const char*>(tile.b) + (panels.begin - span.begin) * tile.panel_bytes;
+    tile.panels = panels.end - panels.begin;
+    return tile;
   }
 
   // A panel sticks out of c: through a small buffer that holds c's columns.
-  void multiply_edge(std::int64_t first, std::int64_t last, GemmTile& tile) const {
-    const std::int64_t width = tile.panels * kPanelWidth;
-    float* edge = scratch(ScratchSlot::gemm_edge, rows_ * width);
-    const std::int64_t begin = std::max<std::int64_t>(first, 0);
-    const std::int64_t count = std::min(last, p_.columns) - begin;
+  void multiply_edge(const PanelSpan& panel, GemmTile tile) const {
+    const std::int64_t from = column(panel.begin);
+    const std::int64_t begin = std::max<std::int64_t>(from, 0);
+    const std::int64_t count = std::min(from + kPanelWidth, p_.columns) - begin;
+    float* edge = scratch(ScratchSlot::gemm_edge, rows_ * kPanelWidth);
+    float* inside = edge + begin - from;
     float* c = p_.c + row_ * p_.c_stride + begin;
-    if (tile.accumulate) std::fill_n(edge, rows_ * width, 0.0f);
+    if (tile.accumulate) std::fill_n(edge, rows_ * kPanelWidth, 0.0f);
     for (std::int64_t r = 0; tile.accumulate && r < rows_; ++r) {
-      std::copy_n(c + r * p_.c_stride, count, edge + r * width + begin - first);
+      std::copy_n(c + r * p_.c_stride, count, inside + r * kPanelWidth);
     }
     tile.c = edge;
-    tile.c_stride = width;
+    tile.c_stride = kPanelWidth;
     kernels_.gemm.multiply(tile);
     for (std::int64_t r = 0; r < rows_; ++r) {
-      std::copy_n(edge + r * width + begin - first, count, c + r * p_.c_stride);
+      std::copy_n(inside + r * kPanelWidth, count, c + r * p_.c_stride);
     }
   }
 
@@ -309,10 +333,10 @@ void gemm(const Context& context, const Gemm& p) {
   const Blocking& blocking = plan.blocking;
   const std::int64_t items = blocking.row_blocks * blocking.groups;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
-    const Multiplying multiplying(plan.kernels.gemm);
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t first = plan.span.begin + i / blocking.row_blocks * blocking.group;
       Item item(plan, i % blocking.row_blocks);
+      const Multiplying multiplying(plan.kernels.gemm, item.rows());
       item.run({first, std::min(first + blocking.group, plan.span.end)});
     }
   });

@@ -76,8 +76,12 @@ struct GemmTile {
 
 /// The matrix product of one level and precision.
 struct GemmKernels {
-  std::int64_t row_tile = 1;  ///< rows of a register tile
+  std::int64_t row_tile = 1;     ///< rows of a register tile
+  std::int64_t row_block = 192;  ///< most rows of one multiply: A of a depth block stays in L2
   std::int64_t depth_block = kDepthBlock;
+  bool equal_depths = false;          ///< blocks may be shorter: the chain does not end with them
+  std::int64_t panels = 2;            ///< most panels of one multiply
+  std::int64_t items_per_thread = 0;  ///< 0: by the depth
   int b_terms = 0;       ///< bf16 terms that an fp32 B is split into; 0: multiplied as fp32
   bool packs_a = false;  ///< A must go through pack_a; else fp32 rows may be used in place
   std::int64_t expand_rows =
@@ -86,17 +90,17 @@ struct GemmKernels {
   void (*pack_a)(const PackRowsA&) = nullptr;
   void (*split_panels)(const SplitPanels&) = nullptr;  ///< null when b_terms is 0
   void (*multiply)(const GemmTile&) = nullptr;
-  void (*begin)() = nullptr;  ///< before a thread's first multiply: see Multiplying
+  void (*begin)(std::int64_t rows) = nullptr;  ///< before multiply: see Multiplying
   void (*end)() = nullptr;
 };
 
 /// A thread multiplies while one of these lives, and they do not nest. Tile registers are set up
 /// and given back for every parallel loop, because other libraries of the process (oneDNN, say) do
-/// the same with them between our loops.
+/// the same with them between our loops. `rows`: those of every multiply, or 16 and more.
 class Multiplying {
  public:
-  explicit Multiplying(const GemmKernels& kernels) : end_(kernels.end) {
-    if (kernels.begin != nullptr) kernels.begin();
+  Multiplying(const GemmKernels& kernels, std::int64_t rows) : end_(kernels.end) {
+    if (kernels.begin != nullptr) kernels.begin(rows);
   }
   ~Multiplying() {
     if (end_ != nullptr) end_();
@@ -211,8 +215,24 @@ struct PagedValues {
   float* out = nullptr;
 };
 
+/// scores[u, v] += delta[u] · gradient[v] over one block of the contracted axis.
+struct ContractionTile {
+  const float* delta = nullptr;  ///< [sources, length], stride delta_stride
+  std::int64_t delta_stride = 0;
+  const float* gradient = nullptr;  ///< [destinations, length], stride gradient_stride
+  std::int64_t gradient_stride = 0;
+  std::int64_t length = 0;
+  std::int64_t sources = 0;
+  std::int64_t destinations = 0;
+  float* scores = nullptr;
+  std::int64_t scores_stride = 0;
+  float* packed = nullptr;  ///< workspace: kContractionColumns * (length + 16)
+};
+constexpr std::int64_t kContractionColumns = 8;
+
 struct KernelTable {
   GemmKernels gemm;
+  GemmKernels attention;  ///< the products of one head: too small to split into terms first
   void (*pack_rows)(const PackRows&);
   /// [depth][16] fp32 from one `pairs` panel; depth is even.
   void (*expand_pairs)(const std::uint16_t* pairs, std::int64_t depth, float* values);
@@ -229,6 +249,7 @@ struct KernelTable {
   /// y = exp(x - offset).
   void (*exp_range)(const float* x, std::int64_t count, float offset, float* y);
   void (*attention_scores)(const AttentionScores&);
+  void (*contract)(const ContractionTile&);
   void (*paged_scores)(const PagedScores&);
   void (*paged_values)(const PagedValues&);
 

@@ -1,5 +1,13 @@
 // The kernel tables of level amx: matrix products on tiles over the avx512 kernels. Compiled with
 // that level's flags, so it holds nothing else.
+
+// GCC 12's own avx512fintrin.h trips this warning (gcc bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+#include "cpu/kernels/bf16_terms_avx512.h"
 #include "cpu/kernels/tile_kernel.h"
 #include "cpu/tiles/tiles_amx.h"
 
@@ -10,7 +18,7 @@ template <int Terms>
 const KernelTable& amx_table() {
   static const KernelTable table = [] {
     KernelTable tiles = avx512_kernels();
-    tiles.gemm = TileKernel<AmxTiles, Terms>::kernels();
+    tiles.gemm = TileKernel<AmxTiles, Avx512Terms, Terms>::kernels();
     return tiles;
   }();
   return table;

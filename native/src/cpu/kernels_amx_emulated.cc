@@ -9,7 +9,7 @@ template <int Terms>
 const KernelTable& emulated_table() {
   static const KernelTable table = [] {
     KernelTable tiles = portable_kernels();
-    tiles.gemm = TileKernel<EmulatedTiles, Terms>::kernels();
+    tiles.gemm = TileKernel<EmulatedTiles, PlainTerms, Terms>::kernels();
     return tiles;
   }();
   return table;

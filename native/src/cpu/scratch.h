@@ -42,6 +42,7 @@ enum class ScratchSlot {
   paged_queries,
   paged_scores,
   paged_partials,
+  contraction,
   count,
 };
 

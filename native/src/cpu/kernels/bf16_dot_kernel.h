@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#include "cpu/kernels/bf16_terms.h"
+#include "cpu/kernels/bf16_terms_avx512.h"
 
 namespace headspark {
 
@@ -131,7 +131,7 @@ struct Bf16DotKernel {
     kernels.expand_rows = std::int64_t{1} << 30;
     kernels.a_bytes = a_bytes;
     kernels.pack_a = pack_a;
-    kernels.split_panels = split_panels_into<1>;
+    kernels.split_panels = split_panels_into<1, Avx512Terms>;
     kernels.multiply = multiply;
     return kernels;
   }

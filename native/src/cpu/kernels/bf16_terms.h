@@ -35,25 +35,50 @@ static inline void split_terms(const float* x, std::uint16_t (&terms)[Terms][Cou
   }
 }
 
+/// How rows of A and depth pairs of B are split; bf16_terms_avx512.h has the vector twin.
+struct PlainTerms {
+  /// out[t * stride + i] = term t of scale * x[i], i < 32.
+  template <int Terms>
+  static void row(const float* x, float scale, std::uint16_t* out, std::int64_t stride) {
+    float scaled[32];
+    for (int i = 0; i < 32; ++i) scaled[i] = scale * x[i];
+    std::uint16_t terms[Terms][32];
+    split_terms<Terms, 32>(scaled, terms);
+    for (int t = 0; t < Terms; ++t) __builtin_memcpy(out + t * stride, terms[t], sizeof terms[t]);
+  }
+
+  /// out[t * stride + 2 j + odd] = term t of x[odd][j], j < 16.
+  template <int Terms>
+  static void pairs(const float* even, const float* odd, std::uint16_t* out, std::int64_t stride) {
+    std::uint16_t terms[2][Terms][16];
+    split_terms<Terms, 16>(even, terms[0]);
+    split_terms<Terms, 16>(odd, terms[1]);
+    for (int t = 0; t < Terms; ++t) {
+      for (int j = 0; j < 16; ++j) {
+        out[t * stride + 2 * j] = terms[0][t][j];
+        out[t * stride + 2 * j + 1] = terms[1][t][j];
+      }
+    }
+  }
+};
+
 /// fp32 panels into `Terms` terms, [term][panel][padded depth / 2][16][2].
-template <int Terms>
+template <int Terms, typename Split>
 static void split_panels_into(const SplitPanels& p) {
   const std::int64_t depth = padded_depth(p.depth);
   const std::int64_t panel = depth * 16;
+  const std::int64_t term = p.count * panel;
+  const float zeros[16] = {};
   for (std::int64_t n = 0; n < p.count; ++n) {
     const float* source = p.panels + n * p.panel_stride;
-    for (std::int64_t k = 0; k < depth; k += 2) {
-      std::uint16_t terms[2][Terms][16] = {};
-      for (int odd = 0; odd < 2; ++odd) {
-        if (k + odd < p.depth) split_terms<Terms, 16>(source + (k + odd) * 16, terms[odd]);
-      }
-      for (int t = 0; t < Terms; ++t) {
-        std::uint16_t* out = p.out + (t * p.count + n) * panel + k * 16;
-        for (int j = 0; j < 16; ++j) {
-          out[2 * j] = terms[0][t][j];
-          out[2 * j + 1] = terms[1][t][j];
-        }
-      }
+    std::uint16_t* out = p.out + n * panel;
+    std::int64_t k = 0;
+    for (; k + 1 < p.depth; k += 2) {
+      Split::template pairs<Terms>(source + k * 16, source + k * 16 + 16, out + k * 16, term);
+    }
+    for (; k < depth; k += 2) {
+      const float* even = k < p.depth ? source + k * 16 : zeros;
+      Split::template pairs<Terms>(even, zeros, out + k * 16, term);
     }
   }
 }

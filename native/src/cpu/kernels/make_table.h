@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/kernels/activation_kernel.h"
+#include "cpu/kernels/contraction_kernel.h"
 #include "cpu/kernels/gemm_kernel.h"
 #include "cpu/kernels/paged_kernel.h"
 #include "cpu/kernels/reduce_kernel.h"
@@ -13,6 +14,7 @@ template <typename S>
 constexpr KernelTable make_table() {
   KernelTable table{};
   table.gemm = GemmKernel<S>::kernels();
+  table.attention = table.gemm;
   table.pack_rows = GemmKernel<S>::pack_rows;
   table.expand_pairs = GemmKernel<S>::expand_pairs;
   table.expand_bf16 = GemmKernel<S>::expand_bf16;
@@ -23,6 +25,7 @@ constexpr KernelTable make_table() {
   table.sum_exp = ReduceKernel<S>::sum_exp;
   table.exp_range = ReduceKernel<S>::exp_range;
   table.attention_scores = ReduceKernel<S>::attention_scores;
+  table.contract = ContractionKernel<S>::contract;
   table.paged_scores = PagedKernel<S>::scores;
   table.paged_values = PagedKernel<S>::values;
   table.norm_forward = RowKernel<S>::norm_forward;

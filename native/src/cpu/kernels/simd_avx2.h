@@ -13,6 +13,7 @@ struct Simd {
   static constexpr int tile_panels = 1;
   static constexpr int row_panels = 4;    // 8 chains per row hide the latency of the multiply-add
   static constexpr int expand_rows = 13;  // below, pairs are expanded in registers
+  static constexpr int contraction_columns = 4;  // 12 sums, 3 of delta, 1 of a gradient
   using F = __m256;
   using Mask = __m256;
 

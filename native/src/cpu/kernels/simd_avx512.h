@@ -12,7 +12,8 @@ struct Simd {
   static constexpr int tile_rows = 12;  // 24 accumulators of 32 registers
   static constexpr int tile_panels = 2;
   static constexpr int row_panels = 8;  // 8 chains per row hide the latency of the multiply-add
-  static constexpr int expand_rows = 1 << 30;  // never: a pair costs one shift and one mask
+  static constexpr int expand_rows = 1 << 30;    // never: a pair costs one shift and one mask
+  static constexpr int contraction_columns = 7;  // 21 sums, 3 of delta, 1 of a gradient
   using F = __m512;
   using Mask = __mmask16;
 

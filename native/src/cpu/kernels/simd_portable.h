@@ -11,6 +11,7 @@ struct Simd {
   static constexpr int tile_panels = 1;
   static constexpr int row_panels = 1;
   static constexpr int expand_rows = 4;  // below, pairs are expanded in registers
+  static constexpr int contraction_columns = 2;
   typedef float F __attribute__((vector_size(16)));
   typedef std::int32_t I __attribute__((vector_size(16)));
   using Mask = I;

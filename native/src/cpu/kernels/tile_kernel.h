@@ -10,45 +10,47 @@
 
 namespace headspark {
 
-template <typename Tiles, int Terms>
+template <typename Tiles, typename Split, int Terms>
 struct TileKernel {
   static constexpr std::int64_t tile_rows = 16;
   static constexpr std::int64_t tile_depth = 32;
   static constexpr std::int64_t tile_bytes = 1024;
-  static constexpr std::int64_t depth_block = 512;  // 512 x 32 bf16 of B are 32 KB: L1
+  // Two row tiles of A in all terms are at most 36 or 40 KB: they stay in L1 while panels stream
+  // past. Fewer blocks load and store C less often.
+  static constexpr std::int64_t depth_block = Terms > 1 ? 192 : 640;
 
   static std::int64_t a_bytes(std::int64_t rows, std::int64_t depth) {
     return (rows + 15) / 16 * (padded_depth(depth) / tile_depth) * Terms * tile_bytes;
   }
 
-  /// [row tile][depth tile][term][16 rows][32 depths]; rows and depths past the end are zero.
+  /// [row tile][depth tile][term][16 rows][32 depths]; depths past the end are zero, and rows past
+  /// the end where there is more than one row tile.
   static void pack_a(const PackRowsA& p) {
     const std::int64_t depth = p.lead + p.depth;
     const std::int64_t blocks = padded_depth(depth) / tile_depth;
-    const std::int64_t rows = (p.count + 15) / 16 * 16;
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (std::int64_t block = 0; block < blocks; ++block) {
-        auto* tile = static_cast<std::uint16_t*>(p.a) +
-                     ((r / 16 * blocks + block) * Terms * tile_bytes + r % 16 * 64) / 2;
-        float x[tile_depth] = {};
-        if (r < p.count) read_row(p, p.rows + r * p.stride, block * tile_depth, x);
-        std::uint16_t terms[Terms][tile_depth];
-        split_terms<Terms, tile_depth>(x, terms);
-        for (int t = 0; t < Terms; ++t) {
-          __builtin_memcpy(tile + t * tile_bytes / 2, terms[t], sizeof terms[t]);
+    constexpr std::int64_t term = tile_bytes / 2;
+    for (std::int64_t r = 0; r < p.count; ++r) {
+      auto* tile = static_cast<std::uint16_t*>(p.a) +
+                   (r / 16 * blocks * Terms * tile_bytes + r % 16 * 64) / 2;
+      const float* row = p.rows + r * p.stride;
+      for (std::int64_t block = 0; block < blocks; ++block, tile += Terms * term) {
+        const std::int64_t first = block * tile_depth;
+        if (p.lead == 0 && first + tile_depth <= depth) {
+          Split::template row<Terms>(row + first, p.scale, tile, term);
+        } else {
+          float x[tile_depth] = {};
+          for (std::int64_t k = first; k < first + tile_depth && k < depth; ++k) {
+            if (k >= p.lead) x[k - first] = row[k - p.lead];
+          }
+          Split::template row<Terms>(x, p.scale, tile, term);
         }
       }
     }
-  }
-
-  static void read_row(const PackRowsA& p, const float* row, std::int64_t first, float* x) {
-    const std::int64_t depth = p.lead + p.depth;
-    if (p.lead == 0 && first + tile_depth <= depth) {
-      for (int i = 0; i < tile_depth; ++i) x[i] = p.scale * row[first + i];
-      return;
-    }
-    for (std::int64_t k = first; k < first + tile_depth && k < depth; ++k) {
-      if (k >= p.lead) x[k - first] = p.scale * row[k - p.lead];
+    const std::int64_t missing = (16 - p.count % 16) % 16;
+    char* last = static_cast<char*>(p.a) + p.count / 16 * blocks * Terms * tile_bytes;
+    for (std::int64_t i = 0; missing > 0 && i < blocks * Terms; ++i) {
+      __builtin_memset(last + i * tile_bytes + (16 - missing) * 64, 0,
+                       static_cast<std::size_t>(missing * 64));
     }
   }
 
@@ -68,8 +70,8 @@ struct TileKernel {
     for (std::int64_t k = 0; k < blocks; ++k) {
       for (int j = 0; j < t.b_terms && j < Terms; ++j) {
         const char* column = b + j * t.term_bytes + k * tile_bytes;
-        Tiles::template load<6>(column, 64);
-        if constexpr (Panels > 1) Tiles::template load<7>(column + t.panel_bytes, 64);
+        Tiles::template stream<6>(column, 64);
+        if constexpr (Panels > 1) Tiles::template stream<7>(column + t.panel_bytes, 64);
         for (int i = 0; i + j < Terms; ++i) {
           const char* row = a + (k * Terms + i) * tile_bytes;
           Tiles::template load<4>(row, 64);
@@ -123,52 +125,60 @@ struct TileKernel {
     }
   }
 
+  // Up to two row tiles against two panels or one.
   template <int Panels>
-  static void all_rows(const GemmTile& t) {
-    const std::int64_t blocks = padded_depth(t.depth) / tile_depth;
-    const std::int64_t pair_bytes = 2 * blocks * Terms * tile_bytes;
-    const char* a = static_cast<const char*>(t.a);
+  static void row_pair(const GemmTile& t, const char* a, std::int64_t r) {
     constexpr std::int64_t columns = Panels * 16;
     alignas(64) float edge[tile_rows * columns];
-    for (std::int64_t r = 0; r < t.rows; r += 2 * tile_rows, a += pair_bytes) {
-      CTile c[2];
-      for (int i = 0; i < 2; ++i) c[i] = {t.c + (r + i * tile_rows) * t.c_stride, t.c_stride};
-      const std::int64_t left = t.rows - r;
-      const int tiles = left > tile_rows ? 2 : 1;
-      const std::int64_t last = left - (tiles - 1) * tile_rows;  // rows of the last tile
-      float* outside = c[tiles - 1].at;
-      if (last < tile_rows) {
-        c[tiles - 1] = {edge, columns};
-        if (t.accumulate) copy_c(outside, t.c_stride, edge, columns, last, columns);
-      }
-      tiles > 1 ? block<2, Panels>(t, a, c) : block<1, Panels>(t, a, c);
-      if (last < tile_rows) copy_c(edge, columns, outside, t.c_stride, last, columns);
+    CTile c[2];
+    for (int i = 0; i < 2; ++i) c[i] = {t.c + (r + i * tile_rows) * t.c_stride, t.c_stride};
+    const std::int64_t left = t.rows - r;
+    const int tiles = left > tile_rows ? 2 : 1;
+    const std::int64_t last = left - (tiles - 1) * tile_rows;  // rows of the last tile
+    const bool sticks_out = last < tile_rows && t.rows >= tile_rows;
+    float* outside = c[tiles - 1].at;
+    if (sticks_out) {
+      c[tiles - 1] = {edge, columns};
+      if (t.accumulate) copy_c(outside, t.c_stride, edge, columns, last, columns);
     }
+    tiles > 1 ? block<2, Panels>(t, a, c) : block<1, Panels>(t, a, c);
+    if (sticks_out) copy_c(edge, columns, outside, t.c_stride, last, columns);
   }
 
   static void multiply(const GemmTile& tile) {
-    GemmTile t = tile;
-    for (; t.panels > 0;) {
-      const std::int64_t panels = t.panels > 1 ? 2 : 1;
-      panels > 1 ? all_rows<2>(t) : all_rows<1>(t);
-      t.panels -= panels;
-      t.b = static_cast<const char*>(t.b) + panels * t.panel_bytes;
-      t.c += panels * 16;
+    const std::int64_t blocks = padded_depth(tile.depth) / tile_depth;
+    const std::int64_t pair_bytes = 2 * blocks * Terms * tile_bytes;
+    const char* a = static_cast<const char*>(tile.a);
+    for (std::int64_t r = 0; r < tile.rows; r += 2 * tile_rows, a += pair_bytes) {
+      GemmTile t = tile;
+      for (; t.panels > 1; t.panels -= 2) {
+        row_pair<2>(t, a, r);
+        t.b = static_cast<const char*>(t.b) + 2 * t.panel_bytes;
+        t.c += 2 * 16;
+      }
+      if (t.panels > 0) row_pair<1>(t, a, r);
     }
   }
+
+  /// Fewer than 16 rows are fewer rows of each tile, so that none sticks out.
+  static void begin(std::int64_t rows) { Tiles::configure(rows < tile_rows ? rows : tile_rows); }
 
   static constexpr GemmKernels kernels() {
     GemmKernels kernels{};
     kernels.row_tile = 2 * tile_rows;
+    kernels.row_block = 128;  // C of 128 x 768 and the panels beside it: about 1.3 MB of L2
+    kernels.equal_depths = true;
+    kernels.panels = 48;
+    kernels.items_per_thread = 4;
     kernels.depth_block = depth_block;
     kernels.b_terms = Terms;
     kernels.packs_a = true;
     kernels.expand_rows = std::int64_t{1} << 30;
     kernels.a_bytes = a_bytes;
     kernels.pack_a = pack_a;
-    kernels.split_panels = split_panels_into<Terms>;
+    kernels.split_panels = split_panels_into<Terms, Split>;
     kernels.multiply = multiply;
-    kernels.begin = Tiles::configure;
+    kernels.begin = begin;
     kernels.end = Tiles::release;
     return kernels;
   }

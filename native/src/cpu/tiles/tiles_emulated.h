@@ -14,7 +14,7 @@ struct EmulatedTiles {
 
   struct Registers {
     unsigned char tile[8][rows][row_bytes];
-    bool configured;
+    int counted;  // rows of tiles 0 to 5; 0: not configured
   };
   static Registers& state() {
     static thread_local Registers registers;
@@ -22,12 +22,18 @@ struct EmulatedTiles {
   }
   static Registers& registers() {
     Registers& registers = state();
-    if (!registers.configured) __builtin_trap();
+    if (registers.counted == 0) __builtin_trap();
     return registers;
   }
 
-  static void configure() { state().configured = true; }
-  static void release() { state().configured = false; }
+  static void configure(std::int64_t count) { state().counted = static_cast<int>(count); }
+  static void release() { state().counted = 0; }
+
+  /// Rows that instructions on this tile touch; those after them are zero.
+  template <int Tile>
+  static int rows_of() {
+    return Tile < 6 ? registers().counted : rows;
+  }
 
   template <int Tile>
   static void zero() {
@@ -35,14 +41,19 @@ struct EmulatedTiles {
   }
   template <int Tile>
   static void load(const void* at, std::int64_t stride_bytes) {
-    for (int r = 0; r < rows; ++r) {
+    zero<Tile>();
+    for (int r = 0; r < rows_of<Tile>(); ++r) {
       __builtin_memcpy(registers().tile[Tile][r], static_cast<const char*>(at) + r * stride_bytes,
                        row_bytes);
     }
   }
   template <int Tile>
+  static void stream(const void* at, std::int64_t stride_bytes) {
+    load<Tile>(at, stride_bytes);
+  }
+  template <int Tile>
   static void store(void* at, std::int64_t stride_bytes) {
-    for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < rows_of<Tile>(); ++r) {
       __builtin_memcpy(static_cast<char*>(at) + r * stride_bytes, registers().tile[Tile][r],
                        row_bytes);
     }
@@ -68,7 +79,7 @@ struct EmulatedTiles {
     for (int n = 0; n < 4; ++n) {  // four columns at a time
       Quad b[32];                  // by depth
       for (int k = 0; k < 32; ++k) b[k] = depths(r.tile[B][k / 2] + 16 * n, k % 2 == 0 ? 16 : 0);
-      for (int m = 0; m < rows; ++m) {
+      for (int m = 0; m < rows_of<A>(); ++m) {
         Quad even_chain{};
         Quad odd_chain{};
         for (int k = 0; k < 16; k += 4) {
