@@ -29,7 +29,8 @@ struct Fixture {
         rotary(rotary_for(engine, 64)),
         block(engine, std::span(pairs).first(3), {Metric::logit_diff, true}, rotary, {}) {}
 
-  std::vector<float> scores(HeadWrites writes) {
+  /// `cut`: the last MLP meets its layer's heads and the sources below in two calls.
+  std::vector<float> scores(HeadWrites writes, bool cut = false) {
     SourceDifferences differences(engine, graph, block, writes);
     const std::int64_t layer = engine.config().layers - 1;
     test::Random random(4);
@@ -40,13 +41,16 @@ struct Fixture {
     Buffer<float> scores(engine.context.backend, static_cast<std::int64_t>(block.pairs()) *
                                                      graph.sources() * graph.destinations());
     scores.zero();
-    differences.contract({graph.q_column(layer, 0), graph.layer_columns() - 1,
-                          graph.sources_of_attention(layer), gradients.data()},
-                         scores.data());
-    differences.contract({graph.mlp_column(0), 1, graph.sources_of_mlp(0), gradients.data()},
-                         scores.data());
-    differences.contract({graph.logits_column(), 1, graph.sources(), gradients.data()},
-                         scores.data());
+    const auto contract = [&](std::int64_t column, std::int64_t columns, std::int64_t first,
+                              std::int64_t sources) {
+      differences.contract({column, columns, first, sources, gradients.data()}, scores.data());
+    };
+    const std::int64_t upper = graph.sources_of_attention(layer);
+    contract(graph.q_column(layer, 0), graph.layer_columns() - 1, 0, upper);
+    contract(graph.mlp_column(0), 1, 0, graph.sources_of_mlp(0));
+    contract(graph.mlp_column(layer), 1, cut ? upper : 0, graph.sources_of_mlp(layer));
+    if (cut) contract(graph.mlp_column(layer), 1, 0, upper);
+    contract(graph.logits_column(), 1, 0, graph.sources());
     return scores.to_host();
   }
 };
@@ -59,6 +63,8 @@ TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
     Fixture fixture(model);
     const std::vector<float> expanded = fixture.scores(HeadWrites::expanded);
     CHECK(fixture.scores(HeadWrites::per_layer) == expanded);
+    CHECK(fixture.scores(HeadWrites::expanded, true) == expanded);
+    CHECK(fixture.scores(HeadWrites::per_layer, true) == expanded);
     CHECK(std::any_of(expanded.begin(), expanded.end(), [](float x) { return x != 0.0f; }));
     CHECK(
         SourceDifferences::floats_per_token(fixture.engine, fixture.graph, HeadWrites::per_layer) <

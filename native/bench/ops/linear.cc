@@ -42,7 +42,7 @@ void add_linear(std::vector<Benchmark>& all, const LinearShape& s) {
 
 std::vector<Benchmark> linear_benchmarks(bool quick) {
   std::vector<Benchmark> all;
-  for (const std::int64_t tokens : {1, 5, 31, 512}) add_linear(all, {tokens, 1536, 576});
+  for (const std::int64_t tokens : {1, 5, 31, 93, 512}) add_linear(all, {tokens, 1536, 576});
   add_linear(all, {512, 576, 1536});
   // As many rows as 16 pairs of 31 tokens in 5 steps.
   add_linear(all, {2480, 1536, 576});

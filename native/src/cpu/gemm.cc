@@ -270,11 +270,7 @@ class Item {
     tile.panels = span.end - span.begin;
     tile.accumulate = k > 0 || !overwrites();
     set_b(span, k, tile);
-    if (p_.b.packed != nullptr && p_.b.packed->panels > span.end) {
-      // The next panel of this depth block: DRAM's latency hides behind this one's products.
-      tile.next_b = p_.b.packed->at(span.end, p_.b.first_depth - plan_.lead + k);
-      tile.next_bytes = tile.depth * p_.b.packed->panel_bytes() / p_.b.packed->depth;
-    }
+    if (p_.b.packed != nullptr) set_next(span, k, tile);
     PanelSpan inside = span;
     if (column(span.begin) < 0) {
       multiply_edge({span.begin, ++inside.begin}, part(tile, span, {span.begin, span.begin + 1}));
@@ -287,6 +283,22 @@ class Item {
     middle.c = p_.c + row_ * p_.c_stride + column(inside.begin);
     middle.c_stride = p_.c_stride;
     kernels_.gemm.multiply(middle);
+  }
+
+  // What is read after these panels: DRAM's latency hides behind their products.
+  void set_next(const PanelSpan& span, std::int64_t k, GemmTile& tile) const {
+    const PackedPanels& packed = *p_.b.packed;
+    const std::int64_t first = p_.b.first_depth - plan_.lead;
+    const std::int64_t depth_bytes = packed.panel_bytes() / packed.depth;
+    const std::int64_t next_k = k + plan_.depth_block;
+    if (kernels_.gemm.panels > 2 && next_k < plan_.depth) {  // the same panels, further down
+      tile.next_b = packed.at(span.begin, first + next_k);
+      tile.next_bytes = plan_.depth_at(next_k) * depth_bytes;
+    } else if (packed.panels > span.end) {
+      const std::int64_t next_depth = kernels_.gemm.panels > 2 ? 0 : k;
+      tile.next_b = packed.at(span.end, first + next_depth);
+      tile.next_bytes = plan_.depth_at(next_depth) * depth_bytes;
+    }
   }
 
   // Some panels of a tile that covers `span`.

@@ -71,7 +71,7 @@ struct GemmTile {
   std::int64_t c_stride = 0;
   bool accumulate = true;
   const void* next_b = nullptr;  ///< what the caller reads next, fetched into L2 meanwhile
-  std::int64_t next_bytes = 0;
+  std::int64_t next_bytes = 0;   ///< of one panel; levels of 2 panels read no other
 };
 
 /// The matrix product of one level and precision.

@@ -1,6 +1,7 @@
 #include "device/host_memory.h"
 
 #include <cstdlib>
+#include <mutex>
 #include <string>
 
 #include "headspark/error.h"
@@ -16,6 +17,31 @@ constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 // Smaller arrays would leave most of a huge page unused.
 constexpr std::size_t kHugeFrom = 2 * kHugePage;
+// Arrays that are smaller but not small share blocks of this size.
+constexpr std::size_t kShared = 8 * kHugePage;
+constexpr std::size_t kSharedFrom = std::size_t{64} << 10;
+
+/// The block that shared arrays are cut from; it lives as long as the last of them.
+struct SharedBlock {
+  std::mutex mutex;
+  std::shared_ptr<void> memory;
+  std::size_t used = 0;
+};
+
+std::shared_ptr<void> cut_from_shared(std::size_t bytes) {
+  static SharedBlock block;
+  const std::size_t size = (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+  const std::lock_guard lock(block.mutex);
+  if (block.memory == nullptr || block.used + size > kShared) {
+    void* memory = try_allocate_host(kShared);
+    if (memory == nullptr) return nullptr;
+    block.memory = std::shared_ptr<void>(memory, release_host);
+    block.used = 0;
+  }
+  char* at = static_cast<char*>(block.memory.get()) + block.used;
+  block.used += size;
+  return {block.memory, at};
+}
 
 }  // namespace
 
@@ -37,13 +63,19 @@ void release_host(void* memory) noexcept {
 }
 
 std::shared_ptr<void> allocate_host_memory(std::int64_t bytes) {
-  void* memory = try_allocate_host(bytes);
-  if (memory == nullptr) {
+  const auto size = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
+  std::shared_ptr<void> owned;
+  if (size >= kSharedFrom && size < kHugeFrom) {
+    owned = cut_from_shared(size);
+  } else if (void* memory = try_allocate_host(bytes); memory != nullptr) {
+    owned = std::shared_ptr<void>(memory, release_host);
+  }
+  if (owned == nullptr) {
     throw Error(ErrorCode::OUT_OF_MEMORY,
                 "Could not allocate " + std::to_string(bytes) +
                     " bytes for packed weights; free memory or use a smaller model.");
   }
-  return std::shared_ptr<void>(memory, release_host);
+  return owned;
 }
 
 }  // namespace headspark

@@ -51,8 +51,8 @@ class EdgeScoreSink final : public GradientSink {
   bool reads_only_stopped_input(std::int64_t sources) const {
     return input_stopped_ && sources == 1 && !engine_.config().learned_positions;
   }
-  void sum_copies(const float* d_input);
-  void contract(std::int64_t first_column, std::int64_t columns, std::int64_t sources);
+  float* column(std::int64_t index);
+  void sum_copies(const float* d_input, float* to);
 
   const Engine& engine_;
   const Graph& graph_;
@@ -60,6 +60,7 @@ class EdgeScoreSink final : public GradientSink {
   BlockScores& scores_;
   std::int64_t copies_;
   bool input_stopped_ = false;
+  bool mlp_waits_ = false;   ///< the last column is this layer's MLP input, not yet contracted
   Buffer<float> gradients_;  ///< [columns of a layer, block tokens, hidden], summed over copies
 };
 

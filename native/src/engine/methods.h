@@ -17,7 +17,7 @@ AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> 
 
 /// Tokens of a micro-batch. Beyond about a thousand rows a GEMM gains nothing from more, while the
 /// activations leave the caches and the memory grows.
-inline constexpr std::int64_t kBatchTokens = 1024;
+inline constexpr std::int64_t kBatchTokens = 512;
 
 /// Fed tokens of the longest pair.
 std::int64_t longest_pair(std::span<const Pair> pairs);

@@ -41,18 +41,25 @@ SourceDifferences::SourceDifferences(const Engine& engine, const Graph& graph, P
 }
 
 void SourceDifferences::contract(const ContractedColumns& columns, float* scores) {
-  if (writes_ == HeadWrites::expanded) {
-    return contract_rows({.delta = all_.data(), .count = columns.sources}, columns, scores);
-  }
   const ModelConfig& config = engine_.config();
+  const std::int64_t stream = block_.tokens() * config.hidden;
+  const std::int64_t first = columns.first_source;
+  if (writes_ == HeadWrites::expanded) {
+    return contract_rows(
+        {.delta = all_.data() + first * stream, .count = columns.sources - first, .first = first},
+        columns, scores);
+  }
   const std::int64_t step = config.heads + 1;
-  contract_rows(
-      {.delta = streams_.data(), .count = (columns.sources + config.heads) / step, .step = step},
-      columns, scores);
+  const std::int64_t first_stream = (first + config.heads) / step;
+  contract_rows({.delta = streams_.data() + first_stream * stream,
+                 .count = (columns.sources + config.heads) / step - first_stream,
+                 .first = first_stream * step,
+                 .step = step},
+                columns, scores);
   const std::int64_t z = block_.tokens() * config.heads * config.head_dim;
-  for (std::int64_t layer = 0; layer < columns.sources / step; ++layer) {
+  for (std::int64_t layer = first / step; layer < columns.sources / step; ++layer) {
     expand_head_writes(engine_, layer, block_.tokens(), z_.data() + layer * z, layer_.data(),
-                       block_.tokens() * config.hidden);
+                       stream);
     contract_rows(
         {.delta = layer_.data(), .count = config.heads, .first = graph_.head_source(layer, 0)},
         columns, scores);
@@ -61,6 +68,7 @@ void SourceDifferences::contract(const ContractedColumns& columns, float* scores
 
 void SourceDifferences::contract_rows(const Rows& rows, const ContractedColumns& columns,
                                       float* scores) const {
+  if (rows.count == 0) return;
   const std::int64_t hidden = engine_.config().hidden;
   const std::int64_t stride = block_.tokens() * hidden;
   const std::int64_t dense = graph_.sources() * graph_.destinations();

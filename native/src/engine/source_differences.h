@@ -17,7 +17,8 @@ enum class HeadWrites { expanded, per_layer };
 struct ContractedColumns {
   std::int64_t first_column = 0;
   std::int64_t columns = 0;
-  std::int64_t sources = 0;          ///< the first so many sources feed them
+  std::int64_t first_source = 0;     ///< 0, or the first head of a layer
+  std::int64_t sources = 0;          ///< end of the sources that feed them
   const float* gradients = nullptr;  ///< [columns, block tokens, hidden]
 };
 

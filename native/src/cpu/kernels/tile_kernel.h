@@ -145,15 +145,29 @@ struct TileKernel {
     if (sticks_out) copy_c(edge, columns, outside, t.c_stride, last, columns);
   }
 
+  // What these panels are followed by: every pair of row tiles asks for its share, so that the wait
+  // for L3 or DRAM hides behind the products. Few rows have few products to hide it behind.
+  static void fetch_next(const GemmTile& t, std::int64_t share, std::int64_t from) {
+    const std::int64_t until = from + share < t.next_bytes ? from + share : t.next_bytes;
+    const char* panel = static_cast<const char*>(t.next_b);
+    for (int i = 0; i < 2; ++i, panel += t.panel_bytes) {
+      for (std::int64_t at = from; at < until; at += 64) __builtin_prefetch(panel + at, 0, 2);
+    }
+  }
+
   static void multiply(const GemmTile& tile) {
     const std::int64_t blocks = padded_depth(tile.depth) / tile_depth;
     const std::int64_t pair_bytes = 2 * blocks * Terms * tile_bytes;
+    const std::int64_t pairs = (tile.rows + 2 * tile_rows - 1) / (2 * tile_rows);
+    const std::int64_t share = pairs > 2 ? (tile.next_bytes / pairs + 63) / 64 * 64 : 0;
     const char* a = static_cast<const char*>(tile.a);
     for (std::int64_t r = 0; r < tile.rows; r += 2 * tile_rows, a += pair_bytes) {
       GemmTile t = tile;
       for (; t.panels > 1; t.panels -= 2) {
+        fetch_next(t, share, r / (2 * tile_rows) * share);
         row_pair<2>(t, a, r);
         t.b = static_cast<const char*>(t.b) + 2 * t.panel_bytes;
+        t.next_b = static_cast<const char*>(t.next_b) + 2 * t.panel_bytes;
         t.c += 2 * 16;
       }
       if (t.panels > 0) row_pair<1>(t, a, r);
