@@ -117,6 +117,39 @@ TEST_CASE("sampling: draws follow the distribution, each by its seed and index a
   }
 }
 
+TEST_CASE("sampling: a draw is where the sorted distribution reaches its number") {
+  Random random(8);
+  const struct {
+    const char* name;
+    float spread;
+  } shapes[] = {{"flat", 0.2f}, {"usual", 6.0f}, {"peaked", 60.0f}};
+  for (const auto& shape : shapes) {
+    CAPTURE(std::string(shape.name));
+    std::vector<float> logits = random.values(5000, -shape.spread, shape.spread);
+    for (std::size_t i = 0; i + 1 < 200; i += 2) logits[i] = logits[i + 1];  // ties
+    logits[7] = -std::numeric_limits<float>::infinity();
+    for (const SamplingOptions& options :
+         {SamplingOptions{.temperature = 0.6f, .top_p = 0.95f},
+          SamplingOptions{.temperature = 1.0f, .top_k = 700, .top_p = 0.9f, .min_p = 0.01f},
+          SamplingOptions{.temperature = 1.5f, .min_p = 0.2f},
+          SamplingOptions{.temperature = 1.0f, .top_k = 50}}) {
+      std::vector<float> copy = logits;
+      const std::vector<Candidate> sorted = token_distribution(machine_isa(), options, {}, copy);
+      for (std::size_t i = 0; i + 1 < sorted.size(); ++i) {
+        CHECK(sorted[i].probability >= sorted[i + 1].probability);
+      }
+      for (std::uint64_t index = 0; index < 200; ++index) {
+        const double uniform = philox_uniform(5, index);
+        double sum = 0.0;
+        std::size_t at = 0;
+        while (at + 1 < sorted.size() && (sum += sorted[at].probability) <= uniform) ++at;
+        copy = logits;
+        CHECK(sample_token(machine_isa(), {options, 5, index, {}}, copy).token == sorted[at].token);
+      }
+    }
+  }
+}
+
 TEST_CASE("sampling: the largest logit, its ties, NaN and infinities") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinite = std::numeric_limits<float>::infinity();

@@ -19,6 +19,7 @@ const KernelTable& amx_table() {
   static const KernelTable table = [] {
     KernelTable tiles = avx512_kernels();
     tiles.gemm = TileKernel<AmxTiles, Avx512Terms, Terms>::kernels();
+    if (Terms == kFastTerms) tiles.attention = tiles.gemm;  // one term costs little to make
     return tiles;
   }();
   return table;

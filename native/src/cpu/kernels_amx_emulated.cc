@@ -10,6 +10,7 @@ const KernelTable& emulated_table() {
   static const KernelTable table = [] {
     KernelTable tiles = portable_kernels();
     tiles.gemm = TileKernel<EmulatedTiles, PlainTerms, Terms>::kernels();
+    if (Terms == kFastTerms) tiles.attention = tiles.gemm;
     return tiles;
   }();
   return table;

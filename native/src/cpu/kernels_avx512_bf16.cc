@@ -15,6 +15,7 @@ const KernelTable& avx512_bf16_fast_kernels() {
   static const KernelTable table = [] {
     KernelTable fast = avx512_kernels();
     fast.gemm = Bf16DotKernel::kernels();
+    fast.attention = fast.gemm;
     return fast;
   }();
   return table;

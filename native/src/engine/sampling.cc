@@ -1,6 +1,7 @@
 // Weights are e^(x - largest) in fp32 by the level's kernels, sums in double and in a fixed order.
 // Sorting a vocabulary would cost more than the model's head, so only tokens above a threshold are
-// sorted, and the threshold falls until some filter is sure to need no more.
+// looked at, the threshold falls until some filter is sure to need no more, and of what is left
+// only the neighbourhood is sorted in which a filter cuts or the draw falls.
 #include "engine/sampling.h"
 
 #include <algorithm>
@@ -153,7 +154,71 @@ bool enough(const Row& row, const SamplingOptions& options, float threshold,
   return sum >= static_cast<double>(options.top_p) * row.total;
 }
 
-// The tokens that top-k, top-p and min-p leave, likeliest first.
+// Likeliest first, ties by id.
+struct Likelier {
+  const Row& row;
+  bool operator()(std::int32_t a, std::int32_t b) const {
+    const float x = row.x[static_cast<std::size_t>(a)];
+    const float y = row.x[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
+  }
+};
+
+double weight_of(const Row& row, std::int32_t token) {
+  return static_cast<double>(row.weights[static_cast<std::size_t>(token)]);
+}
+
+// Tempered logits, 0 for the likeliest, fall into buckets of 1/64; the last takes the rest.
+constexpr std::size_t kBuckets = 2048;
+std::size_t bucket_of(const Row& row, std::int32_t token) {
+  const float depth = row.x[static_cast<std::size_t>(token)] * -64.0f;
+  constexpr auto last = static_cast<float>(kBuckets - 1);
+  return depth < last ? static_cast<std::size_t>(depth > 0.0f ? depth : 0.0f) : kBuckets - 1;
+}
+
+// Where, likeliest first, the sum of weights reaches what `reached` asks for: the tokens up to
+// there stand before it, in any order, and it stands in its place. The last token when none does.
+// A flat distribution keeps thousands of tokens, and sorting them took half of a decoding step; so
+// only the bucket is sorted in which the sum crosses.
+template <typename Reached>
+std::size_t crossing(const Row& row, std::vector<std::int32_t>& tokens, const Reached& reached) {
+  static thread_local std::vector<double> sums;
+  sums.assign(kBuckets, 0.0);
+  for (const std::int32_t token : tokens) sums[bucket_of(row, token)] += weight_of(row, token);
+  double before = 0.0;
+  std::size_t crossed = 0;
+  while (crossed + 1 < kBuckets && !reached(before + sums[crossed])) before += sums[crossed++];
+  const auto begin = std::partition(tokens.begin(), tokens.end(), [&](std::int32_t token) {
+    return bucket_of(row, token) < crossed;
+  });
+  const auto end = std::partition(
+      begin, tokens.end(), [&](std::int32_t token) { return bucket_of(row, token) == crossed; });
+  std::sort(begin, end, Likelier{row});
+  auto at = begin;
+  for (; at != end; ++at) {
+    before += weight_of(row, *at);
+    if (reached(before)) break;
+  }
+  // Rounding eats the last share, or the last bucket is empty: the last token that counts.
+  if (at == end && at != tokens.begin()) --at;
+  return static_cast<std::size_t>(at - tokens.begin());
+}
+
+// The likeliest top_k tokens; ties of the last stay, as in transformers.
+void keep_top_k(const Row& row, std::int64_t top_k, std::vector<std::int32_t>& tokens) {
+  const auto count = static_cast<std::size_t>(top_k);
+  if (count >= tokens.size()) return;
+  const auto last = tokens.begin() + static_cast<std::ptrdiff_t>(count) - 1;
+  std::nth_element(tokens.begin(), last, tokens.end(), Likelier{row});
+  const float lowest = row.x[static_cast<std::size_t>(*last)];
+  tokens.erase(std::remove_if(last + 1, tokens.end(),
+                              [&](std::int32_t token) {
+                                return row.x[static_cast<std::size_t>(token)] != lowest;
+                              }),
+               tokens.end());
+}
+
+// The tokens that top-k, top-p and min-p leave, in any order.
 void filter(const Row& row, const SamplingOptions& options, std::vector<std::int32_t>& tokens) {
   float threshold = 1e-2f;
   gather(row, threshold, tokens);
@@ -161,47 +226,30 @@ void filter(const Row& row, const SamplingOptions& options, std::vector<std::int
     threshold = threshold > 1e-9f ? threshold * 1e-2f : 0.0f;
     gather(row, threshold, tokens);
   }
-  const auto x = [&](std::int32_t token) { return row.x[static_cast<std::size_t>(token)]; };
-  std::sort(tokens.begin(), tokens.end(),
-            [&](std::int32_t a, std::int32_t b) { return x(a) != x(b) ? x(a) > x(b) : a < b; });
-  const auto weight = [&](std::size_t i) {
-    return static_cast<double>(row.weights[static_cast<std::size_t>(tokens[i])]);
-  };
   double total = row.total;
-  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < tokens.size()) {
-    auto kept = static_cast<std::size_t>(options.top_k);
-    const float last = x(tokens[kept - 1]);  // its ties stay, as in transformers
-    while (kept < tokens.size() && x(tokens[kept]) == last) ++kept;
-    tokens.resize(kept);
-  }
   if (options.top_k > 0) {
+    keep_top_k(row, options.top_k, tokens);
     total = 0.0;
-    for (std::size_t i = 0; i < tokens.size(); ++i) total += weight(i);
+    for (const std::int32_t token : tokens) total += weight_of(row, token);
   }
   if (options.top_p < 1.0f) {
-    double before = 0.0;
-    std::size_t kept = 0;
-    while (kept < tokens.size() && before < static_cast<double>(options.top_p) * total) {
-      before += weight(kept++);
-    }
-    tokens.resize(std::max<std::size_t>(kept, 1));
+    const double share = static_cast<double>(options.top_p) * total;
+    tokens.resize(crossing(row, tokens, [&](double sum) { return sum >= share; }) + 1);
   }
   if (options.min_p > 0.0f) {
-    std::size_t kept = 1;
-    while (kept < tokens.size() && weight(kept) >= options.min_p * weight(0)) ++kept;
-    tokens.resize(kept);
+    double largest = 0.0;
+    for (const std::int32_t token : tokens) largest = std::max(largest, weight_of(row, token));
+    std::erase_if(tokens, [&](std::int32_t token) {
+      return weight_of(row, token) < options.min_p * largest;
+    });
   }
 }
 
-std::int32_t draw_from(const Row& row, const std::vector<std::int32_t>& tokens, double uniform) {
+std::int32_t draw_from(const Row& row, std::vector<std::int32_t>& tokens, double uniform) {
   double total = 0.0;
-  for (const std::int32_t token : tokens) total += row.weights[static_cast<std::size_t>(token)];
-  double sum = 0.0;
-  for (const std::int32_t token : tokens) {
-    sum += row.weights[static_cast<std::size_t>(token)];
-    if (sum > uniform * total) return token;
-  }
-  return tokens.front();  // only when rounding eats the last share
+  for (const std::int32_t token : tokens) total += weight_of(row, token);
+  const double target = uniform * total;
+  return tokens[crossing(row, tokens, [&](double sum) { return sum > target; })];
 }
 
 // By id over the whole vocabulary: whole blocks first.
@@ -244,6 +292,7 @@ std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& option
   std::vector<std::int32_t> tokens;
   if (cuts(options)) {
     filter(row, options, tokens);
+    std::sort(tokens.begin(), tokens.end(), Likelier{row});
   } else {
     gather(row, 0.0f, tokens);
   }

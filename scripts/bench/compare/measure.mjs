@@ -3,6 +3,9 @@
 
 /** Runs shorter than this are warmed up once; longer ones cannot afford it and hardly gain. */
 const warmUpBelow = 2;
+/** Runs shorter than this are over before processor and caches are theirs: several in each turn. */
+const repeatBelow = 0.05;
+const shortRepeats = 20;
 /** A contender this slow is not run again. */
 const giveUpAbove = 20;
 
@@ -24,7 +27,12 @@ async function runRound(contenders, round) {
     for (let repeat = 0; repeat < (contender.repeats ?? 1); repeat++) {
       const seconds = await runOnce(contender);
       if (seconds === undefined) break;
-      if (round === 0 && seconds < warmUpBelow) break; // that was the warm-up
+      if (round === 0 && seconds < warmUpBelow) {
+        // That was the warm-up.
+        if (seconds < repeatBelow)
+          contender.repeats = Math.max(contender.repeats ?? 1, shortRepeats);
+        break;
+      }
       contender.seconds.push(seconds);
       contender.slow = seconds > giveUpAbove;
       if (contender.slow) break;
