@@ -60,14 +60,34 @@ struct TileKernel {
     std::int64_t stride = 0;  // floats
   };
 
+  // Lines that one block asks for, some in every step of depth, so that the wait for L3 or DRAM
+  // hides behind the products.
+  struct Fetch {
+    const char* at = nullptr;
+    std::int64_t panel_bytes = 0;
+    std::int64_t step = 0;  // bytes per step and panel
+  };
+
   /// Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
   template <int RowTiles, int Panels>
-  static void block(const GemmTile& t, const char* a, const CTile (&c)[2]) {
+  static void block(const GemmTile& t, const char* a, const CTile (&c)[2], const Fetch& fetch) {
     load_c<RowTiles, Panels>(t, c);
     const std::int64_t blocks = padded_depth(t.depth) / tile_depth;
     const std::int64_t row_tile_bytes = blocks * Terms * tile_bytes;
     const char* b = static_cast<const char*>(t.b);
+    const char* next = fetch.at;
+    // C of the panels to the right, which this block's stores would wait for.
+    const std::int64_t c_rows = (RowTiles * 16 + blocks - 1) / blocks;
+    const float* next_c = c[0].at + Panels * 16;
     for (std::int64_t k = 0; k < blocks; ++k) {
+      for (std::int64_t i = 0; i < fetch.step; i += 64, next += 64) {
+        __builtin_prefetch(next, 0, 2);
+        if constexpr (Panels > 1) __builtin_prefetch(next + fetch.panel_bytes, 0, 2);
+      }
+      for (std::int64_t i = 0; i < c_rows; ++i, next_c += t.c_stride) {
+        __builtin_prefetch(next_c, 1, 3);
+        if constexpr (Panels > 1) __builtin_prefetch(next_c + 16, 1, 3);
+      }
       for (int j = 0; j < t.b_terms && j < Terms; ++j) {
         const char* column = b + j * t.term_bytes + k * tile_bytes;
         Tiles::template stream<6>(column, 64);
@@ -127,7 +147,7 @@ struct TileKernel {
 
   // Up to two row tiles against two panels or one.
   template <int Panels>
-  static void row_pair(const GemmTile& t, const char* a, std::int64_t r) {
+  static void row_pair(const GemmTile& t, const char* a, std::int64_t r, const Fetch& fetch) {
     constexpr std::int64_t columns = Panels * 16;
     alignas(64) float edge[tile_rows * columns];
     CTile c[2];
@@ -141,36 +161,29 @@ struct TileKernel {
       c[tiles - 1] = {edge, columns};
       if (t.accumulate) copy_c(outside, t.c_stride, edge, columns, last, columns);
     }
-    tiles > 1 ? block<2, Panels>(t, a, c) : block<1, Panels>(t, a, c);
+    tiles > 1 ? block<2, Panels>(t, a, c, fetch) : block<1, Panels>(t, a, c, fetch);
     if (sticks_out) copy_c(edge, columns, outside, t.c_stride, last, columns);
-  }
-
-  // What these panels are followed by: every pair of row tiles asks for its share, so that the wait
-  // for L3 or DRAM hides behind the products. Few rows have few products to hide it behind.
-  static void fetch_next(const GemmTile& t, std::int64_t share, std::int64_t from) {
-    const std::int64_t until = from + share < t.next_bytes ? from + share : t.next_bytes;
-    const char* panel = static_cast<const char*>(t.next_b);
-    for (int i = 0; i < 2; ++i, panel += t.panel_bytes) {
-      for (std::int64_t at = from; at < until; at += 64) __builtin_prefetch(panel + at, 0, 2);
-    }
   }
 
   static void multiply(const GemmTile& tile) {
     const std::int64_t blocks = padded_depth(tile.depth) / tile_depth;
     const std::int64_t pair_bytes = 2 * blocks * Terms * tile_bytes;
     const std::int64_t pairs = (tile.rows + 2 * tile_rows - 1) / (2 * tile_rows);
-    const std::int64_t share = pairs > 2 ? (tile.next_bytes / pairs + 63) / 64 * 64 : 0;
+    // Few rows have few products to hide a wait behind: the processor's own prefetching does there.
+    Fetch fetch;
+    fetch.panel_bytes = tile.panel_bytes;
+    if (pairs > 2) fetch.step = (tile.next_bytes / (pairs * blocks) + 63) / 64 * 64;
     const char* a = static_cast<const char*>(tile.a);
     for (std::int64_t r = 0; r < tile.rows; r += 2 * tile_rows, a += pair_bytes) {
       GemmTile t = tile;
+      fetch.at = static_cast<const char*>(t.next_b) + r / (2 * tile_rows) * blocks * fetch.step;
       for (; t.panels > 1; t.panels -= 2) {
-        fetch_next(t, share, r / (2 * tile_rows) * share);
-        row_pair<2>(t, a, r);
+        row_pair<2>(t, a, r, fetch);
         t.b = static_cast<const char*>(t.b) + 2 * t.panel_bytes;
-        t.next_b = static_cast<const char*>(t.next_b) + 2 * t.panel_bytes;
         t.c += 2 * 16;
+        fetch.at += 2 * t.panel_bytes;
       }
-      if (t.panels > 0) row_pair<1>(t, a, r);
+      if (t.panels > 0) row_pair<1>(t, a, r, fetch);
     }
   }
 
