@@ -5,8 +5,8 @@ import { bootstrapMean, pairedDifferences } from '../stats/bootstrap.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
 import { mean } from '../stats/quantile.js';
-import { formatHead, uniqueHeads, type HeadRef } from '../head-gate.js';
-import { shortFloat32, type VariantResults } from './run.js';
+import { formatHead, uniqueHeads } from '../head-gate.js';
+import { shortFloat32, type GatedHeads, type VariantResults } from './run.js';
 import type {
   AblationRow,
   ControlComparison,
@@ -25,13 +25,13 @@ export interface RowOptions {
 
 /** Means and pair results of one variant, as they stand in the output. */
 export function variantMeans(
-  name: string,
-  heads: readonly HeadRef[],
+  { name, heads, factor }: GatedHeads & { readonly name: string },
   { values, correct }: VariantResults,
 ): VariantMeans & PairResults {
   return {
     name,
     heads: uniqueHeads(heads).map(formatHead),
+    factor,
     metric: mean(values),
     accuracy: mean(correct),
     values: Array.from(values, shortFloat32),
@@ -96,7 +96,7 @@ export function compareWithControls(
 
 /** One row without its controls; p-values are not yet corrected. */
 export function ablationRow(
-  planned: { name: string; kind: AblationRow['kind']; heads: readonly HeadRef[] },
+  planned: GatedHeads & { readonly name: string; readonly kind: AblationRow['kind'] },
   results: { baseline: VariantResults; variant: VariantResults },
   options: RowOptions,
 ): AblationRow {
@@ -104,7 +104,7 @@ export function ablationRow(
   const { lost, gained, pValue } = mcnemarExact(baseline.correct, variant.correct);
   const permuted = pairedPermutationTest(baseline.values, variant.values, options);
   return {
-    ...variantMeans(planned.name, planned.heads, variant),
+    ...variantMeans(planned, variant),
     kind: planned.kind,
     change: bootstrapMean(pairedDifferences(baseline.values, variant.values), options),
     accuracyChange: bootstrapMean(pairedDifferences(baseline.correct, variant.correct), options),

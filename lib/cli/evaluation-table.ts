@@ -39,7 +39,7 @@ function headingOf({ settings, problems }: EvaluationTable): string {
 /** `heads times 0.5, mean over 32 reference runs, generated positions`; empty without gates. */
 function gatesOf({ settings, rows }: EvaluationTable): string {
   if (rows.length < 2) return '';
-  const { factor, ablation, references, positions } = settings;
+  const { factors, ablation, references, positions } = settings;
   const what = {
     zero: 'zero',
     mean: `the mean over ${references.length} reference runs`,
@@ -47,6 +47,10 @@ function gatesOf({ settings, rows }: EvaluationTable): string {
     resample: `the same position of another of ${references.length} runs`,
   }[ablation];
   const where = positions === 'all' ? '' : `, at ${positions} positions`;
+  if (factors.length > 1) {
+    return `heads: s z + (1 - s) r, s: ${factors.join(', ')}, r: ${what}${where}`;
+  }
+  const [factor] = factors;
   return `heads: ${factor} z + ${Number((1 - factor).toPrecision(6))} r, r: ${what}${where}`;
 }
 

@@ -265,10 +265,11 @@ export const vocabulary = {
     describe: 'random sets: as many heads in every layer, or heads whose writes are as long',
   },
   factor: {
-    type: 'number',
+    type: 'string',
     group: ablation,
-    default: 0,
-    describe: 'of the heads: 0 ablates, 0.5 weakens, 1.3 amplifies',
+    default: '0',
+    describe:
+      'of the heads: 0 ablates, 0.5 weakens, 1.3 amplifies; 0,0.5,2 makes three variants of every set',
   },
   ablation: {
     type: 'string',

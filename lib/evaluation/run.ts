@@ -75,6 +75,8 @@ function recordOf(run: EvaluationRun, key: SampleKey, completion: Completion): S
   return { text, tokens, finish, promptTokens, nearestTie, ...analysis };
 }
 
+const gatesOf = ({ heads, factor }: EvaluationVariant) => heads.map((ref) => ({ ...ref, factor }));
+
 function* requestsOf(
   run: EvaluationRun,
   missing: readonly SampleKey[],
@@ -86,7 +88,7 @@ function* requestsOf(
     if (prompt?.problem !== problem) prompt = { problem, tokens: run.promptOf(problem) };
     yield {
       prompt: prompt.tokens,
-      heads: run.variants[variant].heads.map((ref) => ({ ...ref, factor: settings.factor })),
+      heads: gatesOf(run.variants[variant]),
       positions: settings.positions,
       ...(replacements ? { replacement: replacements.runOf(problem, sample) } : {}),
       sampling: settings.sampling,

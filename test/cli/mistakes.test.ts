@@ -200,6 +200,39 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
+    'a factor that is no number',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--factor', '0,half'],
+    /--factor "0,half": "half" is not a number; write for instance 0\.5 or 0,0\.5,2\./,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a list of factors that ends in a comma',
+    ['evaluate', base, '--benchmark', 'demo', '--heads', '0.1', '--factor', '0.5,'],
+    /--factor "0\.5,": "" is not a number/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a factor twice',
+    [
+      ...['ablate', base, '--generate', '--benchmark', 'demo', '--heads', '0.1'],
+      ...['--factor', '0.5,2,.50'],
+    ],
+    /the factor 0\.5 is given twice; give each one once/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a factor that is not finite',
+    ['generate', base, '--prompt', '1', '--heads', '0.1', '--factor', '1e99'],
+    /the factor must be a finite number, not 1e\+99/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'factors one by one',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--factor', '0', '--factor', '2'],
+    /--factor is given more than once/,
+    'INVALID_ARGUMENT',
+  ],
+  [
     'a head that is not there',
     ['ablate', base, '--pairs', pairs, '--heads', '9.0'],
     /has no layer 9/,

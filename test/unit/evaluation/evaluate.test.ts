@@ -131,7 +131,9 @@ describe('the run', () => {
         journal: path('b.journal'),
       });
     await expect(other({ seed: 4 })).rejects.toThrow(/other settings: .*seed/);
-    await expect(other({ factor: 0.5 })).rejects.toThrow(/factor \(journal: 0, now: 0.5\)/);
+    await expect(other({ factors: [0.5] })).rejects.toThrow(
+      /factors \(journal: \[0\], now: \[0.5\]\)/,
+    );
     await expect(other({ shard: { index: 1, count: 2 } })).rejects.toThrow(/shard/);
     await expect(
       evaluateSubject(fakeSubject(), fakeBenchmark(25), { ...options, journal: path('b.journal') }),
@@ -156,7 +158,8 @@ describe('the run', () => {
     const run = (change: EvaluateOptions) =>
       evaluateSubject(fakeSubject(), benchmark, { ...options, ...change });
     await expect(run({ samples: 0 })).rejects.toThrow(/samples is 0/);
-    await expect(run({ factor: NaN })).rejects.toThrow(/factor must be a finite number/);
+    await expect(run({ factors: [NaN] })).rejects.toThrow(/factor must be a finite number/);
+    await expect(run({ factors: [2, 2] })).rejects.toThrow(/the factor 2 is given twice/);
     await expect(run({ sources: [] })).rejects.toThrow(/answer sources are/);
     await expect(run({ maxNewTokens: 0 })).rejects.toThrow(/maxNewTokens is 0/);
     await expect(run({ positions: 'some' as 'all' })).rejects.toThrow(/positions "some"/);
