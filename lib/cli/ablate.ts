@@ -61,6 +61,18 @@ async function write(
   }
 }
 
+/** Throws for options of a benchmark whose results would silently not be there. */
+function checkWithoutGenerate(args: Arguments): void {
+  const given = (['benchmark', 'shard', 'parquet'] as const).find((name) => args.has(name));
+  if (given === undefined) return;
+  const why = {
+    benchmark: 'is answered by generating',
+    shard: 'takes a part of the problems of a benchmark',
+    parquet: 'holds the samples of a benchmark',
+  }[given];
+  throw usageError(`--${given} ${why}: add --generate.`);
+}
+
 export const ablateCommand: Command = {
   name: 'ablate',
   usage: 'ablate <model>',
@@ -106,9 +118,7 @@ export const ablateCommand: Command = {
   async run(args, context) {
     checkPlanOptions(args);
     if (args.flag('generate')) return runAblationByGeneration(args, context);
-    if (args.text('benchmark') !== undefined) {
-      throw usageError('--benchmark is answered by generating: add --generate.');
-    }
+    checkWithoutGenerate(args);
     const [out, csv] = [args.text('out'), args.text('csv')];
     await checkOutput(out, '--out', ['.json']);
     await checkOutput(csv, '--csv', ['.csv']);

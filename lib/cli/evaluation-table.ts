@@ -6,6 +6,7 @@ import type { EvaluationTable, RowResult } from '../evaluation/types.js';
 import type { Interval } from '../stats/quantile.js';
 import type { Context } from './context.js';
 import {
+  formatBounds,
   formatNumber,
   formatP,
   formatPercent,
@@ -54,6 +55,11 @@ function gatesOf({ settings, rows }: EvaluationTable): string {
   return `heads: ${factor} z + ${Number((1 - factor).toPrecision(6))} r, r: ${what}${where}`;
 }
 
+function tokensToAnswer({ failures: { answerTokens } }: RowResult): [string, string] {
+  if (answerTokens === null) return ['–', '–'];
+  return [formatNumber(answerTokens.estimate, 1), formatBounds(answerTokens, 1)];
+}
+
 function answerRow(row: RowResult, many: boolean, greedy: boolean): string[] {
   const most = row.passAt.at(-1)!;
   const success = row.successAt.at(-1)!;
@@ -70,7 +76,7 @@ function answerRow(row: RowResult, many: boolean, greedy: boolean): string[] {
         ]
       : []),
     formatNumber(row.meanTokens, 1),
-    row.failures.answerTokens === null ? '–' : formatNumber(row.failures.answerTokens, 1),
+    ...tokensToAnswer(row),
     `${row.sources.boxed}/${row.sources.none}`,
     ...(greedy ? [String(row.nearTies)] : []),
   ];
@@ -95,6 +101,7 @@ function printAnswers({ rows, settings, nearTies }: EvaluationTable, context: Co
         : []),
       right('tokens'),
       right('to answer'),
+      { title: 'interval' },
       right('boxed/none'),
       ...(greedy ? [right('near-ties')] : []),
     ],

@@ -252,6 +252,13 @@ function corrected(rows: readonly RowResult[]): RowResult[] {
   }));
 }
 
+/** Whether a sample was cut off inside a loop: the block that begins last reaches the end. */
+const isLooping = ({ truncated, loop, tokens }: SampleRecord): boolean =>
+  truncated && loop !== null && loop.start + (loop.repeats + 1) * loop.period > tokens.length;
+
+const loopingShare = (grid: Grid): number =>
+  mean(grid.flat().map((sample) => (isLooping(sample) ? 1 : 0)));
+
 const points = (share: number): string =>
   Number.isNaN(share)
     ? 'no change at all'
@@ -284,10 +291,20 @@ function powerLine(unablated: VariantResult, samples: number, tested: number): P
   };
 }
 
+/** Samples that go round in a loop would not end however long they may be. */
+function truncationNote(truncated: number, looping: number): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+  const cut = `${percent(truncated)} of the unablated model's samples are cut off`;
+  if (looping === 0) return `${cut}; raise --max-new-tokens`;
+  const loops = `${percent(looping)} in a loop, which no limit ends`;
+  const rest = truncated - looping;
+  return rest > 0.05 ? `${cut}, ${loops}; raise --max-new-tokens for the rest` : `${cut}, ${loops}`;
+}
+
 function notesOf(
   settings: EvaluationSettings,
   rows: readonly RowResult[],
-  problems: number,
+  { problems, looping }: { problems: number; looping: number },
 ): string[] {
   const notes: string[] = [];
   if (problems < settings.problems.length) {
@@ -300,8 +317,7 @@ function notesOf(
   }
   const { modes } = rows[0].failures;
   if (modes.truncated.rate.estimate > 0.05) {
-    const share = (100 * modes.truncated.rate.estimate).toFixed(0);
-    notes.push(`${share} % of the unablated model's samples are cut off; raise --max-new-tokens`);
+    notes.push(truncationNote(modes.truncated.rate.estimate, looping));
   }
   const { accuracy } = rows[0];
   if (rows.length > 1 && accuracy.estimate < 0.05) {
@@ -367,6 +383,9 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     controls,
     nearTies: collectNearTies(settings, grids),
     power: powerLine(rows[0], settings.samples, rows.length - 1),
-    notes: [...notesOf(settings, rows, own.length), ...settings.planNotes],
+    notes: [
+      ...notesOf(settings, rows, { problems: own.length, looping: loopingShare(unablated) }),
+      ...settings.planNotes,
+    ],
   };
 }

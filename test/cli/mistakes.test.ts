@@ -153,6 +153,18 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
+    'a Parquet file of samples without --generate',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--parquet', 'x.parquet'],
+    /--parquet holds the samples of a benchmark: add --generate/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a shard of pairs',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--shard', '1/2'],
+    /--shard takes a part of the problems of a benchmark: add --generate/,
+    'INVALID_ARGUMENT',
+  ],
+  [
     'pairs with --generate',
     ['ablate', base, '--generate', '--benchmark', 'demo', '--heads', '0.1', '--pairs', pairs],
     /--pairs is not read with --generate/,

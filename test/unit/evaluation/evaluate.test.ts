@@ -287,9 +287,28 @@ describe('the table', () => {
     });
     expect(greedy.table.notes.join('\n')).toMatch(/greedy decoding gives the same sample/);
     expect(greedy.table.notes.join('\n')).toMatch(
-      /100 % of the unablated model's samples are cut off/,
+      /100 % of the unablated model's samples are cut off; raise --max-new-tokens/,
     );
     expect(greedy.table.notes.join('\n')).toMatch(/solves hardly anything/);
+  });
+
+  it('tells samples in a loop from those that a longer limit would end', async () => {
+    const numbers = Array.from({ length: 100 }, (_, index) => `${index * index}`).join(' ');
+    const cutOff = async (isLoop: (asked: number) => boolean): Promise<string> => {
+      const answer = ({ prompt }: GenerationRequest): string => {
+        const asked = Number(/\d+/.exec(String.fromCodePoint(...Array.from(prompt)))![0]);
+        return isLoop(asked) ? 'again and '.repeat(60) : numbers;
+      };
+      const few = { maxNewTokens: 200, resamples: 50 };
+      const { table } = await evaluateSubject(fakeSubject({ answer }), benchmark, few);
+      return table.notes.find((note) => note.includes('cut off'))!;
+    };
+    const all = "100 % of the unablated model's samples are cut off";
+    expect(await cutOff(() => false)).toBe(`${all}; raise --max-new-tokens`);
+    expect(await cutOff(() => true)).toBe(`${all}, 100 % in a loop, which no limit ends`);
+    expect(await cutOff((asked) => asked % 4 === 0)).toBe(
+      `${all}, 25 % in a loop, which no limit ends; raise --max-new-tokens for the rest`,
+    );
   });
 
   it('says so when no change could be significant', async () => {
