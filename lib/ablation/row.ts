@@ -2,6 +2,7 @@
 // Everything is paired: the same pairs, in the same order, in every variant.
 
 import { bootstrapMean, pairedDifferences } from '../stats/bootstrap.js';
+import { bootstrapShareChange } from '../stats/shares.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
 import { mean } from '../stats/quantile.js';
@@ -71,26 +72,20 @@ export function compareWithControls(
     sign * row.change,
     controls.map(({ change }) => sign * change),
   );
-  const difference = (own: readonly number[], others: readonly (readonly number[])[]) =>
-    bootstrapMean(pairedDifferences(pairMeans(others), own), options);
+  const values = pairMeans(controls.map((control) => control.values));
+  const correct = pairMeans(controls.map((control) => control.correct));
   return {
     sets: controls.length,
     change: spread(controls.map(({ change }) => change)),
     accuracyChange: spread(controls.map(({ accuracyChange }) => accuracyChange)),
     rankPValue: rank,
     rankAdjusted: rank,
-    difference: difference(
-      row.values,
-      controls.map(({ values }) => values),
-    ),
+    difference: bootstrapMean(pairedDifferences(values, row.values), options),
     accuracyRankPValue: rankPValue(
       -row.accuracyChange,
       controls.map(({ accuracyChange }) => -accuracyChange),
     ),
-    accuracyDifference: difference(
-      row.correct,
-      controls.map(({ correct }) => correct),
-    ),
+    accuracyDifference: bootstrapShareChange(correct, row.correct, options),
   };
 }
 
@@ -107,7 +102,7 @@ export function ablationRow(
     ...variantMeans(planned, variant),
     kind: planned.kind,
     change: bootstrapMean(pairedDifferences(baseline.values, variant.values), options),
-    accuracyChange: bootstrapMean(pairedDifferences(baseline.correct, variant.correct), options),
+    accuracyChange: bootstrapShareChange(baseline.correct, variant.correct, options),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },

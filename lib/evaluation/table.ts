@@ -8,12 +8,12 @@ import { HeadsparkError } from '../errors.js';
 import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
 import { rankPValue } from '../ablation/row.js';
 import { mcnemarExact } from '../stats/binomial.js';
-import { bootstrapMean, bootstrapPairedDifference } from '../stats/bootstrap.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
 import { detectableChange } from '../stats/power.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
+import { bootstrapShare, bootstrapShareChange } from '../stats/shares.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
 import type { Samples } from './run.js';
@@ -102,7 +102,7 @@ function atKs(
 ): AtK[] {
   return statistics.ks.map((k) => ({
     k,
-    value: bootstrapMean(
+    value: bootstrapShare(
       grid.map((own) => of(own, k)),
       statistics,
     ),
@@ -129,7 +129,7 @@ type Variant = EvaluationSettings['variants'][number];
 function variantResult(variant: Variant, grid: Grid, statistics: Statistics): VariantResult {
   return {
     ...variant,
-    accuracy: bootstrapMean(sharesOf(grid), statistics),
+    accuracy: bootstrapShare(sharesOf(grid), statistics),
     right: rightOf(grid),
     meanTokens: mean(grid.flat().map(({ tokens }) => tokens.length)),
     nearTies: grid.flat().filter(isNearTie).length,
@@ -144,10 +144,10 @@ function changeOf(before: Grid, after: Grid, statistics: Statistics): TestedChan
   const most = before[0].length;
   const passes = (grid: Grid): number[] => grid.map((own) => passOf(own, most));
   return {
-    accuracy: bootstrapPairedDifference(from, to, statistics),
+    accuracy: bootstrapShareChange(from, to, statistics),
     ...(most === 1
       ? {}
-      : { passAtMost: bootstrapPairedDifference(passes(before), passes(after), statistics) }),
+      : { passAtMost: bootstrapShareChange(passes(before), passes(after), statistics) }),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },
@@ -183,7 +183,7 @@ function rowResult(
     ...variantResult(variant, own, statistics),
     passAt: atKs(own, statistics, passOf),
     successAt: atKs(own, statistics, successOf),
-    majority: bootstrapMean(majoritiesOf(own), statistics),
+    majority: bootstrapShare(majoritiesOf(own), statistics),
     sources: sourceCounts(own),
     failures: summarizeFailures(own, isUnablated ? undefined : unablated, {
       ...statistics,
@@ -221,7 +221,7 @@ function compareControls(
     change: { mean: mean(changes), min: Math.min(...changes), max: Math.max(...changes) },
     rankPValue: rank,
     rankAdjusted: rank,
-    difference: bootstrapPairedDifference(
+    difference: bootstrapShareChange(
       means,
       row.right.map((right) => right / place.samples),
       place.statistics,

@@ -1,12 +1,8 @@
 // Failure modes of a variant: how often each occurs, with intervals over problems, and against the
 // unablated model's samples of the same problems.
-import {
-  bootstrapMean,
-  bootstrapPairedDifference,
-  bootstrapStatistic,
-  type BootstrapOptions,
-} from '../stats/bootstrap.js';
+import { bootstrapStatistic, type BootstrapOptions } from '../stats/bootstrap.js';
 import { mean, type Interval } from '../stats/quantile.js';
+import { bootstrapShare, bootstrapShareChange } from '../stats/shares.js';
 import type { SampleAnalysis } from './sample.js';
 
 export const failureModes = [
@@ -92,9 +88,8 @@ export function summarizeFailures(
   const modes = Object.fromEntries(
     failureModes.map((mode) => {
       const own = sharesOf(samples, mode);
-      const rate = bootstrapMean(own, options);
-      const change =
-        unablated && bootstrapPairedDifference(sharesOf(unablated, mode), own, options);
+      const rate = bootstrapShare(own, options);
+      const change = unablated && bootstrapShareChange(sharesOf(unablated, mode), own, options);
       return [mode, change ? { rate, change } : { rate }];
     }),
   ) as Record<FailureMode, FailureRate>;
