@@ -106,7 +106,7 @@ export const ablateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
-  multiple: ['stop'],
+  multiple: ['stop', 'stop-token'],
   examples: [
     ['$0 ablate ./sft --pairs p.jsonl --diff diff.json --top-k 10', 'emergent heads, one by one'],
     ['$0 ablate ./sft --pairs p.jsonl --heads "3.1,5.0;4.*"', 'two sets of heads'],

@@ -122,6 +122,7 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
     sampling,
     ...given({ maxNewTokens: args.number('max-new-tokens') }),
     stopStrings: args.list('stop'),
+    stopTokens: args.numbers('stop-token'),
     seed: args.value('seed'),
     sources: sourcesOf(args),
     confidence: args.value('confidence'),

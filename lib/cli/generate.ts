@@ -67,7 +67,7 @@ function checkOptions(args: Arguments): void {
   }
 }
 
-function settingsOf(args: Arguments): Omit<GenerationRequest, 'prompt'> {
+function settingsOf(args: Arguments, model: Model): Omit<GenerationRequest, 'prompt'> {
   return {
     positions: args.choice<GatePositions>('positions'),
     sampling: {
@@ -79,7 +79,10 @@ function settingsOf(args: Arguments): Omit<GenerationRequest, 'prompt'> {
     },
     maxNewTokens: args.number('max-new-tokens') ?? 256,
     stopStrings: args.list('stop'),
-    ...(args.flag('ignore-eos') ? { stopTokens: [] } : {}),
+    stopTokens: [
+      ...(args.flag('ignore-eos') ? [] : (model.tokenizer?.eosIds ?? [])),
+      ...args.numbers('stop-token'),
+    ],
   };
 }
 
@@ -89,7 +92,7 @@ function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[
   const sets = named === undefined ? [] : parseHeadSets(named, model.info);
   const gated = sets.flatMap((set) => factors.map((factor) => ({ heads: set, factor })));
   const variants = named === undefined ? [unablated] : gated;
-  const settings = settingsOf(args);
+  const settings = settingsOf(args, model);
   const seed = args.value('seed');
   return prompts.flatMap(({ tokens }, prompt) =>
     variants.flatMap(({ heads, factor }) =>
@@ -239,7 +242,7 @@ export const generateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
-  multiple: ['prompt', 'stop'],
+  multiple: ['prompt', 'stop', 'stop-token'],
   examples: [
     ['$0 generate ./qwen --chat --prompt "What is 17 * 23?"', 'greedily, as it comes'],
     [

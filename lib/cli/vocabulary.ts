@@ -396,6 +396,14 @@ export const vocabulary = {
     describe: 'longest completion; default 256, to answer benchmarks 2048',
   },
   stop: { type: 'string', group: generation, describe: 'text that ends a completion' },
+  'stop-token': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 0,
+    max: 0x7fffffff,
+    describe: 'id of a token that ends a completion, beside those of the tokenizer',
+  },
   'ignore-eos': {
     type: 'boolean',
     group: generation,

@@ -60,6 +60,8 @@ export interface EvaluateOptions extends StatisticsOptions {
   /** Default 2048. */
   readonly maxNewTokens?: number;
   readonly stopStrings?: readonly string[];
+  /** Ids that end an answer beside the tokenizer's end-of-sequence ids. */
+  readonly stopTokens?: readonly number[];
   /** Of the samples, the control sets and the statistics; default 0. */
   readonly seed?: number;
   /** Ways of giving an answer that count; default all. */
@@ -198,6 +200,7 @@ function settingsOf(
       fallback: 2048,
     }),
     stopStrings: options.stopStrings ?? [],
+    stopTokens: options.stopTokens ?? [],
     seed,
     sources: options.sources ?? answerSources,
     modulus: benchmark.modulus ?? null,
@@ -220,6 +223,7 @@ function runOf(
       const own = { ...benchmark, problems: [benchmark.problems[problem]] };
       return benchmarkPrompts(own, settings.prompt, subject)[0];
     },
+    stopTokens: [...subject.tokenizer!.eosIds, ...settings.stopTokens],
     opensThought: /<think>\s*$/.test(first),
     // A stop token was taken off before; other special tokens may be part of the form (<think>).
     decode: (tokens) => subject.tokenizer!.decode(tokens, { skipSpecialTokens: false }),

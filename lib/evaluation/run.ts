@@ -38,6 +38,8 @@ export interface EvaluationRun {
   readonly problems: readonly Problem[];
   /** Called for the problems that are run and for references, not at all when nothing is left. */
   readonly promptOf: (problem: number) => Int32Array;
+  /** Ids that end an answer. */
+  readonly stopTokens: readonly number[];
   /** The prompt opens the thought, so that the text begins inside one. */
   readonly opensThought: boolean;
   readonly decode: (tokens: readonly number[]) => string;
@@ -95,6 +97,7 @@ function* requestsOf(
       seed: sampleSeed(settings.seed, settings.problems[problem], sample),
       maxNewTokens: settings.maxNewTokens,
       stopStrings: settings.stopStrings,
+      stopTokens: run.stopTokens,
     };
   }
 }

@@ -55,6 +55,8 @@ export interface EvaluationSettings {
   readonly sampling: Readonly<Required<SamplingOptions>>;
   readonly maxNewTokens: number;
   readonly stopStrings: readonly string[];
+  /** Beside the tokenizer's end-of-sequence ids. */
+  readonly stopTokens: readonly number[];
   readonly seed: number;
   readonly sources: readonly AnswerSource[];
   readonly modulus: number | null;

@@ -70,6 +70,26 @@ describe('generate', () => {
     expect(stdout.indexOf('# prompt first')).toBeLessThan(stdout.indexOf('# prompt 1'));
   });
 
+  it('ends at a stop token, of the tokenizer or one that is named', async () => {
+    const args = [...question, '--max-new-tokens', '40', '--json'];
+    const completionOf = async (...more: string[]) =>
+      JSON.parse((await done(...args, ...more)).stdout).completions[0];
+    const { tokens } = await completionOf('--ignore-eos');
+    const [named, other] = [tokens[2], 1 + Math.max(...tokens)].map(String);
+    const stopped = await completionOf(
+      '--ignore-eos',
+      '--stop-token',
+      other,
+      '--stop-token',
+      named,
+    );
+    expect(stopped.finish).toBe('stop-token');
+    expect(stopped.tokens).toEqual(tokens.slice(0, tokens.indexOf(tokens[2]) + 1));
+    const whole = await completionOf();
+    expect(await completionOf('--stop-token', other)).toEqual(whole);
+    expect(whole.finish).toBe('stop-token');
+  });
+
   it('ends at a stop text', async () => {
     const free = JSON.parse(
       (await done(...question, '--ignore-eos', '--max-new-tokens', '12', '--json')).stdout,

@@ -129,6 +129,12 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
+    'a stop token that is none',
+    ['evaluate', base, '--benchmark', 'demo', '--stop-token', 'x'],
+    /--stop-token needs a whole number from 0/,
+    'INVALID_ARGUMENT',
+  ],
+  [
     'heads that are not in the model',
     ['evaluate', base, '--benchmark', 'demo', '--heads', '9.0'],
     /the model has no layer 9/,

@@ -22,7 +22,7 @@ import {
 import type { GenerationRequest } from '../../../lib/generation-types.js';
 import { Journal } from '../../../lib/journal.js';
 import { mcnemarExact, passAtK, Random, wilsonInterval } from '../../../lib/stats/index.js';
-import { fakeBenchmark, fakeSubject } from './fake.js';
+import { eos, fakeBenchmark, fakeSubject } from './fake.js';
 
 const benchmark = fakeBenchmark(24);
 const options: EvaluateOptions = {
@@ -56,6 +56,7 @@ describe('the run', () => {
       seeds.set(key, (seeds.get(key) ?? new Set()).add(seed as bigint));
     }
     expect(seeds.size).toBe(7);
+    expect(requests[0].stopTokens).toEqual([eos]);
     for (const own of seeds.values()) {
       expect(own.size).toBe(24 * 4);
       expect([...own]).toEqual([...seeds.get('[]')!]);
@@ -133,6 +134,9 @@ describe('the run', () => {
     await expect(other({ seed: 4 })).rejects.toThrow(/other settings: .*seed/);
     await expect(other({ factors: [0.5] })).rejects.toThrow(
       /factors \(journal: \[0\], now: \[0.5\]\)/,
+    );
+    await expect(other({ stopTokens: [7] })).rejects.toThrow(
+      /stopTokens \(journal: \[\], now: \[7\]\)/,
     );
     await expect(other({ shard: { index: 1, count: 2 } })).rejects.toThrow(/shard/);
     await expect(

@@ -43,6 +43,7 @@ function settingsOf(model: string, sets: number): EvaluationSettings {
     sampling: { temperature: 0.6, topP: 0.95, topK: 0, minP: 0, repetitionPenalty: 1 },
     maxNewTokens: 4096,
     stopStrings: [],
+    stopTokens: [],
     seed: 0,
     sources: ['boxed'],
     modulus: null,
