@@ -11,7 +11,7 @@ export { ablationCsv } from './ablation/csv.js';
 export * from './ablation/types.js';
 
 /**
- * Gates heads by z' = factor * z + (1 - factor) * replacement, at the input of the output
+ * Gates heads, every set with every factor of `factors`, by z' = factor * z + (1 - factor) * replacement, at the input of the output
  * projection, and measures what it does to the metric and to the share of right answers.
  *
  * Each row carries its change against the unablated model with a paired bootstrap interval,

@@ -69,7 +69,7 @@ export async function answerBenchmark(
 }
 
 /**
- * Lets a model answer a benchmark, unablated and with every set of heads of `plan` gated
+ * Lets a model answer a benchmark, unablated and with every set of heads of `plan` gated by every factor
  * (z' = factor * z + (1 - factor) * r at the input of the output projection), every set beside its matched random
  * control sets, all in one decode batch.
  *

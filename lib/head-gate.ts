@@ -135,6 +135,24 @@ export function parseHeadSets(text: string, shape?: HeadShape): HeadRef[][] {
   return sets.map((part) => parseHeads(part, shape));
 }
 
+/**
+ * Factors of heads as they are given: at least one, finite in float32, each once.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the factor.
+ */
+export function checkFactors(factors: readonly number[]): void {
+  if (factors.length === 0) throw invalid('the list of factors is empty: give for instance 0.');
+  const seen = new Set<number>();
+  for (const factor of factors) {
+    // What the core computes with; -0 is 0.
+    const single = Math.fround(factor) + 0;
+    if (!Number.isFinite(single)) {
+      throw invalid(`the factor must be a finite number, not ${factor}.`);
+    }
+    if (seen.has(single)) throw invalid(`the factor ${factor} is given twice; give each one once.`);
+    seen.add(single);
+  }
+}
+
 /** Throws ERR_HEADSPARK_INVALID_ARGUMENT for a head that is not in a model of this shape. */
 export function checkHeads(heads: readonly HeadRef[], shape: HeadShape): void {
   const within = (value: number, size: number): boolean =>

@@ -3,12 +3,12 @@
 
 import { ablationKinds } from '../ablation-kinds.js';
 import { HeadsparkError } from '../errors.js';
-import { gatePositions, type HeadShape } from '../head-gate.js';
+import { checkFactors, gatePositions, type HeadShape } from '../head-gate.js';
 import { oneOf } from '../option-checks.js';
 import { checkConfidence } from '../stats/quantile.js';
 import { version } from '../version.js';
 import { planAblation } from './plan.js';
-import { runVariants, type SweepRunner } from './run.js';
+import { runVariants, unablated, type SweepRunner } from './run.js';
 import { buildTable } from './table.js';
 import {
   controlMatches,
@@ -47,9 +47,9 @@ const invalid = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
 
 function checkOptions(options: AblateOptions, pairs: number): void {
-  const { factor = 0, ablation = 'zero', positions = 'all', controls = 20, seed = 0 } = options;
+  const { factors = [0], ablation = 'zero', positions = 'all', controls = 20, seed = 0 } = options;
   if (pairs < 1) throw invalid('an ablation needs at least one pair.');
-  if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
+  checkFactors(factors);
   if (!ablationKinds.includes(ablation)) {
     throw invalid(
       `the ablation "${String(ablation)}" is unknown: use ${ablationKinds.join(', ')}.`,
@@ -86,7 +86,7 @@ function settingsOf(
     metric,
     worse: metric === 'kl' || metric === 'nll' ? 'higher' : 'lower',
     ablation: options.ablation ?? 'zero',
-    factor: options.factor ?? 0,
+    factors: options.factors ?? [0],
     positions: options.positions ?? 'all',
     plan: options.plan.kind,
     match: options.match ?? 'layer',
@@ -98,10 +98,10 @@ function settingsOf(
   };
 }
 
-/** What must be equal for a variant's stored values to be this run's. The plan may differ. */
+/** What must be equal for a variant's stored values to be this run's. Plan and factors may differ. */
 function journalSettings(settings: AblationSettings): Record<string, unknown> {
   const { headspark, modelFingerprint, device, isa, precision, pairs, pairsHash } = settings;
-  const { metric, ablation, factor, positions } = settings;
+  const { metric, ablation, positions } = settings;
   return {
     verb: 'ablate',
     headspark,
@@ -113,7 +113,6 @@ function journalSettings(settings: AblationSettings): Record<string, unknown> {
     pairsHash,
     metric,
     ablation,
-    factor,
     positions,
   };
 }
@@ -126,20 +125,20 @@ export async function ablateSubject(
   checkOptions(options, subject.pairs);
   const planned = planAblation(options.plan, {
     shape: subject.shape,
+    factors: options.factors ?? [0],
     controls: options.controls ?? 20,
     seed: options.seed ?? 0,
     ...(options.match === 'write-norm' ? { writeNorms: await subject.writeNorms() } : {}),
   });
   const settings = settingsOf(subject, options, planned.rows.length);
   const { journal, signal, onPlan, onProgress } = options;
-  const sets = planned.rows.flatMap((row) => [
-    row.heads,
-    ...row.controls.map((control) => control.heads),
+  const gated = planned.rows.flatMap(({ heads, factor, controls }) => [
+    { heads, factor },
+    ...controls.map((control) => ({ heads: control.heads, factor })),
   ]);
-  const results = await runVariants([[], ...sets], {
+  const results = await runVariants([unablated, ...gated], {
     createRunner: subject.createRunner,
     pairs: subject.pairs,
-    factor: settings.factor,
     journal:
       journal === undefined ? undefined : { path: journal, settings: journalSettings(settings) },
     signal,

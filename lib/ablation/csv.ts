@@ -1,13 +1,14 @@
 // The ablation table as CSV: one line per variant, then one per control set. Pair results are in
 // the JSON only.
 
-import type { AblationTable } from './types.js';
+import type { AblationTable, VariantMeans } from './types.js';
 
 const columns = [
   'name',
   'kind',
   'of',
   'heads',
+  'factor',
   'metric',
   'change',
   'change_low',
@@ -51,8 +52,9 @@ export function csvText<Column extends string>(
 }
 
 function linesOf({ baseline, variants, controls }: AblationTable): Line[] {
-  const means = (row: { heads: readonly string[]; metric: number; accuracy: number }): Line => ({
+  const means = (row: VariantMeans): Line => ({
     heads: row.heads.join(' '),
+    factor: row.factor,
     metric: row.metric,
     accuracy: row.accuracy,
   });

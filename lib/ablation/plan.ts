@@ -7,6 +7,7 @@ import { normMatchedControls } from '../diff/norm-matched-controls.js';
 import { HeadsparkError } from '../errors.js';
 import {
   allHeads,
+  checkFactors,
   checkHeads,
   formatHead,
   formatHeads,
@@ -18,9 +19,12 @@ import type { AblationPlan, HeadSet } from './types.js';
 
 /** A row of the table to be. */
 export interface PlannedSet {
+  /** With the factor (`a3.h1 × 0.5`) where the plan has several. */
   readonly name: string;
   readonly kind: AblationPlan['kind'];
   readonly heads: readonly HeadRef[];
+  /** Of the set and of its controls. */
+  readonly factor: number;
   readonly controls: readonly HeadSet[];
 }
 
@@ -86,38 +90,47 @@ function shortOfHeads(plan: AblationPlan): string[] {
 
 export interface PlanOptions {
   readonly shape: HeadShape;
+  /** Every set is a row with each of them. */
+  readonly factors: readonly number[];
   readonly controls: number;
   readonly seed: number;
   /** [layers, heads]: controls are matched in these instead of in layers. */
   readonly writeNorms?: ArrayLike<number> | undefined;
 }
 
+/** Control sets matched to a set; single heads have none. */
+function controlsOf(set: readonly HeadRef[], plan: AblationPlan, options: PlanOptions) {
+  const { shape, controls, seed, writeNorms } = options;
+  if (plan.kind === 'single') return { sets: [], notes: [] };
+  const matching = { shape, count: controls, seed };
+  return writeNorms
+    ? normMatchedControls(set, { ...matching, norms: writeNorms })
+    : matchedControls(set, matching);
+}
+
 /**
- * The rows of an ablation table with their control sets.
- * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty or doubled sets, and heads not in the model.
+ * The rows of an ablation table with their control sets: set by set, within it factor by factor.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty or doubled sets, heads not in the model, and
+ *   factors that are doubled or not finite.
  */
 export function planAblation(plan: AblationPlan, options: PlanOptions): PlannedAblation {
-  const { shape, controls, seed, writeNorms } = options;
+  const { shape, factors } = options;
+  checkFactors(factors);
   const sets = setsOf(plan, shape);
   checkSets(sets, shape);
   const notes = shortOfHeads(plan);
-  const rows = sets.map(({ name, heads }): PlannedSet => {
+  const rows = sets.flatMap(({ name, heads }): PlannedSet[] => {
     const set = uniqueHeads(heads);
-    if (plan.kind === 'single') return { name, kind: plan.kind, heads: set, controls: [] };
-    const matching = { shape, count: controls, seed };
-    const matched = writeNorms
-      ? normMatchedControls(set, { ...matching, norms: writeNorms })
-      : matchedControls(set, matching);
+    const matched = controlsOf(set, plan, options);
     notes.push(...matched.notes.map((note) => `${name}: ${note}`));
-    return {
-      name,
-      kind: plan.kind,
-      heads: set,
-      controls: matched.sets.map((control, index) => ({
-        name: `${name} control ${index + 1}`,
+    return factors.map((factor) => {
+      const own = factors.length === 1 ? name : `${name} × ${factor}`;
+      const controls = matched.sets.map((control, index) => ({
+        name: `${own} control ${index + 1}`,
         heads: control,
-      })),
-    };
+      }));
+      return { name: own, kind: plan.kind, heads: set, factor, controls };
+    });
   });
   return { rows, notes };
 }

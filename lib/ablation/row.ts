@@ -2,11 +2,12 @@
 // Everything is paired: the same pairs, in the same order, in every variant.
 
 import { bootstrapMean, pairedDifferences } from '../stats/bootstrap.js';
+import { bootstrapShareChange } from '../stats/shares.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
 import { mean } from '../stats/quantile.js';
-import { formatHead, uniqueHeads, type HeadRef } from '../head-gate.js';
-import { shortFloat32, type VariantResults } from './run.js';
+import { formatHead, uniqueHeads } from '../head-gate.js';
+import { shortFloat32, type GatedHeads, type VariantResults } from './run.js';
 import type {
   AblationRow,
   ControlComparison,
@@ -25,13 +26,13 @@ export interface RowOptions {
 
 /** Means and pair results of one variant, as they stand in the output. */
 export function variantMeans(
-  name: string,
-  heads: readonly HeadRef[],
+  { name, heads, factor }: GatedHeads & { readonly name: string },
   { values, correct }: VariantResults,
 ): VariantMeans & PairResults {
   return {
     name,
     heads: uniqueHeads(heads).map(formatHead),
+    factor,
     metric: mean(values),
     accuracy: mean(correct),
     values: Array.from(values, shortFloat32),
@@ -71,32 +72,26 @@ export function compareWithControls(
     sign * row.change,
     controls.map(({ change }) => sign * change),
   );
-  const difference = (own: readonly number[], others: readonly (readonly number[])[]) =>
-    bootstrapMean(pairedDifferences(pairMeans(others), own), options);
+  const values = pairMeans(controls.map((control) => control.values));
+  const correct = pairMeans(controls.map((control) => control.correct));
   return {
     sets: controls.length,
     change: spread(controls.map(({ change }) => change)),
     accuracyChange: spread(controls.map(({ accuracyChange }) => accuracyChange)),
     rankPValue: rank,
     rankAdjusted: rank,
-    difference: difference(
-      row.values,
-      controls.map(({ values }) => values),
-    ),
+    difference: bootstrapMean(pairedDifferences(values, row.values), options),
     accuracyRankPValue: rankPValue(
       -row.accuracyChange,
       controls.map(({ accuracyChange }) => -accuracyChange),
     ),
-    accuracyDifference: difference(
-      row.correct,
-      controls.map(({ correct }) => correct),
-    ),
+    accuracyDifference: bootstrapShareChange(correct, row.correct, options),
   };
 }
 
 /** One row without its controls; p-values are not yet corrected. */
 export function ablationRow(
-  planned: { name: string; kind: AblationRow['kind']; heads: readonly HeadRef[] },
+  planned: GatedHeads & { readonly name: string; readonly kind: AblationRow['kind'] },
   results: { baseline: VariantResults; variant: VariantResults },
   options: RowOptions,
 ): AblationRow {
@@ -104,10 +99,10 @@ export function ablationRow(
   const { lost, gained, pValue } = mcnemarExact(baseline.correct, variant.correct);
   const permuted = pairedPermutationTest(baseline.values, variant.values, options);
   return {
-    ...variantMeans(planned.name, planned.heads, variant),
+    ...variantMeans(planned, variant),
     kind: planned.kind,
     change: bootstrapMean(pairedDifferences(baseline.values, variant.values), options),
-    accuracyChange: bootstrapMean(pairedDifferences(baseline.correct, variant.correct), options),
+    accuracyChange: bootstrapShareChange(baseline.correct, variant.correct, options),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },

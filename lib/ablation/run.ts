@@ -43,7 +43,6 @@ export interface RunVariantsOptions {
   /** Called only when something is left to run. */
   readonly createRunner: () => Promise<SweepRunner>;
   readonly pairs: number;
-  readonly factor: number;
   /** Path and the settings that decide the values. */
   readonly journal?: { path: string; settings: Record<string, unknown> } | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -57,9 +56,18 @@ const FIRST_CHUNK_ROWS = 64;
 /** A chunk should take about this long: batches stay full, and a kill loses little. */
 const CHUNK_MS = { least: 2_000, most: 8_000 };
 
-/** What a set of heads is called in the journal and in the results. */
-export function variantKey(heads: readonly HeadRef[]): string {
-  return formatHeads(heads) || 'none';
+/** A set of heads with the factor of all of them. */
+export interface GatedHeads {
+  readonly heads: readonly HeadRef[];
+  readonly factor: number;
+}
+
+/** The model as it is. */
+export const unablated: GatedHeads = { heads: [], factor: 1 };
+
+/** What gated heads are called in the journal and in the results: `a3.h1,a5.h0 x0.5`. */
+export function variantKey({ heads, factor }: GatedHeads): string {
+  return heads.length === 0 ? 'none' : `${formatHeads(heads)} x${factor}`;
 }
 
 /** The shortest decimal number that is the same float32: `0.1` rather than `0.10000000149011612`. */
@@ -114,10 +122,17 @@ function checkFinite(values: Float32Array, key: string): void {
   );
 }
 
-type NamedHeads = readonly [string, readonly HeadRef[]];
+type NamedHeads = readonly [string, GatedHeads];
 
-/** From the lowest gated layer up, so that sets that share a beginning stand side by side. */
-function compareByLayers([, a]: NamedHeads, [, b]: NamedHeads): number {
+/**
+ * The unablated model first, then factor by factor, each from the lowest gated layer up: variants that
+ * share a beginning stand side by side.
+ */
+function compareVariants([, left]: NamedHeads, [, right]: NamedHeads): number {
+  const [a, b] = [left.heads, right.heads];
+  if (a.length > 0 && b.length > 0 && left.factor !== right.factor) {
+    return left.factor - right.factor;
+  }
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
     const order = a[i].layer - b[i].layer || a[i].head - b[i].head;
     if (order !== 0) return order;
@@ -126,17 +141,16 @@ function compareByLayers([, a]: NamedHeads, [, b]: NamedHeads): number {
 }
 
 const asVariants = (
-  sets: readonly NamedHeads[],
-  factor: number,
+  variants: readonly NamedHeads[],
 ): { name: string; heads: HeadRef[]; factor: number }[] =>
-  sets.map(([name, heads]) => ({ name, heads: [...heads], factor }));
+  variants.map(([name, { heads, factor }]) => ({ name, heads: [...heads], factor }));
 
 function announcePlan(
   runner: SweepRunner,
   missing: readonly NamedHeads[],
   options: RunVariantsOptions,
 ): void {
-  const sharing = runner.sharing?.(asVariants(missing, options.factor));
+  const sharing = runner.sharing?.(asVariants(missing));
   if (!sharing || sharing.unsharedLayerTokens === 0) return;
   const computedShare = sharing.layerTokens / sharing.unsharedLayerTokens;
   options.onPlan?.({ variants: missing.length, computedShare });
@@ -148,8 +162,8 @@ async function runChunk(
   chunk: readonly NamedHeads[],
   options: RunVariantsOptions & { onShare: (share: number) => void },
 ): Promise<[string, VariantResults][]> {
-  const { pairs, factor, signal, onShare } = options;
-  const variants = asVariants(chunk, factor);
+  const { pairs, signal, onShare } = options;
+  const variants = asVariants(chunk);
   const { values, correct } = await runner.run(variants, {
     signal,
     onProgress: ({ done, total }) => onShare(total > 0 ? done / total : 0),
@@ -178,7 +192,7 @@ async function runMissing(
   journal: Journal | undefined,
   options: RunVariantsOptions,
 ): Promise<void> {
-  const missing = [...unordered].sort(compareByLayers);
+  const missing = [...unordered].sort(compareVariants);
   const total = results.size + missing.length;
   let size = Math.max(1, Math.ceil(FIRST_CHUNK_ROWS / options.pairs));
   options.onProgress?.(results.size, total);
@@ -209,16 +223,16 @@ async function runMissing(
 }
 
 /**
- * The results of every different set of heads, keyed by `variantKey`. Sets that the journal holds
- * are not run again.
+ * The results of every different variant, keyed by `variantKey`. Those that the journal holds are not
+ * run again.
  * @throws ERR_HEADSPARK_CANCELLED, ERR_HEADSPARK_SETTINGS_MISMATCH (a journal of other settings),
  *   ERR_HEADSPARK_TENSOR_VALUE (a metric that is not finite), and what the runner throws.
  */
 export async function runVariants(
-  sets: readonly (readonly HeadRef[])[],
+  variants: readonly GatedHeads[],
   options: RunVariantsOptions,
 ): Promise<Map<string, VariantResults>> {
-  const wanted = new Map(sets.map((heads) => [variantKey(heads), heads]));
+  const wanted = new Map(variants.map((variant) => [variantKey(variant), variant]));
   const results = new Map<string, VariantResults>();
   const journal = options.journal ? await Journal.open(options.journal) : undefined;
   try {

@@ -6,7 +6,7 @@ import { HeadsparkError } from '../errors.js';
 import { holmAdjust } from '../stats/proportion.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
 import { ablationRow, compareWithControls, variantMeans, type RowOptions } from './row.js';
-import { variantKey, type VariantResults } from './run.js';
+import { unablated, variantKey, type VariantResults } from './run.js';
 import type { AblationRow, AblationSettings, AblationTable, ControlRow } from './types.js';
 
 function controlRows(
@@ -14,8 +14,12 @@ function controlRows(
   results: ReadonlyMap<string, VariantResults>,
   baseline: { metric: number; accuracy: number },
 ): ControlRow[] {
+  const { factor } = set;
   return set.controls.map(({ name, heads }) => {
-    const means = variantMeans(name, heads, results.get(variantKey(heads))!);
+    const means = variantMeans(
+      { name, heads, factor },
+      results.get(variantKey({ heads, factor }))!,
+    );
     return {
       of: set.name,
       ...means,
@@ -40,12 +44,19 @@ function correct(rows: readonly AblationRow[]): AblationRow[] {
   }));
 }
 
+const gating = (factor: number): string => (factor === 0 ? 'ablating' : 'scaling');
+
 const short = (value: number): string => value.toPrecision(3).replace(/\.?0+$/, '');
 
-/** What the largest set's comparison with its controls says, in a sentence. */
-export function verdictOf(rows: readonly AblationRow[], settings: AblationSettings): string[] {
-  const row = rows.filter(({ controls }) => controls).at(-1);
-  if (!row?.controls) return [];
+/** What the largest set's comparison with its controls says, in a sentence for every factor. */
+export const verdictOf = (rows: readonly AblationRow[], settings: AblationSettings): string[] =>
+  settings.factors.flatMap((factor) => {
+    const row = rows.filter((own) => own.factor === factor && own.controls).at(-1);
+    return row ? verdictOfRow(row, settings) : [];
+  });
+
+function verdictOfRow(row: AblationRow, settings: AblationSettings): string[] {
+  if (!row.controls) return [];
   const { change, controls } = row;
   const { low, high } = controls.difference;
   const clear = settings.worse === 'lower' ? high < 0 : low > 0;
@@ -57,7 +68,7 @@ export function verdictOf(rows: readonly AblationRow[], settings: AblationSettin
       : 'hurts more than its matched random sets do on average';
   const level = `${Math.round(settings.confidence * 1000) / 10} %`;
   return [
-    `${row.name}: ablating it ${verdict}: ${settings.metric} changes by ${short(change.estimate)}, ` +
+    `${row.name}: ${gating(row.factor)} it ${verdict}: ${settings.metric} changes by ${short(change.estimate)}, ` +
       `with ${controls.sets} random sets by ${short(controls.change.mean)} on average ` +
       `(difference ${short(controls.difference.estimate)}, ${level} interval ` +
       `${short(low)} to ${short(high)}; rank p = ${short(controls.rankPValue)})`,
@@ -66,7 +77,7 @@ export function verdictOf(rows: readonly AblationRow[], settings: AblationSettin
 
 function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]): string[] {
   const notes: string[] = [];
-  if (settings.ablation === 'zero' && settings.factor !== 1) {
+  if (settings.ablation === 'zero' && settings.factors.some((factor) => factor !== 1)) {
     notes.push(
       'heads are gated at the input of the output projection: its bias stays, the value bias goes',
     );
@@ -91,8 +102,8 @@ export interface BuildTableOptions {
 /** The table of finished variants. Gives the event loop a turn between rows. */
 export async function buildTable(options: BuildTableOptions): Promise<AblationTable> {
   const { settings, planned, results, signal } = options;
-  const unablated = results.get(variantKey([]))!;
-  const baseline = variantMeans('unablated', [], unablated);
+  const whole = results.get(variantKey(unablated))!;
+  const baseline = variantMeans({ name: 'unablated', ...unablated }, whole);
   const controls: ControlRow[] = [];
   const rows: AblationRow[] = [];
   for (const [index, set] of planned.rows.entries()) {
@@ -103,8 +114,8 @@ export async function buildTable(options: BuildTableOptions): Promise<AblationTa
       });
     }
     const rowOptions: RowOptions = { ...settings, seed: settings.seed + index };
-    const variant = results.get(variantKey(set.heads))!;
-    const row = ablationRow(set, { baseline: unablated, variant }, rowOptions);
+    const variant = results.get(variantKey(set))!;
+    const row = ablationRow(set, { baseline: whole, variant }, rowOptions);
     const own = controlRows(set, results, baseline);
     controls.push(...own);
     const flat = {

@@ -45,8 +45,11 @@ export interface AblateOptions {
   readonly seed?: number;
   /** JSONL file that keeps finished variants, so that a run can be resumed. */
   readonly journal?: string;
-  /** Factor of the heads: 0 (default) ablates, 0.5 weakens, 1.3 amplifies. */
-  readonly factor?: number;
+  /**
+   * Factors of the heads, each a variant of every set: 0 ablates, 0.5 weakens, 1.3 amplifies.
+   * Default [0].
+   */
+  readonly factors?: readonly number[];
   /** Default `zero`. */
   readonly ablation?: AblationKind;
   /** Default `logit-diff`. */
@@ -78,7 +81,7 @@ export interface AblationSettings {
   /** Whether a drop or a rise of the metric means that the model got worse. */
   readonly worse: 'lower' | 'higher';
   readonly ablation: AblationKind;
-  readonly factor: number;
+  readonly factors: readonly number[];
   readonly positions: GatePositions;
   readonly plan: AblationPlan['kind'];
   readonly match: ControlMatch;
@@ -103,6 +106,8 @@ export interface VariantMeans {
   readonly name: string;
   /** `a3.h1`, sorted. */
   readonly heads: string[];
+  /** Of the heads; 1 of the unablated model. */
+  readonly factor: number;
   readonly metric: number;
   /** Share of pairs whose right answer was the first choice. */
   readonly accuracy: number;

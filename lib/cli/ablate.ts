@@ -6,7 +6,7 @@ import type { AblationKind } from '../ablation-kinds.js';
 import { ablate, ablationCsv, type ControlMatch } from '../ablation.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { GatePositions } from '../head-gate.js';
-import { checkPlanOptions, planOf, resamplesOf } from './ablation-plan.js';
+import { checkPlanOptions, factorsOf, planOf, resamplesOf } from './ablation-plan.js';
 import { printAblation } from './ablation-table.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
@@ -42,10 +42,11 @@ function announceResumed(path: string | undefined, context: Context, onCount: On
   };
 }
 
-const describe = (args: Arguments): string => {
-  const [factor, kind] = [args.value('factor'), args.choice<AblationKind>('ablation')];
+const describe = (args: Arguments, factors: readonly number[]): string => {
+  const kind = args.choice<AblationKind>('ablation');
   const positions = args.choice<GatePositions>('positions');
-  const what = factor === 0 ? `${kind} ablation` : `heads times ${factor} (${kind})`;
+  const list = factors.join(', ');
+  const what = list === '0' ? `${kind} ablation` : `heads times ${list} (${kind})`;
   return positions === 'all' ? what : `${what}, ${positions} positions`;
 };
 
@@ -58,6 +59,18 @@ async function write(
     await writeFileAtomic(path, text());
     context.print(`\nWrote ${path}`);
   }
+}
+
+/** Throws for options of a benchmark whose results would silently not be there. */
+function checkWithoutGenerate(args: Arguments): void {
+  const given = (['benchmark', 'shard', 'parquet'] as const).find((name) => args.has(name));
+  if (given === undefined) return;
+  const why = {
+    benchmark: 'is answered by generating',
+    shard: 'takes a part of the problems of a benchmark',
+    parquet: 'holds the samples of a benchmark',
+  }[given];
+  throw usageError(`--${given} ${why}: add --generate.`);
 }
 
 export const ablateCommand: Command = {
@@ -93,37 +106,38 @@ export const ablateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
-  multiple: ['stop'],
+  multiple: ['stop', 'stop-token'],
   examples: [
     ['$0 ablate ./sft --pairs p.jsonl --diff diff.json --top-k 10', 'emergent heads, one by one'],
     ['$0 ablate ./sft --pairs p.jsonl --heads "3.1,5.0;4.*"', 'two sets of heads'],
     ['$0 ablate ./sft --pairs p.jsonl --single --ablation mean', 'every head by itself'],
+    ['$0 ablate ./sft --pairs p.jsonl --heads 3.1 --factor 0,0.5,2', 'removed, halved, doubled'],
     ['$0 ablate ./sft --generate --benchmark gsm8k --heads 3.1', 'by solving problems'],
     ['$0 ablate ./sft --generate --benchmark gsm8k --heads 3.1 --ablation resample', 'swapped'],
   ],
   async run(args, context) {
     checkPlanOptions(args);
     if (args.flag('generate')) return runAblationByGeneration(args, context);
-    if (args.text('benchmark') !== undefined) {
-      throw usageError('--benchmark is answered by generating: add --generate.');
-    }
+    checkWithoutGenerate(args);
     const [out, csv] = [args.text('out'), args.text('csv')];
     await checkOutput(out, '--out', ['.json']);
     await checkOutput(csv, '--csv', ['.csv']);
-    const resamples = resamplesOf(args);
+    const [factors, resamples] = [factorsOf(args), resamplesOf(args)];
     const model = await loadFrom(args.positional('model'), args, context);
     const plan = await planOf(args, model.info);
     const { pairs, name } = await pairsFrom(model, args, context);
     const journal = journalOf(args);
     context.resumeHint = hintOf(journal);
-    context.print(`${context.paint('bold', model.info.label)}: ${describe(args)} on ${name}`);
+    context.print(
+      `${context.paint('bold', model.info.label)}: ${describe(args, factors)} on ${name}`,
+    );
     const table = await context.task('ablate', 'variants', ({ onCount, reporter }) =>
       ablate(model, pairs, {
         plan,
         controls: args.value('controls'),
         match: args.choice<ControlMatch>('match'),
         seed: args.value('seed'),
-        factor: args.value('factor'),
+        factors,
         ablation: args.choice<AblationKind>('ablation'),
         metric: args.choice<Metric>('metric'),
         positions: args.choice<GatePositions>('positions'),

@@ -2,7 +2,7 @@
 
 import type { AblationPlan } from '../ablation.js';
 import { headsOfGroup, readDiffReport, type HeadGroup } from '../diff-report.js';
-import { parseHeadSets, type HeadShape } from '../head-gate.js';
+import { checkFactors, parseHeadSets, type HeadShape } from '../head-gate.js';
 import { usageError, type Arguments } from './arguments.js';
 
 /** Throws unless exactly one way of naming heads is given; with `optional` none will do. */
@@ -32,6 +32,22 @@ export async function planOf(args: Arguments, shape: HeadShape): Promise<Ablatio
     );
   }
   return { kind: 'top-k', heads: found.heads, k: args.value('top-k'), group };
+}
+
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** --factor as numbers. @throws ERR_HEADSPARK_INVALID_ARGUMENT for what is no number, and for one twice. */
+export function factorsOf(args: Arguments): number[] {
+  const text = args.text('factor') ?? '0';
+  const items = text.split(',').map((item) => item.trim());
+  const bad = items.find((item) => !decimal.test(item));
+  if (bad !== undefined) {
+    const what = items.length === 1 ? `"${bad.slice(0, 60)}"` : `"${text.slice(0, 60)}": "${bad}"`;
+    throw usageError(`--factor ${what} is not a number; write for instance 0.5 or 0,0.5,2.`);
+  }
+  const factors = items.map((item) => Number(item) + 0);
+  checkFactors(factors);
+  return factors;
 }
 
 /** --resamples as a number; undefined: the default. */

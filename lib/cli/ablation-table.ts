@@ -53,9 +53,10 @@ function controlRow(row: AblationRow): string[] {
   ];
 }
 
-/** The name of a row; in a cumulative plan with the head that it adds. */
-function titleOf(row: AblationRow, before: AblationRow | undefined): string {
+/** The name of a row; in a cumulative plan with the head that it adds to the set before. */
+function titleOf(row: AblationRow, above: readonly AblationRow[]): string {
   if (row.kind !== 'top-k') return row.name;
+  const before = above.filter(({ factor }) => factor === row.factor).at(-1);
   const added = row.heads.filter((head) => !before?.heads.includes(head));
   return `${row.name} (${before ? '+' : ''}${added.join(' ')})`;
 }
@@ -93,7 +94,7 @@ export function printAblation(table: AblationTable, context: Context, top: numbe
       right('lost/gained'),
       right('McNemar p'),
     ],
-    rows.map((row, index) => rowOf(row, titleOf(row, rows[index - 1]), context)),
+    rows.map((row, index) => rowOf(row, titleOf(row, rows.slice(0, index)), context)),
   );
   if (rows.length < table.variants.length) {
     context.print(

@@ -106,6 +106,11 @@ export class Arguments {
     return (this.#raw[name] as string[] | undefined) ?? [];
   }
 
+  /** Of a number that may be given several times. */
+  numbers(name: OptionName): number[] {
+    return (this.#raw[name] as number[] | undefined) ?? [];
+  }
+
   number(name: OptionName): number | undefined {
     return this.#raw[name] as number | undefined;
   }

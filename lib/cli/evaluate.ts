@@ -35,7 +35,7 @@ export const evaluateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
-  multiple: ['stop'],
+  multiple: ['stop', 'stop-token'],
   examples: [
     ['$0 evaluate ./sft --benchmark demo --enable-thinking', 'greedy, one answer per problem'],
     ['$0 evaluate ./sft --benchmark aime24 --data ../data --samples 16', 'pass@k, majority vote'],

@@ -21,7 +21,7 @@ import { checkReferences } from '../evaluation/replacements.js';
 import type { SamplingOptions } from '../generation-types.js';
 import type { GatePositions } from '../head-gate.js';
 import type { ProgressReporter } from '../progress.js';
-import { planOf, resamplesOf } from './ablation-plan.js';
+import { factorsOf, planOf, resamplesOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import { printEvaluation } from './evaluation-table.js';
@@ -108,7 +108,7 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
   checkSampling(sampling);
   return {
     controls,
-    factor: args.value('factor'),
+    factors: factorsOf(args),
     ablation: args.choice<AblationKind>('ablation'),
     references: args.value('references'),
     positions: args.choice<GatePositions>('positions'),
@@ -122,6 +122,7 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
     sampling,
     ...given({ maxNewTokens: args.number('max-new-tokens') }),
     stopStrings: args.list('stop'),
+    stopTokens: args.numbers('stop-token'),
     seed: args.value('seed'),
     sources: sourcesOf(args),
     confidence: args.value('confidence'),

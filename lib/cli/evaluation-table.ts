@@ -6,6 +6,7 @@ import type { EvaluationTable, RowResult } from '../evaluation/types.js';
 import type { Interval } from '../stats/quantile.js';
 import type { Context } from './context.js';
 import {
+  formatBounds,
   formatNumber,
   formatP,
   formatPercent,
@@ -39,7 +40,7 @@ function headingOf({ settings, problems }: EvaluationTable): string {
 /** `heads times 0.5, mean over 32 reference runs, generated positions`; empty without gates. */
 function gatesOf({ settings, rows }: EvaluationTable): string {
   if (rows.length < 2) return '';
-  const { factor, ablation, references, positions } = settings;
+  const { factors, ablation, references, positions } = settings;
   const what = {
     zero: 'zero',
     mean: `the mean over ${references.length} reference runs`,
@@ -47,7 +48,16 @@ function gatesOf({ settings, rows }: EvaluationTable): string {
     resample: `the same position of another of ${references.length} runs`,
   }[ablation];
   const where = positions === 'all' ? '' : `, at ${positions} positions`;
+  if (factors.length > 1) {
+    return `heads: s z + (1 - s) r, s: ${factors.join(', ')}, r: ${what}${where}`;
+  }
+  const [factor] = factors;
   return `heads: ${factor} z + ${Number((1 - factor).toPrecision(6))} r, r: ${what}${where}`;
+}
+
+function tokensToAnswer({ failures: { answerTokens } }: RowResult): [string, string] {
+  if (answerTokens === null) return ['–', '–'];
+  return [formatNumber(answerTokens.estimate, 1), formatBounds(answerTokens, 1)];
 }
 
 function answerRow(row: RowResult, many: boolean, greedy: boolean): string[] {
@@ -66,7 +76,7 @@ function answerRow(row: RowResult, many: boolean, greedy: boolean): string[] {
         ]
       : []),
     formatNumber(row.meanTokens, 1),
-    row.failures.answerTokens === null ? '–' : formatNumber(row.failures.answerTokens, 1),
+    ...tokensToAnswer(row),
     `${row.sources.boxed}/${row.sources.none}`,
     ...(greedy ? [String(row.nearTies)] : []),
   ];
@@ -91,6 +101,7 @@ function printAnswers({ rows, settings, nearTies }: EvaluationTable, context: Co
         : []),
       right('tokens'),
       right('to answer'),
+      { title: 'interval' },
       right('boxed/none'),
       ...(greedy ? [right('near-ties')] : []),
     ],

@@ -1,6 +1,7 @@
 // `headspark generate`: continues prompts, with heads gated by request; one completion streams to
 // the terminal, several are printed in order.
 
+import { unablated } from '../ablation/run.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { formatHeads, parseHeadSets, type GatePositions, type HeadRef } from '../head-gate.js';
 import { generate, type Completion, type GenerationRequest } from '../generation.js';
@@ -9,6 +10,7 @@ import type { JobProgress } from '../native.js';
 import { formatDuration } from '../progress.js';
 import { promptOf, readPrompts, type Prompt } from '../prompts.js';
 import { TextStream } from '../stop-strings.js';
+import { factorsOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
@@ -20,6 +22,8 @@ import { optionGroups } from './vocabulary.js';
 interface Row {
   readonly prompt: number;
   readonly heads: readonly HeadRef[];
+  /** Of the heads; 1 where none is gated. */
+  readonly factor: number;
   readonly sample: number;
   readonly request: GenerationRequest;
 }
@@ -29,6 +33,7 @@ interface Result {
   prompt: number;
   id?: string;
   heads: string;
+  factor: number;
   sample: number;
   seed: number;
   finish: string;
@@ -62,7 +67,7 @@ function checkOptions(args: Arguments): void {
   }
 }
 
-function settingsOf(args: Arguments): Omit<GenerationRequest, 'prompt'> {
+function settingsOf(args: Arguments, model: Model): Omit<GenerationRequest, 'prompt'> {
   return {
     positions: args.choice<GatePositions>('positions'),
     sampling: {
@@ -74,26 +79,32 @@ function settingsOf(args: Arguments): Omit<GenerationRequest, 'prompt'> {
     },
     maxNewTokens: args.number('max-new-tokens') ?? 256,
     stopStrings: args.list('stop'),
-    ...(args.flag('ignore-eos') ? { stopTokens: [] } : {}),
+    stopTokens: [
+      ...(args.flag('ignore-eos') ? [] : (model.tokenizer?.eosIds ?? [])),
+      ...args.numbers('stop-token'),
+    ],
   };
 }
 
 function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[] {
-  const heads = args.text('heads');
-  const sets = heads === undefined ? [[]] : parseHeadSets(heads, model.info);
-  const factor = args.value('factor');
-  const settings = settingsOf(args);
+  const named = args.text('heads');
+  const factors = factorsOf(args);
+  const sets = named === undefined ? [] : parseHeadSets(named, model.info);
+  const gated = sets.flatMap((set) => factors.map((factor) => ({ heads: set, factor })));
+  const variants = named === undefined ? [unablated] : gated;
+  const settings = settingsOf(args, model);
   const seed = args.value('seed');
   return prompts.flatMap(({ tokens }, prompt) =>
-    sets.flatMap((set) =>
+    variants.flatMap(({ heads, factor }) =>
       Array.from({ length: args.value('samples') }, (_, sample) => ({
         prompt,
-        heads: set,
+        heads,
+        factor,
         sample,
         request: {
           ...settings,
           prompt: tokens,
-          heads: set.map((head) => ({ ...head, factor })),
+          heads: heads.map((head) => ({ ...head, factor })),
           seed: seed + sample,
         },
       })),
@@ -113,6 +124,7 @@ function resultOf(
     prompt: row.prompt,
     ...(id === undefined ? {} : { id }),
     heads: formatHeads(row.heads),
+    factor: row.factor,
     sample: row.sample,
     seed: Number(row.request.seed),
     finish,
@@ -120,6 +132,11 @@ function resultOf(
     tokens,
     ...(model.tokenizer ? { text: model.tokenizer.decode(tokens) } : {}),
   };
+}
+
+function gatesOf({ heads, factor }: Result): string {
+  if (heads === '') return 'no heads gated';
+  return factor === 0 ? heads : `${heads} × ${factor}`;
 }
 
 const textOf = ({ text, tokens }: Result): string => text ?? tokens.join(' ');
@@ -148,7 +165,7 @@ class OrderedPrinter {
   #title(result: Result): string {
     const parts = [
       ...(this.#manyPrompts ? [`prompt ${result.id ?? result.prompt}`] : []),
-      result.heads === '' ? 'no heads gated' : result.heads,
+      gatesOf(result),
       `sample ${result.sample}`,
       result.finish,
     ];
@@ -225,7 +242,7 @@ export const generateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
-  multiple: ['prompt', 'stop'],
+  multiple: ['prompt', 'stop', 'stop-token'],
   examples: [
     ['$0 generate ./qwen --chat --prompt "What is 17 * 23?"', 'greedily, as it comes'],
     [

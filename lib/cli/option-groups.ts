@@ -37,6 +37,7 @@ export const optionGroups = {
     'repetition-penalty',
     'max-new-tokens',
     'stop',
+    'stop-token',
     'max-rows',
   ],
   selection: ['top-n', 'tau', 'tau-all', 'greedy', 'ranking', 'prune'],

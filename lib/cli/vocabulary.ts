@@ -265,10 +265,11 @@ export const vocabulary = {
     describe: 'random sets: as many heads in every layer, or heads whose writes are as long',
   },
   factor: {
-    type: 'number',
+    type: 'string',
     group: ablation,
-    default: 0,
-    describe: 'of the heads: 0 ablates, 0.5 weakens, 1.3 amplifies',
+    default: '0',
+    describe:
+      'of the heads: 0 ablates, 0.5 weakens, 1.3 amplifies; 0,0.5,2 makes three variants of every set',
   },
   ablation: {
     type: 'string',
@@ -395,6 +396,14 @@ export const vocabulary = {
     describe: 'longest completion; default 256, to answer benchmarks 2048',
   },
   stop: { type: 'string', group: generation, describe: 'text that ends a completion' },
+  'stop-token': {
+    type: 'number',
+    group: generation,
+    integer: true,
+    min: 0,
+    max: 0x7fffffff,
+    describe: 'id of a token that ends a completion, beside those of the tokenizer',
+  },
   'ignore-eos': {
     type: 'boolean',
     group: generation,

@@ -14,7 +14,7 @@ import {
 import type { Benchmark } from '../benchmarks/types.js';
 import { HeadsparkError } from '../errors.js';
 import type { SamplingOptions } from '../generation-types.js';
-import { formatHead, gatePositions, type GatePositions } from '../head-gate.js';
+import { checkFactors, formatHead, gatePositions, type GatePositions } from '../head-gate.js';
 import { oneOf, wholeNumber } from '../option-checks.js';
 import { checkConfidence } from '../stats/quantile.js';
 import { version } from '../version.js';
@@ -37,8 +37,11 @@ export interface EvaluateOptions extends StatisticsOptions {
   readonly controls?: number;
   /** What control sets have in common with the set: `layer` (default) or `write-norm`. */
   readonly match?: ControlMatch;
-  /** Of the gated heads: 0 (default) ablates, 0.5 weakens, 1.3 amplifies. */
-  readonly factor?: number;
+  /**
+   * Factors of the gated heads, each a variant of every set: 0 ablates, 0.5 weakens, 1.3 amplifies.
+   * Default [0].
+   */
+  readonly factors?: readonly number[];
   /** What a closed gate puts in a head's place; default `zero`. See `referenceProblems`. */
   readonly ablation?: AblationKind;
   /**
@@ -57,6 +60,8 @@ export interface EvaluateOptions extends StatisticsOptions {
   /** Default 2048. */
   readonly maxNewTokens?: number;
   readonly stopStrings?: readonly string[];
+  /** Ids that end an answer beside the tokenizer's end-of-sequence ids. */
+  readonly stopTokens?: readonly number[];
   /** Of the samples, the control sets and the statistics; default 0. */
   readonly seed?: number;
   /** Ways of giving an answer that count; default all. */
@@ -108,10 +113,10 @@ function samplingOf(sampling: SamplingOptions, samples: number): Required<Sampli
 }
 
 function checkOptions(options: EvaluateOptions): void {
-  const { factor = 0, positions = 'all', sources = answerSources, confidence = 0.95 } = options;
+  const { factors = [0], positions = 'all', sources = answerSources, confidence = 0.95 } = options;
   oneOf('match', options.match, { allowed: controlMatches, fallback: 'layer' });
   oneOf('ablation', options.ablation, { allowed: ablationKinds, fallback: 'zero' });
-  if (!Number.isFinite(factor)) throw invalid(`the factor must be a finite number, not ${factor}.`);
+  checkFactors(factors);
   if (!gatePositions.includes(positions)) {
     throw invalid(`positions "${String(positions)}" are unknown: use ${gatePositions.join(', ')}.`);
   }
@@ -182,7 +187,7 @@ function settingsOf(
       ...variant,
       heads: heads.map(formatHead),
     })),
-    factor: options.factor ?? 0,
+    factors: options.factors ?? [0],
     ablation: options.ablation ?? 'zero',
     match: options.match ?? 'layer',
     references: referencesOf(benchmark, options, seed),
@@ -195,6 +200,7 @@ function settingsOf(
       fallback: 2048,
     }),
     stopStrings: options.stopStrings ?? [],
+    stopTokens: options.stopTokens ?? [],
     seed,
     sources: options.sources ?? answerSources,
     modulus: benchmark.modulus ?? null,
@@ -217,6 +223,7 @@ function runOf(
       const own = { ...benchmark, problems: [benchmark.problems[problem]] };
       return benchmarkPrompts(own, settings.prompt, subject)[0];
     },
+    stopTokens: [...subject.tokenizer!.eosIds, ...settings.stopTokens],
     opensThought: /<think>\s*$/.test(first),
     // A stop token was taken off before; other special tokens may be part of the form (<think>).
     decode: (tokens) => subject.tokenizer!.decode(tokens, { skipSpecialTokens: false }),
@@ -246,6 +253,7 @@ export async function answerSubject(
   const { layers, heads } = subject.info;
   const { variants, notes } = evaluationVariants(options.plan, {
     shape: { layers, heads },
+    factors: options.factors ?? [0],
     controls,
     seed,
     writeNorms: await writeNormsOf(subject, benchmark, options),

@@ -18,6 +18,11 @@ interface Part {
 const corrupt = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_FILE_CORRUPT', message);
 
+function isVariant(value: unknown): boolean {
+  const { heads, factor } = (value ?? {}) as { heads?: unknown; factor?: unknown };
+  return Array.isArray(heads) && Number.isFinite(factor);
+}
+
 /** What the statistics read; the rest of the header only has to be equal. */
 function isSettings(value: Record<string, unknown>): boolean {
   const { problems, variants, samples, sampling, seed, planNotes } = value;
@@ -27,7 +32,7 @@ function isSettings(value: Record<string, unknown>): boolean {
     problems.every((id) => typeof id === 'string') &&
     Array.isArray(variants) &&
     variants.length > 0 &&
-    variants.every((item) => Array.isArray((item as { heads?: unknown } | null)?.heads)) &&
+    variants.every(isVariant) &&
     Number.isSafeInteger(samples) &&
     (samples as number) > 0 &&
     Number.isSafeInteger(seed) &&

@@ -2,6 +2,7 @@
 // and the part of them that belongs to a shard.
 import { createHash } from 'node:crypto';
 import { planAblation, type PlanOptions } from '../ablation/plan.js';
+import { unablated } from '../ablation/run.js';
 import type { AblationPlan } from '../ablation/types.js';
 import { HeadsparkError } from '../errors.js';
 import type { Shard } from '../shard.js';
@@ -10,23 +11,24 @@ import type { EvaluationVariant } from './types.js';
 const invalid = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
 
-/** The unablated model, the planned sets and their matched controls. */
+/** The unablated model, the planned sets with every factor, and their matched controls. */
 export function evaluationVariants(
   plan: AblationPlan | undefined,
   options: PlanOptions,
 ): { variants: EvaluationVariant[]; notes: string[] } {
-  const unablated: EvaluationVariant = { name: 'unablated', kind: 'unablated', heads: [] };
-  if (!plan) return { variants: [unablated], notes: [] };
+  const whole: EvaluationVariant = { name: 'unablated', kind: 'unablated', ...unablated };
+  if (!plan) return { variants: [whole], notes: [] };
   const { rows, notes } = planAblation(plan, options);
   const variants = rows.flatMap((row): EvaluationVariant[] => [
-    { name: row.name, kind: 'set', heads: row.heads },
+    { name: row.name, kind: 'set', heads: row.heads, factor: row.factor },
     ...row.controls.map((control): EvaluationVariant => ({
       ...control,
+      factor: row.factor,
       kind: 'control',
       of: row.name,
     })),
   ]);
-  return { variants: [unablated, ...variants], notes };
+  return { variants: [whole, ...variants], notes };
 }
 
 /** Indexes of the problems of a shard: every variant and sample of a problem stays together. */

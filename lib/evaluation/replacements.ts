@@ -74,6 +74,7 @@ async function referencesOf(
     prompt,
     maxNewTokens: Math.min(settings.maxNewTokens, referenceTokens),
     stopStrings: settings.stopStrings,
+    stopTokens: run.stopTokens,
   }));
   const references: Reference[] = [];
   for await (const { index, tokens } of run.generate(requests, { signal })) {

@@ -38,6 +38,8 @@ export interface EvaluationRun {
   readonly problems: readonly Problem[];
   /** Called for the problems that are run and for references, not at all when nothing is left. */
   readonly promptOf: (problem: number) => Int32Array;
+  /** Ids that end an answer. */
+  readonly stopTokens: readonly number[];
   /** The prompt opens the thought, so that the text begins inside one. */
   readonly opensThought: boolean;
   readonly decode: (tokens: readonly number[]) => string;
@@ -75,6 +77,8 @@ function recordOf(run: EvaluationRun, key: SampleKey, completion: Completion): S
   return { text, tokens, finish, promptTokens, nearestTie, ...analysis };
 }
 
+const gatesOf = ({ heads, factor }: EvaluationVariant) => heads.map((ref) => ({ ...ref, factor }));
+
 function* requestsOf(
   run: EvaluationRun,
   missing: readonly SampleKey[],
@@ -86,13 +90,14 @@ function* requestsOf(
     if (prompt?.problem !== problem) prompt = { problem, tokens: run.promptOf(problem) };
     yield {
       prompt: prompt.tokens,
-      heads: run.variants[variant].heads.map((ref) => ({ ...ref, factor: settings.factor })),
+      heads: gatesOf(run.variants[variant]),
       positions: settings.positions,
       ...(replacements ? { replacement: replacements.runOf(problem, sample) } : {}),
       sampling: settings.sampling,
       seed: sampleSeed(settings.seed, settings.problems[problem], sample),
       maxNewTokens: settings.maxNewTokens,
       stopStrings: settings.stopStrings,
+      stopTokens: run.stopTokens,
     };
   }
 }

@@ -8,12 +8,12 @@ import { HeadsparkError } from '../errors.js';
 import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
 import { rankPValue } from '../ablation/row.js';
 import { mcnemarExact } from '../stats/binomial.js';
-import { bootstrapMean, bootstrapPairedDifference } from '../stats/bootstrap.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
 import { detectableChange } from '../stats/power.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
+import { bootstrapShare, bootstrapShareChange } from '../stats/shares.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
 import type { Samples } from './run.js';
@@ -102,7 +102,7 @@ function atKs(
 ): AtK[] {
   return statistics.ks.map((k) => ({
     k,
-    value: bootstrapMean(
+    value: bootstrapShare(
       grid.map((own) => of(own, k)),
       statistics,
     ),
@@ -129,7 +129,7 @@ type Variant = EvaluationSettings['variants'][number];
 function variantResult(variant: Variant, grid: Grid, statistics: Statistics): VariantResult {
   return {
     ...variant,
-    accuracy: bootstrapMean(sharesOf(grid), statistics),
+    accuracy: bootstrapShare(sharesOf(grid), statistics),
     right: rightOf(grid),
     meanTokens: mean(grid.flat().map(({ tokens }) => tokens.length)),
     nearTies: grid.flat().filter(isNearTie).length,
@@ -144,10 +144,10 @@ function changeOf(before: Grid, after: Grid, statistics: Statistics): TestedChan
   const most = before[0].length;
   const passes = (grid: Grid): number[] => grid.map((own) => passOf(own, most));
   return {
-    accuracy: bootstrapPairedDifference(from, to, statistics),
+    accuracy: bootstrapShareChange(from, to, statistics),
     ...(most === 1
       ? {}
-      : { passAtMost: bootstrapPairedDifference(passes(before), passes(after), statistics) }),
+      : { passAtMost: bootstrapShareChange(passes(before), passes(after), statistics) }),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },
@@ -183,7 +183,7 @@ function rowResult(
     ...variantResult(variant, own, statistics),
     passAt: atKs(own, statistics, passOf),
     successAt: atKs(own, statistics, successOf),
-    majority: bootstrapMean(majoritiesOf(own), statistics),
+    majority: bootstrapShare(majoritiesOf(own), statistics),
     sources: sourceCounts(own),
     failures: summarizeFailures(own, isUnablated ? undefined : unablated, {
       ...statistics,
@@ -221,7 +221,7 @@ function compareControls(
     change: { mean: mean(changes), min: Math.min(...changes), max: Math.max(...changes) },
     rankPValue: rank,
     rankAdjusted: rank,
-    difference: bootstrapPairedDifference(
+    difference: bootstrapShareChange(
       means,
       row.right.map((right) => right / place.samples),
       place.statistics,
@@ -251,6 +251,13 @@ function corrected(rows: readonly RowResult[]): RowResult[] {
     ...(row.controls && { controls: { ...row.controls, rankAdjusted: rank.get(row)! } }),
   }));
 }
+
+/** Whether a sample was cut off inside a loop: the block that begins last reaches the end. */
+const isLooping = ({ truncated, loop, tokens }: SampleRecord): boolean =>
+  truncated && loop !== null && loop.start + (loop.repeats + 1) * loop.period > tokens.length;
+
+const loopingShare = (grid: Grid): number =>
+  mean(grid.flat().map((sample) => (isLooping(sample) ? 1 : 0)));
 
 const points = (share: number): string =>
   Number.isNaN(share)
@@ -284,10 +291,20 @@ function powerLine(unablated: VariantResult, samples: number, tested: number): P
   };
 }
 
+/** Samples that go round in a loop would not end however long they may be. */
+function truncationNote(truncated: number, looping: number): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+  const cut = `${percent(truncated)} of the unablated model's samples are cut off`;
+  if (looping === 0) return `${cut}; raise --max-new-tokens`;
+  const loops = `${percent(looping)} in a loop, which no limit ends`;
+  const rest = truncated - looping;
+  return rest > 0.05 ? `${cut}, ${loops}; raise --max-new-tokens for the rest` : `${cut}, ${loops}`;
+}
+
 function notesOf(
   settings: EvaluationSettings,
   rows: readonly RowResult[],
-  problems: number,
+  { problems, looping }: { problems: number; looping: number },
 ): string[] {
   const notes: string[] = [];
   if (problems < settings.problems.length) {
@@ -300,8 +317,7 @@ function notesOf(
   }
   const { modes } = rows[0].failures;
   if (modes.truncated.rate.estimate > 0.05) {
-    const share = (100 * modes.truncated.rate.estimate).toFixed(0);
-    notes.push(`${share} % of the unablated model's samples are cut off; raise --max-new-tokens`);
+    notes.push(truncationNote(modes.truncated.rate.estimate, looping));
   }
   const { accuracy } = rows[0];
   if (rows.length > 1 && accuracy.estimate < 0.05) {
@@ -367,6 +383,9 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     controls,
     nearTies: collectNearTies(settings, grids),
     power: powerLine(rows[0], settings.samples, rows.length - 1),
-    notes: [...notesOf(settings, rows, own.length), ...settings.planNotes],
+    notes: [
+      ...notesOf(settings, rows, { problems: own.length, looping: loopingShare(unablated) }),
+      ...settings.planNotes,
+    ],
   };
 }

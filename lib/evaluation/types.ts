@@ -18,6 +18,8 @@ export interface EvaluationVariant {
   /** Of a control: the name of its set. */
   readonly of?: string;
   readonly heads: readonly HeadRef[];
+  /** Of the heads; 1 of the unablated model. */
+  readonly factor: number;
 }
 
 /** Everything that decides the samples and the numbers: the header of the journal. */
@@ -38,8 +40,10 @@ export interface EvaluationSettings {
     readonly kind: EvaluationVariant['kind'];
     readonly of?: string;
     readonly heads: readonly string[];
+    readonly factor: number;
   }[];
-  readonly factor: number;
+  /** Every set is a variant with each of them. */
+  readonly factors: readonly number[];
   /** What a closed gate puts in a head's place. */
   readonly ablation: AblationKind;
   /** What control sets have in common with their set. */
@@ -51,6 +55,8 @@ export interface EvaluationSettings {
   readonly sampling: Readonly<Required<SamplingOptions>>;
   readonly maxNewTokens: number;
   readonly stopStrings: readonly string[];
+  /** Beside the tokenizer's end-of-sequence ids. */
+  readonly stopTokens: readonly number[];
   readonly seed: number;
   readonly sources: readonly AnswerSource[];
   readonly modulus: number | null;
@@ -121,6 +127,8 @@ export interface VariantResult {
   readonly kind: EvaluationVariant['kind'];
   readonly of?: string;
   readonly heads: readonly string[];
+  /** Of the heads; 1 of the unablated model. */
+  readonly factor: number;
   /** Share of right samples. */
   readonly accuracy: Interval;
   /** [problems] right samples. */

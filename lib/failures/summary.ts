@@ -1,11 +1,8 @@
 // Failure modes of a variant: how often each occurs, with intervals over problems, and against the
 // unablated model's samples of the same problems.
-import {
-  bootstrapMean,
-  bootstrapPairedDifference,
-  type BootstrapOptions,
-} from '../stats/bootstrap.js';
+import { bootstrapStatistic, type BootstrapOptions } from '../stats/bootstrap.js';
 import { mean, type Interval } from '../stats/quantile.js';
+import { bootstrapShare, bootstrapShareChange } from '../stats/shares.js';
 import type { SampleAnalysis } from './sample.js';
 
 export const failureModes = [
@@ -37,10 +34,14 @@ export interface FailureRate {
 export interface FailureSummary {
   readonly modes: Record<FailureMode, FailureRate>;
   /** Share of judged equations that are false; null where there were none. */
-  readonly falseEquationShare: number | null;
-  /** Mean tokens up to the end of the final answer, over samples that have one. */
-  readonly answerTokens: number | null;
-  readonly firstCorrectTokens: number | null;
+  readonly falseEquationShare: Interval | null;
+  /**
+   * Mean tokens up to the end of the final answer, over samples that have one; null where none has.
+   * Of the intervals, problems with such a sample are resampled whole.
+   */
+  readonly answerTokens: Interval | null;
+  /** The same up to the first right answer that a text states. */
+  readonly firstCorrectTokens: Interval | null;
 }
 
 /** [problems] share of a problem's samples in which a failure occurs. */
@@ -48,10 +49,32 @@ function sharesOf(samples: readonly (readonly SampleAnalysis[])[], mode: Failure
   return samples.map((own) => mean(own.map((sample) => (occurs[mode](sample) ? 1 : 0))));
 }
 
-function meanOf(values: readonly (number | null)[]): number | null {
-  const known = values.filter((value): value is number => value !== null);
-  return known.length > 0 ? mean(known) : null;
+/**
+ * A sum over samples divided by another, with problems resampled whole; null where the divisor is 0
+ * everywhere. Problems in which it is 0 are left out, so that no resample divides by 0.
+ */
+function pooled(
+  samples: readonly (readonly SampleAnalysis[])[],
+  partsOf: (sample: SampleAnalysis) => readonly [dividend: number, divisor: number],
+  options: BootstrapOptions,
+): Interval | null {
+  const problems = samples
+    .map((own) => own.map(partsOf).reduce(([a, b], [c, d]) => [a + c, b + d], [0, 0]))
+    .filter(([, divisor]) => divisor > 0);
+  if (problems.length === 0) return null;
+  const ratio = (indexes: Uint32Array): number => {
+    let [dividend, divisor] = [0, 0];
+    for (const index of indexes) {
+      dividend += problems[index][0];
+      divisor += problems[index][1];
+    }
+    return dividend / divisor;
+  };
+  return bootstrapStatistic(problems.length, ratio, options);
 }
+
+const known = (value: number | null): readonly [number, number] =>
+  value === null ? [0, 0] : [value, 1];
 
 /**
  * @param samples [problems][samples] of the variant.
@@ -65,20 +88,16 @@ export function summarizeFailures(
   const modes = Object.fromEntries(
     failureModes.map((mode) => {
       const own = sharesOf(samples, mode);
-      const rate = bootstrapMean(own, options);
-      const change =
-        unablated && bootstrapPairedDifference(sharesOf(unablated, mode), own, options);
+      const rate = bootstrapShare(own, options);
+      const change = unablated && bootstrapShareChange(sharesOf(unablated, mode), own, options);
       return [mode, change ? { rate, change } : { rate }];
     }),
   ) as Record<FailureMode, FailureRate>;
-  const flat = samples.flat();
-  const equations = flat.reduce((sum, sample) => sum + sample.equations, 0);
-  const wrong = flat.reduce((sum, sample) => sum + sample.falseEquations, 0);
   return {
     modes,
-    falseEquationShare: equations === 0 ? null : wrong / equations,
-    answerTokens: meanOf(flat.map((sample) => sample.answerTokens)),
-    firstCorrectTokens: meanOf(flat.map((sample) => sample.firstCorrectTokens)),
+    falseEquationShare: pooled(samples, (own) => [own.falseEquations, own.equations], options),
+    answerTokens: pooled(samples, (own) => known(own.answerTokens), options),
+    firstCorrectTokens: pooled(samples, (own) => known(own.firstCorrectTokens), options),
   };
 }
 

@@ -12,5 +12,6 @@ export * from './power.js';
 export * from './proportion.js';
 export * from './quantile.js';
 export * from './random.js';
+export * from './shares.js';
 export * from './spearman.js';
 export * from './two-samples.js';

@@ -87,14 +87,15 @@ describe('evaluate', () => {
     await run(...args, '--factor', '0.5', '--shard', '2/3', '--journal', 'other.jsonl');
     const mixture = await run('merge', '1.jsonl', 'other.jsonl', '3.jsonl');
     expect(mixture.code).toBe(1);
-    expect(mixture.stderr).toMatch(/different settings .*factor \(0 and 0.5\)/);
+    expect(mixture.stderr).toMatch(/different settings .*factors \(\[0\] and \[0.5\]\)/);
   }, 300_000);
 });
 
 describe('ablate --generate', () => {
   const args = (out: string): string[] => [
     ...['ablate', sft, '--generate', ...demo, '--enable-thinking', '--count', '12'],
-    ...['--heads', '0.5;1.0,1.1', '--controls', '4', '--samples', '3', '--temperature', '1'],
+    ...['--heads', '0.5;1.0,1.1', '--factor', '0,0.5', '--controls', '2'],
+    ...['--samples', '3', '--temperature', '1'],
     ...['--max-rows', '16', '--resamples', '200', '--out', out],
   ];
 
@@ -103,14 +104,19 @@ describe('ablate --generate', () => {
     quiet = await run(...args('quiet.json'));
   });
 
-  it('compares every set with its controls', async () => {
+  it('compares every set at every factor with its controls', async () => {
     const { code, stdout } = quiet;
     expect(code).toBe(0);
     expect(stdout).toContain('Against matched random sets (same number of heads in every layer)');
     const { rows, controls } = JSON.parse(await read('quiet.json'));
-    expect(rows.length).toBe(3);
+    expect(stdout).toContain('heads: s z + (1 - s) r, s: 0, 0.5, r: zero');
+    expect(stdout).toMatch(/a1\.h0,a1\.h1 × 0\.5 +\d/);
+    expect(rows.map(({ name }: { name: string }) => name)).toEqual([
+      'unablated',
+      ...['a0.h5 × 0', 'a0.h5 × 0.5', 'a1.h0,a1.h1 × 0', 'a1.h0,a1.h1 × 0.5'],
+    ]);
     expect(controls.length).toBe(8);
-    expect(rows[1].controls.sets).toBe(4);
+    expect(rows[1].controls.sets).toBe(2);
   });
 
   it.each(['mean', 'mean-per-position', 'resample'])(
@@ -129,7 +135,7 @@ describe('ablate --generate', () => {
       expect(whole.stdout).toMatch(/a0\.h5: mean write norm .*, of its controls .* to /);
       expect(whole.stdout).toMatch(/heads: 0\.5 z \+ 0\.5 r, r: .* 5 (reference )?runs/);
       const table = JSON.parse(await read('whole-r.json'));
-      expect(table.settings).toMatchObject({ ablation, factor: 0.5 });
+      expect(table.settings).toMatchObject({ ablation, factors: [0.5] });
       expect(table.settings.references.length).toBe(5);
       expect(table.rows.map(({ kind }: { kind: string }) => kind)).toEqual([
         'unablated',
@@ -175,7 +181,7 @@ describe('ablate --generate', () => {
     }
     expect(kills).toBe(20);
     const { code, stderr } = await run(...args('killed.json'));
-    expect(stderr).toMatch(/killed.json.journal holds \d+ of 396 samples; going on from there/);
+    expect(stderr).toMatch(/killed.json.journal holds \d+ of 468 samples; going on from there/);
     expect(code).toBe(0);
     expect(await read('killed.json')).toBe(whole);
     expect(await read('killed.json.journal')).toBe('');

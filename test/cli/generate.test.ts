@@ -26,7 +26,7 @@ describe('generate', () => {
     const json = JSON.parse((await done(...question, '--max-new-tokens', '20', '--json')).stdout);
     expect(json.completions).toHaveLength(1);
     const [completion] = json.completions;
-    expect(completion).toMatchObject({ prompt: 0, heads: '', sample: 0, seed: 0 });
+    expect(completion).toMatchObject({ prompt: 0, heads: '', factor: 1, sample: 0, seed: 0 });
     expect(completion.tokens.length).toBeGreaterThan(0);
     expect(stdout.startsWith(`${completion.text}\n`)).toBe(true);
     expect(stdout).toMatch(/\d tokens? in .*tokens\/s/);
@@ -49,7 +49,7 @@ describe('generate', () => {
     );
     const args = [
       ...['--prompts', 'p.jsonl', '--samples', '3', '--temperature', '0.9', '--top-p', '0.9'],
-      ...['--heads', '0.0;1.1,2.0', '--factor', '0.5', '--max-new-tokens', '15', '--seed', '7'],
+      ...['--heads', '0.0;1.1,2.0', '--factor', '0.5,-2', '--max-new-tokens', '15', '--seed', '7'],
     ];
     const { stdout } = await done(...args, '--out', 'many.jsonl');
     await done(...args, '--out', 'one.jsonl', '--max-rows', '1', '--threads', '1', '--quiet');
@@ -59,12 +59,35 @@ describe('generate', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(rows).toHaveLength(3 * 2 * 3);
-    expect(rows[0]).toMatchObject({ prompt: 0, id: 'first', heads: 'a0.h0', sample: 0, seed: 7 });
-    expect(rows[5]).toMatchObject({ prompt: 0, heads: 'a1.h1,a2.h0', sample: 2, seed: 9 });
-    expect(rows[17]).toMatchObject({ prompt: 2, promptTokens: 3 });
-    expect(stdout.match(/^# prompt /gm)).toHaveLength(18);
+    expect(rows).toHaveLength(3 * 2 * 2 * 3);
+    const common = { prompt: 0, id: 'first' };
+    expect(rows[0]).toMatchObject({ ...common, heads: 'a0.h0', factor: 0.5, sample: 0, seed: 7 });
+    expect(rows[3]).toMatchObject({ ...common, heads: 'a0.h0', factor: -2, sample: 0, seed: 7 });
+    expect(rows[11]).toMatchObject({ heads: 'a1.h1,a2.h0', factor: -2, sample: 2, seed: 9 });
+    expect(rows[35]).toMatchObject({ prompt: 2, promptTokens: 3 });
+    expect(stdout.match(/^# prompt /gm)).toHaveLength(36);
+    expect(stdout).toMatch(/^# prompt first, a1\.h1,a2\.h0 × -2, sample 2, /m);
     expect(stdout.indexOf('# prompt first')).toBeLessThan(stdout.indexOf('# prompt 1'));
+  });
+
+  it('ends at a stop token, of the tokenizer or one that is named', async () => {
+    const args = [...question, '--max-new-tokens', '40', '--json'];
+    const completionOf = async (...more: string[]) =>
+      JSON.parse((await done(...args, ...more)).stdout).completions[0];
+    const { tokens } = await completionOf('--ignore-eos');
+    const [named, other] = [tokens[2], 1 + Math.max(...tokens)].map(String);
+    const stopped = await completionOf(
+      '--ignore-eos',
+      '--stop-token',
+      other,
+      '--stop-token',
+      named,
+    );
+    expect(stopped.finish).toBe('stop-token');
+    expect(stopped.tokens).toEqual(tokens.slice(0, tokens.indexOf(tokens[2]) + 1));
+    const whole = await completionOf();
+    expect(await completionOf('--stop-token', other)).toEqual(whole);
+    expect(whole.finish).toBe('stop-token');
   });
 
   it('ends at a stop text', async () => {

@@ -11,13 +11,13 @@ const heads = ['0.0-1,1.0,2.0-1', '1.2-3,2.2-3,3.0-2'].join(';');
 const args = (out: string): string[] => [
   'ablate',
   sft,
-  ...['--pairs', pairs, '--count', '40', '--heads', heads, '--controls', '150'],
-  ...['--threads', '1', '--resamples', '100', '--out', out],
+  ...['--pairs', pairs, '--count', '40', '--heads', heads, '--controls', '75'],
+  ...['--factor', '0,0.5', '--threads', '1', '--resamples', '100', '--out', out],
 ];
 
 let cwd: string;
 let undisturbed: string;
-/** Different sets of heads, the empty one included: what the whole journal would hold. */
+/** Different sets of heads with their factors, the empty one included: what the whole journal would hold. */
 let variants: number;
 
 const read = (name: string): Promise<string> => readFile(join(cwd, name), 'utf8').catch(() => '');
@@ -39,8 +39,12 @@ beforeAll(async () => {
   expect(code).toBe(0);
   undisturbed = await read('whole.json');
   const table = JSON.parse(undisturbed);
-  const rows: { heads: string[] }[] = [table.baseline, ...table.variants, ...table.controls];
-  variants = new Set(rows.map((row) => row.heads.join())).size;
+  const rows: { heads: string[]; factor: number }[] = [
+    table.baseline,
+    ...table.variants,
+    ...table.controls,
+  ];
+  variants = new Set(rows.map(({ heads, factor }) => `${heads.join()} x${factor}`)).size;
 });
 
 async function resumed(out: string): Promise<void> {
@@ -74,9 +78,9 @@ describe('an ablation', () => {
 
   it('refuses a journal of other settings', async () => {
     await disturbed('other.json', 'SIGKILL');
-    const { code, stderr } = await headspark([...args('other.json'), '--factor', '0.5'], { cwd });
+    const { code, stderr } = await headspark([...args('other.json'), '--metric', 'nll'], { cwd });
     expect(code).toBe(1);
     expect(stderr).toContain('ERR_HEADSPARK_SETTINGS_MISMATCH');
-    expect(stderr).toContain('factor (journal: 0, now: 0.5)');
+    expect(stderr).toContain('metric (journal: "logit-diff", now: "nll")');
   });
 });

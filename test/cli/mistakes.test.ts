@@ -129,6 +129,12 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
+    'a stop token that is none',
+    ['evaluate', base, '--benchmark', 'demo', '--stop-token', 'x'],
+    /--stop-token needs a whole number from 0/,
+    'INVALID_ARGUMENT',
+  ],
+  [
     'heads that are not in the model',
     ['evaluate', base, '--benchmark', 'demo', '--heads', '9.0'],
     /the model has no layer 9/,
@@ -150,6 +156,18 @@ const cases: [string, string[], RegExp, string][] = [
     'a benchmark without --generate',
     ['ablate', base, '--benchmark', 'demo', '--heads', '0.1'],
     /--benchmark is answered by generating: add --generate/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a Parquet file of samples without --generate',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--parquet', 'x.parquet'],
+    /--parquet holds the samples of a benchmark: add --generate/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a shard of pairs',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--shard', '1/2'],
+    /--shard takes a part of the problems of a benchmark: add --generate/,
     'INVALID_ARGUMENT',
   ],
   [
@@ -197,6 +215,39 @@ const cases: [string, string[], RegExp, string][] = [
     'nothing to ablate',
     ['ablate', base, '--pairs', pairs],
     /say what to ablate/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a factor that is no number',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--factor', '0,half'],
+    /--factor "0,half": "half" is not a number; write for instance 0\.5 or 0,0\.5,2\./,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a list of factors that ends in a comma',
+    ['evaluate', base, '--benchmark', 'demo', '--heads', '0.1', '--factor', '0.5,'],
+    /--factor "0\.5,": "" is not a number/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a factor twice',
+    [
+      ...['ablate', base, '--generate', '--benchmark', 'demo', '--heads', '0.1'],
+      ...['--factor', '0.5,2,.50'],
+    ],
+    /the factor 0\.5 is given twice; give each one once/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a factor that is not finite',
+    ['generate', base, '--prompt', '1', '--heads', '0.1', '--factor', '1e99'],
+    /the factor must be a finite number, not 1e\+99/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'factors one by one',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--factor', '0', '--factor', '2'],
+    /--factor is given more than once/,
     'INVALID_ARGUMENT',
   ],
   [

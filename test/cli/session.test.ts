@@ -126,6 +126,30 @@ describe('diff and ablate', () => {
     expect((await readdir(cwd)).filter((name) => name.includes('journal'))).toEqual([]);
   });
 
+  it('scales heads by several factors, going on from the journal of one', async () => {
+    const plan = ['--heads', '0.3;1.0,1.1', '--controls', '3', '--resamples', '100'];
+    const journal = ['--journal', 'factors.jsonl'];
+    const ablate = ['ablate', sft, ...subset, ...plan];
+    const one = JSON.parse((await done([...ablate, ...journal, '--json'])).stdout);
+    const files = ['--csv', 'factors.csv', '--out', 'factors.json'];
+    const more = ['--factor', '0, 0.5,-1', ...files];
+    const { stdout, stderr } = await done([...ablate, ...journal, ...more]);
+    expect(stderr).toMatch(/factors\.jsonl holds 9 of 25 variants; going on from there/);
+    expect(stdout).toContain('heads times 0, 0.5, -1 (zero)');
+    expect(stdout).toMatch(/^ {2}a1\.h0,a1\.h1 × -1 +[\d.-]+ +[+\d.-]+ +\[/m);
+    const text = await readFile(join(cwd, 'factors.json'), 'utf8');
+    const table = JSON.parse(text);
+    const zero = table.variants.filter(({ factor }: { factor: number }) => factor === 0);
+    expect(zero.map(({ values }: { values: number[] }) => values)).toEqual(
+      one.variants.map(({ values }: { values: number[] }) => values),
+    );
+    const csv = (await readFile(join(cwd, 'factors.csv'), 'utf8')).trim().split('\n');
+    expect(csv).toHaveLength(1 + 1 + 6 + 18);
+    const fresh = await done([...ablate, ...more, '--json']);
+    expect(await readFile(join(cwd, 'factors.json'), 'utf8')).toBe(text);
+    expect(JSON.parse(fresh.stdout)).toEqual(table);
+  });
+
   it('reads the selection out of circuit files', async () => {
     for (const name of ['base', 'sft']) {
       await done([

@@ -106,6 +106,9 @@ function tableOf(rows: readonly Row[]): Figure['table'] {
       { key: 'difference_high', title: 'high', kind: 'percent' },
       { key: 'rank', title: 'rank p (Holm)', kind: 'p-value' },
       { key: 'tokens', title: 'tokens', kind: 'number' },
+      { key: 'answer_tokens', title: 'to the answer', kind: 'number' },
+      { key: 'answer_tokens_low', title: 'low', kind: 'number' },
+      { key: 'answer_tokens_high', title: 'high', kind: 'number' },
     ],
     rows: rows.map(({ file, table, row }) => ({
       checkpoint: file.checkpoint,
@@ -127,6 +130,9 @@ function tableOf(rows: readonly Row[]): Figure['table'] {
       difference_high: row.controls?.difference.high ?? null,
       rank: row.controls?.rankAdjusted ?? null,
       tokens: row.meanTokens,
+      answer_tokens: row.failures.answerTokens?.estimate ?? null,
+      answer_tokens_low: row.failures.answerTokens?.low ?? null,
+      answer_tokens_high: row.failures.answerTokens?.high ?? null,
     })),
   };
 }

@@ -64,6 +64,18 @@ function pointsOf(data: RunData, files: readonly BenchmarkFile[]): Point[] {
 
 const panel = { width: 620, marginLeft: 52, marginRight: 20, marginTop: 24, marginBottom: 34 };
 
+/** A step alone stands in the middle with its own tick: an axis without length has none to show. */
+const stepAxis = ([first, last]: readonly [number, number]) => ({
+  label: 'training step',
+  ...(first === last
+    ? {
+        domain: [first - 1, first + 1],
+        ticks: [first],
+        tickFormat: (step: number) => step.toLocaleString('en-US'),
+      }
+    : { domain: [first, last], nice: true }),
+});
+
 /** Series at one step stand beside each other. */
 const dodge = (series: number, count: number): number => 5 * (series - (count - 1) / 2);
 
@@ -73,7 +85,7 @@ function scorePicture(points: readonly Point[], steps: readonly [number, number]
   return draw({
     ...panel,
     height: 190,
-    x: { label: 'training step', domain: steps, nice: true },
+    x: stepAxis(steps),
     y: { label: 'answers right (%)', grid: true, ticks: 5, domain: [0, 100] },
     marks: all.flatMap((series, place) => {
       const dx = dodge(place, all.length);
@@ -138,7 +150,7 @@ function logPicture(name: string, points: LogPoint[], steps: readonly [number, n
   return draw({
     ...panel,
     height: 120,
-    x: { label: 'training step', domain: steps, nice: true },
+    x: stepAxis(steps),
     y: { label: name, grid: true, ticks: 4, nice: true },
     marks: [
       Plot.line(
@@ -180,6 +192,8 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
       { key: 'majority', title: 'by majority', kind: 'percent' },
       { key: 'tokens', title: 'tokens', kind: 'number' },
       { key: 'answer_tokens', title: 'to the answer', kind: 'number' },
+      { key: 'answer_tokens_low', title: 'low', kind: 'number' },
+      { key: 'answer_tokens_high', title: 'high', kind: 'number' },
       { key: 'truncated', title: 'cut off', kind: 'percent' },
       { key: 'no_answer', title: 'no answer', kind: 'percent' },
       { key: 'near_ties', title: 'near-ties', kind: 'number' },
@@ -199,7 +213,9 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
         high: accuracy.high,
         majority: majority.estimate,
         tokens: meanTokens,
-        answer_tokens: failures.answerTokens,
+        answer_tokens: failures.answerTokens?.estimate ?? null,
+        answer_tokens_low: failures.answerTokens?.low ?? null,
+        answer_tokens_high: failures.answerTokens?.high ?? null,
         truncated: failures.modes.truncated.rate.estimate,
         no_answer: failures.modes['no-answer'].rate.estimate,
         near_ties: settings.sampling.temperature === 0 ? nearTies : null,

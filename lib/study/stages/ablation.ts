@@ -108,7 +108,7 @@ function instanceOf(
 export const ablationStage: StageKind = {
   kind: 'ablation',
   title: 'heads ablated and scaled, with matched random sets',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     study.ablations
       .filter(({ benchmarks }) => !benchmarks)
@@ -128,7 +128,7 @@ export const ablationStage: StageKind = {
       ? await ablate(await context.model(checkpoint.name), await neededPairs(context), {
           plan,
           controls: spec.controls,
-          factor,
+          factors: [factor],
           ablation: spec.ablation,
           positions: spec.positions,
           metric: study.attribution.metric,

@@ -44,7 +44,7 @@ function flippedProblems(
 export const benchmarkAblationStage: StageKind = {
   kind: 'benchmark-ablation',
   title: 'what gating heads does to the answers, with matched random sets',
-  revision: 1,
+  revision: 2,
   instances: (study) =>
     gatedPlaces(study).map((place) => ({
       kind: 'benchmark-ablation',

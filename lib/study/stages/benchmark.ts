@@ -53,7 +53,7 @@ export async function tabulate(
 export const benchmarkStage: StageKind = {
   kind: 'benchmark',
   title: 'scores, pass@k and failure modes of the answers',
-  revision: 1,
+  revision: 2,
   instances: (study) =>
     benchmarkPlaces(study).map((place) => ({
       kind: 'benchmark',

@@ -4,7 +4,7 @@
 import { Sweep } from '../../ablation-sweep.js';
 import { evaluateCircuits } from '../../circuit-evaluation.js';
 import { readScoreFile } from '../../formats/score-file.js';
-import { bootstrapMean, type Interval } from '../../stats/index.js';
+import { bootstrapMean, bootstrapShare, type Interval } from '../../stats/index.js';
 import type { Circuit } from '../../circuit/circuit.js';
 import { pairsKey } from '../facts.js';
 import { placeId, places, type StageKind } from '../stage.js';
@@ -34,7 +34,7 @@ const resamples = 2000;
 export const evaluationStage: StageKind = {
   kind: 'evaluation',
   title: 'score and faithfulness of every circuit',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     places(study).map((place) => {
       const { checkpoint, task, form } = place;
@@ -94,7 +94,7 @@ export const evaluationStage: StageKind = {
         pairs: pairs.length,
         clean: bootstrapMean(clean, bootstrap),
         corrupted: bootstrapMean(corrupted, bootstrap),
-        accuracy: bootstrapMean(correct, bootstrap),
+        accuracy: bootstrapShare(correct, bootstrap),
         faithfulness: circuits[0].interval,
         correct: Array.from(correct),
       };

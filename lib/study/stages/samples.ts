@@ -174,7 +174,7 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
       ? {
           plan,
           controls: place.ablation.controls,
-          factor: place.factor,
+          factors: [place.factor],
           ablation: place.ablation.ablation,
           positions: place.ablation.positions,
         }
@@ -189,7 +189,7 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
 export const samplesStage: StageKind = {
   kind: 'samples',
   title: 'answers to benchmarks, alone and with heads gated',
-  revision: 2,
+  revision: 3,
   instances: (study, facts) =>
     allPlaces(study).flatMap((place) =>
       partsOf(place).map((part) => instanceOf(place, part, { study, facts })),

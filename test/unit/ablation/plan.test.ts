@@ -4,7 +4,7 @@ import { planAblation } from '../../../lib/ablation/index.js';
 import { formatHeads, parseHeads } from '../../../lib/head-gate.js';
 import { shape } from './fake-runner.js';
 
-const options = { shape, controls: 20, seed: 0 };
+const options = { shape, factors: [0], controls: 20, seed: 0 };
 
 describe('planAblation', () => {
   it('makes one row for every head, without controls', () => {
@@ -24,6 +24,40 @@ describe('planAblation', () => {
       ['emergent top-2', 'a0.h4,a3.h1'],
       ['emergent top-3', 'a0.h4,a2.h2,a3.h1'],
     ]);
+  });
+
+  it('makes every set a row with each factor, beside the same controls', () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.1'), parseHeads('0.*', shape)] } as const;
+    const single = planAblation(plan, options);
+    const { rows, notes } = planAblation(plan, { ...options, factors: [0, 0.5, -2] });
+    const layer = 'a0.h0,a0.h1,a0.h2,a0.h3,a0.h4,a0.h5';
+    expect(rows.map(({ name, factor }) => [name, factor])).toEqual([
+      ['a3.h1 × 0', 0],
+      ['a3.h1 × 0.5', 0.5],
+      ['a3.h1 × -2', -2],
+      [`${layer} × 0`, 0],
+      [`${layer} × 0.5`, 0.5],
+      [`${layer} × -2`, -2],
+    ]);
+    for (const [index, row] of rows.entries()) {
+      const alone = single.rows[Math.floor(index / 3)];
+      expect(row.heads).toEqual(alone.heads);
+      expect(row.controls.map(({ heads }) => heads)).toEqual(
+        alone.controls.map(({ heads }) => heads),
+      );
+    }
+    expect(rows[1].controls[4].name).toBe('a3.h1 × 0.5 control 5');
+    expect(notes).toEqual(single.notes);
+  });
+
+  it.each([
+    [[], /list of factors is empty/],
+    [[0.5, 0, 0.5], /the factor 0.5 is given twice/],
+    [[0, -0], /the factor 0 is given twice/],
+    [[0.1, 0.1 + 1e-12], /is given twice/],
+    [[1e39], /must be a finite number, not 1e\+39/],
+  ])('refuses the factors %j', (factors, message) => {
+    expect(() => planAblation({ kind: 'single' }, { ...options, factors })).toThrow(message);
   });
 
   it('matches controls to the set in the number of heads of every layer', () => {

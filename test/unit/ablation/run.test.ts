@@ -3,7 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ablateSubject, runVariants, shortFloat32 } from '../../../lib/ablation/index.js';
+import {
+  ablateSubject,
+  runVariants,
+  shortFloat32,
+  unablated,
+} from '../../../lib/ablation/index.js';
 import { parseHeads } from '../../../lib/head-gate.js';
 import { Random } from '../../../lib/stats/random.js';
 import { fakeRunner, shape, subjectOf } from './fake-runner.js';
@@ -37,34 +42,38 @@ describe('shortFloat32', () => {
 describe('runVariants', () => {
   it('runs every different set once, in chunks that grow while they are quick', async () => {
     const runner = fakeRunner(200);
-    const sets = [
-      [],
-      parseHeads('1.1'),
-      parseHeads('1.1'),
-      parseHeads('2.*', shape),
-      parseHeads('0.0'),
+    const variants = [
+      unablated,
+      { heads: parseHeads('1.1'), factor: 0 },
+      { heads: parseHeads('1.1'), factor: 0 },
+      { heads: parseHeads('1.1'), factor: -1 },
+      { heads: parseHeads('2.*', shape), factor: 0 },
+      { heads: parseHeads('0.0'), factor: 0 },
     ];
-    const results = await runVariants(sets, {
+    const results = await runVariants(variants, {
       createRunner: () => Promise.resolve(runner),
       pairs: 200,
-      factor: 0,
     });
     expect([...results.keys()]).toEqual([
       'none',
-      'a1.h1',
-      'a2.h0,a2.h1,a2.h2,a2.h3,a2.h4,a2.h5',
-      'a0.h0',
+      'a1.h1 x0',
+      'a1.h1 x-1',
+      'a2.h0,a2.h1,a2.h2,a2.h3,a2.h4,a2.h5 x0',
+      'a0.h0 x0',
     ]);
-    expect(runner.calls.map((names) => names.length)).toEqual([1, 2, 1]);
+    expect(runner.calls).toEqual([
+      ['none'],
+      ['a1.h1 x-1', 'a0.h0 x0'],
+      ['a1.h1 x0', 'a2.h0,a2.h1,a2.h2,a2.h3,a2.h4,a2.h5 x0'],
+    ]);
     expect(runner.disposed).toBe(true);
   });
 
   it('refuses a metric that is not finite, and lets go of the runner', async () => {
     const runner = fakeRunner(4, { metricSign: NaN });
-    const run = runVariants([[]], {
+    const run = runVariants([unablated], {
       createRunner: () => Promise.resolve(runner),
       pairs: 4,
-      factor: 0,
     });
     await expect(run).rejects.toMatchObject({ code: 'ERR_HEADSPARK_TENSOR_VALUE' });
     expect(runner.disposed).toBe(true);
@@ -126,14 +135,36 @@ describe('a run with a journal', () => {
     expect(longer.calls.flat().some((name) => before.has(name))).toBe(false);
   });
 
+  it('serves a longer list of factors with what it holds of the shorter one', async () => {
+    const journal = join(folder, 'factors.journal');
+    const runner = fakeRunner(pairs);
+    const two = { ...plan, k: 2 };
+    const one = { plan: two, journal, factors: [0.5], ...fast };
+    const alone = await ablateSubject(subjectOf(runner, pairs), one);
+    const rest = fakeRunner(pairs);
+    const more = { ...one, factors: [0, 0.5, 2] };
+    const table = await ablateSubject(subjectOf(rest, pairs), more);
+    const names = rest.calls.flat();
+    expect(names.some((name) => runner.calls.flat().includes(name))).toBe(false);
+    expect(names.every((name) => / x[02]$/.test(name))).toBe(true);
+    const fresh = subjectOf(fakeRunner(pairs), pairs);
+    const whole = await ablateSubject(fresh, { plan: two, factors: [0, 0.5, 2], ...fast });
+    expect(JSON.stringify(table)).toBe(JSON.stringify(whole));
+    const halves = table.variants.filter(({ factor }) => factor === 0.5);
+    expect(halves.map(({ values }) => values)).toEqual(alone.variants.map(({ values }) => values));
+  });
+
   it('refuses a journal of other settings, naming the one that differs', async () => {
     const journal = join(folder, 'other.journal');
     const options = { plan, journal, ...fast };
     await ablateSubject(subjectOf(fakeRunner(pairs), pairs), options);
-    const other = ablateSubject(subjectOf(fakeRunner(pairs), pairs), { ...options, factor: 0.5 });
+    const other = ablateSubject(subjectOf(fakeRunner(pairs), pairs), {
+      ...options,
+      ablation: 'mean',
+    });
     await expect(other).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_SETTINGS_MISMATCH',
-      message: expect.stringContaining('factor (journal: 0, now: 0.5)'),
+      message: expect.stringContaining('ablation (journal: "zero", now: "mean")'),
     });
   });
 

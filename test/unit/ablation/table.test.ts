@@ -56,13 +56,52 @@ describe('rows', () => {
   });
 
   it('change nothing at factor 1', async () => {
-    const table = await ablate({ plan: { kind: 'single' }, factor: 1 });
+    const table = await ablate({ plan: { kind: 'single' }, factors: [1] });
     expect(table.variants).toHaveLength(24);
     for (const row of table.variants) {
       expect(row.change).toEqual({ estimate: 0, low: 0, high: 0 });
       expect(row.permutation.pValue).toBe(1);
       expect(row.mcnemar.pValue).toBe(1);
     }
+  });
+});
+
+describe('several factors', () => {
+  const plan = { kind: 'sets', sets: [parseHeads('3.1,3.2,1.0'), parseHeads('0.0')] } as const;
+  const factors = [0, 0.5, 2];
+
+  it('are rows of one table, each beside controls of its own factor', async () => {
+    const table = await ablate({ plan, factors, controls: 20 });
+    expect(table.settings.factors).toEqual(factors);
+    expect(table.baseline.factor).toBe(1);
+    const [strong, half, double] = table.variants;
+    expect(table.variants.map(({ factor }) => factor)).toEqual([...factors, ...factors]);
+    expect(half.change.estimate).toBeCloseTo(strong.change.estimate / 2, 5);
+    expect(double.change.estimate).toBeCloseTo(-strong.change.estimate, 5);
+    for (const row of table.variants) {
+      const own = table.controls.filter(({ of }) => of === row.name);
+      expect(own).toHaveLength(row.controls!.sets);
+      expect(own.every(({ factor }) => factor === row.factor)).toBe(true);
+      expect(row.controls!.change.mean).toBeCloseTo(mean(own.map(({ change }) => change)), 12);
+    }
+    const tests = table.variants.map(({ permutation }) => permutation.pValue);
+    expect(table.variants.map(({ permutation }) => permutation.adjusted)).toEqual(
+      holmAdjust(tests),
+    );
+    const verdicts = table.notes.filter((note) => note.startsWith('a0.h0 ×'));
+    expect(verdicts.map((note) => note.split(' it does not')[0])).toEqual([
+      'a0.h0 × 0: ablating',
+      'a0.h0 × 0.5: scaling',
+      'a0.h0 × 2: scaling',
+    ]);
+  });
+
+  it('stand in a column of the CSV, with 1 for the unablated model', async () => {
+    const lines = ablationCsv(await ablate({ plan, factors, controls: 2 })).split('\n');
+    const rows = lines.slice(1, -1).map((line) => line.replace(/"[^"]*"/g, '').split(','));
+    expect(rows).toHaveLength(1 + 6 + 12);
+    expect(rows.slice(0, 7).map((row) => row[4])).toEqual(['1', '0', '0.5', '2', '0', '0.5', '2']);
+    expect(rows.slice(7, 13).map((row) => row[4])).toEqual(['0', '0', '0.5', '0.5', '2', '2']);
   });
 });
 
@@ -122,8 +161,8 @@ describe('the result', () => {
     });
     const lines = ablationCsv(table).trimEnd().split('\n');
     expect(lines).toHaveLength(1 + 1 + 1 + 3);
-    expect(lines[0].startsWith('name,kind,of,heads,metric,change')).toBe(true);
-    expect(lines[2].startsWith('"a2.h0,a3.h1",sets,,a2.h0 a3.h1,')).toBe(true);
+    expect(lines[0].startsWith('name,kind,of,heads,factor,metric,change')).toBe(true);
+    expect(lines[2].startsWith('"a2.h0,a3.h1",sets,,a2.h0 a3.h1,0,')).toBe(true);
     const width = lines[0].split(',').length;
     expect(
       lines.slice(3).every((line) => line.replace(/"[^"]*"/g, '').split(',').length === width),
@@ -132,7 +171,8 @@ describe('the result', () => {
   });
 
   it.each([
-    [{ factor: NaN }, /finite number/],
+    [{ factors: [0, NaN] }, /finite number/],
+    [{ factors: [0, 0] }, /factor 0 is given twice/],
     [{ ablation: 'none' as never }, /ablation "none" is unknown/],
     [{ positions: 'some' as never }, /positions "some"/],
     [{ controls: 1.5 }, /controls must be/],

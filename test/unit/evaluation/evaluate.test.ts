@@ -21,8 +21,8 @@ import {
 } from '../../../lib/evaluation/index.js';
 import type { GenerationRequest } from '../../../lib/generation-types.js';
 import { Journal } from '../../../lib/journal.js';
-import { mcnemarExact, passAtK, Random } from '../../../lib/stats/index.js';
-import { fakeBenchmark, fakeSubject } from './fake.js';
+import { mcnemarExact, passAtK, Random, wilsonInterval } from '../../../lib/stats/index.js';
+import { eos, fakeBenchmark, fakeSubject } from './fake.js';
 
 const benchmark = fakeBenchmark(24);
 const options: EvaluateOptions = {
@@ -56,6 +56,7 @@ describe('the run', () => {
       seeds.set(key, (seeds.get(key) ?? new Set()).add(seed as bigint));
     }
     expect(seeds.size).toBe(7);
+    expect(requests[0].stopTokens).toEqual([eos]);
     for (const own of seeds.values()) {
       expect(own.size).toBe(24 * 4);
       expect([...own]).toEqual([...seeds.get('[]')!]);
@@ -131,7 +132,12 @@ describe('the run', () => {
         journal: path('b.journal'),
       });
     await expect(other({ seed: 4 })).rejects.toThrow(/other settings: .*seed/);
-    await expect(other({ factor: 0.5 })).rejects.toThrow(/factor \(journal: 0, now: 0.5\)/);
+    await expect(other({ factors: [0.5] })).rejects.toThrow(
+      /factors \(journal: \[0\], now: \[0.5\]\)/,
+    );
+    await expect(other({ stopTokens: [7] })).rejects.toThrow(
+      /stopTokens \(journal: \[\], now: \[7\]\)/,
+    );
     await expect(other({ shard: { index: 1, count: 2 } })).rejects.toThrow(/shard/);
     await expect(
       evaluateSubject(fakeSubject(), fakeBenchmark(25), { ...options, journal: path('b.journal') }),
@@ -156,7 +162,8 @@ describe('the run', () => {
     const run = (change: EvaluateOptions) =>
       evaluateSubject(fakeSubject(), benchmark, { ...options, ...change });
     await expect(run({ samples: 0 })).rejects.toThrow(/samples is 0/);
-    await expect(run({ factor: NaN })).rejects.toThrow(/factor must be a finite number/);
+    await expect(run({ factors: [NaN] })).rejects.toThrow(/factor must be a finite number/);
+    await expect(run({ factors: [2, 2] })).rejects.toThrow(/the factor 2 is given twice/);
     await expect(run({ sources: [] })).rejects.toThrow(/answer sources are/);
     await expect(run({ maxNewTokens: 0 })).rejects.toThrow(/maxNewTokens is 0/);
     await expect(run({ positions: 'some' as 'all' })).rejects.toThrow(/positions "some"/);
@@ -200,7 +207,9 @@ describe('the table', () => {
     expect(set.change!.accuracy.high).toBeLessThan(0);
     expect(set.change!.permutation.adjusted).toBeLessThan(0.01);
     // Head a1.h2 does nothing in the fake: the same random numbers give the same samples.
-    expect(idle.change!.accuracy).toEqual({ estimate: 0, low: 0, high: 0 });
+    // 24 problems that did not change leave open what Wilson's bound says.
+    const open = wilsonInterval(0, 24).high;
+    expect(idle.change!.accuracy).toEqual({ estimate: 0, low: -open, high: open });
     expect(idle.flipCounts).toEqual({ rightToWrong: 0, wrongToRight: 0 });
     expect(set.controls!.difference.high).toBeLessThan(0);
     expect(set.controls!.rankPValue).toBeCloseTo(1 / 3, 12);
@@ -284,9 +293,28 @@ describe('the table', () => {
     });
     expect(greedy.table.notes.join('\n')).toMatch(/greedy decoding gives the same sample/);
     expect(greedy.table.notes.join('\n')).toMatch(
-      /100 % of the unablated model's samples are cut off/,
+      /100 % of the unablated model's samples are cut off; raise --max-new-tokens/,
     );
     expect(greedy.table.notes.join('\n')).toMatch(/solves hardly anything/);
+  });
+
+  it('tells samples in a loop from those that a longer limit would end', async () => {
+    const numbers = Array.from({ length: 100 }, (_, index) => `${index * index}`).join(' ');
+    const cutOff = async (isLoop: (asked: number) => boolean): Promise<string> => {
+      const answer = ({ prompt }: GenerationRequest): string => {
+        const asked = Number(/\d+/.exec(String.fromCodePoint(...Array.from(prompt)))![0]);
+        return isLoop(asked) ? 'again and '.repeat(60) : numbers;
+      };
+      const few = { maxNewTokens: 200, resamples: 50 };
+      const { table } = await evaluateSubject(fakeSubject({ answer }), benchmark, few);
+      return table.notes.find((note) => note.includes('cut off'))!;
+    };
+    const all = "100 % of the unablated model's samples are cut off";
+    expect(await cutOff(() => false)).toBe(`${all}; raise --max-new-tokens`);
+    expect(await cutOff(() => true)).toBe(`${all}, 100 % in a loop, which no limit ends`);
+    expect(await cutOff((asked) => asked % 4 === 0)).toBe(
+      `${all}, 25 % in a loop, which no limit ends; raise --max-new-tokens for the rest`,
+    );
   });
 
   it('says so when no change could be significant', async () => {

@@ -40,13 +40,15 @@ export interface FakeOptions {
   readonly failAfter?: number;
   /** Rows in flight: completions leave this window last in, first out. */
   readonly window?: number;
+  /** Default `fakeAnswer`. */
+  readonly answer?: (request: GenerationRequest) => string;
   readonly onRequest?: (request: GenerationRequest) => void;
   readonly onTable?: (table: Float32Array | undefined) => void;
   readonly onActivations?: (sequences: readonly Int32Array[], rows: string) => void;
 }
 
 export function fakeGenerate(options: FakeOptions = {}): Generate {
-  const { failAfter = Infinity, window = 5, onRequest, onTable } = options;
+  const { failAfter = Infinity, window = 5, answer = fakeAnswer, onRequest, onTable } = options;
   return async function* (requests, { signal, onToken, replacement }) {
     onTable?.(replacement);
     let [index, finished] = [0, 0];
@@ -61,7 +63,7 @@ export function fakeGenerate(options: FakeOptions = {}): Generate {
       await Promise.resolve();
       signal?.throwIfAborted();
       onRequest?.(request);
-      const text = fakeAnswer(request);
+      const text = answer(request);
       const limit = request.maxNewTokens ?? 256;
       const tokens = [...codes(text), eos].slice(0, limit);
       tokens.forEach((token) => onToken?.(index, token));

@@ -49,7 +49,7 @@ describe('replacements', () => {
   it('are means over prompts and greedy continuations of the unablated model', async () => {
     const { tables, table, requests, gated, sequences, rows } = await runWith({ ablation: 'mean' });
     expect(rows).toBe('mean');
-    expect(table.settings).toMatchObject({ ablation: 'mean', factor: 0 });
+    expect(table.settings).toMatchObject({ ablation: 'mean', factors: [0] });
     const { references } = table.settings;
     expect(new Set(references).size).toBe(6);
     // The references come first, greedy, without gates; then the samples with the table.

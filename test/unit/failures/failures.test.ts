@@ -171,9 +171,26 @@ describe('summaries', () => {
     expect(modes['false-arithmetic'].rate).toEqual({ estimate: 0.75, low: 0.5, high: 1 });
     expect(modes['false-arithmetic'].change?.estimate).toBe(0.75);
     expect(modes.truncated).toMatchObject({ rate: { estimate: 0 }, change: { estimate: 0 } });
-    expect(falseEquationShare).toBe(1);
+    expect(falseEquationShare).toEqual({ estimate: 1, low: 1, high: 1 });
     expect(summarizeFailures(before, undefined, options).modes.loop.change).toBeUndefined();
     expect(summarizeFailures(before, undefined, options).falseEquationShare).toBeNull();
+  });
+
+  it('gives tokens to the answer with intervals over the problems that have one', () => {
+    const long = sample('I think that it is \\boxed{5}');
+    const none = sample('no idea');
+    const [short, longer] = [right, long].map(({ answerTokens }) => answerTokens!);
+    expect(longer).toBeGreaterThan(short);
+    const samples: SampleAnalysis[][] = [[right, long], [long, none], [none, none]]; // prettier-ignore
+    const { answerTokens, firstCorrectTokens } = summarizeFailures(samples, undefined, options);
+    expect(answerTokens).toEqual({
+      estimate: (short + 2 * longer) / 3,
+      low: (short + longer) / 2,
+      high: longer,
+    });
+    expect(firstCorrectTokens).toEqual(answerTokens);
+    const silent = summarizeFailures([[none], [none]], undefined, options);
+    expect(silent).toMatchObject({ answerTokens: null, firstCorrectTokens: null });
   });
 
   it('lists flips in both directions with their texts', () => {

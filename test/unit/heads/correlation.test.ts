@@ -132,13 +132,14 @@ describe('singleHeadEffects', () => {
     ({
       settings: { worse },
       variants: [
-        { heads: ['a0.h1'], change: { estimate: -2 } },
-        { heads: ['a0.h1', 'a0.h2'], change: { estimate: -9 } },
-        { heads: ['a1.h0'], change: { estimate: 0.5 } },
+        { heads: ['a0.h1'], factor: 0, change: { estimate: -2 } },
+        { heads: ['a0.h1'], factor: 0.5, change: { estimate: -1 } },
+        { heads: ['a0.h1', 'a0.h2'], factor: 0, change: { estimate: -9 } },
+        { heads: ['a1.h0'], factor: 0, change: { estimate: 0.5 } },
       ],
     }) as unknown as AblationTable;
 
-  it('is positive where the model gets worse, and leaves sets out', () => {
+  it('is positive where the model gets worse, and leaves out sets and heads that are scaled', () => {
     expect([...singleHeadEffects(table('lower'))]).toEqual([
       ['a0.h1', 2],
       ['a1.h0', -0.5],

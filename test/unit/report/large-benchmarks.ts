@@ -19,6 +19,7 @@ function settingsOf(model: string, sets: number): EvaluationSettings {
     name: `emergent top-${index + 1}`,
     kind: 'set' as const,
     heads: [`a${index}.h1`],
+    factor: 0,
   }));
   return {
     verb: 'evaluate',
@@ -32,9 +33,9 @@ function settingsOf(model: string, sets: number): EvaluationSettings {
     benchmarkHash: '0',
     problems,
     prompt: { template: 'chat', thinking: 'on', system: null, suffix: 'boxed' },
-    variants: [{ name: 'unablated', kind: 'unablated', heads: [] }, ...gated],
+    variants: [{ name: 'unablated', kind: 'unablated', heads: [], factor: 1 }, ...gated],
     match: 'layer',
-    factor: 0,
+    factors: [0],
     ablation: 'zero',
     references: [],
     positions: 'all',
@@ -42,6 +43,7 @@ function settingsOf(model: string, sets: number): EvaluationSettings {
     sampling: { temperature: 0.6, topP: 0.95, topK: 0, minP: 0, repetitionPenalty: 1 },
     maxNewTokens: 4096,
     stopStrings: [],
+    stopTokens: [],
     seed: 0,
     sources: ['boxed'],
     modulus: null,

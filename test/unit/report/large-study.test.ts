@@ -1,17 +1,23 @@
 // A report of 20 checkpoints of a model of 36 x 32 heads stays under 5 MB.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { benchmarkScoreFigures } from '../../../lib/report/figures/benchmarks.js';
 import { pageHtml } from '../../../lib/report/page.js';
+import type { RunData } from '../../../lib/report/run-data.js';
 import { sectionsOf } from '../../../lib/report/sections.js';
 import { largeBenchmarks } from './large-benchmarks.js';
 import { largeHeads } from './large-heads.js';
 import { largeStudy } from './large-study.js';
 
+let data: RunData;
+beforeAll(async () => {
+  const study = largeStudy();
+  data = { ...study, ...largeHeads(), ...(await largeBenchmarks(study.manifest)) };
+}, 300_000);
+
 describe('the report of a large study', () => {
   it('is under 5 MB, and says what it leaves to the exported files', async () => {
-    const study = largeStudy();
-    const data = { ...study, ...largeHeads(), ...(await largeBenchmarks(study.manifest)) };
     const sections = sectionsOf(data);
     const html = pageHtml(data, sections);
     expect(Buffer.byteLength(html)).toBeLessThan(5e6);
@@ -46,4 +52,25 @@ describe('the report of a large study', () => {
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'large-study.html'), html);
   }, 120_000);
+});
+
+describe('scores', () => {
+  const ticksOf = (checkpoints: readonly string[]): string[] => {
+    const benchmarks = data.benchmarks.filter(({ checkpoint }) => checkpoints.includes(checkpoint));
+    const [{ picture }] = benchmarkScoreFigures({ ...data, benchmarks });
+    // Labels below their place are of the x axis.
+    const labels = picture!.body.matchAll(/<text [^>]*y="0\.71em">([\d.,]+)<\/text>/g);
+    return [...new Set([...labels].map((match) => match[1]))];
+  };
+
+  it('of one step alone have its tick', () => {
+    const { name, step } = data.manifest.checkpoints.at(-1)!;
+    expect(ticksOf([name])).toEqual([step.toLocaleString('en-US')]);
+  });
+
+  it('of several steps have round ones', () => {
+    const ticks = ticksOf(data.manifest.checkpoints.map(({ name }) => name));
+    expect(ticks.length).toBeGreaterThan(3);
+    expect(ticks.every((tick) => /^[\d,]*0$/.test(tick))).toBe(true);
+  });
 });

@@ -1,0 +1,96 @@
+// Intervals of shares: the bootstrap's where values vary, a bound where they do not.
+import { describe, expect, it } from 'vitest';
+import {
+  bootstrapMean,
+  bootstrapPairedDifference,
+  bootstrapShare,
+  bootstrapShareChange,
+  fairCoinPValue,
+  wilsonInterval,
+} from '../../../lib/stats/index.js';
+
+const filled = (count: number, ones: number): number[] =>
+  Array.from({ length: count }, (_, index) => (index < ones ? 1 : 0));
+const options = { resamples: 2_000, seed: 1 };
+
+describe('bootstrapShare', () => {
+  it("is the bootstrap's where shares vary", () => {
+    const shares = [0.5, 0, 1, 0.25, 0.25];
+    expect(bootstrapShare(shares, options)).toEqual(bootstrapMean(shares, options));
+  });
+
+  it("is Wilson's where none or all are right", () => {
+    for (const [right, confidence] of [
+      [0, 0.95],
+      [50, 0.95],
+      [50, 0.8],
+    ]) {
+      const interval = bootstrapShare(filled(50, right), { ...options, confidence });
+      const wilson = wilsonInterval(right, 50, confidence);
+      expect(interval.estimate).toBe(right / 50);
+      expect(interval.low).toBeCloseTo(wilson.low, 12);
+      expect(interval.high).toBeCloseTo(wilson.high, 12);
+    }
+    expect(bootstrapShare(filled(50, 0)).high).toBeCloseTo(0.0713, 4);
+  });
+
+  it('holds the truth as often as it says, for rare successes too', () => {
+    // With one success in 50 expected, 36 % of the runs have none.
+    const truth = 0.02;
+    let covered = 0;
+    let probability = (1 - truth) ** 50;
+    for (let right = 0; right <= 50; right++) {
+      const { low, high } = bootstrapShare(filled(50, right), options);
+      if (low <= truth && truth <= high) covered += probability;
+      probability *= ((50 - right) / (right + 1)) * (truth / (1 - truth));
+    }
+    expect(covered).toBeGreaterThan(0.94);
+  });
+});
+
+describe('bootstrapShareChange', () => {
+  it("is the bootstrap's where both sides and the changes vary", () => {
+    const [before, after] = [filled(20, 12), filled(20, 5)];
+    expect(bootstrapShareChange(before, after, options)).toEqual(
+      bootstrapPairedDifference(before, after, options),
+    );
+  });
+
+  it('bounds a change that no problem shows in both directions', () => {
+    const bound = wilsonInterval(0, 50).high;
+    for (const right of [0, 20, 50]) {
+      const same = filled(50, right);
+      const interval = bootstrapShareChange(same, same, options);
+      expect(interval.estimate).toBe(0);
+      expect(interval.low).toBeCloseTo(-bound, 12);
+      expect(interval.high).toBeCloseTo(bound, 12);
+    }
+  });
+
+  it('leaves out 0 no earlier than the exact test where the model solved nothing or all', () => {
+    for (const count of [12, 50, 200]) {
+      for (let flips = 1; flips <= 12; flips++) {
+        const gain = bootstrapShareChange(filled(count, 0), filled(count, flips), options);
+        const loss = bootstrapShareChange(
+          filled(count, count),
+          filled(count, count - flips),
+          options,
+        );
+        const back = bootstrapShareChange(filled(count, flips), filled(count, 0), options);
+        const isSignificant = fairCoinPValue(0, flips) < 0.05;
+        for (const [low, high] of [
+          [gain.low, gain.high],
+          [-loss.high, -loss.low],
+          [-back.high, -back.low],
+        ]) {
+          expect(high).toBeGreaterThan(0);
+          if (low > 0) expect(isSignificant).toBe(true);
+        }
+      }
+    }
+  });
+
+  it('refuses sides of other lengths', () => {
+    expect(() => bootstrapShareChange([1], [1, 0])).toThrow(/one length/);
+  });
+});
