@@ -112,8 +112,15 @@ function answeringOf({ sampling: own, sources }: BenchmarkSpec) {
 
 /** How the heads of a plan are gated, likewise. */
 function gatingOf({ ablation: plan, factor }: GatedPlace) {
-  const { controls, ablation, positions } = plan;
-  return { controls, factor, ablation, positions };
+  const { controls, ablation, positions, match, references } = plan;
+  return {
+    controls,
+    factor,
+    ablation,
+    positions,
+    match,
+    ...(references === undefined ? {} : { references }),
+  };
 }
 
 /** What of an ablation decides samples. */

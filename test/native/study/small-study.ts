@@ -40,7 +40,7 @@ attribution: { metric: prob-diff, ig-steps: 3 }
 selection: { rule: threshold, tau: 0.1 }
 ablations:
   - { name: emergent, group: emergent, top-k: 2, controls: 4, prompt-forms: [thinking] }
-  - { name: named, heads: "0.0,1.1;2.*", controls: 3, factors: [0.5, 1.3], prompt-forms: [direct] }
+  - { name: named, heads: "0.0,1.1;2.*", controls: 3, match: write-norm, factors: [0.5, 1.3], prompt-forms: [direct] }
   - { name: solving, group: emergent, top-k: 1, controls: 2, benchmarks: [chains], prompt-forms: [thinking] }
   - { name: singles, single: true, prompt-forms: [thinking] }
 heads:
