@@ -214,7 +214,7 @@ function manifestOf(names: readonly string[], views: readonly View[]): Manifest 
     })),
     tasks: [{ name: 'sums', forms: views.map(({ form }) => form) }],
     pairs: [],
-    settings: {},
+    settings: { statistics: { confidence: 0.95 } },
     stages: [],
     hash: '0'.repeat(64),
   };
