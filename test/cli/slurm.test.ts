@@ -52,6 +52,9 @@ describe.skipIf(skips)('a study on Slurm', () => {
     expect(of('diff').dependency).toBe(
       `afterok:${jobs.get('attribution')},afterok:${jobs.get('null-diff')}`,
     );
+    const during = await small.status(out);
+    expect(during.slurm).toMatchObject({ parts: 4, problem: null });
+    expect(during.slurm.tasks.some(({ state }) => state === 'queued')).toBe(true);
     // Follows the run from the queue to its end.
     const watching = small.call(['report', out, '--out', 'watched.html', '--watch', '--json']);
     // Nothing is submitted twice while it is in the queue.
@@ -59,9 +62,6 @@ describe.skipIf(skips)('a study on Slurm', () => {
       arrays: { job: null }[];
     };
     expect(again.arrays.map(({ job }) => job)).toEqual(arrays.map(() => null));
-    const during = await small.status(out);
-    expect(during.slurm).toMatchObject({ parts: 4, problem: null });
-    expect(during.slurm.tasks.some(({ state }) => state === 'queued')).toBe(true);
     await small.queueIsEmpty();
     const watched = JSON.parse((await watching).stdout) as { complete: boolean };
     expect(watched.complete).toBe(true);
