@@ -114,6 +114,18 @@ describe('the command', () => {
     const text = await headspark(['study', 'plan', 'study.yaml', '--out', 'none'], { cwd });
     expect(text.code).toBe(0);
     expect(text.stdout).toMatch(/attribution +10 +0 +480 +360 +0 +[\d.]+ s +\d+ MiB/);
+    expect(text.stdout).not.toContain('sft-step10.sums.direct');
+    const each = await headspark(['study', 'plan', 'study.yaml', '--out', 'none', '--each'], {
+      cwd,
+    });
+    expect(each.stdout).toMatch(
+      /attribution +sft-step10\.sums\.direct +waiting +48 +36 +0 +[\d.]+ s +\d+ MiB/,
+    );
+    expect(each.stdout.match(/^ +attribution +\S+\.sums\./gm)).toHaveLength(10);
+    const status = await headspark(['study', 'status', 'study.yaml', '--out', 'whole', '--each'], {
+      cwd,
+    });
+    expect(status.stdout).toMatch(/^ +head-table +all-heads\.sft-step120\.sums\.thinking +done$/m);
     const json = await headspark(['study', 'plan', 'study.yaml', '--out', 'whole', '--json'], {
       cwd,
     });
