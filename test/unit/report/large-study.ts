@@ -195,6 +195,7 @@ function manifestOf(names: readonly string[], views: readonly View[]): Manifest 
     cpu: 'none',
     isa: 'portable',
     device: 'cpu',
+    gpu: null,
     study: 'large',
     seed: 0,
     checkpoints: names.map((name) => ({
