@@ -202,12 +202,16 @@ export async function checkBegunAlike(run: string, now: Manifest, text: string):
     );
   }
   const previous = await readJsonIfExists(manifestPath(run), { maxBytes: 2 ** 28 });
-  for (const key of ['headspark', 'isa', 'device'] as const) {
+  for (const key of ['headspark', 'isa', 'device', 'gpu'] as const) {
     if (!previous || previous[key] === now[key]) continue;
-    const advice =
-      key === 'isa'
-        ? `run every task with HEADSPARK_ISA set to a level that all machines have, or on equal ones`
-        : `run every task with the same ${key === 'device' ? '--device' : 'version'}`;
+    // Stages that need no model run where no GPU is to be seen, too.
+    if (key === 'gpu' && (now.gpu === null || typeof previous[key] !== 'string')) continue;
+    const advice = {
+      headspark: 'run every task with the same version',
+      isa: 'run every task with HEADSPARK_ISA set to a level that all machines have, or on equal ones',
+      device: 'run every task with the same --device',
+      gpu: 'ask for one type of GPU (gpus: TYPE:NUMBER), or use another folder',
+    }[key];
     throw new HeadsparkError(
       'ERR_HEADSPARK_SETTINGS_MISMATCH',
       `${run} was begun with ${key} ${String(previous[key])}, and ${hostname()} has ${now[key]}: ` +

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { gpuName } from '../../../lib/study/facts.js';
-import { readManifest, writeManifest } from '../../../lib/study/manifest.js';
+import { checkBegunAlike, readManifest, writeManifest } from '../../../lib/study/manifest.js';
 import { largeStudy } from '../report/large-study.js';
+
+const { manifest } = largeStudy(0.02);
 
 let run: string;
 beforeEach(async () => {
@@ -24,7 +26,6 @@ it('names the GPU that the device is', () => {
 });
 
 it('keeps the GPU when a task without one goes on with the run', async () => {
-  const { manifest } = largeStudy();
   const write = (device: string, gpu: string | null) =>
     writeManifest(run, { ...manifest, device, gpu }, 'study: large');
   const gpu = async () => (await readManifest(run)).gpu;
@@ -37,4 +38,17 @@ it('keeps the GPU when a task without one goes on with the run', async () => {
   expect(await gpu()).toBe('NVIDIA A100, compute 8.0');
   await write('cpu', null);
   expect(await gpu()).toBeNull();
+});
+
+it('refuses to go on with a run on another kind of GPU', async () => {
+  const on = (gpu: string | null) => ({ ...manifest, device: 'cuda:0', gpu });
+  await writeManifest(run, on('NVIDIA A100, compute 8.0'), 'study: large');
+  const check = (gpu: string | null) => checkBegunAlike(run, on(gpu), 'study: large');
+  await check('NVIDIA A100, compute 8.0');
+  await check(null);
+  const other = check('NVIDIA H200, compute 9.0');
+  await expect(other).rejects.toMatchObject({ code: 'ERR_HEADSPARK_SETTINGS_MISMATCH' });
+  await expect(other).rejects.toThrow(
+    /begun with gpu NVIDIA A100, compute 8\.0, and \S+ has NVIDIA H200.*gpus: TYPE:NUMBER/,
+  );
 });
