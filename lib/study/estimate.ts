@@ -49,10 +49,21 @@ const sampleHeads = 4;
 /** The first round compiles the loops, the second is timed. */
 const sampleRepeats = 60;
 
+/** What is over sooner than this is timed again: another process may have been in its way. */
+const shortSeconds = 1;
+const mostRuns = 3;
+
+/** The shortest of up to three runs. */
 async function secondsOf(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return (performance.now() - start) / 1000;
+  let shortest = Infinity;
+  for (let run = 0; run < mostRuns; run++) {
+    const start = performance.now();
+    await work();
+    const seconds = (performance.now() - start) / 1000;
+    shortest = Math.min(shortest, seconds);
+    if (seconds > shortSeconds) break;
+  }
+  return shortest;
 }
 
 /** Seconds of an opening: its prompt, and all its tokens. */
