@@ -4,6 +4,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../lib/stats/random.js';
@@ -73,13 +74,12 @@ describe('a study that is killed', () => {
 
   it('or interrupted by Ctrl-C says how to go on', async () => {
     const { code, stderr } = await run('stopped', [], (child) => {
-      const timer = setInterval(() => {
-        void storedIn('stopped').then((count) => {
-          if (count < 3) return;
-          clearInterval(timer);
-          child.kill('SIGINT');
-        });
-      }, 10);
+      // One Ctrl-C: a second one would not wait for anything.
+      const watch = async (): Promise<void> => {
+        while ((await storedIn('stopped')) < 3) await setTimeout(10);
+        child.kill('SIGINT');
+      };
+      void watch();
     });
     expect(stderr).toContain('stopped keeps what is finished: run the same command again');
     expect(code).toBe(130);
