@@ -65,7 +65,7 @@ function keptFigures(data: RunData, own: RunData['tracking'], view: View): Figur
       caption:
         'A cohort is the heads that first appeared at a checkpoint. Kept: the share of later checkpoints ' +
         `with a head in the circuit, mean over the heads, with ${confidenceText(data.manifest)} ` +
-        'bootstrap intervals over heads; one head alone gives an interval no width.',
+        'bootstrap intervals over heads; heads that all stay equally long give an interval no width.',
       tableFirst: true,
       table: {
         columns: [
