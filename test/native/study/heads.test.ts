@@ -149,5 +149,5 @@ describe('the stage heads', () => {
     const { id, key } = stages.find(({ kind }) => kind === 'heads')!;
     const path = join(out, 'results/heads', `${id}@${key}`, 'heads.json');
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ name: 'none', profile: null });
-  });
+  }, 120_000);
 });
