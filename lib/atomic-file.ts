@@ -32,11 +32,15 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Removes what processes of this machine left in `folder` that were killed while they wrote. */
+/**
+ * Removes what processes of this machine left in `folder` that were killed while they wrote. Throws
+ * nothing: what cannot be removed does no harm.
+ */
 export async function clearTemporaryFiles(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
+  for (const name of await readdir(folder).catch(() => [])) {
     const [, pid, host] = /^\..+\.(\d+)\.[0-9a-f]{8}@(.+)\.tmp$/.exec(name) ?? [];
-    if (host === hostname() && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
+    if (host !== hostname() || isAlive(Number(pid))) continue;
+    await rm(join(folder, name), { force: true }).catch(() => undefined);
   }
 }
 

@@ -30,6 +30,7 @@ it('clears away temporary files of processes of this machine that are gone', asy
   }
   await clearTemporaryFiles(folder);
   expect((await readdir(folder)).sort()).toEqual(kept.sort());
+  await clearTemporaryFiles(join(folder, 'nowhere'));
 });
 
 it('clears away what a process really left that was killed while it wrote', async () => {
