@@ -1,7 +1,8 @@
 // Writing a result file so that a reader sees either the old file or the whole new one, whatever
 // happens in between: a temporary file in the same folder, fsync, rename, fsync of the folder.
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { HeadsparkError } from './errors.js';
 
@@ -17,14 +18,39 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Names the machine, so that nobody takes another one's process for dead. */
+function temporarySuffix(): string {
+  return `.${process.pid}.${randomBytes(4).toString('hex')}@${hostname()}.tmp`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/**
+ * Removes what processes of this machine left in `folder` that were killed while they wrote. Throws
+ * nothing: what cannot be removed does no harm.
+ */
+export async function clearTemporaryFiles(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [, pid, host] = /^\..+\.(\d+)\.[0-9a-f]{8}@(.+)\.tmp$/.exec(name) ?? [];
+    if (host !== hostname() || isAlive(Number(pid))) continue;
+    await rm(join(folder, name), { force: true }).catch(() => undefined);
+  }
+}
+
 /**
  * Writes `data` to `path` atomically and durably; an existing file is replaced.
  * @throws ERR_HEADSPARK_FILE_NOT_FOUND when the folder is missing or cannot be written.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
-  const suffix = `${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
-  const temporary = join(folder, `.${basename(path)}.${suffix}`);
+  const temporary = join(folder, `.${basename(path)}${temporarySuffix()}`);
   try {
     const handle = await open(temporary, 'wx');
     try {

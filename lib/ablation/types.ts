@@ -32,6 +32,12 @@ export type AblationPlan =
 export const controlMatches = ['layer', 'write-norm'] as const;
 export type ControlMatch = (typeof controlMatches)[number];
 
+/** What control sets have in common with their set, for headings and captions. */
+export const controlMatchTexts: Readonly<Record<ControlMatch, string>> = {
+  layer: 'same number of heads in every layer',
+  'write-norm': 'heads of any layer that write as much',
+};
+
 export interface AblateOptions {
   readonly plan: AblationPlan;
   /** Matched random control sets for every set; default 20. Single heads have none. */

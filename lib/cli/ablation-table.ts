@@ -1,6 +1,6 @@
 // An ablation table as a person reads it, with the rows' intervals and corrected p-values.
 
-import type { AblationRow, AblationTable, ControlMatch } from '../ablation/types.js';
+import { controlMatchTexts, type AblationRow, type AblationTable } from '../ablation/types.js';
 import type { Context } from './context.js';
 import {
   formatBounds,
@@ -14,12 +14,6 @@ import {
 } from './output.js';
 
 const right = (title: string): TableColumn => ({ title, align: 'right' });
-
-/** What control sets have in common with their set, for headings. */
-export const matchedIn: Readonly<Record<ControlMatch, string>> = {
-  layer: 'same number of heads in every layer',
-  'write-norm': 'heads of any layer that write as much',
-};
 
 function rowOf(row: AblationRow, title: string, context: Context): string[] {
   const p = row.permutation.adjusted;
@@ -103,7 +97,7 @@ export function printAblation(table: AblationTable, context: Context, top: numbe
   }
   const compared = rows.filter((row) => row.controls);
   if (compared.length > 0) {
-    context.heading(`Against matched random sets (${matchedIn[settings.match]})`);
+    context.heading(`Against matched random sets (${controlMatchTexts[settings.match]})`);
     context.table(
       [
         { title: 'ablated' },

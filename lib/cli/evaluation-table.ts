@@ -1,6 +1,7 @@
 // An evaluation as a person reads it: accuracy, the change against the unablated model, the
 // comparison with control sets, failure modes, and what a run of this size could show.
 
+import { controlMatchTexts } from '../ablation/types.js';
 import { failureModes } from '../failures/summary.js';
 import type { EvaluationTable, RowResult } from '../evaluation/types.js';
 import type { Interval } from '../stats/quantile.js';
@@ -14,7 +15,6 @@ import {
   plural,
   type TableColumn,
 } from './output.js';
-import { matchedIn } from './ablation-table.js';
 
 const right = (title: string): TableColumn => ({ title, align: 'right' });
 
@@ -146,7 +146,7 @@ function printControls(
 ): void {
   const compared = rows.filter(({ controls }) => controls);
   if (compared.length === 0) return;
-  context.heading(`Against matched random sets (${matchedIn[match]})`);
+  context.heading(`Against matched random sets (${controlMatchTexts[match]})`);
   context.table(
     [
       { title: 'variant' },

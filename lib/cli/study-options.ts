@@ -16,6 +16,11 @@ export const studyOptions = {
     group: studies,
     describe: "with --shard: an error where another shard's results are not there yet",
   },
+  each: {
+    type: 'boolean',
+    group: studies,
+    describe: 'plan and status: a line for every stage too, not for every kind alone',
+  },
   watch: {
     type: 'boolean',
     group: studies,

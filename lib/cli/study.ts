@@ -12,6 +12,7 @@ import {
   runStudy,
   slurmStatus,
   studyStatus,
+  type StudyPlan,
 } from '../study/index.js';
 import { didYouMean } from '../nearest-word.js';
 import { usageError, type Arguments } from './arguments.js';
@@ -55,6 +56,49 @@ async function init(args: Arguments, context: Context) {
   return { file };
 }
 
+/** Forwards, backwards and new tokens; time, memory and disk. */
+const workCells = (of: StudyPlan['total'] | StudyPlan['nodes'][number]): string[] => [
+  ...[of.forwards, of.backwards, of.tokens].map(count),
+  formatDuration(of.seconds),
+  formatBytes(of.memoryBytes),
+  formatBytes(of.diskBytes),
+];
+
+const workColumns = (time: string) =>
+  ['forwards', 'backwards', 'new tokens', time, 'memory', 'disk'].map((title) => ({
+    title,
+    align: 'right' as const,
+  }));
+
+/** A line for every stage; the time is that of the whole stage, done or not. */
+function printPlannedStages({ nodes }: StudyPlan, context: Context): void {
+  context.table(
+    [{ title: 'stage' }, { title: 'of' }, { title: 'state' }, ...workColumns('time')],
+    nodes.map((node) => [node.kind, node.id, node.state, ...workCells(node)]),
+  );
+  context.print('');
+}
+
+function printPlannedKinds({ kinds, total }: StudyPlan, context: Context): void {
+  const row = (name: string, of: StudyPlan['total'], title: string): string[] => [
+    name,
+    count(of.stages),
+    count(of.done),
+    ...workCells(of),
+    title,
+  ];
+  context.table(
+    [
+      { title: 'stage' },
+      { title: 'stages', align: 'right' },
+      { title: 'done', align: 'right' },
+      ...workColumns('time left'),
+      { title: 'what it does' },
+    ],
+    [...kinds.map((kind) => row(kind.kind, kind, kind.title)), row('all', total, '')],
+  );
+}
+
 async function plan(args: Arguments, context: Context) {
   const file = onePath(args, 'plan', 'study file');
   const study = await readStudy(file);
@@ -66,32 +110,8 @@ async function plan(args: Arguments, context: Context) {
     }),
   );
   context.print(context.paint('bold', `${result.study}: ${plural(result.total.stages, 'stage')}`));
-  const columns = [
-    'stages',
-    'done',
-    'forwards',
-    'backwards',
-    'new tokens',
-    'time left',
-    'memory',
-    'disk',
-  ];
-  const row = (name: string, of: (typeof result)['total'], title: string): string[] => [
-    name,
-    ...[of.stages, of.done, of.forwards, of.backwards, of.tokens].map(count),
-    formatDuration(of.seconds),
-    formatBytes(of.memoryBytes),
-    formatBytes(of.diskBytes),
-    title,
-  ];
-  context.table(
-    [
-      { title: 'stage' },
-      ...columns.map((title) => ({ title, align: 'right' as const })),
-      { title: 'what it does' },
-    ],
-    [...result.kinds.map((kind) => row(kind.kind, kind, kind.title)), row('all', result.total, '')],
-  );
+  if (args.flag('each')) printPlannedStages(result, context);
+  printPlannedKinds(result, context);
   context.print(
     '\nTimes and memory are estimates from rates measured now, on this machine' +
       (result.total.tokens > 0 ? '; new tokens, and disk for them, are upper bounds.' : '.'),
@@ -160,6 +180,13 @@ async function status(args: Arguments, context: Context) {
       ...(slurm ? queueColumns(slurm, kind.kind) : []),
     ]),
   );
+  if (args.flag('each')) {
+    context.print('');
+    context.table(
+      ['stage', 'of', 'state'].map((title) => ({ title })),
+      result.nodes.map(({ kind, id, state }) => [kind, id, state]),
+    );
+  }
   if (result.outdated > 0) {
     context.print(
       `\n${plural(result.outdated, 'stored result')} belong to other settings and are not read.`,
@@ -199,6 +226,7 @@ export const studyCommand: Command = {
     'only',
     'shard',
     'strict',
+    'each',
     'slurm',
     'submit',
     ...slurmOptionNames,
@@ -212,6 +240,7 @@ export const studyCommand: Command = {
   examples: [
     ['$0 study init study.yaml', 'a study file with every setting explained'],
     ['$0 study plan study.yaml', 'stages, time, memory and disk'],
+    ['$0 study plan study.yaml --each', 'a line for every stage, not for every kind alone'],
     ['$0 study run study.yaml --out run', 'run it, or go on where it stopped'],
     ['$0 study run study.yaml --out run2 --shard 2/4', "the second quarter's checkpoints"],
     ['$0 study run study.yaml --out run --slurm --tasks 4', 'as job arrays on a Slurm cluster'],

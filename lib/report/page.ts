@@ -100,20 +100,29 @@ function weightsTable({ manifest }: RunData): DataTable {
   };
 }
 
+/** Name, number of problems and hash of every benchmark. */
+function benchmarkHashes({ settings }: RunData['manifest']): string[] {
+  const own = (settings['benchmarks'] ?? []) as { name: string; problems: number; hash: string }[];
+  return own.map(({ name, problems, hash }) => `${name}: ${problems} (${hash.slice(0, 16)})`);
+}
+
 /** Settings, hashes, and how to come by the same numbers. */
 function reproduceHtml(data: RunData): string {
   const { manifest, studyText } = data;
   const pairs = manifest.pairs.map(
     ({ name, count, hash }) => `${name}: ${count} (${hash.slice(0, 16)})`,
   );
+  const benchmarks = benchmarkHashes(manifest);
   const facts = definitions([
     ['study', manifest.study],
     ['hash of the study', manifest.hash],
     ['headspark', manifest.headspark],
     ['Node', `${manifest.node} on ${manifest.platform}`],
-    ['processor', `${manifest.cpu}, kernels ${manifest.isa}, device ${manifest.device}`],
+    ['processor', `${manifest.cpu}, kernels ${manifest.isa}`],
+    ['device', manifest.gpu ? `${manifest.device}: ${manifest.gpu}` : manifest.device],
     ['seed', String(manifest.seed)],
     ['pairs', pairs.join('; ')],
+    ...(benchmarks.length === 0 ? [] : [['benchmarks', benchmarks.join('; ')] as const]),
     ['stages', String(manifest.stages.length)],
   ]);
   return (

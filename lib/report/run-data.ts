@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DiffReport } from '../circuit-diff.js';
 import { readManifest, type Manifest } from '../study/manifest.js';
-import { slug } from '../study/study.js';
+import { slug, type Study } from '../study/study.js';
 import { ResultStore } from '../study/store.js';
 import { readResult } from '../study/stages/files.js';
 import type { AblationStageFile } from '../study/stages/ablation.js';
@@ -120,6 +120,12 @@ export async function readRun(run: string): Promise<RunData> {
     benchmarkAblations: [...all<BenchmarkAblationFile>('benchmark-ablation').values()],
     missing,
   };
+}
+
+/** Of all intervals of a run, as a text: `95 %`. */
+export function confidenceText({ settings }: Manifest): string {
+  const { confidence } = settings['statistics'] as Study['statistics'];
+  return `${Number((100 * confidence).toPrecision(6))} %`;
 }
 
 /** The last checkpoint of every series, with the series' label. */

@@ -4,6 +4,7 @@ import type { Figure, Section } from './figure.js';
 import { ablationFigures } from './figures/ablations.js';
 import { benchmarkAblationFigures } from './figures/benchmark-ablations.js';
 import { benchmarkScoreFigures, passFigures } from './figures/benchmarks.js';
+import { cohortTables } from './figures/cohort-tables.js';
 import { circuitFigures } from './figures/circuits.js';
 import { formFigures, headSetFigures, noiseFigures } from './figures/differences.js';
 import { headsFigures } from './figures/head-properties.js';
@@ -54,7 +55,7 @@ const plans: readonly Plan[] = [
     id: 'training',
     title: 'Over training',
     text: 'When heads appear, how long they stay, and whether their number moves with the reward.',
-    draw: [cohortFigures, frequencyFigures, survivalFigures, correlationFigures],
+    draw: [cohortFigures, cohortTables, frequencyFigures, survivalFigures, correlationFigures],
   },
   {
     id: 'regimes',

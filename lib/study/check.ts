@@ -173,6 +173,16 @@ function ablationProblems(file: StudyFile): Problem[] {
       const message = 'expected a factor other than 1, which changes nothing, got 1';
       problems.push({ path: [...path, 'factors', changing], message });
     }
+    if (entry.match !== 'layer' && entry.single === true) {
+      const message = 'single heads are set against no random sets; leave match out';
+      problems.push({ path: [...path, 'match'], atKey: true, message });
+    }
+    if (entry.references !== undefined && (!entry.benchmarks || entry.ablation === 'zero')) {
+      const message =
+        'references are the problems whose runs mean and resample ablations of benchmarks read; ' +
+        'leave references out';
+      problems.push({ path: [...path, 'references'], atKey: true, message });
+    }
     if (entry.positions !== 'all' && !entry.benchmarks && file.attribution.metric !== 'nll') {
       const message = `positions ${entry.positions} needs the metric nll, which has a continuation`;
       problems.push({ path: [...path, 'positions'], message });

@@ -4,6 +4,7 @@
 import { HeadsparkError } from '../errors.js';
 import { parseHeadSets } from '../head-gate.js';
 import { describeShape, edgeCount, sameGraph, type GraphShape } from '../circuit/shape.js';
+import type { GpuDevice } from '../native-types.js';
 import { native } from '../native.js';
 import { pairsHash, readPairs, type TokenizedPair } from '../pairs.js';
 import { generatePairs } from '../tasks/index.js';
@@ -51,6 +52,8 @@ export interface Facts {
   readonly device: string;
   readonly isa: string;
   readonly cpu: string;
+  /** The GPU that `device` names, as this machine sees it; null on the CPU, and where it sees none. */
+  readonly gpu: string | null;
 }
 
 /** The name of a base's pairs of a task under a form. */
@@ -250,6 +253,15 @@ class FactsReader {
   }
 }
 
+/** Name and compute capability of the GPU that a device names; null where there is none. */
+export function gpuName(
+  device: string,
+  devices: readonly Pick<GpuDevice, 'index' | 'name' | 'computeCapability'>[],
+): string | null {
+  const gpu = devices.find(({ index }) => device === `cuda:${index}`);
+  return gpu ? `${gpu.name}, compute ${gpu.computeCapability}` : null;
+}
+
 /**
  * Looks up and checks everything that a study rests on. Loads every checkpoint once (mapped, not
  * copied) unless its fingerprint is known.
@@ -274,15 +286,17 @@ export async function readFacts(study: Study, options: FactsOptions = {}): Promi
   }
   if (reader.problems.length > 0) throw study.source.error(reader.problems);
   await cache.save();
-  const { isa, cpuName } = native().deviceInfo();
+  const { isa, cpuName, gpu } = native().deviceInfo();
+  const { device = 'cpu' } = options;
   const { checkpoints, pairs, logs, benchmarks } = reader;
   return {
     checkpoints,
     pairs,
     logs,
     benchmarks,
-    device: options.device ?? 'cpu',
+    device,
     isa,
     cpu: cpuName,
+    gpu: gpuName(device, gpu.devices),
   };
 }

@@ -67,6 +67,7 @@ ablations: # causal tests on the pairs, each set against matched random sets
     controls: 20
     factors: [0] # 0 ablates, 0.5 weakens, 1.3 amplifies; each is a table of its own
     ablation: zero # mean, mean-per-position, resample
+    match: layer # random sets with as many heads per layer; write-norm: that write as much
     checkpoints: final # or all
     # positions: all       # prompt or generated
     # tasks: [sums]        # whose heads; prompt-forms: [thinking]
@@ -75,6 +76,7 @@ ablations: # causal tests on the pairs, each set against matched random sets
     top-k: 3
     controls: 5 # every one is answered too
     benchmarks: [gsm8k]
+    # references: 32 # problems whose runs mean and resample read
     prompt-forms: [thinking]
 
   - name: singles # every head alone: what "heads" below sets its properties against

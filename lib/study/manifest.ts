@@ -43,6 +43,8 @@ export interface Manifest {
   readonly cpu: string;
   readonly isa: string;
   readonly device: string;
+  /** Name of the GPU that `device` names; null on the CPU. */
+  readonly gpu: string | null;
   readonly study: string;
   readonly description?: string;
   readonly seed: number;
@@ -74,7 +76,8 @@ function settingsOf(study: Study, facts: Facts): Record<string, unknown> {
       return { ...rest, hash, problems: problems.length };
     },
   );
-  return { attribution, selection, excluded, statistics, ablations, benchmarks };
+  const heads = study.heads.map(({ path: _path, ...rest }) => rest);
+  return { attribution, selection, excluded, statistics, ablations, heads, benchmarks };
 }
 
 export function manifestOf(study: Study, facts: Facts, graph: StudyGraph): Manifest {
@@ -128,6 +131,7 @@ export function manifestOf(study: Study, facts: Facts, graph: StudyGraph): Manif
     cpu: facts.cpu,
     isa: facts.isa,
     device: facts.device,
+    gpu: facts.gpu,
     hash: settingsHash(content),
   };
 }
@@ -198,12 +202,16 @@ export async function checkBegunAlike(run: string, now: Manifest, text: string):
     );
   }
   const previous = await readJsonIfExists(manifestPath(run), { maxBytes: 2 ** 28 });
-  for (const key of ['headspark', 'isa', 'device'] as const) {
+  for (const key of ['headspark', 'isa', 'device', 'gpu'] as const) {
     if (!previous || previous[key] === now[key]) continue;
-    const advice =
-      key === 'isa'
-        ? `run every task with HEADSPARK_ISA set to a level that all machines have, or on equal ones`
-        : `run every task with the same ${key === 'device' ? '--device' : 'version'}`;
+    // Stages that need no model run where no GPU is to be seen, too.
+    if (key === 'gpu' && (now.gpu === null || typeof previous[key] !== 'string')) continue;
+    const advice = {
+      headspark: 'run every task with the same version',
+      isa: 'run every task with HEADSPARK_ISA set to a level that all machines have, or on equal ones',
+      device: 'run every task with the same --device',
+      gpu: 'ask for one type of GPU (gpus: TYPE:NUMBER), or use another folder',
+    }[key];
     throw new HeadsparkError(
       'ERR_HEADSPARK_SETTINGS_MISMATCH',
       `${run} was begun with ${key} ${String(previous[key])}, and ${hostname()} has ${now[key]}: ` +
@@ -220,6 +228,9 @@ export async function writeManifest(run: string, manifest: Manifest, text: strin
   const path = manifestPath(run);
   const previous = await readJsonIfExists(path, { maxBytes: 2 ** 28 });
   checkStudyName(run, previous?.['study'], manifest.study);
-  await writeFileAtomic(path, `${JSON.stringify(manifest, null, 1)}\n`);
+  // A task of a stage that needs no model may run where the GPU is not to be seen.
+  const seen = previous?.['device'] === manifest.device ? previous['gpu'] : null;
+  const gpu = manifest.gpu ?? (typeof seen === 'string' ? seen : null);
+  await writeFileAtomic(path, `${JSON.stringify({ ...manifest, gpu }, null, 1)}\n`);
   await keepStudyText(run, text);
 }

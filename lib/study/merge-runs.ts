@@ -22,7 +22,14 @@ const mismatch = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_SETTINGS_MISMATCH', message);
 
 function checkSame(first: Manifest, other: Manifest, runs: { first: string; other: string }): void {
-  const pick = ({ headspark, isa, device, hash }: Manifest) => ({ headspark, isa, device, hash });
+  const pick = ({ headspark, isa, device, gpu, hash }: Manifest) => ({
+    headspark,
+    isa,
+    device,
+    // A shard may have seen none.
+    ...(first.gpu && other.gpu ? { gpu } : {}),
+    hash,
+  });
   const [difference] = differingKeys(pick(first), pick(other));
   if (!difference) return;
   const { key, left, right } = difference;

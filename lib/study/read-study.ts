@@ -157,6 +157,8 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
     factors: entry.factors,
     ablation: entry.ablation,
     positions: entry.positions,
+    match: entry.match,
+    ...(entry.references === undefined ? {} : { references: entry.references }),
     checkpoints: entry.checkpoints,
     ...(entry.benchmarks ? { benchmarks: entry.benchmarks } : {}),
     ...(entry.tasks ? { tasks: entry.tasks } : {}),

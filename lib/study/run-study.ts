@@ -4,6 +4,7 @@
 import { appendFile, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { clearTemporaryFiles } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
 import { nearest } from '../nearest-word.js';
 import { estimateWeight } from './work-weight.js';
@@ -283,5 +284,6 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
   } finally {
     runner.dispose();
     await announcement.end();
+    await clearTemporaryFiles(out);
   }
 }

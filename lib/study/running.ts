@@ -64,18 +64,41 @@ export class Announcement {
     });
   }
 
+  /** Takes the word back, and with it those of killed processes. */
   async end(): Promise<void> {
     clearInterval(this.#beat);
     await this.#writing;
     await rm(this.#path, { force: true }).catch(() => undefined);
+    await clearGone(this.#folder);
   }
 }
 
-async function isGoing(owner: LockOwner, path: string): Promise<boolean> {
-  if (!(await mayRun(owner))) return false;
-  if (owner.host === hostname()) return true;
+async function isSilent(path: string): Promise<boolean> {
   const { mtimeMs } = await stat(path);
-  return Date.now() - mtimeMs < silenceMs;
+  return Date.now() - mtimeMs >= silenceMs;
+}
+
+/** Dead on this machine, or silent for long on another. Asks no queue. */
+async function isGone(owner: LockOwner, path: string): Promise<boolean> {
+  return owner.host === hostname() ? !(await mayRun(owner)) : isSilent(path);
+}
+
+async function isGoing(owner: LockOwner, path: string): Promise<boolean> {
+  return !(await isGone(owner, path)) && mayRun(owner);
+}
+
+async function clearGone(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name);
+    try {
+      const owner = parseOwner(await readFile(path, 'utf8'));
+      // Half-written by a process that was killed, or by one that is about to go on.
+      const gone = owner ? await isGone(owner, path) : await isSilent(path);
+      if (gone) await rm(path, { force: true });
+    } catch {
+      // Somebody else's, and gone meanwhile.
+    }
+  }
 }
 
 function stageOf(text: string, { host, pid }: LockOwner): RunningStage | undefined {

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { ablationKinds } from '../ablation-sweep.js';
+import { controlMatches } from '../ablation/types.js';
 import { answerSources } from '../answers/extract.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
 import { excludedKinds } from '../circuit-evaluation.js';
@@ -127,6 +128,10 @@ const ablation = z.strictObject({
   factors: z.array(z.number()).min(1).default([0]),
   ablation: z.enum(ablationKinds).default('zero'),
   positions: z.enum(gatePositions).default('all'),
+  /** What random sets have in common with their set. */
+  match: z.enum(controlMatches).default('layer'),
+  /** Problems whose runs means and resampled activations come from, with benchmarks. */
+  references: whole(1, 100_000).optional(),
   checkpoints: z.enum(['final', 'all']).default('final'),
   /** Names of benchmarks that are answered under ablation; default: none, the pairs are. */
   benchmarks: z.array(name).min(1).optional(),

@@ -18,8 +18,12 @@ export interface StageWork {
   readonly forwards: number;
   readonly backwards: number;
   /** Which measured rate turns the work into time; `none`: too little to measure. */
-  readonly rate: 'attribution' | 'circuits' | 'sweep' | 'resampling' | 'generation' | 'none';
-  /** Units of that rate: pairs, pair-circuits, pair-variants, multiply-adds of resampling, samples. */
+  readonly rate:
+    'openings' | 'attribution' | 'circuits' | 'sweep' | 'resampling' | 'generation' | 'none';
+  /**
+   * Units of that rate: openings, pairs, pair-circuits, pair-variants, multiply-adds of resampling,
+   * samples.
+   */
   readonly units: number;
   /** New tokens that are generated, at most. */
   readonly newTokens?: number;

@@ -1,6 +1,7 @@
 // A study as the stages read it: every default filled in, every name unique, every path absolute.
 
 import type { AblationKind } from '../ablation-sweep.js';
+import type { ControlMatch } from '../ablation/types.js';
 import type { AttributionMethod, IgGrid, Metric } from '../attribution.js';
 import type { ExcludedEdges } from '../circuit-evaluation.js';
 import type { AnswerSource } from '../answers/extract.js';
@@ -118,6 +119,10 @@ export interface AblationSpec {
   readonly factors: readonly number[];
   readonly ablation: AblationKind;
   readonly positions: GatePositions;
+  /** What random sets have in common with their set. */
+  readonly match: ControlMatch;
+  /** Problems whose runs replacements come from, with benchmarks; absent: as `evaluate` has it. */
+  readonly references?: number;
   readonly checkpoints: 'final' | 'all';
   /** Names of benchmarks that are answered under ablation; absent: the pairs are. */
   readonly benchmarks?: readonly string[];

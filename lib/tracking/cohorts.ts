@@ -2,7 +2,9 @@
 // stays, which base heads are kept. A head's cohort is the first checkpoint whose circuit has it.
 
 import type { HeadShape } from '../head-gate.js';
+import { bootstrapMean } from '../stats/bootstrap.js';
 import { kaplanMeier, type Lifetime, type SurvivalCurve } from '../stats/kaplan-meier.js';
+import type { Interval } from '../stats/quantile.js';
 import { checkSeries, headName, namesWhere, type HeadSeries } from './series.js';
 
 /** One checkpoint of the run. Heads are named `a3.h1`. */
@@ -30,8 +32,11 @@ export interface Cohort {
   readonly heads: string[];
   /** [checkpoints] heads of the cohort in each circuit. */
   readonly alive: number[];
-  /** Mean share of later checkpoints that keep a head; null for the last checkpoint. */
-  readonly survival: number | null;
+  /**
+   * Mean over its heads of the share of later checkpoints that keep the head, heads resampled; null
+   * without heads and for the last checkpoint.
+   */
+  readonly survival: Interval | null;
 }
 
 /** A head that was in any circuit. */
@@ -131,21 +136,28 @@ function stepsOf(series: HeadSeries, born: readonly (number | undefined)[]): Tra
   });
 }
 
+export interface TrackingOptions {
+  /** Of the intervals; default 0.95. */
+  readonly confidence?: number;
+  /** Of the resamples; default 0. */
+  readonly seed?: number;
+}
+
 function cohortsOf(
   series: HeadSeries,
-  heads: readonly TrackedHead[],
-  steps: readonly TrackedStep[],
+  of: { heads: readonly TrackedHead[]; steps: readonly TrackedStep[] },
+  options: TrackingOptions,
 ): Cohort[] {
+  const { heads, steps } = of;
   return series.checkpoints.map(({ name, step }, index) => {
     const own = heads.filter((head) => head.since === step && head.kind === 'emergent');
     const shares = own.flatMap(({ survival }) => (survival === null ? [] : [survival]));
-    const mean = shares.reduce((sum, value) => sum + value, 0) / shares.length;
     return {
       name,
       step,
       heads: own.map((head) => head.name),
       alive: steps.map(({ cohorts }) => cohorts[index]),
-      survival: shares.length === 0 ? null : mean,
+      survival: shares.length === 0 ? null : bootstrapMean(shares, options),
     };
   });
 }
@@ -153,9 +165,9 @@ function cohortsOf(
 /**
  * Follows the heads of one training run.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for a series without checkpoints, with steps out of order
- *   or masks of another shape.
+ *   or masks of another shape, or a confidence outside (0, 1).
  */
-export function trackSeries(series: HeadSeries, confidence = 0.95): SeriesTracking {
+export function trackSeries(series: HeadSeries, options: TrackingOptions = {}): SeriesTracking {
   checkSeries(series);
   const { label, regime, shape, base, checkpoints } = series;
   const born = Array.from(base.mask, (_, head) => cohortOf(series, head));
@@ -179,7 +191,7 @@ export function trackSeries(series: HeadSeries, confidence = 0.95): SeriesTracki
       heads: heads.length - emergent.length,
     },
     steps,
-    cohorts: cohortsOf(series, heads, steps),
+    cohorts: cohortsOf(series, { heads, steps }, options),
     heads,
     everActive: {
       total: heads.length,
@@ -187,6 +199,6 @@ export function trackSeries(series: HeadSeries, confidence = 0.95): SeriesTracki
       emergent: emergent.length,
     },
     vanishedAgain: emergent.filter(({ final }) => !final).map(({ name }) => name),
-    survival: kaplanMeier(lifetimes, confidence),
+    survival: kaplanMeier(lifetimes, options.confidence),
   };
 }

@@ -1,76 +1,31 @@
 // `headspark study run --slurm` on a real Slurm on loopback, which this test starts: job arrays
 // over 4 tasks, tasks that are killed, requeued and submitted again, and the same bytes as on one
 // machine. Skips, saying so, where Slurm is not installed.
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { digest, smallStudy } from '../native/study/small-study.js';
-import { headspark, newFolder, type Ended } from './bin.js';
-import { missingPrograms, SlurmCluster } from './slurm-cluster.js';
+import { newFolder } from './bin.js';
+import { SlurmCluster } from './slurm-cluster.js';
+import { lacksSlurm, SlurmStudy } from './slurm-study.js';
 
-const skips = missingPrograms.length > 0;
-if (skips) {
-  console.warn(
-    `no ${missingPrograms.join(', ')}: studies are not tried on Slurm; ` +
-      'apt-get install slurmctld slurmd slurm-client munge.',
-  );
-}
-
-interface Status {
-  complete: boolean;
-  kinds: { kind: string; stages: number; done: number }[];
-  slurm: {
-    parts: number;
-    problem: string | null;
-    tasks: { stage: string; task: number; state: string; job: string; slurm: string | null }[];
-  };
-}
+const skips = lacksSlurm('studies are not tried on Slurm');
 
 let cluster: SlurmCluster;
 let cwd: string;
 let reference: Record<string, string>;
+let small: SlurmStudy;
 
 /** Long enough ablations that a task can be caught at work. */
 const study = smallStudy.replace('controls: 4', 'controls: 60').replace('limit: 12', 'limit: 16');
-
-const call = (args: string[]): Promise<Ended> =>
-  headspark(args, { cwd, environment: cluster.environment });
-const submit = (out: string, ...more: string[]): Promise<Ended> =>
-  call(['study', 'run', 'study.yaml', '--out', out, '--slurm', '--tasks', '4', ...more]);
-
-async function status(out: string): Promise<Status> {
-  const { stdout, stderr } = await call(['study', 'status', 'study.yaml', '--out', out, '--json']);
-  expect(stderr).toBe('');
-  return JSON.parse(stdout) as Status;
-}
-
-async function until<T>(what: string, find: () => Promise<T | undefined>): Promise<T> {
-  for (let attempt = 0; attempt < 600; attempt++) {
-    const found = await find();
-    if (found !== undefined) return found;
-    await new Promise((wait) => setTimeout(wait, 200));
-  }
-  throw new Error(`two minutes went by before ${what}:\n${(await cluster.log()).slice(-3000)}`);
-}
-
-const live = ['PENDING', 'RUNNING', 'COMPLETING', 'CONFIGURING'];
-const queueIsEmpty = () =>
-  until('the queue was empty', async () =>
-    (await cluster.tasks()).some(({ state }) => live.includes(state)) ? undefined : true,
-  );
-
-async function logs(out: string): Promise<string> {
-  const folder = join(cwd, out, 'slurm', 'logs');
-  const texts = (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8'));
-  return (await Promise.all(texts)).join('');
-}
 
 beforeAll(async () => {
   if (skips) return;
   cwd = await newFolder();
   await writeFile(join(cwd, 'study.yaml'), study);
   cluster = await SlurmCluster.start();
-  expect((await call(['study', 'run', 'study.yaml', '--out', 'whole'])).code).toBe(0);
+  small = new SlurmStudy({ cluster, cwd, file: 'study.yaml' });
+  expect((await small.call(['study', 'run', 'study.yaml', '--out', 'whole'])).code).toBe(0);
   reference = await digest(join(cwd, 'whole'));
 }, 240_000);
 
@@ -82,7 +37,7 @@ describe.skipIf(skips)('a study on Slurm', () => {
   it('runs as job arrays over 4 tasks and gives the same bytes', async () => {
     // A blank in the path goes through scripts, queue and status.
     const out = 'a run';
-    const { code, stdout, stderr } = await submit(out, '--json');
+    const { code, stdout, stderr } = await small.submit(out, '--json');
     expect(stderr).toBe('');
     expect(code).toBe(0);
     const { arrays } = JSON.parse(stdout) as {
@@ -97,19 +52,21 @@ describe.skipIf(skips)('a study on Slurm', () => {
     expect(of('diff').dependency).toBe(
       `afterok:${jobs.get('attribution')},afterok:${jobs.get('null-diff')}`,
     );
-    // Follows the run from the queue to its end.
-    const watching = call(['report', out, '--out', 'watched.html', '--watch', '--json']);
-    // Nothing is submitted twice while it is in the queue.
-    const again = JSON.parse((await submit(out, '--json')).stdout) as { arrays: { job: null }[] };
-    expect(again.arrays.map(({ job }) => job)).toEqual(arrays.map(() => null));
-    const during = await status(out);
+    const during = await small.status(out);
     expect(during.slurm).toMatchObject({ parts: 4, problem: null });
     expect(during.slurm.tasks.some(({ state }) => state === 'queued')).toBe(true);
-    await queueIsEmpty();
+    // Follows the run from the queue to its end.
+    const watching = small.call(['report', out, '--out', 'watched.html', '--watch', '--json']);
+    // Nothing is submitted twice while it is in the queue.
+    const again = JSON.parse((await small.submit(out, '--json')).stdout) as {
+      arrays: { job: null }[];
+    };
+    expect(again.arrays.map(({ job }) => job)).toEqual(arrays.map(() => null));
+    await small.queueIsEmpty();
     const watched = JSON.parse((await watching).stdout) as { complete: boolean };
     expect(watched.complete).toBe(true);
-    const after = await status(out);
-    expect(await logs(out)).not.toContain('ERR_');
+    const after = await small.status(out);
+    expect(await small.logs(out)).not.toContain('ERR_');
     expect(after.complete).toBe(true);
     expect(after.slurm.tasks.every(({ state }) => state === 'done')).toBe(true);
     expect(await digest(join(cwd, out))).toEqual(reference);
@@ -117,28 +74,22 @@ describe.skipIf(skips)('a study on Slurm', () => {
   }, 240_000);
 
   it('goes on after a task was killed and submitted again, and after one was requeued', async () => {
-    expect((await submit('killed')).code).toBe(0);
-    const killed = await until('an attribution ran', async () =>
-      (await cluster.tasks()).find(
-        ({ name, task, state }) =>
-          name === 'small.attribution' && task === 3 && state === 'RUNNING',
-      ),
-    );
-    await cluster.call('scancel', ['--signal=KILL', '--full', `${killed.job}_3`]);
+    expect((await small.submit('killed')).code).toBe(0);
+    const killed = await small.kill('small.attribution', 3);
     // What waits for the killed task leaves the queue by itself; the others run to their end.
-    await queueIsEmpty();
-    const between = await status('killed');
+    await small.queueIsEmpty();
+    const between = await small.status('killed');
     expect(between.complete).toBe(false);
     const task = (stage: string, id: number) =>
       between.slurm.tasks.find((one) => one.stage === stage && one.task === id)!;
-    expect(task('attribution', 3)).toMatchObject({ state: 'ended', job: `${killed.job}_3` });
+    expect(task('attribution', 3)).toMatchObject({ state: 'ended', job: `${killed}_3` });
     expect(task('attribution', 2).state).toBe('done');
     expect(task('circuit', 3)).toMatchObject({ state: 'ended', slurm: 'CANCELLED' });
-    const text = await call(['study', 'status', 'study.yaml', '--out', 'killed']);
+    const text = await small.call(['study', 'status', 'study.yaml', '--out', 'killed']);
     expect(text.stdout).toMatch(/attribution, task 3 of 4 \(job \d+_3\) ended as/);
     expect(text.stdout).toContain('study run study.yaml --out killed --slurm');
 
-    const { stdout } = await submit('killed', '--json');
+    const { stdout } = await small.submit('killed', '--json');
     const { arrays } = JSON.parse(stdout) as {
       arrays: { stage: string; submitted: number[]; done: number[] }[];
     };
@@ -147,7 +98,7 @@ describe.skipIf(skips)('a study on Slurm', () => {
     expect(of('circuit')).toMatchObject({ submitted: [3], done: [1, 2, 4] });
     expect(of('diff')).toMatchObject({ submitted: [1, 2, 3, 4] });
     // As a preemption does: the same job once more, on whatever node.
-    const ablation = await until('an ablation had stored a variant', async () => {
+    const ablation = await small.until('an ablation had stored a variant', async () => {
       const work = join(cwd, 'killed', 'work');
       const names = await readdir(work, { recursive: true }).catch(() => []);
       if (!names.some((name) => /^ablation.*journal\.jsonl$/.test(name))) return undefined;
@@ -157,7 +108,7 @@ describe.skipIf(skips)('a study on Slurm', () => {
     });
     await cluster.call('scontrol', ['requeue', `${ablation.job}_${ablation.task}`]);
     // A requeued task waits two minutes for a node unless it is let go.
-    await until('the requeued task was over', async () => {
+    await small.until('the requeued task was over', async () => {
       const rows = await cluster.tasks();
       const own = rows.find(({ job, task: id }) => job === ablation.job && id === ablation.task);
       if (own?.state === 'PENDING') {
@@ -166,20 +117,20 @@ describe.skipIf(skips)('a study on Slurm', () => {
       }
       return own?.state === 'COMPLETED' ? true : undefined;
     });
-    await queueIsEmpty();
-    expect((await status('killed')).complete).toBe(true);
+    await small.queueIsEmpty();
+    expect((await small.status('killed')).complete).toBe(true);
     expect(await digest(join(cwd, 'killed'))).toEqual(reference);
     expect(await readdir(join(cwd, 'killed', 'work')).catch(() => [])).toEqual([]);
   }, 300_000);
 
   it('is submitted by hand from the scripts beside the run', async () => {
-    const written = await submit('hand', '--no-submit', '--only', 'circuit');
+    const written = await small.submit('hand', '--no-submit', '--only', 'circuit');
     expect(written.stdout).toMatch(/Nothing was submitted\. By hand: sh .*slurm\/submit\.sh/);
     expect((await readdir(join(cwd, 'hand', 'slurm'))).sort()).toContain('attribution.sbatch');
     const said = await cluster.call('sh', [join(cwd, 'hand', 'slurm', 'submit.sh')]);
     expect(said).toMatch(/^pairs: job \d+\nattribution: job \d+\ncircuit: job \d+\n$/);
-    await queueIsEmpty();
-    const { tasks } = (await status('hand')).slurm;
+    await small.queueIsEmpty();
+    const { tasks } = (await small.status('hand')).slurm;
     const own = tasks.filter(({ stage }) => ['pairs', 'attribution', 'circuit'].includes(stage));
     expect(own.map(({ state }) => state)).toEqual(own.map(() => 'done'));
     const files = await digest(join(cwd, 'hand'));
@@ -191,7 +142,7 @@ describe.skipIf(skips)('a study on Slurm', () => {
 
   it('says what Slurm refuses, in its words, and leaves nothing behind', async () => {
     const before = (await cluster.tasks()).length;
-    const { code, stderr } = await submit('refused', '--partition', 'nowhere');
+    const { code, stderr } = await small.submit('refused', '--partition', 'nowhere');
     expect(stderr).toMatch(
       /sbatch refused slurm\/pairs\.sbatch: sbatch: error: invalid partition specified: nowhere.*Nothing stays submitted/,
     );
@@ -205,10 +156,10 @@ describe.skipIf(skips)('a study on Slurm', () => {
     await mkdir(join(cwd, 'half'));
     await writeFile(join(cwd, 'half', 'study.yaml'), half);
     const args = ['study', 'run', 'half/study.yaml', '--out', 'half/run', '--slurm'];
-    const ended = await call(args);
+    const ended = await small.call(args);
     expect(ended.stderr).toMatch(/sbatch refused slurm\/circuit\.sbatch: .*nowhere/);
     // A task that had begun takes a moment to end.
-    await queueIsEmpty();
+    await small.queueIsEmpty();
   }, 120_000);
 
   it('takes tasks out of the queue when the study changed', async () => {
@@ -218,15 +169,15 @@ describe.skipIf(skips)('a study on Slurm', () => {
     const args = [...run, 'changed/run', '--slurm', '--tasks', '2'];
     // Nothing of the first submission begins before the second one.
     await writeFile(path, `${study}slurm: { options: [--begin=now+600] }\n`);
-    expect((await call(args)).code).toBe(0);
+    expect((await small.call(args)).code).toBe(0);
     const changed = study.replace('tau: 0.1', 'tau: 0.12');
     expect(changed).not.toBe(study);
     await writeFile(path, changed);
-    const { stdout } = await call([...args, '--json']);
+    const { stdout } = await small.call([...args, '--json']);
     const { cancelled } = JSON.parse(stdout) as { cancelled: string[] };
     expect(cancelled.length).toBe(5);
-    await queueIsEmpty();
-    expect((await call([...run, 'changed/whole'])).code).toBe(0);
+    await small.queueIsEmpty();
+    expect((await small.call([...run, 'changed/whole'])).code).toBe(0);
     const [one, other] = [
       await digest(join(cwd, 'changed/run')),
       await digest(join(cwd, 'changed/whole')),

@@ -1,12 +1,19 @@
 // `headspark study` from the real binary: killed at random moments and resumed, other threads,
-// memory and shards, and what it prints. HEADSPARK_STUDY_KILLS=50 kills more often than CI does.
+// memory and shards, and what it prints. HEADSPARK_STUDY_KILLS=50 kills more often than CI does;
+// npm run check:kills does the same to the demo's study.
 import type { ChildProcess } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../lib/stats/random.js';
 import { digest, smallStudy } from '../native/study/small-study.js';
-import { headspark, newFolder } from './bin.js';
+import { headspark, newFolder, root } from './bin.js';
+
+// Plain JavaScript, since it is a program of its own too: npm run check:kills.
+const killsScript = join(root, 'scripts', 'checks', 'study', 'kills.mjs');
+const { killAndResume, killPlaces } = await import(pathToFileURL(killsScript).href);
 
 const kills = Number(process.env['HEADSPARK_STUDY_KILLS'] ?? 10);
 
@@ -34,21 +41,11 @@ beforeAll(async () => {
   total = await storedIn('whole');
 }, 240_000);
 
-/** Threads, memory and shards of an attempt; none of them changes a byte. */
-const settings = [
-  [],
-  ['--threads', '1'],
-  ['--threads', '2', '--memory', '24M'],
-  ['--memory', '96M'],
-  ['--shard', '1/2'],
-  ['--threads', '3', '--shard', '2/3'],
-];
-
 /** Results that are stored, and stages that left something to go on from. */
 async function storedIn(out: string): Promise<number> {
-  const root = join(cwd, out, 'results');
-  const kinds = await readdir(root).catch(() => []);
-  const entries = await Promise.all(kinds.map((kind) => readdir(join(root, kind))));
+  const results = join(cwd, out, 'results');
+  const kinds = await readdir(results).catch(() => []);
+  const entries = await Promise.all(kinds.map((kind) => readdir(join(results, kind))));
   return entries.flat().length;
 }
 
@@ -56,103 +53,33 @@ describe('a study that is killed', () => {
   it(
     `${kills} times at random moments gives the same bytes when it is resumed`,
     async () => {
+      const study = join(cwd, 'study.yaml');
+      const whole = { digest: reference, ms: wholeMs, stored: total };
       const random = new Random(20260101);
-      let [killed, progressed] = [0, 0];
-      /** When an attempt was killed, and how many results there were then. */
-      const moments: [number, number][] = [];
-      let out = 'killed-0';
-      let spanMs = 0.7 * wholeMs;
-      for (let round = 0; killed < kills; round++) {
-        const before = await storedIn(out);
-        const delay = random.uniform() * spanMs;
-        const more = settings[Math.floor(random.uniform() * settings.length)];
-        const { code } = await run(out, ['--quiet', ...more], (child) => {
-          setTimeout(() => child.kill('SIGKILL'), delay);
-        });
-        const after = await storedIn(out);
-        // What was stored stays stored.
-        expect(after).toBeGreaterThanOrEqual(before);
-        if (after > before) progressed++;
-        moments.push([code === null ? Math.round(delay) : Infinity, after]);
-        if (code === null) killed++;
-        else if (more.includes('--shard')) expect(code).toBe(0);
-        else {
-          expect(code).toBe(0);
-          expect(await digest(join(cwd, out))).toEqual(reference);
-          // Finished before its time: once more from the start, with earlier kills.
-          out = `killed-${round + 1}`;
-          spanMs *= 0.8;
-        }
-      }
-      expect(progressed).toBeGreaterThan(0);
+      const result = await killAndResume({ study, folder: cwd, whole, kills, random });
+      expect(result.faults).toEqual([]);
+      expect(result.attempts.some(({ progressed }: { progressed: boolean }) => progressed)).toBe(
+        true,
+      );
       // The kills fell into the whole of the run, from its first results to its last.
-      const places = moments.filter(([at]) => at < Infinity).map(([, stored]) => stored / total);
+      const places: number[] = killPlaces(result, whole);
+      expect(places).toHaveLength(kills);
       expect(new Set(places.map((place) => Math.floor(4 * place))).size).toBeGreaterThanOrEqual(
         Math.min(4, Math.floor(kills / 12)),
       );
       if (kills > 10) console.info(`killed at ${places.map((p) => p.toFixed(2)).join(' ')}`);
-      const { code, stderr } = await run(out);
-      expect(stderr).not.toContain('ERR_');
-      expect(code).toBe(0);
-      expect(await digest(join(cwd, out))).toEqual(reference);
-      // Nothing is left of the attempts.
-      expect(await readdir(join(cwd, out, 'work')).catch(() => [])).toEqual([]);
     },
     kills * 30_000 + 120_000,
   );
 
-  it('goes on with the variants of an ablation that a kill interrupted', async () => {
-    const plan =
-      '  - { name: many, heads: "0.0-1,1.0,2.0-1;1.2-3,2.2-3,3.0-2", controls: 150, ' +
-      'prompt-forms: [thinking] }';
-    const text = smallStudy
-      .replace(/ablations:\n.*\n.*\n/, `ablations:\n${plan}\n`)
-      .replace('limit: 12', 'limit: 16');
-    expect(text).toContain('many');
-    await mkdir(join(cwd, 'long'));
-    await writeFile(join(cwd, 'long', 'study.yaml'), text);
-    const args = ['study', 'run', 'long/study.yaml', '--out', 'long/run', '--only', 'ablation'];
-    const journals = async (): Promise<string[]> => {
-      const work = join(cwd, 'long', 'run', 'work');
-      const names = await readdir(work, { recursive: true }).catch(() => []);
-      return names.filter((name) => name.endsWith('journal.jsonl')).map((name) => join(work, name));
-    };
-    let child: ChildProcess | undefined;
-    const ended = headspark(args, { cwd, onStart: (started) => (child = started) });
-    let lines = 0;
-    while (lines < 3 && child?.exitCode === null) {
-      await new Promise((wait) => setTimeout(wait, 5));
-      for (const path of await journals()) {
-        lines = (await readFile(path, 'utf8').catch(() => '')).split('\n').length - 1;
-      }
-    }
-    child?.kill('SIGKILL');
-    expect((await ended).code).toBeNull();
-    const [journal] = await journals();
-    const kept = await readFile(journal, 'utf8');
-    expect(kept.split('\n').length).toBeGreaterThan(2);
-    const status = await headspark(
-      ['study', 'status', 'long/study.yaml', '--out', 'long/run', '--json'],
-      { cwd },
-    );
-    const { kinds } = JSON.parse(status.stdout) as { kinds: { kind: string; begun: number }[] };
-    expect(kinds.find(({ kind }) => kind === 'ablation')).toMatchObject({ begun: 1 });
-    expect((await headspark(args, { cwd })).code).toBe(0);
-    const fresh = args.map((word) => (word === 'long/run' ? 'long/fresh' : word));
-    const again = await headspark(fresh, { cwd });
-    expect(again.code).toBe(0);
-    expect(await digest(join(cwd, 'long/run'))).toEqual(await digest(join(cwd, 'long/fresh')));
-  }, 240_000);
-
   it('or interrupted by Ctrl-C says how to go on', async () => {
     const { code, stderr } = await run('stopped', [], (child) => {
-      const timer = setInterval(() => {
-        void storedIn('stopped').then((count) => {
-          if (count < 3) return;
-          clearInterval(timer);
-          child.kill('SIGINT');
-        });
-      }, 10);
+      // One Ctrl-C: a second one would not wait for anything.
+      const watch = async (): Promise<void> => {
+        while ((await storedIn('stopped')) < 3) await setTimeout(10);
+        child.kill('SIGINT');
+      };
+      void watch();
     });
     expect(stderr).toContain('stopped keeps what is finished: run the same command again');
     expect(code).toBe(130);
@@ -187,6 +114,18 @@ describe('the command', () => {
     const text = await headspark(['study', 'plan', 'study.yaml', '--out', 'none'], { cwd });
     expect(text.code).toBe(0);
     expect(text.stdout).toMatch(/attribution +10 +0 +480 +360 +0 +[\d.]+ s +\d+ MiB/);
+    expect(text.stdout).not.toContain('sft-step10.sums.direct');
+    const each = await headspark(['study', 'plan', 'study.yaml', '--out', 'none', '--each'], {
+      cwd,
+    });
+    expect(each.stdout).toMatch(
+      /attribution +sft-step10\.sums\.direct +waiting +48 +36 +0 +[\d.]+ s +\d+ MiB/,
+    );
+    expect(each.stdout.match(/^ +attribution +\S+\.sums\./gm)).toHaveLength(10);
+    const status = await headspark(['study', 'status', 'study.yaml', '--out', 'whole', '--each'], {
+      cwd,
+    });
+    expect(status.stdout).toMatch(/^ +head-table +all-heads\.sft-step120\.sums\.thinking +done$/m);
     const json = await headspark(['study', 'plan', 'study.yaml', '--out', 'whole', '--json'], {
       cwd,
     });

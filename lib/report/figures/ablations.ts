@@ -1,5 +1,6 @@
 // Heads ablated and scaled: the change that every set makes beside that of its matched random sets.
 
+import { controlMatchTexts } from '../../ablation/types.js';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
 import { pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
@@ -108,7 +109,8 @@ export function ablationFigures(data: RunData, view: View): Figure[] {
   return names.map((name) => {
     const files = own.filter((file) => file.name === name);
     const rows = rowsOf(files);
-    const metric = files.find(({ table }) => table)?.table?.settings.metric ?? 'metric';
+    const settings = files.find(({ table }) => table)?.table?.settings;
+    const metric = settings?.metric ?? 'metric';
     const notes = notesOf(files);
     const drawn = rows.slice(0, drawnRows);
     return {
@@ -116,7 +118,8 @@ export function ablationFigures(data: RunData, view: View): Figure[] {
       title: `Ablation plan “${name}”: ${view.title}`,
       caption:
         'Change of the mean metric when the heads are gated, with bootstrap intervals over pairs; ' +
-        'open dots have intervals that hold 0. Ticks: random sets with as many heads in each layer.' +
+        `open dots have intervals that hold 0. Ticks: random sets ` +
+        `(${controlMatchTexts[settings?.match ?? 'layer']}).` +
         (notes.length === 0 ? '' : ` Notes: ${notes.join('; ')}.`),
       ...(drawn.length === 0
         ? {}

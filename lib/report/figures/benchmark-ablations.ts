@@ -1,5 +1,6 @@
 // Heads gated while benchmarks are answered: what every set changes beside its matched random sets.
 
+import { controlMatchTexts } from '../../ablation/types.js';
 import type { EvaluationTable, RowResult } from '../../evaluation/types.js';
 import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
 import { percent, pValue } from '../data-table.js';
@@ -156,12 +157,13 @@ export function benchmarkAblationFigures(data: RunData): Figure[] {
   return plansOf(data).map(({ id, title, files }) => {
     const rows = rowsOf(files);
     const drawn = rows.slice(0, drawnRows).map(changeOf);
+    const match = files.find(({ table }) => table)?.table?.settings.match ?? 'layer';
     return {
       id: `solving-${id}`,
       title: `Solving with heads gated: ${title}`,
       caption:
         'Change of the share of right answers, problems paired, with bootstrap intervals; open dots ' +
-        'have intervals that hold 0. Ticks: random sets with as many heads in each layer. p-values ' +
+        `have intervals that hold 0. Ticks: random sets (${controlMatchTexts[match]}). p-values ` +
         `are corrected by Holm over the sets of a checkpoint.${notesOf(files)}`,
       ...(drawn.length === 0
         ? {}

@@ -7,7 +7,13 @@ import type { CircuitEdge, CircuitSummaryFile } from '../../study/stages/circuit
 import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
-import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
+import {
+  confidenceText,
+  finalCheckpoints,
+  resultId,
+  type RunData,
+  type View,
+} from '../run-data.js';
 import { dot, draw, stack, stroke, swatch, withLegend, type Picture } from '../svg.js';
 import { cellSize, everyFew, isLarge, range, rowsOf } from './head-grid.js';
 
@@ -205,7 +211,7 @@ function beside(pictures: readonly Picture[]): Picture {
   return { body: parts.join(''), width: left, height };
 }
 
-const legend = [
+const legendOf = (confidence: string) => [
   { label: 'also in the base circuit', mark: dot(colour('base')) },
   { label: 'emergent', mark: dot(colour('emergent')) },
   {
@@ -213,7 +219,7 @@ const legend = [
     mark: dot('none', `stroke="${colour('base')}" stroke-width="1.5"`),
   },
   {
-    label: 'uncertain (below 95 %)',
+    label: `uncertain (below ${confidence})`,
     mark: dot(
       colour('emergent'),
       `fill-opacity="0.3" stroke="${colour('emergent')}" stroke-dasharray="2,2" stroke-width="1.5"`,
@@ -261,7 +267,10 @@ export function circuitFigures(data: RunData, view: View): Figure[] {
       caption:
         `Heads in the circuit (area: importance) with the ${drawnEdges} strongest edges, for the ` +
         'base and the last checkpoint of every series. Layers rise from the input to the logits.',
-      picture: withLegend(stack(rowsOf(pictures, perRow).map(beside)), legend),
+      picture: withLegend(
+        stack(rowsOf(pictures, perRow).map(beside)),
+        legendOf(confidenceText(data.manifest)),
+      ),
       table: edgeTable(panels),
     },
   ];

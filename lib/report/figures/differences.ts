@@ -7,7 +7,13 @@ import type { Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { pagePart } from '../page-rows.js';
 import { colour } from '../palette.js';
-import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
+import {
+  confidenceText,
+  finalCheckpoints,
+  resultId,
+  type RunData,
+  type View,
+} from '../run-data.js';
 import { dot, draw, swatch, withLegend, type Picture } from '../svg.js';
 
 interface Compared {
@@ -118,20 +124,21 @@ const noiseColumns: readonly Column[] = [
 export function noiseFigures(data: RunData, view: View): Figure[] {
   const rows = noiseRows(data, view);
   if (rows.length === 0) return [];
+  const confidence = confidenceText(data.manifest);
   return [
     {
       id: `emergent-${view.slug}`,
       title: `Emergent heads and noise: ${view.title}`,
       caption:
         'Open dots: emergent heads with the range over bootstrap resamples; filled dots: those that ' +
-        'are emergent in at least 95 % of them. Grey: what two random halves of the base’s own pairs ' +
-        'make in 95 % of splits.',
+        `are emergent in at least ${confidence} of them. Grey: what two random halves of the base’s own ` +
+        'pairs make in 95 % of splits.',
       picture: withLegend(noisePicture(rows), [
         {
           label: 'emergent',
           mark: dot('none', `stroke="${colour('emergent')}" stroke-width="1.8"`),
         },
-        { label: 'certain at 95 %', mark: dot(colour('emergent')) },
+        { label: `certain at ${confidence}`, mark: dot(colour('emergent')) },
         { label: 'noise alone', mark: swatch(colour('control'), 'fill-opacity="0.28"') },
       ]),
       table: {
@@ -192,7 +199,8 @@ export function headSetFigures(data: RunData, view: View): Figure[] {
       title: `Heads: ${view.title}`,
       caption:
         'Every head that is in the base’s or the checkpoint’s circuit. Emergence, vanishing and ' +
-        'retention are shares of bootstrap resamples; a status that fewer than 95 % share is uncertain.' +
+        'retention are shares of bootstrap resamples; a status that fewer than ' +
+        `${confidenceText(data.manifest)} share is uncertain.` +
         note,
       tableFirst: true,
       table,

@@ -245,26 +245,43 @@ const tested = (rows: readonly HeadCorrelation[]): HeadCorrelation[] =>
 
 const isClear = ({ adjusted }: HeadCorrelation): boolean => adjusted !== null && adjusted < 0.05;
 
+const propertyOf = ({ property }: HeadCorrelation): string => correlationName(property);
+const rhoOf = ({ result }: HeadCorrelation): number => result!.rho.estimate;
+
+/** Correlations, filled where Holm's correction leaves them clear. */
+const correlationDots = (rows: readonly HeadCorrelation[], clear: boolean) =>
+  Plot.dot(
+    rows.filter((row) => isClear(row) === clear),
+    {
+      y: propertyOf,
+      x: rhoOf,
+      r: 4.5,
+      fill: clear ? colour('emergent') : colour('page'),
+      stroke: colour('emergent'),
+      strokeWidth: 1.8,
+      title: (row: HeadCorrelation) =>
+        `${propertyOf(row)}: ρ = ${rhoOf(row).toFixed(2)} ` +
+        `[${row.result!.rho.low.toFixed(2)}, ${row.result!.rho.high.toFixed(2)}] over ` +
+        `${row.points} heads, p (Holm) = ${pValue(row.adjusted!)}`,
+    },
+  );
+
+const withinTicks = (rows: readonly HeadCorrelation[]) =>
+  Plot.tickX(
+    rows.filter(({ withinLayers }) => withinLayers !== null),
+    {
+      y: propertyOf,
+      x: ({ withinLayers }: HeadCorrelation) => withinLayers!.rho,
+      stroke: colour('control'),
+      strokeWidth: 2.4,
+      title: (row: HeadCorrelation) =>
+        `${propertyOf(row)} within layers: ρ = ` +
+        `${row.withinLayers!.rho.toFixed(2)}, p (Holm) = ${pValue(row.withinLayers!.adjusted)}`,
+    },
+  );
+
 function correlationPicture(rows: readonly HeadCorrelation[]): Picture {
-  const y = ({ property }: HeadCorrelation): string => correlationName(property);
-  const rho = ({ result }: HeadCorrelation): number => result!.rho.estimate;
-  const dots = (clear: boolean) =>
-    Plot.dot(
-      rows.filter((row) => isClear(row) === clear),
-      {
-        y,
-        x: rho,
-        r: 4.5,
-        fill: clear ? colour('emergent') : colour('page'),
-        stroke: colour('emergent'),
-        strokeWidth: 1.8,
-        title: (row: HeadCorrelation) =>
-          `${correlationName(row.property)}: ρ = ${rho(row).toFixed(2)} ` +
-          `[${row.result!.rho.low.toFixed(2)}, ${row.result!.rho.high.toFixed(2)}] over ` +
-          `${row.points} heads, p (Holm) = ${pValue(row.adjusted!)}`,
-      },
-    );
-  const names = rows.map(y);
+  const domain = rows.map(propertyOf);
   return draw({
     width: 700,
     height: 52 + 22 * rows.length,
@@ -273,34 +290,23 @@ function correlationPicture(rows: readonly HeadCorrelation[]): Picture {
     marginTop: 10,
     marginBottom: 36,
     x: { domain: [-1, 1], label: 'Spearman’s ρ with the harm of ablation', grid: true },
-    y: { type: 'band', domain: names, label: null, tickSize: 0, padding: 0.2 },
+    y: { type: 'band', domain, label: null, tickSize: 0, padding: 0.2 },
     marks: [
       Plot.ruleX([0], { stroke: 'currentColor', strokeOpacity: 0.6 }),
-      Plot.tickX(
-        rows.filter(({ withinLayers }) => withinLayers !== null),
-        {
-          y,
-          x: ({ withinLayers }: HeadCorrelation) => withinLayers!.rho,
-          stroke: colour('control'),
-          strokeWidth: 2.4,
-          title: (row: HeadCorrelation) =>
-            `${correlationName(row.property)} within layers: ρ = ` +
-            `${row.withinLayers!.rho.toFixed(2)}, p (Holm) = ${pValue(row.withinLayers!.adjusted)}`,
-        },
-      ),
+      withinTicks(rows),
       Plot.link(
         rows.filter(({ result }) => Number.isFinite(result!.rho.low)),
         {
-          y1: y,
-          y2: y,
+          y1: propertyOf,
+          y2: propertyOf,
           x1: ({ result }: HeadCorrelation) => result!.rho.low,
           x2: ({ result }: HeadCorrelation) => result!.rho.high,
           stroke: colour('emergent'),
           strokeWidth: 2,
         },
       ),
-      dots(true),
-      dots(false),
+      correlationDots(rows, true),
+      correlationDots(rows, false),
     ],
   });
 }

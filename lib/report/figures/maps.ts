@@ -9,7 +9,13 @@ import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { pagePart } from '../page-rows.js';
 import { colour } from '../palette.js';
-import { finalCheckpoints, resultId, type RunData, type View } from '../run-data.js';
+import {
+  confidenceText,
+  finalCheckpoints,
+  resultId,
+  type RunData,
+  type View,
+} from '../run-data.js';
 import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
 import { gridOptions, isLarge, panelFrame, panelsPerRow, range, rowsOf } from './head-grid.js';
 
@@ -222,8 +228,8 @@ export function effectFigures(data: RunData, view: View): Figure[] {
       title: `Effect on importance: ${view.title}`,
       caption:
         'E = (post − base) / (post + base) of head importance, for heads of either circuit: +1 is ' +
-        'new, −1 is gone. Dashed, pale cells are heads whose status fewer than 95 % of the ' +
-        'resamples share.' +
+        'new, −1 is gone. Dashed, pale cells are heads whose status fewer than ' +
+        `${confidenceText(data.manifest)} of the resamples share.` +
         note,
       picture: withLegend(stack(panelRows(panels).map(effectRow)), [
         { label: 'more important than in the base', mark: swatch(colour('emergent')) },

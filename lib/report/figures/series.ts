@@ -5,7 +5,7 @@ import * as Plot from '@observablehq/plot';
 import type { TrackingFile } from '../../study/stages/tracking.js';
 import type { Figure } from '../figure.js';
 import { colour, seriesColour } from '../palette.js';
-import type { RunData, View } from '../run-data.js';
+import { confidenceText, type RunData, type View } from '../run-data.js';
 import { beside, draw, stack, stroke, swatch, titled, withLegend, type Picture } from '../svg.js';
 
 const width = 460;
@@ -268,8 +268,8 @@ export function survivalFigures(data: RunData, view: View): Figure[] {
       id: `survival-${view.slug}`,
       title: `Survival of emergent heads: ${view.title}`,
       caption:
-        'Kaplan–Meier estimate of how long an emergent head stays in the circuit, with 95 % intervals ' +
-        '(log–log); a head ends at the first checkpoint without it.',
+        'Kaplan–Meier estimate of how long an emergent head stays in the circuit, with ' +
+        `${confidenceText(data.manifest)} intervals (log–log); a head ends at the first checkpoint without it.`,
       picture: inRows(
         files.map((file, index) =>
           titled(

@@ -70,7 +70,7 @@ function instanceOf(
   const { checkpoint, task, form } = place;
   const { pairs } = facts.pairs.get(pairsKey(checkpoint.base, task, form))!;
   const variants = variantCount(spec, facts.checkpoints.get(checkpoint.name)!.shape);
-  const { name, what, controls, ablation, positions } = spec;
+  const { name, what, controls, ablation, positions, match } = spec;
   return {
     kind: 'ablation',
     id: ablationId(spec, place, factor),
@@ -81,6 +81,7 @@ function instanceOf(
       factor,
       ablation,
       positions,
+      match,
       checkpoint: checkpoint.name,
       task,
       form,
@@ -131,6 +132,7 @@ export const ablationStage: StageKind = {
           factors: [factor],
           ablation: spec.ablation,
           positions: spec.positions,
+          match: spec.match,
           metric: study.attribution.metric,
           confidence: study.statistics.confidence,
           seed: study.seed,

@@ -3,24 +3,25 @@
 
 import type { EvaluationTable } from '../../evaluation.js';
 import { gatedId, gatedPlaces } from '../benchmark-places.js';
-import { littleWork, type StageKind } from '../stage.js';
-import { samplesNeeds, statisticsOf, tabulate } from './benchmark.js';
+import type { StageKind } from '../stage.js';
+import { firstSamples, tableInstance, tabulate, type Answered } from './benchmark-tables.js';
 import { readResult, writeResult } from './files.js';
 import { samplesSummaryFile, samplesSummaryFormat, type SamplesSummary } from './samples.js';
 
 export const benchmarkAblationFile = 'benchmark-ablation.json';
 export const benchmarkAblationFormat = 'headspark-benchmark-ablation';
 
-export interface BenchmarkAblationFile {
-  readonly format: typeof benchmarkAblationFormat;
+/** A plan at a place, in settings and results alike. */
+interface GatedAnswers extends Answered {
   /** Of the plan. */
   readonly name: string;
-  readonly benchmark: string;
-  readonly checkpoint: string;
-  readonly form: string;
   /** Whose diff the heads come from; null where the plan names them. */
   readonly task: string | null;
   readonly factor: number;
+}
+
+export interface BenchmarkAblationFile extends GatedAnswers {
+  readonly format: typeof benchmarkAblationFormat;
   /** Null when the group has no heads. */
   readonly table: EvaluationTable | null;
   /** The problems of kept flips, by id. */
@@ -46,35 +47,22 @@ export const benchmarkAblationStage: StageKind = {
   title: 'what gating heads does to the answers, with matched random sets',
   revision: 2,
   instances: (study) =>
-    gatedPlaces(study).map((place) => ({
-      kind: 'benchmark-ablation',
-      id: gatedId(place),
-      settings: {
-        ...statisticsOf(place.spec, study),
-        name: place.ablation.name,
-        benchmark: place.spec.name,
-        checkpoint: place.checkpoint.name,
-        form: place.form.name,
-        task: place.task ?? null,
-        factor: place.factor,
-      },
-      needs: samplesNeeds(place),
-      weights: [],
-      checkpoint: place.checkpoint.name,
-      work: { ...littleWork, diskBytes: 400_000 },
-    })),
+    gatedPlaces(study).map((place) =>
+      tableInstance(place, {
+        kind: 'benchmark-ablation',
+        id: gatedId(place),
+        study,
+        own: { name: place.ablation.name, task: place.task ?? null, factor: place.factor },
+        diskBytes: 400_000,
+      }),
+    ),
   async run({ settings }, context) {
-    const place = settings as Pick<
-      BenchmarkAblationFile,
-      'name' | 'benchmark' | 'checkpoint' | 'form' | 'task' | 'factor'
-    >;
-    const { name, benchmark, checkpoint, form, task, factor } = place;
-    const spec = context.study.benchmarks.find((one) => one.name === benchmark)!;
+    const { name, benchmark, checkpoint, form, task, factor } = settings as unknown as GatedAnswers;
     const { noHeads } = await readResult<SamplesSummary>(
-      context.needed('samples-1', samplesSummaryFile),
+      context.needed(firstSamples, samplesSummaryFile),
       samplesSummaryFormat,
     );
-    const table = noHeads ? null : await tabulate(spec, context);
+    const table = noHeads ? null : await tabulate({ benchmark, checkpoint, form }, context);
     const { problems } = context.facts.benchmarks.get(benchmark)!.benchmark;
     const file: BenchmarkAblationFile = {
       format: benchmarkAblationFormat,

@@ -10,6 +10,7 @@ import { circuitStage } from './circuit.js';
 import { diffStage } from './diff.js';
 import { evaluationStage } from './evaluation.js';
 import { formDiffStage } from './form-diff.js';
+import { headTableStage } from './head-table.js';
 import { headsStage } from './heads.js';
 import { nullDiffStage } from './null-diff.js';
 import { openingsStage } from './openings.js';
@@ -30,6 +31,7 @@ export const stageKinds: readonly StageKind[] = [
   trackingStage,
   regimesStage,
   ablationStage,
+  headTableStage,
   headsStage,
   samplesStage,
   benchmarkStage,

@@ -66,10 +66,10 @@ export const openingsStage: StageKind = {
           weights: [checkpoint.name, by],
           checkpoint: checkpoint.name,
           work: {
-            // Both models; a token costs about what a prompt of the same batch does.
+            // Of both models.
             forwards: 2 * prompts.length,
             backwards: 0,
-            rate: 'circuits' as const,
+            rate: 'openings' as const,
             units: 2 * prompts.length,
             newTokens: 2 * prompts.length * (length + 1),
             memoryBytes: 0,

@@ -19,7 +19,7 @@ import {
 } from '../benchmark-places.js';
 import type { Facts } from '../facts.js';
 import type { StageContext, StageInstance, StageKind, StageWork } from '../stage.js';
-import type { Checkpoint, Study } from '../study.js';
+import type { BenchmarkSpec, Checkpoint, Study } from '../study.js';
 import { planOf, variantCount } from './ablation.js';
 import { writeResult } from './files.js';
 
@@ -104,12 +104,36 @@ function workOf(
   };
 }
 
+/** How the problems are answered: what the model is asked with, and part of what decides samples. */
+function answeringOf({ sampling: own, sources }: BenchmarkSpec) {
+  const { samples, sampling, maxNewTokens, stopStrings, seed } = own;
+  return { samples, sampling, maxNewTokens, stopStrings, seed, sources };
+}
+
+/** How the heads of a plan are gated, likewise. */
+function gatingOf({ ablation: plan, factor }: GatedPlace) {
+  const { controls, ablation, positions, match, references } = plan;
+  return {
+    controls,
+    factor,
+    ablation,
+    positions,
+    match,
+    ...(references === undefined ? {} : { references }),
+  };
+}
+
+/** The same as options of an evaluation, which takes a list of factors. */
+function evaluationGates(place: GatedPlace) {
+  const { factor, ...gating } = gatingOf(place);
+  return { ...gating, factors: [factor] };
+}
+
 /** What of an ablation decides samples. */
 function gatesOf(place: AnyPlace): Record<string, unknown> | null {
   if (!isGated(place)) return null;
-  const { name, what, controls, ablation, positions } = place.ablation;
-  const { task, factor } = place;
-  return { name, what, controls, ablation, positions, factor, task: task ?? null };
+  const { name, what } = place.ablation;
+  return { name, what, ...gatingOf(place), task: place.task ?? null };
 }
 
 function instanceOf(
@@ -118,7 +142,6 @@ function instanceOf(
   of: { study: Study; facts: Facts },
 ): StageInstance {
   const { spec, checkpoint, form } = place;
-  const { samples, sampling, maxNewTokens, stopStrings, seed } = spec.sampling;
   const { textHash } = of.facts.checkpoints.get(checkpoint.name)!;
   const { hash, suffix, modulus } = of.facts.benchmarks.get(spec.name)!.benchmark;
   const fromDiff = isGated(place) && place.ablation.what.kind === 'group';
@@ -133,12 +156,7 @@ function instanceOf(
       asked: askedForm(spec, form),
       form: form.name,
       text: textHash,
-      samples,
-      sampling,
-      maxNewTokens,
-      stopStrings,
-      seed,
-      sources: spec.sources,
+      ...answeringOf(spec),
       gates: gatesOf(place),
       checkpoint: checkpoint.name,
       part: partName(part),
@@ -158,27 +176,13 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
   const { spec, checkpoint, form } = place;
   const plan = isGated(place) ? await planOf(place.ablation, context, checkpoint) : undefined;
   if (isGated(place) && !plan) return undefined;
-  const { samples, sampling, maxNewTokens, stopStrings, seed } = spec.sampling;
   const { benchmark } = context.facts.benchmarks.get(spec.name)!;
   return answerBenchmark(await context.model(checkpoint.name), benchmark, {
     // The study's name of the checkpoint, not the folder's: the same bytes wherever it lies.
     label: checkpoint.name,
     prompt: askedForm(spec, form),
-    samples,
-    sampling,
-    maxNewTokens,
-    stopStrings,
-    seed,
-    sources: spec.sources,
-    ...(isGated(place) && plan
-      ? {
-          plan,
-          controls: place.ablation.controls,
-          factors: [place.factor],
-          ablation: place.ablation.ablation,
-          positions: place.ablation.positions,
-        }
-      : {}),
+    ...answeringOf(spec),
+    ...(isGated(place) && plan ? { plan, ...evaluationGates(place) } : {}),
     ...(part ? { shard: part } : {}),
     journal: join(context.stateFolder, 'journal.jsonl'),
     signal: context.signal,

@@ -54,7 +54,7 @@ async function headsOf(
 export const trackingStage: StageKind = {
   kind: 'tracking',
   title: 'heads over the checkpoints of every series',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     seriesPlaces(study).map(({ series, task, form }) => {
       const all = [series.base, ...series.checkpoints];
@@ -95,7 +95,7 @@ export const trackingStage: StageKind = {
     const { layers, heads } = base.shape;
     const tracking = trackSeries(
       { label, regime: series.regime, shape: { layers, heads }, base, checkpoints },
-      confidence,
+      { confidence, seed: study.seed },
     );
     const steps = {
       base: series.base.step,

@@ -1,6 +1,6 @@
 // The stage `heads`: groups, effects and correlations from the results of other stages, the choice of
 // heads and of maps, and no heads at all.
-import { readFile } from 'node:fs/promises';
+import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readManifest, readStudy, runStudy } from '../../../lib/study/index.js';
@@ -27,6 +27,7 @@ ablations:
   - { name: halves, single: true, factors: [0.5, 0] }
 heads:
   - { name: everything, maps: 3, map-pair: 2 }
+  - { name: without maps, maps: 0 }
   - { name: emergent, which: emergent, maps: 9, queries: answer }
   - { name: circuit, which: circuit, maps: 0 }
   - { name: named, heads: "2.1,0.4", think-markers: ["assistant"] }
@@ -111,6 +112,32 @@ describe('the stage heads', () => {
     }
   });
 
+  it('measures all heads without maps again for no other circuit, and none for other tests', async () => {
+    const out = await newFolder();
+    await cp(run, out, { recursive: true });
+    const again = async (text: string): Promise<string[]> => {
+      const { computed } = await runStudy(await readStudy(await writeStudy(text)), { out });
+      return computed.map(({ kind, id }) => `${kind} ${id.split('.')[0]}`).sort();
+    };
+    expect(await again(study.replace('permutations: 99', 'permutations: 199'))).toEqual([
+      'heads circuit',
+      'heads emergent',
+      'heads everything',
+      'heads named',
+      'heads without-maps',
+      'tracking GRPO',
+    ]);
+    const others = await again(study.replace('n: 40', 'n: 60'));
+    const measured = others.filter((name) => name.startsWith('head-table'));
+    expect(measured).toEqual([
+      'head-table circuit',
+      'head-table emergent',
+      'head-table everything',
+      'head-table named',
+    ]);
+    expect(others.filter((name) => name.startsWith('heads'))).toHaveLength(5);
+  });
+
   it('gives an empty profile where a group has no heads', async () => {
     // The base against itself: nothing emerges.
     const same = study
@@ -122,5 +149,5 @@ describe('the stage heads', () => {
     const { id, key } = stages.find(({ kind }) => kind === 'heads')!;
     const path = join(out, 'results/heads', `${id}@${key}`, 'heads.json');
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ name: 'none', profile: null });
-  });
+  }, 120_000);
 });

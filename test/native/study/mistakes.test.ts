@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { initStudy, readStudy, runStudy } from '../../../lib/study/index.js';
+import { ablationMistakes } from './ablation-mistakes.js';
 import { headsMistakes, type Mistake } from './heads-mistakes.js';
 import { slurmMistakes } from './slurm-mistakes.js';
 import { models, newFolder, writeStudy } from './small-study.js';
@@ -57,6 +58,7 @@ beforeAll(async () => {
 
 const mistakes: Record<string, Mistake> = {
   ...headsMistakes,
+  ...ablationMistakes,
   'not YAML': { change: ['study: good', 'study: [good'], line: 2, says: /not valid YAML/ },
   'a key twice': {
     change: ['study: good', 'study: good\nstudy: again'],

@@ -44,11 +44,13 @@ describe('writeReport', () => {
       'attention',
       'benchmark',
       'circuits',
+      ...(kinds.has('survival') ? ['cohort'] : []),
       'cohorts',
       'correlations',
       'depth',
       'effects',
       'emergent',
+      'ever',
       'failures',
       'flips',
       'head',
@@ -66,6 +68,8 @@ describe('writeReport', () => {
     const manifest = JSON.parse(await readFile(join(run, 'manifest.json'), 'utf8'));
     expect(html).toContain(manifest.hash);
     for (const { fingerprint } of manifest.checkpoints) expect(html).toContain(fingerprint);
+    for (const { hash } of manifest.settings.benchmarks) expect(html).toContain(hash.slice(0, 16));
+    expect(html).toContain('<dt>device</dt><dd>cpu</dd>');
     expect(html).toContain('headspark study run study.yaml');
     expect(html).toContain('class="uncertain"');
     const drawn = html.slice(0, html.indexOf('<script>'));

@@ -45,6 +45,7 @@ beforeAll(async () => {
     tracking: 4,
     regimes: 2,
     ablation: 8,
+    'head-table': 2,
     heads: 2,
     // Five checkpoints and two ablations, each in two parts.
     samples: 24,
@@ -81,6 +82,8 @@ describe('a finished study', () => {
       tracking: 4,
       regimes: 2,
       ablation: 2,
+      // The maps are drawn of the heads that the diff says are important.
+      'head-table': 2,
       heads: 2,
       samples: 4,
       'benchmark-ablation': 2,
@@ -107,7 +110,7 @@ describe('a finished study', () => {
     }
   });
 
-  it('computes no circuit again when only the statistics change', async () => {
+  it('computes no circuit and measures no head again when only permutations change', async () => {
     const changed = smallStudy.replace('permutations: 200', 'permutations: 300');
     const { counts } = await run(changed, { out: await copyOfWhole() });
     expect(counts).toEqual({ tracking: 4, regimes: 2, heads: 2 });

@@ -1,9 +1,9 @@
 // A study over a part of the embedded series that runs in a few seconds, for tests that run it
 // often; and what its files look like on the disk.
-import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { packageRoot } from '../../../lib/version.js';
 
 export const models = join(packageRoot, 'lib', 'demo', 'models');
@@ -40,7 +40,7 @@ attribution: { metric: prob-diff, ig-steps: 3 }
 selection: { rule: threshold, tau: 0.1 }
 ablations:
   - { name: emergent, group: emergent, top-k: 2, controls: 4, prompt-forms: [thinking] }
-  - { name: named, heads: "0.0,1.1;2.*", controls: 3, factors: [0.5, 1.3], prompt-forms: [direct] }
+  - { name: named, heads: "0.0,1.1;2.*", controls: 3, match: write-norm, factors: [0.5, 1.3], prompt-forms: [direct] }
   - { name: solving, group: emergent, top-k: 1, controls: 2, benchmarks: [chains], prompt-forms: [thinking] }
   - { name: singles, single: true, prompt-forms: [thinking] }
 heads:
@@ -62,20 +62,9 @@ export async function writeStudy(text: string, folder?: string): Promise<string>
   return path;
 }
 
-/** Name and SHA-256 of every file of a run's results, and of its manifest. */
-export async function digest(run: string): Promise<Record<string, string>> {
-  const entries = await readdir(join(run, 'results'), { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
-  const all = [...files, join(run, 'manifest.json'), join(run, 'study.yaml')].sort();
-  const pairs = await Promise.all(
-    all.map(async (file) => [
-      relative(run, file),
-      createHash('sha256')
-        .update(await readFile(file))
-        .digest('hex'),
-    ]),
-  );
-  return Object.fromEntries(pairs) as Record<string, string>;
-}
+// What the program that kills studies compares too.
+const runFiles = join(packageRoot, 'scripts', 'checks', 'study', 'run-files.mjs');
+const { digestOfRun } = await import(pathToFileURL(runFiles).href);
+
+/** Name and SHA-256 of every file of a run's results, and of its manifest and study file. */
+export const digest = (run: string): Promise<Record<string, string>> => digestOfRun(run);

@@ -195,6 +195,7 @@ function manifestOf(names: readonly string[], views: readonly View[]): Manifest 
     cpu: 'none',
     isa: 'portable',
     device: 'cpu',
+    gpu: null,
     study: 'large',
     seed: 0,
     checkpoints: names.map((name) => ({
@@ -214,7 +215,7 @@ function manifestOf(names: readonly string[], views: readonly View[]): Manifest 
     })),
     tasks: [{ name: 'sums', forms: views.map(({ form }) => form) }],
     pairs: [],
-    settings: {},
+    settings: { statistics: { confidence: 0.95 } },
     stages: [],
     hash: '0'.repeat(64),
   };

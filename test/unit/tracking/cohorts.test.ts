@@ -1,5 +1,6 @@
 // Cohorts and their survival on a series small enough to count by hand.
 import { describe, expect, it } from 'vitest';
+import { bootstrapMean } from '../../../lib/stats/bootstrap.js';
 import { correlateWithLogs, trackSeries, type HeadSeries } from '../../../lib/tracking/index.js';
 
 const shape = { layers: 2, heads: 3 };
@@ -39,7 +40,11 @@ describe('trackSeries', () => {
 
   it('stacks cohorts and gives the share of later checkpoints that keep their heads', () => {
     expect(
-      tracked.cohorts.map(({ heads, alive, survival }) => ({ heads, alive, survival })),
+      tracked.cohorts.map(({ heads, alive, survival }) => ({
+        heads,
+        alive,
+        survival: survival?.estimate ?? null,
+      })),
     ).toEqual([
       { heads: ['a0.h2'], alive: [1, 1, 0, 1], survival: 2 / 3 },
       { heads: ['a1.h0'], alive: [0, 1, 1, 0], survival: 1 / 2 },
@@ -52,6 +57,30 @@ describe('trackSeries', () => {
         `step ${index}`,
       ).toBe(emergent.length);
     }
+  });
+
+  it('gives the survival of a cohort an interval over its heads', () => {
+    // A cohort of four heads that are kept by 1, 1, 1/2 and 0 of two later checkpoints.
+    const many = trackSeries(
+      {
+        ...series,
+        base: { name: 'base', step: 0, mask: mask(0) },
+        checkpoints: [
+          { name: 'c1', step: 1, mask: mask(0, 1, 2, 3, 4) },
+          { name: 'c2', step: 2, mask: mask(0, 1, 2, 3) },
+          { name: 'c3', step: 3, mask: mask(0, 1, 2) },
+        ],
+      },
+      { confidence: 0.9, seed: 5 },
+    );
+    const [first] = many.cohorts;
+    const kept = [1, 1, 1 / 2, 0];
+    expect(first.survival).toEqual(bootstrapMean(kept, { confidence: 0.9, seed: 5 }));
+    expect(first.survival!.estimate).toBe(5 / 8);
+    expect(first.survival!.low).toBeLessThan(first.survival!.high);
+    // One head has no spread.
+    const [single] = tracked.cohorts;
+    expect([single.survival!.low, single.survival!.high]).toEqual([2 / 3, 2 / 3]);
   });
 
   it('follows every head that was ever active', () => {

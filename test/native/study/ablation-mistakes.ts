@@ -1,0 +1,31 @@
+// Mistakes about the random sets and references of `ablations` in the study file of
+// mistakes.test.ts, whose plan of named heads is at line 26.
+import type { Mistake } from './heads-mistakes.js';
+
+const line = 26;
+
+export const ablationMistakes: Record<string, Mistake> = {
+  'random sets matched in what nobody measures': {
+    change: ['controls: 2', 'match: layers'],
+    line,
+    says: /ablations\[1\]\.match: expected .*layer.*write-norm.*, got "layers"/,
+  },
+  'random sets for single heads': {
+    change: ['heads: "0.0", controls: 2', 'single: true, match: write-norm'],
+    line,
+    says: /ablations\[1\]\.match: single heads are set against no random sets/,
+  },
+  'references of an ablation on pairs': {
+    change: ['controls: 2', 'ablation: mean, references: 8'],
+    line,
+    says: /ablations\[1\]\.references: references are the problems whose runs/,
+  },
+  'references of heads that are set to zero': {
+    change: [
+      '"0.0", controls: 2 }',
+      '"0.0", references: 8, benchmarks: [a] }\nbenchmarks: [{ name: a, file: demo }]',
+    ],
+    line,
+    says: /ablations\[1\]\.references: .*leave references out/,
+  },
+};

@@ -1,0 +1,86 @@
+// What stages are taken to cost: every kind by a rate of its own.
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { estimateOf, measureRates, type MeasuredRates } from '../../../lib/study/estimate.js';
+import { readFacts, type Facts } from '../../../lib/study/facts.js';
+import { buildGraph, type StageNode } from '../../../lib/study/graph.js';
+import { readStudy } from '../../../lib/study/index.js';
+import type { Study } from '../../../lib/study/study.js';
+import { models, newFolder, writeStudy } from './small-study.js';
+
+const text = `study: rates
+base: { model: ${models}/base }
+series:
+  - label: GRPO
+    regime: grpo
+    checkpoints:
+      - { name: post, step: 120, model: ${models}/grpo-step120 }
+prompt-forms:
+  - { name: thinking, thinking: true }
+tasks:
+  - { name: written, openings: { problems: demo, limit: 8, opening-length: 6 } }
+  - { name: stored, limit: 8, pairs: ${models}/pairs-steps.jsonl }
+attribution: { ig-steps: 2 }
+selection: { rule: top-n, n: 60 }
+heads:
+  - { name: all heads }
+`;
+
+let study: Study;
+let facts: Facts;
+let nodes: readonly StageNode[];
+
+beforeAll(async () => {
+  study = await readStudy(await writeStudy(text));
+  facts = await readFacts(study, { fingerprintFile: join(await newFolder(), 'fingerprints.json') });
+  ({ nodes } = buildGraph(study, facts));
+});
+
+/** A second for everything but what is named. */
+function rates(own: Partial<Record<string, number>>): MeasuredRates {
+  const one = { openings: 1, attribution: 1, circuits: 1, sweep: 1, resampling: 1, ...own };
+  const keys = [...facts.pairs.keys()];
+  return {
+    rates: new Map(keys.map((key) => [key, one])),
+    generation: new Map(),
+    idleBytes: 0,
+    peakBytes: 0,
+  };
+}
+
+const kinds = (fits: (node: StageNode) => boolean): string[] => [
+  ...new Set(nodes.filter(fits).map(({ kind }) => kind)),
+];
+
+describe('an estimate', () => {
+  it.each([
+    ['openings', ['openings']],
+    ['attribution', ['attribution']],
+    ['circuits', ['evaluation']],
+    ['sweep', ['head-table']],
+    ['resampling', ['null-diff', 'diff']],
+  ])('takes the time of %s from its own rate', (rate, expected) => {
+    const [slow, fast] = [rates({ [rate]: 3 }), rates({})];
+    const dearer = (node: StageNode): boolean =>
+      estimateOf(node, study, slow).seconds > estimateOf(node, study, fast).seconds;
+    expect(kinds(dearer)).toEqual(expected);
+  });
+
+  it('counts the openings of both models', () => {
+    const node = nodes.find(({ kind }) => kind === 'openings')!;
+    const { seconds } = estimateOf(node, study, rates({ openings: 5 }));
+    const { seconds: without } = estimateOf(node, study, rates({ openings: 0 }));
+    expect(seconds - without).toBeCloseTo(2 * 8 * 5, 9);
+  });
+});
+
+it('rates openings only where the models write them', async () => {
+  const { rates: measured } = await measureRates(study, facts);
+  expect([...measured.keys()].sort()).toEqual([...facts.pairs.keys()].sort());
+  const of = (task: string) => [...measured].find(([key]) => key.includes(task))![1];
+  expect(of('written').openings).toBeGreaterThan(0);
+  expect(of('stored').openings).toBe(0);
+  for (const { attribution, circuits, sweep, resampling } of measured.values()) {
+    for (const rate of [attribution, circuits, sweep, resampling]) expect(rate).toBeGreaterThan(0);
+  }
+}, 60_000);
