@@ -9,6 +9,17 @@ namespace {
 
 constexpr std::int64_t kQueryBlock = 48;  // whole tiles of 6 and of 12 rows
 
+// Asks for one head of a token ahead of its turn: the heads of a token lie far apart, which the
+// processor's own prefetching does not follow.
+void fetch_head(const float* x, std::int64_t head_dim) {
+  for (std::int64_t d = 0; d < head_dim; d += 16) __builtin_prefetch(x + d, 0, 3);
+}
+void fetch_head_to_write(const float* x, std::int64_t head_dim) {
+  for (std::int64_t d = 0; d < head_dim; d += 16) __builtin_prefetch(x + d, 1, 3);
+}
+// Tokens between asking and use.
+constexpr std::int64_t kFetchAhead = 4;
+
 class BackwardItem {
  public:
   BackwardItem(const KernelTable& kernels, const AttentionBackward& p, std::int64_t item)
@@ -55,6 +66,9 @@ class BackwardItem {
     }
     for (std::int64_t i = 0; i < at_.own; ++i) {
       const std::int64_t target = at_.query(i * at_.group + member);
+      const std::int64_t next = target + kFetchAhead * at_.token_stride();
+      fetch_head_to_write(p_.d_k + next, dim_);
+      fetch_head_to_write(p_.d_v + next, dim_);
       std::copy_n(d_key_ + i * at_.padded_dim(), dim_, p_.d_k + target);
       std::copy_n(d_value_ + i * at_.padded_dim(), dim_, p_.d_v + target);
     }
@@ -68,6 +82,9 @@ class BackwardItem {
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t f = (first + r) * at_.group + member;
       const std::int64_t offset = at_.query(f);
+      const std::int64_t next = offset + kFetchAhead * at_.token_stride();
+      for (const float* x : {p_.d_z, p_.q, p_.raw}) fetch_head(x + next, dim_);
+      fetch_head_to_write(p_.d_q + next, dim_);
       const GatedToken token{at_.row, first + r, at_.prefix + first + r};
       const float s = gate_scale(p_.gate, token, at_.head(f), p_.shape.heads);
       kernels_.combine(s, p_.d_z + offset, 0.0f, d_raw, dim_);

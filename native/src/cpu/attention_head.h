@@ -58,6 +58,8 @@ struct AttentionItem {
   std::int64_t query(std::int64_t f) const {
     return ((begin + f / group) * shape.heads + head(f)) * shape.head_dim;
   }
+  /// Floats from a query to the same head of the next token.
+  std::int64_t token_stride() const { return shape.heads * shape.head_dim; }
   std::int64_t query_scalar(std::int64_t f) const {  // in a [tokens, heads] array
     return (begin + f / group) * shape.heads + head(f);
   }
