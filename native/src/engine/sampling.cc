@@ -135,12 +135,30 @@ bool cuts(const SamplingOptions& options) {
   return options.top_k > 0 || options.top_p < 1.0f || options.min_p > 0.0f;
 }
 
-// Tokens with at least this weight.
+// Tokens with at least this weight. Without branches: a flat distribution mispredicts them.
 void gather(const Row& row, float threshold, std::vector<std::int32_t>& tokens) {
-  tokens.clear();
+  tokens.resize(row.weights.size());
+  std::size_t count = 0;
   for (std::size_t i = 0; i < row.weights.size(); ++i) {
-    if (row.weights[i] >= threshold) tokens.push_back(static_cast<std::int32_t>(i));
+    tokens[count] = static_cast<std::int32_t>(i);
+    count += row.weights[i] >= threshold ? 1 : 0;
   }
+  tokens.resize(count);
+}
+
+double weight_of(const Row& row, std::int32_t token) {
+  return static_cast<double>(row.weights[static_cast<std::size_t>(token)]);
+}
+
+// In four chains, which are added at the end.
+double weight_of_all(const Row& row, const std::vector<std::int32_t>& tokens) {
+  double parts[4] = {};
+  std::size_t i = 0;
+  for (; i + 4 <= tokens.size(); i += 4) {
+    for (std::size_t j = 0; j < 4; ++j) parts[j] += weight_of(row, tokens[i + j]);
+  }
+  for (; i < tokens.size(); ++i) parts[0] += weight_of(row, tokens[i]);
+  return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
 
 // True when no token below the threshold can pass the filters.
@@ -149,9 +167,7 @@ bool enough(const Row& row, const SamplingOptions& options, float threshold,
   if (threshold <= 0.0f || (options.min_p > 0.0f && threshold <= options.min_p)) return true;
   if (options.top_k > 0) return static_cast<std::int64_t>(tokens.size()) >= options.top_k;
   if (options.top_p >= 1.0f) return false;
-  double sum = 0.0;
-  for (const std::int32_t token : tokens) sum += row.weights[static_cast<std::size_t>(token)];
-  return sum >= static_cast<double>(options.top_p) * row.total;
+  return weight_of_all(row, tokens) >= static_cast<double>(options.top_p) * row.total;
 }
 
 // Likeliest first, ties by id.
@@ -164,44 +180,47 @@ struct Likelier {
   }
 };
 
-double weight_of(const Row& row, std::int32_t token) {
-  return static_cast<double>(row.weights[static_cast<std::size_t>(token)]);
-}
-
 // Tempered logits, 0 for the likeliest, fall into buckets of 1/64; the last takes the rest.
 constexpr std::size_t kBuckets = 2048;
 std::size_t bucket_of(const Row& row, std::int32_t token) {
   const float depth = row.x[static_cast<std::size_t>(token)] * -64.0f;
   constexpr auto last = static_cast<float>(kBuckets - 1);
-  return depth < last ? static_cast<std::size_t>(depth > 0.0f ? depth : 0.0f) : kBuckets - 1;
+  // Through 32 bits, which one instruction converts.
+  return static_cast<std::size_t>(
+      static_cast<std::int32_t>(depth < last ? (depth > 0.0f ? depth : 0.0f) : last));
 }
 
-// Where, likeliest first, the sum of weights reaches what `reached` asks for: the tokens up to
-// there stand before it, in any order, and it stands in its place. The last token when none does.
+// Where, likeliest first, the sum of weights reaches what `reached` asks for: leaves the tokens up
+// to there, that one last and the others in any order. All of them when nothing reaches it.
 // A flat distribution keeps thousands of tokens, and sorting them took half of a decoding step; so
 // only the bucket is sorted in which the sum crosses.
 template <typename Reached>
-std::size_t crossing(const Row& row, std::vector<std::int32_t>& tokens, const Reached& reached) {
+void keep_until(const Row& row, std::vector<std::int32_t>& tokens, const Reached& reached) {
   static thread_local std::vector<double> sums;
+  static thread_local std::vector<std::int32_t> in_bucket;
   sums.assign(kBuckets, 0.0);
   for (const std::int32_t token : tokens) sums[bucket_of(row, token)] += weight_of(row, token);
   double before = 0.0;
   std::size_t crossed = 0;
   while (crossed + 1 < kBuckets && !reached(before + sums[crossed])) before += sums[crossed++];
-  const auto begin = std::partition(tokens.begin(), tokens.end(), [&](std::int32_t token) {
-    return bucket_of(row, token) < crossed;
-  });
-  const auto end = std::partition(
-      begin, tokens.end(), [&](std::int32_t token) { return bucket_of(row, token) == crossed; });
-  std::sort(begin, end, Likelier{row});
-  auto at = begin;
-  for (; at != end; ++at) {
-    before += weight_of(row, *at);
+  in_bucket.resize(tokens.size());
+  std::size_t above = 0;
+  std::size_t inside = 0;
+  for (const std::int32_t token : tokens) {
+    const std::size_t bucket = bucket_of(row, token);
+    tokens[above] = token;
+    in_bucket[inside] = token;
+    above += bucket < crossed ? 1 : 0;
+    inside += bucket == crossed ? 1 : 0;
+  }
+  in_bucket.resize(inside);
+  tokens.resize(above);
+  std::sort(in_bucket.begin(), in_bucket.end(), Likelier{row});
+  for (const std::int32_t token : in_bucket) {
+    tokens.push_back(token);
+    before += weight_of(row, token);
     if (reached(before)) break;
   }
-  // Rounding eats the last share, or the last bucket is empty: the last token that counts.
-  if (at == end && at != tokens.begin()) --at;
-  return static_cast<std::size_t>(at - tokens.begin());
 }
 
 // The likeliest top_k tokens; ties of the last stay, as in transformers.
@@ -229,12 +248,11 @@ void filter(const Row& row, const SamplingOptions& options, std::vector<std::int
   double total = row.total;
   if (options.top_k > 0) {
     keep_top_k(row, options.top_k, tokens);
-    total = 0.0;
-    for (const std::int32_t token : tokens) total += weight_of(row, token);
+    total = weight_of_all(row, tokens);
   }
   if (options.top_p < 1.0f) {
     const double share = static_cast<double>(options.top_p) * total;
-    tokens.resize(crossing(row, tokens, [&](double sum) { return sum >= share; }) + 1);
+    keep_until(row, tokens, [&](double sum) { return sum >= share; });
   }
   if (options.min_p > 0.0f) {
     double largest = 0.0;
@@ -246,10 +264,9 @@ void filter(const Row& row, const SamplingOptions& options, std::vector<std::int
 }
 
 std::int32_t draw_from(const Row& row, std::vector<std::int32_t>& tokens, double uniform) {
-  double total = 0.0;
-  for (const std::int32_t token : tokens) total += weight_of(row, token);
-  const double target = uniform * total;
-  return tokens[crossing(row, tokens, [&](double sum) { return sum > target; })];
+  const double target = uniform * weight_of_all(row, tokens);
+  keep_until(row, tokens, [&](double sum) { return sum > target; });
+  return tokens.back();
 }
 
 // By id over the whole vocabulary: whole blocks first.
