@@ -313,11 +313,10 @@ std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& option
   } else {
     gather(row, 0.0f, tokens);
   }
-  double total = 0.0;
-  for (const std::int32_t token : tokens) total += row.weights[static_cast<std::size_t>(token)];
+  const double total = weight_of_all(row, tokens);
   std::vector<Candidate> result;
   for (const std::int32_t token : tokens) {
-    result.push_back({token, row.weights[static_cast<std::size_t>(token)] / total});
+    result.push_back({token, weight_of(row, token) / total});
   }
   return result;
 }
