@@ -3,11 +3,10 @@
 #include <vector>
 
 #include "cpu/fast_ops.h"
-#include "cpu/packed_weights.h"
+#include "cpu/kernel_table.h"
 #include "cpu/scratch.h"
 
 namespace headspark {
-
 namespace {
 
 // Length of one block of depth: 7 gradients of it are 14 KB and stay in L1, 256 sources of it are
@@ -23,7 +22,7 @@ void contract_sources(const KernelTable& kernels, const EdgeContraction& p, std:
   tile.gradient_stride = p.gradient_stride;
   tile.destinations = p.destinations;
   tile.scores_stride = p.scores_stride;
-  tile.packed = scratch(ScratchSlot::contraction, kContractionColumns * (kBlock + kPanelWidth));
+  tile.packed = scratch(ScratchSlot::contraction, contraction_floats(kBlock));
   for (std::int64_t u = begin; u < end; u += kSources) {
     for (std::int64_t i = 0; i < p.length; i += kBlock) {
       tile.length = std::min(kBlock, p.length - i);
@@ -41,7 +40,8 @@ void contract_sources(const KernelTable& kernels, const EdgeContraction& p, std:
 void edge_contraction_fast(const Context& context, const EdgeContraction& p) {
   const KernelTable& kernels = kernel_table(context);
   // Shares of sources: every thread reads all gradients, but each source is read once.
-  const std::int64_t share = std::max<std::int64_t>(p.sources / context.threads->threads(), 12);
+  const std::int64_t threads = context.threads->threads();
+  const std::int64_t share = std::max<std::int64_t>((p.sources + threads - 1) / threads, 12);
   const std::int64_t items = (p.sources + share - 1) / share;
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
     contract_sources(kernels, p, begin * share, std::min(end * share, p.sources));

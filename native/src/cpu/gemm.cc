@@ -42,16 +42,14 @@ float* as_floats(std::int64_t bytes, ScratchSlot slot) {
   return scratch(slot, ceil_divide(bytes, 4));
 }
 
-std::int64_t most_rows(const Gemm& p, const GemmKernels& kernels) {
-  if (p.b.packed == nullptr) return 2 * kernels.row_block;  // every row block packs B again
-  return kernels.row_block;
-}
-
 // The split changes no bits: every element is one chain.
 Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads,
                          const GemmKernels& kernels) {
   Blocking blocking;
-  blocking.row_blocks = ceil_divide(p.rows, most_rows(p, kernels));
+  const std::int64_t most_rows = p.b.packed != nullptr
+                                     ? kernels.row_block
+                                     : 2 * kernels.row_block;  // every row block packs B again
+  blocking.row_blocks = ceil_divide(p.rows, most_rows);
   // Whole register tiles, so that only the last block has a remainder.
   const std::int64_t share = ceil_divide(p.rows, blocking.row_blocks);
   blocking.row_block = ceil_divide(share, kernels.row_tile) * kernels.row_tile;
@@ -61,8 +59,7 @@ Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads,
   std::int64_t items = deep ? kDeepItemsPerThread : kItemsPerThread;
   if (kernels.items_per_thread > 0) items = kernels.items_per_thread;
   const std::int64_t wanted = ceil_divide(items * threads, blocking.row_blocks);
-  const std::int64_t most = kernels.panels > 2 ? kernels.panels : 64;
-  blocking.group = std::clamp<std::int64_t>(ceil_divide(panels, wanted), 2, most);
+  blocking.group = std::clamp<std::int64_t>(ceil_divide(panels, wanted), 2, kernels.item_panels);
   blocking.group += blocking.group % 2;  // whole pairs for AVX-512 and tiles
   blocking.groups = ceil_divide(panels, blocking.group);
   return blocking;
@@ -270,7 +267,6 @@ class Item {
     tile.panels = span.end - span.begin;
     tile.accumulate = k > 0 || !overwrites();
     set_b(span, k, tile);
-    if (p_.b.packed != nullptr) set_next(span, k, tile);
     PanelSpan inside = span;
     if (column(span.begin) < 0) {
       multiply_edge({span.begin, ++inside.begin}, part(tile, span, {span.begin, span.begin + 1}));
@@ -282,6 +278,7 @@ class Item {
     GemmTile middle = part(tile, span, inside);
     middle.c = p_.c + row_ * p_.c_stride + column(inside.begin);
     middle.c_stride = p_.c_stride;
+    if (p_.b.packed != nullptr) set_next(inside, k, middle);
     kernels_.gemm.multiply(middle);
   }
 
@@ -291,11 +288,13 @@ class Item {
     const std::int64_t first = p_.b.first_depth - plan_.lead;
     const std::int64_t depth_bytes = packed.panel_bytes() / packed.depth;
     const std::int64_t next_k = k + plan_.depth_block;
-    if (kernels_.gemm.panels > 2 && next_k < plan_.depth) {  // the same panels, further down
+    // Levels that multiply all panels of an item at once go down in depth first.
+    const bool down = kernels_.gemm.panels >= kernels_.gemm.item_panels;
+    if (down && next_k < plan_.depth) {
       tile.next_b = packed.at(span.begin, first + next_k);
       tile.next_bytes = plan_.depth_at(next_k) * depth_bytes;
     } else if (packed.panels > span.end) {
-      const std::int64_t next_depth = kernels_.gemm.panels > 2 ? 0 : k;
+      const std::int64_t next_depth = down ? 0 : k;
       tile.next_b = packed.at(span.end, first + next_depth);
       tile.next_bytes = plan_.depth_at(next_depth) * depth_bytes;
     }

@@ -71,7 +71,7 @@ struct GemmTile {
   std::int64_t c_stride = 0;
   bool accumulate = true;
   const void* next_b = nullptr;  ///< what the caller reads next, fetched into L2 meanwhile
-  std::int64_t next_bytes = 0;   ///< of one panel; levels of 2 panels read no other
+  std::int64_t next_bytes = 0;   ///< of one panel; the others lie panel_bytes apart
 };
 
 /// The matrix product of one level and precision.
@@ -81,6 +81,7 @@ struct GemmKernels {
   std::int64_t depth_block = kDepthBlock;
   bool equal_depths = false;          ///< blocks may be shorter: the chain does not end with them
   std::int64_t panels = 2;            ///< most panels of one multiply
+  std::int64_t item_panels = 64;      ///< most panels that one thread takes at once
   std::int64_t items_per_thread = 0;  ///< 0: by the depth
   int b_terms = 0;       ///< bf16 terms that an fp32 B is split into; 0: multiplied as fp32
   bool packs_a = false;  ///< A must go through pack_a; else fp32 rows may be used in place
@@ -226,9 +227,13 @@ struct ContractionTile {
   std::int64_t destinations = 0;
   float* scores = nullptr;
   std::int64_t scores_stride = 0;
-  float* packed = nullptr;  ///< workspace: kContractionColumns * (length + 16)
+  float* packed = nullptr;  ///< workspace: contraction_floats(length)
 };
+/// Destinations that a level packs at once, at most.
 constexpr std::int64_t kContractionColumns = 8;
+static constexpr std::int64_t contraction_floats(std::int64_t length) {
+  return kContractionColumns * (length + 16);
+}
 
 struct KernelTable {
   GemmKernels gemm;

@@ -63,9 +63,8 @@ void release_host(void* memory) noexcept {
 }
 
 std::shared_ptr<void> allocate_host_memory(std::int64_t bytes) {
-  const auto size = static_cast<std::size_t>(bytes > 0 ? bytes : 1);
   std::shared_ptr<void> owned;
-  if (size >= kSharedFrom && size < kHugeFrom) {
+  if (const auto size = static_cast<std::size_t>(bytes); size >= kSharedFrom && size < kHugeFrom) {
     owned = cut_from_shared(size);
   } else if (void* memory = try_allocate_host(bytes); memory != nullptr) {
     owned = std::shared_ptr<void>(memory, release_host);

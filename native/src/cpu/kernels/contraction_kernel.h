@@ -14,6 +14,7 @@ struct ContractionKernel {
   using F = typename S::F;
   static constexpr int tile_rows = 3;
   static constexpr int tile_columns = S::contraction_columns;
+  static_assert(tile_columns <= kContractionColumns && S::width <= 16);
 
   /// packed[vector][column][lane]: one pointer walks over all columns; zeros past the length.
   template <int Columns>

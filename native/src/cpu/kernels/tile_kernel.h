@@ -196,6 +196,7 @@ struct TileKernel {
     kernels.row_block = 128;  // C of 128 x 768 and the panels beside it: about 1.3 MB of L2
     kernels.equal_depths = true;
     kernels.panels = 48;
+    kernels.item_panels = 48;
     kernels.items_per_thread = 2;
     kernels.depth_block = depth_block;
     kernels.b_terms = Terms;
