@@ -11,8 +11,9 @@ export { ablationCsv } from './ablation/csv.js';
 export * from './ablation/types.js';
 
 /**
- * Gates heads, every set with every factor of `factors`, by z' = factor * z + (1 - factor) * replacement, at the input of the output
- * projection, and measures what it does to the metric and to the share of right answers.
+ * Gates heads, every set with every factor of `factors`, by
+ * z' = factor * z + (1 - factor) * replacement, at the input of the output projection, and measures
+ * what it does to the metric and to the share of right answers.
  *
  * Each row carries its change against the unablated model with a paired bootstrap interval,
  * McNemar's exact test on the right answers and a paired permutation test on the metric, both

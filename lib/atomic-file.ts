@@ -5,6 +5,7 @@ import { open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { HeadsparkError } from './errors.js';
+import { processExists } from './process-exists.js';
 
 /** Makes a rename or a new file in `folder` durable, where the platform can open folders. */
 export async function syncFolder(folder: string): Promise<void> {
@@ -23,15 +24,6 @@ function temporarySuffix(): string {
   return `.${process.pid}.${randomBytes(4).toString('hex')}@${hostname()}.tmp`;
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
-}
-
 /**
  * Removes what processes of this machine left in `folder` that were killed while they wrote. Throws
  * nothing: what cannot be removed does no harm.
@@ -39,7 +31,7 @@ function isAlive(pid: number): boolean {
 export async function clearTemporaryFiles(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const [, pid, host] = /^\..+\.(\d+)\.[0-9a-f]{8}@(.+)\.tmp$/.exec(name) ?? [];
-    if (host !== hostname() || isAlive(Number(pid))) continue;
+    if (host !== hostname() || processExists(Number(pid))) continue;
     await rm(join(folder, name), { force: true }).catch(() => undefined);
   }
 }

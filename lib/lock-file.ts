@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { HeadsparkError } from './errors.js';
+import { processExists } from './process-exists.js';
 import { currentSlurmJob, slurmJobIsOver } from './slurm-job.js';
 
 /** A process that holds a lock, or says that it works on something. */
@@ -38,11 +39,7 @@ function processStart(pid: number): string | undefined {
 }
 
 function isAlive(owner: LockOwner): boolean {
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
+  if (!processExists(owner.pid)) return false;
   const started = processStart(owner.pid);
   return started === undefined || started === '' || started === owner.started;
 }

@@ -84,7 +84,8 @@ async function isGone(owner: LockOwner, path: string): Promise<boolean> {
 }
 
 async function isGoing(owner: LockOwner, path: string): Promise<boolean> {
-  return !(await isGone(owner, path)) && mayRun(owner);
+  const heard = owner.host === hostname() || !(await isSilent(path));
+  return heard && mayRun(owner);
 }
 
 async function clearGone(folder: string): Promise<void> {
