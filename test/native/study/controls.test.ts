@@ -6,16 +6,10 @@ import { readJsonIfExists } from '../../../lib/json-file.js';
 import type { EvaluationTable } from '../../../lib/evaluation/types.js';
 import type { AblationTable } from '../../../lib/ablation/types.js';
 import { readManifest, readStudy, runStudy } from '../../../lib/study/index.js';
-import { models, newFolder, writeStudy } from './small-study.js';
+import { grpoAlone, models, newFolder, writeStudy } from './small-study.js';
 
 const text = `study: controls
-base: { model: ${models}/base }
-series:
-  - label: GRPO
-    regime: grpo
-    checkpoints:
-      - { name: post, step: 120, model: ${models}/grpo-step120 }
-prompt-forms:
+${grpoAlone}prompt-forms:
   - { name: thinking, thinking: true }
 tasks:
   - { name: sums, limit: 12, pairs: ${models}/pairs-steps.jsonl }

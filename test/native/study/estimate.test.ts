@@ -6,16 +6,10 @@ import { readFacts, type Facts } from '../../../lib/study/facts.js';
 import { buildGraph, type StageNode } from '../../../lib/study/graph.js';
 import { readStudy } from '../../../lib/study/index.js';
 import type { Study } from '../../../lib/study/study.js';
-import { models, newFolder, writeStudy } from './small-study.js';
+import { grpoAlone, models, newFolder, writeStudy } from './small-study.js';
 
 const text = `study: rates
-base: { model: ${models}/base }
-series:
-  - label: GRPO
-    regime: grpo
-    checkpoints:
-      - { name: post, step: 120, model: ${models}/grpo-step120 }
-prompt-forms:
+${grpoAlone}prompt-forms:
   - { name: thinking, thinking: true }
 tasks:
   - { name: written, openings: { problems: demo, limit: 8, opening-length: 6 } }

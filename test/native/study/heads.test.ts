@@ -8,16 +8,10 @@ import type { AblationStageFile } from '../../../lib/study/stages/ablation.js';
 import type { HeadsStageFile } from '../../../lib/study/stages/heads.js';
 import { readDiffReport } from '../../../lib/diff-report.js';
 import { formatHead } from '../../../lib/head-gate.js';
-import { models, newFolder, writeStudy } from './small-study.js';
+import { grpoAlone, models, newFolder, writeStudy } from './small-study.js';
 
 const study = `study: heads
-base: { model: ${models}/base }
-series:
-  - label: GRPO
-    regime: grpo
-    checkpoints:
-      - { name: post, step: 120, model: ${models}/grpo-step120 }
-tasks:
+${grpoAlone}tasks:
   - name: sums
     limit: 48
     pairs: ${models}/pairs-steps.jsonl

@@ -8,6 +8,15 @@ import { packageRoot } from '../../../lib/version.js';
 
 export const models = join(packageRoot, 'lib', 'demo', 'models');
 
+/** The base and one series of one checkpoint, as a study begins. */
+export const grpoAlone = `base: { model: ${models}/base }
+series:
+  - label: GRPO
+    regime: grpo
+    checkpoints:
+      - { name: post, step: 120, model: ${models}/grpo-step120 }
+`;
+
 /**
  * Two series, two prompt forms, ablations and a scaling plan on 12 pairs, what the heads do; six problems answered
  * by every checkpoint, and by the last ones under ablation.
