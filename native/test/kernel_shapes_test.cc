@@ -39,6 +39,8 @@ struct QuadSimd {
   static F load(const float* p) {
     return each([&](int i) { return P::load(p + 4 * i); });
   }
+  static void stream(float* p, F v) { store(p, v); }
+  static void fence() {}
   static void store(float* p, const F& v) {
     for (int i = 0; i < 4; ++i) P::store(p + 4 * i, v.part[i]);
   }

@@ -78,7 +78,7 @@ class BackwardItem {
   void load_block(std::int64_t member, std::int64_t first, std::int64_t count) {
     query_columns_ = HeadPanels(kernels_.attention, dim_, count, ScratchSlot::query_columns);
     grad_columns_ = HeadPanels(kernels_.attention, dim_, count, ScratchSlot::grad_columns);
-    float* d_raw = scratch(ScratchSlot::gemm_edge, dim_);
+    float* d_raw = scratch(ScratchSlot::d_output, dim_);
     for (std::int64_t r = 0; r < count; ++r) {
       const std::int64_t f = (first + r) * at_.group + member;
       const std::int64_t offset = at_.query(f);

@@ -2,6 +2,8 @@
 // there. Same contracts as the specification in src/ops/*_cpu.cc, in fp32.
 #pragma once
 
+#include "cpu/kernel_table.h"
+#include "headspark/ops/mlp.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -13,9 +15,15 @@ void attention_backward_fast(const Context& context, const AttentionBackward& pa
 void attention_pattern_fast(const Context& context, const AttentionPattern& params);
 void head_input_backward_fast(const Context& context, const HeadInputBackward& params);
 void paged_attention_fast(const Context& context, const PagedAttention& params);
+/// The kernels' view of a norm; x, d_y and out are the caller's.
+NormRow norm_row(const NormWeight& norm);
 void norm_forward_fast(const Context& context, const NormForward& params);
 void norm_backward_fast(const Context& context, const NormBackward& params);
 void rotary_fast(const Context& context, const Rotary& params, float direction);
+/// The whole MLP block of rows by block of rows, activations in L2. False, with nothing done, where
+/// that does not pay: few rows for each thread, low-rank terms.
+bool mlp_forward_in_blocks(const Context& context, const MlpForward& params);
+bool mlp_backward_in_blocks(const Context& context, const MlpBackward& params);
 void mlp_activation_forward_fast(const Context& context, const MlpActivationForward& params);
 void mlp_activation_backward_fast(const Context& context, const MlpActivationBackward& params);
 void embedding_forward_fast(const Context& context, const EmbeddingForward& params);

@@ -18,6 +18,8 @@ constexpr std::int64_t kItemsPerThread = 16;
 // fewer items of more panels.
 constexpr std::int64_t kCachedA = 512 << 10;
 constexpr std::int64_t kDeepItemsPerThread = 6;
+// Floats of a result that is read again before it leaves the caches.
+constexpr std::int64_t kCachedC = 1 << 20;
 // Fewer rows than this are packed by every item for itself: cheaper than one more parallel loop.
 constexpr std::int64_t kSharedRows = 16;
 
@@ -40,6 +42,13 @@ std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
 
 float* as_floats(std::int64_t bytes, ScratchSlot slot) {
   return scratch(slot, ceil_divide(bytes, 4));
+}
+
+void set_floats(const float* b, std::int64_t depth, GemmTile& tile) {
+  tile.b = b;
+  tile.layout = PanelLayout::f32;
+  tile.panel_bytes = depth * kPanelWidth * 4;
+  tile.b_terms = 1;
 }
 
 // The split changes no bits: every element is one chain.
@@ -85,11 +94,7 @@ struct Plan {
     const bool pairs = p.b.packed != nullptr && p.b.packed->layout == PanelLayout::pairs;
     lead = pairs ? p.b.first_depth % 2 : 0;
     depth = p.depth + lead;
-    depth_block = kernels.gemm.depth_block;
-    if (kernels.gemm.equal_depths && depth > 0) {
-      const std::int64_t blocks = ceil_divide(depth, depth_block);
-      depth_block = padded_depth(ceil_divide(depth, blocks));
-    }
+    depth_block = headspark::depth_block(kernels.gemm, depth);
   }
 
   std::int64_t depth_at(std::int64_t k) const { return std::min(depth_block, depth - k); }
@@ -136,53 +141,77 @@ void pack_all_of_a(const Context& context, Plan& plan) {
   plan.packed_a = memory;
 }
 
+// A block of rows times a group of panels. C lies in scratch, whole panels wide, until its last
+// depth block: it stays in L2, no panel sticks out of it, and the lines of c are written once.
 class Item {
  public:
-  Item(const Plan& plan, std::int64_t row_block)
+  Item(const Plan& plan, std::int64_t row_block, const PanelSpan& span)
       : plan_(plan),
         p_(plan.p),
         kernels_(plan.kernels),
         row_block_(row_block),
         row_(row_block * plan.blocking.row_block),
-        rows_(std::min(plan.blocking.row_block, p_.rows - row_)) {}
+        rows_(std::min(plan.blocking.row_block, p_.rows - row_)),
+        span_(span),
+        c_stride_((span.end - span.begin) * kPanelWidth),
+        c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
+        multiplying_(plan.kernels.gemm, rows_) {}
 
-  std::int64_t rows() const { return rows_; }
-
-  void run(const PanelSpan& span) {
-    initialise(span);
+  void run() {
+    const bool begun = begin_c();
     // One or two rows read many panels at once, so that enough chains are alive.
     const std::int64_t step = std::max<std::int64_t>(kernels_.gemm.panels, rows_ <= 2 ? 8 : 2);
     for (std::int64_t k = 0; k < plan_.depth; k += plan_.depth_block) {
       const void* a = operand_a(k);
-      for (std::int64_t panel = span.begin; panel < span.end; panel += step) {
-        multiply({panel, std::min(panel + step, span.end)}, k, a);
+      for (std::int64_t panel = span_.begin; panel < span_.end; panel += step) {
+        multiply({panel, std::min(panel + step, span_.end)}, k, a, begun || k > 0);
       }
     }
+    copy_c();
   }
 
  private:
-  // First column of c that panel covers; below 0 when a slice starts inside the panel.
-  std::int64_t column(std::int64_t panel) const { return panel * kPanelWidth - p_.b.first_column; }
+  // Column of the problem where the item begins; below 0 when a slice starts inside a panel.
+  std::int64_t first_column() const { return span_.begin * kPanelWidth - p_.b.first_column; }
+  // The columns that the item shares with the problem.
+  std::int64_t begin_column() const { return std::max<std::int64_t>(first_column(), 0); }
+  std::int64_t columns() const {
+    return std::min(first_column() + c_stride_, p_.columns) - begin_column();
+  }
+  float* scratch_row(std::int64_t r) const {
+    return c_ + r * c_stride_ + begin_column() - first_column();
+  }
 
-  // Without bias and initial values, the first depth block overwrites c.
-  bool overwrites() const { return p_.bias == nullptr && p_.initial == nullptr && p_.depth > 0; }
+  // What the products are added to. False, and nothing written, where they overwrite.
+  bool begin_c() const {
+    if (p_.bias == nullptr && p_.initial == nullptr && plan_.depth > 0) return false;
+    if (columns() < c_stride_) std::fill_n(c_, rows_ * c_stride_, 0.0f);
+    const std::int64_t begin = begin_column();
+    const std::int64_t count = columns();
+    const float* bias = p_.bias != nullptr ? p_.bias + begin : nullptr;
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      float* row = scratch_row(r);
+      if (p_.initial != nullptr) {
+        std::copy_n(p_.initial + (row_ + r) * p_.c_stride + begin, count, row);
+      } else {
+        std::fill_n(row, count, 0.0f);
+      }
+      for (std::int64_t j = 0; bias != nullptr && j < count; ++j) row[j] += bias[j];
+    }
+    return true;
+  }
 
-  void initialise(const PanelSpan& span) {
-    if (overwrites()) return;
-    const std::int64_t begin = std::max<std::int64_t>(column(span.begin), 0);
-    const std::int64_t end = std::min(column(span.end), p_.columns);
-    for (std::int64_t r = row_; r < row_ + rows_; ++r) {
-      float* c = p_.c + r * p_.c_stride;
-      const float* initial = p_.initial != nullptr ? p_.initial + r * p_.c_stride : nullptr;
-      if (p_.bias == nullptr) {
-        if (initial == nullptr) std::fill(c + begin, c + end, 0.0f);
-        if (initial != nullptr && initial != c)
-          std::copy(initial + begin, initial + end, c + begin);
-        continue;
-      }
-      for (std::int64_t j = begin; j < end; ++j) {
-        c[j] = initial != nullptr ? initial[j] + p_.bias[j] : p_.bias[j];
-      }
+  void copy_c() const {
+    CopyOut copy;
+    copy.from = scratch_row(0);
+    copy.from_stride = c_stride_;
+    copy.to = p_.c + row_ * p_.c_stride + begin_column();
+    copy.to_stride = p_.c_stride;
+    copy.rows = rows_;
+    copy.count = columns();
+    if (p_.rows * p_.columns >= kCachedC) return kernels_.copy_out(copy);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      std::copy_n(copy.from + r * copy.from_stride, copy.count, copy.to + r * copy.to_stride);
     }
   }
 
@@ -200,27 +229,7 @@ class Item {
   void set_b(const PanelSpan& span, std::int64_t k, GemmTile& tile) const {
     const PackedPanels* packed = p_.b.packed;
     if (packed == nullptr) return pack_b(span, k, tile);
-    const std::int64_t at = p_.b.first_depth - plan_.lead + k;
-    tile.b = packed->at(span.begin, at);
-    tile.layout = packed->layout;
-    tile.panel_bytes = packed->panel_bytes();
-    tile.b_terms = packed->terms;
-    tile.term_bytes = packed->term_bytes();
-    if (packed->layout == PanelLayout::f32 || rows_ < kernels_.gemm.expand_rows) return;
-    const std::int64_t depth = tile.depth + tile.depth % 2;
-    float* b = scratch(ScratchSlot::gemm_b, tile.panels * depth * kPanelWidth);
-    for (std::int64_t i = 0; i < tile.panels; ++i) {
-      kernels_.expand_pairs(static_cast<const std::uint16_t*>(packed->at(span.begin + i, at)),
-                            depth, b + i * depth * kPanelWidth);
-    }
-    set_floats(b, depth, tile);
-  }
-
-  static void set_floats(const float* b, std::int64_t depth, GemmTile& tile) {
-    tile.b = b;
-    tile.layout = PanelLayout::f32;
-    tile.panel_bytes = depth * kPanelWidth * 4;
-    tile.b_terms = 1;
+    read_packed(kernels_, *packed, span.begin, p_.b.first_depth - plan_.lead + k, tile);
   }
 
   // Panels made from a plain matrix, split where the level wants terms.
@@ -259,27 +268,18 @@ class Item {
     }
   }
 
-  void multiply(const PanelSpan& span, std::int64_t k, const void* a) const {
+  void multiply(const PanelSpan& span, std::int64_t k, const void* a, bool accumulate) const {
     GemmTile tile;
     tile.a = a;
     tile.rows = rows_;
     tile.depth = plan_.depth_at(k);
     tile.panels = span.end - span.begin;
-    tile.accumulate = k > 0 || !overwrites();
+    tile.c = c_ + (span.begin - span_.begin) * kPanelWidth;
+    tile.c_stride = c_stride_;
+    tile.accumulate = accumulate;
     set_b(span, k, tile);
-    PanelSpan inside = span;
-    if (column(span.begin) < 0) {
-      multiply_edge({span.begin, ++inside.begin}, part(tile, span, {span.begin, span.begin + 1}));
-    }
-    if (column(span.end) > p_.columns && inside.begin < inside.end) {
-      multiply_edge({--inside.end, span.end}, part(tile, span, {span.end - 1, span.end}));
-    }
-    if (inside.begin == inside.end) return;
-    GemmTile middle = part(tile, span, inside);
-    middle.c = p_.c + row_ * p_.c_stride + column(inside.begin);
-    middle.c_stride = p_.c_stride;
-    if (p_.b.packed != nullptr) set_next(inside, k, middle);
-    kernels_.gemm.multiply(middle);
+    if (p_.b.packed != nullptr) set_next(span, k, tile);
+    kernels_.gemm.multiply(tile);
   }
 
   // What is read after these panels: DRAM's latency hides behind their products.
@@ -290,40 +290,16 @@ class Item {
     const std::int64_t next_k = k + plan_.depth_block;
     // Levels that multiply all panels of an item at once go down in depth first.
     const bool down = kernels_.gemm.panels >= kernels_.gemm.item_panels;
+    tile.next.stride = packed.panel_bytes();
     if (down && next_k < plan_.depth) {
-      tile.next_b = packed.at(span.begin, first + next_k);
-      tile.next_bytes = plan_.depth_at(next_k) * depth_bytes;
+      tile.next.at = packed.at(span.begin, first + next_k);
+      tile.next.bytes = plan_.depth_at(next_k) * depth_bytes;
+      tile.next.count = span.end - span.begin;
     } else if (packed.panels > span.end) {
       const std::int64_t next_depth = down ? 0 : k;
-      tile.next_b = packed.at(span.end, first + next_depth);
-      tile.next_bytes = plan_.depth_at(next_depth) * depth_bytes;
-    }
-  }
-
-  // Some panels of a tile that covers `span`.
-  static GemmTile part(GemmTile tile, const PanelSpan& span, const PanelSpan& panels) {
-    tile.b = static_cast<const char*>(tile.b) + (panels.begin - span.begin) * tile.panel_bytes;
-    tile.panels = panels.end - panels.begin;
-    return tile;
-  }
-
-  // A panel sticks out of c: through a small buffer that holds c's columns.
-  void multiply_edge(const PanelSpan& panel, GemmTile tile) const {
-    const std::int64_t from = column(panel.begin);
-    const std::int64_t begin = std::max<std::int64_t>(from, 0);
-    const std::int64_t count = std::min(from + kPanelWidth, p_.columns) - begin;
-    float* edge = scratch(ScratchSlot::gemm_edge, rows_ * kPanelWidth);
-    float* inside = edge + begin - from;
-    float* c = p_.c + row_ * p_.c_stride + begin;
-    if (tile.accumulate) std::fill_n(edge, rows_ * kPanelWidth, 0.0f);
-    for (std::int64_t r = 0; tile.accumulate && r < rows_; ++r) {
-      std::copy_n(c + r * p_.c_stride, count, inside + r * kPanelWidth);
-    }
-    tile.c = edge;
-    tile.c_stride = kPanelWidth;
-    kernels_.gemm.multiply(tile);
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      std::copy_n(inside + r * kPanelWidth, count, c + r * p_.c_stride);
+      tile.next.at = packed.at(span.end, first + next_depth);
+      tile.next.bytes = plan_.depth_at(next_depth) * depth_bytes;
+      tile.next.count = down ? std::min(span.end - span.begin, packed.panels - span.end) : 1;
     }
   }
 
@@ -333,9 +309,36 @@ class Item {
   std::int64_t row_block_;
   std::int64_t row_;
   std::int64_t rows_;
+  PanelSpan span_;
+  std::int64_t c_stride_;
+  float* c_;
+  Multiplying multiplying_;
 };
 
 }  // namespace
+
+std::int64_t depth_block(const GemmKernels& kernels, std::int64_t depth) {
+  if (!kernels.equal_depths || depth == 0) return kernels.depth_block;
+  const std::int64_t blocks = ceil_divide(depth, kernels.depth_block);
+  return padded_depth(ceil_divide(depth, blocks));
+}
+
+void read_packed(const KernelTable& kernels, const PackedPanels& packed, std::int64_t panel,
+                 std::int64_t k, GemmTile& tile) {
+  tile.b = packed.at(panel, k);
+  tile.layout = packed.layout;
+  tile.panel_bytes = packed.panel_bytes();
+  tile.b_terms = packed.terms;
+  tile.term_bytes = packed.term_bytes();
+  if (packed.layout == PanelLayout::f32 || tile.rows < kernels.gemm.expand_rows) return;
+  const std::int64_t depth = tile.depth + tile.depth % 2;
+  float* b = scratch(ScratchSlot::gemm_b, tile.panels * depth * kPanelWidth);
+  for (std::int64_t i = 0; i < tile.panels; ++i) {
+    kernels.expand_pairs(static_cast<const std::uint16_t*>(packed.at(panel + i, k)), depth,
+                         b + i * depth * kPanelWidth);
+  }
+  set_floats(b, depth, tile);
+}
 
 void gemm(const Context& context, const Gemm& p) {
   if (p.rows == 0 || p.columns == 0) return;
@@ -346,9 +349,8 @@ void gemm(const Context& context, const Gemm& p) {
   context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t first = plan.span.begin + i / blocking.row_blocks * blocking.group;
-      Item item(plan, i % blocking.row_blocks);
-      const Multiplying multiplying(plan.kernels.gemm, item.rows());
-      item.run({first, std::min(first + blocking.group, plan.span.end)});
+      Item(plan, i % blocking.row_blocks, {first, std::min(first + blocking.group, plan.span.end)})
+          .run();
     }
   });
 }

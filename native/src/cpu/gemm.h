@@ -32,6 +32,14 @@ struct Gemm {
       nullptr;  ///< [rows, columns], stride c_stride: added to the product; may be c
 };
 
+/// Depths of one block of a sum over `depth`: where a chain is stored and taken up again.
+std::int64_t depth_block(const GemmKernels& kernels, std::int64_t depth);
+
+/// B of tile.panels panels from `panel` on, from depth k on, as the level reads it for tile.rows
+/// rows and tile.depth depths: in place, or made fp32 in a scratch of this thread.
+void read_packed(const KernelTable& kernels, const PackedPanels& packed, std::int64_t panel,
+                 std::int64_t k, GemmTile& tile);
+
 /// Runs on all threads; bits depend on the operands of each element alone.
 void gemm(const Context& context, const Gemm& problem);
 

@@ -41,7 +41,11 @@ struct PackRowsA {
   std::int64_t depth = 0;  ///< lead + depth <= the level's depth block
   std::int64_t lead = 0;   ///< 0 or 1
   float scale = 1.0f;
-  void* a = nullptr;  ///< a_bytes(count, lead + depth), 64-byte aligned
+  void* a = nullptr;  ///< a_bytes(count, whole), 64-byte aligned
+  /// The rows may be a range of depths of an operand, its first depths first: where the range
+  /// begins, a multiple of 32, and the operand's depth. 0: all of it.
+  std::int64_t at = 0;
+  std::int64_t whole = 0;
 };
 
 /// fp32 panels [panel][depth][16] into the bf16 terms of a level: [term][panel][pairs].
@@ -52,6 +56,15 @@ struct SplitPanels {
   std::int64_t depth = 0;
   int terms = 0;
   std::uint16_t* out = nullptr;  ///< terms * count * padded_depth(depth) * 16
+};
+
+/// Memory to bring into L2 beside other work: `count` pieces of `bytes`, `stride` bytes apart.
+struct Fetch {
+  const void* at = nullptr;
+  std::int64_t bytes = 0;
+  std::int64_t stride = 0;
+  std::int64_t count = 0;
+  std::int64_t asked = 0;  ///< bytes of the first piece that are on their way
 };
 
 /// c[rows, panels * 16] (+)= a[rows, depth] b[depth, panels * 16]; depth <= the level's depth
@@ -70,14 +83,15 @@ struct GemmTile {
   float* c = nullptr;
   std::int64_t c_stride = 0;
   bool accumulate = true;
-  const void* next_b = nullptr;  ///< what the caller reads next, fetched into L2 meanwhile
-  std::int64_t next_bytes = 0;   ///< of one panel; the others lie panel_bytes apart
+  Fetch next;  ///< what the caller reads next
 };
 
 /// The matrix product of one level and precision.
 struct GemmKernels {
   std::int64_t row_tile = 1;     ///< rows of a register tile
   std::int64_t row_block = 192;  ///< most rows of one multiply: A of a depth block stays in L2
+  /// Rows of a block whose activations stay in L2 with what they meet (cpu/row_block.h).
+  std::int64_t block_rows = 96;
   std::int64_t depth_block = kDepthBlock;
   bool equal_depths = false;          ///< blocks may be shorter: the chain does not end with them
   std::int64_t panels = 2;            ///< most panels of one multiply
@@ -235,6 +249,16 @@ static constexpr std::int64_t contraction_floats(std::int64_t length) {
   return kContractionColumns * (length + 16);
 }
 
+/// A block of rows copied past the caches: for what is read much later.
+struct CopyOut {
+  const float* from = nullptr;
+  std::int64_t from_stride = 0;
+  float* to = nullptr;
+  std::int64_t to_stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t count = 0;
+};
+
 struct KernelTable {
   GemmKernels gemm;
   GemmKernels attention;  ///< the products of one head: too small to split into terms first
@@ -268,6 +292,7 @@ struct KernelTable {
   void (*blend)(const Blend&);
   /// y = a x + b y; b = 0 does not read y.
   void (*combine)(float a, const float* x, float b, float* y, std::int64_t count);
+  void (*copy_out)(const CopyOut&);
   double (*abs_sum)(const float* x, std::int64_t count);
   double (*abs_diff_sum)(const float* x, const float* y, std::int64_t count);
 };

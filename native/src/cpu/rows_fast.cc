@@ -14,6 +14,8 @@ std::int64_t row_grain(std::int64_t width) {
   return std::max<std::int64_t>(1, kElementGrain / std::max<std::int64_t>(width, 1));
 }
 
+}  // namespace
+
 NormRow norm_row(const NormWeight& norm) {
   NormRow row;
   row.weight = norm.weight.data();
@@ -23,8 +25,6 @@ NormRow norm_row(const NormWeight& norm) {
   row.centered = norm.kind == NormKind::layer;
   return row;
 }
-
-}  // namespace
 
 void norm_forward_fast(const Context& context, const NormForward& p) {
   const KernelTable& kernels = kernel_table(context);

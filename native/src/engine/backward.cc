@@ -4,6 +4,7 @@
 #include "headspark/ops/attention.h"
 #include "headspark/ops/head_input.h"
 #include "headspark/ops/linear.h"
+#include "headspark/ops/mlp.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -51,9 +52,6 @@ struct Pass {
                               .d_x_stride = config().hidden,
                               .mode = mode});
   }
-  void add(const float* from, float* to, std::int64_t width) const {
-    combine(context(), {.count = rows * width, .a = 1.0f, .x = from, .b = 1.0f, .y = to});
-  }
 };
 
 /// forward: hidden = act(gate) * up; after += down(hidden). Leaves d_input of the MLP in
@@ -61,26 +59,22 @@ struct Pass {
 void mlp_backward(const Pass& pass, std::int64_t index, const float* residual, const float* d_out,
                   float* d_residual) {
   if (index == pass.inputs.mlp_layer) return;  // replaced: no gradient goes through it
-  const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   BackwardWorkspace& work = pass.work;
-  pass.linear(weights.down, d_out, work.d_hidden.data(), GradientMode::overwrite);
-  mlp_activation_backward(pass.context(), {.activation = config.activation,
-                                           .count = pass.rows * config.intermediate,
-                                           .gate = layer.gate,
-                                           .up = config.gated_mlp ? layer.up : nullptr,
-                                           .d_y = work.d_hidden.data(),
-                                           .d_gate = work.d_hidden.data(),
-                                           .d_up = config.gated_mlp ? work.d_up.data() : nullptr});
-  pass.linear(config.gated_mlp ? weights.gate : weights.up, work.d_hidden.data(),
-              work.d_normed.data(), GradientMode::overwrite);
-  if (config.gated_mlp) {
-    pass.linear(weights.up, work.d_up.data(), work.d_normed.data(), GradientMode::accumulate);
-  }
-  pass.norm(weights.mlp_norm, residual, work.d_normed.data(), work.d_input.data(),
-            GradientMode::overwrite);
-  pass.add(work.d_input.data(), d_residual, config.hidden);
+  MlpBackward params;
+  params.weights = mlp_weights(config, pass.weights(index));
+  params.tokens = pass.rows;
+  params.x = residual;
+  params.gate = layer.gate;
+  params.up = config.gated_mlp ? layer.up : nullptr;
+  params.d_y = d_out;
+  params.d_x = work.d_input.data();
+  params.d_residual = d_residual;
+  params.d_hidden = work.d_hidden.data();
+  params.d_up = config.gated_mlp ? work.d_up.data() : nullptr;
+  params.d_normed = work.d_normed.data();
+  mlp_backward(pass.context(), params);
   if (pass.packed != nullptr) {
     pass.packed->spread(pass.context(), config.hidden, work.d_input.data());
   }

@@ -10,6 +10,7 @@
 #include "headspark/ops/attention.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear.h"
+#include "headspark/ops/mlp.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -185,10 +186,9 @@ void attention_block(const Pass& pass, std::int64_t index, float* after) {
   pass.linear(weights.o, layer.z, after, layer.residual);
 }
 
-/// after = residual + the MLP of the normed input; `after` may be `residual`.
-void mlp_block(const Pass& pass, std::int64_t index, const float* normed, const float* residual,
-               float* after) {
-  const LayerWeights& weights = pass.weights(index);
+/// after = residual + the MLP of norm(x), or of x where `norm` is null; `after` may be `residual`.
+void mlp_block(const Pass& pass, std::int64_t index, const NormWeight* norm, const float* x,
+               const float* residual, float* after) {
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   if (index == pass.inputs.mlp_layer) {
@@ -197,19 +197,20 @@ void mlp_block(const Pass& pass, std::int64_t index, const float* normed, const 
     pass.sum(residual, pass.inputs.mlp_output, after, config.hidden);
     return;
   }
-  if (config.gated_mlp) pass.linear(weights.up, normed, layer.up);
-  pass.linear(config.gated_mlp ? weights.gate : weights.up, normed, layer.gate);
-  mlp_activation_forward(pass.context(), {.activation = config.activation,
-                                          .count = pass.rows * config.intermediate,
-                                          .gate = layer.gate,
-                                          .up = config.gated_mlp ? layer.up : nullptr,
-                                          .y = pass.trace.hidden()});
-  if (pass.trace.options().sources) {
-    pass.linear(weights.down, pass.trace.hidden(), layer.mlp_out);
-    pass.sum(residual, layer.mlp_out, after, config.hidden);
-  } else {
-    pass.linear(weights.down, pass.trace.hidden(), after, residual);
-  }
+  MlpForward params;
+  params.weights = mlp_weights(config, pass.weights(index));
+  params.weights.norm = norm;
+  params.tokens = pass.rows;
+  params.x = x;
+  params.residual = residual;
+  params.y = after;
+  params.out = pass.trace.options().sources ? layer.mlp_out : nullptr;
+  params.gate = layer.gate;
+  params.up = config.gated_mlp ? layer.up : nullptr;
+  params.keep_inputs = pass.trace.options().gradients;
+  params.normed = pass.trace.normed();
+  params.hidden = pass.trace.hidden();
+  mlp_forward(pass.context(), params);
 }
 
 void run_layer(const Pass& pass, std::int64_t index) {
@@ -220,12 +221,11 @@ void run_layer(const Pass& pass, std::int64_t index) {
   if (pass.config().parallel_block) {
     pass.norm(weights.mlp_norm, layer.residual, pass.trace.normed_mlp());
     attention_block(pass, index, next);
-    mlp_block(pass, index, pass.trace.normed_mlp(), next, next);
+    mlp_block(pass, index, nullptr, pass.trace.normed_mlp(), next, next);
     return;
   }
   attention_block(pass, index, layer.residual_mid);
-  pass.norm(weights.mlp_norm, layer.residual_mid, pass.trace.normed());
-  mlp_block(pass, index, pass.trace.normed(), layer.residual_mid, next);
+  mlp_block(pass, index, &weights.mlp_norm, layer.residual_mid, layer.residual_mid, next);
 }
 
 /// Attention of the wanted tokens: q and z, packed, and put in their places where they are kept.
@@ -277,16 +277,21 @@ void run_last_layer(const Pass& all, const WantedTokens& wanted) {
   if (config.parallel_block) {
     pass.norm(weights.mlp_norm, residual.data(), trace.normed_mlp());
     pass.linear(weights.o, z.data(), final_residual, residual.data());
-    mlp_block(pass, index, trace.normed_mlp(), final_residual, final_residual);
+    mlp_block(pass, index, nullptr, trace.normed_mlp(), final_residual, final_residual);
   } else {
     pass.linear(weights.o, z.data(), layer.residual_mid, residual.data());
-    pass.norm(weights.mlp_norm, layer.residual_mid, trace.normed());
-    mlp_block(pass, index, trace.normed(), layer.residual_mid, final_residual);
+    mlp_block(pass, index, &weights.mlp_norm, layer.residual_mid, layer.residual_mid,
+              final_residual);
   }
   if (trace.options().sources) wanted.spread(context, config.hidden, layer.mlp_out);
 }
 
 }  // namespace
+
+MlpWeights mlp_weights(const ModelConfig& config, const LayerWeights& weights) {
+  return {&weights.mlp_norm, config.gated_mlp ? &weights.gate : nullptr, &weights.up, &weights.down,
+          config.activation};
+}
 
 KvStore make_kv_store(const Engine& engine, std::int64_t tokens) {
   const ModelConfig& config = engine.config();

@@ -9,6 +9,7 @@
 #include "engine/wanted_tokens.h"
 #include "headspark/engine.h"
 #include "headspark/head_gate.h"
+#include "headspark/ops/mlp.h"
 
 namespace headspark {
 
@@ -21,6 +22,9 @@ struct KvStore {
 
   bool empty() const { return k.empty(); }
 };
+
+/// The MLP of a layer with its norm.
+MlpWeights mlp_weights(const ModelConfig& config, const LayerWeights& weights);
 
 KvStore make_kv_store(const Engine& engine, std::int64_t tokens);
 

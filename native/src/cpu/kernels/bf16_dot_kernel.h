@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "cpu/kernels/bf16_terms_avx512.h"
+#include "cpu/kernels/fetch.h"
 
 namespace headspark {
 
@@ -21,7 +22,7 @@ struct Bf16DotKernel {
     const __m512 scale = _mm512_set1_ps(p.scale);
     for (std::int64_t r = 0; r < p.count; ++r) {
       const float* source = p.rows + r * p.stride;
-      std::uint16_t* target = static_cast<std::uint16_t*>(p.a) + r * row_pairs * 2;
+      std::uint16_t* target = static_cast<std::uint16_t*>(p.a) + r * row_pairs * 2 + p.at;
       if (p.lead != 0) *target++ = 0;
       std::int64_t i = 0;
       for (; i < p.depth; i += 16) {
@@ -82,25 +83,17 @@ struct Bf16DotKernel {
   // Tiles of nearly the same height: five of 12 rows and one of 4 would leave the last one waiting
   // for the latency of its few chains.
   template <int Panels>
-  static void all_rows(GemmTile t) {
+  static void all_rows(GemmTile t, Fetch& next) {
     std::int64_t tiles = (t.rows + tile_rows - 1) / tile_rows;
-    const std::int64_t share = tiles > 0 ? (t.next_bytes / tiles / 64 + 1) * 64 : 0;
+    const std::int64_t share = fetch_share(next, tiles);
     for (std::int64_t left = t.rows; tiles > 0; --tiles) {
-      fetch_next(t, share);
+      fetch_lines(next, share);
       t.rows = (left + tiles - 1) / tiles;
       rows_block<tile_rows, Panels>(t);
       t.a = static_cast<const char*>(t.a) + a_bytes(t.rows, 0);
       t.c += t.rows * t.c_stride;
       left -= t.rows;
     }
-  }
-
-  static void fetch_next(GemmTile& t, std::int64_t share) {
-    const char* line = static_cast<const char*>(t.next_b);
-    const std::int64_t bytes = share < t.next_bytes ? share : t.next_bytes;
-    for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(line + i, 0, 2);
-    t.next_b = line + bytes;
-    t.next_bytes -= bytes;
   }
 
   static void skip_panels(GemmTile& t, std::int64_t panels) {
@@ -111,15 +104,15 @@ struct Bf16DotKernel {
 
   static void multiply(const GemmTile& tile) {
     GemmTile t = tile;
+    Fetch next = t.next;
     for (; t.rows <= 2 && t.panels >= 8; skip_panels(t, 8)) {  // 8 chains hide the latency
-      fetch_next(t, t.next_bytes);
+      fetch_lines(next, fetch_share(next, 1));
       t.rows == 1 ? block<1, 8>(t) : block<2, 8>(t);
     }
     for (; t.panels >= 2; skip_panels(t, 2)) {
-      all_rows<2>(t);
-      t.next_bytes = 0;
+      all_rows<2>(t, next);
     }
-    if (t.panels > 0) all_rows<1>(t);
+    if (t.panels > 0) all_rows<1>(t, next);
   }
 
   static constexpr GemmKernels kernels() {

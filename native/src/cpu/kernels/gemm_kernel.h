@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/kernel_table.h"
+#include "cpu/kernels/fetch.h"
 #include "cpu/kernels/math.h"
 
 namespace headspark {
@@ -65,15 +66,6 @@ struct GemmKernel {
     }
   }
 
-  // One share of next_b per tile.
-  static void fetch_next(GemmTile& t, std::int64_t share) {
-    const char* line = static_cast<const char*>(t.next_b);
-    const std::int64_t bytes = share < t.next_bytes ? share : t.next_bytes;
-    for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(line + i, 0, 2);
-    t.next_b = line + bytes;
-    t.next_bytes -= bytes;
-  }
-
   template <int Rows, int Vectors>
   static void store(const GemmTile& t, F (&acc)[Rows][Vectors]) {
 #pragma GCC unroll 16
@@ -96,11 +88,10 @@ struct GemmKernel {
   }
 
   template <int Panels, bool Pairs>
-  static void all_rows(GemmTile t) {
-    const std::int64_t tiles = t.rows / S::tile_rows;
-    const std::int64_t share = tiles > 0 ? (t.next_bytes / tiles / 64 + 1) * 64 : 0;
+  static void all_rows(GemmTile t, Fetch& next) {
+    const std::int64_t share = fetch_share(next, t.rows / S::tile_rows);
     for (; t.rows >= S::tile_rows; t.rows -= S::tile_rows) {
-      fetch_next(t, share);
+      fetch_lines(next, share);
       block<S::tile_rows, Panels, Pairs>(t);
       t.a = static_cast<const float*>(t.a) + S::tile_rows * kTileStride;
       t.c += S::tile_rows * t.c_stride;
@@ -116,11 +107,12 @@ struct GemmKernel {
 
   template <bool Pairs>
   static void all_panels(GemmTile t) {
+    Fetch next = t.next;
     // One or two rows keep few chains alive in a tile of tile_panels: more panels at once hide the
     // latency of the multiply-add. The chain of an element is the same.
     if (t.rows <= 2) {
       for (; t.panels >= S::row_panels; skip_panels(t, S::row_panels)) {
-        fetch_next(t, t.next_bytes);
+        fetch_lines(next, fetch_share(next, 1));
         if (t.rows == 1) {
           block<1, S::row_panels, Pairs>(t);
         } else {
@@ -129,11 +121,10 @@ struct GemmKernel {
       }
     }
     for (; t.panels >= S::tile_panels; skip_panels(t, S::tile_panels)) {
-      all_rows<S::tile_panels, Pairs>(t);
-      t.next_bytes = 0;  // fetched beside the first panel
+      all_rows<S::tile_panels, Pairs>(t, next);  // asks for all of it beside the first panel
     }
     if constexpr (S::tile_panels > 1) {
-      if (t.panels > 0) all_rows<1, Pairs>(t);
+      if (t.panels > 0) all_rows<1, Pairs>(t, next);
     }
   }
 
@@ -153,7 +144,7 @@ struct GemmKernel {
   static void pack_a(const PackRowsA& p) {
     for (std::int64_t r = 0; r < p.count; ++r) {
       const float* source = p.rows + r * p.stride;
-      float* target = static_cast<float*>(p.a) + r * kTileStride;
+      float* target = static_cast<float*>(p.a) + r * kTileStride + p.at;
       if (p.lead != 0) *target++ = 0.0f;
       std::int64_t i = 0;
       const F scale = S::set(p.scale);

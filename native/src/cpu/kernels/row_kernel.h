@@ -119,6 +119,21 @@ struct RowKernel {
     });
   }
 
+  /// Stores that bypass the caches want whole aligned vectors; the fence orders them before what
+  /// other threads are told next.
+  static void copy_out(const CopyOut& p) {
+    const bool aligned = reinterpret_cast<std::uintptr_t>(p.to) % 64 == 0 && p.to_stride % 16 == 0;
+    for (std::int64_t r = 0; r < p.rows; ++r) {
+      const float* from = p.from + r * p.from_stride;
+      float* to = p.to + r * p.to_stride;
+      std::int64_t i = 0;
+      for (; aligned && i + S::width <= p.count; i += S::width)
+        S::stream(to + i, S::load(from + i));
+      for (; i < p.count; ++i) to[i] = from[i];
+    }
+    S::fence();
+  }
+
   static void combine(float a, const float* x, float b, float* y, std::int64_t count) {
     const F scale_x = S::set(a);
     const F scale_y = S::set(b);

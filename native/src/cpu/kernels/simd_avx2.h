@@ -18,6 +18,8 @@ struct Simd {
   using Mask = __m256;
 
   static F set(float x) { return _mm256_set1_ps(x); }
+  static void stream(float* p, F v) { _mm256_stream_ps(p, v); }
+  static void fence() { _mm_sfence(); }
   static F load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
   static F load_bf16(const std::uint16_t* p) {

@@ -18,6 +18,8 @@ struct Simd {
   using Mask = __mmask16;
 
   static F set(float x) { return _mm512_set1_ps(x); }
+  static void stream(float* p, F v) { _mm512_stream_ps(p, v); }
+  static void fence() { _mm_sfence(); }
   static F load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
   static F load_bf16(const std::uint16_t* p) {

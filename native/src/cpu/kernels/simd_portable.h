@@ -22,6 +22,8 @@ struct Simd {
     __builtin_memcpy(&v, p, sizeof v);
     return v;
   }
+  static void stream(float* p, F v) { store(p, v); }
+  static void fence() {}
   static void store(float* p, F v) { __builtin_memcpy(p, &v, sizeof v); }
   static F load_bf16(const std::uint16_t* p) {
     I bits{};

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "cpu/kernels/bf16_terms.h"
+#include "cpu/kernels/fetch.h"
 
 namespace headspark {
 
@@ -28,10 +29,11 @@ struct TileKernel {
   static void pack_a(const PackRowsA& p) {
     const std::int64_t depth = p.lead + p.depth;
     const std::int64_t blocks = padded_depth(depth) / tile_depth;
+    const std::int64_t row_tile_bytes = a_bytes(16, p.whole > 0 ? p.whole : depth);
+    char* a = static_cast<char*>(p.a) + p.at / tile_depth * Terms * tile_bytes;
     constexpr std::int64_t term = tile_bytes / 2;
     for (std::int64_t r = 0; r < p.count; ++r) {
-      auto* tile = static_cast<std::uint16_t*>(p.a) +
-                   (r / 16 * blocks * Terms * tile_bytes + r % 16 * 64) / 2;
+      auto* tile = reinterpret_cast<std::uint16_t*>(a + r / 16 * row_tile_bytes + r % 16 * 64);
       const float* row = p.rows + r * p.stride;
       for (std::int64_t block = 0; block < blocks; ++block, tile += Terms * term) {
         const std::int64_t first = block * tile_depth;
@@ -47,7 +49,7 @@ struct TileKernel {
       }
     }
     const std::int64_t missing = (16 - p.count % 16) % 16;
-    char* last = static_cast<char*>(p.a) + p.count / 16 * blocks * Terms * tile_bytes;
+    char* last = a + p.count / 16 * row_tile_bytes;
     for (std::int64_t i = 0; missing > 0 && i < blocks * Terms; ++i) {
       __builtin_memset(last + i * tile_bytes + (16 - missing) * 64, 0,
                        static_cast<std::size_t>(missing * 64));
@@ -60,30 +62,24 @@ struct TileKernel {
     std::int64_t stride = 0;  // floats
   };
 
-  // Lines that one block asks for, some in every step of depth, so that the wait for L3 or DRAM
-  // hides behind the products.
-  struct Fetch {
-    const char* at = nullptr;
-    std::int64_t panel_bytes = 0;
-    std::int64_t step = 0;  // bytes per step and panel
+  // What every step of depth asks for.
+  struct Fetching {
+    Fetch left;
+    std::int64_t lines = 0;
   };
 
   /// Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
   template <int RowTiles, int Panels>
-  static void block(const GemmTile& t, const char* a, const CTile (&c)[2], const Fetch& fetch) {
+  static void block(const GemmTile& t, const char* a, const CTile (&c)[2], Fetching& next) {
     load_c<RowTiles, Panels>(t, c);
     const std::int64_t blocks = padded_depth(t.depth) / tile_depth;
     const std::int64_t row_tile_bytes = blocks * Terms * tile_bytes;
     const char* b = static_cast<const char*>(t.b);
-    const char* next = fetch.at;
     // C of the panels to the right, which this block's stores would wait for.
     const std::int64_t c_rows = (RowTiles * 16 + blocks - 1) / blocks;
     const float* next_c = c[0].at + Panels * 16;
     for (std::int64_t k = 0; k < blocks; ++k) {
-      for (std::int64_t i = 0; i < fetch.step; i += 64, next += 64) {
-        __builtin_prefetch(next, 0, 2);
-        if constexpr (Panels > 1) __builtin_prefetch(next + fetch.panel_bytes, 0, 2);
-      }
+      fetch_lines(next.left, next.lines);
       for (std::int64_t i = 0; i < c_rows; ++i, next_c += t.c_stride) {
         __builtin_prefetch(next_c, 1, 3);
         if constexpr (Panels > 1) __builtin_prefetch(next_c + 16, 1, 3);
@@ -147,7 +143,7 @@ struct TileKernel {
 
   // Up to two row tiles against two panels or one.
   template <int Panels>
-  static void row_pair(const GemmTile& t, const char* a, std::int64_t r, const Fetch& fetch) {
+  static void row_pair(const GemmTile& t, const char* a, std::int64_t r, Fetching& next) {
     constexpr std::int64_t columns = Panels * 16;
     alignas(64) float edge[tile_rows * columns];
     CTile c[2];
@@ -161,7 +157,7 @@ struct TileKernel {
       c[tiles - 1] = {edge, columns};
       if (t.accumulate) copy_c(outside, t.c_stride, edge, columns, last, columns);
     }
-    tiles > 1 ? block<2, Panels>(t, a, c, fetch) : block<1, Panels>(t, a, c, fetch);
+    tiles > 1 ? block<2, Panels>(t, a, c, next) : block<1, Panels>(t, a, c, next);
     if (sticks_out) copy_c(edge, columns, outside, t.c_stride, last, columns);
   }
 
@@ -170,20 +166,17 @@ struct TileKernel {
     const std::int64_t pair_bytes = 2 * blocks * Terms * tile_bytes;
     const std::int64_t pairs = (tile.rows + 2 * tile_rows - 1) / (2 * tile_rows);
     // Few rows have few products to hide a wait behind: the processor's own prefetching does there.
-    Fetch fetch;
-    fetch.panel_bytes = tile.panel_bytes;
-    if (pairs > 2) fetch.step = (tile.next_bytes / (pairs * blocks) + 63) / 64 * 64;
+    Fetching next{tile.next};
+    if (pairs > 2) next.lines = fetch_share(tile.next, pairs * ((tile.panels + 1) / 2) * blocks);
     const char* a = static_cast<const char*>(tile.a);
     for (std::int64_t r = 0; r < tile.rows; r += 2 * tile_rows, a += pair_bytes) {
       GemmTile t = tile;
-      fetch.at = static_cast<const char*>(t.next_b) + r / (2 * tile_rows) * blocks * fetch.step;
       for (; t.panels > 1; t.panels -= 2) {
-        row_pair<2>(t, a, r, fetch);
+        row_pair<2>(t, a, r, next);
         t.b = static_cast<const char*>(t.b) + 2 * t.panel_bytes;
         t.c += 2 * 16;
-        fetch.at += 2 * t.panel_bytes;
       }
-      if (t.panels > 0) row_pair<1>(t, a, r, fetch);
+      if (t.panels > 0) row_pair<1>(t, a, r, next);
     }
   }
 
@@ -194,6 +187,7 @@ struct TileKernel {
     GemmKernels kernels{};
     kernels.row_tile = 2 * tile_rows;
     kernels.row_block = 128;  // C of 128 x 768 and the panels beside it: about 1.3 MB of L2
+    kernels.block_rows = Terms > 1 ? 128 : 256;
     kernels.equal_depths = true;
     kernels.panels = 48;
     kernels.item_panels = 48;

@@ -1,0 +1,374 @@
+// mlp block of rows by block of rows: a block's activations stay in L2 from the norm to the sum.
+// The intermediate width is walked in slabs, the blocks of depth of the products over it: a slab's
+// columns of gate and up, the nonlinearity, then what the slab adds to the output. Sums have the
+// order of the products run one by one (linear_fast.cc), so the bits are the same.
+#include <cstdlib>
+
+#include "cpu/fast_ops.h"
+#include "cpu/gemm.h"
+#include "cpu/row_block.h"
+
+namespace headspark {
+namespace {
+
+// Rows of the trace that are asked for ahead of the one at work.
+constexpr std::int64_t kFetchAhead = 6;
+// With fewer rows for each thread, reading all weights once per block costs more than it saves.
+constexpr std::int64_t kLeastRows = 64;
+
+bool pays(const Context& context, const MlpWeights& weights, std::int64_t tokens) {
+  const auto low_rank = [](const LinearWeight* weight) {
+    return weight != nullptr && weight->low_rank != nullptr;
+  };
+  return tokens >= kLeastRows * context.threads->threads() && !low_rank(weights.gate) &&
+         !low_rank(weights.up) && !low_rank(weights.down);
+}
+
+std::int64_t whole_panels(std::int64_t columns) {
+  return (columns + kPanelWidth - 1) / kPanelWidth;
+}
+
+// The products of a block in their order, and the shapes that both directions share. `into` are
+// products over the hidden axis whose columns are the slab's, `from` those over the slab.
+struct Walk {
+  const KernelTable& kernels;
+  std::int64_t hidden = 0;
+  std::int64_t intermediate = 0;
+  std::vector<const PackedPanels*> into;
+  std::vector<const PackedPanels*> from;
+  std::int64_t hidden_block = 0;
+  std::int64_t slab = 0;
+  std::int64_t chunk = 0;       // columns of one product over the hidden axis
+  std::int64_t out_panels = 0;  // panels of one product over a slab
+  RowBlocks blocks;
+  std::vector<PanelProduct> list;
+
+  Walk(const Context& context, const MlpWeights& weights, std::int64_t tokens,
+       std::vector<const PackedPanels*> products_into,
+       std::vector<const PackedPanels*> products_from)
+      : kernels(kernel_table(context)),
+        hidden(weights.up->in()),
+        intermediate(weights.up->out()),
+        into(std::move(products_into)),
+        from(std::move(products_from)),
+        hidden_block(depth_block(kernels.gemm, hidden)),
+        slab(depth_block(kernels.gemm, intermediate)),
+        chunk(kPanelWidth *
+              std::min(panels_of_product(*into.front(), std::min(hidden_block, hidden)),
+                       whole_panels(std::min(slab, intermediate)))),
+        out_panels(panels_of_product(*from.front(), std::min(slab, intermediate))),
+        blocks(cut_rows(kernels.gemm, tokens, context.threads->threads())) {
+    for_slabs([&](const Range& columns) {
+      for_chunks(columns, [&](const Range& part) {
+        const Range panels{part.begin / kPanelWidth, whole_panels(part.end)};
+        for (const PackedPanels* b : into) {
+          for_ranges(hidden, hidden_block, [&](const Range& depth) {
+            list.push_back({b, panels, depth});
+          });
+        }
+      });
+      for (const PackedPanels* b : from) {
+        for_ranges(whole_panels(hidden), out_panels, [&](const Range& panels) {
+          list.push_back({b, panels, columns});
+        });
+      }
+    });
+  }
+
+  std::int64_t out_stride() const { return whole_panels(hidden) * kPanelWidth; }
+
+  template <typename Body>
+  void for_slabs(const Body& body) const {
+    for_ranges(intermediate, slab, body);
+  }
+  // The columns of a slab, each part the columns of one product.
+  template <typename Body>
+  void for_chunks(const Range& columns, const Body& body) const {
+    for_ranges(columns.count(), chunk, [&](const Range& part) {
+      body(Range{columns.begin + part.begin, columns.begin + part.end});
+    });
+  }
+};
+
+// A block of rows: its results in scratch, whose rows are whole panels.
+class Block {
+ public:
+  Block(const Walk& walk, std::int64_t tokens, std::int64_t index)
+      : walk_(walk),
+        first_(index * walk.blocks.rows),
+        rows_(std::min(walk.blocks.rows, tokens - first_)),
+        input_(walk.kernels.gemm, ScratchSlot::block_input, rows_, walk.hidden),
+        products_(walk.kernels, walk.list, rows_) {}
+
+ protected:
+  float* floats(ScratchSlot slot, std::int64_t stride) const {
+    return scratch(slot, rows_ * stride);
+  }
+
+  template <typename Body>
+  void for_row_tiles(const Body& body) const {
+    for_ranges(rows_, walk_.kernels.gemm.row_tile, body);
+  }
+
+  // c = bias + input times the next product's columns, over all of the hidden axis.
+  void multiply_into(float* c, const float* bias, const Range& columns) {
+    if (bias != nullptr) fill_rows(c, walk_.chunk, bias, columns);
+    for_ranges(walk_.hidden, walk_.hidden_block, [&](const Range& depth) {
+      products_.multiply(input_.at(depth.begin), c, walk_.chunk,
+                         bias != nullptr || depth.begin > 0);
+    });
+  }
+
+  // out += a slab times the next product's columns, over all of the output.
+  void multiply_from(const RowOperand& slab, float* out, bool accumulate) {
+    for_ranges(whole_panels(walk_.hidden), walk_.out_panels, [&](const Range& panels) {
+      products_.multiply(slab.at(0), out + panels.begin * kPanelWidth, walk_.out_stride(),
+                         accumulate);
+    });
+  }
+
+  // Every row is bias of these columns, zero up to whole panels.
+  void fill_rows(float* c, std::int64_t stride, const float* bias, const Range& columns) const {
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      float* row = c + r * stride;
+      std::copy(bias + columns.begin, bias + columns.end, row);
+      std::fill(row + columns.count(), row + whole_panels(columns.count()) * kPanelWidth, 0.0f);
+    }
+  }
+
+  const Walk& walk_;
+  std::int64_t first_;
+  std::int64_t rows_;
+  RowOperand input_;
+  BlockProducts products_;
+};
+
+const float* bias_of(const LinearWeight& weight) {
+  return weight.bias.empty() ? nullptr : weight.bias.data();
+}
+
+class ForwardBlock : Block {
+ public:
+  ForwardBlock(const Walk& walk, const MlpForward& p, std::int64_t index)
+      : Block(walk, p.tokens, index), p_(p), gated_(p.weights.gate != nullptr) {}
+
+  void run() {
+    pack_input();
+    float* out = floats(ScratchSlot::block_out, walk_.out_stride());
+    const bool begun = begin_out(out);
+    float* gate = floats(ScratchSlot::block_first, walk_.chunk);
+    float* up = gated_ ? floats(ScratchSlot::block_second, walk_.chunk) : nullptr;
+    walk_.for_slabs([&](const Range& slab) {
+      RowOperand hidden(walk_.kernels.gemm, ScratchSlot::block_inner, rows_, slab.count());
+      walk_.for_chunks(slab, [&](const Range& part) {
+        if (gated_) multiply_into(up, bias_of(*p_.weights.up), part);
+        multiply_into(gate, bias_of(gated_ ? *p_.weights.gate : *p_.weights.up), part);
+        if (p_.keep_inputs) keep(gate, up, part);
+        activate(gate, up, {part.begin - slab.begin, part.end - slab.begin}, hidden);
+      });
+      multiply_from(hidden, out, begun || slab.begin > 0);
+    });
+    finish(out);
+  }
+
+ private:
+  void pack_input() {
+    const std::int64_t width = walk_.hidden;
+    const float* x = p_.x + first_ * width;
+    if (p_.weights.norm == nullptr) return input_.pack(0, rows_, x, width);
+    NormRow row = norm_row(*p_.weights.norm);
+    float* normed = scratch(ScratchSlot::block_rows, walk_.kernels.gemm.row_tile * width);
+    for_row_tiles([&](const Range& tile) {
+      for (std::int64_t r = tile.begin; r < tile.end; ++r) {
+        row.x = x + r * width;
+        row.out = normed + (r - tile.begin) * width;
+        walk_.kernels.norm_forward(row);
+      }
+      input_.pack(tile.begin, tile.count(), normed, width);
+    });
+  }
+
+  // What products are added to; false where they begin from nothing.
+  bool begin_out(float* out) const {
+    const float* bias = bias_of(*p_.weights.down);
+    if (p_.out != nullptr) {
+      if (bias != nullptr) fill_rows(out, walk_.out_stride(), bias, {0, walk_.hidden});
+      return bias != nullptr;
+    }
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const float* residual = p_.residual + (first_ + r) * walk_.hidden;
+      float* row = out + r * walk_.out_stride();
+      for (std::int64_t j = 0; j < walk_.hidden; ++j) {
+        row[j] = bias != nullptr ? residual[j] + bias[j] : residual[j];
+      }
+      std::fill(row + walk_.hidden, row + walk_.out_stride(), 0.0f);
+    }
+    return true;
+  }
+
+  void keep(const float* gate, const float* up, const Range& part) const {
+    const std::int64_t at = first_ * walk_.intermediate + part.begin;
+    const auto copy = [&](const float* from, float* to) {
+      walk_.kernels.copy_out({from, walk_.chunk, to + at, walk_.intermediate, rows_, part.count()});
+    };
+    copy(gate, p_.gate);
+    if (gated_) copy(up, p_.up);
+  }
+
+  void activate(float* gate, const float* up, const Range& depths, RowOperand& hidden) const {
+    const auto forward = walk_.kernels.activations[static_cast<int>(p_.weights.activation)].forward;
+    for_row_tiles([&](const Range& tile) {
+      for (std::int64_t r = tile.begin; r < tile.end; ++r) {
+        ActivationRange range;
+        range.gate = gate + r * walk_.chunk;
+        range.up = gated_ ? up + r * walk_.chunk : nullptr;
+        range.out = gate + r * walk_.chunk;
+        range.count = depths.count();
+        forward(range);
+      }
+      hidden.pack_range(tile.begin, tile.count(), depths, gate + tile.begin * walk_.chunk,
+                        walk_.chunk);
+    });
+  }
+
+  void finish(const float* out) const {
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const std::int64_t at = (first_ + r) * walk_.hidden;
+      const float* row = out + r * walk_.out_stride();
+      float* y = p_.y + at;
+      if (p_.out == nullptr) {
+        std::copy_n(row, walk_.hidden, y);
+        continue;
+      }
+      std::copy_n(row, walk_.hidden, p_.out + at);
+      if (p_.residual != p_.y) std::copy_n(p_.residual + at, walk_.hidden, y);
+      walk_.kernels.combine(1.0f, row, 1.0f, y, walk_.hidden);
+    }
+  }
+
+  const MlpForward& p_;
+  bool gated_;
+};
+
+class BackwardBlock : Block {
+ public:
+  BackwardBlock(const Walk& walk, const MlpBackward& p, std::int64_t index)
+      : Block(walk, p.tokens, index), p_(p), gated_(p.weights.gate != nullptr) {}
+
+  void run() {
+    input_.pack(0, rows_, p_.d_y + first_ * walk_.hidden, walk_.hidden);
+    float* d_normed = floats(ScratchSlot::block_out, walk_.out_stride());
+    float* d_normed_up =
+        gated_ ? floats(ScratchSlot::block_second_out, walk_.out_stride()) : nullptr;
+    float* d_hidden = floats(ScratchSlot::block_first, walk_.chunk);
+    float* d_up = gated_ ? floats(ScratchSlot::block_second, walk_.chunk) : nullptr;
+    const GemmKernels& gemm = walk_.kernels.gemm;
+    walk_.for_slabs([&](const Range& slab) {
+      RowOperand first(gemm, ScratchSlot::block_inner, rows_, slab.count());
+      RowOperand second(gemm, ScratchSlot::block_second_inner, gated_ ? rows_ : 0, slab.count());
+      walk_.for_chunks(slab, [&](const Range& part) {
+        multiply_into(d_hidden, nullptr, part);
+        activate(d_hidden, d_up, part);
+        const Range depths{part.begin - slab.begin, part.end - slab.begin};
+        pack(first, d_hidden, depths);
+        if (gated_) pack(second, d_up, depths);
+      });
+      multiply_from(first, d_normed, slab.begin > 0);
+      if (gated_) multiply_from(second, d_normed_up, slab.begin > 0);
+    });
+    finish(d_normed, d_normed_up);
+  }
+
+ private:
+  void activate(float* d_hidden, float* d_up, const Range& part) const {
+    const auto backward =
+        walk_.kernels.activations[static_cast<int>(p_.weights.activation)].backward;
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const std::int64_t at = (first_ + r) * walk_.intermediate + part.begin;
+      fetch_inputs(at + kFetchAhead * walk_.intermediate, part.count());
+      ActivationRange range;
+      range.gate = p_.gate + at;
+      range.up = gated_ ? p_.up + at : nullptr;
+      range.d_y = d_hidden + r * walk_.chunk;
+      range.out = d_hidden + r * walk_.chunk;
+      range.d_up = gated_ ? d_up + r * walk_.chunk : nullptr;
+      range.count = part.count();
+      backward(range);
+    }
+  }
+
+  // Rows of the forward's gate and up lie far apart in memory: no pattern that is fetched by
+  // itself. Addresses past the last row are only asked for.
+  void fetch_inputs(std::int64_t at, std::int64_t count) const {
+    for (std::int64_t j = 0; j < count; j += 16) {
+      __builtin_prefetch(p_.gate + at + j);
+      if (gated_) __builtin_prefetch(p_.up + at + j);
+    }
+  }
+
+  void pack(RowOperand& operand, const float* rows, const Range& depths) const {
+    for_row_tiles([&](const Range& tile) {
+      operand.pack_range(tile.begin, tile.count(), depths, rows + tile.begin * walk_.chunk,
+                         walk_.chunk);
+    });
+  }
+
+  void finish(float* d_normed, const float* d_normed_up) const {
+    const std::int64_t width = walk_.hidden;
+    NormRow row = norm_row(*p_.weights.norm);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      float* d = d_normed + r * walk_.out_stride();
+      if (gated_) {
+        walk_.kernels.combine(1.0f, d_normed_up + r * walk_.out_stride(), 1.0f, d, width);
+      }
+      const std::int64_t at = (first_ + r) * width;
+      row.x = p_.x + at;
+      row.d_y = d;
+      row.out = p_.d_x + at;
+      walk_.kernels.norm_backward(row);
+      walk_.kernels.combine(1.0f, p_.d_x + at, 1.0f, p_.d_residual + at, width);
+    }
+  }
+
+  const MlpBackward& p_;
+  bool gated_;
+};
+
+template <typename AnyBlock, typename Params>
+void run_blocks(const Context& context, const Walk& walk, const Params& p) {
+  context.threads->parallel_for(walk.blocks.count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) AnyBlock(walk, p, i).run();
+  });
+}
+
+}  // namespace
+
+bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
+  if (!pays(context, p.weights, p.tokens)) return false;
+  const GemmKernels& gemm = kernel_table(context).gemm;
+  const auto packed = [&](const LinearWeight* weight) {
+    return &weight->packed->forward(*context.threads, gemm);
+  };
+  std::vector<const PackedPanels*> into{packed(p.weights.up)};
+  if (p.weights.gate != nullptr) into.push_back(packed(p.weights.gate));
+  const Walk walk(context, p.weights, p.tokens, std::move(into), {packed(p.weights.down)});
+  run_blocks<ForwardBlock>(context, walk, p);
+  return true;
+}
+
+bool mlp_backward_in_blocks(const Context& context, const MlpBackward& p) {
+  if (getenv("NOB")) return false;
+  if (!pays(context, p.weights, p.tokens)) return false;
+  const GemmKernels& gemm = kernel_table(context).gemm;
+  const auto packed = [&](const LinearWeight* weight) {
+    return &weight->packed->transposed(*context.threads, gemm);
+  };
+  std::vector<const PackedPanels*> from;
+  if (p.weights.gate != nullptr) from.push_back(packed(p.weights.gate));
+  from.push_back(packed(p.weights.up));
+  const Walk walk(context, p.weights, p.tokens, {packed(p.weights.down)}, std::move(from));
+  run_blocks<BackwardBlock>(context, walk, p);
+  return true;
+}
+
+}  // namespace headspark

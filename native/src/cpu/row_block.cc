@@ -1,0 +1,84 @@
+#include "cpu/row_block.h"
+
+#include "cpu/gemm.h"
+
+namespace headspark {
+namespace {
+
+constexpr std::int64_t kProductBytes = 96 << 10;
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+}  // namespace
+
+RowBlocks cut_rows(const GemmKernels& kernels, std::int64_t rows, int threads) {
+  const std::int64_t count = ceil_divide(ceil_divide(rows, kernels.block_rows), threads) * threads;
+  // Register tiles come in pairs of 16 rows on AMX: one of them alone is no loss to speak of.
+  const std::int64_t whole = kernels.row_tile % 16 == 0 ? 16 : kernels.row_tile;
+  RowBlocks blocks;
+  blocks.rows = ceil_divide(ceil_divide(rows, count), whole) * whole;
+  blocks.count = ceil_divide(rows, blocks.rows);
+  return blocks;
+}
+
+RowOperand::RowOperand(const GemmKernels& kernels, ScratchSlot slot, std::int64_t rows,
+                       std::int64_t depth)
+    : kernels_(kernels), depth_(depth), block_(depth_block(kernels, depth)) {
+  block_bytes_ = kernels.a_bytes(rows, block_);
+  const std::int64_t bytes = ceil_divide(depth, block_) * block_bytes_;
+  memory_ = reinterpret_cast<char*>(scratch(slot, ceil_divide(bytes, 4)));
+}
+
+void RowOperand::pack(std::int64_t first, std::int64_t count, const float* rows,
+                      std::int64_t stride) {
+  for_ranges(depth_, block_, [&](const Range& range) {
+    pack_range(first, count, range, rows + range.begin, stride);
+  });
+}
+
+void RowOperand::pack_range(std::int64_t first, std::int64_t count, const Range& range,
+                            const float* rows, std::int64_t stride) {
+  const std::int64_t begin = range.begin / block_ * block_;
+  PackRowsA pack;
+  pack.rows = rows;
+  pack.stride = stride;
+  pack.count = count;
+  pack.depth = range.count();
+  pack.at = range.begin - begin;
+  pack.whole = std::min(block_, depth_ - begin);
+  pack.a = memory_ + begin / block_ * block_bytes_ + kernels_.a_bytes(first, pack.whole);
+  kernels_.pack_a(pack);
+}
+
+std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth) {
+  const std::int64_t bytes = b.panel_bytes() / b.depth * depth;
+  return std::max<std::int64_t>(kProductBytes / bytes / 2, 1) * 2;
+}
+
+void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, bool accumulate) {
+  const PanelProduct& product = list_[next_];
+  next_ = next_ + 1 < list_.size() ? next_ + 1 : 0;  // a block begins as this one did
+  const PanelProduct& then = list_[next_];
+  GemmTile tile;
+  tile.a = a;
+  tile.rows = rows_;
+  tile.depth = product.depth.count();
+  tile.c_stride = c_stride;
+  tile.accumulate = accumulate;
+  tile.next.at = then.b->at(then.panels.begin, then.depth.begin);
+  tile.next.bytes = then.b->panel_bytes() / then.b->depth * then.depth.count();
+  tile.next.stride = then.b->panel_bytes();
+  tile.next.count = then.panels.count();
+  for_ranges(product.panels.count(), kernels_.gemm.panels, [&](const Range& panels) {
+    tile.panels = panels.count();
+    tile.c = c + panels.begin * kPanelWidth;
+    read_packed(kernels_, *product.b, product.panels.begin + panels.begin, product.depth.begin,
+                tile);
+    kernels_.gemm.multiply(tile);
+    tile.next.count = 0;  // asked for beside the first panels
+  });
+}
+
+}  // namespace headspark

@@ -1,0 +1,87 @@
+// Products of one block of rows on one thread, made so that its activations stay in L2: what the
+// ops that run block by block share. A block runs a fixed list of products, each of some panels
+// over one block of depth, and asks for the weights of the next while it multiplies.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "cpu/kernel_table.h"
+#include "cpu/packed_weights.h"
+#include "cpu/scratch.h"
+
+namespace headspark {
+
+/// A range of panels, columns or depths.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  std::int64_t count() const { return end - begin; }
+};
+
+/// Cuts 0 .. total into ranges of `size`, the last one shorter.
+template <typename Body>
+void for_ranges(std::int64_t total, std::int64_t size, const Body& body) {
+  for (std::int64_t at = 0; at < total; at += size) body(Range{at, std::min(at + size, total)});
+}
+
+/// The rows of a pass in blocks of nearly equal height.
+struct RowBlocks {
+  std::int64_t rows = 0;  ///< of a block; the last has fewer
+  std::int64_t count = 0;
+};
+RowBlocks cut_rows(const GemmKernels& kernels, std::int64_t rows, int threads);
+
+/// Rows of fp32 as the A operand of products, in the level's blocks of depth, in a scratch slot.
+class RowOperand {
+ public:
+  RowOperand(const GemmKernels& kernels, ScratchSlot slot, std::int64_t rows, std::int64_t depth);
+
+  std::int64_t block() const { return block_; }
+  const void* at(std::int64_t k) const { return memory_ + k / block_ * block_bytes_; }
+  /// `count` rows of all depths from `first` on, a multiple of the level's row_tile.
+  void pack(std::int64_t first, std::int64_t count, const float* rows, std::int64_t stride);
+  /// The same for the depths of `range`, a part of one block of depth.
+  void pack_range(std::int64_t first, std::int64_t count, const Range& range, const float* rows,
+                  std::int64_t stride);
+
+ private:
+  const GemmKernels& kernels_;
+  std::int64_t depth_;
+  std::int64_t block_;
+  std::int64_t block_bytes_;
+  char* memory_;
+};
+
+/// One product of the list.
+struct PanelProduct {
+  const PackedPanels* b = nullptr;
+  Range panels;
+  Range depth;  ///< one block of the level's depths
+};
+
+/// Panels of one product, so that its weights are about kProductBytes: the size of what is fetched
+/// ahead. `columns` in panels.
+std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth);
+
+/// Runs the list for one block of rows.
+class BlockProducts {
+ public:
+  BlockProducts(const KernelTable& kernels, const std::vector<PanelProduct>& list,
+                std::int64_t rows)
+      : kernels_(kernels), list_(list), rows_(rows), multiplying_(kernels.gemm, rows) {}
+
+  /// The next product of the list: c is where its first panel begins, [rows, panels * 16].
+  void multiply(const void* a, float* c, std::int64_t c_stride, bool accumulate);
+
+ private:
+  const KernelTable& kernels_;
+  const std::vector<PanelProduct>& list_;
+  std::int64_t rows_;
+  Multiplying multiplying_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace headspark

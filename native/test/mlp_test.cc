@@ -1,0 +1,253 @@
+// mlp on every level: gated or not, norms, biases, storage types; step by step and in blocks of
+// rows (150 tokens on one thread, not on three), which must give the same bits.
+#include "headspark/ops/mlp.h"
+
+#include <doctest/doctest.h>
+
+#include "headspark/error.h"
+#include "op_suite.h"
+
+namespace headspark::test {
+namespace {
+
+struct MlpCase {
+  std::string name;
+  std::int64_t tokens = 5;
+  std::int64_t hidden = 24;
+  std::int64_t intermediate = 40;
+  bool gated = true;
+  bool norm = true;
+  NormKind kind = NormKind::rms;
+  bool bias = false;
+  bool bf16 = true;
+  bool in_place = false;  // y is x and the residual
+  bool out = false;       // the MLP's own output is wanted
+  bool keep_inputs = true;
+  std::int64_t rank = 0;  // of a low-rank term of `up`
+  Activation activation = Activation::silu;
+};
+
+struct Layer {
+  std::vector<float> f32;
+  std::vector<std::uint16_t> bf16;
+  LinearWeight weight;
+
+  Layer(std::int64_t out, std::int64_t in, const MlpCase& c, Random& random) {
+    f32 = random.values(out * in, -0.5f, 0.5f);
+    for (const float value : f32) bf16.push_back(f32_to_bf16(value));
+    const void* data = c.bf16 ? static_cast<const void*>(bf16.data()) : f32.data();
+    weight = make_linear_weight(contiguous_view(data, c.bf16 ? DType::bf16 : DType::f32, out, in),
+                                c.bias ? random.values(out) : std::vector<float>{});
+  }
+};
+
+// The weights of a case and inputs of both directions.
+struct Mlp {
+  MlpCase c;
+  Random random;
+  Layer gate;
+  Layer up;
+  Layer down;
+  NormWeight norm;
+  std::vector<float> x, residual, d_y, d_residual;
+
+  explicit Mlp(const MlpCase& mlp_case)
+      : c(mlp_case),
+        random(static_cast<std::uint64_t>(c.tokens + c.hidden)),
+        gate(c.intermediate, c.hidden, c, random),
+        up(c.intermediate, c.hidden, c, random),
+        down(c.hidden, c.intermediate, c, random) {
+    norm.kind = c.kind;
+    norm.weight = random.values(c.hidden, 0.5f, 1.5f);
+    if (c.kind == NormKind::layer) norm.bias = random.values(c.hidden);
+    if (c.rank > 0) {
+      auto low = std::make_shared<LowRank>();
+      low->rank = c.rank;
+      low->scale = 0.5f;
+      low->a = random.values(c.rank * c.hidden);
+      low->b = random.values(c.intermediate * c.rank);
+      up.weight.low_rank = low;
+    }
+    const std::int64_t count = c.tokens * c.hidden;
+    x = random.values(count);
+    residual = random.values(count);
+    d_y = random.values(count);
+    d_residual = random.values(count);
+  }
+
+  MlpWeights weights(bool with_norm) const {
+    return {with_norm ? &norm : nullptr, c.gated ? &gate.weight : nullptr, &up.weight, &down.weight,
+            c.activation};
+  }
+  std::int64_t narrow() const { return c.tokens * c.hidden; }
+  std::int64_t wide() const { return c.tokens * c.intermediate; }
+};
+
+// Rows past what the backend wrote hold NaN: workspace is not compared.
+void run_forward(const Mlp& mlp, const Context& context, Outputs& outputs) {
+  const MlpCase& c = mlp.c;
+  GuardedArray normed("normed", mlp.narrow());
+  GuardedArray hidden("hidden", mlp.wide());
+  GuardedArray gate("gate workspace", mlp.wide());
+  GuardedArray up("up workspace", mlp.wide());
+  const GuardedArray x("x", mlp.x);
+  const GuardedArray residual("residual", mlp.residual);
+  MlpForward p;
+  p.weights = mlp.weights(c.norm);
+  p.tokens = c.tokens;
+  p.x = x.data();
+  p.residual = residual.data();
+  if (c.in_place) {
+    p.y = outputs.initial("y", mlp.x);
+    p.x = p.y;
+    p.residual = p.y;
+  } else {
+    p.y = outputs.dense("y", mlp.narrow());
+  }
+  if (c.out) p.out = outputs.dense("out", mlp.narrow());
+  p.keep_inputs = c.keep_inputs;
+  p.gate = c.keep_inputs ? outputs.dense("gate", mlp.wide()) : gate.data();
+  if (c.gated) p.up = c.keep_inputs ? outputs.dense("up", mlp.wide()) : up.data();
+  p.normed = normed.data();
+  p.hidden = hidden.data();
+  mlp_forward(context, p);
+  for (const GuardedArray* array : {&normed, &hidden, &gate, &up}) {
+    CHECK_MESSAGE(array->guards_intact(), array->name());
+  }
+}
+
+void run_backward(const Mlp& mlp, const std::vector<float>& gate_in,
+                  const std::vector<float>& up_in, const Context& context, Outputs& outputs) {
+  const MlpCase& c = mlp.c;
+  GuardedArray d_hidden("d_hidden", mlp.wide());
+  GuardedArray d_up("d_up", mlp.wide());
+  GuardedArray d_normed("d_normed", mlp.narrow());
+  const GuardedArray x("x", mlp.x);
+  const GuardedArray gate("gate", gate_in);
+  const GuardedArray up("up", up_in);
+  const GuardedArray d_y("d_y", mlp.d_y);
+  MlpBackward p;
+  p.weights = mlp.weights(true);
+  p.tokens = c.tokens;
+  p.x = x.data();
+  p.gate = gate.data();
+  p.up = c.gated ? up.data() : nullptr;
+  p.d_y = d_y.data();
+  p.d_x = outputs.dense("d_x", mlp.narrow());
+  p.d_residual = outputs.initial("d_residual", c.in_place ? mlp.d_y : mlp.d_residual);
+  if (c.in_place) p.d_y = p.d_residual;
+  p.d_hidden = d_hidden.data();
+  p.d_up = c.gated ? d_up.data() : nullptr;
+  p.d_normed = d_normed.data();
+  mlp_backward(context, p);
+  for (const GuardedArray* array : {&d_hidden, &d_up, &d_normed}) {
+    CHECK_MESSAGE(array->guards_intact(), array->name());
+  }
+}
+
+void check_mlp(const MlpCase& c) {
+  Mlp mlp(c);
+  check_case({"mlp_forward " + c.name, 3e-6, [&](const Context& context, Outputs& outputs) {
+                run_forward(mlp, context, outputs);
+              }});
+  const std::vector<float> gate = mlp.random.values(mlp.wide(), -4.0f, 4.0f);
+  const std::vector<float> up = mlp.random.values(mlp.wide());
+  check_case({"mlp_backward " + c.name, 3e-6, [&](const Context& context, Outputs& outputs) {
+                run_backward(mlp, gate, up, context, outputs);
+              }});
+}
+
+// The loss of a gradient check: d_y times what the MLP adds, in the specification.
+double loss(const Mlp& mlp, const std::vector<float>& x) {
+  Mlp changed = mlp;
+  changed.gate.weight = mlp.gate.weight;  // the views point into mlp
+  changed.up.weight = mlp.up.weight;
+  changed.down.weight = mlp.down.weight;
+  changed.x = x;
+  Outputs outputs;
+  run_forward(changed, make_cpu_context(1, Isa::specification), outputs);
+  return weighted_sum(mlp.d_y, outputs["out"].data());
+}
+
+}  // namespace
+
+TEST_CASE("mlp agrees with the specification") {
+  check_mlp({.name = "gated"});
+  check_mlp({.name = "one token", .tokens = 1, .hidden = 33, .intermediate = 65});
+  check_mlp({.name = "not gated, with biases and a LayerNorm",
+             .gated = false,
+             .kind = NormKind::layer,
+             .bias = true,
+             .activation = Activation::gelu_tanh});
+  check_mlp({.name = "normed before, output kept", .norm = false, .out = true});
+  check_mlp({.name = "fp32, in place", .bf16 = false, .in_place = true});
+  check_mlp({.name = "low-rank", .tokens = 70, .rank = 3});
+}
+
+TEST_CASE("mlp in blocks of rows agrees with the specification, and bit for bit with its steps") {
+  MlpCase c{.name = "150 tokens", .tokens = 150, .hidden = 70, .intermediate = 300};
+  check_mlp(c);
+  c.name = "in place, output kept";
+  c.in_place = true;
+  c.out = true;
+  c.bias = true;
+  c.keep_inputs = false;
+  check_mlp(c);
+  check_mlp({.name = "several blocks and slabs of depth",
+             .tokens = 180,
+             .hidden = 260,
+             .intermediate = 700,
+             .keep_inputs = false});
+  check_mlp({.name = "not gated, fp32, LayerNorm",
+             .tokens = 131,
+             .hidden = 33,
+             .intermediate = 193,
+             .gated = false,
+             .kind = NormKind::layer,
+             .bias = true,
+             .bf16 = false,
+             .activation = Activation::gelu_erf});
+}
+
+TEST_CASE("mlp gradients equal finite differences") {
+  for (const std::int64_t tokens : {3, 64}) {
+    MlpCase c{.name = "gradient", .tokens = tokens, .hidden = 6, .intermediate = 9, .out = true};
+    const Mlp mlp(c);
+    for (const Level& level : levels()) {
+      const Context context = level.context(1);
+      Outputs forward;
+      run_forward(mlp, context, forward);
+      Outputs backward;
+      run_backward(mlp, forward["gate"].values(), forward["up"].values(), context, backward);
+      check_gradient({.name = "x on " + level.name,
+                      .x = mlp.x,
+                      .gradient = backward["d_x"].values(),
+                      .loss = [&](const std::vector<float>& x) { return loss(mlp, x); },
+                      .step = 3e-3f});
+    }
+  }
+}
+
+TEST_CASE("mlp refuses bad arguments by name") {
+  const Context context = make_cpu_context(1, Isa::specification);
+  const Mlp mlp({.name = "bad"});
+  std::vector<float> wide(static_cast<std::size_t>(mlp.wide()));
+  std::vector<float> narrow(static_cast<std::size_t>(mlp.narrow()));
+  MlpForward p;
+  p.weights = mlp.weights(true);
+  p.tokens = mlp.c.tokens;
+  p.x = p.residual = mlp.x.data();
+  p.y = p.normed = narrow.data();
+  p.gate = p.hidden = wide.data();
+  CHECK_THROWS_WITH_AS(mlp_forward(context, p), doctest::Contains("up must be given"), Error);
+  p.up = wide.data();
+  p.normed = nullptr;
+  CHECK_THROWS_WITH_AS(mlp_forward(context, p), doctest::Contains("normed is null"), Error);
+  p.weights.down = p.weights.up;
+  CHECK_THROWS_WITH_AS(mlp_forward(context, p), doctest::Contains("weights.down"), Error);
+  MlpBackward b;
+  b.weights = mlp.weights(false);
+  CHECK_THROWS_WITH_AS(mlp_backward(context, b), doctest::Contains("weights.norm"), Error);
+}
+
+}  // namespace headspark::test
