@@ -77,8 +77,11 @@ struct QuadSimd {
   static F round(const F& a) {
     return each([&](int i) { return P::round(a.part[i]); });
   }
-  static F exp2_integral(const F& a) {
-    return each([&](int i) { return P::exp2_integral(a.part[i]); });
+  static F scale(const F& a, const F& n) {
+    return each([&](int i) { return P::scale(a.part[i], n.part[i]); });
+  }
+  static F reciprocal(const F& a) {
+    return each([&](int i) { return P::reciprocal(a.part[i]); });
   }
   static Mask less(const F& a, const F& b) {
     Mask mask{};

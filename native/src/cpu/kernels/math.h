@@ -43,17 +43,13 @@ void store_lanes(float* p, std::int64_t lanes, typename S::F v) {
   }
 }
 
-/// e^x within about one unit in the last place (Cephes expf): 0 below the normal range, infinity
-/// above fp32, NaN for NaN.
+/// e^x where it is a normal number (Cephes expf).
 template <typename S>
-typename S::F exp(typename S::F x) {
+typename S::F exp_between(typename S::F x) {
   using F = typename S::F;
-  const F low = S::set(-87.33654f);  // ln of the smallest normal
-  const F high = S::set(88.72283f);  // ln of the largest fp32
-  const F y = S::max(low, S::min(high, x));
-  const F n = S::round(S::mul(y, S::set(1.44269504f)));
-  // r = y - n ln 2, with ln 2 in two parts
-  F r = S::fma(n, S::set(-0.693359375f), y);
+  const F n = S::round(S::mul(x, S::set(1.44269504f)));
+  // r = x - n ln 2, with ln 2 in two parts
+  F r = S::fma(n, S::set(-0.693359375f), x);
   r = S::fma(n, S::set(2.12194440e-4f), r);
   F p = S::set(1.9875691500e-4f);
   p = S::fma(p, r, S::set(1.3981999507e-3f));
@@ -61,13 +57,28 @@ typename S::F exp(typename S::F x) {
   p = S::fma(p, r, S::set(4.1665795894e-2f));
   p = S::fma(p, r, S::set(1.6666665459e-1f));
   p = S::fma(p, r, S::set(5.0000001201e-1f));
-  p = S::add(S::fma(p, S::mul(r, r), r), S::set(1.0f));
-  // 2^n in two steps: n may be 128
-  const F half = S::round(S::mul(n, S::set(0.5f)));
-  p = S::mul(S::mul(p, S::exp2_integral(half)), S::exp2_integral(S::sub(n, half)));
+  return S::scale(S::add(S::fma(p, S::mul(r, r), r), S::set(1.0f)), n);
+}
+
+/// e^x within about one unit in the last place: 0 below the normal range, infinity above fp32, NaN
+/// for NaN.
+template <typename S>
+typename S::F exp(typename S::F x) {
+  using F = typename S::F;
+  const F low = S::set(-87.33654f);  // ln of the smallest normal
+  const F high = S::set(88.72283f);  // ln of the largest fp32
+  F p = exp_between<S>(S::max(low, S::min(high, x)));
   p = S::select(S::less(x, low), S::set(0.0f), p);
   p = S::select(S::less(high, x), S::set(__builtin_inff()), p);
   return S::select(S::less(x, S::set(__builtin_inff())), p, x);  // NaN and infinity come back
+}
+
+/// The same for x <= 0, where nothing overflows.
+template <typename S>
+typename S::F exp_of_negative(typename S::F x) {
+  const typename S::F low = S::set(-87.33654f);
+  const typename S::F p = exp_between<S>(S::max(low, x));  // max gives its second operand for NaN
+  return S::select(S::less(x, low), S::set(0.0f), p);
 }
 
 /// sigmoid(x) and 1 - sigmoid(x), both to full relative accuracy.
@@ -81,8 +92,8 @@ template <typename S>
 Sigmoid<S> sigmoid(typename S::F x) {
   using F = typename S::F;
   const F one = S::set(1.0f);
-  const F e = exp<S>(S::sub(S::set(0.0f), S::abs(x)));
-  const F large = S::div(one, S::add(one, e));
+  const F e = exp_of_negative<S>(S::sub(S::set(0.0f), S::abs(x)));
+  const F large = S::reciprocal(S::add(one, e));
   const F small = S::mul(e, large);
   const auto negative = S::less(x, S::set(0.0f));
   return {S::select(negative, small, large), S::select(negative, large, small)};

@@ -48,6 +48,12 @@ struct Simd {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
   }
+  // a 2^n for integral n, in two steps: n may be 128.
+  static F scale(F a, F n) {
+    const F half = round(mul(n, set(0.5f)));
+    return mul(mul(a, exp2_integral(half)), exp2_integral(sub(n, half)));
+  }
+  static F reciprocal(F a) { return div(set(1.0f), a); }
   static float sum(F v) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));

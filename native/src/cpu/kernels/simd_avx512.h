@@ -49,10 +49,13 @@ struct Simd {
   static F round(F a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
-  // 2^n for integral n in [-126, 127].
-  static F exp2_integral(F n) {
-    const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+  // a 2^n for integral n.
+  static F scale(F a, F n) { return _mm512_scalef_ps(a, n); }
+  // 1 / a for a in [1, 2], within a unit in the last place: an estimate of 14 bits and one step of
+  // Newton's, a third of a division's time.
+  static F reciprocal(F a) {
+    const F estimate = _mm512_rcp14_ps(a);
+    return fma(estimate, _mm512_fnmadd_ps(a, estimate, set(1.0f)), estimate);
   }
   static float sum(F v) {
     const __m256 low = _mm512_castps512_ps256(v);

@@ -62,6 +62,12 @@ struct Simd {
   }
   // 2^n for integral n in [-126, 127].
   static F exp2_integral(F n) { return as_float((__builtin_convertvector(n, I) + 127) << 23); }
+  // a 2^n for integral n, in two steps: n may be 128.
+  static F scale(F a, F n) {
+    const F half = round(mul(n, set(0.5f)));
+    return mul(mul(a, exp2_integral(half)), exp2_integral(sub(n, half)));
+  }
+  static F reciprocal(F a) { return div(set(1.0f), a); }
   // Halves onto halves, as the x86 levels do.
   static float sum(F v) {
     for (int half = width / 2; half > 0; half /= 2) {
