@@ -50,6 +50,7 @@ struct QuadSimd {
   static void load_pairs(const std::uint16_t* p, F& even, F& odd) {
     for (int i = 0; i < 4; ++i) P::load_pairs(p + 8 * i, even.part[i], odd.part[i]);
   }
+  static F in_register(const F& v) { return v; }
   static F add(const F& a, const F& b) {
     return each([&](int i) { return P::add(a.part[i], b.part[i]); });
   }

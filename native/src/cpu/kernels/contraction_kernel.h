@@ -31,7 +31,7 @@ struct ContractionKernel {
   static void add_products(const F (&d)[Rows], const float* g, F (&sums)[Rows][Columns]) {
 #pragma GCC unroll 16
     for (int c = 0; c < Columns; ++c) {
-      const F x = S::load(g + c * S::width);
+      const F x = S::in_register(S::load(g + c * S::width));
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) sums[r][c] = S::fma(d[r], x, sums[r][c]);
     }

@@ -47,7 +47,7 @@ struct GemmKernel {
       for (int i = 0; i < step; ++i) {
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) {
-          const F x = S::set(a[r * kTileStride + k + i]);
+          const F x = S::in_register(S::set(a[r * kTileStride + k + i]));
 #pragma GCC unroll 16
           for (int v = 0; v < vectors; ++v) acc[r][v] = S::fma(x, b[i][v], acc[r][v]);
         }

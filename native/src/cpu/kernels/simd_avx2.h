@@ -31,6 +31,11 @@ struct Simd {
     even = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
     odd = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
   }
+  // gcc would rather load a value again for each of its uses; loads are what runs short.
+  static F in_register(F v) {
+    __asm__("" : "+x"(v));
+    return v;
+  }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }

@@ -32,6 +32,11 @@ struct Simd {
     even = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
     odd = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
   }
+  // gcc would rather load a value again for each of its uses; loads are what runs short.
+  static F in_register(F v) {
+    __asm__("" : "+v"(v));
+    return v;
+  }
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }

@@ -42,6 +42,7 @@ struct Simd {
     even = as_float(low << 16);
     odd = as_float(high << 16);
   }
+  static F in_register(F v) { return v; }
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }
   static F mul(F a, F b) { return a * b; }
