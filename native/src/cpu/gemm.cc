@@ -19,7 +19,7 @@ constexpr std::int64_t kItemsPerThread = 16;
 constexpr std::int64_t kCachedA = 512 << 10;
 constexpr std::int64_t kDeepItemsPerThread = 6;
 // Floats of a result that is read again before it leaves the caches.
-constexpr std::int64_t kCachedC = 1 << 20;
+constexpr std::int64_t kCachedC = 1 << 19;
 // Fewer rows than this are packed by every item for itself: cheaper than one more parallel loop.
 constexpr std::int64_t kSharedRows = 16;
 

@@ -186,11 +186,13 @@ struct TileKernel {
   static constexpr GemmKernels kernels() {
     GemmKernels kernels{};
     kernels.row_tile = 2 * tile_rows;
-    kernels.row_block = 128;  // C of 128 x 768 and the panels beside it: about 1.3 MB of L2
+    // An item's C, A and the panels beside them stay in L2: with one term A is small, and more rows
+    // read each panel less often.
+    kernels.row_block = Terms > 1 ? 128 : 256;
     kernels.block_rows = Terms > 1 ? 128 : 256;
     kernels.equal_depths = true;
-    kernels.panels = 48;
-    kernels.item_panels = 48;
+    kernels.panels = Terms > 1 ? 48 : 24;
+    kernels.item_panels = Terms > 1 ? 48 : 24;
     kernels.items_per_thread = 2;
     kernels.depth_block = depth_block;
     kernels.b_terms = Terms;
