@@ -4,6 +4,7 @@
 
 #include "cpu/kernel_table.h"
 #include "headspark/ops/mlp.h"
+#include "headspark/ops/projections.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -20,10 +21,12 @@ NormRow norm_row(const NormWeight& norm);
 void norm_forward_fast(const Context& context, const NormForward& params);
 void norm_backward_fast(const Context& context, const NormBackward& params);
 void rotary_fast(const Context& context, const Rotary& params, float direction);
-/// The whole MLP block of rows by block of rows, activations in L2. False, with nothing done, where
-/// that does not pay: few rows for each thread, low-rank terms.
+/// Block of rows by block of rows, activations in L2. False, with nothing done, where that does not
+/// pay: few rows for each thread, low-rank terms.
 bool mlp_forward_in_blocks(const Context& context, const MlpForward& params);
 bool mlp_backward_in_blocks(const Context& context, const MlpBackward& params);
+bool projections_forward_in_blocks(const Context& context, const ProjectionsForward& params);
+bool projections_backward_in_blocks(const Context& context, const ProjectionsBackward& params);
 void mlp_activation_forward_fast(const Context& context, const MlpActivationForward& params);
 void mlp_activation_backward_fast(const Context& context, const MlpActivationBackward& params);
 void embedding_forward_fast(const Context& context, const EmbeddingForward& params);

@@ -13,21 +13,6 @@ namespace {
 
 // Rows of the trace that are asked for ahead of the one at work.
 constexpr std::int64_t kFetchAhead = 6;
-// With fewer rows for each thread, reading all weights once per block costs more than it saves.
-constexpr std::int64_t kLeastRows = 64;
-
-bool pays(const Context& context, const MlpWeights& weights, std::int64_t tokens) {
-  const auto low_rank = [](const LinearWeight* weight) {
-    return weight != nullptr && weight->low_rank != nullptr;
-  };
-  return tokens >= kLeastRows * context.threads->threads() && !low_rank(weights.gate) &&
-         !low_rank(weights.up) && !low_rank(weights.down);
-}
-
-std::int64_t whole_panels(std::int64_t columns) {
-  return (columns + kPanelWidth - 1) / kPanelWidth;
-}
-
 // The products of a block in their order, and the shapes that both directions share. `into` are
 // products over the hidden axis whose columns are the slab's, `from` those over the slab.
 struct Walk {
@@ -90,26 +75,15 @@ struct Walk {
   }
 };
 
-// A block of rows: its results in scratch, whose rows are whole panels.
-class Block {
+class Block : protected RowBlock {
  public:
   Block(const Walk& walk, std::int64_t tokens, std::int64_t index)
-      : walk_(walk),
-        first_(index * walk.blocks.rows),
-        rows_(std::min(walk.blocks.rows, tokens - first_)),
+      : RowBlock(walk.kernels, walk.blocks, tokens, index),
+        walk_(walk),
         input_(walk.kernels.gemm, ScratchSlot::block_input, rows_, walk.hidden),
         products_(walk.kernels, walk.list, rows_) {}
 
  protected:
-  float* floats(ScratchSlot slot, std::int64_t stride) const {
-    return scratch(slot, rows_ * stride);
-  }
-
-  template <typename Body>
-  void for_row_tiles(const Body& body) const {
-    for_ranges(rows_, walk_.kernels.gemm.row_tile, body);
-  }
-
   // c = bias + input times the next product's columns, over all of the hidden axis.
   void multiply_into(float* c, const float* bias, const Range& columns) {
     if (bias != nullptr) fill_rows(c, walk_.chunk, bias, columns);
@@ -127,25 +101,10 @@ class Block {
     });
   }
 
-  // Every row is bias of these columns, zero up to whole panels.
-  void fill_rows(float* c, std::int64_t stride, const float* bias, const Range& columns) const {
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      float* row = c + r * stride;
-      std::copy(bias + columns.begin, bias + columns.end, row);
-      std::fill(row + columns.count(), row + whole_panels(columns.count()) * kPanelWidth, 0.0f);
-    }
-  }
-
   const Walk& walk_;
-  std::int64_t first_;
-  std::int64_t rows_;
   RowOperand input_;
   BlockProducts products_;
 };
-
-const float* bias_of(const LinearWeight& weight) {
-  return weight.bias.empty() ? nullptr : weight.bias.data();
-}
 
 class ForwardBlock : Block {
  public:
@@ -153,13 +112,13 @@ class ForwardBlock : Block {
       : Block(walk, p.tokens, index), p_(p), gated_(p.weights.gate != nullptr) {}
 
   void run() {
-    pack_input();
+    pack_normed(p_.weights.norm, p_.x + first_ * walk_.hidden, walk_.hidden, input_);
     float* out = floats(ScratchSlot::block_out, walk_.out_stride());
     const bool begun = begin_out(out);
     float* gate = floats(ScratchSlot::block_first, walk_.chunk);
     float* up = gated_ ? floats(ScratchSlot::block_second, walk_.chunk) : nullptr;
     walk_.for_slabs([&](const Range& slab) {
-      RowOperand hidden(walk_.kernels.gemm, ScratchSlot::block_inner, rows_, slab.count());
+      RowOperand hidden(kernels_.gemm, ScratchSlot::block_inner, rows_, slab.count());
       walk_.for_chunks(slab, [&](const Range& part) {
         if (gated_) multiply_into(up, bias_of(*p_.weights.up), part);
         multiply_into(gate, bias_of(gated_ ? *p_.weights.gate : *p_.weights.up), part);
@@ -172,22 +131,6 @@ class ForwardBlock : Block {
   }
 
  private:
-  void pack_input() {
-    const std::int64_t width = walk_.hidden;
-    const float* x = p_.x + first_ * width;
-    if (p_.weights.norm == nullptr) return input_.pack(0, rows_, x, width);
-    NormRow row = norm_row(*p_.weights.norm);
-    float* normed = scratch(ScratchSlot::block_rows, walk_.kernels.gemm.row_tile * width);
-    for_row_tiles([&](const Range& tile) {
-      for (std::int64_t r = tile.begin; r < tile.end; ++r) {
-        row.x = x + r * width;
-        row.out = normed + (r - tile.begin) * width;
-        walk_.kernels.norm_forward(row);
-      }
-      input_.pack(tile.begin, tile.count(), normed, width);
-    });
-  }
-
   // What products are added to; false where they begin from nothing.
   bool begin_out(float* out) const {
     const float* bias = bias_of(*p_.weights.down);
@@ -209,14 +152,14 @@ class ForwardBlock : Block {
   void keep(const float* gate, const float* up, const Range& part) const {
     const std::int64_t at = first_ * walk_.intermediate + part.begin;
     const auto copy = [&](const float* from, float* to) {
-      walk_.kernels.copy_out({from, walk_.chunk, to + at, walk_.intermediate, rows_, part.count()});
+      kernels_.copy_out({from, walk_.chunk, to + at, walk_.intermediate, rows_, part.count()});
     };
     copy(gate, p_.gate);
     if (gated_) copy(up, p_.up);
   }
 
   void activate(float* gate, const float* up, const Range& depths, RowOperand& hidden) const {
-    const auto forward = walk_.kernels.activations[static_cast<int>(p_.weights.activation)].forward;
+    const auto forward = kernels_.activations[static_cast<int>(p_.weights.activation)].forward;
     for_row_tiles([&](const Range& tile) {
       for (std::int64_t r = tile.begin; r < tile.end; ++r) {
         ActivationRange range;
@@ -242,7 +185,7 @@ class ForwardBlock : Block {
       }
       std::copy_n(row, walk_.hidden, p_.out + at);
       if (p_.residual != p_.y) std::copy_n(p_.residual + at, walk_.hidden, y);
-      walk_.kernels.combine(1.0f, row, 1.0f, y, walk_.hidden);
+      kernels_.combine(1.0f, row, 1.0f, y, walk_.hidden);
     }
   }
 
@@ -262,7 +205,7 @@ class BackwardBlock : Block {
         gated_ ? floats(ScratchSlot::block_second_out, walk_.out_stride()) : nullptr;
     float* d_hidden = floats(ScratchSlot::block_first, walk_.chunk);
     float* d_up = gated_ ? floats(ScratchSlot::block_second, walk_.chunk) : nullptr;
-    const GemmKernels& gemm = walk_.kernels.gemm;
+    const GemmKernels& gemm = kernels_.gemm;
     walk_.for_slabs([&](const Range& slab) {
       RowOperand first(gemm, ScratchSlot::block_inner, rows_, slab.count());
       RowOperand second(gemm, ScratchSlot::block_second_inner, gated_ ? rows_ : 0, slab.count());
@@ -281,8 +224,7 @@ class BackwardBlock : Block {
 
  private:
   void activate(float* d_hidden, float* d_up, const Range& part) const {
-    const auto backward =
-        walk_.kernels.activations[static_cast<int>(p_.weights.activation)].backward;
+    const auto backward = kernels_.activations[static_cast<int>(p_.weights.activation)].backward;
     for (std::int64_t r = 0; r < rows_; ++r) {
       const std::int64_t at = (first_ + r) * walk_.intermediate + part.begin;
       fetch_inputs(at + kFetchAhead * walk_.intermediate, part.count());
@@ -319,14 +261,14 @@ class BackwardBlock : Block {
     for (std::int64_t r = 0; r < rows_; ++r) {
       float* d = d_normed + r * walk_.out_stride();
       if (gated_) {
-        walk_.kernels.combine(1.0f, d_normed_up + r * walk_.out_stride(), 1.0f, d, width);
+        kernels_.combine(1.0f, d_normed_up + r * walk_.out_stride(), 1.0f, d, width);
       }
       const std::int64_t at = (first_ + r) * width;
       row.x = p_.x + at;
       row.d_y = d;
       row.out = p_.d_x + at;
-      walk_.kernels.norm_backward(row);
-      walk_.kernels.combine(1.0f, p_.d_x + at, 1.0f, p_.d_residual + at, width);
+      kernels_.norm_backward(row);
+      kernels_.combine(1.0f, p_.d_x + at, 1.0f, p_.d_residual + at, width);
     }
   }
 
@@ -344,7 +286,8 @@ void run_blocks(const Context& context, const Walk& walk, const Params& p) {
 }  // namespace
 
 bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
-  if (!pays(context, p.weights, p.tokens)) return false;
+  const MlpWeights& w = p.weights;
+  if (!runs_in_blocks(context, p.tokens, {w.gate, w.up, w.down})) return false;
   const GemmKernels& gemm = kernel_table(context).gemm;
   const auto packed = [&](const LinearWeight* weight) {
     return &weight->packed->forward(*context.threads, gemm);
@@ -358,7 +301,8 @@ bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
 
 bool mlp_backward_in_blocks(const Context& context, const MlpBackward& p) {
   if (getenv("NOB")) return false;
-  if (!pays(context, p.weights, p.tokens)) return false;
+  const MlpWeights& w = p.weights;
+  if (!runs_in_blocks(context, p.tokens, {w.gate, w.up, w.down})) return false;
   const GemmKernels& gemm = kernel_table(context).gemm;
   const auto packed = [&](const LinearWeight* weight) {
     return &weight->packed->transposed(*context.threads, gemm);

@@ -1,17 +1,36 @@
 #include "cpu/row_block.h"
 
+#include "cpu/fast_ops.h"
 #include "cpu/gemm.h"
 
 namespace headspark {
 namespace {
 
 constexpr std::int64_t kProductBytes = 96 << 10;
+// With fewer rows for each thread, reading all weights once per block costs more than it saves.
+constexpr std::int64_t kLeastRows = 64;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
 }  // namespace
+
+bool runs_in_blocks(const Context& context, std::int64_t rows,
+                    std::initializer_list<const LinearWeight*> weights) {
+  const bool low_rank = std::any_of(weights.begin(), weights.end(), [](const LinearWeight* weight) {
+    return weight != nullptr && weight->low_rank != nullptr;
+  });
+  return rows >= kLeastRows * context.threads->threads() && !low_rank;
+}
+
+std::int64_t whole_panels(std::int64_t columns) {
+  return ceil_divide(columns, kPanelWidth);
+}
+
+const float* bias_of(const LinearWeight& weight) {
+  return weight.bias.empty() ? nullptr : weight.bias.data();
+}
 
 RowBlocks cut_rows(const GemmKernels& kernels, std::int64_t rows, int threads) {
   const std::int64_t count = ceil_divide(ceil_divide(rows, kernels.block_rows), threads) * threads;
@@ -50,6 +69,30 @@ void RowOperand::pack_range(std::int64_t first, std::int64_t count, const Range&
   pack.whole = std::min(block_, depth_ - begin);
   pack.a = memory_ + begin / block_ * block_bytes_ + kernels_.a_bytes(first, pack.whole);
   kernels_.pack_a(pack);
+}
+
+void RowBlock::pack_normed(const NormWeight* norm, const float* x, std::int64_t width,
+                           RowOperand& operand) const {
+  if (norm == nullptr) return operand.pack(0, rows_, x, width);
+  NormRow row = norm_row(*norm);
+  float* normed = scratch(ScratchSlot::block_rows, kernels_.gemm.row_tile * width);
+  for_row_tiles([&](const Range& tile) {
+    for (std::int64_t r = tile.begin; r < tile.end; ++r) {
+      row.x = x + r * width;
+      row.out = normed + (r - tile.begin) * width;
+      kernels_.norm_forward(row);
+    }
+    operand.pack(tile.begin, tile.count(), normed, width);
+  });
+}
+
+void RowBlock::fill_rows(float* c, std::int64_t stride, const float* bias,
+                         const Range& columns) const {
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    float* row = c + r * stride;
+    std::copy(bias + columns.begin, bias + columns.end, row);
+    std::fill(row + columns.count(), row + whole_panels(columns.count()) * kPanelWidth, 0.0f);
+  }
 }
 
 std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth) {

@@ -5,11 +5,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "cpu/kernel_table.h"
 #include "cpu/packed_weights.h"
 #include "cpu/scratch.h"
+#include "headspark/context.h"
+#include "headspark/ops/norm.h"
+#include "headspark/weight.h"
 
 namespace headspark {
 
@@ -26,6 +30,12 @@ template <typename Body>
 void for_ranges(std::int64_t total, std::int64_t size, const Body& body) {
   for (std::int64_t at = 0; at < total; at += size) body(Range{at, std::min(at + size, total)});
 }
+
+/// Whether blocks pay: rows enough for each thread, and no low-rank term in a weight (null: none).
+bool runs_in_blocks(const Context& context, std::int64_t rows,
+                    std::initializer_list<const LinearWeight*> weights);
+
+std::int64_t whole_panels(std::int64_t columns);
 
 /// The rows of a pass in blocks of nearly equal height.
 struct RowBlocks {
@@ -54,6 +64,38 @@ class RowOperand {
   std::int64_t block_bytes_;
   char* memory_;
 };
+
+/// The rows of one block and what all ops do with them. Results in scratch have rows of whole
+/// panels.
+class RowBlock {
+ protected:
+  RowBlock(const KernelTable& kernels, const RowBlocks& blocks, std::int64_t tokens,
+           std::int64_t index)
+      : kernels_(kernels),
+        first_(index * blocks.rows),
+        rows_(std::min(blocks.rows, tokens - first_)) {}
+
+  float* floats(ScratchSlot slot, std::int64_t stride) const {
+    return scratch(slot, rows_ * stride);
+  }
+  /// Rows that go through a kernel and are packed while they are in L1.
+  template <typename Body>
+  void for_row_tiles(const Body& body) const {
+    for_ranges(rows_, kernels_.gemm.row_tile, body);
+  }
+  /// norm(x), or x where norm is null, as an operand; x is the first row of the block.
+  void pack_normed(const NormWeight* norm, const float* x, std::int64_t width,
+                   RowOperand& operand) const;
+  /// Every row is `bias` of these columns, zero up to whole panels.
+  void fill_rows(float* c, std::int64_t stride, const float* bias, const Range& columns) const;
+
+  const KernelTable& kernels_;
+  std::int64_t first_;
+  std::int64_t rows_;
+};
+
+/// Null where the layer has none.
+const float* bias_of(const LinearWeight& weight);
 
 /// One product of the list.
 struct PanelProduct {

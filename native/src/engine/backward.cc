@@ -5,6 +5,7 @@
 #include "headspark/ops/head_input.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/mlp.h"
+#include "headspark/ops/projections.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -185,20 +186,40 @@ void attention_core_backward(const Pass& pass, std::int64_t index) {
                        work.d_k.data());
 }
 
-/// forward: q = linear(normed). Begins d_normed; tokens without a query have no gradient.
-void queries_backward(const Pass& pass, std::int64_t index) {
-  const LinearWeight& weight = pass.weights(index).q;
+/// The same in the last layer, where tokens without a query have no gradient there.
+void wanted_projections_backward(const Pass& pass, const WantedTokens& wanted, std::int64_t index,
+                                 float* d_residual) {
+  const LayerWeights& weights = pass.weights(index);
   BackwardWorkspace& work = pass.work;
-  const WantedTokens* wanted = pass.inputs.wanted;
-  if (wanted == nullptr || index + 1 < pass.config().layers) {
-    pass.linear(weight, work.d_q.data(), work.d_normed.data(), GradientMode::overwrite);
-    return;
-  }
   Pass queries = pass;
-  queries.rows = wanted->count();
-  const Buffer<float> d_q = wanted->pack(pass.context(), pass.query_width(), work.d_q.data());
-  queries.linear(weight, d_q.data(), work.d_normed.data(), GradientMode::overwrite);
-  wanted->spread(pass.context(), pass.config().hidden, work.d_normed.data());
+  queries.rows = wanted.count();
+  const Buffer<float> d_q = wanted.pack(pass.context(), pass.query_width(), work.d_q.data());
+  queries.linear(weights.q, d_q.data(), work.d_normed.data(), GradientMode::overwrite);
+  wanted.spread(pass.context(), pass.config().hidden, work.d_normed.data());
+  pass.linear(weights.k, work.d_k_group.data(), work.d_normed.data(), GradientMode::accumulate);
+  pass.linear(weights.v, work.d_v_group.data(), work.d_normed.data(), GradientMode::accumulate);
+  pass.norm(weights.attention_norm, pass.trace.layer(index).residual, work.d_normed.data(),
+            d_residual, GradientMode::accumulate);
+}
+
+/// forward: normed = norm(residual); q, k, v = linear(normed)
+void projections_backward(const Pass& pass, std::int64_t index, float* d_residual) {
+  const WantedTokens* wanted = pass.inputs.wanted;
+  if (wanted != nullptr && index + 1 == pass.config().layers) {
+    return wanted_projections_backward(pass, *wanted, index, d_residual);
+  }
+  const LayerWeights& weights = pass.weights(index);
+  BackwardWorkspace& work = pass.work;
+  ProjectionsBackward params;
+  params.norm = &weights.attention_norm;
+  params.inputs = {{&weights.q, work.d_q.data()},
+                   {&weights.k, work.d_k_group.data()},
+                   {&weights.v, work.d_v_group.data()}};
+  params.tokens = pass.rows;
+  params.x = pass.trace.layer(index).residual;
+  params.d_x = d_residual;
+  params.d_normed = work.d_normed.data();
+  headspark::projections_backward(pass.context(), params);
 }
 
 /// From work.d_z on.
@@ -227,12 +248,7 @@ void attention_backward_block(const Pass& pass, std::int64_t index, float* d_res
        count, kv_share});
   give_head_inputs(pass, index, {HeadInput::v, &weights.v, layer.v, d_v, count, kv_share});
   pass.sink.attention_done(index);
-  // forward: normed = norm(residual); q, k, v = linear(normed)
-  queries_backward(pass, index);
-  pass.linear(weights.k, work.d_k_group.data(), work.d_normed.data(), GradientMode::accumulate);
-  pass.linear(weights.v, work.d_v_group.data(), work.d_normed.data(), GradientMode::accumulate);
-  pass.norm(weights.attention_norm, pass.trace.layer(index).residual, work.d_normed.data(),
-            d_residual, GradientMode::accumulate);
+  projections_backward(pass, index, d_residual);
 }
 
 void layer_backward(const Pass& pass, std::int64_t index) {

@@ -11,6 +11,7 @@
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/mlp.h"
+#include "headspark/ops/projections.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -111,17 +112,16 @@ struct RotatedProjection {
   std::int64_t heads;
   float* raw;  ///< [rows, heads, head_dim] before the head norm
   float* out;
+
+  /// Where the projection goes.
+  ProjectionsForward::Output output() const { return {&weight, head_norm.empty() ? out : raw}; }
 };
 
-/// Projection of `normed`, then the per-head norm if the model has one, then rotation, in place.
-void project_and_rotate(const Pass& pass, const RotatedProjection& projection,
-                        const float* normed) {
+/// After the projection: the per-head norm if the model has one, then rotation, in place.
+void norm_and_rotate(const Pass& pass, const RotatedProjection& projection) {
   const auto& [weight, head_norm, heads, raw, out] = projection;
   const std::int64_t head_dim = pass.config().head_dim;
-  if (head_norm.empty()) {
-    pass.linear(weight, normed, out);
-  } else {
-    pass.linear(weight, normed, raw);
+  if (!head_norm.empty()) {
     norm_forward(pass.context(), {.norm = &head_norm,
                                   .rows = pass.rows * heads,
                                   .x = raw,
@@ -159,29 +159,38 @@ void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
   attention_forward(pass.context(), params);
 }
 
-void project_queries(const Pass& pass, std::int64_t index, const float* normed) {
-  const LayerWeights& weights = pass.weights(index);
-  const LayerTrace& layer = pass.trace.layer(index);
-  project_and_rotate(pass, {weights.q, weights.q_norm, pass.config().heads, layer.q_raw, layer.q},
-                     normed);
-}
+struct Projected {
+  bool queries = true;
+  bool keys_and_values = true;
+};
 
-void project_keys_and_values(const Pass& pass, std::int64_t index, const float* normed) {
+/// q, k and v of a layer, or some of them, from the residual stream.
+void project(const Pass& pass, std::int64_t index, const float* residual, const Projected& which) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
-  project_and_rotate(
-      pass, {weights.k, weights.k_norm, pass.config().kv_heads, layer.k_raw, layer.k}, normed);
-  pass.linear(weights.v, normed, layer.v);
+  const ModelConfig& config = pass.config();
+  const RotatedProjection q{weights.q, weights.q_norm, config.heads, layer.q_raw, layer.q};
+  const RotatedProjection k{weights.k, weights.k_norm, config.kv_heads, layer.k_raw, layer.k};
+  ProjectionsForward params;
+  params.norm = &weights.attention_norm;
+  params.tokens = pass.rows;
+  params.x = residual;
+  params.normed = pass.trace.normed();
+  if (which.queries) params.outputs.push_back(q.output());
+  if (which.keys_and_values) {
+    params.outputs.push_back(k.output());
+    params.outputs.push_back({&weights.v, layer.v});
+  }
+  projections_forward(pass.context(), params);
+  if (which.queries) norm_and_rotate(pass, q);
+  if (which.keys_and_values) norm_and_rotate(pass, k);
 }
 
 /// Reads layer.residual and writes residual + attention into `after`.
 void attention_block(const Pass& pass, std::int64_t index, float* after) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
-  const float* normed = pass.trace.normed();
-  pass.norm(weights.attention_norm, layer.residual, pass.trace.normed());
-  project_queries(pass, index, normed);
-  project_keys_and_values(pass, index, normed);
+  project(pass, index, layer.residual, {});
   attend(pass, index, layer);
   pass.linear(weights.o, layer.z, after, layer.residual);
 }
@@ -228,15 +237,15 @@ void run_layer(const Pass& pass, std::int64_t index) {
   mlp_block(pass, index, &weights.mlp_norm, layer.residual_mid, layer.residual_mid, next);
 }
 
-/// Attention of the wanted tokens: q and z, packed, and put in their places where they are kept.
+/// Attention of the wanted tokens, of which `residual` is the stream, packed: q and z, packed, and
+/// put in their places where they are kept.
 Buffer<float> attend_wanted(const Pass& all, const Pass& pass, const WantedTokens& wanted,
-                            std::int64_t index) {
+                            std::int64_t index, const float* residual) {
   const ModelConfig& config = pass.config();
   const Context& context = pass.context();
   const LayerTrace& layer = pass.trace.layer(index);
   const std::int64_t width = config.heads * config.head_dim;
-  const Buffer<float> normed = wanted.pack(context, config.hidden, pass.trace.normed());
-  project_queries(pass, index, normed.data());
+  project(pass, index, residual, {.keys_and_values = false});
   wanted.spread(context, width, layer.q);
   if (config.qk_norm && pass.trace.options().gradients) {
     wanted.spread(context, width, layer.q_raw);
@@ -258,8 +267,7 @@ void run_last_layer(const Pass& all, const WantedTokens& wanted) {
   const LayerWeights& weights = all.weights(index);
   Trace& trace = all.trace;
   const LayerTrace& layer = trace.layer(index);
-  all.norm(weights.attention_norm, layer.residual, trace.normed());
-  project_keys_and_values(all, index, trace.normed());
+  project(all, index, layer.residual, {.queries = false});
   if (wanted.count() == 0) {
     if (all.inputs.pages != nullptr) attend(all, index, layer);  // stores the keys and values
     return;
@@ -271,8 +279,8 @@ void run_last_layer(const Pass& all, const WantedTokens& wanted) {
     inputs.mlp_output = replaced.data();
   }
   const Pass pass{all.engine, all.batch, inputs, trace, wanted.count(), wanted.positions()};
-  const Buffer<float> z = attend_wanted(all, pass, wanted, index);
   const Buffer<float> residual = wanted.pack(context, config.hidden, layer.residual);
+  const Buffer<float> z = attend_wanted(all, pass, wanted, index, residual.data());
   float* final_residual = trace.final_residual();
   if (config.parallel_block) {
     pass.norm(weights.mlp_norm, residual.data(), trace.normed_mlp());

@@ -1,0 +1,106 @@
+// Checks of projections, its steps as ops, and the choice between them and the CPU's blocks of
+// rows.
+#include "headspark/ops/projections.h"
+
+#include "cpu/fast_ops.h"
+#include "ops/check.h"
+
+namespace headspark {
+namespace {
+
+std::int64_t check_norm(const NormWeight* norm, std::int64_t tokens, const char* op) {
+  check_pointer(norm, op, "norm");
+  check_argument(tokens >= 0, op, "tokens is negative");
+  return static_cast<std::int64_t>(norm->weight.size());
+}
+
+void check_weight(const LinearWeight* weight, std::int64_t width, const char* op) {
+  check_pointer(weight, op, "weight");
+  check_argument(weight->in() == width, op, "a weight does not read the width of the norm");
+}
+
+void check_forward(const ProjectionsForward& p) {
+  const char* op = "projections_forward";
+  const std::int64_t width = check_norm(p.norm, p.tokens, op);
+  check_pointer(p.x, op, "x");
+  check_pointer(p.normed, op, "normed");
+  for (const auto& output : p.outputs) {
+    check_weight(output.weight, width, op);
+    check_pointer(output.y, op, "y");
+  }
+}
+
+void check_backward(const ProjectionsBackward& p) {
+  const char* op = "projections_backward";
+  const std::int64_t width = check_norm(p.norm, p.tokens, op);
+  check_pointer(p.x, op, "x");
+  check_pointer(p.d_x, op, "d_x");
+  check_pointer(p.d_normed, op, "d_normed");
+  for (const auto& input : p.inputs) {
+    check_weight(input.weight, width, op);
+    check_pointer(input.d_y, op, "d_y");
+  }
+}
+
+void forward_in_steps(const Context& context, const ProjectionsForward& p) {
+  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
+  norm_forward(context, {p.norm, p.tokens, p.x, width, p.normed, width});
+  for (const auto& output : p.outputs) {
+    LinearForward linear;
+    linear.weight = output.weight;
+    linear.tokens = p.tokens;
+    linear.x = p.normed;
+    linear.x_stride = width;
+    linear.y = output.y;
+    linear.y_stride = output.weight->out();
+    linear_forward(context, linear);
+  }
+}
+
+void backward_in_steps(const Context& context, const ProjectionsBackward& p) {
+  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
+  GradientMode mode = GradientMode::overwrite;
+  for (const auto& input : p.inputs) {
+    LinearBackward linear;
+    linear.weight = input.weight;
+    linear.tokens = p.tokens;
+    linear.d_y = input.d_y;
+    linear.d_y_stride = input.weight->out();
+    linear.d_x = p.d_normed;
+    linear.d_x_stride = width;
+    linear.mode = mode;
+    linear_backward(context, linear);
+    mode = GradientMode::accumulate;
+  }
+  norm_backward(context, {.norm = p.norm,
+                          .rows = p.tokens,
+                          .x = p.x,
+                          .x_stride = width,
+                          .d_y = p.d_normed,
+                          .d_y_stride = width,
+                          .d_x = p.d_x,
+                          .d_x_stride = width,
+                          .mode = GradientMode::accumulate});
+}
+
+bool fast_cpu(const Context& context) {
+  return context.on_cpu() && context.isa != Isa::specification;
+}
+
+}  // namespace
+
+void projections_forward(const Context& context, const ProjectionsForward& params) {
+  check_forward(params);
+  if (params.tokens == 0 || params.outputs.empty()) return;
+  if (fast_cpu(context) && projections_forward_in_blocks(context, params)) return;
+  forward_in_steps(context, params);
+}
+
+void projections_backward(const Context& context, const ProjectionsBackward& params) {
+  check_backward(params);
+  if (params.tokens == 0 || params.inputs.empty()) return;
+  if (fast_cpu(context) && projections_backward_in_blocks(context, params)) return;
+  backward_in_steps(context, params);
+}
+
+}  // namespace headspark
