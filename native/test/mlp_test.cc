@@ -22,6 +22,7 @@ struct MlpCase {
   bool bf16 = true;
   bool in_place = false;  // y is x and the residual
   bool out = false;       // the MLP's own output is wanted
+  bool residual = true;
   bool keep_inputs = true;
   std::int64_t rank = 0;  // of a low-rank term of `up`
   Activation activation = Activation::silu;
@@ -96,7 +97,7 @@ void run_forward(const Mlp& mlp, const Context& context, Outputs& outputs) {
   p.weights = mlp.weights(c.norm);
   p.tokens = c.tokens;
   p.x = x.data();
-  p.residual = residual.data();
+  p.residual = c.residual ? residual.data() : nullptr;
   if (c.in_place) {
     p.y = outputs.initial("y", mlp.x);
     p.x = p.y;
@@ -181,6 +182,7 @@ TEST_CASE("mlp agrees with the specification") {
              .activation = Activation::gelu_tanh});
   check_mlp({.name = "normed before, output kept", .norm = false, .out = true});
   check_mlp({.name = "fp32, in place", .bf16 = false, .in_place = true});
+  check_mlp({.name = "no residual", .bias = true, .residual = false});
   check_mlp({.name = "low-rank", .tokens = 70, .rank = 3});
 }
 
@@ -198,6 +200,7 @@ TEST_CASE("mlp in blocks of rows agrees with the specification, and bit for bit 
              .hidden = 260,
              .intermediate = 700,
              .keep_inputs = false});
+  check_mlp({.name = "no residual", .tokens = 140, .residual = false});
   check_mlp({.name = "not gated, fp32, LayerNorm",
              .tokens = 131,
              .hidden = 33,

@@ -21,6 +21,11 @@ NormRow norm_row(const NormWeight& norm);
 void norm_forward_fast(const Context& context, const NormForward& params);
 void norm_backward_fast(const Context& context, const NormBackward& params);
 void rotary_fast(const Context& context, const Rotary& params, float direction);
+/// Whether a context runs the ops of this header.
+inline bool has_fast_kernels(const Context& context) {
+  return context.on_cpu() && context.isa != Isa::specification;
+}
+
 /// Block of rows by block of rows, activations in L2. False, with nothing done, where that does not
 /// pay: few rows for each thread, low-rank terms.
 bool mlp_forward_in_blocks(const Context& context, const MlpForward& params);

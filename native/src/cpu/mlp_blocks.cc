@@ -134,7 +134,7 @@ class ForwardBlock : Block {
   // What products are added to; false where they begin from nothing.
   bool begin_out(float* out) const {
     const float* bias = bias_of(*p_.weights.down);
-    if (p_.out != nullptr) {
+    if (p_.out != nullptr || p_.residual == nullptr) {
       if (bias != nullptr) fill_rows(out, walk_.out_stride(), bias, {0, walk_.hidden});
       return bias != nullptr;
     }
@@ -276,13 +276,6 @@ class BackwardBlock : Block {
   bool gated_;
 };
 
-template <typename AnyBlock, typename Params>
-void run_blocks(const Context& context, const Walk& walk, const Params& p) {
-  context.threads->parallel_for(walk.blocks.count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) AnyBlock(walk, p, i).run();
-  });
-}
-
 }  // namespace
 
 bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
@@ -295,7 +288,7 @@ bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
   std::vector<const PackedPanels*> into{packed(p.weights.up)};
   if (p.weights.gate != nullptr) into.push_back(packed(p.weights.gate));
   const Walk walk(context, p.weights, p.tokens, std::move(into), {packed(p.weights.down)});
-  run_blocks<ForwardBlock>(context, walk, p);
+  run_blocks<ForwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 
@@ -311,7 +304,7 @@ bool mlp_backward_in_blocks(const Context& context, const MlpBackward& p) {
   if (p.weights.gate != nullptr) from.push_back(packed(p.weights.gate));
   from.push_back(packed(p.weights.up));
   const Walk walk(context, p.weights, p.tokens, {packed(p.weights.down)}, std::move(from));
-  run_blocks<BackwardBlock>(context, walk, p);
+  run_blocks<BackwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 

@@ -105,13 +105,6 @@ class BackwardBlock : RowBlock {
   BlockProducts products_;
 };
 
-template <typename Block, typename Params>
-void run_blocks(const Context& context, const typename Block::Walk& walk, const Params& p) {
-  context.threads->parallel_for(walk.blocks.count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) Block(walk, p, i).run();
-  });
-}
-
 template <typename Layers>
 bool pays(const Context& context, std::int64_t tokens, const Layers& layers) {
   return std::all_of(layers.begin(), layers.end(), [&](const auto& layer) {
@@ -137,7 +130,7 @@ bool projections_forward_in_blocks(const Context& context, const ProjectionsForw
       });
     });
   }
-  run_blocks<ForwardBlock>(context, walk, p);
+  run_blocks<ForwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 
@@ -158,7 +151,7 @@ bool projections_backward_in_blocks(const Context& context, const ProjectionsBac
       });
     });
   }
-  run_blocks<BackwardBlock>(context, walk, p);
+  run_blocks<BackwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 

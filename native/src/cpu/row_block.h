@@ -94,6 +94,15 @@ class RowBlock {
   std::int64_t rows_;
 };
 
+/// Block(walk, params, i).run() for every block, on all threads.
+template <typename Block, typename Walk, typename Params>
+void run_blocks(const Context& context, const RowBlocks& blocks, const Walk& walk,
+                const Params& params) {
+  context.threads->parallel_for(blocks.count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) Block(walk, params, i).run();
+  });
+}
+
 /// Null where the layer has none.
 const float* bias_of(const LinearWeight& weight);
 

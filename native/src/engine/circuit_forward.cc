@@ -8,6 +8,7 @@
 #include "headspark/ops/edge_sum.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear.h"
+#include "headspark/ops/mlp.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -220,30 +221,17 @@ void CircuitForward::mlp(std::int64_t layer) {
   const std::int64_t tokens = block_.tokens();
   sum_edges(graph_.mlp_column(layer), 1, graph_.sources_of_mlp(layer),
             base_[static_cast<std::size_t>(2 * layer + 1)].data());
-  norm_forward(engine_.context, {.norm = &weights.mlp_norm,
-                                 .rows = tokens,
-                                 .x = streams_.data(),
-                                 .x_stride = config.hidden,
-                                 .y = normed_.data(),
-                                 .y_stride = config.hidden});
-  const auto linear = [&](const LinearWeight& weight, const float* x, float* y) {
-    LinearForward params;
-    params.weight = &weight;
-    params.tokens = tokens;
-    params.x = x;
-    params.x_stride = weight.in();
-    params.y = y;
-    params.y_stride = weight.out();
-    linear_forward(engine_.context, params);
-  };
-  linear(config.gated_mlp ? weights.gate : weights.up, normed_.data(), gate_.data());
-  if (config.gated_mlp) linear(weights.up, normed_.data(), up_.data());
-  mlp_activation_forward(engine_.context, {.activation = config.activation,
-                                           .count = tokens * config.intermediate,
-                                           .gate = gate_.data(),
-                                           .up = config.gated_mlp ? up_.data() : nullptr,
-                                           .y = gate_.data()});
-  linear(weights.down, gate_.data(), difference(graph_.mlp_source(layer)));
+  MlpForward params;
+  params.weights = mlp_weights(config, weights);
+  params.tokens = tokens;
+  params.x = streams_.data();
+  params.y = difference(graph_.mlp_source(layer));
+  params.gate = gate_.data();
+  params.up = config.gated_mlp ? up_.data() : nullptr;
+  params.keep_inputs = false;
+  params.normed = normed_.data();
+  params.hidden = gate_.data();  // the nonlinearity works in place
+  mlp_forward(engine_.context, params);
   subtract_reference(graph_.mlp_source(layer), 1);
 }
 

@@ -28,7 +28,8 @@ void check_forward(const MlpForward& p) {
   check_argument(p.tokens >= 0, op, "tokens is negative");
   check_weights(p.weights, op);
   check_pointer(p.x, op, "x");
-  check_pointer(p.residual, op, "residual");
+  check_argument(p.residual != nullptr || p.out == nullptr, op,
+                 "out is what y holds without a residual; leave it null");
   check_pointer(p.y, op, "y");
   check_pointer(p.gate, op, "gate");
   check_pointer(p.hidden, op, "hidden");
@@ -141,23 +142,19 @@ void backward_in_steps(const Context& context, const MlpBackward& p) {
           {.count = p.tokens * hidden, .a = 1.0f, .x = p.d_x, .b = 1.0f, .y = p.d_residual});
 }
 
-bool fast_cpu(const Context& context) {
-  return context.on_cpu() && context.isa != Isa::specification;
-}
-
 }  // namespace
 
 void mlp_forward(const Context& context, const MlpForward& params) {
   check_forward(params);
   if (params.tokens == 0) return;
-  if (fast_cpu(context) && mlp_forward_in_blocks(context, params)) return;
+  if (has_fast_kernels(context) && mlp_forward_in_blocks(context, params)) return;
   forward_in_steps(context, params);
 }
 
 void mlp_backward(const Context& context, const MlpBackward& params) {
   check_backward(params);
   if (params.tokens == 0) return;
-  if (fast_cpu(context) && mlp_backward_in_blocks(context, params)) return;
+  if (has_fast_kernels(context) && mlp_backward_in_blocks(context, params)) return;
   backward_in_steps(context, params);
 }
 

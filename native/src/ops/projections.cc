@@ -83,23 +83,19 @@ void backward_in_steps(const Context& context, const ProjectionsBackward& p) {
                           .mode = GradientMode::accumulate});
 }
 
-bool fast_cpu(const Context& context) {
-  return context.on_cpu() && context.isa != Isa::specification;
-}
-
 }  // namespace
 
 void projections_forward(const Context& context, const ProjectionsForward& params) {
   check_forward(params);
   if (params.tokens == 0 || params.outputs.empty()) return;
-  if (fast_cpu(context) && projections_forward_in_blocks(context, params)) return;
+  if (has_fast_kernels(context) && projections_forward_in_blocks(context, params)) return;
   forward_in_steps(context, params);
 }
 
 void projections_backward(const Context& context, const ProjectionsBackward& params) {
   check_backward(params);
   if (params.tokens == 0 || params.inputs.empty()) return;
-  if (fast_cpu(context) && projections_backward_in_blocks(context, params)) return;
+  if (has_fast_kernels(context) && projections_backward_in_blocks(context, params)) return;
   backward_in_steps(context, params);
 }
 

@@ -22,17 +22,18 @@ struct MlpWeights {
 struct MlpForward {
   MlpWeights weights;  ///< norm may be null: x is normed then
   std::int64_t tokens = 0;
-  const float* x = nullptr;         ///< [tokens, hidden]
-  const float* residual = nullptr;  ///< [tokens, hidden], what the MLP's output is added to
-  float* y = nullptr;               ///< [tokens, hidden]; may be x and residual
-  float* out = nullptr;             ///< [tokens, hidden] the MLP's output, bias included; or null
+  const float* x = nullptr;  ///< [tokens, hidden]
+  const float* residual =
+      nullptr;           ///< [tokens, hidden], what the output is added to; null: nothing
+  float* y = nullptr;    ///< [tokens, hidden]; may be x and residual
+  float* out = nullptr;  ///< [tokens, hidden] the MLP's output alone, with a residual; or null
   /// [tokens, intermediate] the input of the nonlinearity, and the other factor of a gated MLP.
   /// Backward reads them; without `keep_inputs` they are workspace.
   float* gate = nullptr;
   float* up = nullptr;
   bool keep_inputs = true;
   float* normed = nullptr;  ///< workspace [tokens, hidden], not needed without a norm
-  float* hidden = nullptr;  ///< workspace [tokens, intermediate]
+  float* hidden = nullptr;  ///< workspace [tokens, intermediate]; may be gate without keep_inputs
 };
 
 struct MlpBackward {
