@@ -13,8 +13,9 @@ constexpr double fast_tolerance = 1e-2;
 
 std::vector<Benchmark> all_benchmarks(bool quick) {
   std::vector<Benchmark> all;
-  for (auto& group : {linear_benchmarks(quick), contraction_benchmarks(quick),
-                      attention_benchmarks(quick), mlp_benchmarks(), elementwise_benchmarks()}) {
+  for (auto& group :
+       {linear_benchmarks(quick), contraction_benchmarks(quick), attention_benchmarks(quick),
+        mlp_benchmarks(quick), elementwise_benchmarks()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;

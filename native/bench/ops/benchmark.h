@@ -22,7 +22,7 @@ struct Benchmark {
 std::vector<Benchmark> linear_benchmarks(bool quick);
 std::vector<Benchmark> attention_benchmarks(bool quick);
 std::vector<Benchmark> contraction_benchmarks(bool quick);
-std::vector<Benchmark> mlp_benchmarks();
+std::vector<Benchmark> mlp_benchmarks(bool quick);
 std::vector<Benchmark> elementwise_benchmarks();
 
 }  // namespace headspark::bench

@@ -1,4 +1,5 @@
-// The MLP with its norm and residual, forward and backward, in the shape of SmolLM2-135M.
+// The MLP with its norm and residual, forward and backward, in the shapes of SmolLM2-135M and
+// Qwen2.5-1.5B.
 #include "headspark/ops/mlp.h"
 
 #include <algorithm>
@@ -10,26 +11,29 @@
 namespace headspark::bench {
 namespace {
 
-constexpr std::int64_t kHidden = 576;
-constexpr std::int64_t kIntermediate = 1536;
+struct MlpShape {
+  std::int64_t tokens = 0;
+  std::int64_t intermediate = 0;
+  std::int64_t hidden = 0;
+};
 
 struct MlpData {
-  std::int64_t tokens;
+  MlpShape shape;
   LinearData gate, up, down;
   NormWeight norm;
   std::vector<float> x, y, kept_gate, kept_up, d_y, d_x, d_residual, normed, hidden, d_up;
 
-  explicit MlpData(std::int64_t count)
-      : tokens(count),
-        gate({1, kIntermediate, kHidden}),
-        up({1, kIntermediate, kHidden}),
-        down({1, kHidden, kIntermediate}) {
-    norm.weight = noise(kHidden);
-    x = noise(tokens * kHidden);
-    d_y = noise(tokens * kHidden);
+  explicit MlpData(const MlpShape& s)
+      : shape(s),
+        gate({1, s.intermediate, s.hidden}),
+        up({1, s.intermediate, s.hidden}),
+        down({1, s.hidden, s.intermediate}) {
+    norm.weight = noise(s.hidden);
+    x = noise(s.tokens * s.hidden);
+    d_y = noise(s.tokens * s.hidden);
     for (auto* array : {&y, &d_x, &d_residual, &normed}) array->resize(x.size());
     for (auto* array : {&kept_gate, &kept_up, &hidden, &d_up}) {
-      array->resize(static_cast<std::size_t>(tokens * kIntermediate));
+      array->resize(static_cast<std::size_t>(s.tokens * s.intermediate));
     }
   }
 
@@ -39,7 +43,7 @@ struct MlpData {
   MlpForward forward() {
     MlpForward p;
     p.weights = weights();
-    p.tokens = tokens;
+    p.tokens = shape.tokens;
     p.x = p.residual = x.data();
     p.y = y.data();
     p.gate = kept_gate.data();
@@ -51,7 +55,7 @@ struct MlpData {
   MlpBackward backward() {
     MlpBackward p;
     p.weights = weights();
-    p.tokens = tokens;
+    p.tokens = shape.tokens;
     p.x = x.data();
     p.gate = kept_gate.data();
     p.up = kept_up.data();
@@ -65,32 +69,41 @@ struct MlpData {
   }
 };
 
-}  // namespace
-
-std::vector<Benchmark> mlp_benchmarks() {
-  const std::int64_t tokens = 512;
-  const auto data = std::make_shared<MlpData>(tokens);
-  const double flops = 6.0 * static_cast<double>(tokens * kHidden * kIntermediate);
-  const double weights = 6.0 * static_cast<double>(kHidden * kIntermediate);
-  const double kept = 8.0 * static_cast<double>(tokens * kIntermediate);
-  const double stream = 4.0 * static_cast<double>(tokens * kHidden);
+void add_mlp(std::vector<Benchmark>& all, const MlpShape& s) {
+  const auto data = std::make_shared<MlpData>(s);
+  const auto bytes = [](std::int64_t count, std::int64_t each) {
+    return static_cast<double>(count * each);
+  };
+  const double flops = 6.0 * bytes(s.tokens * s.hidden, s.intermediate);
+  const double weights = bytes(s.hidden * s.intermediate, 3 * 2);
+  const double kept = bytes(s.tokens * s.intermediate, 2 * 4);
+  const double stream = bytes(s.tokens * s.hidden, 4);
   // The first tokens again by the specification, over what the run left in the same arrays.
-  const auto error = [data](auto params, auto op, std::vector<float>* result) {
+  const auto error = [s](auto params, auto op, std::vector<float>* result) {
     params.tokens = 4;
-    return [=](const Context& specification) mutable {
-      const std::vector<float> fresh = *result;
+    return [=](const Context& specification) {
+      const std::vector<float> got = *result;
       op(specification, params);
-      const std::vector<float> expected(result->begin(), result->begin() + 4 * kHidden);
-      return relative_error(fresh, expected);
+      return relative_error(got, {result->begin(), result->begin() + params.tokens * s.hidden});
     };
   };
-  const std::string name = std::to_string(tokens) + "x1536x576 bf16";
-  return {{"mlp_forward " + name, flops, weights + kept + 2 * stream,
-           [data](const Context& c) { mlp_forward(c, data->forward()); },
-           error(data->forward(), mlp_forward, &data->y)},
-          {"mlp_backward " + name, flops, weights + kept + 5 * stream,
-           [data](const Context& c) { mlp_backward(c, data->backward()); },
-           error(data->backward(), mlp_backward, &data->d_x)}};
+  const std::string name = std::to_string(s.tokens) + "x" + std::to_string(s.intermediate) + "x" +
+                           std::to_string(s.hidden) + " bf16";
+  all.push_back({"mlp_forward " + name, flops, weights + kept + 2 * stream,
+                 [data](const Context& c) { mlp_forward(c, data->forward()); },
+                 error(data->forward(), mlp_forward, &data->y)});
+  all.push_back({"mlp_backward " + name, flops, weights + kept + 5 * stream,
+                 [data](const Context& c) { mlp_backward(c, data->backward()); },
+                 error(data->backward(), mlp_backward, &data->d_x)});
+}
+
+}  // namespace
+
+std::vector<Benchmark> mlp_benchmarks(bool quick) {
+  std::vector<Benchmark> all;
+  add_mlp(all, {512, 1536, 576});
+  if (!quick) add_mlp(all, {512, 8960, 1536});
+  return all;
 }
 
 }  // namespace headspark::bench

@@ -189,7 +189,7 @@ struct TileKernel {
     // An item's C, A and the panels beside them stay in L2: with one term A is small, and more rows
     // read each panel less often.
     kernels.row_block = Terms > 1 ? 128 : 256;
-    kernels.block_rows = Terms > 1 ? 128 : 256;
+    kernels.block_rows = 256;  // fewer read wide models' weights faster than L3 gives them
     kernels.equal_depths = true;
     kernels.panels = Terms > 1 ? 48 : 24;
     kernels.item_panels = Terms > 1 ? 48 : 24;
