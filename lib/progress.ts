@@ -79,6 +79,7 @@ export class ProgressReporter {
   #done = 0;
   #total: number | undefined;
   #detail = '';
+  #secondsLeft: number | undefined;
   #lastWrite = -Infinity;
   #barShown = false;
   #ended = false;
@@ -104,9 +105,13 @@ export class ProgressReporter {
     if (!this.#stream.isTTY) this.#lastWrite = this.#start;
   }
 
-  /** Sets the amount done so far (and the total, once known); `detail` is shown after it. */
-  update(done: number, total?: number, detail?: string): void {
+  /**
+   * Sets the amount done so far (and the total, once known); `detail` is shown after it.
+   * `secondsLeft` is for work whose parts do not take the same time; default: at the rate so far.
+   */
+  update(done: number, total?: number, detail?: string, secondsLeft?: number): void {
     this.#done = done;
+    this.#secondsLeft = secondsLeft;
     if (total !== undefined) this.#total = total;
     if (detail !== undefined) this.#detail = detail;
     const at = this.#now();
@@ -154,11 +159,16 @@ export class ProgressReporter {
     if (this.#unit !== 'bytes') facts[0] += ` ${this.#unit}`;
     const rate = formatRate(perSecond, this.#unit);
     if (rate !== '') facts.push(rate);
-    if (this.#total !== undefined && perSecond > 0 && this.#total > this.#done) {
-      facts.push(`${formatDuration((this.#total - this.#done) / perSecond)} left`);
-    }
+    const left = this.#secondsLeft ?? this.#leftAt(perSecond);
+    if (left !== undefined) facts.push(`${formatDuration(left)} left`);
     if (this.#detail !== '') facts.push(this.#detail);
     return facts.join(', ');
+  }
+
+  /** Seconds for the rest at a rate; undefined where there is no rest, or no rate yet. */
+  #leftAt(perSecond: number): number | undefined {
+    if (this.#total === undefined || perSecond <= 0 || this.#total <= this.#done) return undefined;
+    return (this.#total - this.#done) / perSecond;
   }
 
   #draw(at: number): void {

@@ -124,8 +124,8 @@ export const demoCommand: Command = {
           ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
         },
         signal: context.signal,
-        onStep: (step, done, total) =>
-          reporter.update(total > 0 ? (100 * done) / total : 100, 100, step),
+        onStep: (step, done, total, left) =>
+          reporter.update(total > 0 ? (100 * done) / total : 100, 100, step, left),
       }),
     );
     printAll(result, context, args.value('top'));

@@ -136,8 +136,9 @@ async function run(args: Arguments, context: Context) {
       ...(only.length > 0 ? { only } : {}),
       ...(args.flag('strict') ? { strict: true } : {}),
       ...(part ? { shard: part } : {}),
-      onProgress: ({ done, total, detail }) =>
-        reporter.update(total > 0 ? (100 * done) / total : 100, 100, detail),
+      measureRates: !context.quiet,
+      onProgress: ({ done, total, detail, secondsLeft }) =>
+        reporter.update(total > 0 ? (100 * done) / total : 100, 100, detail, secondsLeft),
     }),
   );
   const { computed, reused, waiting, complete } = summary;

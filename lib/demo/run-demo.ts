@@ -25,7 +25,9 @@ export interface DemoOptions {
   readonly load?: Pick<PoolOptions, 'threads' | 'device' | 'memoryBytes'>;
   readonly signal?: AbortSignal | undefined;
   /** What is computed, and how much of the work is done. */
-  readonly onStep?: ((step: string, done: number, total: number) => void) | undefined;
+  readonly onStep?:
+    | ((step: string, done: number, total: number, secondsLeft: number | undefined) => void)
+    | undefined;
 }
 
 /** One checkpoint with thinking on: its circuit, and how well it does. */
@@ -139,7 +141,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     ...load,
     out,
     signal,
-    onProgress: ({ done, total, detail }) => onStep?.(detail, done, total),
+    onProgress: ({ done, total, detail, secondsLeft }) =>
+      onStep?.(detail, done, total, secondsLeft),
   });
   const report = join(out, 'report.html');
   await writeReport(out, { out: report });

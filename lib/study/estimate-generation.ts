@@ -21,8 +21,8 @@ export const generationKey = ({ benchmark, form, checkpoint }: GenerationWork) =
   JSON.stringify([benchmark, form, checkpoint]);
 
 /** Enough rows to fill a decode step; few enough to take a moment. */
-const sampleRows = 16;
-const sampleTokens = 48;
+export const sampleRows = 16;
+export const sampleTokens = 48;
 
 /** What some stages need to be measured, each once. */
 export function generationWork(works: readonly StageWork[]): GenerationWork[] {

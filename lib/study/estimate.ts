@@ -42,16 +42,16 @@ export interface MeasuredRates {
 }
 
 /** Enough pairs to fill the threads; few enough to take a moment. */
-const samplePairs = 8;
+export const samplePairs = 8;
 /** Openings are cheap, and decoding is faster the more rows there are. */
 const sampleOpenings = 32;
-const sampleHeads = 4;
+export const sampleHeads = 4;
 /** The first round compiles the loops, the second is timed. */
 const sampleRepeats = 60;
 
 /** What is over sooner than this is timed again: another process may have been in its way. */
 const shortSeconds = 1;
-const mostRuns = 3;
+export const mostRuns = 3;
 
 /** The shortest of up to three runs. */
 async function secondsOf(work: () => Promise<unknown>): Promise<number> {

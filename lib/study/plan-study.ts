@@ -161,7 +161,7 @@ export async function studyStatus(
   study: Study,
   options: PoolOptions & { out: string },
 ): Promise<StudyStatus> {
-  const { graph, store } = await graphOfRun(study, { ...options, machine: 'run' });
+  const { facts, graph, store } = await graphOfRun(study, { ...options, machine: 'run' });
   const states = await statesOf(graph.nodes, store);
   const times = await readTimings(store.run);
   const nameOf = ({ kind, id, key }: StageNode): string => `${kind}/${id}@${key}`;
@@ -172,7 +172,7 @@ export async function studyStatus(
     const timed = having('done').filter((node) => times.has(nameOf(node)));
     const secondsDone = timed.reduce((sum, node) => sum + times.get(nameOf(node))!, 0);
     const weight = (nodes: readonly StageNode[]): number =>
-      nodes.reduce((sum, node) => sum + estimateWeight(node), 0);
+      nodes.reduce((sum, node) => sum + estimateWeight(node, facts), 0);
     const left = weight(own) - weight(having('done'));
     return [
       {

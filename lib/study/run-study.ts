@@ -7,21 +7,23 @@ import { setTimeout } from 'node:timers/promises';
 import { clearTemporaryFiles } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
 import { nearest } from '../nearest-word.js';
-import { estimateWeight } from './work-weight.js';
 import { readFacts, type Facts } from './facts.js';
 import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
 import { checkBegunAlike, manifestOf, writeManifest } from './manifest.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { Shard } from '../shard.js';
+import { paceOfRun, type RunPace } from './run-pace.js';
 import { ownsNode } from './shard.js';
 import { Announcement } from './running.js';
 import { ResultStore, type WorkPlace } from './store.js';
 import type { Study } from './study.js';
 
 export interface RunProgress {
-  /** Weights of finished and of all pending work; only their ratio means something. */
+  /** Expected seconds of finished and of all pending work; only their ratio means something. */
   readonly done: number;
   readonly total: number;
+  /** Seconds that the rest takes; undefined while nothing is known of them. */
+  readonly secondsLeft: number | undefined;
   /** `attribution sft-step10.steps.thinking (14 of 131)`. */
   readonly detail: string;
 }
@@ -39,6 +41,11 @@ export interface RunStudyOptions extends PoolOptions {
   readonly strict?: boolean;
   /** With `strict`: how long a result may take to be seen on this machine; default 60,000. */
   readonly patienceMs?: number;
+  /**
+   * Measures rates first (some seconds), where that is a small part of the run and they are not known
+   * from before, so that `onProgress` tells of time as a plan does. Default false.
+   */
+  readonly measureRates?: boolean;
   readonly onProgress?: (progress: RunProgress) => void;
   /** Called for every node that was computed, not for those that were there. */
   readonly onComputed?: (node: StageNode) => void;
@@ -114,6 +121,11 @@ class StudyRunner {
 
   async isStored(node: StageNode): Promise<boolean> {
     return (await this.#store.find(node)) !== undefined;
+  }
+
+  /** An earlier process began with it. */
+  async isBegun(node: StageNode): Promise<boolean> {
+    return this.#store.isBegun(node);
   }
 
   /** The first input without a result. */
@@ -216,10 +228,16 @@ function checkCancelled(signal: AbortSignal | undefined): void {
   });
 }
 
+interface RunOf extends RunStudyOptions {
+  readonly study: Study;
+  readonly facts: Facts;
+  readonly announcement: Announcement;
+}
+
 async function runNodes(
   nodes: readonly StageNode[],
   runner: StudyRunner,
-  options: RunStudyOptions & { announcement: Announcement },
+  options: RunOf,
 ): Promise<Pick<RunSummary, 'computed' | 'reused' | 'waiting'>> {
   const pending: StageNode[] = [];
   for (const node of nodes) {
@@ -227,30 +245,57 @@ async function runNodes(
     else pending.push(node);
   }
   await runner.checkDevice(pending);
-  const total = pending.reduce((sum, node) => sum + estimateWeight(node), 0);
+  const { pace, planned } = await paceOfPending(pending, options);
   const computed: RunSummary['computed'] = [];
-  let [done, waiting] = [0, 0];
+  let waiting = 0;
   for (const [index, node] of pending.entries()) {
     checkCancelled(options.signal);
-    const weight = estimateWeight(node);
     const detail = `${node.kind} ${node.id} (${index + 1} of ${pending.length})`;
+    const say = (): void =>
+      options.onProgress?.({
+        done: pace.done,
+        total: pace.total,
+        secondsLeft: pace.secondsLeft(),
+        detail,
+      });
     const report = (share: number): void => {
       options.announcement.update(node.kind, node.id, share);
-      options.onProgress?.({ done: done + weight * Math.min(1, share), total, detail });
+      pace.update(share);
+      say();
     };
-    if (await runner.canRun(node)) {
-      report(0);
-      if (await runner.compute(node, report)) {
-        computed.push({ kind: node.kind, id: node.id, key: node.key });
-        options.onComputed?.(node);
-      }
-    } else {
-      waiting++;
+    const ready = await runner.canRun(node);
+    pace.begin(planned(node), await runner.isBegun(node));
+    if (ready) {
+      options.announcement.update(node.kind, node.id, 0);
+      say();
     }
-    done += weight;
-    options.onProgress?.({ done, total, detail });
+    const ran = ready && (await runner.compute(node, report));
+    pace.end(ran);
+    if (ran) {
+      computed.push({ kind: node.kind, id: node.id, key: node.key });
+      options.onComputed?.(node);
+    }
+    if (!ready) waiting++;
+    say();
   }
   return { computed, reused: nodes.length - pending.length, waiting };
+}
+
+function paceOfPending(pending: readonly StageNode[], options: RunOf): Promise<RunPace> {
+  const { study, facts, out, onProgress } = options;
+  // A task of a scheduler has nobody who watches it, and others beside it that would measure too.
+  const measure = options.measureRates === true && options.strict !== true;
+  return paceOfRun(pending, {
+    study,
+    facts,
+    out,
+    pool: options,
+    measure,
+    onMeasure: (done, total) => {
+      const detail = `measuring rates (${done + 1} of ${total})`;
+      onProgress?.({ done: 0, total: 1, secondsLeft: undefined, detail });
+    },
+  });
 }
 
 /**
@@ -275,7 +320,7 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
   const announcement = new Announcement(out);
   try {
     const nodes = wantedNodes(graph, study, options);
-    const ran = await runNodes(nodes, runner, { ...settings, announcement });
+    const ran = await runNodes(nodes, runner, { ...settings, study, facts, announcement });
     let stored = 0;
     for (const node of graph.nodes) if (await runner.isStored(node)) stored++;
     const complete = stored === graph.nodes.length;

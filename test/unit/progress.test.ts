@@ -116,6 +116,20 @@ describe('createProgress', () => {
     expect(screen.text).toBe('attribute 87%: 35 of 40 pairs, 1.0 pairs/s, 5.0 s left\n');
   });
 
+  it('says the time left that it is given', () => {
+    const screen = new Screen(false);
+    const progress = screen.start();
+    progress.update(0, undefined, '', 100);
+    screen.clock = 5000;
+    progress.update(10, undefined, 'layer 3', 90);
+    screen.clock = 10_000;
+    progress.update(20, undefined, 'layer 4');
+    expect(screen.text).toBe(
+      'attribute 25%: 10 of 40 pairs, 2.0 pairs/s, 1 min 30 s left, layer 3\n' +
+        'attribute 50%: 20 of 40 pairs, 2.0 pairs/s, 10 s left, layer 4\n',
+    );
+  });
+
   it('is silent when disabled, and after the end', () => {
     const silent = new Screen(true);
     const progress = silent.start(false);

@@ -47,7 +47,14 @@ export async function storedResults(run) {
 }
 
 /** What a run may keep beside its results. */
-const kept = ['fingerprints.json', 'manifest.json', 'results', 'study.yaml', 'timings.jsonl'];
+const kept = [
+  'fingerprints.json',
+  'manifest.json',
+  'rates.json',
+  'results',
+  'study.yaml',
+  'timings.jsonl',
+];
 
 /** What killed processes left behind, and their successors should have cleared away. */
 export async function leftovers(run) {

@@ -1,0 +1,86 @@
+// A run's own rates: measured where that is a small part of the run, kept beside it, used again.
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { readFacts } from '../../../lib/study/facts.js';
+import { buildGraph } from '../../../lib/study/graph.js';
+import { readStudy, runStudy, type RunProgress } from '../../../lib/study/index.js';
+import { isWorthMeasuring } from '../../../lib/study/work-weight.js';
+import { digest, grpoAlone, models, newFolder, smallStudy, writeStudy } from './small-study.js';
+
+/** Many random sets: far more to run than to measure. */
+const text = `study: many sets
+${grpoAlone}prompt-forms:
+  - { name: thinking, thinking: true }
+tasks:
+  - { name: sums, limit: 8, pairs: ${models}/pairs-steps.jsonl }
+attribution: { ig-steps: 1 }
+selection: { rule: top-n, n: 60 }
+ablations:
+  - { name: many, heads: "0.0,1.1,2.0", controls: 900 }
+statistics: { resamples: 50, null-repeats: 10 }
+`;
+
+/** Runs the study and gives what was said on the way. */
+async function run(out: string, measureRates: boolean): Promise<RunProgress[]> {
+  const said: RunProgress[] = [];
+  const study = await readStudy(await writeStudy(text));
+  await runStudy(study, { out, measureRates, onProgress: (progress) => said.push(progress) });
+  return said;
+}
+
+const measured = (said: readonly RunProgress[]): boolean =>
+  said.some(({ detail }) => detail.startsWith('measuring rates (1 of '));
+
+it('measures once, and says the time left from the first stage on', async () => {
+  const out = await newFolder();
+  const first = await run(out, true);
+  expect(measured(first)).toBe(true);
+  const stages = first.filter(({ detail }) => !detail.startsWith('measuring'));
+  expect(stages.every(({ secondsLeft }) => secondsLeft !== undefined)).toBe(true);
+  expect(stages.at(-1)!.secondsLeft).toBeCloseTo(0, 6);
+  const shares = stages.map(({ done, total }) => done / total);
+  expect(shares).toEqual([...shares].sort((a, b) => a - b));
+  expect(shares.at(-1)).toBeCloseTo(1, 9);
+
+  const rates = await readFile(join(out, 'rates.json'), 'utf8');
+  const kept = await digest(out);
+  await rm(join(out, 'results'), { recursive: true });
+  const again = await run(out, true);
+  expect(measured(again)).toBe(false);
+  expect(again[0].secondsLeft).toBeDefined();
+  expect(await readFile(join(out, 'rates.json'), 'utf8')).toBe(rates);
+  expect(await digest(out)).toEqual(kept);
+}, 60_000);
+
+it.each([
+  ['of other settings', (kept: string) => kept.replace(/("validFor": ")./, '$1x')],
+  ['that are torn', (kept: string) => kept.slice(0, 200)],
+  ['that are no numbers', (kept: string) => kept.replace(/("sweep": )[\d.e-]+/, '$1"fast"')],
+])('does not use rates %s', async (_, damage) => {
+  const out = await newFolder();
+  await run(out, true);
+  const path = join(out, 'rates.json');
+  const kept = await readFile(path, 'utf8');
+  expect(damage(kept)).not.toBe(kept);
+  await writeFile(path, damage(kept));
+  await rm(join(out, 'results'), { recursive: true });
+  expect(measured(await run(out, true))).toBe(true);
+}, 60_000);
+
+it('measures nothing where nobody asks for it', async () => {
+  const out = await newFolder();
+  const said = await run(out, false);
+  expect(measured(said)).toBe(false);
+  await expect(readFile(join(out, 'rates.json'))).rejects.toThrow('ENOENT');
+  // Nominal weights say nothing of this machine, so the first stage must be over before.
+  expect(said[0].secondsLeft).toBeUndefined();
+  expect(said.at(-1)!.secondsLeft).toBeCloseTo(0, 6);
+}, 60_000);
+
+it('is not worth it for a study of some seconds', async () => {
+  const study = await readStudy(await writeStudy(smallStudy));
+  const facts = await readFacts(study);
+  const { nodes } = buildGraph(study, facts);
+  expect(isWorthMeasuring(nodes, { study, facts })).toBe(false);
+});
