@@ -135,11 +135,29 @@ class PromptReader {
   }
 }
 
+/** Tokens that a checkpoint does not have would never end its answers; each is wrong once. */
+function checkStopTokens({ study, checkpoints, problems }: BenchmarkReading): void {
+  const said = new Set<string>();
+  for (const { spec, checkpoint } of [...benchmarkPlaces(study), ...gatedPlaces(study)]) {
+    const vocab = checkpoints.get(checkpoint.name)?.vocab ?? Infinity;
+    const own = [...spec.path, 'sampling', 'stop-tokens'];
+    const path = study.source.has(own) ? own : ['sampling', 'stop-tokens'];
+    (spec.sampling.stopTokens ?? []).forEach((id, index) => {
+      const place = [...path, index];
+      if (id < vocab || said.has(place.join())) return;
+      said.add(place.join());
+      const message = `expected an id below ${vocab}, the vocabulary of ${checkpoint.name}, got ${id}`;
+      problems.push({ path: place, message });
+    });
+  }
+}
+
 /** Reads every benchmark and every prompt that the study asks. By name of the benchmark. */
 export async function readBenchmarkFacts(
   reading: BenchmarkReading,
 ): Promise<Map<string, BenchmarkFacts>> {
   const { study, failed } = reading;
+  checkStopTokens(reading);
   const facts = new Map<string, BenchmarkFacts>();
   for (const spec of study.benchmarks) {
     const benchmark = await readFileOf(spec, reading);

@@ -41,7 +41,7 @@ export async function measureGeneration(
   const { benchmark } = facts.benchmarks.get(spec.name)!;
   const problems = benchmark.problems.slice(0, sampleRows);
   const model = await pool.get(study.checkpoints.find(({ name }) => name === work.checkpoint)!);
-  const { sampling, stopStrings, seed, maxNewTokens } = spec.sampling;
+  const { sampling, stopStrings, stopTokens, seed, maxNewTokens } = spec.sampling;
   const answer = async (tokens: number) => {
     const start = performance.now();
     const { samples } = await answerBenchmark(
@@ -53,6 +53,7 @@ export async function measureGeneration(
         sampling:
           spec.sampling.samples > 1 ? { temperature: 0.6, topP: 0.95, ...sampling } : sampling,
         stopStrings,
+        ...(stopTokens === undefined ? {} : { stopTokens }),
         seed,
         sources: spec.sources,
         maxNewTokens: Math.min(tokens, maxNewTokens),

@@ -115,7 +115,8 @@ sampling:
   # top-k-tokens: 20
   # min-p: 0.05
   # repetition-penalty: 1.1
-  # stop: ["Problem:"]
+  # stop: ["Problem:"]  # texts that end an answer
+  # stop-tokens: [2]      # and ids of tokens, beside those of the tokenizer
   # seed: 0 # default: the study's
 
 statistics:

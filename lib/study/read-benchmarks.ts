@@ -33,6 +33,7 @@ function samplingOf(keys: SamplingKeys, seed: number): SamplingSettings {
     sampling,
     maxNewTokens: keys['max-new-tokens'] ?? defaultMaxNewTokens,
     stopStrings: keys.stop ?? [],
+    ...(keys['stop-tokens'] === undefined ? {} : { stopTokens: keys['stop-tokens'] }),
     seed: keys.seed ?? seed,
     ...(keys.k === undefined ? {} : { ks: keys.k }),
   };

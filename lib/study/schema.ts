@@ -180,6 +180,8 @@ const sampling = z.strictObject({
   /** Default 1024. */
   'max-new-tokens': whole(1, 1_000_000).optional(),
   stop: z.array(text).min(1).optional(),
+  /** Ids of tokens that end an answer, beside those of the tokenizer. */
+  'stop-tokens': z.array(whole(0, 0x7fffffff)).min(1).optional(),
   /** Default: the study's. */
   seed: seed.optional(),
   /** Of pass@k and success@k; default 1, 2, 4, … and all samples. */

@@ -67,6 +67,11 @@ export class StudySource {
     return new StudySource(path, text);
   }
 
+  /** Whether the file says something there. */
+  has(path: ValuePath): boolean {
+    return this.#document.hasIn(path);
+  }
+
   /** Line of a value, or of the nearest thing round it that is there. From 1. */
   lineOf(path: ValuePath, atKey = false): number {
     for (let length = path.length; length > 0; length--) {

@@ -161,6 +161,8 @@ export interface SamplingSettings {
   readonly sampling: SamplingOptions;
   readonly maxNewTokens: number;
   readonly stopStrings: readonly string[];
+  /** Ids that end an answer beside the tokenizer's own; absent: none. */
+  readonly stopTokens?: readonly number[];
   readonly seed: number;
   /** Of pass@k and success@k; absent: 1, 2, 4, … and all samples. */
   readonly ks?: readonly number[];

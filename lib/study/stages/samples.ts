@@ -106,8 +106,16 @@ function workOf(
 
 /** How the problems are answered: what the model is asked with, and part of what decides samples. */
 function answeringOf({ sampling: own, sources }: BenchmarkSpec) {
-  const { samples, sampling, maxNewTokens, stopStrings, seed } = own;
-  return { samples, sampling, maxNewTokens, stopStrings, seed, sources };
+  const { samples, sampling, maxNewTokens, stopStrings, stopTokens, seed } = own;
+  return {
+    samples,
+    sampling,
+    maxNewTokens,
+    stopStrings,
+    ...(stopTokens === undefined ? {} : { stopTokens }),
+    seed,
+    sources,
+  };
 }
 
 /** How the heads of a plan are gated, likewise. */

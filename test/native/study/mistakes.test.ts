@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { initStudy, readStudy, runStudy } from '../../../lib/study/index.js';
 import { ablationMistakes } from './ablation-mistakes.js';
 import { headsMistakes, type Mistake } from './heads-mistakes.js';
+import { samplingMistakes } from './sampling-mistakes.js';
 import { slurmMistakes } from './slurm-mistakes.js';
 import { models, newFolder, writeStudy } from './small-study.js';
 
@@ -59,6 +60,7 @@ beforeAll(async () => {
 const mistakes: Record<string, Mistake> = {
   ...headsMistakes,
   ...ablationMistakes,
+  ...samplingMistakes,
   'not YAML': { change: ['study: good', 'study: [good'], line: 2, says: /not valid YAML/ },
   'a key twice': {
     change: ['study: good', 'study: good\nstudy: again'],
@@ -262,22 +264,6 @@ const mistakes: Record<string, Mistake> = {
     line: 27,
     says: /benchmarks\[1\]\.parts: expected at most 3, the problems of "a", got 4/,
   },
-  'a larger k than samples': {
-    change: [
-      'statistics:',
-      'benchmarks: [{ name: a, file: demo }]\nsampling: { samples: 4, k: [1, 8] }\nstatistics:',
-    ],
-    line: 28,
-    says: /sampling\.k\[2\]: pass@8 needs at least 8 samples of a problem, got samples: 4/,
-  },
-  'fewer samples in a benchmark than the k of the study': {
-    change: [
-      'statistics:',
-      'benchmarks: [{ name: a, file: demo, sampling: { samples: 1, k: [2] } }]\nstatistics:',
-    ],
-    line: 27,
-    says: /benchmarks\[1\]\.sampling\.k\[1\]: pass@2 needs at least 2 samples/,
-  },
   'a thinking switch without a chat template': {
     change: ['statistics:', 'benchmarks: [{ name: a, file: demo, template: plain }]\nstatistics:'],
     line: 27,
@@ -303,16 +289,6 @@ const mistakes: Record<string, Mistake> = {
     ],
     line: 26,
     says: /ablations\[1\]\.tasks: tasks say whose heads are ablated/,
-  },
-  'sampling without benchmarks': {
-    change: ['statistics:', 'sampling: { samples: 4 }\nstatistics:'],
-    line: 27,
-    says: /sampling says how benchmarks are answered, and there are no benchmarks/,
-  },
-  'a wrong setting of sampling': {
-    change: ['statistics:', 'sampling: { temperature: -1 }\nstatistics:'],
-    line: 27,
-    says: /sampling\.temperature: expected a number at least 0, got -1/,
   },
   'pairs from openings': {
     change: [
