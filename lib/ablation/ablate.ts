@@ -33,12 +33,15 @@ export interface AblationSubject {
   readonly createRunner: () => Promise<SweepRunner>;
 }
 
+/** Of every interval. */
+export const defaultResamples = 10_000;
 /** Random signs that the permutation tests of one table may draw (a few seconds). */
 const SIGN_BUDGET = 1.5e9;
 const FEWEST_PERMUTATIONS = 9_999;
 const MOST_PERMUTATIONS = 99_999;
 
-function permutationsFor(rows: number, pairs: number): number {
+/** Of the test of every row. */
+export function permutationsFor(rows: number, pairs: number): number {
   const affordable = Math.floor(SIGN_BUDGET / (rows * pairs));
   return Math.max(FEWEST_PERMUTATIONS, Math.min(MOST_PERMUTATIONS, affordable));
 }
@@ -93,7 +96,7 @@ function settingsOf(
     controls: options.plan.kind === 'single' ? 0 : (options.controls ?? 20),
     seed: options.seed ?? 0,
     confidence: options.confidence ?? 0.95,
-    resamples: options.resamples ?? 10_000,
+    resamples: options.resamples ?? defaultResamples,
     permutations: permutationsFor(rows, subject.pairs),
   };
 }

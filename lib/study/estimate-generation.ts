@@ -3,11 +3,13 @@
 // estimate is rather too high than too low.
 
 import { answerBenchmark } from '../evaluation.js';
+import type { SampleRecord } from '../evaluation/types.js';
 import { askedForm } from './benchmark-facts.js';
 import type { Facts } from './facts.js';
 import type { ModelPool } from './model-pool.js';
 import type { StageWork } from './stage.js';
 import type { Study } from './study.js';
+import { secondsOf } from './timing.js';
 
 /** Seconds of a prompt, and of one answer after it. */
 export interface GenerationRates {
@@ -21,7 +23,7 @@ export const generationKey = ({ benchmark, form, checkpoint }: GenerationWork) =
   JSON.stringify([benchmark, form, checkpoint]);
 
 /** Enough rows to fill a decode step; few enough to take a moment. */
-export const sampleRows = 16;
+export const sampleRows = 32;
 export const sampleTokens = 48;
 
 /** What some stages need to be measured, each once. */
@@ -42,8 +44,7 @@ export async function measureGeneration(
   const problems = benchmark.problems.slice(0, sampleRows);
   const model = await pool.get(study.checkpoints.find(({ name }) => name === work.checkpoint)!);
   const { sampling, stopStrings, stopTokens, seed, maxNewTokens } = spec.sampling;
-  const answer = async (tokens: number) => {
-    const start = performance.now();
+  const answer = async (tokens: number): Promise<SampleRecord[]> => {
     const { samples } = await answerBenchmark(
       model,
       { ...benchmark, problems },
@@ -60,22 +61,24 @@ export async function measureGeneration(
         signal,
       },
     );
-    return { seconds: (performance.now() - start) / 1000, records: [...samples.values()] };
+    return [...samples.values()];
   };
   // The first run also packs weights and fills caches.
   await answer(1);
-  const first = await answer(1);
-  const longer = await answer(sampleTokens);
-  const count = (records: typeof longer.records): number =>
-    records.reduce((sum, { tokens }) => sum + tokens.length, 0);
-  const more = Math.max(1, count(longer.records) - count(first.records));
-  const perToken = Math.max(0, longer.seconds - first.seconds) / more;
-  const expected = longer.records.reduce(
+  let records: SampleRecord[] = [];
+  const first = await secondsOf(() => answer(1));
+  const longer = await secondsOf(async () => {
+    records = await answer(sampleTokens);
+  });
+  // Every answer has the token that ends the first run.
+  const more = records.reduce((sum, { tokens }) => sum + tokens.length - 1, 0);
+  const perToken = Math.max(0, longer - first) / Math.max(1, more);
+  const expected = records.reduce(
     (sum, { finish, tokens }) => sum + (finish === 'length' ? maxNewTokens : tokens.length),
     0,
   );
   return {
-    prompt: first.seconds / problems.length,
-    sample: (perToken * expected) / longer.records.length,
+    prompt: first / problems.length,
+    sample: (perToken * expected) / records.length,
   };
 }

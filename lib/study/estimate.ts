@@ -18,8 +18,10 @@ import { pairsKey, type Facts } from './facts.js';
 import type { StageNode } from './graph.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { OpeningsFacts } from './openings-facts.js';
+import { bootstrapMean } from '../stats/bootstrap.js';
 import type { StageWork } from './stage.js';
 import type { Checkpoint, Study } from './study.js';
+import { secondsOf } from './timing.js';
 
 /** Seconds of one unit of work, for the pairs of one base, task and form. */
 export interface Rates {
@@ -34,11 +36,26 @@ export interface Rates {
 export interface MeasuredRates {
   /** By `pairsKey`. */
   readonly rates: ReadonlyMap<string, Rates>;
+  /** Seconds of a draw of a bootstrap, on one core as all statistics. */
+  readonly draw: number;
   /** By `generationKey`. */
   readonly generation: ReadonlyMap<string, GenerationRates>;
   /** Resident memory of this process before and at the peak of the measurement. */
   readonly idleBytes: number;
   readonly peakBytes: number;
+}
+
+/** A bootstrap of the size that ablations have. */
+const drawnValues = 32;
+const drawnResamples = 10_000;
+
+async function measureDraw(): Promise<number> {
+  const values = Float64Array.from({ length: drawnValues }, (_, index) => index);
+  const bootstrap = () =>
+    Promise.resolve(bootstrapMean(values, { resamples: drawnResamples, seed: 0 }));
+  // The first run compiles the loops.
+  await bootstrap();
+  return (await secondsOf(bootstrap)) / (drawnValues * drawnResamples);
 }
 
 /** Enough pairs to fill the threads; few enough to take a moment. */
@@ -48,23 +65,6 @@ const sampleOpenings = 32;
 export const sampleHeads = 4;
 /** The first round compiles the loops, the second is timed. */
 const sampleRepeats = 60;
-
-/** What is over sooner than this is timed again: another process may have been in its way. */
-const shortSeconds = 1;
-export const mostRuns = 3;
-
-/** The shortest of up to three runs. */
-async function secondsOf(work: () => Promise<unknown>): Promise<number> {
-  let shortest = Infinity;
-  for (let run = 0; run < mostRuns; run++) {
-    const start = performance.now();
-    await work();
-    const seconds = (performance.now() - start) / 1000;
-    shortest = Math.min(shortest, seconds);
-    if (seconds > shortSeconds) break;
-  }
-  return shortest;
-}
 
 /** Seconds of an opening: its prompt, and all its tokens. */
 async function measureOpenings(
@@ -164,11 +164,12 @@ export async function measureRates(
   } finally {
     pool.dispose();
   }
+  const draw = await measureDraw();
   // maxRSS is in KiB on every platform that Node runs on.
-  return { rates, generation, idleBytes, peakBytes: process.resourceUsage().maxRSS * 1024 };
+  return { rates, draw, generation, idleBytes, peakBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
-/** A second for what no rate covers: reading, writing, small statistics. */
+/** For what no rate covers: reading and writing. */
 const overheadSeconds = 0.05;
 
 export interface Estimate {
@@ -204,7 +205,8 @@ function secondsFor(node: StageNode, study: Study, measured: MeasuredRates): num
 
 export function estimateOf(node: StageNode, study: Study, measured: MeasuredRates): Estimate {
   const { memoryBytes, diskBytes } = node.work;
-  const seconds = secondsFor(node, study, measured);
+  const { draws = 0 } = node.work;
+  const seconds = secondsFor(node, study, measured) + draws * measured.draw;
   const resident = node.weights.length > 0 ? measured.peakBytes : measured.idleBytes;
   return { seconds: seconds + overheadSeconds, memoryBytes: resident + memoryBytes, diskBytes };
 }

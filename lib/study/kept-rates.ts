@@ -36,6 +36,7 @@ export async function keepRates(
   const content = {
     validFor: validFor(of.study, of.facts, of.pool),
     rates: Object.fromEntries(measured.rates),
+    draw: measured.draw,
     generation: Object.fromEntries(measured.generation),
     idleBytes: measured.idleBytes,
     peakBytes: measured.peakBytes,
@@ -69,11 +70,12 @@ export async function readKeptRates(
   const names: (keyof Rates)[] = ['openings', 'attribution', 'circuits', 'sweep', 'resampling'];
   const rates = mapOf<Rates>(content['rates'], names);
   const generation = mapOf<GenerationRates>(content['generation'], ['prompt', 'sample']);
-  const { idleBytes, peakBytes } = content;
+  const { draw, idleBytes, peakBytes } = content;
   if (!rates || !generation) return undefined;
-  if (typeof idleBytes !== 'number' || typeof peakBytes !== 'number') return undefined;
+  if (typeof draw !== 'number' || typeof idleBytes !== 'number') return undefined;
+  if (typeof peakBytes !== 'number') return undefined;
   const known = of.nodes.every(
     ({ work }) => !work.generation || generation.has(generationKey(work.generation)),
   );
-  return known ? { rates, generation, idleBytes, peakBytes } : undefined;
+  return known ? { rates, draw, generation, idleBytes, peakBytes } : undefined;
 }

@@ -25,6 +25,8 @@ export interface StageWork {
    * samples.
    */
   readonly units: number;
+  /** What statistics draw at random, in draws of a bootstrap (draws.ts); takes time beside `rate`. */
+  readonly draws?: number;
   /** New tokens that are generated, at most. */
   readonly newTokens?: number;
   /** Of generation: whose answers tell how long they are. */

@@ -4,7 +4,8 @@
 import { join } from 'node:path';
 import { ablate, type AblationPlan } from '../../ablation.js';
 import { headsOfGroup, readDiffReport } from '../../diff-report.js';
-import { parseHeadSets } from '../../head-gate.js';
+import { parseHeadSets, type HeadShape } from '../../head-gate.js';
+import { ablationDraws, type RowCounts } from '../draws.js';
 import { pairsKey, type Facts } from '../facts.js';
 import { ablationPlaces } from '../heads-places.js';
 import { placeId, type Place, type StageContext, type StageKind } from '../stage.js';
@@ -27,12 +28,25 @@ export interface AblationStageFile {
   readonly table: Awaited<ReturnType<typeof ablate>> | null;
 }
 
-/** Sets of heads that will run, controls included: an upper bound before the diff is known. */
-export function variantCount(spec: AblationSpec, shape: { layers: number; heads: number }): number {
+/** Sets of heads and random sets for each: an upper bound before the diff is known. */
+export function rowCounts(spec: AblationSpec, shape: HeadShape): RowCounts {
   const { what, controls } = spec;
-  if (what.kind === 'single') return 1 + shape.layers * shape.heads;
+  if (what.kind === 'single') return { sets: shape.layers * shape.heads, controls: 0 };
   const sets = what.kind === 'group' ? what.topK : parseHeadSets(what.heads, shape).length;
+  return { sets, controls };
+}
+
+/** Variants that will run: the whole model, the sets and the random ones. */
+export function variantCount(spec: AblationSpec, shape: HeadShape): number {
+  const { sets, controls } = rowCounts(spec, shape);
   return 1 + sets * (1 + controls);
+}
+
+/** A single head leaves the layers below it as they are; those of a set may be anywhere. */
+function wholePasses(spec: AblationSpec, shape: HeadShape): number {
+  const { layers } = shape;
+  if (spec.what.kind !== 'single') return variantCount(spec, shape);
+  return 1 + (rowCounts(spec, shape).sets * (layers + 1)) / (2 * layers);
 }
 
 /** The sets of heads; undefined where the group of the diff has none. */
@@ -69,7 +83,8 @@ function instanceOf(
   const { study, facts } = of;
   const { checkpoint, task, form } = place;
   const { pairs } = facts.pairs.get(pairsKey(checkpoint.base, task, form))!;
-  const variants = variantCount(spec, facts.checkpoints.get(checkpoint.name)!.shape);
+  const { shape } = facts.checkpoints.get(checkpoint.name)!;
+  const variants = variantCount(spec, shape);
   const { name, what, controls, ablation, positions, match } = spec;
   return {
     kind: 'ablation',
@@ -99,7 +114,8 @@ function instanceOf(
       forwards: variants * pairs.length,
       backwards: 0,
       rate: 'sweep' as const,
-      units: variants * pairs.length,
+      units: wholePasses(spec, shape) * pairs.length,
+      draws: ablationDraws(rowCounts(spec, shape), pairs.length),
       memoryBytes: 16 * variants * pairs.length,
       diskBytes: 30 * variants * pairs.length,
     },

@@ -2,8 +2,10 @@
 // model and against its matched random sets, with the answers that flipped. Without a model.
 
 import type { EvaluationTable } from '../../evaluation.js';
+import { answerDraws } from '../draws.js';
 import { gatedId, gatedPlaces } from '../benchmark-places.js';
 import type { StageKind } from '../stage.js';
+import { rowCounts } from './ablation.js';
 import { firstSamples, tableInstance, tabulate, type Answered } from './benchmark-tables.js';
 import { readResult, writeResult } from './files.js';
 import { samplesSummaryFile, samplesSummaryFormat, type SamplesSummary } from './samples.js';
@@ -46,16 +48,20 @@ export const benchmarkAblationStage: StageKind = {
   kind: 'benchmark-ablation',
   title: 'what gating heads does to the answers, with matched random sets',
   revision: 2,
-  instances: (study) =>
-    gatedPlaces(study).map((place) =>
-      tableInstance(place, {
+  instances: (study, facts) =>
+    gatedPlaces(study).map((place) => {
+      const { spec, ablation, checkpoint } = place;
+      const { problems } = facts.benchmarks.get(spec.name)!.benchmark;
+      const rows = rowCounts(ablation, facts.checkpoints.get(checkpoint.name)!.shape);
+      return tableInstance(place, {
         kind: 'benchmark-ablation',
         id: gatedId(place),
         study,
         own: { name: place.ablation.name, task: place.task ?? null, factor: place.factor },
+        draws: answerDraws(spec, problems.length, rows),
         diskBytes: 400_000,
-      }),
-    ),
+      });
+    }),
   async run({ settings }, context) {
     const { name, benchmark, checkpoint, form, task, factor } = settings as unknown as GatedAnswers;
     const { noHeads } = await readResult<SamplesSummary>(

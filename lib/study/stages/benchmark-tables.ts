@@ -30,9 +30,16 @@ export const firstSamples = roleOf(0);
 /** A stage that makes a table of the samples of a place; `own` are settings of its kind alone. */
 export function tableInstance(
   place: BenchmarkPlace,
-  of: { kind: string; id: string; study: Study; own?: Record<string, unknown>; diskBytes: number },
+  of: {
+    kind: string;
+    id: string;
+    study: Study;
+    own?: Record<string, unknown>;
+    draws: number;
+    diskBytes: number;
+  },
 ): StageInstance {
-  const { kind, id, study, own = {}, diskBytes } = of;
+  const { kind, id, study, own = {}, draws, diskBytes } = of;
   const { spec, checkpoint, form } = place;
   const answered: Answered = {
     benchmark: spec.name,
@@ -48,7 +55,7 @@ export function tableInstance(
     ),
     weights: [],
     checkpoint: checkpoint.name,
-    work: { ...littleWork, diskBytes },
+    work: { ...littleWork, draws, diskBytes },
   };
 }
 

@@ -2,6 +2,7 @@
 // modes.
 
 import type { EvaluationTable } from '../../evaluation.js';
+import { answerDraws } from '../draws.js';
 import { benchmarkId, benchmarkPlaces } from '../benchmark-places.js';
 import type { StageKind } from '../stage.js';
 import { tableInstance, tabulate, type Answered } from './benchmark-tables.js';
@@ -19,10 +20,17 @@ export const benchmarkStage: StageKind = {
   kind: 'benchmark',
   title: 'scores, pass@k and failure modes of the answers',
   revision: 2,
-  instances: (study) =>
-    benchmarkPlaces(study).map((place) =>
-      tableInstance(place, { kind: 'benchmark', id: benchmarkId(place), study, diskBytes: 20_000 }),
-    ),
+  instances: (study, facts) =>
+    benchmarkPlaces(study).map((place) => {
+      const { problems } = facts.benchmarks.get(place.spec.name)!.benchmark;
+      return tableInstance(place, {
+        kind: 'benchmark',
+        id: benchmarkId(place),
+        study,
+        draws: answerDraws(place.spec, problems.length, { sets: 0, controls: 0 }),
+        diskBytes: 20_000,
+      });
+    }),
   async run({ settings }, context) {
     const { benchmark, checkpoint, form } = settings as unknown as Answered;
     const table = await tabulate({ benchmark, checkpoint, form }, context);

@@ -63,6 +63,7 @@ export const evaluationStage: StageKind = {
           backwards: 0,
           rate: 'circuits' as const,
           units: count,
+          draws: 4 * resamples * count,
           memoryBytes: 0,
           diskBytes: 2000 + 2 * count,
         },

@@ -4,6 +4,7 @@
 import { headsOfGroup, readDiffReport, type DiffHeads } from '../../diff-report.js';
 import { allHeads, compareHeads, formatHead, parseHeads, type HeadRef } from '../../head-gate.js';
 import { headPrompts, headProperties } from '../../head-properties.js';
+import { headPropertyNames } from '../../heads/properties.js';
 import type { HeadTable } from '../../heads/types.js';
 import { pairsKey, type Facts } from '../facts.js';
 import { headsPlaces } from '../heads-places.js';
@@ -104,6 +105,8 @@ function instanceOf(
       backwards: 0,
       rate: 'sweep',
       units: 2 * pairs.length,
+      // A mean of every head and property over the same draws.
+      draws: 0.05 * headPropertyNames.length * layers * heads * 2000 * pairs.length,
       memoryBytes: 4 * layers * heads * 16 * pairs.length,
       diskBytes: 1500 * layers * heads + 20_000 * spec.maps,
     },

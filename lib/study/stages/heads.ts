@@ -4,6 +4,8 @@
 import { readDiffReport } from '../../diff-report.js';
 import { singleHeadEffects } from '../../heads/effects.js';
 import { headProfile, type HeadProfile, type MeasuredEffects } from '../../heads/profile.js';
+import { correlationDraws } from '../draws.js';
+import type { Facts } from '../facts.js';
 import { effectsPlan, headsPlaces } from '../heads-places.js';
 import {
   littleWork,
@@ -48,9 +50,15 @@ function correlationSettings(study: Study) {
   };
 }
 
-function instanceOf(spec: HeadsSpec, place: Place, study: Study): StageInstance {
+function instanceOf(
+  spec: HeadsSpec,
+  place: Place,
+  of: { study: Study; facts: Facts },
+): StageInstance {
+  const { study, facts } = of;
   const { checkpoint, task, form } = place;
   const plan = effectsPlan(spec, place, study);
+  const { layers, heads } = facts.checkpoints.get(checkpoint.name)!.shape;
   return {
     kind: 'heads',
     id: headsId(spec, place),
@@ -68,7 +76,11 @@ function instanceOf(spec: HeadsSpec, place: Place, study: Study): StageInstance 
     },
     weights: [],
     checkpoint: checkpoint.name,
-    work: { ...littleWork, diskBytes: 100_000 },
+    work: {
+      ...littleWork,
+      ...(plan ? { draws: correlationDraws(layers * heads, study) } : {}),
+      diskBytes: 100_000,
+    },
   };
 }
 
@@ -99,9 +111,9 @@ export const headsStage: StageKind = {
   kind: 'heads',
   title: 'which of what heads do goes with their ablation',
   revision: 2,
-  instances: (study) =>
+  instances: (study, facts) =>
     study.heads.flatMap((spec) =>
-      headsPlaces(spec, study).map((place) => instanceOf(spec, place, study)),
+      headsPlaces(spec, study).map((place) => instanceOf(spec, place, { study, facts })),
     ),
   async run(instance, context) {
     const { name, checkpoint, task, form } = instance.settings as Record<

@@ -5,6 +5,7 @@ import { headName } from '../../tracking/series.js';
 import { compareDepths, type DepthReport } from '../../tracking/depth.js';
 import { regimeOverlap, type RegimeOverlap } from '../../tracking/overlap.js';
 import type { SeriesTracking } from '../../tracking/cohorts.js';
+import { overlapDraws } from '../draws.js';
 import { littleWork, type StageKind } from '../stage.js';
 import { slug, type Series, type Study } from '../study.js';
 import { readResult, writeResult } from './files.js';
@@ -110,30 +111,32 @@ export const regimesStage: StageKind = {
   kind: 'regimes',
   title: 'series side by side',
   revision: 1,
-  instances: (study) =>
-    study.series.length < 2
-      ? []
-      : study.tasks.flatMap(({ name: task, forms }) =>
-          forms.map(({ form }) => ({
-            kind: 'regimes',
-            id: [task, form.name].map(slug).join('.'),
-            settings: {
-              task,
-              form: form.name,
-              permutations: study.statistics.permutations,
-              seed: study.seed,
-              corrupted: study.series.map(({ corruptedRewardOf }) => corruptedRewardOf ?? null),
-            },
-            needs: Object.fromEntries(
-              study.series.map(({ label }) => [
-                label,
-                { kind: 'tracking', id: trackingId(label, task, form.name) },
-              ]),
-            ),
-            weights: [],
-            work: littleWork,
-          })),
+  instances: (study, facts) => {
+    if (study.series.length < 2) return [];
+    const { layers, heads: perLayer } = facts.checkpoints.get(study.bases[0].name)!.shape;
+    const heads = layers * perLayer;
+    return study.tasks.flatMap(({ name: task, forms }) =>
+      forms.map(({ form }) => ({
+        kind: 'regimes',
+        id: [task, form.name].map(slug).join('.'),
+        settings: {
+          task,
+          form: form.name,
+          permutations: study.statistics.permutations,
+          seed: study.seed,
+          corrupted: study.series.map(({ corruptedRewardOf }) => corruptedRewardOf ?? null),
+        },
+        needs: Object.fromEntries(
+          study.series.map(({ label }) => [
+            label,
+            { kind: 'tracking', id: trackingId(label, task, form.name) },
+          ]),
         ),
+        weights: [],
+        work: { ...littleWork, draws: overlapDraws(study.series.length, heads, study) },
+      })),
+    );
+  },
   async run({ settings }, context) {
     const { study } = context;
     const { task, form } = settings as Record<'task' | 'form', string>;

@@ -16,8 +16,13 @@ tasks:
   - { name: stored, limit: 8, pairs: ${models}/pairs-steps.jsonl }
 attribution: { ig-steps: 2 }
 selection: { rule: top-n, n: 60 }
+ablations:
+  - { name: singles, single: true, tasks: [stored] }
+  - { name: solving, heads: "0.0", controls: 3, benchmarks: [chains] }
 heads:
-  - { name: all heads }
+  - { name: all heads, tasks: [stored] }
+benchmarks:
+  - { name: chains, file: demo, limit: 4 }
 `;
 
 let study: Study;
@@ -36,6 +41,7 @@ function rates(own: Partial<Record<string, number>>): MeasuredRates {
   const keys = [...facts.pairs.keys()];
   return {
     rates: new Map(keys.map((key) => [key, one])),
+    draw: 0,
     generation: new Map(),
     idleBytes: 0,
     peakBytes: 0,
@@ -51,13 +57,46 @@ describe('an estimate', () => {
     ['openings', ['openings']],
     ['attribution', ['attribution']],
     ['circuits', ['evaluation']],
-    ['sweep', ['head-table']],
+    ['sweep', ['ablation', 'head-table']],
     ['resampling', ['null-diff', 'diff']],
   ])('takes the time of %s from its own rate', (rate, expected) => {
     const [slow, fast] = [rates({ [rate]: 3 }), rates({})];
     const dearer = (node: StageNode): boolean =>
       estimateOf(node, study, slow).seconds > estimateOf(node, study, fast).seconds;
     expect(kinds(dearer)).toEqual(expected);
+  });
+
+  it('takes the time of statistics from the rate of a draw', () => {
+    const [none, some] = [rates({}), { ...rates({}), draw: 1e-3 }];
+    const dearer = (node: StageNode): boolean =>
+      estimateOf(node, study, some).seconds > estimateOf(node, study, none).seconds;
+    expect(kinds(dearer).sort()).toEqual([
+      'ablation',
+      'benchmark',
+      'benchmark-ablation',
+      'evaluation',
+      'head-table',
+      'heads',
+    ]);
+  });
+
+  it('knows what the statistics of an ablation draw', () => {
+    const { draws } = nodes.find(({ id }) => id.startsWith('singles.'))!.work;
+    const { shape } = facts.checkpoints.get('post')!;
+    // Two intervals of every head, and as many signs as a table may draw, which cost a sixth.
+    const intervals = 2 * 10_000;
+    const signs = 99_999 / 6;
+    expect(draws).toBeCloseTo(shape.layers * shape.heads * 8 * (intervals + signs), 6);
+  });
+
+  it('lets single heads run the layers from theirs on', () => {
+    const { units, forwards } = nodes.find(({ id }) => id.startsWith('singles.'))!.work;
+    const { layers, heads } = facts.checkpoints.get('post')!.shape;
+    // Of every layer's heads: all layers, all but one, … the last alone.
+    const shares = Array.from({ length: layers }, (_, layer) => (layers - layer) / layers);
+    const passes = 1 + heads * shares.reduce((sum, share) => sum + share, 0);
+    expect(units).toBeCloseTo(8 * passes, 9);
+    expect(forwards).toBe(8 * (1 + layers * heads));
   });
 
   it('counts the openings of both models', () => {
@@ -69,7 +108,10 @@ describe('an estimate', () => {
 });
 
 it('rates openings only where the models write them', async () => {
-  const { rates: measured } = await measureRates(study, facts);
+  const { rates: measured, draw } = await measureRates(study, facts);
+  // Between a thousandth and ten of what it takes on a machine of 2024.
+  expect(draw).toBeGreaterThan(3e-11);
+  expect(draw).toBeLessThan(3e-6);
   expect([...measured.keys()].sort()).toEqual([...facts.pairs.keys()].sort());
   const of = (task: string) => [...measured].find(([key]) => key.includes(task))![1];
   expect(of('written').openings).toBeGreaterThan(0);

@@ -1,0 +1,51 @@
+// How much chance the statistics of a stage draw: bootstraps, permutation tests, correlations. In
+// draws of a bootstrap; what another test takes beside one was measured on this project's own code.
+
+import { defaultResamples, permutationsFor } from '../ablation/ablate.js';
+import { defaultKs } from '../evaluation/table.js';
+import { correlatedNames } from '../heads/correlation.js';
+import type { BenchmarkSpec, Study } from './study.js';
+
+/** A random sign of a permutation test of pairs. */
+const sign = 1 / 6;
+/** A value of a resample whose ranks are taken. */
+const rankedValue = 10;
+/** A value moved by a permutation. */
+const movedValue = 1;
+
+/** Sets of heads and how often each is compared with random sets. */
+export interface RowCounts {
+  readonly sets: number;
+  readonly controls: number;
+}
+
+/** Of a table of ablations on pairs: two intervals and a test of every set, two more with controls. */
+export function ablationDraws({ sets, controls }: RowCounts, pairs: number): number {
+  const intervals = controls > 0 ? 4 : 2;
+  return sets * pairs * (intervals * defaultResamples + permutationsFor(sets, pairs) * sign);
+}
+
+/** Of the correlations of every property of heads with the effects of their ablation. */
+export function correlationDraws(heads: number, { statistics }: Study): number {
+  const { permutations, resamples } = statistics;
+  // As `headStatistics` has it.
+  const rounds = resamples === 'auto' ? 2000 : Math.min(resamples, 100_000);
+  // Over all heads, and within layers.
+  const moved = 2 * permutations * movedValue;
+  return correlatedNames.length * heads * (rounds * rankedValue + moved);
+}
+
+/** Of a table of answers: scores, pass@k, failures and the change by every set, scores of random sets. */
+export function answerDraws(spec: BenchmarkSpec, problems: number, rows: RowCounts): number {
+  const ks = spec.sampling.ks ?? defaultKs(spec.sampling.samples);
+  const failures = 10 * 2000;
+  const scores = (2 + 2 * ks.length) * defaultResamples + failures;
+  const changes = 4 * defaultResamples + failures + 20_000 * sign;
+  const random = rows.sets * rows.controls * 1000;
+  return problems * (scores + rows.sets * (scores + changes) + random);
+}
+
+/** Of the overlaps of several series: their heads drawn anew within layers, by view. */
+export function overlapDraws(series: number, heads: number, { statistics }: Study): number {
+  return 2 * statistics.permutations * series * heads * movedValue;
+}
