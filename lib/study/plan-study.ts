@@ -4,7 +4,9 @@
 import { join } from 'node:path';
 import { readTextIfExists } from '../json-file.js';
 import { estimateOf, measureRates, type Estimate } from './estimate.js';
-import type { StageNode } from './graph.js';
+import type { Facts } from './facts.js';
+import type { StageNode, StudyGraph } from './graph.js';
+import { readKeptRates } from './kept-rates.js';
 import type { PoolOptions } from './model-pool.js';
 import { graphOfRun } from './run-graph.js';
 import type { ResultStore } from './store.js';
@@ -126,7 +128,7 @@ export interface KindStatus {
   readonly begun: number;
   readonly ready: number;
   readonly waiting: number;
-  /** Seconds that finished stages took, and an estimate for the others from them. */
+  /** Seconds that finished stages took, and an estimate for the others from them, else from rates. */
   readonly secondsDone: number;
   readonly secondsLeft: number | null;
 }
@@ -156,6 +158,27 @@ async function readTimings(run: string): Promise<Map<string, number>> {
   return times;
 }
 
+/** What stages weigh: seconds where the run measured its rates. */
+async function weightsOf(
+  study: Study,
+  run: {
+    facts: Facts;
+    graph: StudyGraph;
+    states: ReadonlyMap<StageNode, NodeState>;
+    options: PoolOptions & { out: string };
+  },
+): Promise<{ measured: boolean; of: (nodes: readonly StageNode[]) => number }> {
+  const { facts, graph, states, options } = run;
+  const nodes = graph.nodes.filter((node) => states.get(node) !== 'done');
+  const rates = await readKeptRates(options.out, { study, facts, pool: options, nodes });
+  const one = (node: StageNode): number =>
+    rates ? estimateOf(node, study, rates).seconds : estimateWeight(node, facts);
+  return {
+    measured: rates !== undefined,
+    of: (some) => some.reduce((sum, node) => sum + one(node), 0),
+  };
+}
+
 /** What a run has done and what is left. Measures nothing; loads what has no known fingerprint. */
 export async function studyStatus(
   study: Study,
@@ -164,6 +187,7 @@ export async function studyStatus(
   const { facts, graph, store } = await graphOfRun(study, { ...options, machine: 'run' });
   const states = await statesOf(graph.nodes, store);
   const times = await readTimings(store.run);
+  const weight = await weightsOf(study, { facts, graph, states, options });
   const nameOf = ({ kind, id, key }: StageNode): string => `${kind}/${id}@${key}`;
   const kinds = graph.kinds.flatMap(({ kind, title }): KindStatus[] => {
     const own = graph.nodes.filter((node) => node.kind === kind);
@@ -171,9 +195,8 @@ export async function studyStatus(
     const having = (state: NodeState) => own.filter((node) => states.get(node) === state);
     const timed = having('done').filter((node) => times.has(nameOf(node)));
     const secondsDone = timed.reduce((sum, node) => sum + times.get(nameOf(node))!, 0);
-    const weight = (nodes: readonly StageNode[]): number =>
-      nodes.reduce((sum, node) => sum + estimateWeight(node, facts), 0);
-    const left = weight(own) - weight(having('done'));
+    const left = weight.of(own) - weight.of(having('done'));
+    const untimed = weight.measured ? left : null;
     return [
       {
         kind,
@@ -185,7 +208,7 @@ export async function studyStatus(
         waiting: having('waiting').length,
         secondsDone,
         secondsLeft:
-          left === 0 ? 0 : timed.length === 0 ? null : (left * secondsDone) / weight(timed),
+          left === 0 ? 0 : timed.length === 0 ? untimed : (left * secondsDone) / weight.of(timed),
       },
     ];
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readFacts } from '../../../lib/study/facts.js';
 import { buildGraph } from '../../../lib/study/graph.js';
-import { readStudy, runStudy, type RunProgress } from '../../../lib/study/index.js';
+import { readStudy, runStudy, studyStatus, type RunProgress } from '../../../lib/study/index.js';
 import { isWorthMeasuring } from '../../../lib/study/work-weight.js';
 import { digest, grpoAlone, models, newFolder, smallStudy, writeStudy } from './small-study.js';
 
@@ -66,6 +66,20 @@ it.each([
   await writeFile(path, damage(kept));
   await rm(join(out, 'results'), { recursive: true });
   expect(measured(await run(out, true))).toBe(true);
+}, 60_000);
+
+it('tells status of kinds that did not run yet', async () => {
+  const [measuredRun, other] = [await newFolder(), await newFolder()];
+  await run(measuredRun, true);
+  await run(other, false);
+  const study = await readStudy(await writeStudy(text));
+  const leftOf = async (out: string, kind: string) => {
+    await rm(join(out, 'results', kind), { recursive: true });
+    const { kinds } = await studyStatus(study, { out });
+    return kinds.find((one) => one.kind === kind)!.secondsLeft;
+  };
+  expect(await leftOf(measuredRun, 'ablation')).toBeGreaterThan(0);
+  expect(await leftOf(other, 'ablation')).toBeNull();
 }, 60_000);
 
 it('measures nothing where nobody asks for it', async () => {
