@@ -114,6 +114,20 @@ function notesOf(overlapping: readonly LayerPlan[], got: number, wanted: number)
 /** Below this many possible sets, listing them all is cheaper than drawing until they differ. */
 const ENUMERATE_LIMIT = 4096;
 
+const possibleSets = (plans: readonly LayerPlan[]): number =>
+  plans.reduce((n, { pool, choose }) => n * binomial(pool.length, choose), 1);
+
+/** How many sets `matchedControls` gives of `count` wanted ones, without making any. */
+export function matchedControlCount(
+  ablated: readonly HeadRef[],
+  { shape, count }: Omit<MatchedControlsOptions, 'seed'>,
+): number {
+  const plans = planLayers(uniqueHeads(ablated), shape.heads);
+  // Whole layers leave nothing but the set itself.
+  const self = plans.every(({ fixed, shared }) => shared > 0 && fixed.length === 0) ? 1 : 0;
+  return Math.min(count, possibleSets(plans) - self);
+}
+
 /**
  * Control sets matched to `ablated` in the number of heads of every layer. Distinct; fewer than
  * `count` where fewer exist. Throws ERR_HEADSPARK_INVALID_ARGUMENT.
@@ -133,7 +147,7 @@ export function matchedControls(
   const set = uniqueHeads(ablated);
   const plans = planLayers(set, shape.heads);
   const overlapping = plans.filter(({ shared }) => shared > 0);
-  const possible = plans.reduce((n, { pool, choose }) => n * binomial(pool.length, choose), 1);
+  const possible = possibleSets(plans);
   const random = new Random(seed);
   const sets =
     possible <= Math.max(ENUMERATE_LIMIT, 4 * count)

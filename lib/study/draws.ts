@@ -13,15 +13,15 @@ const rankedValue = 10;
 /** A value moved by a permutation. */
 const movedValue = 1;
 
-/** Sets of heads and how often each is compared with random sets. */
+/** Sets of heads, and the random sets of all of them. */
 export interface RowCounts {
   readonly sets: number;
-  readonly controls: number;
+  readonly random: number;
 }
 
 /** Of a table of ablations on pairs: two intervals and a test of every set, two more with controls. */
-export function ablationDraws({ sets, controls }: RowCounts, pairs: number): number {
-  const intervals = controls > 0 ? 4 : 2;
+export function ablationDraws({ sets, random }: RowCounts, pairs: number): number {
+  const intervals = random > 0 ? 4 : 2;
   return sets * pairs * (intervals * defaultResamples + permutationsFor(sets, pairs) * sign);
 }
 
@@ -41,8 +41,7 @@ export function answerDraws(spec: BenchmarkSpec, problems: number, rows: RowCoun
   const failures = 10 * 2000;
   const scores = (2 + 2 * ks.length) * defaultResamples + failures;
   const changes = 4 * defaultResamples + failures + 20_000 * sign;
-  const random = rows.sets * rows.controls * 1000;
-  return problems * (scores + rows.sets * (scores + changes) + random);
+  return problems * (scores + rows.sets * (scores + changes) + rows.random * 1000);
 }
 
 /** Of the overlaps of several series: their heads drawn anew within layers, by view. */

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { ablate, type AblationPlan } from '../../ablation.js';
 import { headsOfGroup, readDiffReport } from '../../diff-report.js';
+import { matchedControlCount } from '../../diff/matched-controls.js';
 import { parseHeadSets, type HeadShape } from '../../head-gate.js';
 import { ablationDraws, type RowCounts } from '../draws.js';
 import { pairsKey, type Facts } from '../facts.js';
@@ -28,18 +29,30 @@ export interface AblationStageFile {
   readonly table: Awaited<ReturnType<typeof ablate>> | null;
 }
 
-/** Sets of heads and random sets for each: an upper bound before the diff is known. */
+/** Random sets that are matched in layers: a layer has few others for a head alone. */
+function randomSets({ what, controls }: AblationSpec, shape: HeadShape): number {
+  if (what.kind === 'single') return 0;
+  if (what.kind === 'heads') {
+    const counts = parseHeadSets(what.heads, shape).map((set) =>
+      matchedControlCount(set, { shape, count: controls }),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+  return Math.min(controls, shape.heads - 1) + (what.topK - 1) * controls;
+}
+
+/** Sets of heads and all their random sets: an upper bound before the diff is known. */
 export function rowCounts(spec: AblationSpec, shape: HeadShape): RowCounts {
-  const { what, controls } = spec;
-  if (what.kind === 'single') return { sets: shape.layers * shape.heads, controls: 0 };
+  const { what, controls, match } = spec;
+  if (what.kind === 'single') return { sets: shape.layers * shape.heads, random: 0 };
   const sets = what.kind === 'group' ? what.topK : parseHeadSets(what.heads, shape).length;
-  return { sets, controls };
+  return { sets, random: match === 'layer' ? randomSets(spec, shape) : sets * controls };
 }
 
 /** Variants that will run: the whole model, the sets and the random ones. */
 export function variantCount(spec: AblationSpec, shape: HeadShape): number {
-  const { sets, controls } = rowCounts(spec, shape);
-  return 1 + sets * (1 + controls);
+  const { sets, random } = rowCounts(spec, shape);
+  return 1 + sets + random;
 }
 
 /** A single head leaves the layers below it as they are; those of a set may be anywhere. */

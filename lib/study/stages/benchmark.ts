@@ -27,7 +27,7 @@ export const benchmarkStage: StageKind = {
         kind: 'benchmark',
         id: benchmarkId(place),
         study,
-        draws: answerDraws(place.spec, problems.length, { sets: 0, controls: 0 }),
+        draws: answerDraws(place.spec, problems.length, { sets: 0, random: 0 }),
         diskBytes: 20_000,
       });
     }),

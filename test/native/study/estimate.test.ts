@@ -5,7 +5,8 @@ import { estimateOf, measureRates, type MeasuredRates } from '../../../lib/study
 import { readFacts, type Facts } from '../../../lib/study/facts.js';
 import { buildGraph, type StageNode } from '../../../lib/study/graph.js';
 import { readStudy } from '../../../lib/study/index.js';
-import type { Study } from '../../../lib/study/study.js';
+import { rowCounts, variantCount } from '../../../lib/study/stages/ablation.js';
+import type { AblationSpec, Study } from '../../../lib/study/study.js';
 import { grpoAlone, models, newFolder, writeStudy } from './small-study.js';
 
 const text = `study: rates
@@ -87,6 +88,23 @@ describe('an estimate', () => {
     const intervals = 2 * 10_000;
     const signs = 99_999 / 6;
     expect(draws).toBeCloseTo(shape.layers * shape.heads * 8 * (intervals + signs), 6);
+  });
+
+  it('counts the random sets that exist', () => {
+    const { shape } = facts.checkpoints.get('post')!;
+    // A layer has five heads beside one, and six pairs of heads beside two.
+    expect(shape).toMatchObject({ heads: 6 });
+    const own = study.ablations.find(({ name }) => name === 'solving')!;
+    const top = (topK: number) => ({ kind: 'group' as const, group: 'emergent' as const, topK });
+    const counts = (spec: Partial<AblationSpec>) => rowCounts({ ...own, ...spec }, shape);
+    expect(counts({ controls: 20 })).toEqual({ sets: 1, random: 5 });
+    const heads = { kind: 'heads' as const, heads: '0.0;0.1,1.2' };
+    expect(counts({ controls: 20, what: heads })).toEqual({ sets: 2, random: 5 + 20 });
+    const two = { kind: 'heads' as const, heads: '0.0,0.1' };
+    expect(counts({ controls: 20, what: two }).random).toBe(6);
+    expect(counts({ controls: 20, what: top(3) })).toEqual({ sets: 3, random: 5 + 2 * 20 });
+    expect(counts({ controls: 20, what: top(3), match: 'write-norm' }).random).toBe(60);
+    expect(variantCount({ ...own, controls: 20 }, shape)).toBe(1 + 1 + 5);
   });
 
   it('lets single heads run the layers from theirs on', () => {

@@ -1,8 +1,8 @@
 // Control sets: matched per layer, distinct, seeded, and honest where a layer is too small.
 
 import { describe, expect, test } from 'vitest';
-import { matchedControls } from '../../../lib/diff/index.js';
-import { formatHeads, type HeadRef } from '../../../lib/head-gate.js';
+import { matchedControlCount, matchedControls } from '../../../lib/diff/index.js';
+import { formatHeads, parseHeads, type HeadRef } from '../../../lib/head-gate.js';
 
 const ref = (layer: number, head: number): HeadRef => ({ layer, head });
 const perLayer = (set: HeadRef[]): Record<number, number> => {
@@ -98,3 +98,15 @@ test('heads named twice count once; bad heads and counts are refused', () => {
   }
   expect(matchedControls([], { shape, count: 2 }).sets).toEqual([]);
 });
+
+test.each(['0.0', '0.0,0.1', '0.0,1.1,2.2', '0.0,0.1,0.2', '0.*', '0.*,1.*', '0.*,1.2', '0.0,1.*'])(
+  'counts the controls of %s without making them',
+  (text) => {
+    const shape = { layers: 4, heads: 4 };
+    const set = parseHeads(text, shape);
+    for (const count of [0, 1, 3, 20, 300]) {
+      const { sets } = matchedControls(set, { shape, count });
+      expect(matchedControlCount(set, { shape, count })).toBe(sets.length);
+    }
+  },
+);
