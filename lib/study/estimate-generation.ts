@@ -9,7 +9,7 @@ import type { Facts } from './facts.js';
 import type { ModelPool } from './model-pool.js';
 import type { StageWork } from './stage.js';
 import type { Study } from './study.js';
-import { secondsOf } from './timing.js';
+import { timed } from './timing.js';
 
 /** Seconds of a prompt, and of one answer after it. */
 export interface GenerationRates {
@@ -63,13 +63,8 @@ export async function measureGeneration(
     );
     return [...samples.values()];
   };
-  // The first run also packs weights and fills caches.
-  await answer(1);
-  let records: SampleRecord[] = [];
-  const first = await secondsOf(() => answer(1));
-  const longer = await secondsOf(async () => {
-    records = await answer(sampleTokens);
-  });
+  const { seconds: first } = await timed(() => answer(1));
+  const { seconds: longer, result: records } = await timed(() => answer(sampleTokens));
   // Every answer has the token that ends the first run.
   const more = records.reduce((sum, { tokens }) => sum + tokens.length - 1, 0);
   const perToken = Math.max(0, longer - first) / Math.max(1, more);

@@ -21,7 +21,7 @@ import type { OpeningsFacts } from './openings-facts.js';
 import { bootstrapMean } from '../stats/bootstrap.js';
 import type { StageWork } from './stage.js';
 import type { Checkpoint, Study } from './study.js';
-import { secondsOf } from './timing.js';
+import { timed } from './timing.js';
 
 /** Seconds of one unit of work, for the pairs of one base, task and form. */
 export interface Rates {
@@ -53,9 +53,7 @@ async function measureDraw(): Promise<number> {
   const values = Float64Array.from({ length: drawnValues }, (_, index) => index);
   const bootstrap = () =>
     Promise.resolve(bootstrapMean(values, { resamples: drawnResamples, seed: 0 }));
-  // The first run compiles the loops.
-  await bootstrap();
-  return (await secondsOf(bootstrap)) / (drawnValues * drawnResamples);
+  return (await timed(bootstrap)).seconds / (drawnValues * drawnResamples);
 }
 
 /** Enough pairs to fill the threads; few enough to take a moment. */
@@ -63,7 +61,7 @@ export const samplePairs = 8;
 /** Openings are cheap, and decoding is faster the more rows there are. */
 const sampleOpenings = 32;
 export const sampleHeads = 4;
-/** The first round compiles the loops, the second is timed. */
+/** Enough that the loops are compiled before the last of them. */
 const sampleRepeats = 60;
 
 /** Seconds of an opening: its prompt, and all its tokens. */
@@ -76,8 +74,7 @@ async function measureOpenings(
   const rows = openings.prompts.slice(0, sampleOpenings).map(({ tokens }) => ({ prompt: tokens }));
   const settings = { maxNewTokens: openings.length + 1, ...(signal ? { signal } : {}) };
   const write = () => generateGreedy(model, rows, settings);
-  await write();
-  return (await secondsOf(write)) / rows.length;
+  return (await timed(write)).seconds / rows.length;
 }
 
 async function measure(
@@ -91,12 +88,10 @@ async function measure(
   const pairs = known.pairs.slice(0, samplePairs);
   const openings = await measureOpenings(model, known.openings, signal);
   const { metric } = study.attribution;
-  const score = () =>
-    attribute(model, pairs, { ...study.attribution, keepPairScores: true, signal });
-  // The first run also packs weights and fills caches.
-  const table = await score();
-  const attribution = await secondsOf(score);
-  const circuits = await secondsOf(() =>
+  const { seconds: attribution, result: table } = await timed(() =>
+    attribute(model, pairs, { ...study.attribution, keepPairScores: true, signal }),
+  );
+  const { seconds: circuits } = await timed(() =>
     evaluateCircuits(model, pairs, [], { metric, bootstrap: { resamples: 1 }, signal }),
   );
   const sweep = await Sweep.create(model, pairs, { metric, signal });
@@ -106,16 +101,14 @@ async function measure(
     factor: 0,
   }));
   try {
-    await sweep.run(variants.slice(0, 1), { signal });
-    const swept = await secondsOf(() => sweep.run(variants, { signal }));
+    const { seconds: swept } = await timed(() => sweep.run(variants, { signal }));
     const edges = edgeCount(table.shape);
     const repeats = pairs.length < 2 ? 0 : sampleRepeats;
     const resample = async (): Promise<void> => {
       if (repeats === 0) return;
       await nullDiff({ name: 'sample', table }, { selection: study.selection, repeats, signal });
     };
-    await resample();
-    const resampled = await secondsOf(resample);
+    const { seconds: resampled } = await timed(resample);
     return {
       openings,
       attribution: attribution / pairs.length,

@@ -65,7 +65,7 @@ export function isWorthMeasuring(
   const { pass, token } = nominalRates(study.bases[0].name, facts);
   const attributions = nodes.filter(({ work }) => work.rate === 'attribution');
   const perPair = Math.max(0, ...attributions.map(({ work }) => passesOf(work) / work.units));
-  const runs = (mostRuns + 1) * samplePairs * (perPair + 3 + sampleHeads);
+  const runs = mostRuns * samplePairs * (perPair + 3 + sampleHeads);
   const answers = generationWork(nodes.map(({ work }) => work)).length * sampleRows * mostRuns;
   const measuring = facts.pairs.size * runs * pass + answers * (3 * pass + sampleTokens * token);
   const work = nodes.reduce((sum, node) => sum + estimateWeight(node, facts), 0);
