@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { readFacts } from '../../../lib/study/facts.js';
 import { buildGraph } from '../../../lib/study/graph.js';
 import { readStudy, runStudy, studyStatus, type RunProgress } from '../../../lib/study/index.js';
+import { keepRates, readKeptRates } from '../../../lib/study/kept-rates.js';
 import { isWorthMeasuring } from '../../../lib/study/work-weight.js';
 import { digest, grpoAlone, models, newFolder, smallStudy, writeStudy } from './small-study.js';
 
@@ -33,6 +34,14 @@ async function run(out: string, measureRates: boolean): Promise<RunProgress[]> {
   return said;
 }
 
+/** What status says of a kind whose results are gone. */
+async function leftOf(out: string, kind: string): Promise<number | null> {
+  await rm(join(out, 'results', kind), { recursive: true });
+  const study = await readStudy(await writeStudy(text));
+  const { kinds } = await studyStatus(study, { out, threads });
+  return kinds.find((one) => one.kind === kind)!.secondsLeft;
+}
+
 const measured = (said: readonly RunProgress[]): boolean =>
   said.some(({ detail }) => detail.startsWith('measuring rates (1 of '));
 
@@ -55,36 +64,34 @@ it('measures once, and says the time left from the first stage on', async () => 
   expect(again[0].secondsLeft).toBeDefined();
   expect(await readFile(join(out, 'rates.json'), 'utf8')).toBe(rates);
   expect(await digest(out)).toEqual(kept);
-}, 60_000);
+  // Of a kind that did not run yet there is a word, too.
+  expect(await leftOf(out, 'ablation')).toBeGreaterThan(0);
+}, 120_000);
 
 it.each([
   ['of other settings', (kept: string) => kept.replace(/("validFor": ")./, '$1x')],
   ['that are torn', (kept: string) => kept.slice(0, 200)],
   ['that are no numbers', (kept: string) => kept.replace(/("sweep": )[\d.e-]+/, '$1"fast"')],
 ])('does not use rates %s', async (_, damage) => {
+  const study = await readStudy(await writeStudy(text));
+  const facts = await readFacts(study);
+  const { nodes } = buildGraph(study, facts);
   const out = await newFolder();
-  await run(out, true);
+  const of = { study, facts, pool: { threads } };
+  const each = { openings: 0, attribution: 1, circuits: 1, sweep: 1, resampling: 1 };
+  const rates = new Map([...facts.pairs.keys()].map((key) => [key, each]));
+  const some = { rates, draw: 1, generation: new Map(), idleBytes: 1, peakBytes: 2 };
+  await keepRates(out, some, of);
+  expect(await readKeptRates(out, { ...of, nodes })).toEqual(some);
+  const others = { ...of, pool: { threads: 2 }, nodes };
+  expect(await readKeptRates(out, others)).toBeUndefined();
+
   const path = join(out, 'rates.json');
   const kept = await readFile(path, 'utf8');
   expect(damage(kept)).not.toBe(kept);
   await writeFile(path, damage(kept));
-  await rm(join(out, 'results'), { recursive: true });
-  expect(measured(await run(out, true))).toBe(true);
-}, 60_000);
-
-it('tells status of kinds that did not run yet', async () => {
-  const [measuredRun, other] = [await newFolder(), await newFolder()];
-  await run(measuredRun, true);
-  await run(other, false);
-  const study = await readStudy(await writeStudy(text));
-  const leftOf = async (out: string, kind: string) => {
-    await rm(join(out, 'results', kind), { recursive: true });
-    const { kinds } = await studyStatus(study, { out, threads });
-    return kinds.find((one) => one.kind === kind)!.secondsLeft;
-  };
-  expect(await leftOf(measuredRun, 'ablation')).toBeGreaterThan(0);
-  expect(await leftOf(other, 'ablation')).toBeNull();
-}, 60_000);
+  expect(await readKeptRates(out, { ...of, nodes })).toBeUndefined();
+});
 
 it('measures nothing where nobody asks for it', async () => {
   const out = await newFolder();
@@ -94,7 +101,8 @@ it('measures nothing where nobody asks for it', async () => {
   // Nominal weights say nothing of this machine, so the first stage must be over before.
   expect(said[0].secondsLeft).toBeUndefined();
   expect(said.at(-1)!.secondsLeft).toBeCloseTo(0, 6);
-}, 60_000);
+  expect(await leftOf(out, 'ablation')).toBeNull();
+}, 120_000);
 
 it('is not worth it for a study of some seconds', async () => {
   const study = await readStudy(await writeStudy(smallStudy));
