@@ -60,9 +60,9 @@ export const pageScript = `
   for (const input of document.querySelectorAll('input[data-filter]')) {
     const table = document.getElementById(input.dataset.filter);
     const count = document.getElementById(input.dataset.filter + '-count');
-    const texts = new Map([...table.tBodies[0].rows].map((row) => [row, row.textContent.toLowerCase()]));
+    const texts = new Map([...table.tBodies[0].rows].map((row) => [row, row.textContent.toLowerCase().replaceAll('−', '-')]));
     input.addEventListener('input', () => {
-      const words = input.value.toLowerCase().split(/\\s+/).filter(Boolean);
+      const words = input.value.toLowerCase().replaceAll('−', '-').split(/\\s+/).filter(Boolean);
       let shown = 0;
       for (const [row, text] of texts) {
         row.hidden = !words.every((word) => text.includes(word));

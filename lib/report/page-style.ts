@@ -30,11 +30,13 @@ figure{margin:0 0 1.6rem}figcaption{color:var(--faint);max-width:80ch;margin:.3r
 .picture{overflow-x:auto;padding:.3rem 0}.picture svg{max-width:none;display:block}
 .tools{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap;margin:.3rem 0}
 .scroll{overflow:auto;max-height:30rem;border:1px solid var(--line);border-radius:4px}
-table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;width:100%}
-th,td{padding:.2rem .6rem;text-align:left;white-space:nowrap}
+table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums;width:100%}
+th,td{padding:.2rem .42rem;text-align:left;white-space:nowrap}
+th{white-space:normal;vertical-align:bottom}
+td.long{white-space:normal;min-width:11rem}
 td.number,th.number{text-align:right}
 thead th{position:sticky;top:0;background:var(--page);border-bottom:2px solid var(--line);padding:0}
-thead button{border:0;width:100%;text-align:inherit;font-weight:600;padding:.3rem .6rem;background:none;white-space:nowrap}
+thead button{border:0;width:100%;text-align:inherit;font-weight:600;padding:.3rem .42rem;background:none;line-height:1.25}
 th[aria-sort=ascending] button::after{content:' ▲'}th[aria-sort=descending] button::after{content:' ▼'}
 tbody tr:nth-child(even){background:color-mix(in srgb,var(--line) 22%,transparent)}
 tr.uncertain td{font-style:italic;color:var(--faint)}

@@ -1,6 +1,6 @@
 // The report as one HTML page that needs nothing else: styles, script and pictures are inside.
 
-import { cellText, type Cell, type Column, type DataTable } from './data-table.js';
+import { cellText, readColumns, type Cell, type Column, type DataTable } from './data-table.js';
 import type { Figure, Section } from './figure.js';
 import { liveHtml, liveScript, probeScript, type LiveState } from './page-live.js';
 import { pageScript } from './page-script.js';
@@ -8,12 +8,16 @@ import { pageStyle } from './page-style.js';
 import type { RunData } from './run-data.js';
 import { escapeXml, svgElement } from './svg.js';
 
-const numeric = ({ kind }: Column): boolean =>
-  kind === 'number' || kind === 'percent' || kind === 'p-value';
+const numeric = ({ kind }: Column): boolean => kind !== 'text' && kind !== 'flag';
 
-function cellHtml(value: Cell | undefined, column: Column): string {
-  const text = escapeXml(cellText(value, column));
-  if (!numeric(column)) return `<td>${text}</td>`;
+/** Texts longer than this, mostly lists of heads, break into lines. */
+const longText = 24;
+
+function cellHtml(column: Column, row: Readonly<Record<string, Cell>>): string {
+  const text = escapeXml(cellText(column, row));
+  if (!numeric(column))
+    return text.length > longText ? `<td class="long">${text}</td>` : `<td>${text}</td>`;
+  const value = row[column.key];
   const raw = typeof value === 'number' ? String(Number(value.toPrecision(8))) : '';
   return `<td class="number" data-value="${raw}">${text}</td>`;
 }
@@ -22,7 +26,9 @@ function cellHtml(value: Cell | undefined, column: Column): string {
 const rowClass = (row: Readonly<Record<string, Cell>>): string =>
   row['certain'] === false ? ' class="uncertain"' : '';
 
-function tableHtml(id: string, { columns, rows }: DataTable, title: string): string {
+function tableHtml(id: string, table: DataTable, title: string): string {
+  const { rows } = table;
+  const columns = readColumns(table);
   const head = columns
     .map(
       (column) =>
@@ -33,7 +39,7 @@ function tableHtml(id: string, { columns, rows }: DataTable, title: string): str
   const body = rows
     .map(
       (row) =>
-        `<tr${rowClass(row)}>${columns.map((column) => cellHtml(row[column.key], column)).join('')}</tr>`,
+        `<tr${rowClass(row)}>${columns.map((column) => cellHtml(column, row)).join('')}</tr>`,
     )
     .join('');
   const filter =

@@ -2,10 +2,10 @@
 
 import { controlMatchTexts } from '../../ablation/types.js';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
-import { pValue } from '../data-table.js';
+import { intervalCells, intervalColumns, pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import type { RunData, View } from '../run-data.js';
-import { changePicture, type ChangeRow } from './change-plot.js';
+import { changePicture, factorColumn, type ChangeRow } from './change-plot.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -59,16 +59,13 @@ function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
       { key: 'set', title: 'heads', kind: 'text' },
       { key: 'members', title: 'which', kind: 'text' },
-      { key: 'factor', title: 'factor', kind: 'number' },
-      { key: 'change', title: `change of ${metric}`, kind: 'number' },
-      { key: 'low', title: 'low', kind: 'number' },
-      { key: 'high', title: 'high', kind: 'number' },
-      { key: 'accuracy_change', title: 'change of right answers', kind: 'percent' },
+      factorColumn(rows.map(({ file }) => file.factor)),
+      ...intervalColumns('change', `change of ${metric}`, 'number', ['low', 'high']),
+      ...intervalColumns('accuracy_change', 'right answers (points)', 'points'),
       { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
       { key: 'controls', title: 'random sets', kind: 'number' },
       { key: 'control_mean', title: 'their mean', kind: 'number' },
-      { key: 'difference_low', title: 'difference, low', kind: 'number' },
-      { key: 'difference_high', title: 'high', kind: 'number' },
+      ...intervalColumns('difference', 'difference', 'number'),
       { key: 'rank', title: 'rank p (Holm)', kind: 'p-value' },
     ],
     rows: rows.map(({ checkpoint, set, file, row }) => ({
@@ -76,15 +73,12 @@ function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
       set,
       members: row.heads.join(' '),
       factor: file.factor,
-      change: row.change.estimate,
-      low: row.change.low,
-      high: row.change.high,
-      accuracy_change: row.accuracyChange.estimate,
+      ...intervalCells('change', row.change, ['low', 'high']),
+      ...intervalCells('accuracy_change', row.accuracyChange),
       mcnemar: row.mcnemar.adjusted,
       controls: row.controls?.sets ?? 0,
       control_mean: row.controls?.change.mean ?? null,
-      difference_low: row.controls?.difference.low ?? null,
-      difference_high: row.controls?.difference.high ?? null,
+      ...intervalCells('difference', row.controls?.difference),
       rank: row.controls?.rankAdjusted ?? null,
     })),
   };

@@ -3,10 +3,10 @@
 import { controlMatchTexts } from '../../ablation/types.js';
 import type { EvaluationTable, RowResult } from '../../evaluation/types.js';
 import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
-import { percent, pValue } from '../data-table.js';
+import { intervalCells, intervalColumns, percent, pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import type { RunData } from '../run-data.js';
-import { changePicture, type ChangeRow } from './change-plot.js';
+import { changePicture, factorColumn, type ChangeRow } from './change-plot.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -91,25 +91,26 @@ function tableOf(rows: readonly Row[]): Figure['table'] {
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
       { key: 'set', title: 'heads', kind: 'text' },
       { key: 'members', title: 'which', kind: 'text' },
-      { key: 'factor', title: 'factor', kind: 'number' },
+      factorColumn(rows.map(({ file }) => file.factor)),
       { key: 'unablated', title: 'unablated', kind: 'percent' },
       { key: 'solved', title: 'solved', kind: 'percent' },
-      { key: 'change', title: 'change', kind: 'percent' },
-      { key: 'low', title: 'low', kind: 'percent' },
-      { key: 'high', title: 'high', kind: 'percent' },
-      { key: 'lost', title: 'problems lost', kind: 'number' },
+      ...intervalColumns('change', 'change (points)', 'points', ['low', 'high']),
+      { key: 'lost', title: 'lost', kind: 'number' },
       { key: 'gained', title: 'gained', kind: 'number' },
       { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
-      { key: 'permutation', title: 'permutation p (Holm)', kind: 'p-value' },
+      {
+        key: 'permutation',
+        title: 'permutation p (Holm)',
+        kind: 'p-value',
+        // Of one answer each both tests are the same.
+        ...(rows.some(({ table }) => table.settings.samples > 1) ? {} : { fileOnly: true }),
+      },
       { key: 'controls', title: 'random sets', kind: 'number' },
-      { key: 'control_mean', title: 'their mean', kind: 'percent' },
-      { key: 'difference_low', title: 'difference, low', kind: 'percent' },
-      { key: 'difference_high', title: 'high', kind: 'percent' },
+      { key: 'control_mean', title: 'their mean', kind: 'points' },
+      ...intervalColumns('difference', 'difference', 'points'),
       { key: 'rank', title: 'rank p (Holm)', kind: 'p-value' },
       { key: 'tokens', title: 'tokens', kind: 'number' },
-      { key: 'answer_tokens', title: 'to the answer', kind: 'number' },
-      { key: 'answer_tokens_low', title: 'low', kind: 'number' },
-      { key: 'answer_tokens_high', title: 'high', kind: 'number' },
+      ...intervalColumns('answer_tokens', 'to the answer', 'number'),
     ],
     rows: rows.map(({ file, table, row }) => ({
       checkpoint: file.checkpoint,
@@ -118,22 +119,17 @@ function tableOf(rows: readonly Row[]): Figure['table'] {
       factor: file.factor,
       unablated: table.rows[0].accuracy.estimate,
       solved: row.accuracy.estimate,
-      change: row.change.accuracy.estimate,
-      low: row.change.accuracy.low,
-      high: row.change.accuracy.high,
+      ...intervalCells('change', row.change.accuracy, ['low', 'high']),
       lost: row.change.lost,
       gained: row.change.gained,
       mcnemar: row.change.mcnemar.adjusted,
       permutation: row.change.permutation.adjusted,
       controls: row.controls?.sets ?? 0,
       control_mean: row.controls?.change.mean ?? null,
-      difference_low: row.controls?.difference.low ?? null,
-      difference_high: row.controls?.difference.high ?? null,
+      ...intervalCells('difference', row.controls?.difference),
       rank: row.controls?.rankAdjusted ?? null,
       tokens: row.meanTokens,
-      answer_tokens: row.failures.answerTokens?.estimate ?? null,
-      answer_tokens_low: row.failures.answerTokens?.low ?? null,
-      answer_tokens_high: row.failures.answerTokens?.high ?? null,
+      ...intervalCells('answer_tokens', row.failures.answerTokens),
     })),
   };
 }

@@ -4,7 +4,7 @@
 import * as Plot from '@observablehq/plot';
 import type { BenchmarkFile } from '../../study/stages/benchmark.js';
 import type { Interval } from '../../stats/quantile.js';
-import { percent } from '../data-table.js';
+import { intervalCells, intervalColumns, percent, type Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour, seriesColour, seriesSymbol } from '../palette.js';
 import { finalCheckpoints, type RunData } from '../run-data.js';
@@ -29,6 +29,17 @@ export const benchmarksOf = (data: RunData): string[] => [
 export const formsOf = (files: readonly { readonly form: string }[]): string[] => [
   ...new Set(files.map(({ form }) => form)),
 ];
+
+/** Whose intervals those of answers are. */
+export const overProblems = 'bootstrap intervals over problems, Wilson’s where all came out alike';
+
+/** Readers see the prompt form where there are several. */
+export const formColumn = (rows: readonly { readonly form: string }[]): Column => ({
+  key: 'form',
+  title: 'prompt form',
+  kind: 'text',
+  ...(formsOf(rows).length > 1 ? {} : { fileOnly: true }),
+});
 
 export const shown = ({ estimate, low, high }: Interval): string =>
   `${percent(estimate)} [${percent(low)}, ${percent(high)}]`;
@@ -185,15 +196,11 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
       { key: 'series', title: 'series', kind: 'text' },
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
       { key: 'step', title: 'step', kind: 'number' },
-      { key: 'form', title: 'prompt form', kind: 'text' },
-      { key: 'solved', title: 'solved', kind: 'percent' },
-      { key: 'low', title: 'low', kind: 'percent' },
-      { key: 'high', title: 'high', kind: 'percent' },
+      formColumn(points),
+      ...intervalColumns('solved', 'solved', 'percent', ['low', 'high']),
       { key: 'majority', title: 'by majority', kind: 'percent' },
       { key: 'tokens', title: 'tokens', kind: 'number' },
-      { key: 'answer_tokens', title: 'to the answer', kind: 'number' },
-      { key: 'answer_tokens_low', title: 'low', kind: 'number' },
-      { key: 'answer_tokens_high', title: 'high', kind: 'number' },
+      ...intervalColumns('answer_tokens', 'to the answer', 'number'),
       { key: 'truncated', title: 'cut off', kind: 'percent' },
       { key: 'no_answer', title: 'no answer', kind: 'percent' },
       { key: 'near_ties', title: 'near-ties', kind: 'number' },
@@ -208,14 +215,10 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
         checkpoint: name,
         step,
         form,
-        solved: accuracy.estimate,
-        low: accuracy.low,
-        high: accuracy.high,
+        ...intervalCells('solved', accuracy, ['low', 'high']),
         majority: majority.estimate,
         tokens: meanTokens,
-        answer_tokens: failures.answerTokens?.estimate ?? null,
-        answer_tokens_low: failures.answerTokens?.low ?? null,
-        answer_tokens_high: failures.answerTokens?.high ?? null,
+        ...intervalCells('answer_tokens', failures.answerTokens),
         truncated: failures.modes.truncated.rate.estimate,
         no_answer: failures.modes['no-answer'].rate.estimate,
         near_ties: settings.sampling.temperature === 0 ? nearTies : null,
@@ -261,8 +264,8 @@ export function benchmarkScoreFigures(data: RunData): Figure[] {
         id: `benchmark-${slugOf(benchmark)}`,
         title: `Score per checkpoint on ${benchmark}`,
         caption:
-          `Share of answers that are right: ${howAnswered(files[0])}; bootstrap intervals over ` +
-          'problems. Open marks: the interval holds the score of the base.' +
+          `Share of answers that are right: ${howAnswered(files[0])}; ${overProblems}. ` +
+          'Open marks: the interval holds the score of the base.' +
           (logs.length > 0 ? ' Below: the training logs.' : '') +
           (note === undefined ? '' : ` Note: ${note}.`),
         picture: withLegend(
@@ -367,30 +370,19 @@ function passTable(files: readonly BenchmarkFile[]): Figure['table'] {
   return {
     columns: [
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-      { key: 'form', title: 'prompt form', kind: 'text' },
+      formColumn(files),
       { key: 'k', title: 'k', kind: 'number' },
-      { key: 'pass', title: 'pass@k', kind: 'percent' },
-      { key: 'pass_low', title: 'low', kind: 'percent' },
-      { key: 'pass_high', title: 'high', kind: 'percent' },
-      { key: 'success', title: 'success@k', kind: 'percent' },
-      { key: 'success_low', title: 'low', kind: 'percent' },
-      { key: 'success_high', title: 'high', kind: 'percent' },
+      ...intervalColumns('pass', 'pass@k', 'percent'),
+      ...intervalColumns('success', 'success@k', 'percent'),
     ],
     rows: files.flatMap(({ checkpoint, form, table }) =>
-      table.rows[0].passAt.map(({ k, value }, index) => {
-        const success = table.rows[0].successAt[index].value;
-        return {
-          checkpoint,
-          form,
-          k,
-          pass: value.estimate,
-          pass_low: value.low,
-          pass_high: value.high,
-          success: success.estimate,
-          success_low: success.low,
-          success_high: success.high,
-        };
-      }),
+      table.rows[0].passAt.map(({ k, value }, index) => ({
+        checkpoint,
+        form,
+        k,
+        ...intervalCells('pass', value),
+        ...intervalCells('success', table.rows[0].successAt[index].value),
+      })),
     ),
   };
 }
@@ -419,7 +411,7 @@ export function passFigures(data: RunData): Figure[] {
         caption:
           'pass@k: the chance that at least one of k answers is right, without bias from all ' +
           'answers; success@k: the share of problems that one of the first k answers solves. ' +
-          'Bases and the last checkpoint of every series, with bootstrap intervals over problems; ' +
+          `Bases and the last checkpoint of every series; ${overProblems}; ` +
           'the table has every checkpoint.',
         picture: withLegend(
           stack(

@@ -2,6 +2,7 @@
 // its matched random sets.
 
 import * as Plot from '@observablehq/plot';
+import type { Column } from '../data-table.js';
 import { colour } from '../palette.js';
 import { dot, draw, stroke, withLegend, type Picture } from '../svg.js';
 
@@ -19,6 +20,14 @@ export interface ChangeRow {
     readonly text: string;
   }[];
 }
+
+/** Readers see the factor where heads are scaled too. */
+export const factorColumn = (factors: readonly number[]): Column => ({
+  key: 'factor',
+  title: 'factor',
+  kind: 'number',
+  ...(factors.some((factor) => factor !== 0) ? {} : { fileOnly: true }),
+});
 
 const isClear = ({ low, high }: ChangeRow): boolean => low > 0 || high < 0;
 

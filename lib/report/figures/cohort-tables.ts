@@ -1,6 +1,7 @@
 // Heads over training in numbers: how many were ever active and which vanished again, and how long
 // each cohort stays.
 
+import { intervalCells, intervalColumns } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { confidenceText, type RunData, type View } from '../run-data.js';
 
@@ -50,9 +51,7 @@ function keptFigures(data: RunData, own: RunData['tracking'], view: View): Figur
               step,
               heads: heads.length,
               last: alive.at(-1)!,
-              kept: survival.estimate,
-              low: survival.low,
-              high: survival.high,
+              ...intervalCells('kept', survival, ['low', 'high']),
             },
           ],
     ),
@@ -73,9 +72,7 @@ function keptFigures(data: RunData, own: RunData['tracking'], view: View): Figur
           { key: 'step', title: 'since step', kind: 'number' },
           { key: 'heads', title: 'heads', kind: 'number' },
           { key: 'last', title: 'in the last circuit', kind: 'number' },
-          { key: 'kept', title: 'kept later', kind: 'percent' },
-          { key: 'low', title: 'low', kind: 'percent' },
-          { key: 'high', title: 'high', kind: 'percent' },
+          ...intervalColumns('kept', 'kept later', 'percent', ['low', 'high']),
         ],
         rows,
       },

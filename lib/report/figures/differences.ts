@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { DiffReport } from '../../circuit-diff.js';
-import type { Column } from '../data-table.js';
+import { intervalCells, intervalColumns, type Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { pagePart } from '../page-rows.js';
 import { colour } from '../palette.js';
@@ -108,10 +108,8 @@ function noisePicture(rows: readonly NoiseRow[]): Picture {
 
 const noiseColumns: readonly Column[] = [
   { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-  { key: 'emergent', title: 'emergent', kind: 'number' },
+  ...intervalColumns('emergent', 'emergent', 'number', ['low', 'high']),
   { key: 'certain', title: 'certain', kind: 'number' },
-  { key: 'low', title: 'low', kind: 'number' },
-  { key: 'high', title: 'high', kind: 'number' },
   { key: 'retained', title: 'retained', kind: 'number' },
   { key: 'vanished', title: 'vanished', kind: 'number' },
   { key: 'null_mean', title: 'noise, mean', kind: 'number' },
@@ -149,7 +147,7 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
   ];
 }
 
-const headColumns = [
+const headColumns: readonly Column[] = [
   { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
   { key: 'head', title: 'head', kind: 'text' },
   { key: 'status', title: 'status', kind: 'text' },
@@ -157,12 +155,11 @@ const headColumns = [
   { key: 'base_importance', title: 'importance, base', kind: 'number' },
   { key: 'importance', title: 'importance', kind: 'number' },
   { key: 'effect', title: 'effect', kind: 'number' },
-  { key: 'difference_low', title: 'difference, low', kind: 'number' },
-  { key: 'difference_high', title: 'high', kind: 'number' },
+  ...intervalColumns('difference', 'difference', 'number'),
   { key: 'emergence', title: 'emergence', kind: 'percent' },
   { key: 'vanishing', title: 'vanishing', kind: 'percent' },
   { key: 'retention', title: 'retention', kind: 'percent' },
-] as const;
+];
 
 const headRows = ({ name, report }: Compared) =>
   report.comparisons[0].heads
@@ -175,8 +172,7 @@ const headRows = ({ name, report }: Compared) =>
       base_importance: head.baseImportance,
       importance: head.otherImportance,
       effect: head.effect,
-      difference_low: head.importanceDifference?.low ?? null,
-      difference_high: head.importanceDifference?.high ?? null,
+      ...intervalCells('difference', head.importanceDifference),
       emergence: head.emergenceProbability ?? null,
       vanishing: head.vanishingProbability ?? null,
       retention: head.retentionProbability ?? null,
@@ -225,9 +221,9 @@ export function formFigures(data: RunData): Figure[] {
             forms: `${forms[0]} → ${form}`,
             both: counts.retained,
             only_second: counts.emergent,
-            certain,
             low: emergentCount?.low ?? null,
             high: emergentCount?.high ?? null,
+            certain,
             only_first: counts.vanished,
             jaccard: headJaccard,
           },
@@ -250,10 +246,8 @@ export function formFigures(data: RunData): Figure[] {
           { key: 'task', title: 'task', kind: 'text' },
           { key: 'forms', title: 'forms', kind: 'text' },
           { key: 'both', title: 'in both', kind: 'number' },
-          { key: 'only_second', title: 'only second', kind: 'number' },
+          ...intervalColumns('only_second', 'only second', 'number', ['low', 'high']),
           { key: 'certain', title: 'certain', kind: 'number' },
-          { key: 'low', title: 'low', kind: 'number' },
-          { key: 'high', title: 'high', kind: 'number' },
           { key: 'only_first', title: 'only first', kind: 'number' },
           { key: 'jaccard', title: 'Jaccard of heads', kind: 'number' },
         ],

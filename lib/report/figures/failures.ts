@@ -4,13 +4,13 @@
 import * as Plot from '@observablehq/plot';
 import { failureModes, type FailureMode, type FailureRate } from '../../failures/summary.js';
 import type { EvaluationTable } from '../../evaluation/types.js';
-import { percent } from '../data-table.js';
+import { intervalCells, intervalColumns, percent } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, type RunData } from '../run-data.js';
 import { dot, draw, withLegend, type Picture } from '../svg.js';
 import { plansOf, rowName } from './benchmark-ablations.js';
-import { benchmarksOf, formsOf, shown } from './benchmarks.js';
+import { benchmarksOf, formColumn, formsOf, overProblems, shown } from './benchmarks.js';
 
 const titles: Record<FailureMode, string> = {
   truncated: 'cut off',
@@ -38,9 +38,20 @@ interface Mark {
   readonly look: 'whole' | 'changed' | 'unclear';
 }
 
-function marksOf(rows: readonly FailureRow[]): Mark[] {
+/** Failures that at least one answer of the rows has. */
+const occurring = (rows: readonly FailureRow[]): FailureMode[] =>
+  failureModes.filter((mode) => rows.some(({ modes }) => modes[mode].rate.estimate > 0));
+
+/** The end of a caption: failures without a panel. */
+function absentText(rows: readonly FailureRow[]): string {
+  const seen = occurring(rows);
+  const absent = failureModes.filter((mode) => !seen.includes(mode)).map((mode) => titles[mode]);
+  return absent.length === 0 ? '' : ` In no answer: ${absent.join('; ')}.`;
+}
+
+function marksOf(rows: readonly FailureRow[], shownModes: readonly FailureMode[]): Mark[] {
   return rows.flatMap(({ y, modes, isWhole }) =>
-    failureModes.map((mode): Mark => {
+    shownModes.map((mode): Mark => {
       const rate = modes[mode];
       const changed = rate.change && (rate.change.low > 0 || rate.change.high < 0);
       const look = isWhole ? 'whole' : changed ? 'changed' : 'unclear';
@@ -51,18 +62,21 @@ function marksOf(rows: readonly FailureRow[]): Mark[] {
 
 const inks = { whole: colour('control'), changed: colour('emergent'), unclear: colour('emergent') };
 
-function picture(rows: readonly FailureRow[]): Picture {
+/** A panel for every failure that occurs; none where no answer has any. */
+function picture(rows: readonly FailureRow[]): Picture | undefined {
+  const shownModes = occurring(rows);
+  if (shownModes.length === 0) return undefined;
   const names = rows.map(({ y }) => y);
-  const marks = marksOf(rows);
+  const marks = marksOf(rows, shownModes);
   const marginLeft = Math.max(80, 14 + 6.1 * Math.max(...names.map((name) => name.length)));
   return draw({
-    width: Math.max(760, marginLeft + 6 * 112 + 20),
+    width: marginLeft + Math.max(280, shownModes.length * 112) + 24,
     height: 66 + 18 * rows.length,
     marginLeft,
     marginRight: 24,
     marginTop: 26,
     marginBottom: 34,
-    fx: { domain: failureModes.map((mode) => titles[mode]), label: null, padding: 0.34 },
+    fx: { domain: shownModes.map((mode) => titles[mode]), label: null, padding: 0.34 },
     x: { domain: [0, 100], ticks: [0, 50, 100], label: 'share of answers (%)', grid: true },
     y: { type: 'band', domain: names, label: null, tickSize: 0, padding: 0.2 },
     marks: [
@@ -97,15 +111,11 @@ function tableOf(rows: readonly FailureRow[]): Figure['table'] {
   return {
     columns: [
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-      { key: 'form', title: 'prompt form', kind: 'text' },
+      formColumn(rows),
       { key: 'set', title: 'heads', kind: 'text' },
       { key: 'failure', title: 'failure', kind: 'text' },
-      { key: 'rate', title: 'share', kind: 'percent' },
-      { key: 'low', title: 'low', kind: 'percent' },
-      { key: 'high', title: 'high', kind: 'percent' },
-      { key: 'change', title: 'change', kind: 'percent' },
-      { key: 'change_low', title: 'low', kind: 'percent' },
-      { key: 'change_high', title: 'high', kind: 'percent' },
+      ...intervalColumns('rate', 'share', 'percent', ['low', 'high']),
+      ...intervalColumns('change', 'change (points)', 'points'),
     ],
     rows: rows.flatMap(({ checkpoint, form, set, modes }) =>
       failureModes.map((mode) => {
@@ -115,12 +125,8 @@ function tableOf(rows: readonly FailureRow[]): Figure['table'] {
           form,
           set,
           failure: titles[mode],
-          rate: rate.estimate,
-          low: rate.low,
-          high: rate.high,
-          change: change?.estimate ?? null,
-          change_low: change?.low ?? null,
-          change_high: change?.high ?? null,
+          ...intervalCells('rate', rate, ['low', 'high']),
+          ...intervalCells('change', change),
         };
       }),
     ),
@@ -128,9 +134,9 @@ function tableOf(rows: readonly FailureRow[]): Figure['table'] {
 }
 
 const caption =
-  'Share of answers with each failure, with bootstrap intervals over problems: cut off at the most ' +
-  'tokens; n-gram loops; a sum “a op b = c” that is false; a right answer that was stated and then ' +
-  'lost; no answer at all; an answer out of form.';
+  'Share of answers with each failure: cut off at the most tokens; n-gram loops; a sum “a op b = c” ' +
+  'that is false; a right answer that was stated and then lost; no answer at all; an answer out of ' +
+  `form. Intervals: ${overProblems}.`;
 
 /** Failures of the bases and of the last checkpoints. */
 export function checkpointFailureFigures(data: RunData): Figure[] {
@@ -150,12 +156,13 @@ export function checkpointFailureFigures(data: RunData): Figure[] {
       ...finalCheckpoints(data.manifest).map(({ name }) => name),
     ]);
     const drawn = rows.filter(({ checkpoint }) => ends.has(checkpoint));
+    const drawing = picture(drawn);
     return [
       {
         id: `failures-${benchmark.replaceAll(' ', '-')}`,
         title: `How answers fail on ${benchmark}`,
-        caption: `${caption} Bases and the last checkpoints; the table has all.`,
-        ...(drawn.length === 0 ? {} : { picture: picture(drawn) }),
+        caption: `${caption}${absentText(drawn)} Bases and the last checkpoints; the table has all.`,
+        ...(drawing ? { picture: drawing } : {}),
         table: tableOf(rows),
       },
     ];
@@ -179,6 +186,15 @@ function rowsOfTable(
   }));
 }
 
+const gatedLegend = [
+  { label: 'unablated', mark: dot(colour('control')) },
+  { label: 'heads gated', mark: dot(colour('emergent')) },
+  {
+    label: 'no clear change',
+    mark: dot('none', `stroke="${colour('emergent')}" stroke-width="1.6"`),
+  },
+];
+
 /** Most rows of a picture; the table has all. */
 const drawnRows = 60;
 
@@ -187,19 +203,16 @@ export function gatedFailureFigures(data: RunData): Figure[] {
   return plansOf(data).flatMap(({ id, title, files }) => {
     const rows = files.flatMap((file) => (file.table ? rowsOfTable(file.table, file) : []));
     if (rows.length === 0) return [];
+    const drawn = rows.slice(0, drawnRows);
+    const drawing = picture(drawn);
     return [
       {
         id: `failures-${id}`,
         title: `How answers fail: ${title}`,
-        caption: `${caption} Open dots: the change against the unablated model has an interval that holds 0.`,
-        picture: withLegend(picture(rows.slice(0, drawnRows)), [
-          { label: 'unablated', mark: dot(colour('control')) },
-          { label: 'heads gated', mark: dot(colour('emergent')) },
-          {
-            label: 'no clear change',
-            mark: dot('none', `stroke="${colour('emergent')}" stroke-width="1.6"`),
-          },
-        ]),
+        caption:
+          `${caption}${absentText(drawn)} Open dots: the change against the unablated model has ` +
+          'an interval that holds 0.',
+        ...(drawing ? { picture: withLegend(drawing, gatedLegend) } : {}),
         table: tableOf(rows),
       },
     ];

@@ -6,7 +6,14 @@ import { correlationName, type HeadCorrelation } from '../../heads/correlation.j
 import { byEffect, type HeadProfile } from '../../heads/profile.js';
 import { headPropertyTexts, type HeadPropertyText } from '../../heads/properties.js';
 import type { HeadRow } from '../../heads/types.js';
-import { pValue, shortNumber, type Column, type DataTable } from '../data-table.js';
+import {
+  intervalCells,
+  intervalColumns,
+  pValue,
+  shortNumber,
+  type Column,
+  type DataTable,
+} from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import type { RunData, View } from '../run-data.js';
@@ -178,15 +185,9 @@ export function propertyTable(profile: HeadProfile): DataTable {
     { key: 'layer', title: 'layer', kind: 'number' },
     ...(groups ? [{ key: 'group', title: 'group', kind: 'text' } as const] : []),
     ...(effects ? [{ key: 'effect', title: 'harm of ablation', kind: 'number' } as const] : []),
-    ...properties.flatMap(({ name, key, title }): Column[] => [
-      { key, title, kind: 'number' },
-      ...(name === 'copying'
-        ? []
-        : [
-            { key: `${key}_low`, title: 'low', kind: 'number' } as const,
-            { key: `${key}_high`, title: 'high', kind: 'number' } as const,
-          ]),
-    ]),
+    ...properties.flatMap(({ name, key, title }): Column[] =>
+      name === 'copying' ? [{ key, title, kind: 'number' }] : intervalColumns(key, title, 'number'),
+    ),
   ];
   const rows = table.heads.map((row) => ({
     head: row.name,
@@ -194,14 +195,7 @@ export function propertyTable(profile: HeadProfile): DataTable {
     ...(groups ? { group: groups[row.name] ?? '' } : {}),
     ...(effects ? { effect: effects.heads[row.name] ?? null } : {}),
     ...Object.fromEntries(
-      properties.flatMap(({ name, key }) => {
-        const value = row.values[name];
-        return [
-          [key, value?.estimate ?? null],
-          [`${key}_low`, value?.low ?? null],
-          [`${key}_high`, value?.high ?? null],
-        ];
-      }),
+      properties.flatMap(({ name, key }) => Object.entries(intervalCells(key, row.values[name]))),
     ),
   }));
   return { columns, rows };
@@ -211,7 +205,9 @@ export function propertyTable(profile: HeadProfile): DataTable {
 function shortTable({ columns, rows }: DataTable, drawn: readonly HeadRow[]): DataTable {
   const names = new Set(drawn.map(({ name }) => name));
   return {
-    columns: columns.filter(({ key }) => !/_(low|high)$/.test(key)),
+    columns: columns
+      .filter(({ fileOnly }) => !fileOnly)
+      .map(({ key, title, kind }) => ({ key, title, kind })),
     rows: rows.filter(({ head }) => names.has(String(head))),
   };
 }
@@ -316,9 +312,7 @@ export function correlationTable(rows: readonly HeadCorrelation[]): DataTable {
     columns: [
       { key: 'property', title: 'property', kind: 'text' },
       { key: 'heads', title: 'heads', kind: 'number' },
-      { key: 'rho', title: 'ρ', kind: 'number' },
-      { key: 'low', title: 'low', kind: 'number' },
-      { key: 'high', title: 'high', kind: 'number' },
+      ...intervalColumns('rho', 'ρ', 'number', ['low', 'high']),
       { key: 'p', title: 'p', kind: 'p-value' },
       { key: 'adjusted', title: 'p (Holm)', kind: 'p-value' },
       { key: 'within_layers', title: 'ρ within layers', kind: 'number' },
@@ -328,9 +322,7 @@ export function correlationTable(rows: readonly HeadCorrelation[]): DataTable {
     rows: rows.map(({ property, points, result, adjusted, withinLayers }) => ({
       property: correlationName(property),
       heads: points,
-      rho: result?.rho.estimate ?? null,
-      low: result?.rho.low ?? null,
-      high: result?.rho.high ?? null,
+      ...intervalCells('rho', result?.rho, ['low', 'high']),
       p: result?.pValue ?? null,
       adjusted,
       within_layers: withinLayers?.rho ?? null,

@@ -2,6 +2,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { EvaluationFile } from '../../study/stages/evaluation.js';
+import { intervalCells, intervalColumns } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { seriesColour, seriesSymbol } from '../palette.js';
 import { resultId, type RunData, type View } from '../run-data.js';
@@ -138,25 +139,17 @@ export function scoreFigures(data: RunData, view: View): Figure[] {
           { key: 'series', title: 'series', kind: 'text' },
           { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
           { key: 'step', title: 'step', kind: 'number' },
-          { key: 'metric', title: metric, kind: 'number' },
-          { key: 'metric_low', title: 'low', kind: 'number' },
-          { key: 'metric_high', title: 'high', kind: 'number' },
-          { key: 'accuracy', title: 'right', kind: 'percent' },
-          { key: 'faithfulness', title: 'faithfulness', kind: 'number' },
-          { key: 'faithfulness_low', title: 'low', kind: 'number' },
-          { key: 'faithfulness_high', title: 'high', kind: 'number' },
+          ...intervalColumns('metric', metric, 'number'),
+          ...intervalColumns('accuracy', 'right', 'percent'),
+          ...intervalColumns('faithfulness', 'faithfulness', 'number'),
         ],
         rows: scores.map(({ label, name, step, evaluation }) => ({
           series: label,
           checkpoint: name,
           step,
-          metric: evaluation.clean.estimate,
-          metric_low: evaluation.clean.low,
-          metric_high: evaluation.clean.high,
-          accuracy: evaluation.accuracy.estimate,
-          faithfulness: evaluation.faithfulness.estimate,
-          faithfulness_low: evaluation.faithfulness.low,
-          faithfulness_high: evaluation.faithfulness.high,
+          ...intervalCells('metric', evaluation.clean),
+          ...intervalCells('accuracy', evaluation.accuracy),
+          ...intervalCells('faithfulness', evaluation.faithfulness),
         })),
       },
     },

@@ -3,6 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { TrackingFile } from '../../study/stages/tracking.js';
+import { cellText, intervalCells, intervalColumns } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour, seriesColour } from '../palette.js';
 import { confidenceText, type RunData, type View } from '../run-data.js';
@@ -216,6 +217,9 @@ const survivalSteps = ({ tracking }: TrackingFile): SurvivalStep[] =>
         ...tracking.survival.points,
       ];
 
+const survivalColumns = intervalColumns('survival', 'survival', 'percent', ['low', 'high']);
+const [survivalColumn] = survivalColumns;
+
 function survivalPicture(file: TrackingFile, index: number): Picture {
   const steps = survivalSteps(file);
   const banded = steps.filter(
@@ -240,6 +244,15 @@ function survivalPicture(file: TrackingFile, index: number): Picture {
         fill: seriesColour(index),
         fillOpacity: 0.15,
       }),
+      // The band of the last time would have no width.
+      Plot.ruleX(banded.slice(-1), {
+        x: 'time',
+        y1: 'low',
+        y2: 'high',
+        stroke: seriesColour(index),
+        strokeOpacity: 0.6,
+        strokeWidth: 2,
+      }),
       Plot.line(steps, {
         x: 'time',
         y: 'survival',
@@ -253,7 +266,7 @@ function survivalPicture(file: TrackingFile, index: number): Picture {
         r: 3.5,
         fill: seriesColour(index),
         title: (step: SurvivalStep) =>
-          `after ${step.time}: ${(100 * step.survival).toFixed(0)} % (${step.ended} of ${step.atRisk} ended)`,
+          `after ${step.time}: ${cellText(survivalColumn, { ...step })} (${step.ended} of ${step.atRisk} ended)`,
       }),
     ],
   });
@@ -269,7 +282,9 @@ export function survivalFigures(data: RunData, view: View): Figure[] {
       title: `Survival of emergent heads: ${view.title}`,
       caption:
         'Kaplan–Meier estimate of how long an emergent head stays in the circuit, with ' +
-        `${confidenceText(data.manifest)} intervals (log–log); a head ends at the first checkpoint without it.`,
+        `${confidenceText(data.manifest)} intervals (log–log); a head ends at the first checkpoint without it. ` +
+        'Heads that first appear at the last checkpoint are not in it.',
+
       picture: inRows(
         files.map((file, index) =>
           titled(
@@ -284,9 +299,7 @@ export function survivalFigures(data: RunData, view: View): Figure[] {
           { key: 'time', title: 'checkpoints', kind: 'number' },
           { key: 'at_risk', title: 'at risk', kind: 'number' },
           { key: 'ended', title: 'ended', kind: 'number' },
-          { key: 'survival', title: 'survival', kind: 'percent' },
-          { key: 'low', title: 'low', kind: 'percent' },
-          { key: 'high', title: 'high', kind: 'percent' },
+          ...survivalColumns,
         ],
         rows: files.flatMap((file) =>
           survivalSteps(file).map(({ time, atRisk, ended, survival, low, high }) => ({
@@ -312,9 +325,7 @@ export function correlationFigures(data: RunData, view: View): Figure[] {
       log,
       quantity,
       points,
-      rho: result?.rho.estimate ?? null,
-      low: result?.rho.low ?? null,
-      high: result?.rho.high ?? null,
+      ...intervalCells('rho', result?.rho, ['low', 'high']),
       p: result?.pValue ?? null,
       adjusted,
     })),
@@ -334,9 +345,7 @@ export function correlationFigures(data: RunData, view: View): Figure[] {
           { key: 'log', title: 'log', kind: 'text' },
           { key: 'quantity', title: 'quantity', kind: 'text' },
           { key: 'points', title: 'checkpoints', kind: 'number' },
-          { key: 'rho', title: 'ρ', kind: 'number' },
-          { key: 'low', title: 'low', kind: 'number' },
-          { key: 'high', title: 'high', kind: 'number' },
+          ...intervalColumns('rho', 'ρ', 'number', ['low', 'high']),
           { key: 'p', title: 'p', kind: 'p-value' },
           { key: 'adjusted', title: 'p (Holm)', kind: 'p-value' },
         ],

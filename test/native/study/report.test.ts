@@ -87,7 +87,9 @@ describe('writeReport', () => {
     expect(own).toContain(`<td>${file.checkpoint}</td><td>${set.name}</td>`);
     const cell = (share: number): string => `data-value="${Number(share.toPrecision(8))}"`;
     expect(own).toContain(cell(unablated.accuracy.estimate));
-    expect(own).toContain(cell(set.change!.accuracy.low));
+    const { low, high } = set.change!.accuracy;
+    const [from, to] = [low, high].map((share) => (100 * share).toFixed(1).replace('-', '−'));
+    expect(own).toContain(`[${from}, ${to}]</td>`);
     expect(html).toContain('with 6 problems × 3 samples this contrast could show');
     // Every flip with both texts, what they share set apart.
     const flips = html.slice(html.indexOf('<figure id="flips"'));
