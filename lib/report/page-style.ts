@@ -16,13 +16,13 @@ html{scroll-padding-top:6rem}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,'DejaVu Sans',sans-serif}
 a{color:var(--emergent)}
 .skip{position:absolute;left:-999rem}.skip:focus{left:1rem;top:.5rem;z-index:3;background:var(--page);padding:.3rem}
-header,main,footer{max-width:1020px;margin:0 auto;padding:0 1.2rem}
+header,main,footer{max-width:1160px;margin:0 auto;padding:0 1.2rem}
 header{padding-top:1.4rem}
 h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.3rem;margin:2.6rem 0 .3rem;border-bottom:1px solid var(--line);padding-bottom:.2rem}
 h3{font-size:1.02rem;margin:1.6rem 0 .2rem}
 p{max-width:76ch;margin:.4rem 0}.faint{color:var(--faint)}
 nav{position:sticky;top:0;z-index:2;background:var(--page);border-bottom:1px solid var(--line)}
-nav ul{max-width:1020px;margin:0 auto;padding:.5rem 1.2rem;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;list-style:none}
+nav ul{max-width:1160px;margin:0 auto;padding:.5rem 1.2rem;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;list-style:none}
 button,input,select{font:inherit;color:inherit;background:var(--page);border:1px solid var(--faint);border-radius:4px;padding:.15rem .55rem}
 button{cursor:pointer}
 :focus-visible{outline:2px solid var(--emergent);outline-offset:2px}

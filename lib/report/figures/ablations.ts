@@ -2,10 +2,12 @@
 
 import { controlMatchTexts } from '../../ablation/types.js';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
-import { intervalCells, intervalColumns, pValue } from '../data-table.js';
+import { intervalCells, intervalColumns, pValue, type Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
+import { pagePart } from '../page-rows.js';
 import type { RunData, View } from '../run-data.js';
-import { changePicture, factorColumn, type ChangeRow } from './change-plot.js';
+import { changePicture, factorColumn, leastRankTexts, type ChangeRow } from './change-plot.js';
+import { singleCaption, singlePanels, singlePicture } from './single-heads.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -53,20 +55,33 @@ function changeOf({ y, file, set, row }: Row, metric: string): ChangeRow {
   };
 }
 
+const controlColumns: readonly Column[] = [
+  { key: 'controls', title: 'random sets', kind: 'number' },
+  { key: 'control_mean', title: 'their mean', kind: 'number' },
+  ...intervalColumns('difference', 'difference', 'number'),
+  { key: 'rank', title: 'rank p (Holm)', kind: 'p-value' },
+];
+
+const fileOnly = (isIt: boolean | undefined): { fileOnly?: true } =>
+  isIt ? { fileOnly: true } : {};
+
 function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
+  const isNamedByHead = rows.every(({ row }) => row.name === row.heads.join(' '));
+  const hasControls = rows.some(({ row }) => row.controls);
   return {
     columns: [
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
       { key: 'set', title: 'heads', kind: 'text' },
-      { key: 'members', title: 'which', kind: 'text' },
+      { key: 'members', title: 'which', kind: 'text', ...fileOnly(isNamedByHead) },
       factorColumn(rows.map(({ file }) => file.factor)),
       ...intervalColumns('change', `change of ${metric}`, 'number', ['low', 'high']),
+      { key: 'permutation', title: 'its p (Holm)', kind: 'p-value' },
       ...intervalColumns('accuracy_change', 'right answers (points)', 'points'),
       { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
-      { key: 'controls', title: 'random sets', kind: 'number' },
-      { key: 'control_mean', title: 'their mean', kind: 'number' },
-      ...intervalColumns('difference', 'difference', 'number'),
-      { key: 'rank', title: 'rank p (Holm)', kind: 'p-value' },
+      ...controlColumns.map((column) => ({
+        ...column,
+        ...fileOnly(!hasControls || column.fileOnly),
+      })),
     ],
     rows: rows.map(({ checkpoint, set, file, row }) => ({
       checkpoint,
@@ -74,6 +89,7 @@ function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
       members: row.heads.join(' '),
       factor: file.factor,
       ...intervalCells('change', row.change, ['low', 'high']),
+      permutation: row.permutation.adjusted,
       ...intervalCells('accuracy_change', row.accuracyChange),
       mcnemar: row.mcnemar.adjusted,
       controls: row.controls?.sets ?? 0,
@@ -83,6 +99,9 @@ function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
     })),
   };
 }
+
+const strongestFirst = (rows: Figure['table']['rows']): Figure['table']['rows'] =>
+  [...rows].sort((a, b) => Math.abs(Number(b['change'])) - Math.abs(Number(a['change'])));
 
 /** Verdicts and remarks of the tables, each once. */
 const notesOf = (files: readonly AblationStageFile[]): string[] => [
@@ -96,6 +115,43 @@ const notesOf = (files: readonly AblationStageFile[]): string[] => [
   ),
 ];
 
+/** What the p-values of the table are. */
+const testsText =
+  'p-values: a paired permutation test of the metric, McNemar’s of right answers, the rank among ' +
+  'random sets, each corrected by Holm over the sets of a checkpoint.';
+
+function setsFigure(files: readonly AblationStageFile[], rows: readonly Row[]): Drawn {
+  const settings = files.find(({ table }) => table)?.table?.settings;
+  const metric = settings?.metric ?? 'metric';
+  const drawn = rows.slice(0, drawnRows);
+  const more = rows.length > drawn.length ? ` The first ${drawn.length} rows are drawn.` : '';
+  return {
+    caption:
+      'Change of the mean metric when the heads are gated, with bootstrap intervals over pairs; ' +
+      `open dots have intervals that hold 0. Ticks: random sets ` +
+      `(${controlMatchTexts[settings?.match ?? 'layer']}).${more} ${testsText}`,
+    ...(drawn.length === 0
+      ? {}
+      : {
+          picture: changePicture(
+            drawn.map((row) => changeOf(row, metric)),
+            { label: `change of ${metric}` },
+          ),
+        }),
+  };
+}
+
+type Drawn = Pick<Figure, 'caption' | 'picture'>;
+
+function singlesFigure(
+  { manifest }: RunData,
+  files: readonly AblationStageFile[],
+  metric: string,
+): Drawn {
+  const panels = singlePanels(files, manifest.checkpoints);
+  return { caption: singleCaption(panels, metric), picture: singlePicture(panels) };
+}
+
 /** One figure for each plan of a view. */
 export function ablationFigures(data: RunData, view: View): Figure[] {
   const own = data.ablations.filter(({ task, form }) => task === view.task && form === view.form);
@@ -105,26 +161,22 @@ export function ablationFigures(data: RunData, view: View): Figure[] {
     const rows = rowsOf(files);
     const settings = files.find(({ table }) => table)?.table?.settings;
     const metric = settings?.metric ?? 'metric';
-    const notes = notesOf(files);
-    const drawn = rows.slice(0, drawnRows);
+    const notes = [...notesOf(files), ...leastRankTexts(files.map(({ table }) => table?.variants))];
+    const isSingle = settings?.plan === 'single';
+    const table = tableOf(rows, metric);
+    const { note, shown } = pagePart(table, strongestFirst(table.rows), 'of the largest changes');
+    const { caption, ...drawn } = isSingle
+      ? singlesFigure(data, files, metric)
+      : setsFigure(files, rows);
     return {
       id: `ablation-${name.replaceAll(' ', '-')}-${view.slug}`,
       title: `Ablation plan “${name}”: ${view.title}`,
-      caption:
-        'Change of the mean metric when the heads are gated, with bootstrap intervals over pairs; ' +
-        `open dots have intervals that hold 0. Ticks: random sets ` +
-        `(${controlMatchTexts[settings?.match ?? 'layer']}).` +
-        (notes.length === 0 ? '' : ` Notes: ${notes.join('; ')}.`),
-      ...(drawn.length === 0
-        ? {}
-        : {
-            picture: changePicture(
-              drawn.map((row) => changeOf(row, metric)),
-              { label: `change of ${metric}` },
-            ),
-          }),
-      tableFirst: true,
-      table: tableOf(rows, metric),
+      caption: caption + (notes.length === 0 ? '' : ` Notes: ${notes.join('; ')}.`) + note,
+      ...drawn,
+      // Hundreds of single heads are what the map is for.
+      tableFirst: !isSingle,
+      table,
+      ...shown,
     };
   });
 }

@@ -6,7 +6,7 @@ import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablatio
 import { intervalCells, intervalColumns, percent, pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import type { RunData } from '../run-data.js';
-import { changePicture, factorColumn, type ChangeRow } from './change-plot.js';
+import { changePicture, factorColumn, leastRankTexts, type ChangeRow } from './change-plot.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -139,7 +139,10 @@ function notesOf(files: readonly BenchmarkAblationFile[]): string {
   const missing = files
     .filter(({ table }) => table === null)
     .map(({ checkpoint }) => `${checkpoint} has no such heads`);
-  const notes = [...new Set([...missing, ...files.flatMap(({ table }) => table?.notes ?? [])])];
+  const notes = [
+    ...new Set([...missing, ...files.flatMap(({ table }) => table?.notes ?? [])]),
+    ...leastRankTexts(files.map(({ table }) => table?.rows)),
+  ];
   const powers = [...new Set(files.flatMap(({ table }) => (table ? [table.power.text] : [])))];
   return (
     (notes.length === 0 ? '' : ` Notes: ${notes.join('; ')}.`) +

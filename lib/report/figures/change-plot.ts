@@ -2,7 +2,7 @@
 // its matched random sets.
 
 import * as Plot from '@observablehq/plot';
-import type { Column } from '../data-table.js';
+import { pValue, type Column } from '../data-table.js';
 import { colour } from '../palette.js';
 import { dot, draw, stroke, withLegend, type Picture } from '../svg.js';
 
@@ -28,6 +28,26 @@ export const factorColumn = (factors: readonly number[]): Column => ({
   kind: 'number',
   ...(factors.some((factor) => factor !== 0) ? {} : { fileOnly: true }),
 });
+
+/**
+ * What random sets can show at all, of each table whose correction leaves no row a rank p of 0.05;
+ * tables are lists of rows, undefined where there were no heads.
+ */
+export function leastRankTexts(
+  tables: readonly (readonly { readonly controls?: { readonly sets: number } }[] | undefined)[],
+): string[] {
+  const texts = tables.flatMap((rows) => {
+    const tested = (rows ?? []).flatMap(({ controls }) => controls ?? []);
+    const sets = Math.max(0, ...tested.map((controls) => controls.sets));
+    const least = Math.min(1, tested.length / (sets + 1));
+    if (tested.length < 2 || least <= 0.05) return [];
+    return [
+      `with ${sets} random sets Holm’s correction over ${tested.length} rows leaves no rank p below ` +
+        pValue(least),
+    ];
+  });
+  return [...new Set(texts)];
+}
 
 const isClear = ({ low, high }: ChangeRow): boolean => low > 0 || high < 0;
 

@@ -27,7 +27,7 @@ export const everyFew = (count: number, size: number): number[] => {
 };
 
 /** Panels of one row: as many as fit into a page's width. */
-export const panelsPerRow = (shape: HeadShape): number =>
+const panelsPerRow = (shape: HeadShape): number =>
   Math.max(1, Math.floor(900 / (cellSize(shape) * shape.heads + 28)));
 
 /** Cuts panels into rows. */
@@ -75,3 +75,39 @@ export function gridOptions(
 
 /** A frame round every panel. */
 export const panelFrame = () => Plot.frame({ stroke: colour('line'), rx: 2 });
+
+/** What one heat map shows. */
+export interface Panel<Row> {
+  readonly name: string;
+  readonly shape: HeadShape;
+  readonly rows: readonly Row[];
+}
+
+const sameShape = (a: HeadShape, b: HeadShape): boolean =>
+  a.layers === b.layers && a.heads === b.heads;
+
+/** Rows of panels of one shape each. */
+export function panelRows<Row>(panels: readonly Panel<Row>[]): Panel<Row>[][] {
+  const groups: Panel<Row>[][] = [];
+  for (const panel of panels) {
+    const last = groups.at(-1);
+    if (last && sameShape(last[0].shape, panel.shape)) last.push(panel);
+    else groups.push([panel]);
+  }
+  return groups.flatMap((group) => rowsOf(group, panelsPerRow(group[0].shape)));
+}
+
+/** Faint cells of every head, so that the grid can be seen where nothing happened. */
+export const background = (panels: readonly Panel<unknown>[]) => {
+  if (isLarge(panels[0].shape)) return Plot.frame({ fill: colour('line'), fillOpacity: 0.2 });
+  return Plot.cell(
+    panels.flatMap(({ name, shape }) =>
+      range(shape.layers * shape.heads).map((index) => ({
+        panel: name,
+        layer: Math.floor(index / shape.heads),
+        head: index % shape.heads,
+      })),
+    ),
+    { fx: 'panel', x: 'head', y: 'layer', fill: colour('line'), fillOpacity: 0.25 },
+  );
+};

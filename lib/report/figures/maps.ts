@@ -3,7 +3,6 @@
 
 import * as Plot from '@observablehq/plot';
 import type { HeadDifference } from '../../circuit-diff.js';
-import type { HeadShape } from '../../head-gate.js';
 import type { TrackedHead } from '../../tracking/cohorts.js';
 import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
@@ -17,42 +16,7 @@ import {
   type View,
 } from '../run-data.js';
 import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
-import { gridOptions, isLarge, panelFrame, panelsPerRow, range, rowsOf } from './head-grid.js';
-
-interface Panel<Row> {
-  readonly name: string;
-  readonly shape: HeadShape;
-  readonly rows: readonly Row[];
-}
-
-const sameShape = (a: HeadShape, b: HeadShape): boolean =>
-  a.layers === b.layers && a.heads === b.heads;
-
-/** Rows of panels of one shape each. */
-function panelRows<Row>(panels: readonly Panel<Row>[]): Panel<Row>[][] {
-  const groups: Panel<Row>[][] = [];
-  for (const panel of panels) {
-    const last = groups.at(-1);
-    if (last && sameShape(last[0].shape, panel.shape)) last.push(panel);
-    else groups.push([panel]);
-  }
-  return groups.flatMap((group) => rowsOf(group, panelsPerRow(group[0].shape)));
-}
-
-/** Faint cells of every head, so that the grid can be seen where nothing happened. */
-const background = (panels: readonly Panel<unknown>[]) => {
-  if (isLarge(panels[0].shape)) return Plot.frame({ fill: colour('line'), fillOpacity: 0.2 });
-  return Plot.cell(
-    panels.flatMap(({ name, shape }) =>
-      range(shape.layers * shape.heads).map((index) => ({
-        panel: name,
-        layer: Math.floor(index / shape.heads),
-        head: index % shape.heads,
-      })),
-    ),
-    { fx: 'panel', x: 'head', y: 'layer', fill: colour('line'), fillOpacity: 0.25 },
-  );
-};
+import { background, gridOptions, panelFrame, panelRows, type Panel } from './head-grid.js';
 
 type FrequencyCell = TrackedHead & { panel: string };
 

@@ -1,0 +1,123 @@
+// Every head ablated alone: how much worse or better the model gets without it, on the layer x head
+// grid.
+
+import * as Plot from '@observablehq/plot';
+import type { AblationRow } from '../../ablation/types.js';
+import { parseHeads, type HeadShape } from '../../head-gate.js';
+import type { AblationStageFile } from '../../study/stages/ablation.js';
+import { intervalText, shortNumber } from '../data-table.js';
+import type { Manifest } from '../../study/manifest.js';
+import { colour } from '../palette.js';
+import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
+import { background, gridOptions, panelFrame, panelRows, type Panel } from './head-grid.js';
+
+export interface SingleHead {
+  readonly layer: number;
+  readonly head: number;
+  readonly worse: boolean;
+  /** The interval does not hold 0. */
+  readonly clear: boolean;
+  /** Of the change of the metric, without its sign. */
+  readonly size: number;
+  readonly text: string;
+}
+
+function singleHead(
+  { name, heads, change }: AblationRow,
+  { metric, worse }: { metric: string; worse: 'lower' | 'higher' },
+): SingleHead {
+  const { estimate, low, high } = change;
+  return {
+    ...parseHeads(heads[0])[0],
+    worse: worse === 'lower' ? estimate < 0 : estimate > 0,
+    clear: low > 0 || high < 0,
+    size: Math.abs(estimate),
+    text: `${name}: ${metric} changes by ${intervalText([estimate, low, high])}`,
+  };
+}
+
+/** A panel for every checkpoint and factor; `checkpoints` of the manifest have the shapes. */
+export function singlePanels(
+  files: readonly AblationStageFile[],
+  checkpoints: Manifest['checkpoints'],
+): Panel<SingleHead>[] {
+  const shapes = new Map<string, HeadShape>(checkpoints.map((one) => [one.name, one]));
+  return files.flatMap(({ checkpoint, factor, table }) => {
+    const shape = shapes.get(checkpoint);
+    if (!table || !shape) return [];
+    return [
+      {
+        name: factor === 0 ? checkpoint : `${checkpoint} × ${factor}`,
+        shape,
+        rows: table.variants.map((row) => singleHead(row, table.settings)),
+      },
+    ];
+  });
+}
+
+type Cell = SingleHead & { readonly panel: string };
+
+function panelRow(panels: readonly Panel<SingleHead>[], largest: number): Picture {
+  const cells: Cell[] = panels.flatMap(({ name, rows }) =>
+    rows.map((row) => ({ ...row, panel: name })),
+  );
+  const marks = (worse: boolean, clear: boolean) =>
+    Plot.cell(
+      cells.filter((cell) => cell.worse === worse && cell.clear === clear),
+      {
+        fx: 'panel',
+        x: 'head',
+        y: 'layer',
+        fill: colour(worse ? 'base' : 'emergent'),
+        // The root keeps small changes in sight beside a few large ones.
+        fillOpacity: ({ size }: Cell) => (largest > 0 ? 0.9 * Math.sqrt(size / largest) : 0),
+        ...(clear ? { stroke: colour(worse ? 'base' : 'emergent'), strokeWidth: 1.2 } : {}),
+        title: 'text',
+      },
+    );
+  return draw({
+    ...gridOptions(
+      panels[0].shape,
+      panels.map(({ name }) => name),
+    ),
+    marks: [
+      panelFrame(),
+      background(panels),
+      marks(true, false),
+      marks(false, false),
+      marks(true, true),
+      marks(false, true),
+    ],
+  });
+}
+
+/** The heat maps of all panels, filled on one scale. */
+export function singlePicture(panels: readonly Panel<SingleHead>[]): Picture {
+  const largest = Math.max(0, ...panels.flatMap(({ rows }) => rows.map(({ size }) => size)));
+  return withLegend(stack(panelRows(panels).map((row) => panelRow(row, largest))), [
+    { label: 'worse without the head', mark: swatch(colour('base'), 'fill-opacity="0.7"') },
+    { label: 'better without it', mark: swatch(colour('emergent'), 'fill-opacity="0.7"') },
+    {
+      label: 'interval does not hold 0',
+      mark: swatch('none', 'stroke="currentColor" stroke-width="1.2"'),
+    },
+  ]);
+}
+
+/** How to read the picture, with what it shows. */
+export function singleCaption(panels: readonly Panel<SingleHead>[], metric: string): string {
+  const counts = panels.map(({ name, rows }) => {
+    const clear = rows.filter((row) => row.clear);
+    const worse = clear.filter((row) => row.worse).length;
+    return `${name} ${worse} worse and ${clear.length - worse} better of ${rows.length}`;
+  });
+  const heads = panels.flatMap(({ rows }) => rows);
+  const largest = heads.reduce((most, { size }) => Math.max(most, size), 0);
+  return (
+    `Change of the mean ${metric} when one head alone is gated. Fills grow with the root of the ` +
+    `change, the fullest is ${shortNumber(largest)}; outlined heads have bootstrap intervals over ` +
+    `pairs that do not hold 0 (${counts.join('; ')}). The intervals are not corrected for the number ` +
+    'of heads; the p-values of the table are (Holm): a paired permutation test of the metric, and ' +
+    'McNemar’s of right answers.'
+  );
+}

@@ -1,0 +1,138 @@
+// Ablations in the report: single heads as a map, sets beside random ones, and what they could show.
+import { describe, expect, it } from 'vitest';
+import type { AblationRow, AblationSettings } from '../../../lib/ablation/types.js';
+import { ablationFigures } from '../../../lib/report/figures/ablations.js';
+import { leastRankTexts } from '../../../lib/report/figures/change-plot.js';
+import type { RunData } from '../../../lib/report/run-data.js';
+import type { AblationStageFile } from '../../../lib/study/stages/ablation.js';
+import { largeStudy } from './large-study.js';
+
+const study = largeStudy();
+const [view] = study.views;
+const checkpoint = study.manifest.series[0].checkpoints.at(-1)!;
+
+function rowOf(heads: string[], estimate: number, half: number, sets = 0): AblationRow {
+  const change = { estimate, low: estimate - half, high: estimate + half };
+  const test = { pValue: 0.5, adjusted: 1 };
+  const spread = { mean: -0.1, min: -0.2, max: 0 };
+  return {
+    name: sets === 0 ? heads[0] : `emergent top-${heads.length}`,
+    heads,
+    factor: 0,
+    metric: 1 + estimate,
+    accuracy: 0.5,
+    values: [],
+    correct: [],
+    kind: sets === 0 ? 'single' : 'top-k',
+    change,
+    accuracyChange: { estimate: 0, low: -0.1, high: 0.1 },
+    lost: 0,
+    gained: 0,
+    mcnemar: test,
+    permutation: { ...test, exact: true },
+    ...(sets === 0
+      ? {}
+      : {
+          controls: {
+            sets,
+            change: spread,
+            accuracyChange: spread,
+            rankPValue: 1 / (sets + 1),
+            rankAdjusted: 1,
+            difference: change,
+            accuracyRankPValue: 1,
+            accuracyDifference: change,
+          },
+        }),
+  };
+}
+
+function figureOf(variants: AblationRow[], plan: AblationSettings['plan'], worse = 'lower') {
+  const settings = { plan, metric: 'logit-diff', worse, match: 'layer' } as AblationSettings;
+  const file: AblationStageFile = {
+    format: 'headspark-ablation-stage',
+    name: 'plan',
+    checkpoint,
+    task: view.task,
+    form: view.form,
+    factor: 0,
+    table: {
+      format: 'headspark-ablation',
+      version: 1,
+      settings,
+      baseline: rowOf([], 0, 0),
+      variants,
+      controls: [],
+      notes: [],
+    },
+  };
+  const data: RunData = { ...study, ablations: [file] };
+  return ablationFigures(data, view)[0];
+}
+
+describe('single heads', () => {
+  // The later the head, the larger its change; every third head makes the model better.
+  const heads = Array.from({ length: 36 * 32 }, (_, index) => {
+    const size = 0.001 * (index + 1);
+    const estimate = index % 3 === 0 ? size : -size;
+    return rowOf([`a${Math.floor(index / 32)}.h${index % 32}`], estimate, 0.5);
+  });
+  const figure = figureOf(heads, 'single');
+
+  it('are drawn one and all, counted, and the largest are on the page', () => {
+    const cells = figure.picture!.body.match(/<title>a\d+\.h\d+: logit-diff changes by/g);
+    expect(cells).toHaveLength(36 * 32);
+    const clear = heads.filter(({ change }) => change.low > 0 || change.high < 0);
+    const better = clear.filter(({ change }) => change.estimate > 0).length;
+    expect(clear.length).toBeGreaterThan(500);
+    expect(figure.caption).toContain(
+      `${checkpoint} ${clear.length - better} worse and ${better} better of 1152`,
+    );
+    expect(figure.caption).not.toMatch(/random/);
+    expect(figure.table.rows).toHaveLength(1152);
+    expect(figure.pageTable!.rows).toHaveLength(600);
+    expect(figure.pageTable!.rows[0]['set']).toBe('a35.h31');
+    // Readers see no columns of random sets, which single heads have not.
+    const read = figure.table.columns.filter(({ fileOnly }) => !fileOnly);
+    expect(read.map(({ key }) => key)).toEqual([
+      'checkpoint',
+      'set',
+      'change',
+      'permutation',
+      'accuracy_change',
+      'mcnemar',
+    ]);
+  });
+
+  it('of a metric that must fall are worse where it rises', () => {
+    expect(figureOf([rowOf(['a0.h0'], 1, 0.5)], 'single', 'higher').caption).toContain(
+      '1 worse and 0 better of 1',
+    );
+    expect(figureOf([rowOf(['a0.h0'], 1, 0.5)], 'single').caption).toContain(
+      '0 worse and 1 better of 1',
+    );
+  });
+});
+
+describe('sets', () => {
+  it('say how small a corrected rank p can be', () => {
+    const rows = [['a1.h1'], ['a1.h1', 'a2.h2'], ['a1.h1', 'a2.h2', 'a3.h3']].map((heads) =>
+      rowOf(heads, -1, 0.2, 20),
+    );
+    const { caption, tableFirst } = figureOf(rows, 'top-k');
+    expect(tableFirst).toBe(true);
+    expect(caption).toContain(
+      'with 20 random sets Holm’s correction over 3 rows leaves no rank p below 0.143',
+    );
+  });
+
+  it('say nothing of it where 0.05 is in reach', () => {
+    const of = (sets: number, rows: number) =>
+      leastRankTexts([Array.from({ length: rows }, () => ({ controls: { sets } }))]);
+    expect(of(99, 5)).toEqual([]);
+    expect(of(98, 5)).toHaveLength(1);
+    // One row is not corrected; how few sets it has is a note of its table.
+    expect(of(8, 1)).toEqual([]);
+    expect(leastRankTexts([undefined, [{}]])).toEqual([]);
+  });
+});
