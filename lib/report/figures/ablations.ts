@@ -76,12 +76,12 @@ function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
       factorColumn(rows.map(({ file }) => file.factor)),
       ...intervalColumns('change', `change of ${metric}`, 'number', ['low', 'high']),
       { key: 'permutation', title: 'its p (Holm)', kind: 'p-value' },
-      ...intervalColumns('accuracy_change', 'right answers (points)', 'points'),
-      { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
       ...controlColumns.map((column) => ({
         ...column,
         ...fileOnly(!hasControls || column.fileOnly),
       })),
+      ...intervalColumns('accuracy_change', 'right answers (points)', 'points'),
+      { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
     ],
     rows: rows.map(({ checkpoint, set, file, row }) => ({
       checkpoint,

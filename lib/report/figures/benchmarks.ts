@@ -19,7 +19,7 @@ import {
   type LegendItem,
   type Picture,
 } from '../svg.js';
-import { seriesMark } from './scores.js';
+import { dodge, seriesMark } from './scores.js';
 
 /** Names of benchmarks that have results, in the order of the study. */
 export const benchmarksOf = (data: RunData): string[] => [
@@ -86,9 +86,6 @@ const stepAxis = ([first, last]: readonly [number, number]) => ({
       }
     : { domain: [first, last], nice: true }),
 });
-
-/** Series at one step stand beside each other. */
-const dodge = (series: number, count: number): number => 5 * (series - (count - 1) / 2);
 
 function scorePicture(points: readonly Point[], steps: readonly [number, number]): Picture {
   const all = [...new Set(points.map(({ series }) => series))];

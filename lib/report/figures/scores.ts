@@ -2,9 +2,9 @@
 
 import * as Plot from '@observablehq/plot';
 import type { EvaluationFile } from '../../study/stages/evaluation.js';
-import { intervalCells, intervalColumns } from '../data-table.js';
+import { intervalCells, intervalColumns, intervalText, shortNumber } from '../data-table.js';
 import type { Figure } from '../figure.js';
-import { seriesColour, seriesSymbol } from '../palette.js';
+import { colour, seriesColour, seriesSymbol } from '../palette.js';
 import { resultId, type RunData, type View } from '../run-data.js';
 import { draw, stack, withLegend, type Picture } from '../svg.js';
 
@@ -46,23 +46,110 @@ const leastDomain: Record<Quantity, readonly [number, number]> = {
   faithfulness: [0, 1],
 };
 
-function picture(scores: readonly Score[], quantity: Quantity, title: string): Picture {
-  const [floor, ceiling] = clampBounds(quantity);
-  const clamp = (value: number): number => Math.min(ceiling, Math.max(floor, value));
-  const rows = scores.flatMap((score) => {
+/** Series at one step stand beside each other: pixels to the right. */
+export const dodge = (series: number, count: number): number => 5 * (series - (count - 1) / 2);
+
+interface Row extends Score {
+  readonly estimate: number;
+  /** Within what is drawn. */
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+function rowsOf(scores: readonly Score[], quantity: Quantity): Row[] {
+  return scores.flatMap((score) => {
     const { estimate, low, high } = quantities[quantity](score.evaluation);
     if (estimate === null || !Number.isFinite(estimate)) return [];
-    return [{ ...score, value: clamp(estimate), estimate, low, high }];
+    const value = clampTo(clampBounds(quantity), estimate);
+    return [{ ...score, value, estimate, low: low ?? Number.NaN, high: high ?? Number.NaN }];
   });
-  type Row = (typeof rows)[number];
+}
+
+const clampTo = ([floor, ceiling]: readonly [number, number], value: number): number =>
+  Math.min(ceiling, Math.max(floor, value));
+
+/** Where a value or an end of its interval lies outside what is drawn. */
+interface Beyond {
+  readonly step: number;
+  readonly edge: number;
+  readonly turn: number;
+}
+
+function beyondOf(rows: readonly Row[], [floor, ceiling]: readonly [number, number]): Beyond[] {
+  return rows.flatMap(({ step, low, high, estimate }) => [
+    ...(Math.min(low, estimate) < floor ? [{ step, edge: floor, turn: 180 }] : []),
+    ...(Math.max(high, estimate) > ceiling ? [{ step, edge: ceiling, turn: 0 }] : []),
+  ]);
+}
+
+/** The end of a caption: what arrowheads and open marks mean, where there are any. */
+function beyondText(scores: readonly Score[]): string {
+  const bounds = clampBounds('faithfulness');
+  if (beyondOf(rowsOf(scores, 'faithfulness'), bounds).length === 0) return '';
+  const [floor, ceiling] = bounds.map((bound) => shortNumber(bound));
+  return (
+    ` Faithfulness is drawn between ${floor} and ${ceiling}: arrowheads are intervals that go on, ` +
+    'open marks values that lie beyond; the table has every value.'
+  );
+}
+
+function seriesMarks(rows: readonly Row[], quantity: Quantity, dx: number, title: string) {
+  const [{ series }] = rows;
+  const bounds = clampBounds(quantity);
+  const ink = seriesColour(series);
+  return [
+    Plot.ruleX(
+      rows.filter(({ low, high }) => Number.isFinite(low) && Number.isFinite(high)),
+      {
+        x: 'step',
+        dx,
+        y1: ({ low }: Row) => clampTo(bounds, low),
+        y2: ({ high }: Row) => clampTo(bounds, high),
+        stroke: ink,
+        strokeOpacity: 0.6,
+        strokeWidth: 2,
+      },
+    ),
+    Plot.dot(beyondOf(rows, bounds), {
+      x: 'step',
+      dx,
+      y: 'edge',
+      rotate: 'turn',
+      symbol: 'triangle',
+      r: 3.5,
+      fill: ink,
+    }),
+    Plot.line(rows, { x: 'step', dx, y: 'value', stroke: ink, strokeWidth: 1.5 }),
+    ...[false, true].map((isBeyond) =>
+      Plot.dot(
+        rows.filter(({ value, estimate }) => (value !== estimate) === isBeyond),
+        {
+          x: 'step',
+          dx,
+          y: 'value',
+          r: 4,
+          symbol: seriesSymbol(series),
+          fill: isBeyond ? colour('page') : ink,
+          stroke: ink,
+          title: ({ name, estimate, low, high }: Row) =>
+            `${name}: ${title} ${intervalText([estimate, low, high])}`,
+        },
+      ),
+    ),
+  ];
+}
+
+function picture(scores: readonly Score[], quantity: Quantity, title: string): Picture {
+  const bounds = clampBounds(quantity);
+  const rows = rowsOf(scores, quantity);
   const ends = rows.flatMap(({ value, low, high }) => [
     value,
-    ...[low, high].flatMap((end) => (Number.isFinite(end) ? [clamp(end)] : [])),
+    ...[low, high].flatMap((end) => (Number.isFinite(end) ? [clampTo(bounds, end)] : [])),
   ]);
   const [least, most] = leastDomain[quantity];
   const domain = [Math.min(least, ...ends), Math.max(most, ...ends)];
   const labels = [...new Set(rows.map(({ series }) => series))];
-  const own = (series: number): Row[] => rows.filter((row) => row.series === series);
   return draw({
     width: 620,
     height: 180,
@@ -72,34 +159,14 @@ function picture(scores: readonly Score[], quantity: Quantity, title: string): P
     marginBottom: 34,
     x: { label: 'training step', nice: true },
     y: { label: title, grid: true, ticks: 5, domain, nice: true },
-    marks: labels.flatMap((series) => [
-      Plot.ruleX(
-        own(series).filter(({ low, high }) => Number.isFinite(low) && Number.isFinite(high)),
-        {
-          x: 'step',
-          y1: ({ low }: Row) => clamp(low),
-          y2: ({ high }: Row) => clamp(high),
-          stroke: seriesColour(series),
-          strokeOpacity: 0.6,
-          strokeWidth: 2,
-        },
+    marks: labels.flatMap((series, place) =>
+      seriesMarks(
+        rows.filter((row) => row.series === series),
+        quantity,
+        dodge(place, labels.length),
+        title,
       ),
-      Plot.line(own(series), {
-        x: 'step',
-        y: 'value',
-        stroke: seriesColour(series),
-        strokeWidth: 1.5,
-      }),
-      Plot.dot(own(series), {
-        x: 'step',
-        y: 'value',
-        r: 4,
-        symbol: seriesSymbol(series),
-        fill: seriesColour(series),
-        title: ({ name, estimate, low, high }: Row) =>
-          `${name}: ${title} ${estimate.toFixed(3)} [${low?.toFixed(3)}, ${high?.toFixed(3)}]`,
-      }),
-    ]),
+    ),
   });
 }
 
@@ -124,8 +191,7 @@ export function scoreFigures(data: RunData, view: View): Figure[] {
       title: `Score per checkpoint: ${view.title}`,
       caption:
         `Mean ${metric} and share of right answers on ${pairs} pairs, and the faithfulness of the ` +
-        'circuit (1: it does all that the model does), with bootstrap intervals. Faithfulness is ' +
-        'drawn between −0.5 and 1.75; the table has every value.',
+        `circuit (1: it does all that the model does), with bootstrap intervals.${beyondText(scores)}`,
       picture: withLegend(
         stack([
           picture(scores, 'metric', metric),

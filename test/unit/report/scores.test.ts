@@ -1,0 +1,38 @@
+// Scores per checkpoint: values and intervals that leave the picture are marked there.
+import { expect, it } from 'vitest';
+import { scoreFigures } from '../../../lib/report/figures/scores.js';
+import { resultId, type RunData } from '../../../lib/report/run-data.js';
+import { largeStudy } from './large-study.js';
+
+const study = largeStudy();
+const [view] = study.views;
+const [{ checkpoints }] = study.manifest.series;
+
+/** The study's scores, the first checkpoint's circuit with another faithfulness. */
+function figureWith(estimate: number, low: number, high: number) {
+  const evaluations = new Map(study.evaluations);
+  for (const [id, evaluation] of study.evaluations) {
+    evaluations.set(id, { ...evaluation, faithfulness: { estimate: 0.8, low: 0.7, high: 0.9 } });
+  }
+  const id = resultId(checkpoints[0], view);
+  evaluations.set(id, { ...evaluations.get(id)!, faithfulness: { estimate, low, high } });
+  const data: RunData = { ...study, evaluations };
+  const [{ caption, picture, table }] = scoreFigures(data, view);
+  const arrowheads = picture!.body.match(/<path [^>]*rotate\(180\)/g) ?? [];
+  return { caption, table, arrowheads: arrowheads.length, body: picture!.body };
+}
+
+it('says nothing of a range where every value lies in it', () => {
+  const { caption, arrowheads } = figureWith(0.5, -0.4, 1.7);
+  expect(caption).not.toMatch(/arrowheads/);
+  expect(arrowheads).toBe(0);
+});
+
+it('marks values and intervals beyond the range, and keeps them in the table', () => {
+  const { caption, table, arrowheads, body } = figureWith(-1.29, -2.42, 0.5);
+  expect(caption).toContain('drawn between −0.5 and 1.75: arrowheads');
+  expect(arrowheads).toBe(1);
+  expect(body).toContain('faithfulness −1.29 [−2.42, 0.50]');
+  const row = table.rows.find(({ checkpoint }) => checkpoint === checkpoints[0])!;
+  expect([row['faithfulness'], row['faithfulness_low']]).toEqual([-1.29, -2.42]);
+});
