@@ -7,6 +7,9 @@ const variables = (theme: Theme): string =>
     .map(([name, value]) => `${name}:${value}`)
     .join(';');
 
+/** Rows that a printed page has of a table; a screen has all. */
+export const printedRows = 40;
+
 export const pageStyle = `
 :root{color-scheme:light;${variables(light)}}
 @media (prefers-color-scheme:dark){:root:not([data-theme=light]){color-scheme:dark;${variables(dark)}}}
@@ -39,6 +42,7 @@ thead th{position:sticky;top:0;background:var(--page);border-bottom:2px solid va
 thead button{border:0;width:100%;text-align:inherit;font-weight:600;padding:.3rem .42rem;background:none;line-height:1.25}
 th[aria-sort=ascending] button::after{content:' ▲'}th[aria-sort=descending] button::after{content:' ▼'}
 tbody tr:nth-child(even){background:color-mix(in srgb,var(--line) 22%,transparent)}
+p.paper{display:none}
 tr.uncertain td{font-style:italic;color:var(--faint)}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:4px;padding:.7rem;font-size:12.5px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}
@@ -52,7 +56,8 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem}dt{color:v
 .sides{display:grid;grid-template-columns:1fr 1fr;gap:.8rem;padding:0 .8rem .6rem}.sides pre{margin:.2rem 0}
 .sides>div{min-width:0}
 mark{color:inherit;background:color-mix(in srgb,var(--emergent) 16%,transparent);border-radius:2px}
-@media (max-width:640px){.sides{grid-template-columns:1fr}}
+@media (max-width:640px){.sides{grid-template-columns:1fr}html{scroll-padding-top:3rem}
+nav ul{flex-wrap:nowrap;overflow-x:auto}nav li{flex:none}}
 #tip{position:fixed;z-index:4;pointer-events:none;background:var(--ink);color:var(--page);padding:.25rem .5rem;border-radius:4px;font-size:12.5px;max-width:26rem}
 #tip[hidden]{display:none}
 svg [data-tip]{cursor:default}
@@ -61,7 +66,9 @@ svg [data-tip]{cursor:default}
   :root:root,:root[data-theme=dark]{color-scheme:light;${variables(light)}}
   nav,.tools,.keys,.skip,#tip{display:none}
   .scroll,.flip-list{max-height:none;overflow:visible;border:0}
-  body{font-size:10pt}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}
-  .picture svg{max-width:100%;height:auto}
+  body{font-size:10pt}tr,.picture{break-inside:avoid}h2,h2+p,h3{break-after:avoid}h2+p{break-inside:avoid}
+  table{font-size:8pt}th,td{padding:.1rem .25rem}thead button{padding:.1rem .25rem}td.long{min-width:6rem}
+  tbody tr:nth-child(n+${printedRows + 1}){display:none}p.paper{display:block}
+  .picture{overflow:visible}.picture svg{max-width:100%;max-height:24cm;width:auto;height:auto}
 }
 `;

@@ -4,7 +4,7 @@ import { cellText, readColumns, type Cell, type Column, type DataTable } from '.
 import type { Figure, Section } from './figure.js';
 import { liveHtml, liveScript, probeScript, type LiveState } from './page-live.js';
 import { pageScript } from './page-script.js';
-import { pageStyle } from './page-style.js';
+import { pageStyle, printedRows } from './page-style.js';
 import type { RunData } from './run-data.js';
 import { escapeXml, svgElement } from './svg.js';
 
@@ -50,7 +50,10 @@ function tableHtml(id: string, table: DataTable, title: string): string {
       : '';
   return (
     `${filter}<div class="scroll" tabindex="0" role="region" aria-label="${escapeXml(title)}: table">` +
-    `<table id="${id}" class="sortable"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`
+    `<table id="${id}" class="sortable"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>` +
+    (rows.length > printedRows
+      ? `<p class="paper faint">The first ${printedRows} of ${rows.length} rows; the page on a screen has all.</p>`
+      : '')
   );
 }
 

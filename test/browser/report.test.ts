@@ -194,6 +194,28 @@ describe.skipIf(chromiumPath === undefined)('the report', () => {
     expect(await page.locator('nav').isVisible()).toBe(false);
     const background = await page.evaluate(`getComputedStyle(document.body).backgroundColor`);
     expect(background).toBe('rgb(255, 255, 255)');
+    // Of a long table the first rows, and how many there are; a table that fits is whole.
+    const long = page.locator('figure:has(tbody tr:nth-child(41))').first();
+    await page.evaluate(`document.querySelectorAll('details').forEach((d) => { d.open = true; })`);
+    const all = await long.locator('tbody tr').count();
+    expect(all).toBeGreaterThan(40);
+    expect(await long.locator('tbody tr:visible').count()).toBe(40);
+    expect(await long.locator('p.paper').textContent()).toContain(`first 40 of ${all} rows`);
+    await page.emulateMedia({ media: 'screen' });
+    expect(await long.locator('tbody tr:visible').count()).toBe(all);
+    expect(await long.locator('p.paper').isVisible()).toBe(false);
+    await context.close();
+  }, 60_000);
+
+  it('keeps its sections on one line of a narrow screen, and its tables within it', async () => {
+    const { context, page } = await open('light');
+    await page.setViewportSize({ width: 400, height: 800 });
+    expect((await page.locator('nav').boundingBox())!.height).toBeLessThan(70);
+    const width = await page.evaluate<number>('document.documentElement.scrollWidth');
+    expect(width).toBe(400);
+    await page.locator('nav a').last().focus();
+    const { x } = (await page.locator('nav a').last().boundingBox())!;
+    expect(x).toBeLessThan(400);
     await context.close();
   }, 60_000);
 

@@ -212,12 +212,19 @@ function shortTable({ columns, rows }: DataTable, drawn: readonly HeadRow[]): Da
   };
 }
 
+/** Which heads come first where not all are drawn. */
+const orderText = ({ groups, effects }: HeadProfile): string =>
+  (groups ? ', emergent ones first, then others of either circuit' : '') +
+  (effects ? ', each by what their ablation does' : '');
+
 function propertyFigure(profile: HeadProfile, { slug, title }: ProfileName): Figure {
   const { table } = profile;
   const full = propertyTable(profile);
   const drawn = Math.min(drawnHeads, table.heads.length);
   const which =
-    drawn < table.heads.length ? `${drawn} of ${table.heads.length} heads are drawn. ` : '';
+    drawn < table.heads.length
+      ? `${drawn} of ${table.heads.length} heads are drawn${orderText(profile)}. `
+      : '';
   const queries =
     table.settings.queries === 'all' ? 'every token but the first' : 'the tokens before an answer';
   const notes = table.notes.length === 0 ? '' : ` Notes: ${table.notes.join('; ')}.`;
@@ -228,7 +235,8 @@ function propertyFigure(profile: HeadProfile, { slug, title }: ProfileName): Fig
       `Means over ${table.settings.prompts} prompts, attention of ${queries}. ${which}Fills go ` +
       'from the smallest to the largest of a column, in a second colour where it is negative. ' +
       'Direct effect: logits that the head’s write adds to the answer, the scale of the final norm held ' +
-      `fixed; OV copying: the eigenvalues’ sum over the sum of their magnitudes.${notes}`,
+      `fixed; OV copying: the eigenvalues’ sum over the sum of their magnitudes; entropy in nats, ` +
+      `distance in tokens.${notes}`,
     picture: matrixPicture(profile),
     table: full,
     pageTable: shortTable(full, chosenHeads(profile)),
@@ -268,7 +276,10 @@ const withinTicks = (rows: readonly HeadCorrelation[]) =>
     {
       y: propertyOf,
       x: ({ withinLayers }: HeadCorrelation) => withinLayers!.rho,
-      stroke: colour('control'),
+      stroke: ({ withinLayers }: HeadCorrelation) =>
+        withinLayers!.adjusted < 0.05 ? 'currentColor' : colour('control'),
+      strokeOpacity: ({ withinLayers }: HeadCorrelation) =>
+        withinLayers!.adjusted < 0.05 ? 1 : 0.6,
       strokeWidth: 2.4,
       title: (row: HeadCorrelation) =>
         `${propertyOf(row)} within layers: ρ = ` +
@@ -286,6 +297,9 @@ function correlationPicture(rows: readonly HeadCorrelation[]): Picture {
     marginTop: 10,
     marginBottom: 36,
     x: { domain: [-1, 1], label: 'Spearman’s ρ with the harm of ablation', grid: true },
+    // Inks are given, not scaled.
+    color: { type: 'identity' },
+    opacity: { type: 'identity' },
     y: { type: 'band', domain, label: null, tickSize: 0, padding: 0.2 },
     marks: [
       Plot.ruleX([0], { stroke: 'currentColor', strokeOpacity: 0.6 }),
@@ -345,7 +359,8 @@ function correlationFigure(profile: HeadProfile, { slug, title }: ProfileName): 
         `Do heads that do this matter more? Harm: how much worse ${metric} gets when the head alone ` +
         `is ablated (${ablation}). Spearman’s ρ over heads with block bootstrap intervals (a block is ` +
         'a layer’s worth of heads); filled dots have p < 0.05 after Holm’s correction over the ' +
-        'properties. Ticks: the same within layers, without what depth explains.',
+        'properties. Ticks: the same within layers, without what depth explains; dark ones have p < 0.05 ' +
+        'there after Holm’s correction.',
       ...(rows.length === 0
         ? {}
         : {
@@ -356,8 +371,12 @@ function correlationFigure(profile: HeadProfile, { slug, title }: ProfileName): 
                 mark: dot('none', `stroke="${colour('emergent')}" stroke-width="1.8"`),
               },
               {
+                label: 'within layers, p (Holm) < 0.05',
+                mark: stroke('currentColor', 'transform="rotate(90 6 6)"'),
+              },
+              {
                 label: 'within layers',
-                mark: stroke(colour('control'), 'transform="rotate(90 6 6)"'),
+                mark: stroke(colour('control'), 'transform="rotate(90 6 6)" stroke-opacity="0.6"'),
               },
             ]),
           }),

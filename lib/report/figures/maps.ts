@@ -192,7 +192,7 @@ export function effectFigures(data: RunData, view: View): Figure[] {
       title: `Effect on importance: ${view.title}`,
       caption:
         'E = (post − base) / (post + base) of head importance, for heads of either circuit: +1 is ' +
-        'new, −1 is gone. Dashed, pale cells are heads whose status fewer than ' +
+        'new, −1 is gone; the fuller the colour, the larger. Dashed, pale cells are heads whose status fewer than ' +
         `${confidenceText(data.manifest)} of the resamples share.` +
         note,
       picture: withLegend(stack(panelRows(panels).map(effectRow)), [

@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { TrackingFile } from '../../study/stages/tracking.js';
-import { cellText, intervalCells, intervalColumns } from '../data-table.js';
+import { cellText, intervalCells, intervalColumns, pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour, seriesColour } from '../palette.js';
 import { confidenceText, type RunData, type View } from '../run-data.js';
@@ -317,6 +317,25 @@ export function survivalFigures(data: RunData, view: View): Figure[] {
   ];
 }
 
+/**
+ * Where no ordering of a series' few checkpoints reaches 0.05: two of n! orderings are the most
+ * extreme.
+ */
+function fewText(rows: readonly { series: string; points: number }[]): string {
+  const factorial = (n: number): number => (n < 2 ? 1 : n * factorial(n - 1));
+  const few = new Map(
+    rows.flatMap(({ series, points }) => {
+      const least = Math.min(1, 2 / factorial(points));
+      return least > 0.05
+        ? [[series, `${series} (${points} checkpoints, p at least ${pValue(least)})`] as const]
+        : [];
+    }),
+  );
+  return few.size === 0
+    ? ''
+    : ` Too few for p < 0.05, and for intervals that mean much: ${[...few.values()].join('; ')}.`;
+}
+
 /** Rank correlations of the numbers of heads with the training logs. */
 export function correlationFigures(data: RunData, view: View): Figure[] {
   const rows = trackedIn(data, view).flatMap(({ tracking, correlations }) =>
@@ -337,7 +356,8 @@ export function correlationFigures(data: RunData, view: View): Figure[] {
       title: `Heads and training logs: ${view.title}`,
       caption:
         'Spearman’s ρ over the checkpoints of a series with a circular block bootstrap interval; ' +
-        'p by permutation, corrected by Holm within the series. No value where one side is constant.',
+        'p by permutation, corrected by Holm within the series. No value where one side is constant.' +
+        fewText(rows),
       tableFirst: true,
       table: {
         columns: [

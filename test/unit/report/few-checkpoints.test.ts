@@ -1,0 +1,27 @@
+// A series of few checkpoints can show little: the table of correlations says how little.
+import { expect, it } from 'vitest';
+import { correlationFigures } from '../../../lib/report/figures/series.js';
+import type { RunData } from '../../../lib/report/run-data.js';
+import { largeStudy } from './large-study.js';
+
+const study = largeStudy();
+const [view] = study.views;
+
+/** The study's correlations, said to be over as many checkpoints for the first series. */
+function captionWith(points: number): string {
+  const tracking = study.tracking.map((file) =>
+    file.tracking.label === study.manifest.series[0].label
+      ? { ...file, correlations: file.correlations.map((row) => ({ ...row, points })) }
+      : file,
+  );
+  const data: RunData = { ...study, tracking };
+  return correlationFigures(data, view)[0].caption;
+}
+
+it('says which p so few checkpoints can reach', () => {
+  const [{ label }] = study.manifest.series;
+  expect(captionWith(2)).toContain(`${label} (2 checkpoints, p at least 1)`);
+  expect(captionWith(3)).toContain(`${label} (3 checkpoints, p at least 0.333)`);
+  expect(captionWith(4)).toContain(`${label} (4 checkpoints, p at least 0.083)`);
+  expect(captionWith(5)).not.toContain('Too few');
+});
