@@ -13,6 +13,7 @@ import type { Command } from './command.js';
 import { runAblationByGeneration } from './evaluation-run.js';
 import type { Context } from './context.js';
 import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
+import { formatPercent } from './output.js';
 import { optionGroups } from './vocabulary.js';
 
 /** The journal's path, and whether it is removed once the results are written. */
@@ -147,7 +148,7 @@ export const ablateCommand: Command = {
         signal: context.signal,
         onPlan: ({ variants, computedShare }) =>
           reporter.note(
-            `${variants} variants: ${(100 * computedShare).toFixed(0)} % of their layers are computed; ` +
+            `${variants} variants: ${formatPercent(computedShare, 0)} of their layers are computed; ` +
               'the rest is shared with the unablated run or between variants.',
           ),
         onProgress: announceResumed(journal?.path, context, onCount),

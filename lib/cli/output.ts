@@ -5,6 +5,8 @@ import { inspect } from 'node:util';
 import Table from 'cli-table3';
 import type { Interval } from '../stats/quantile.js';
 
+export { formatPercent } from '../format-percent.js';
+
 export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red';
 export type Paint = (style: Style, text: string) => string;
 
@@ -30,10 +32,6 @@ export function formatNumber(value: number, digits = 3): string {
     return value.toExponential(Math.max(0, digits - 2));
   if (size >= 1000) return Math.round(value).toLocaleString('en-US');
   return value.toFixed(size >= 100 ? Math.max(0, digits - 2) : digits);
-}
-
-export function formatPercent(share: number, digits = 1): string {
-  return Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–';
 }
 
 /** Percentage points with a sign: `-12.5`. */

@@ -1,5 +1,6 @@
 // The demo's summary.md: what was computed, what was found, which file holds what, and the same
 // steps as commands for a user's own checkpoints.
+import { formatPercent as percent } from '../format-percent.js';
 import { formatHead } from '../head-gate.js';
 import { headsOfGroup } from '../diff-report.js';
 import type { Interval } from '../stats/quantile.js';
@@ -8,8 +9,6 @@ import type { DemoResult, DemoTest } from './run-demo.js';
 
 type Results = Omit<DemoResult, 'seconds' | 'cpuSeconds'>;
 
-const percent = (share: number): string =>
-  Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : '–';
 const fixed = (value: number | null): string =>
   value !== null && Number.isFinite(value) ? value.toFixed(2) : '–';
 const bounds = ({ estimate, low, high }: Interval): string =>

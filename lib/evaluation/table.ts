@@ -6,6 +6,7 @@ import { groupAnswers } from '../answers/group.js';
 import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
+import { formatPercent } from '../format-percent.js';
 import { rankPValue } from '../ablation/row.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
@@ -293,10 +294,9 @@ function powerLine(unablated: VariantResult, samples: number, tested: number): P
 
 /** Samples that go round in a loop would not end however long they may be. */
 function truncationNote(truncated: number, looping: number): string {
-  const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
-  const cut = `${percent(truncated)} of the unablated model's samples are cut off`;
+  const cut = `${formatPercent(truncated, 0)} of the unablated model's samples are cut off`;
   if (looping === 0) return `${cut}; raise --max-new-tokens`;
-  const loops = `${percent(looping)} in a loop, which no limit ends`;
+  const loops = `${formatPercent(looping, 0)} in a loop, which no limit ends`;
   const rest = truncated - looping;
   return rest > 0.05 ? `${cut}, ${loops}; raise --max-new-tokens for the rest` : `${cut}, ${loops}`;
 }

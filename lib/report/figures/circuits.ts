@@ -3,6 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { DiffReport, HeadDifference } from '../../circuit-diff.js';
+import { formatPercent } from '../../format-percent.js';
 import type { CircuitEdge, CircuitSummaryFile } from '../../study/stages/circuit.js';
 import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
@@ -56,7 +57,7 @@ function drawnHeads(circuit: CircuitSummaryFile, rows: readonly HeadDifference[]
     const sure =
       row?.emergenceProbability === undefined
         ? ''
-        : `; emergent in ${(100 * row.emergenceProbability).toFixed(0)} % of resamples`;
+        : `; emergent in ${formatPercent(row.emergenceProbability, 0)} of resamples`;
     const text = `${name}: ${row?.status ?? 'in the circuit'}, importance ${importance.toFixed(4)}${sure}`;
     return { ...place, name, importance, kind, certain, text };
   });

@@ -3,6 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { HeadDifference } from '../../circuit-diff.js';
+import { formatPercent } from '../../format-percent.js';
 import type { TrackedHead } from '../../tracking/cohorts.js';
 import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
@@ -35,7 +36,7 @@ function frequencyRow(panels: readonly Panel<TrackedHead>[]): Picture {
         fillOpacity: ({ frequency }: FrequencyCell) => 0.12 + 0.78 * frequency,
         ...(final ? { stroke: 'currentColor', strokeWidth: 1.6 } : {}),
         title: ({ name, frequency, since }: FrequencyCell) =>
-          `${name}: ${kind}, in ${(100 * frequency).toFixed(0)} % of the checkpoints` +
+          `${name}: ${kind}, in ${formatPercent(frequency, 0)} of the checkpoints` +
           `${since === null ? '' : `, since step ${since}`}${final ? ', in the last' : ''}`,
       },
     );
@@ -154,7 +155,7 @@ function effectRow(panels: readonly Panel<HeadDifference>[]): Picture {
         ...(certain ? {} : { strokeDasharray: '2,2' }),
         title: ({ name, status, effect, emergenceProbability: p }: EffectCell) =>
           `${name}: ${status}, effect ${effect.toFixed(2)}` +
-          `${p === undefined ? '' : `, emergent in ${(100 * p).toFixed(0)} % of resamples`}`,
+          `${p === undefined ? '' : `, emergent in ${formatPercent(p, 0)} of resamples`}`,
       },
     );
   return draw({
