@@ -138,7 +138,7 @@ function instanceOf(
 export const ablationStage: StageKind = {
   kind: 'ablation',
   title: 'heads ablated and scaled, with matched random sets',
-  revision: 2,
+  revision: 3,
   instances: (study, facts) =>
     study.ablations
       .filter(({ benchmarks }) => !benchmarks)

@@ -25,6 +25,15 @@ describe('rankPValue', () => {
     expect(rankPValue(3, [1, 2, 3, 4])).toBe(3 / 5);
     expect(rankPValue(0, [1, 2, 3, 4])).toBe(1);
   });
+
+  it('counts ties, however their shares were computed', () => {
+    // 3 of 100 problems: the mean of differences, and a difference of two means.
+    expect(0.69 - 0.66).toBeLessThan(0.03);
+    expect(rankPValue(0.03, [0.69 - 0.66, 0.02])).toBe(2 / 3);
+    // The other way round, and a drop that is less.
+    expect(rankPValue(0.69 - 0.66, [0.03, 0.02])).toBe(2 / 3);
+    expect(rankPValue(0.03, [0.029, 0.02])).toBe(1 / 3);
+  });
 });
 
 describe('rows', () => {
