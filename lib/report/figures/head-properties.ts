@@ -118,7 +118,8 @@ function cellNumber(value: number): string {
   return text
     .replace(/^(-?)0\./, '$1.')
     .replace(/^-(\.0+|0)$/, '$1')
-    .replace(/^\.00$/, '0');
+    .replace(/^\.00$/, '0')
+    .replace('-', '−');
 }
 
 function matrixPicture(profile: HeadProfile): Picture {
@@ -359,7 +360,7 @@ function correlationFigure(profile: HeadProfile, { slug, title }: ProfileName): 
         `Do heads that do this matter more? Harm: how much worse ${metric} gets when the head alone ` +
         `is ablated (${ablation}). Spearman’s ρ over heads with block bootstrap intervals (a block is ` +
         'a layer’s worth of heads); filled dots have p < 0.05 after Holm’s correction over the ' +
-        'properties. Ticks: the same within layers, without what depth explains; dark ones have p < 0.05 ' +
+        'properties. Ticks: the same within layers, without what depth explains; strong ones have p < 0.05 ' +
         'there after Holm’s correction.',
       ...(rows.length === 0
         ? {}

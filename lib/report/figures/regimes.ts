@@ -42,7 +42,8 @@ function barsPicture(
       Plot.text(rows, {
         x: nameOf,
         y: (row: CombinationOverlap) => Math.max(row.shared, row.expected),
-        text: (row: CombinationOverlap) => `p ${pValue(row.pValue).replace(/^(?=\d)/, '= ')}`,
+        text: (row: CombinationOverlap) =>
+          `p ${pValue(row.pValue).replace(/^<?/, (sign) => `${sign || '='} `)}`,
         dy: -8,
         fill: 'currentColor',
         fontSize: 9,
