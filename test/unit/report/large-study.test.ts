@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { benchmarkScoreFigures } from '../../../lib/report/figures/benchmarks.js';
+import { checkpointFailureFigures } from '../../../lib/report/figures/failures.js';
 import { pageHtml } from '../../../lib/report/page.js';
 import type { RunData } from '../../../lib/report/run-data.js';
 import { sectionsOf } from '../../../lib/report/sections.js';
@@ -72,5 +73,31 @@ describe('scores', () => {
     const ticks = ticksOf(data.manifest.checkpoints.map(({ name }) => name));
     expect(ticks.length).toBeGreaterThan(3);
     expect(ticks.every((tick) => /^[\d,]*0$/.test(tick))).toBe(true);
+  });
+});
+
+describe('failures', () => {
+  /** The study's answers, of which so many state a right answer and lose it. */
+  function figureWith(estimate: number) {
+    const rate = { estimate, low: estimate, high: estimate + 0.04 };
+    const benchmarks = data.benchmarks.map((file) => {
+      const [whole, ...others] = file.table.rows;
+      const modes = { ...whole.failures.modes, lost: { rate } };
+      const row = { ...whole, failures: { ...whole.failures, modes } };
+      return { ...file, table: { ...file.table, rows: [row, ...others] } };
+    });
+    return checkpointFailureFigures({ ...data, benchmarks })[0];
+  }
+
+  it('that no answer has are named and not drawn', () => {
+    const { caption, picture, table } = figureWith(0);
+    expect(caption).toMatch(/In no answer: right, then lost[.;]/);
+    // These answers have no other failure either.
+    expect(picture).toBeUndefined();
+    const one = figureWith(0.01);
+    expect(one.picture!.body).toContain('>right, then lost<');
+    expect(one.picture!.body).not.toContain('>loops<');
+    expect(one.caption).toMatch(/In no answer: loops; /);
+    expect(table.rows.some(({ failure }) => failure === 'right, then lost')).toBe(true);
   });
 });
