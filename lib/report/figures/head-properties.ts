@@ -248,7 +248,9 @@ function propertyFigure(profile: HeadProfile, { slug, title }: ProfileName): Fig
 const tested = (rows: readonly HeadCorrelation[]): HeadCorrelation[] =>
   rows.filter(({ result }) => result !== null);
 
-const isClear = ({ adjusted }: HeadCorrelation): boolean => adjusted !== null && adjusted < 0.05;
+/** The permutation test takes heads of one layer for independent; the interval does not. */
+const isClear = ({ adjusted, result }: HeadCorrelation): boolean =>
+  adjusted !== null && adjusted < 0.05 && !(result!.rho.low <= 0 && result!.rho.high >= 0);
 
 const propertyOf = ({ property }: HeadCorrelation): string => correlationName(property);
 const rhoOf = ({ result }: HeadCorrelation): number => result!.rho.estimate;
@@ -360,13 +362,13 @@ function correlationFigure(profile: HeadProfile, { slug, title }: ProfileName): 
         `Do heads that do this matter more? Harm: how much worse ${metric} gets when the head alone ` +
         `is ablated (${ablation}). Spearman’s ρ over heads with block bootstrap intervals (a block is ` +
         'a layer’s worth of heads); filled dots have p < 0.05 after Holm’s correction over the ' +
-        'properties. Ticks: the same within layers, without what depth explains; strong ones have p < 0.05 ' +
-        'there after Holm’s correction.',
+        'properties, and an interval without 0. Ticks: the same within layers, without what depth ' +
+        'explains; strong ones have p < 0.05 there after Holm’s correction.',
       ...(rows.length === 0
         ? {}
         : {
             picture: withLegend(correlationPicture(rows), [
-              { label: 'p (Holm) < 0.05', mark: dot(colour('emergent')) },
+              { label: 'p (Holm) < 0.05, interval without 0', mark: dot(colour('emergent')) },
               {
                 label: 'not told from chance',
                 mark: dot('none', `stroke="${colour('emergent')}" stroke-width="1.8"`),
