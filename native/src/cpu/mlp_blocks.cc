@@ -293,7 +293,6 @@ bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
 }
 
 bool mlp_backward_in_blocks(const Context& context, const MlpBackward& p) {
-  if (getenv("NOB")) return false;
   const MlpWeights& w = p.weights;
   if (!runs_in_blocks(context, p.tokens, {w.gate, w.up, w.down})) return false;
   const GemmKernels& gemm = kernel_table(context).gemm;

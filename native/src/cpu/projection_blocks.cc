@@ -8,18 +8,30 @@
 namespace headspark {
 namespace {
 
+// The products of a block in their order; per layer, the depths and panels of one product.
+struct Walk {
+  const KernelTable& kernels;
+  RowBlocks blocks;
+  std::int64_t width;
+  std::vector<std::int64_t> depths = {};
+  std::vector<std::int64_t> panels = {};
+  std::vector<PanelProduct> list = {};
+
+  Walk(const Context& context, std::int64_t tokens, const NormWeight& norm)
+      : kernels(kernel_table(context)),
+        blocks(cut_rows(kernels.gemm, tokens, context.threads->threads())),
+        width(static_cast<std::int64_t>(norm.weight.size())) {}
+
+  /// A layer whose sums run over `depth`.
+  void add_layer(const PackedPanels& b, std::int64_t depth) {
+    depths.push_back(depth_block(kernels.gemm, depth));
+    panels.push_back(panels_of_product(b, std::min(depths.back(), depth)));
+  }
+};
+
 // y_i = W_i norm(x): some panels of one layer at a time, over all of the width.
 class ForwardBlock : RowBlock {
  public:
-  struct Walk {
-    const KernelTable& kernels;
-    RowBlocks blocks;
-    std::int64_t width;
-    std::int64_t depth;                // of one product
-    std::vector<std::int64_t> panels;  // of one product, per layer
-    std::vector<PanelProduct> list;
-  };
-
   ForwardBlock(const Walk& walk, const ProjectionsForward& p, std::int64_t index)
       : RowBlock(walk.kernels, walk.blocks, p.tokens, index),
         walk_(walk),
@@ -32,18 +44,18 @@ class ForwardBlock : RowBlock {
     for (std::size_t i = 0; i < p_.outputs.size(); ++i) {
       const std::int64_t columns = p_.outputs[i].weight->out();
       for_ranges(columns, walk_.panels[i] * kPanelWidth,
-                 [&](const Range& part) { project(p_.outputs[i], part, input); });
+                 [&](const Range& part) { project(i, part, input); });
     }
   }
 
  private:
-  void project(const ProjectionsForward::Output& output, const Range& part,
-               const RowOperand& input) {
+  void project(std::size_t layer, const Range& part, const RowOperand& input) {
+    const ProjectionsForward::Output& output = p_.outputs[layer];
     const std::int64_t stride = whole_panels(part.count()) * kPanelWidth;
     float* c = floats(ScratchSlot::block_first, stride);
     const float* bias = bias_of(*output.weight);
     if (bias != nullptr) fill_rows(c, stride, bias, part);
-    for_ranges(walk_.width, walk_.depth, [&](const Range& depth) {
+    for_ranges(walk_.width, walk_.depths[layer], [&](const Range& depth) {
       products_.multiply(input.at(depth.begin), c, stride, bias != nullptr || depth.begin > 0);
     });
     const std::int64_t out = output.weight->out();
@@ -60,15 +72,6 @@ class ForwardBlock : RowBlock {
 // d_x += norm_backward(x, sum of d_y_i W_i): layer by layer, all of the width at once.
 class BackwardBlock : RowBlock {
  public:
-  struct Walk {
-    const KernelTable& kernels;
-    RowBlocks blocks;
-    std::int64_t width;
-    std::vector<std::int64_t> depths;  // of one product, per layer
-    std::vector<std::int64_t> panels;
-    std::vector<PanelProduct> list;
-  };
-
   BackwardBlock(const Walk& walk, const ProjectionsBackward& p, std::int64_t index)
       : RowBlock(walk.kernels, walk.blocks, p.tokens, index),
         walk_(walk),
@@ -116,16 +119,12 @@ bool pays(const Context& context, std::int64_t tokens, const Layers& layers) {
 
 bool projections_forward_in_blocks(const Context& context, const ProjectionsForward& p) {
   if (!pays(context, p.tokens, p.outputs)) return false;
-  const KernelTable& kernels = kernel_table(context);
-  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
-  ForwardBlock::Walk walk{kernels, cut_rows(kernels.gemm, p.tokens, context.threads->threads()),
-                          width,   depth_block(kernels.gemm, width),
-                          {},      {}};
+  Walk walk(context, p.tokens, *p.norm);
   for (const auto& output : p.outputs) {
-    const PackedPanels& b = output.weight->packed->forward(*context.threads, kernels.gemm);
-    walk.panels.push_back(panels_of_product(b, std::min(walk.depth, width)));
+    const PackedPanels& b = output.weight->packed->forward(*context.threads, walk.kernels.gemm);
+    walk.add_layer(b, walk.width);
     for_ranges(whole_panels(output.weight->out()), walk.panels.back(), [&](const Range& panels) {
-      for_ranges(width, walk.depth, [&](const Range& depth) {
+      for_ranges(walk.width, walk.depths.back(), [&](const Range& depth) {
         walk.list.push_back({&b, panels, depth});
       });
     });
@@ -136,17 +135,12 @@ bool projections_forward_in_blocks(const Context& context, const ProjectionsForw
 
 bool projections_backward_in_blocks(const Context& context, const ProjectionsBackward& p) {
   if (!pays(context, p.tokens, p.inputs)) return false;
-  const KernelTable& kernels = kernel_table(context);
-  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
-  BackwardBlock::Walk walk{
-      kernels, cut_rows(kernels.gemm, p.tokens, context.threads->threads()), width, {}, {}, {}};
+  Walk walk(context, p.tokens, *p.norm);
   for (const auto& input : p.inputs) {
-    const PackedPanels& b = input.weight->packed->transposed(*context.threads, kernels.gemm);
-    const std::int64_t out = input.weight->out();
-    walk.depths.push_back(depth_block(kernels.gemm, out));
-    walk.panels.push_back(panels_of_product(b, std::min(walk.depths.back(), out)));
-    for_ranges(out, walk.depths.back(), [&](const Range& depth) {
-      for_ranges(whole_panels(width), walk.panels.back(), [&](const Range& panels) {
+    const PackedPanels& b = input.weight->packed->transposed(*context.threads, walk.kernels.gemm);
+    walk.add_layer(b, input.weight->out());
+    for_ranges(input.weight->out(), walk.depths.back(), [&](const Range& depth) {
+      for_ranges(whole_panels(walk.width), walk.panels.back(), [&](const Range& panels) {
         walk.list.push_back({&b, panels, depth});
       });
     });

@@ -114,7 +114,7 @@ struct PanelProduct {
 };
 
 /// Panels of one product, so that its weights are about kProductBytes: the size of what is fetched
-/// ahead. `columns` in panels.
+/// ahead.
 std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth);
 
 /// Runs the list for one block of rows.
