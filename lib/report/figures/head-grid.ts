@@ -3,7 +3,7 @@
 import * as Plot from '@observablehq/plot';
 import type { HeadShape } from '../../head-gate.js';
 import { colour } from '../palette.js';
-import type { PlotOptions } from '../svg.js';
+import { draw, type Picture, type PlotOptions } from '../svg.js';
 
 /** A head's place and what is drawn there. */
 export interface GridHead {
@@ -38,7 +38,7 @@ export function rowsOf<T>(panels: readonly T[], perRow: number): T[][] {
 }
 
 /** Options of a row of heat maps, one panel for each name; `fx` is the panel. */
-export function gridOptions(
+function gridOptions(
   shape: HeadShape,
   panels: readonly string[],
 ): PlotOptions & { width: number; height: number } {
@@ -73,9 +73,6 @@ export function gridOptions(
   };
 }
 
-/** A frame round every panel. */
-export const panelFrame = () => Plot.frame({ stroke: colour('line'), rx: 2 });
-
 /** What one heat map shows. */
 export interface Panel<Row> {
   readonly name: string;
@@ -98,7 +95,7 @@ export function panelRows<Row>(panels: readonly Panel<Row>[]): Panel<Row>[][] {
 }
 
 /** Faint cells of every head, so that the grid can be seen where nothing happened. */
-export const background = (panels: readonly Panel<unknown>[]) => {
+const background = (panels: readonly Panel<unknown>[]) => {
   if (isLarge(panels[0].shape)) return Plot.frame({ fill: colour('line'), fillOpacity: 0.2 });
   return Plot.cell(
     panels.flatMap(({ name, shape }) =>
@@ -111,3 +108,16 @@ export const background = (panels: readonly Panel<unknown>[]) => {
     { fx: 'panel', x: 'head', y: 'layer', fill: colour('line'), fillOpacity: 0.25 },
   );
 };
+
+/** A row of heat maps: `marks` over a frame and the faint grid of every panel. */
+export const drawGrid = (
+  panels: readonly Panel<unknown>[],
+  marks: NonNullable<PlotOptions['marks']>,
+): Picture =>
+  draw({
+    ...gridOptions(
+      panels[0].shape,
+      panels.map(({ name }) => name),
+    ),
+    marks: [Plot.frame({ stroke: colour('line'), rx: 2 }), background(panels), ...marks],
+  });

@@ -16,8 +16,8 @@ import {
   type RunData,
   type View,
 } from '../run-data.js';
-import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
-import { background, gridOptions, panelFrame, panelRows, type Panel } from './head-grid.js';
+import { stack, swatch, withLegend, type Picture } from '../svg.js';
+import { drawGrid, panelRows, type Panel } from './head-grid.js';
 
 type FrequencyCell = TrackedHead & { panel: string };
 
@@ -40,17 +40,9 @@ function frequencyRow(panels: readonly Panel<TrackedHead>[]): Picture {
           `${since === null ? '' : `, since step ${since}`}${final ? ', in the last' : ''}`,
       },
     );
-  return draw({
-    ...gridOptions(
-      panels[0].shape,
-      panels.map(({ name }) => name),
-    ),
-    marks: [
-      panelFrame(),
-      background(panels),
-      ...(['base', 'emergent'] as const).flatMap((kind) => [marks(kind, false), marks(kind, true)]),
-    ],
-  });
+  return drawGrid(panels, [
+    ...(['base', 'emergent'] as const).flatMap((kind) => [marks(kind, false), marks(kind, true)]),
+  ]);
 }
 
 const activationTable = (own: RunData['tracking']): DataTable => {
@@ -158,20 +150,12 @@ function effectRow(panels: readonly Panel<HeadDifference>[]): Picture {
           `${p === undefined ? '' : `, emergent in ${formatPercent(p, 0)} of resamples`}`,
       },
     );
-  return draw({
-    ...gridOptions(
-      panels[0].shape,
-      panels.map(({ name }) => name),
-    ),
-    marks: [
-      panelFrame(),
-      background(panels),
-      marks(true, true),
-      marks(false, true),
-      marks(true, false),
-      marks(false, false),
-    ],
-  });
+  return drawGrid(panels, [
+    marks(true, true),
+    marks(false, true),
+    marks(true, false),
+    marks(false, false),
+  ]);
 }
 
 /** Effect maps of the last checkpoint of every series. */

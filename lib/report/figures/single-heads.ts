@@ -8,8 +8,8 @@ import type { AblationStageFile } from '../../study/stages/ablation.js';
 import { intervalText, shortNumber } from '../data-table.js';
 import type { Manifest } from '../../study/manifest.js';
 import { colour } from '../palette.js';
-import { draw, stack, swatch, withLegend, type Picture } from '../svg.js';
-import { background, gridOptions, panelFrame, panelRows, type Panel } from './head-grid.js';
+import { stack, swatch, withLegend, type Picture } from '../svg.js';
+import { drawGrid, panelRows, type Panel } from './head-grid.js';
 
 export interface SingleHead {
   readonly layer: number;
@@ -75,20 +75,12 @@ function panelRow(panels: readonly Panel<SingleHead>[], largest: number): Pictur
         title: 'text',
       },
     );
-  return draw({
-    ...gridOptions(
-      panels[0].shape,
-      panels.map(({ name }) => name),
-    ),
-    marks: [
-      panelFrame(),
-      background(panels),
-      marks(true, false),
-      marks(false, false),
-      marks(true, true),
-      marks(false, true),
-    ],
-  });
+  return drawGrid(panels, [
+    marks(true, false),
+    marks(false, false),
+    marks(true, true),
+    marks(false, true),
+  ]);
 }
 
 /** The heat maps of all panels, filled on one scale. */
