@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "cpu/kernel_table.h"
+#include "cpu/range.h"
 #include "cpu/scratch.h"
 
 namespace headspark {
@@ -23,22 +24,12 @@ constexpr std::int64_t kCachedC = 1 << 19;
 // Fewer rows than this are packed by every item for itself: cheaper than one more parallel loop.
 constexpr std::int64_t kSharedRows = 16;
 
-// The columns of one item in whole panels; the first and last may stick out of the problem.
-struct PanelSpan {
-  std::int64_t begin = 0;  // panel of the operand
-  std::int64_t end = 0;
-};
-
 struct Blocking {
   std::int64_t row_block = 0;
   std::int64_t row_blocks = 0;
   std::int64_t group = 0;  // panels per item
   std::int64_t groups = 0;
 };
-
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
 
 float* as_floats(std::int64_t bytes, ScratchSlot slot) {
   return scratch(slot, ceil_divide(bytes, 4));
@@ -52,7 +43,7 @@ void set_floats(const float* b, std::int64_t depth, GemmTile& tile) {
 }
 
 // The split changes no bits: every element is one chain.
-Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads,
+Blocking choose_blocking(const Gemm& p, const Range& span, int threads,
                          const GemmKernels& kernels) {
   Blocking blocking;
   const std::int64_t most_rows = p.b.packed != nullptr
@@ -63,7 +54,7 @@ Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads,
   const std::int64_t share = ceil_divide(p.rows, blocking.row_blocks);
   blocking.row_block = ceil_divide(share, kernels.row_tile) * kernels.row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
-  const std::int64_t panels = span.end - span.begin;
+  const std::int64_t panels = span.count();
   const bool deep = blocking.row_block * p.depth * 4 > kCachedA;
   std::int64_t items = deep ? kDeepItemsPerThread : kItemsPerThread;
   if (kernels.items_per_thread > 0) items = kernels.items_per_thread;
@@ -78,7 +69,7 @@ Blocking choose_blocking(const Gemm& p, const PanelSpan& span, int threads,
 struct Plan {
   const Gemm& p;
   const KernelTable& kernels;
-  PanelSpan span;
+  Range span;  ///< whole panels of the operand; the first and last may stick out of the problem
   Blocking blocking;
   std::int64_t lead = 0;   ///< 1: packed pairs start one depth early, against a zero of A
   std::int64_t depth = 0;  ///< lead included
@@ -145,7 +136,7 @@ void pack_all_of_a(const Context& context, Plan& plan) {
 // depth block: it stays in L2, no panel sticks out of it, and the lines of c are written once.
 class Item {
  public:
-  Item(const Plan& plan, std::int64_t row_block, const PanelSpan& span)
+  Item(const Plan& plan, std::int64_t row_block, const Range& span)
       : plan_(plan),
         p_(plan.p),
         kernels_(plan.kernels),
@@ -153,7 +144,7 @@ class Item {
         row_(row_block * plan.blocking.row_block),
         rows_(std::min(plan.blocking.row_block, p_.rows - row_)),
         span_(span),
-        c_stride_((span.end - span.begin) * kPanelWidth),
+        c_stride_((span.count()) * kPanelWidth),
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
         multiplying_(plan.kernels.gemm, rows_) {}
 
@@ -226,14 +217,14 @@ class Item {
   }
 
   // B of a few panels as the micro-kernel reads it.
-  void set_b(const PanelSpan& span, std::int64_t k, GemmTile& tile) const {
+  void set_b(const Range& span, std::int64_t k, GemmTile& tile) const {
     const PackedPanels* packed = p_.b.packed;
     if (packed == nullptr) return pack_b(span, k, tile);
     read_packed(kernels_, *packed, span.begin, p_.b.first_depth - plan_.lead + k, tile);
   }
 
   // Panels made from a plain matrix, split where the level wants terms.
-  void pack_b(const PanelSpan& span, std::int64_t k, GemmTile& tile) const {
+  void pack_b(const Range& span, std::int64_t k, GemmTile& tile) const {
     float* b = scratch(ScratchSlot::gemm_b, tile.panels * tile.depth * kPanelWidth);
     for (std::int64_t i = 0; i < tile.panels; ++i) {
       pack_panel(span.begin + i, k, tile.depth, b + i * tile.depth * kPanelWidth);
@@ -268,12 +259,12 @@ class Item {
     }
   }
 
-  void multiply(const PanelSpan& span, std::int64_t k, const void* a, bool accumulate) const {
+  void multiply(const Range& span, std::int64_t k, const void* a, bool accumulate) const {
     GemmTile tile;
     tile.a = a;
     tile.rows = rows_;
     tile.depth = plan_.depth_at(k);
-    tile.panels = span.end - span.begin;
+    tile.panels = span.count();
     tile.c = c_ + (span.begin - span_.begin) * kPanelWidth;
     tile.c_stride = c_stride_;
     tile.accumulate = accumulate;
@@ -283,7 +274,7 @@ class Item {
   }
 
   // What is read after these panels: DRAM's latency hides behind their products.
-  void set_next(const PanelSpan& span, std::int64_t k, GemmTile& tile) const {
+  void set_next(const Range& span, std::int64_t k, GemmTile& tile) const {
     const PackedPanels& packed = *p_.b.packed;
     const std::int64_t first = p_.b.first_depth - plan_.lead;
     const std::int64_t depth_bytes = packed.panel_bytes() / packed.depth;
@@ -294,12 +285,12 @@ class Item {
     if (down && next_k < plan_.depth) {
       tile.next.at = packed.at(span.begin, first + next_k);
       tile.next.bytes = plan_.depth_at(next_k) * depth_bytes;
-      tile.next.count = span.end - span.begin;
+      tile.next.count = span.count();
     } else if (packed.panels > span.end) {
       const std::int64_t next_depth = down ? 0 : k;
       tile.next.at = packed.at(span.end, first + next_depth);
       tile.next.bytes = plan_.depth_at(next_depth) * depth_bytes;
-      tile.next.count = down ? std::min(span.end - span.begin, packed.panels - span.end) : 1;
+      tile.next.count = down ? std::min(span.count(), packed.panels - span.end) : 1;
     }
   }
 
@@ -309,7 +300,7 @@ class Item {
   std::int64_t row_block_;
   std::int64_t row_;
   std::int64_t rows_;
-  PanelSpan span_;
+  Range span_;
   std::int64_t c_stride_;
   float* c_;
   Multiplying multiplying_;

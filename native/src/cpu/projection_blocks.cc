@@ -29,14 +29,23 @@ struct Walk {
   }
 };
 
+class Block : protected RowBlock {
+ public:
+  Block(const Walk& walk, std::int64_t tokens, std::int64_t index)
+      : RowBlock(walk.kernels, walk.blocks, tokens, index),
+        walk_(walk),
+        products_(walk.kernels, walk.list, rows_) {}
+
+ protected:
+  const Walk& walk_;
+  BlockProducts products_;
+};
+
 // y_i = W_i norm(x): some panels of one layer at a time, over all of the width.
-class ForwardBlock : RowBlock {
+class ForwardBlock : Block {
  public:
   ForwardBlock(const Walk& walk, const ProjectionsForward& p, std::int64_t index)
-      : RowBlock(walk.kernels, walk.blocks, p.tokens, index),
-        walk_(walk),
-        p_(p),
-        products_(walk.kernels, walk.list, rows_) {}
+      : Block(walk, p.tokens, index), p_(p) {}
 
   void run() {
     RowOperand input(kernels_.gemm, ScratchSlot::block_input, rows_, walk_.width);
@@ -64,19 +73,14 @@ class ForwardBlock : RowBlock {
     }
   }
 
-  const Walk& walk_;
   const ProjectionsForward& p_;
-  BlockProducts products_;
 };
 
 // d_x += norm_backward(x, sum of d_y_i W_i): layer by layer, all of the width at once.
-class BackwardBlock : RowBlock {
+class BackwardBlock : Block {
  public:
   BackwardBlock(const Walk& walk, const ProjectionsBackward& p, std::int64_t index)
-      : RowBlock(walk.kernels, walk.blocks, p.tokens, index),
-        walk_(walk),
-        p_(p),
-        products_(walk.kernels, walk.list, rows_) {}
+      : Block(walk, p.tokens, index), p_(p) {}
 
   void run() {
     const std::int64_t stride = whole_panels(walk_.width) * kPanelWidth;
@@ -103,9 +107,7 @@ class BackwardBlock : RowBlock {
   }
 
  private:
-  const Walk& walk_;
   const ProjectionsBackward& p_;
-  BlockProducts products_;
 };
 
 template <typename Layers>

@@ -10,10 +10,6 @@ constexpr std::int64_t kProductBytes = 96 << 10;
 // With fewer rows for each thread, reading all weights once per block costs more than it saves.
 constexpr std::int64_t kLeastRows = 64;
 
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
-
 }  // namespace
 
 bool runs_in_blocks(const Context& context, std::int64_t rows,

@@ -3,33 +3,19 @@
 // over one block of depth, and asks for the weights of the next while it multiplies.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <vector>
 
 #include "cpu/kernel_table.h"
 #include "cpu/packed_weights.h"
+#include "cpu/range.h"
 #include "cpu/scratch.h"
 #include "headspark/context.h"
 #include "headspark/ops/norm.h"
 #include "headspark/weight.h"
 
 namespace headspark {
-
-/// A range of panels, columns or depths.
-struct Range {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-
-  std::int64_t count() const { return end - begin; }
-};
-
-/// Cuts 0 .. total into ranges of `size`, the last one shorter.
-template <typename Body>
-void for_ranges(std::int64_t total, std::int64_t size, const Body& body) {
-  for (std::int64_t at = 0; at < total; at += size) body(Range{at, std::min(at + size, total)});
-}
 
 /// Whether blocks pay: rows enough for each thread, and no low-rank term in a weight (null: none).
 bool runs_in_blocks(const Context& context, std::int64_t rows,

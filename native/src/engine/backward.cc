@@ -30,13 +30,7 @@ struct Pass {
   }
 
   void linear(const LinearWeight& weight, const float* d_y, float* d_x, GradientMode mode) const {
-    LinearBackward params;
-    params.weight = &weight;
-    params.tokens = rows;
-    params.d_y = d_y;
-    params.d_y_stride = weight.out();
-    params.d_x = d_x;
-    params.d_x_stride = weight.in();
+    LinearBackward params = whole_layer_gradient(weight, rows, d_y, d_x);
     params.mode = mode;
     linear_backward(context(), params);
   }

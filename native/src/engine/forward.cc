@@ -54,13 +54,7 @@ struct Pass {
   }
   void linear(const LinearWeight& weight, const float* x, float* y,
               const float* residual = nullptr) const {
-    LinearForward params;
-    params.weight = &weight;
-    params.tokens = rows;
-    params.x = x;
-    params.x_stride = weight.in();
-    params.y = y;
-    params.y_stride = weight.out();
+    LinearForward params = whole_layer(weight, rows, x, y);
     params.residual = residual;
     linear_forward(context(), params);
   }

@@ -58,29 +58,6 @@ void check_backward(const MlpBackward& p) {
                  "d_x may be neither d_y nor d_residual");
 }
 
-LinearForward linear(const LinearWeight& weight, std::int64_t tokens, const float* x, float* y) {
-  LinearForward params;
-  params.weight = &weight;
-  params.tokens = tokens;
-  params.x = x;
-  params.x_stride = weight.in();
-  params.y = y;
-  params.y_stride = weight.out();
-  return params;
-}
-
-LinearBackward linear_gradient(const LinearWeight& weight, std::int64_t tokens, const float* d_y,
-                               float* d_x) {
-  LinearBackward params;
-  params.weight = &weight;
-  params.tokens = tokens;
-  params.d_y = d_y;
-  params.d_y_stride = weight.out();
-  params.d_x = d_x;
-  params.d_x_stride = weight.in();
-  return params;
-}
-
 void forward_in_steps(const Context& context, const MlpForward& p) {
   const MlpWeights& weights = p.weights;
   const std::int64_t hidden = weights.up->in();
@@ -90,14 +67,16 @@ void forward_in_steps(const Context& context, const MlpForward& p) {
     norm_forward(context, {weights.norm, p.tokens, p.x, hidden, p.normed, hidden});
     normed = p.normed;
   }
-  if (gated) linear_forward(context, linear(*weights.up, p.tokens, normed, p.up));
-  linear_forward(context, linear(gated ? *weights.gate : *weights.up, p.tokens, normed, p.gate));
+  if (gated) linear_forward(context, whole_layer(*weights.up, p.tokens, normed, p.up));
+  linear_forward(context,
+                 whole_layer(gated ? *weights.gate : *weights.up, p.tokens, normed, p.gate));
   mlp_activation_forward(context, {.activation = weights.activation,
                                    .count = p.tokens * weights.up->out(),
                                    .gate = p.gate,
                                    .up = p.up,
                                    .y = p.hidden});
-  LinearForward down = linear(*weights.down, p.tokens, p.hidden, p.out != nullptr ? p.out : p.y);
+  LinearForward down =
+      whole_layer(*weights.down, p.tokens, p.hidden, p.out != nullptr ? p.out : p.y);
   if (p.out == nullptr) down.residual = p.residual;
   linear_forward(context, down);
   if (p.out == nullptr) return;
@@ -114,7 +93,7 @@ void backward_in_steps(const Context& context, const MlpBackward& p) {
   const MlpWeights& weights = p.weights;
   const std::int64_t hidden = weights.up->in();
   const bool gated = weights.gate != nullptr;
-  linear_backward(context, linear_gradient(*weights.down, p.tokens, p.d_y, p.d_hidden));
+  linear_backward(context, whole_layer_gradient(*weights.down, p.tokens, p.d_y, p.d_hidden));
   mlp_activation_backward(context, {.activation = weights.activation,
                                     .count = p.tokens * weights.up->out(),
                                     .gate = p.gate,
@@ -122,10 +101,10 @@ void backward_in_steps(const Context& context, const MlpBackward& p) {
                                     .d_y = p.d_hidden,
                                     .d_gate = p.d_hidden,
                                     .d_up = p.d_up});
-  linear_backward(context, linear_gradient(gated ? *weights.gate : *weights.up, p.tokens,
-                                           p.d_hidden, p.d_normed));
+  linear_backward(context, whole_layer_gradient(gated ? *weights.gate : *weights.up, p.tokens,
+                                                p.d_hidden, p.d_normed));
   if (gated) {
-    linear_backward(context, linear_gradient(*weights.up, p.tokens, p.d_up, p.d_x));
+    linear_backward(context, whole_layer_gradient(*weights.up, p.tokens, p.d_up, p.d_x));
     combine(context,
             {.count = p.tokens * hidden, .a = 1.0f, .x = p.d_x, .b = 1.0f, .y = p.d_normed});
   }

@@ -46,14 +46,7 @@ void forward_in_steps(const Context& context, const ProjectionsForward& p) {
   const auto width = static_cast<std::int64_t>(p.norm->weight.size());
   norm_forward(context, {p.norm, p.tokens, p.x, width, p.normed, width});
   for (const auto& output : p.outputs) {
-    LinearForward linear;
-    linear.weight = output.weight;
-    linear.tokens = p.tokens;
-    linear.x = p.normed;
-    linear.x_stride = width;
-    linear.y = output.y;
-    linear.y_stride = output.weight->out();
-    linear_forward(context, linear);
+    linear_forward(context, whole_layer(*output.weight, p.tokens, p.normed, output.y));
   }
 }
 
@@ -61,13 +54,7 @@ void backward_in_steps(const Context& context, const ProjectionsBackward& p) {
   const auto width = static_cast<std::int64_t>(p.norm->weight.size());
   GradientMode mode = GradientMode::overwrite;
   for (const auto& input : p.inputs) {
-    LinearBackward linear;
-    linear.weight = input.weight;
-    linear.tokens = p.tokens;
-    linear.d_y = input.d_y;
-    linear.d_y_stride = input.weight->out();
-    linear.d_x = p.d_normed;
-    linear.d_x_stride = width;
+    LinearBackward linear = whole_layer_gradient(*input.weight, p.tokens, input.d_y, p.d_normed);
     linear.mode = mode;
     linear_backward(context, linear);
     mode = GradientMode::accumulate;

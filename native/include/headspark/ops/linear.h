@@ -41,6 +41,30 @@ struct LinearBackward {
   GradientMode mode = GradientMode::overwrite;
 };
 
+/// All of a layer on rows without gaps.
+inline LinearForward whole_layer(const LinearWeight& weight, std::int64_t tokens, const float* x,
+                                 float* y) {
+  LinearForward params;
+  params.weight = &weight;
+  params.tokens = tokens;
+  params.x = x;
+  params.x_stride = weight.in();
+  params.y = y;
+  params.y_stride = weight.out();
+  return params;
+}
+inline LinearBackward whole_layer_gradient(const LinearWeight& weight, std::int64_t tokens,
+                                           const float* d_y, float* d_x) {
+  LinearBackward params;
+  params.weight = &weight;
+  params.tokens = tokens;
+  params.d_y = d_y;
+  params.d_y_stride = weight.out();
+  params.d_x = d_x;
+  params.d_x_stride = weight.in();
+  return params;
+}
+
 void linear_forward(const Context& context, const LinearForward& params);
 void linear_backward(const Context& context, const LinearBackward& params);
 
