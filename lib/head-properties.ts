@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { HeadsparkError } from './errors.js';
 import { allHeads, checkHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
+import { defaultHeadResamples } from './heads/correlation.js';
 import { headRows, uniformValues } from './heads/table.js';
 import {
   classBit,
@@ -258,7 +259,7 @@ function settingsOf(
     resamples: wholeNumber('resamples', options.resamples, {
       low: 1,
       high: 100_000,
-      fallback: 2000,
+      fallback: defaultHeadResamples,
     }),
     seed: wholeNumber('seed', options.seed, { low: 0, high, fallback: 0 }),
   };

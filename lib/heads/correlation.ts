@@ -135,10 +135,13 @@ function adjust<T extends { pValue: number }>(tests: readonly (T | null)[]): (nu
   return tests.map((test) => (test === null ? null : adjusted[next++]));
 }
 
+/** Resamples of an interval, unless a caller says how many. */
+export const defaultHeadResamples = 2000;
+
 function correlate(points: Points, options: CorrelationOptions): SpearmanResult | null {
   const { layers, x, y } = points;
   if (x.length < fewestHeads || !varies(x) || !varies(y)) return null;
-  const { resamples = 2000, permutations = 9999 } = options;
+  const { resamples = defaultHeadResamples, permutations = 9999 } = options;
   const perLayer = Math.ceil(x.length / new Set(layers).size);
   const blockLength = Math.min(options.blockLength ?? perLayer, x.length);
   return spearmanSeries(x, y, { ...options, resamples, permutations, blockLength });

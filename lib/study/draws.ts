@@ -3,13 +3,17 @@
 
 import { defaultResamples, permutationsFor } from '../ablation/ablate.js';
 import { defaultKs } from '../evaluation/table.js';
-import { correlatedNames } from '../heads/correlation.js';
+import { correlatedNames, defaultHeadResamples } from '../heads/correlation.js';
+import { headPropertyNames } from '../heads/properties.js';
+import { headStatistics } from './head-statistics.js';
 import type { BenchmarkSpec, Study } from './study.js';
 
 /** A random sign of a permutation test of pairs. */
 const sign = 1 / 6;
 /** A value of a resample whose ranks are taken. */
 const rankedValue = 10;
+/** A value of a mean over draws that many means share. */
+const sharedDraw = 0.05;
 /** A value moved by a permutation. */
 const movedValue = 1;
 
@@ -25,14 +29,18 @@ export function ablationDraws({ sets, random }: RowCounts, pairs: number): numbe
   return sets * pairs * (intervals * defaultResamples + permutationsFor(sets, pairs) * sign);
 }
 
+const headResamples = (study: Study): number =>
+  headStatistics(study).resamples ?? defaultHeadResamples;
+
+/** Of a table of what heads do: a mean of every head and property over the same draws. */
+export const headTableDraws = (heads: number, pairs: number, study: Study): number =>
+  headPropertyNames.length * heads * headResamples(study) * pairs * sharedDraw;
+
 /** Of the correlations of every property of heads with the effects of their ablation. */
-export function correlationDraws(heads: number, { statistics }: Study): number {
-  const { permutations, resamples } = statistics;
-  // As `headStatistics` has it.
-  const rounds = resamples === 'auto' ? 2000 : Math.min(resamples, 100_000);
+export function correlationDraws(heads: number, study: Study): number {
   // Over all heads, and within layers.
-  const moved = 2 * permutations * movedValue;
-  return correlatedNames.length * heads * (rounds * rankedValue + moved);
+  const moved = 2 * study.statistics.permutations * movedValue;
+  return correlatedNames.length * heads * (headResamples(study) * rankedValue + moved);
 }
 
 /** Of a table of answers: scores, pass@k, failures and the change by every set, scores of random sets. */

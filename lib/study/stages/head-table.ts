@@ -4,9 +4,10 @@
 import { headsOfGroup, readDiffReport, type DiffHeads } from '../../diff-report.js';
 import { allHeads, compareHeads, formatHead, parseHeads, type HeadRef } from '../../head-gate.js';
 import { headPrompts, headProperties } from '../../head-properties.js';
-import { headPropertyNames } from '../../heads/properties.js';
 import type { HeadTable } from '../../heads/types.js';
+import { headTableDraws } from '../draws.js';
 import { pairsKey, type Facts } from '../facts.js';
+import { headStatistics } from '../head-statistics.js';
 import { headsPlaces } from '../heads-places.js';
 import {
   placeId,
@@ -44,19 +45,6 @@ export const headTableNeed = (spec: HeadsSpec, place: Place): Need => ({
 export async function neededHeadTable(context: StageContext): Promise<HeadTable | null> {
   const path = context.needed('table', headTableFile);
   return (await readResult<HeadTableFile>(path, headTableFormat)).table;
-}
-
-/** More resamples than this change no digit that is shown. */
-const mostResamples = 100_000;
-
-/** Of means over prompts and of correlations over heads. */
-export function headStatistics({ statistics, seed }: Study) {
-  const { confidence, resamples } = statistics;
-  return {
-    confidence,
-    seed,
-    ...(resamples === 'auto' ? {} : { resamples: Math.min(resamples, mostResamples) }),
-  };
 }
 
 function settingsOf(spec: HeadsSpec, { checkpoint, task, form }: Place, study: Study) {
@@ -105,8 +93,7 @@ function instanceOf(
       backwards: 0,
       rate: 'sweep',
       units: 2 * pairs.length,
-      // A mean of every head and property over the same draws.
-      draws: 0.05 * headPropertyNames.length * layers * heads * 2000 * pairs.length,
+      draws: headTableDraws(layers * heads, pairs.length, study),
       memoryBytes: 4 * layers * heads * 16 * pairs.length,
       diskBytes: 1500 * layers * heads + 20_000 * spec.maps,
     },

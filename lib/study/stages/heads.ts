@@ -6,6 +6,7 @@ import { singleHeadEffects } from '../../heads/effects.js';
 import { headProfile, type HeadProfile, type MeasuredEffects } from '../../heads/profile.js';
 import { correlationDraws } from '../draws.js';
 import type { Facts } from '../facts.js';
+import { headStatistics } from '../head-statistics.js';
 import { effectsPlan, headsPlaces } from '../heads-places.js';
 import {
   littleWork,
@@ -19,13 +20,7 @@ import type { HeadsSpec, Study } from '../study.js';
 import { ablationFile, ablationFormat, ablationId, type AblationStageFile } from './ablation.js';
 import { diffFile } from './diff.js';
 import { readResult, writeResult } from './files.js';
-import {
-  headsId,
-  headStatistics,
-  headTableNeed,
-  knownHeads,
-  neededHeadTable,
-} from './head-table.js';
+import { headsId, headTableNeed, knownHeads, neededHeadTable } from './head-table.js';
 
 export const headsFile = 'heads.json';
 export const headsFormat = 'headspark-heads-stage';
