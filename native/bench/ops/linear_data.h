@@ -34,6 +34,7 @@ struct LinearData {
     const bool narrow = s.dtype == DType::bf16;
     weight = make_linear_weight(contiguous_view(
         narrow ? static_cast<const void*>(bf16.data()) : f32.data(), s.dtype, s.out, s.in));
+    if (narrow) f32 = {};
     x = noise(s.tokens * std::max(s.in, s.out));
     y.resize(x.size());
   }

@@ -4,7 +4,9 @@
 #include "cpu/gemm.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <vector>
 
 #include "cpu/kernel_table.h"
 #include "cpu/range.h"
@@ -29,6 +31,7 @@ struct Blocking {
   std::int64_t row_blocks = 0;
   std::int64_t group = 0;  // panels per item
   std::int64_t groups = 0;
+  bool streams = false;  // items go down all depths of few panels
 };
 
 float* as_floats(std::int64_t bytes, ScratchSlot slot) {
@@ -55,6 +58,15 @@ Blocking choose_blocking(const Gemm& p, const Range& span, int threads,
   blocking.row_block = ceil_divide(share, kernels.row_tile) * kernels.row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
   const std::int64_t panels = span.count();
+  blocking.streams = kernels.stream_panels > 0 && p.b.packed != nullptr && blocking.row_blocks == 1;
+  if (blocking.streams) {
+    // Equal items for the threads, in pairs of panels.
+    const std::int64_t share = ceil_divide(panels, 2 * threads);
+    const std::int64_t rounds = ceil_divide(2 * share, kernels.stream_panels);
+    blocking.group = 2 * ceil_divide(share, rounds);
+    blocking.groups = ceil_divide(panels, blocking.group);
+    return blocking;
+  }
   const bool deep = blocking.row_block * p.depth * 4 > kCachedA;
   std::int64_t items = deep ? kDeepItemsPerThread : kItemsPerThread;
   if (kernels.items_per_thread > 0) items = kernels.items_per_thread;
@@ -74,7 +86,6 @@ struct Plan {
   std::int64_t lead = 0;   ///< 1: packed pairs start one depth early, against a zero of A
   std::int64_t depth = 0;  ///< lead included
   std::int64_t depth_block = 0;
-  const char* packed_a = nullptr;  ///< all of A, where the level packs it; else every item copies
 
   Plan(const Context& context, const Gemm& problem)
       : p(problem),
@@ -88,6 +99,16 @@ struct Plan {
     depth_block = headspark::depth_block(kernels.gemm, depth);
   }
 
+  /// The first block of depth of some panels.
+  Fetch first_read(const Range& panels) const {
+    const PackedPanels& packed = *p.b.packed;
+    Fetch read;
+    read.at = packed.at(panels.begin, p.b.first_depth - lead);
+    read.bytes = depth_at(0) * (packed.panel_bytes() / packed.depth);
+    read.stride = packed.panel_bytes();
+    read.count = panels.count();
+    return read;
+  }
   std::int64_t depth_at(std::int64_t k) const { return std::min(depth_block, depth - k); }
   /// Bytes of the packed A of one row block, up to depth k.
   std::int64_t a_offset(std::int64_t k) const {
@@ -111,7 +132,7 @@ struct Plan {
 };
 
 // Items of one block of rows share its packed A, which splitting into terms makes expensive.
-void pack_all_of_a(const Context& context, Plan& plan) {
+const char* pack_all_of_a(const Context& context, const Plan& plan) {
   const GemmKernels& kernels = plan.kernels.gemm;
   const std::int64_t block_bytes = plan.a_offset(plan.depth);
   char* memory = reinterpret_cast<char*>(
@@ -129,24 +150,46 @@ void pack_all_of_a(const Context& context, Plan& plan) {
       }
     }
   });
-  plan.packed_a = memory;
+  return memory;
 }
+
+// All of A for this thread alone: of one block of rows that costs less than one more parallel loop
+// and than reading what another core has written.
+const char* pack_own_a(const Plan& plan) {
+  char* memory =
+      reinterpret_cast<char*>(as_floats(plan.a_offset(plan.depth), ScratchSlot::gemm_shared_a));
+  for (std::int64_t k = 0; k < plan.depth; k += plan.depth_block) {
+    plan.pack_a(0, plan.p.rows, k, memory + plan.a_offset(k));
+  }
+  return memory;
+}
+
+/// What a thread does at once: a block of rows times a group of panels.
+struct Piece {
+  const Plan* plan = nullptr;  ///< null: nothing
+  std::int64_t row_block = 0;
+  Range span;
+};
 
 // A block of rows times a group of panels. C lies in scratch, whole panels wide, until its last
 // depth block: it stays in L2, no panel sticks out of it, and the lines of c are written once.
 class Item {
  public:
-  Item(const Plan& plan, std::int64_t row_block, const Range& span)
-      : plan_(plan),
-        p_(plan.p),
-        kernels_(plan.kernels),
-        row_block_(row_block),
-        row_(row_block * plan.blocking.row_block),
-        rows_(std::min(plan.blocking.row_block, p_.rows - row_)),
-        span_(span),
-        c_stride_((span.count()) * kPanelWidth),
+  /// `then`: what this thread takes next. `packed_a`: A in the blocks of rows and depth of the
+  /// plan; null: the item packs its own.
+  Item(const Piece& now, const Piece& then, const char* packed_a)
+      : plan_(*now.plan),
+        p_(plan_.p),
+        kernels_(plan_.kernels),
+        packed_a_(packed_a),
+        row_block_(now.row_block),
+        row_(row_block_ * plan_.blocking.row_block),
+        rows_(std::min(plan_.blocking.row_block, p_.rows - row_)),
+        span_(now.span),
+        then_(then),
+        c_stride_(span_.count() * kPanelWidth),
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
-        multiplying_(plan.kernels.gemm, rows_) {}
+        multiplying_(kernels_.gemm, rows_) {}
 
   void run() {
     const bool begun = begin_c();
@@ -207,8 +250,8 @@ class Item {
   }
 
   const void* operand_a(std::int64_t k) const {
-    if (plan_.packed_a != nullptr) {
-      return plan_.packed_a + row_block_ * plan_.a_offset(plan_.depth) + plan_.a_offset(k);
+    if (packed_a_ != nullptr) {
+      return packed_a_ + row_block_ * plan_.a_offset(plan_.depth) + plan_.a_offset(k);
     }
     const std::int64_t bytes = kernels_.gemm.a_bytes(rows_, plan_.depth_at(k));
     char* a = reinterpret_cast<char*>(as_floats(bytes, ScratchSlot::gemm_a));
@@ -286,6 +329,8 @@ class Item {
       tile.next.at = packed.at(span.begin, first + next_k);
       tile.next.bytes = plan_.depth_at(next_k) * depth_bytes;
       tile.next.count = span.count();
+    } else if (plan_.blocking.streams) {
+      if (then_.plan != nullptr) tile.next = then_.plan->first_read(then_.span);
     } else if (packed.panels > span.end) {
       const std::int64_t next_depth = down ? 0 : k;
       tile.next.at = packed.at(span.end, first + next_depth);
@@ -297,10 +342,12 @@ class Item {
   const Plan& plan_;
   const Gemm& p_;
   const KernelTable& kernels_;
+  const char* packed_a_;
   std::int64_t row_block_;
   std::int64_t row_;
   std::int64_t rows_;
   Range span_;
+  Piece then_;
   std::int64_t c_stride_;
   float* c_;
   Multiplying multiplying_;
@@ -331,17 +378,66 @@ void read_packed(const KernelTable& kernels, const PackedPanels& packed, std::in
   set_floats(b, depth, tile);
 }
 
-void gemm(const Context& context, const Gemm& p) {
-  if (p.rows == 0 || p.columns == 0) return;
-  Plan plan(context, p);
-  if (p.rows >= kSharedRows && plan.blocking.groups > 1) pack_all_of_a(context, plan);
-  const Blocking& blocking = plan.blocking;
-  const std::int64_t items = blocking.row_blocks * blocking.groups;
-  context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t first = plan.span.begin + i / blocking.row_blocks * blocking.group;
-      Item(plan, i % blocking.row_blocks, {first, std::min(first + blocking.group, plan.span.end)})
-          .run();
+namespace {
+
+// The pieces of all products, one product after the other.
+class Pieces {
+ public:
+  Pieces(const Context& context, std::span<const Gemm> products) {
+    plans_.reserve(products.size());
+    for (const Gemm& product : products) {
+      plans_.emplace_back(context, product);
+      const Blocking& blocking = plans_.back().blocking;
+      count_ += blocking.row_blocks * blocking.groups;
+    }
+  }
+
+  std::int64_t count() const { return count_; }
+  const Plan& first_plan() const { return plans_.front(); }
+
+  Piece operator[](std::int64_t index) const {
+    for (const Plan& plan : plans_) {
+      const Blocking& blocking = plan.blocking;
+      const std::int64_t count = blocking.row_blocks * blocking.groups;
+      if (index < count) {
+        const std::int64_t begin = plan.span.begin + index / blocking.row_blocks * blocking.group;
+        return {&plan,
+                index % blocking.row_blocks,
+                {begin, std::min(begin + blocking.group, plan.span.end)}};
+      }
+      index -= count;
+    }
+    return {};
+  }
+
+ private:
+  std::vector<Plan> plans_;
+  std::int64_t count_ = 0;
+};
+
+}  // namespace
+
+void gemm(const Context& context, const Gemm& product) {
+  gemm(context, std::span(&product, 1));
+}
+
+void gemm(const Context& context, std::span<const Gemm> products) {
+  if (products.empty() || products[0].rows == 0) return;
+  const Pieces pieces(context, products);
+  const Plan& plan = pieces.first_plan();
+  const bool streams = plan.blocking.streams;
+  const bool shared = !streams && products[0].rows >= kSharedRows && pieces.count() > 1;
+  const char* shared_a = shared ? pack_all_of_a(context, plan) : nullptr;
+  // Every thread takes its next piece before it works on one, and asks for its weights meanwhile.
+  std::atomic<std::int64_t> untaken{0};
+  const std::int64_t threads = std::min<std::int64_t>(context.threads->threads(), pieces.count());
+  context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
+    std::int64_t at = untaken++;
+    const char* a = streams && at < pieces.count() ? pack_own_a(plan) : shared_a;
+    while (at < pieces.count()) {
+      const std::int64_t then = untaken++;
+      Item(pieces[at], pieces[then], a).run();
+      at = then;
     }
   });
 }

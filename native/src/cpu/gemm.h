@@ -2,6 +2,8 @@
 // linear, its low-rank term and edge_contraction.
 #pragma once
 
+#include <span>
+
 #include "cpu/packed_weights.h"
 #include "headspark/context.h"
 
@@ -41,6 +43,9 @@ void read_packed(const KernelTable& kernels, const PackedPanels& packed, std::in
                  std::int64_t k, GemmTile& tile);
 
 /// Runs on all threads; bits depend on the operands of each element alone.
-void gemm(const Context& context, const Gemm& problem);
+void gemm(const Context& context, const Gemm& product);
+/// Products of one A, which is packed once: rows, depth, a, a_stride and a_scale of all are those
+/// of the first, and each B is packed weights from the same first depth.
+void gemm(const Context& context, std::span<const Gemm> products);
 
 }  // namespace headspark

@@ -64,7 +64,8 @@ struct Fetch {
   std::int64_t bytes = 0;
   std::int64_t stride = 0;
   std::int64_t count = 0;
-  std::int64_t asked = 0;  ///< bytes of the first piece that are on their way
+  std::int64_t asked = 0;  ///< bytes of the first pieces that are on their way
+  std::int64_t owed = 0;   ///< lines that should have been asked for by now
 };
 
 /// c[rows, panels * 16] (+)= a[rows, depth] b[depth, panels * 16]; depth <= the level's depth
@@ -97,6 +98,9 @@ struct GemmKernels {
   std::int64_t panels = 2;            ///< most panels of one multiply
   std::int64_t item_panels = 64;      ///< most panels that one thread takes at once
   std::int64_t items_per_thread = 0;  ///< 0: by the depth
+  /// Panels of an item whose rows are one row block and weights packed: it goes down all depths, so
+  /// that each panel is one stream of memory. 0: item_panels.
+  std::int64_t stream_panels = 0;
   int b_terms = 0;       ///< bf16 terms that an fp32 B is split into; 0: multiplied as fp32
   bool packs_a = false;  ///< A must go through pack_a; else fp32 rows may be used in place
   std::int64_t expand_rows =

@@ -165,9 +165,8 @@ struct TileKernel {
     const std::int64_t blocks = padded_depth(tile.depth) / tile_depth;
     const std::int64_t pair_bytes = 2 * blocks * Terms * tile_bytes;
     const std::int64_t pairs = (tile.rows + 2 * tile_rows - 1) / (2 * tile_rows);
-    // Few rows have few products to hide a wait behind: the processor's own prefetching does there.
     Fetching next{tile.next};
-    if (pairs > 2) next.lines = fetch_share(tile.next, pairs * ((tile.panels + 1) / 2) * blocks);
+    next.lines = fetch_share(tile.next, pairs * ((tile.panels + 1) / 2) * blocks);
     const char* a = static_cast<const char*>(tile.a);
     for (std::int64_t r = 0; r < tile.rows; r += 2 * tile_rows, a += pair_bytes) {
       GemmTile t = tile;
@@ -194,6 +193,7 @@ struct TileKernel {
     kernels.panels = Terms > 1 ? 48 : 24;
     kernels.item_panels = Terms > 1 ? 48 : 24;
     kernels.items_per_thread = 2;
+    kernels.stream_panels = 8;
     kernels.depth_block = depth_block;
     kernels.b_terms = Terms;
     kernels.packs_a = true;
