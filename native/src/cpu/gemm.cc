@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu/kernel_table.h"
+#include "cpu/kernels/fetch.h"
 #include "cpu/range.h"
 #include "cpu/scratch.h"
 
@@ -131,6 +132,13 @@ struct Plan {
   }
 };
 
+/// What a thread does at once: a block of rows times a group of panels.
+struct Piece {
+  const Plan* plan = nullptr;  ///< null: nothing
+  std::int64_t row_block = 0;
+  Range span;
+};
+
 // Items of one block of rows share its packed A, which splitting into terms makes expensive.
 const char* pack_all_of_a(const Context& context, const Plan& plan) {
   const GemmKernels& kernels = plan.kernels.gemm;
@@ -155,21 +163,24 @@ const char* pack_all_of_a(const Context& context, const Plan& plan) {
 
 // All of A for this thread alone: of one block of rows that costs less than one more parallel loop
 // and than reading what another core has written.
-const char* pack_own_a(const Plan& plan) {
+// Asks for the weights of the first piece meanwhile; of few rows that would only be a wait.
+const char* pack_own_a(const Plan& plan, const Piece& first) {
   char* memory =
       reinterpret_cast<char*>(as_floats(plan.a_offset(plan.depth), ScratchSlot::gemm_shared_a));
+  const GemmKernels& kernels = plan.kernels.gemm;
+  Fetch read = first.plan->first_read(first.span);
+  const std::int64_t steps =
+      ceil_divide(plan.depth, plan.depth_block) * ceil_divide(plan.p.rows, kernels.row_tile);
+  const std::int64_t share = plan.p.rows > kSharedRows ? fetch_share(read, steps) : 0;
   for (std::int64_t k = 0; k < plan.depth; k += plan.depth_block) {
-    plan.pack_a(0, plan.p.rows, k, memory + plan.a_offset(k));
+    for_ranges(plan.p.rows, kernels.row_tile, [&](const Range& rows) {
+      fetch_lines(read, share);
+      plan.pack_a(rows.begin, rows.count(), k,
+                  memory + plan.a_offset(k) + kernels.a_bytes(rows.begin, plan.depth_at(k)));
+    });
   }
   return memory;
 }
-
-/// What a thread does at once: a block of rows times a group of panels.
-struct Piece {
-  const Plan* plan = nullptr;  ///< null: nothing
-  std::int64_t row_block = 0;
-  Range span;
-};
 
 // A block of rows times a group of panels. C lies in scratch, whole panels wide, until its last
 // depth block: it stays in L2, no panel sticks out of it, and the lines of c are written once.
@@ -189,6 +200,8 @@ class Item {
         then_(then),
         c_stride_(span_.count() * kPanelWidth),
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
+        direct_(plan_.blocking.streams && kernels_.gemm.writes_out && rows_ > kSharedRows &&
+                plan_.depth > 0 && columns() == c_stride_),
         multiplying_(kernels_.gemm, rows_) {}
 
   void run() {
@@ -201,7 +214,7 @@ class Item {
         multiply({panel, std::min(panel + step, span_.end)}, k, a, begun || k > 0);
       }
     }
-    copy_c();
+    if (!direct_) copy_c();
   }
 
  private:
@@ -311,6 +324,10 @@ class Item {
     tile.c = c_ + (span.begin - span_.begin) * kPanelWidth;
     tile.c_stride = c_stride_;
     tile.accumulate = accumulate;
+    if (direct_ && k + plan_.depth_block >= plan_.depth) {
+      tile.out = p_.c + row_ * p_.c_stride + span.begin * kPanelWidth - p_.b.first_column;
+      tile.out_stride = p_.c_stride;
+    }
     set_b(span, k, tile);
     if (p_.b.packed != nullptr) set_next(span, k, tile);
     kernels_.gemm.multiply(tile);
@@ -350,6 +367,7 @@ class Item {
   Piece then_;
   std::int64_t c_stride_;
   float* c_;
+  bool direct_;  // the last products of whole panels write the result themselves
   Multiplying multiplying_;
 };
 
@@ -433,7 +451,7 @@ void gemm(const Context& context, std::span<const Gemm> products) {
   const std::int64_t threads = std::min<std::int64_t>(context.threads->threads(), pieces.count());
   context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
     std::int64_t at = untaken++;
-    const char* a = streams && at < pieces.count() ? pack_own_a(plan) : shared_a;
+    const char* a = streams && at < pieces.count() ? pack_own_a(plan, pieces[at]) : shared_a;
     while (at < pieces.count()) {
       const std::int64_t then = untaken++;
       Item(pieces[at], pieces[then], a).run();

@@ -84,6 +84,8 @@ struct GemmTile {
   float* c = nullptr;
   std::int64_t c_stride = 0;
   bool accumulate = true;
+  float* out = nullptr;  ///< where sums are written, of levels that say so; null: to c
+  std::int64_t out_stride = 0;
   Fetch next;  ///< what the caller reads next
 };
 
@@ -101,8 +103,9 @@ struct GemmKernels {
   /// Panels of an item whose rows are one row block and weights packed: it goes down all depths, so
   /// that each panel is one stream of memory. 0: item_panels.
   std::int64_t stream_panels = 0;
-  int b_terms = 0;       ///< bf16 terms that an fp32 B is split into; 0: multiplied as fp32
-  bool packs_a = false;  ///< A must go through pack_a; else fp32 rows may be used in place
+  int b_terms = 0;          ///< bf16 terms that an fp32 B is split into; 0: multiplied as fp32
+  bool writes_out = false;  ///< multiply reads GemmTile::out
+  bool packs_a = false;     ///< A must go through pack_a; else fp32 rows may be used in place
   std::int64_t expand_rows =
       0;  ///< from this many rows on, `pairs` panels are made fp32 once in L1
   std::int64_t (*a_bytes)(std::int64_t rows, std::int64_t depth) = nullptr;

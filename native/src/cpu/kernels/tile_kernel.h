@@ -70,7 +70,8 @@ struct TileKernel {
 
   /// Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
   template <int RowTiles, int Panels>
-  static void block(const GemmTile& t, const char* a, const CTile (&c)[2], Fetching& next) {
+  static void block(const GemmTile& t, const char* a, const CTile (&c)[2], const CTile (&out)[2],
+                    Fetching& next) {
     load_c<RowTiles, Panels>(t, c);
     const std::int64_t blocks = padded_depth(t.depth) / tile_depth;
     const std::int64_t row_tile_bytes = blocks * Terms * tile_bytes;
@@ -101,7 +102,7 @@ struct TileKernel {
         }
       }
     }
-    store_c<RowTiles, Panels>(c);
+    store_c<RowTiles, Panels>(out);
   }
 
   template <int RowTiles, int Panels>
@@ -133,10 +134,9 @@ struct TileKernel {
     }
   }
 
-  static void copy_c(const float* from, std::int64_t from_stride, float* to, std::int64_t to_stride,
-                     std::int64_t rows, std::int64_t columns) {
+  static void copy_c(const CTile& from, const CTile& to, std::int64_t rows, std::int64_t columns) {
     for (std::int64_t r = 0; r < rows; ++r) {
-      __builtin_memcpy(to + r * to_stride, from + r * from_stride,
+      __builtin_memcpy(to.at + r * to.stride, from.at + r * from.stride,
                        static_cast<std::size_t>(columns) * sizeof(float));
     }
   }
@@ -147,18 +147,24 @@ struct TileKernel {
     constexpr std::int64_t columns = Panels * 16;
     alignas(64) float edge[tile_rows * columns];
     CTile c[2];
-    for (int i = 0; i < 2; ++i) c[i] = {t.c + (r + i * tile_rows) * t.c_stride, t.c_stride};
+    CTile out[2];
+    for (int i = 0; i < 2; ++i) {
+      const std::int64_t row = r + i * tile_rows;
+      c[i] = {t.c + row * t.c_stride, t.c_stride};
+      out[i] = {t.out + row * t.out_stride, t.out_stride};
+    }
     const std::int64_t left = t.rows - r;
     const int tiles = left > tile_rows ? 2 : 1;
     const std::int64_t last = left - (tiles - 1) * tile_rows;  // rows of the last tile
     const bool sticks_out = last < tile_rows && t.rows >= tile_rows;
-    float* outside = c[tiles - 1].at;
+    const CTile outside = out[tiles - 1];
+    const CTile inside{edge, columns};
     if (sticks_out) {
-      c[tiles - 1] = {edge, columns};
-      if (t.accumulate) copy_c(outside, t.c_stride, edge, columns, last, columns);
+      if (t.accumulate) copy_c(c[tiles - 1], inside, last, columns);
+      c[tiles - 1] = out[tiles - 1] = inside;
     }
-    tiles > 1 ? block<2, Panels>(t, a, c, next) : block<1, Panels>(t, a, c, next);
-    if (sticks_out) copy_c(edge, columns, outside, t.c_stride, last, columns);
+    tiles > 1 ? block<2, Panels>(t, a, c, out, next) : block<1, Panels>(t, a, c, out, next);
+    if (sticks_out) copy_c(inside, outside, last, columns);
   }
 
   static void multiply(const GemmTile& tile) {
@@ -170,10 +176,15 @@ struct TileKernel {
     const char* a = static_cast<const char*>(tile.a);
     for (std::int64_t r = 0; r < tile.rows; r += 2 * tile_rows, a += pair_bytes) {
       GemmTile t = tile;
+      if (t.out == nullptr) {
+        t.out = t.c;
+        t.out_stride = t.c_stride;
+      }
       for (; t.panels > 1; t.panels -= 2) {
         row_pair<2>(t, a, r, next);
         t.b = static_cast<const char*>(t.b) + 2 * t.panel_bytes;
         t.c += 2 * 16;
+        t.out += 2 * 16;
       }
       if (t.panels > 0) row_pair<1>(t, a, r, next);
     }
@@ -197,6 +208,7 @@ struct TileKernel {
     kernels.depth_block = depth_block;
     kernels.b_terms = Terms;
     kernels.packs_a = true;
+    kernels.writes_out = true;
     kernels.expand_rows = std::int64_t{1} << 30;
     kernels.a_bytes = a_bytes;
     kernels.pack_a = pack_a;
