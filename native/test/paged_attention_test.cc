@@ -81,13 +81,21 @@ struct PagedFixture {
     paged_store(context, {fixture.shape, rows(prefix), k.data(), v.data()});
   }
 
-  std::vector<float> run(const Context& context) {
+  /// Storing and attention as one call or as two.
+  enum class Calls { two, one };
+  std::vector<float> run(const Context& context, Calls calls = Calls::two) {
     Outputs outputs;
     const bool all = fixture.setting.first_query.empty();  // else the others stay as they are
     float* z = all ? outputs.dense("z", fixture.count()) : outputs.strided("z", fixture.count());
     const PagedRows own = rows(fixture.layout());
-    paged_store(context, {fixture.shape, own, fixture.k.data(), fixture.v.data()});
-    paged_attention(context, {fixture.shape, own, fixture.q.data(), fixture.gate(), z});
+    PagedAttention attention{fixture.shape, own, fixture.q.data(), fixture.gate(), z};
+    if (calls == Calls::one) {
+      attention.k = fixture.k.data();
+      attention.v = fixture.v.data();
+    } else {
+      paged_store(context, {fixture.shape, own, fixture.k.data(), fixture.v.data()});
+    }
+    paged_attention(context, attention);
     outputs.check(fixture.setting.name + " on " + level_name(context));
     for (const GuardedArray& page : memory) CHECK(page.guards_intact());
     return outputs["z"].values();
@@ -97,7 +105,16 @@ struct PagedFixture {
 };
 
 std::vector<float> run_paged(const Context& context, const AttentionFixture& fixture) {
-  return PagedFixture(context, fixture).run(context);
+  PagedFixture two(context, fixture);
+  PagedFixture one(context, fixture);
+  const std::vector<float> z = two.run(context);
+  const std::string where = fixture.setting.name + " stored by attention, " + level_name(context);
+  check_same_bits(where, one.run(context, PagedFixture::Calls::one), z);
+  for (std::size_t i = 0; i < two.memory.size(); ++i) {
+    const std::vector<float> stored = one.memory[i].values();
+    check_same_bits(where + ", page " + std::to_string(i), stored, two.memory[i].values());
+  }
+  return z;
 }
 
 void check_setting(const AttentionSetting& setting) {
@@ -277,6 +294,17 @@ TEST_CASE("rows that share pages get the bits of rows with pages of their own") 
   }
 }
 
+TEST_CASE("a decode step stores its keys and values in the attention itself") {
+  for (const std::int64_t head_dim : {10, 64}) {
+    check_setting({.name = "decode step " + std::to_string(head_dim),
+                   .heads = 6,
+                   .kv_heads = 3,
+                   .head_dim = head_dim,
+                   .lengths = {1, 8, 0, 1, 3, 1, 1},
+                   .prefixes = {0, 24, 7, 31, 60, 280, 300}});
+  }
+}
+
 TEST_CASE("paged attention refuses bad arguments by name") {
   const AttentionFixture fixture({.name = "bad", .lengths = {3, 1}, .prefixes = {}}, 1);
   const Context context = make_cpu_context(1, Isa::specification);
@@ -313,6 +341,9 @@ TEST_CASE("paged attention refuses bad arguments by name") {
   bad.gate.scale = fixture.scale.data();
   bad.gate.kind = Replacement::shared;
   refused(bad, "gate.replacement");
+  bad = good;
+  bad.k = fixture.k.data();
+  refused(bad, "k and v must be given together");
   PagedStore store{fixture.shape, rows, nullptr, fixture.v.data()};
   CHECK_THROWS_WITH_AS(paged_store(context, store), doctest::Contains("k is null"), Error);
 }

@@ -2,12 +2,17 @@
 // the query heads of a group share each key read. The context is cut into splits of 256 positions
 // (flash-decoding, Dao et al. 2023); each leaves its maximum, sum and output, added in order. With
 // few items the splits of a long context go to different threads: the same sums, so the same bits.
+// Decoding reads keys and values from DRAM: an item stores its row's new ones itself, and asks for
+// the pages of the thread's next item while it works.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <vector>
 
 #include "cpu/fast_ops.h"
 #include "cpu/kernel_table.h"
+#include "cpu/kernels/fetch.h"
+#include "cpu/range.h"
 #include "cpu/scratch.h"
 #include "ops/head_gate_apply.h"
 
@@ -16,6 +21,8 @@ namespace {
 
 constexpr std::int64_t kSplit = 256;  // 64 KB of fp32 keys at head_dim 64: they stay in L2
 constexpr std::int64_t kSplitPages = kSplit / kKvPageTokens;
+constexpr std::int64_t kFetchPiece =
+    4096;                                 // one stream of the processor's prefetcher: a page of it
 constexpr std::int64_t kBlockTokens = 8;  // queries of a prefill block read the keys from L2
 
 // One key/value head of a row and up to kBlockTokens of its own tokens.
@@ -45,15 +52,20 @@ class PagedPass {
 
   void run() {
     const auto count = static_cast<std::int64_t>(blocks_.size());
-    if (count < 4 * context_.threads->threads() && longest_ > 1) return run_split();
-    context_.threads->parallel_for(count, 1, [&](auto begin, auto end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const Block& block = blocks_[static_cast<std::size_t>(i)];
-        float* partials = scratch(ScratchSlot::paged_partials, partial_size(block) * block.splits);
-        for (std::int64_t s = 0; s < block.splits; ++s) {
-          run_part(block, s, partials + s * partial_size(block));
-        }
-        finish(block, partials);
+    const bool split = count < 4 * context_.threads->threads() && longest_ > 1;
+    const bool stores = !split && p_.k != nullptr && each_row_is_one_block();
+    if (p_.k != nullptr && !stores) paged_store_cpu(context_, {p_.shape, p_.rows, p_.k, p_.v});
+    if (split) return run_split();
+    // Every thread takes its next block before it works on one.
+    std::atomic<std::int64_t> untaken{0};
+    const std::int64_t threads = std::min<std::int64_t>(context_.threads->threads(), count);
+    context_.threads->parallel_for(threads, 1, [&](auto, auto) {
+      for (std::int64_t at = untaken++; at < count;) {
+        const std::int64_t then = untaken++;
+        Fetch next;
+        if (then < count) next = last_page(blocks_[static_cast<std::size_t>(then)]);
+        run_block(blocks_[static_cast<std::size_t>(at)], stores, next);
+        at = then;
       }
     });
   }
@@ -69,6 +81,55 @@ class PagedPass {
       partials_ += block.splits * partial_size(block);
       blocks_.push_back(block);
     }
+  }
+
+  // All own tokens of every row, so that the block may store them.
+  bool each_row_is_one_block() const {
+    for (std::int64_t row = 0; row < p_.rows.layout.rows; ++row) {
+      const std::int64_t own = p_.rows.layout.row_begin[row + 1] - p_.rows.layout.row_begin[row];
+      const std::int64_t first = p_.rows.layout.query_begin(static_cast<std::int32_t>(row));
+      if (own > 0 && (first != 0 || own > kBlockTokens)) return false;
+    }
+    return true;
+  }
+
+  void run_block(const Block& block, bool stores, Fetch& next) const {
+    if (stores) store(block);
+    float* partials = scratch(ScratchSlot::paged_partials, partial_size(block) * block.splits);
+    for (std::int64_t s = 0; s < block.splits; ++s) {
+      run_part(block, s, partials + s * partial_size(block), next);
+    }
+    finish(block, partials);
+  }
+
+  void store(const Block& block) const {
+    const std::int64_t dim = p_.shape.head_dim;
+    const std::int64_t begin = p_.rows.layout.row_begin[block.row];
+    for (std::int64_t i = 0; i < block.tokens; ++i) {
+      const std::int64_t from = ((begin + i) * p_.shape.kv_heads + block.kv_head) * dim;
+      const std::int64_t slot = position(block, i) % kKvPageTokens;
+      float* keys = head_page(block, position(block, i));
+      for (std::int64_t d = 0; d < dim; ++d) keys[d * kKvPageTokens + slot] = p_.k[from + d];
+      std::copy_n(p_.v + from, dim, keys + layout_.value_offset() + slot * layout_.padded_dim());
+    }
+  }
+
+  // The head's part of the page of a position.
+  float* head_page(const Block& block, std::int64_t position) const {
+    return p_.rows.pages[p_.rows.page_begin[block.row] + position / kKvPageTokens] +
+           block.kv_head * layout_.head_stride();
+  }
+
+  // Keys and values of the page that a block's tokens end in, which every row has for itself.
+  Fetch last_page(const Block& block) const {
+    const std::int64_t last = position(block, block.tokens - 1);
+    const std::int64_t values = last % kKvPageTokens + 1;
+    Fetch page;
+    page.at = head_page(block, last);
+    page.bytes = page.stride = kFetchPiece;
+    page.count =
+        ceil_divide(4 * (layout_.value_offset() + values * layout_.padded_dim()), kFetchPiece);
+    return page;
   }
 
   std::int64_t position(const Block& block, std::int64_t token) const {
@@ -101,14 +162,16 @@ class PagedPass {
     context_.threads->parallel_for(count, 1, [&](auto begin, auto end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const Part& part = parts[static_cast<std::size_t>(i)];
+        Fetch nothing;
         run_part(*part.block, part.split,
-                 partials.data() + part.block->partial + part.split * partial_size(*part.block));
+                 partials.data() + part.block->partial + part.split * partial_size(*part.block),
+                 nothing);
       }
     });
     for (const Block& block : blocks_) finish(block, partials.data() + block.partial);
   }
 
-  void run_part(const Block& block, std::int64_t split, float* partial) const {
+  void run_part(const Block& block, std::int64_t split, float* partial, Fetch& next) const {
     const std::int64_t rows = queries(block);
     const std::int64_t dim = p_.shape.head_dim;
     float* q = scratch(ScratchSlot::paged_queries, rows * dim);
@@ -125,6 +188,7 @@ class PagedPass {
     const float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row] + split * kSplitPages;
     const std::int64_t head = block.kv_head * layout_.head_stride();
     float* scores = scratch(ScratchSlot::paged_scores, rows * kSplit);
+    fetch_lines(next, fetch_share(next, 2));
     kernels_.paged_scores(
         {q, rows, dim, pages, (keys + kKvPageTokens - 1) / kKvPageTokens, head, scores, kSplit});
     float* largest = partial + rows * layout_.padded_dim();
@@ -134,6 +198,7 @@ class PagedPass {
       largest[f] = kernels_.largest(scores + f * kSplit, count);
       largest[rows + f] = kernels_.exp_in_place(scores + f * kSplit, count, count, largest[f]);
     }
+    fetch_lines(next, fetch_share(next, 1));
     kernels_.paged_values({scores, kSplit, rows, counts.data(), pages,
                            head + layout_.value_offset(), layout_.padded_dim(), partial});
   }

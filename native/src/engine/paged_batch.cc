@@ -38,8 +38,7 @@ void PagedBatch::attend(const Engine& engine, const RowLayout& layout, std::int6
                              config.attention_scale};
   const PagedRows rows{layout, begin_.data(),
                        pages_.data() + (layer_index - layers_.begin) * pages_per_layer_};
-  paged_store(engine.context, {shape, rows, layer.k, layer.v});
-  paged_attention(engine.context, {shape, rows, layer.q, gate, layer.z});
+  paged_attention(engine.context, {shape, rows, layer.q, gate, layer.z, layer.k, layer.v});
 }
 
 }  // namespace headspark

@@ -72,9 +72,16 @@ void paged_attention(const Context& context, const PagedAttention& params) {
   check_pointer(params.q, op, "q");
   check_pointer(params.z, op, "z");
   check_gate(params.gate, op);
-  if (!context.on_cpu()) return paged_attention_cuda(context, params);
-  if (context.isa != Isa::specification) return paged_attention_fast(context, params);
-  paged_attention_cpu(context, params);
+  check_argument((params.k == nullptr) == (params.v == nullptr), op,
+                 "k and v must be given together, or neither");
+  if (has_fast_kernels(context)) return paged_attention_fast(context, params);
+  PagedAttention stored = params;
+  if (params.k != nullptr) {
+    paged_store(context, {params.shape, params.rows, params.k, params.v});
+    stored.k = stored.v = nullptr;
+  }
+  if (!context.on_cpu()) return paged_attention_cuda(context, stored);
+  paged_attention_cpu(context, stored);
 }
 
 }  // namespace headspark

@@ -47,11 +47,14 @@ struct PagedStore {
 
 struct PagedAttention {
   AttentionShape shape;
-  PagedRows rows;            ///< own tokens are stored already (paged_store)
+  PagedRows rows;
   const float* q = nullptr;  ///< [tokens, heads, head_dim]
   HeadGate gate;
   /// [tokens, heads, head_dim], gated; every element is written but those before layout.first_query
   float* z = nullptr;
+  /// [tokens, kv_heads, head_dim], stored first as paged_store does; both null: they are stored.
+  const float* k = nullptr;
+  const float* v = nullptr;
 };
 
 void paged_store(const Context& context, const PagedStore& params);
