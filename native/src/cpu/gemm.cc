@@ -446,16 +446,17 @@ void gemm(const Context& context, std::span<const Gemm> products) {
   const bool streams = plan.blocking.streams;
   const bool shared = !streams && products[0].rows >= kSharedRows && pieces.count() > 1;
   const char* shared_a = shared ? pack_all_of_a(context, plan) : nullptr;
-  // Every thread takes its next piece before it works on one, and asks for its weights meanwhile.
+  // Of streams every thread takes its next piece before it works on one, and asks for its weights
+  // meanwhile. Larger pieces are taken late, so that no thread waits long for another's last.
   std::atomic<std::int64_t> untaken{0};
   const std::int64_t threads = std::min<std::int64_t>(context.threads->threads(), pieces.count());
   context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
     std::int64_t at = untaken++;
     const char* a = streams && at < pieces.count() ? pack_own_a(plan, pieces[at]) : shared_a;
     while (at < pieces.count()) {
-      const std::int64_t then = untaken++;
+      const std::int64_t then = streams ? untaken++ : pieces.count();
       Item(pieces[at], pieces[then], a).run();
-      at = then;
+      at = streams ? then : untaken++;
     }
   });
 }
