@@ -26,7 +26,14 @@ enum class Operation : int { none = 0, transpose = 1 };     // cublasOperation_t
 // cublasLtMatmulPreferenceAttributes_t
 enum class DescAttribute : int { transpose_a = 3, transpose_b = 4 };
 enum class LayoutAttribute : int { batch_count = 5, strided_batch_offset = 6 };
-enum class PreferenceAttribute : int { max_workspace_bytes = 1, reduction_schemes = 3 };
+enum class PreferenceAttribute : int {
+  max_workspace_bytes = 1,
+  reduction_schemes = 3,
+  min_alignment_a = 5,  // bytes
+  min_alignment_b = 6,
+  min_alignment_c = 7,
+  min_alignment_d = 8
+};
 
 struct Algorithm {  // cublasLtMatmulAlgo_t
   std::uint64_t data[8];

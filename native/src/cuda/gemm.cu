@@ -16,6 +16,7 @@ constexpr int kDepth = 32;
 constexpr int kWarpTile = 32;
 constexpr int kThreads = 128;
 constexpr int kPieces = kTile * kDepth / 4 / kThreads;  // of four elements, per thread
+constexpr int kTermPieces = kPieces / 2;                // of eight
 constexpr int kLongRow = kDepth + 8;                    // elements, [row][depth]
 constexpr int kWideRow = kTile + 8;                     // elements, [depth][column]
 
@@ -32,6 +33,10 @@ struct Source {
 struct Piece {
   std::int64_t row;
   std::int64_t column;
+};
+
+struct alignas(16) EightBf16 {
+  std::uint32_t pairs[4];
 };
 
 struct alignas(8) FourStored {
@@ -98,16 +103,70 @@ HEADSPARK_DEVICE void store_tile(const SharedArray<Bf16>& to, const Four (&value
 }
 
 struct GemmKernel {
+  std::int64_t rows;
   Source a;
+  TermRows a_terms;
   Source b;
   float scale;
   float* c;
   std::int64_t c_stride;
   const float* bias;
   const float* initial;
+  float* plain;
   std::int64_t depth;
   std::int64_t depth_split;   // of one block
   std::int64_t split_stride;  // elements of c from one split to the next
+};
+
+// The next tile of rows on its way through registers: fp32 that are split where they are stored.
+template <int Terms>
+struct ValueTile {
+  Four values[kPieces];
+
+  HEADSPARK_DEVICE void read(const GemmKernel& p, const Piece& corner) {
+    read_tile<false>(values, p.a, corner);
+  }
+  HEADSPARK_DEVICE void store(const SharedArray<Bf16>& to) const {
+    store_tile<Terms, false>(to, values);
+  }
+};
+
+// The same of rows that are terms already: half the bytes of fp32 with one term, 3/2 with three.
+template <int Terms>
+struct TermTile {
+  EightBf16 values[Terms][kTermPieces];
+
+  HEADSPARK_DEVICE static Piece piece_of(int number) {
+    const int piece = thread_index() + number * kThreads;
+    return {piece / (kDepth / 8), piece % (kDepth / 8) * 8};
+  }
+  HEADSPARK_DEVICE void read(const GemmKernel& p, const Piece& corner) {
+    const TermRows& from = p.a_terms;
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kTermPieces; ++i) {
+      const Piece piece = piece_of(i);
+      const std::int64_t row = corner.row + piece.row;
+      const std::int64_t column = corner.column + piece.column;
+      const bool inside = row < from.rows && column < from.stride;
+      const std::uint16_t* const first = from.data + row * from.stride + column;
+      HEADSPARK_UNROLL
+      for (int t = 0; t < Terms; ++t) {
+        values[t][i] = inside ? *reinterpret_cast<const EightBf16*>(first + t * from.term_stride)
+                              : EightBf16{};
+      }
+    }
+  }
+  HEADSPARK_DEVICE void store(const SharedArray<Bf16>& to) const {
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kTermPieces; ++i) {
+      const Piece piece = piece_of(i);
+      const int at = static_cast<int>(piece.row) * kLongRow + static_cast<int>(piece.column);
+      HEADSPARK_UNROLL
+      for (int t = 0; t < Terms; ++t) {
+        to.template store_as<EightBf16>(at + t * tile_elements<false>(), values[t][i]);
+      }
+    }
+  }
 };
 
 constexpr int kRowTiles = kWarpTile / 16;
@@ -175,6 +234,7 @@ HEADSPARK_DEVICE void write_element(const GemmKernel& p, const Extents& all, con
   const std::int64_t index = at.row * p.c_stride + at.column;
   float value = p.scale * sum;
   if (p.bias != nullptr) value += p.bias[at.column];
+  if (p.plain != nullptr) p.plain[index] = value;
   if (p.initial != nullptr) value += p.initial[index];
   p.c[block_z() * p.split_stride + index] = value;
 }
@@ -198,7 +258,7 @@ HEADSPARK_DEVICE void write_tile(const GemmKernel& p, const Extents& all, const 
 }
 
 // Two blocks per multiprocessor: asked for three, ptxas spills 12 bytes on sm_90a (nvcc 13.0).
-template <int TermsA, int TermsB, bool Wide>
+template <typename Rows, int TermsA, int TermsB, bool Wide>
 HEADSPARK_KERNEL(kThreads, 2)
 gemm_kernel(GemmKernel p) {
   SharedMemory memory;
@@ -213,24 +273,24 @@ gemm_kernel(GemmKernel p) {
     return Wide ? Piece{k, first_column} : Piece{first_column, k};
   };
   Accumulators sums = {};
-  Four next_a[kPieces];
+  Rows next_a;
   Four next_b[kPieces];
   if (begin < end) {
-    read_tile<false>(next_a, p.a, {first_row, begin});
+    next_a.read(p, {first_row, begin});
     read_tile<Wide>(next_b, p.b, corner(begin));
   }
   for (std::int64_t k = begin; k < end; k += kDepth) {
     sync_threads();  // everyone is done with the tile before
-    store_tile<TermsA, false>(a, next_a);
+    next_a.store(a);
     store_tile<TermsB, Wide>(b, next_b);
     sync_threads();
     if (k + kDepth < end) {
-      read_tile<false>(next_a, p.a, {first_row, k + kDepth});
+      next_a.read(p, {first_row, k + kDepth});
       read_tile<Wide>(next_b, p.b, corner(k + kDepth));
     }
     multiply_tile<TermsA, TermsB, Wide>(sums, a, b, at);
   }
-  write_tile(p, {p.a.rows, Wide ? p.b.columns : p.b.rows}, sums,
+  write_tile(p, {p.rows, Wide ? p.b.columns : p.b.rows}, sums,
              {first_row + at.row, first_column + at.column});
 }
 
@@ -243,6 +303,7 @@ struct SumSplits {
   std::int64_t c_stride;
   const float* bias;
   const float* initial;
+  float* plain;
 };
 
 HEADSPARK_KERNEL(kElementThreads) sum_splits_kernel(SumSplits p) {
@@ -253,6 +314,7 @@ HEADSPARK_KERNEL(kElementThreads) sum_splits_kernel(SumSplits p) {
   for (std::int64_t s = 0; s < p.splits; ++s) sum += p.partial[s * count + i];
   const std::int64_t index = i / p.columns * p.c_stride + i % p.columns;
   if (p.bias != nullptr) sum += p.bias[i % p.columns];
+  if (p.plain != nullptr) p.plain[index] = sum;
   p.c[index] = p.initial != nullptr ? p.initial[index] + sum : sum;
 }
 
@@ -263,23 +325,31 @@ struct Choice {
   int shared_bytes;
 };
 
+template <typename Rows, int TermsA, int TermsB>
+Kernel kernel_of(bool wide) {
+  return wide ? &gemm_kernel<Rows, TermsA, TermsB, true>
+              : &gemm_kernel<Rows, TermsA, TermsB, false>;
+}
+
 template <int TermsA, int TermsB>
-Choice choice(bool wide) {
+Choice choice(const Gemm& g) {
+  const bool wide = g.b.by_depth;
   const int elements = TermsA * tile_elements<false>() +
                        TermsB * (wide ? tile_elements<true>() : tile_elements<false>());
-  return {wide ? &gemm_kernel<TermsA, TermsB, true> : &gemm_kernel<TermsA, TermsB, false>,
+  return {g.a.terms.terms > 0 ? kernel_of<TermTile<TermsA>, TermsA, TermsB>(wide)
+                              : kernel_of<ValueTile<TermsA>, TermsA, TermsB>(wide),
           elements * static_cast<int>(sizeof(Bf16))};
 }
 
-Choice choose(Precision precision, const GemmOperand& b) {
-  if (precision == Precision::fast) return choice<1, 1>(b.by_depth);
-  switch (b.dtype) {
+Choice choose(Precision precision, const Gemm& g) {
+  if (precision == Precision::fast) return choice<1, 1>(g);
+  switch (g.b.dtype) {
     case DType::bf16:
-      return choice<3, 1>(b.by_depth);
+      return choice<3, 1>(g);
     case DType::f16:
-      return choice<3, 2>(b.by_depth);
+      return choice<3, 2>(g);
     default:
-      return choice<3, 3>(b.by_depth);
+      return choice<3, 3>(g);
   }
 }
 
@@ -292,11 +362,17 @@ bool reads_four(const void* data, std::int64_t element_bytes, std::int64_t strid
 
 void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   if (g.rows == 0 || g.columns == 0) return;
+  if (g.a.terms.terms != 0 && g.a.terms.terms != term_count(precision)) {
+    throw Error(ErrorCode::INTERNAL, "A product was given rows of another precision's terms.");
+  }
   if (library_gemm(device, precision, g)) return;
   const std::int64_t split = g.depth_split > 0 ? g.depth_split : g.depth;
   const std::int64_t splits = split > 0 ? (g.depth + split - 1) / split : 1;
   GemmKernel p{};
-  p.a = {g.a, DType::f32, g.a_stride, g.rows, g.depth, reads_four(g.a, 4, g.a_stride)};
+  p.rows = g.rows;
+  p.a = {g.a.values, DType::f32, g.a.stride,
+         g.rows,     g.depth,    reads_four(g.a.values, 4, g.a.stride)};
+  p.a_terms = g.a.terms;
   p.b = {g.b.data,
          g.b.dtype,
          g.b.stride,
@@ -310,14 +386,16 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   p.c_stride = g.c_stride;
   p.bias = g.bias;
   p.initial = g.initial;
+  p.plain = g.plain;
   if (splits > 1) {
     p.split_stride = g.rows * g.columns;
     p.c = device.scratch_floats(ScratchSlot::gemm_splits, splits * p.split_stride);
     p.c_stride = g.columns;
     p.bias = nullptr;
     p.initial = nullptr;
+    p.plain = nullptr;
   }
-  const Choice chosen = choose(precision, g.b);
+  const Choice chosen = choose(precision, g);
   const LaunchShape shape{
       {blocks_for(g.rows, kTile), blocks_for(g.columns, kTile), static_cast<int>(splits)},
       kThreads,
@@ -325,7 +403,7 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   launch(device.stream(), shape, chosen.kernel, p);
   if (splits == 1) return;
   launch(device.stream(), element_shape(g.rows * g.columns), &sum_splits_kernel,
-         SumSplits{p.c, splits, g.rows, g.columns, g.c, g.c_stride, g.bias, g.initial});
+         SumSplits{p.c, splits, g.rows, g.columns, g.c, g.c_stride, g.bias, g.initial, g.plain});
 }
 
 }  // namespace headspark::cuda

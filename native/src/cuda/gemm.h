@@ -1,11 +1,10 @@
 // The own matrix product on tensor cores: c[rows, columns] = initial + bias + scale * a b, with
-// fp32 a, and b stored as fp32, fp16 or bf16. `exact` splits operands into bf16 terms that hold all
-// of their bits; `fast` takes one term. Tiles and the order of every sum are fixed, so that an
-// element's bits depend on its operands alone.
+// fp32 a (or its terms), and b stored as fp32, fp16 or bf16. `exact` splits operands into bf16
+// terms that hold all of their bits; `fast` takes one term. Tiles and the order of every sum are
+// fixed, so that an element's bits depend on its operands alone.
 #pragma once
 
-#include "cuda/op_device.h"
-#include "headspark/isa.h"
+#include "cuda/term_rows.h"
 
 namespace headspark::cuda {
 
@@ -16,18 +15,25 @@ struct GemmOperand {
   bool by_depth = false;    ///< stored [depth, columns] rather than [columns, depth]
 };
 
+/// The rows of a product: fp32, or already split into terms, as many as the precision takes.
+struct GemmRows {
+  const float* values = nullptr;  ///< [rows, depth]; not read where there are terms
+  std::int64_t stride = 0;
+  TermRows terms = {};
+};
+
 struct Gemm {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t depth = 0;
-  const float* a = nullptr;  ///< [rows, depth], stride a_stride
-  std::int64_t a_stride = 0;
+  GemmRows a;
   GemmOperand b;
   float scale = 1.0f;
   float* c = nullptr;  ///< [rows, columns], stride c_stride
   std::int64_t c_stride = 0;
   const float* bias = nullptr;     ///< [columns] or null
   const float* initial = nullptr;  ///< [rows, columns], stride c_stride, or null; may be c
+  float* plain = nullptr;          ///< the same: where c without `initial` goes as well, or null
   /// Cuts the depth into pieces of this size whose sums are added in order: more blocks for
   /// products of few elements over a long depth. A multiple of 32; 0: one piece.
   std::int64_t depth_split = 0;

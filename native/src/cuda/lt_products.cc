@@ -104,6 +104,13 @@ const std::optional<lt::Algorithm>& LtProducts::algorithm(const LtProduct& p) {
   check(functions_.MatmulPreferenceSetAttribute(made, lt::PreferenceAttribute::reduction_schemes,
                                                 &no_reduction, sizeof no_reduction),
         "describe a preference");
+  const std::uint32_t alignment = 16;  // of all four; the library assumes 256 unless told
+  for (const auto attribute :
+       {lt::PreferenceAttribute::min_alignment_a, lt::PreferenceAttribute::min_alignment_b,
+        lt::PreferenceAttribute::min_alignment_c, lt::PreferenceAttribute::min_alignment_d}) {
+    check(functions_.MatmulPreferenceSetAttribute(made, attribute, &alignment, sizeof alignment),
+          "describe a preference");
+  }
   lt::HeuristicResult result{};
   int count = 0;
   const lt::Status status = functions_.MatmulAlgoGetHeuristic(
@@ -120,8 +127,9 @@ bool LtProducts::multiply(Stream stream, const LtProduct& p) {
   if (!chosen) return false;
   const Call call(functions_, p, p.tiles);
   const float one = 1.0f;
-  const float beta = p.add ? 1.0f : 0.0f;
-  check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, p.c, call.c,
+  const float beta = p.add != nullptr ? 1.0f : 0.0f;
+  const float* const add = p.add != nullptr ? p.add : p.c;
+  check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, add, call.c,
                           p.c, call.c, &*chosen, workspace_, kWorkspaceBytes, stream),
         "multiply");
   return true;

@@ -14,8 +14,8 @@ namespace headspark::cuda {
 
 constexpr std::int64_t kLtTileRows = 128;
 
-/// c[tiles * 128, columns] = a b, or += : bf16 operands, fp32 sums. Arrays are aligned to 16 bytes,
-/// strides to 8 elements.
+/// c[tiles * 128, columns] = a b, or a b + add: bf16 operands, fp32 sums. Arrays are aligned to 16
+/// bytes, strides to 8 elements.
 struct LtProduct {
   std::int64_t tiles = 0;
   std::int64_t columns = 0;
@@ -25,8 +25,8 @@ struct LtProduct {
   const void* b = nullptr;  ///< [columns, depth], or [depth, columns] by depth
   std::int64_t b_stride = 0;
   bool by_depth = false;
-  float* c = nullptr;  ///< [tiles * 128, columns] without gaps
-  bool add = false;
+  float* c = nullptr;          ///< [tiles * 128, columns] without gaps
+  const float* add = nullptr;  ///< the same, added to the product; may be c
 };
 
 class LtProducts {

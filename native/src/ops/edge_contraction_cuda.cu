@@ -60,8 +60,7 @@ void edge_contraction_cuda(const Context& context, const EdgeContraction& p) {
   product.rows = p.sources;
   product.columns = p.destinations;
   product.depth = p.length;
-  product.a = p.delta;
-  product.a_stride = p.delta_stride;
+  product.a = {p.delta, p.delta_stride};
   product.b = {p.gradient, DType::f32, p.gradient_stride};
   product.c = p.scores;
   product.c_stride = p.scores_stride;

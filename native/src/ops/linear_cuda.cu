@@ -1,122 +1,142 @@
-// linear on the GPU by the own product on tensor cores (cuda/gemm.h). Formulas: linear_cpu.cc. The
+// linear on the GPU by products on tensor cores (cuda/gemm.h). Formulas: linear_cpu.cc. The
 // low-rank term runs after the product, in the same precision.
-#include "cuda/gemm.h"
+#include "cuda/layer_product.h"
+#include "cuda/library_gemm.h"
 #include "ops/backends.h"
 #include "ops/linear_range.h"
 
 namespace headspark {
+namespace cuda {
 namespace {
 
-using namespace cuda;
-
-const void* element(const DeviceMatrix& matrix, std::int64_t index) {
-  return static_cast<const char*>(matrix.data) + index * dtype_bytes(matrix.dtype);
+/// The part of a layer's matrix that a slice names; by depth for d_y W.
+GemmOperand operand(const DeviceMatrix& matrix, const LinearRange& range, bool by_depth) {
+  const std::int64_t first = range.out_begin * matrix.cols + range.in_begin;
+  return {static_cast<const char*>(matrix.data) + first * dtype_bytes(matrix.dtype), matrix.dtype,
+          matrix.cols, by_depth};
 }
 
-// y += scale (x Aᵀ) Bᵀ
-void add_low_rank_forward(OpDevice& device, Precision precision, const LinearForward& p,
-                          const LinearRange& range) {
-  const LowRank& low = *p.weight->low_rank;
-  float* inner = device.scratch_floats(ScratchSlot::low_rank, p.tokens * low.rank);
-  Gemm down;
-  down.rows = p.tokens;
-  down.columns = low.rank;
-  down.depth = range.in();
-  down.a = p.x;
-  down.a_stride = p.x_stride;
-  down.b = {device.constant_floats(low.a) + range.in_begin, DType::f32, p.weight->in()};
-  down.c = inner;
-  down.c_stride = low.rank;
-  gemm(device, precision, down);
-  Gemm up;
-  up.rows = p.tokens;
-  up.columns = range.out();
-  up.depth = low.rank;
-  up.a = inner;
-  up.a_stride = low.rank;
-  up.b = {device.constant_floats(low.b) + range.out_begin * low.rank, DType::f32, low.rank};
-  up.scale = low.scale;
-  up.c = p.y;
-  up.c_stride = p.y_stride;
-  up.initial = p.y;
-  gemm(device, precision, up);
+/// A term's matrices: a is [rank, in], b [out, rank], both of the layer's slice.
+struct LowRankOperands {
+  std::int64_t rank;
+  float scale;
+  GemmOperand a;
+  GemmOperand b;
+};
+
+LowRankOperands low_rank_operands(OpDevice& device, const LinearWeight& weight,
+                                  const LinearRange& range, bool by_depth) {
+  const LowRank& low = *weight.low_rank;
+  return {
+      low.rank,
+      low.scale,
+      {device.constant_floats(low.a) + range.in_begin, DType::f32, weight.in(), by_depth},
+      {device.constant_floats(low.b) + range.out_begin * low.rank, DType::f32, low.rank, by_depth}};
 }
 
-// d_x += scale (d_y B) A
-void add_low_rank_backward(OpDevice& device, Precision precision, const LinearBackward& p,
-                           const LinearRange& range) {
-  const LowRank& low = *p.weight->low_rank;
-  float* d_inner = device.scratch_floats(ScratchSlot::low_rank, p.tokens * low.rank);
-  Gemm up;
-  up.rows = p.tokens;
-  up.columns = low.rank;
-  up.depth = range.out();
-  up.a = p.d_y;
-  up.a_stride = p.d_y_stride;
-  up.b = {device.constant_floats(low.b) + range.out_begin * low.rank, DType::f32, low.rank, true};
-  up.c = d_inner;
-  up.c_stride = low.rank;
-  gemm(device, precision, up);
-  Gemm down;
-  down.rows = p.tokens;
-  down.columns = range.in();
-  down.depth = low.rank;
-  down.a = d_inner;
-  down.a_stride = low.rank;
-  down.b = {device.constant_floats(low.a) + range.in_begin, DType::f32, p.weight->in(), true};
-  down.scale = low.scale;
-  down.c = p.d_x;
-  down.c_stride = p.d_x_stride;
-  down.initial = p.d_x;
-  gemm(device, precision, down);
+/// c += scale (rows first) second, by way of [rows, rank].
+struct LowRankChain {
+  std::int64_t rows;
+  std::int64_t depth;
+  GemmRows a;
+  GemmOperand first;
+  GemmOperand second;
+  std::int64_t columns;
+  float* c;
+  std::int64_t c_stride;
+};
+
+void add_low_rank(OpDevice& device, Precision precision, const LowRankOperands& low,
+                  const LowRankChain& chain) {
+  float* inner = device.scratch_floats(ScratchSlot::low_rank, chain.rows * low.rank);
+  gemm(device, precision,
+       {.rows = chain.rows,
+        .columns = low.rank,
+        .depth = chain.depth,
+        .a = chain.a,
+        .b = chain.first,
+        .c = inner,
+        .c_stride = low.rank});
+  gemm(device, precision,
+       {.rows = chain.rows,
+        .columns = chain.columns,
+        .depth = low.rank,
+        .a = {inner, low.rank},
+        .b = chain.second,
+        .scale = low.scale,
+        .c = chain.c,
+        .c_stride = chain.c_stride,
+        .initial = chain.c});
 }
+
+}  // namespace
 
 bool has_low_rank(const LinearWeight& weight) {
   return weight.low_rank != nullptr && weight.low_rank->rank > 0;
 }
 
-}  // namespace
+int terms_for(OpDevice& device, Precision precision,
+              std::initializer_list<const LinearWeight*> layers) {
+  if (precision == Precision::fast) return term_count(precision);
+  if (device.products() == nullptr) return 0;
+  for (const LinearWeight* layer : layers) {
+    if (layer == nullptr) continue;
+    const DeviceMatrix matrix = device.matrix(*layer);
+    if (!library_reads({matrix.data, matrix.dtype, matrix.cols})) return 0;
+  }
+  return term_count(precision);
+}
+
+void layer_forward(OpDevice& device, Precision precision, const LinearForward& p, const GemmRows& x,
+                   float* plain) {
+  const LinearRange range = linear_range(*p.weight, p.slice, "linear_forward");
+  const bool biased = p.with_bias && !p.weight->bias.empty();
+  gemm(device, precision,
+       {.rows = p.tokens,
+        .columns = range.out(),
+        .depth = range.in(),
+        .a = x,
+        .b = operand(device.matrix(*p.weight), range, false),
+        .c = p.y,
+        .c_stride = p.y_stride,
+        .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
+        .initial = p.residual,
+        .plain = plain});
+  if (!has_low_rank(*p.weight)) return;
+  // y += scale (x Aᵀ) Bᵀ
+  const LowRankOperands low = low_rank_operands(device, *p.weight, range, false);
+  add_low_rank(device, precision, low,
+               {p.tokens, range.in(), x, low.a, low.b, range.out(), p.y, p.y_stride});
+}
+
+void layer_backward(OpDevice& device, Precision precision, const LinearBackward& p,
+                    const GemmRows& d_y) {
+  const LinearRange range = linear_range(*p.weight, p.slice, "linear_backward");
+  // forward: y = x Wᵀ
+  gemm(device, precision,
+       {.rows = p.tokens,
+        .columns = range.in(),
+        .depth = range.out(),
+        .a = d_y,
+        .b = operand(device.matrix(*p.weight), range, true),
+        .c = p.d_x,
+        .c_stride = p.d_x_stride,
+        .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr});
+  if (!has_low_rank(*p.weight)) return;
+  // d_x += scale (d_y B) A
+  const LowRankOperands low = low_rank_operands(device, *p.weight, range, true);
+  add_low_rank(device, precision, low,
+               {p.tokens, range.out(), d_y, low.b, low.a, range.in(), p.d_x, p.d_x_stride});
+}
+
+}  // namespace cuda
 
 void linear_forward_cuda(const Context& context, const LinearForward& p) {
-  OpDevice& device = op_device(context);
-  const LinearRange range = linear_range(*p.weight, p.slice, "linear_forward");
-  const DeviceMatrix matrix = device.matrix(*p.weight);
-  Gemm product;
-  product.rows = p.tokens;
-  product.columns = range.out();
-  product.depth = range.in();
-  product.a = p.x;
-  product.a_stride = p.x_stride;
-  product.b = {element(matrix, range.out_begin * matrix.cols + range.in_begin), matrix.dtype,
-               matrix.cols};
-  product.c = p.y;
-  product.c_stride = p.y_stride;
-  if (p.with_bias && !p.weight->bias.empty()) {
-    product.bias = device.constant_floats(p.weight->bias) + range.out_begin;
-  }
-  product.initial = p.residual;
-  gemm(device, context.precision, product);
-  if (has_low_rank(*p.weight)) add_low_rank_forward(device, context.precision, p, range);
+  cuda::layer_forward(cuda::op_device(context), context.precision, p, {p.x, p.x_stride});
 }
 
 void linear_backward_cuda(const Context& context, const LinearBackward& p) {
-  OpDevice& device = op_device(context);
-  const LinearRange range = linear_range(*p.weight, p.slice, "linear_backward");
-  const DeviceMatrix matrix = device.matrix(*p.weight);
-  // forward: y = x Wᵀ
-  Gemm product;
-  product.rows = p.tokens;
-  product.columns = range.in();
-  product.depth = range.out();
-  product.a = p.d_y;
-  product.a_stride = p.d_y_stride;
-  product.b = {element(matrix, range.out_begin * matrix.cols + range.in_begin), matrix.dtype,
-               matrix.cols, true};
-  product.c = p.d_x;
-  product.c_stride = p.d_x_stride;
-  if (p.mode == GradientMode::accumulate) product.initial = p.d_x;
-  gemm(device, context.precision, product);
-  if (has_low_rank(*p.weight)) add_low_rank_backward(device, context.precision, p, range);
+  cuda::layer_backward(cuda::op_device(context), context.precision, p, {p.d_y, p.d_y_stride});
 }
 
 }  // namespace headspark

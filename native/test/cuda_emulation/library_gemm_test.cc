@@ -1,15 +1,13 @@
-// Products by cuBLASLt, against a stand-in for the library that multiplies as its documentation
-// says: column-major, strided batches, alpha and beta. The tiling, the terms, the padding and what
-// follows the product are headspark's own and tested here; the library itself is not.
+// Products by cuBLASLt, against a stand-in for the library. The tiling, the terms, the padding and
+// what follows the product are headspark's own and tested here; the library itself is not.
 #include "cuda/library_gemm.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
-#include <set>
 
 #include "cuda/lt_products.h"
+#include "cuda_emulation/fake_cublas_lt.h"
 #include "headspark/backend.h"
 #include "headspark/dtype.h"
 #include "headspark/error.h"
@@ -20,138 +18,12 @@ namespace {
 
 using namespace cuda;
 
-struct FakeLayout {
-  lt::DataType type;
-  std::int64_t rows, columns, stride;
-  std::int32_t batch = 1;
-  std::int64_t batch_stride = 0;
-};
-
-struct FakeLibrary {
-  int heuristics = 0;
-  int multiplications = 0;
-  std::set<std::uint64_t> algorithms;  // that products used
-  bool has_algorithm = true;
-  std::uint32_t reduction_schemes = 99;
-};
-FakeLibrary fake;
-
-const FakeLayout& of(lt::Layout layout) {
-  return *reinterpret_cast<FakeLayout*>(layout);
-}
-
-float value_at(const FakeLayout& layout, const void* data, std::int64_t tile, std::int64_t row,
-               std::int64_t column) {
-  const std::int64_t at = tile * layout.batch_stride + row + column * layout.stride;
-  if (layout.type == lt::DataType::f32) return static_cast<const float*>(data)[at];
-  return bf16_to_f32(static_cast<const std::uint16_t*>(data)[at]);
-}
-
-lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const void* a,
-                    lt::Layout a_layout, const void* b, lt::Layout b_layout, const void* beta,
-                    const void* c, lt::Layout c_layout, void* d, lt::Layout,
-                    const lt::Algorithm* algorithm, void* workspace, std::size_t, Stream) {
-  CHECK(workspace != nullptr);
-  const bool transposed = *reinterpret_cast<lt::Operation*>(desc) == lt::Operation::transpose;
-  const FakeLayout& left = of(a_layout);
-  const FakeLayout& right = of(b_layout);
-  const FakeLayout& result = of(c_layout);
-  CHECK(left.batch == result.batch);
-  CHECK(right.batch == result.batch);
-  ++fake.multiplications;
-  fake.algorithms.insert(algorithm->data[0]);
-  const std::int64_t depth = transposed ? left.rows : left.columns;
-  CHECK(depth == right.rows);
-  CHECK((transposed ? left.columns : left.rows) == result.rows);
-  for (std::int64_t tile = 0; tile < result.batch; ++tile) {
-    for (std::int64_t column = 0; column < result.columns; ++column) {
-      for (std::int64_t row = 0; row < result.rows; ++row) {
-        float sum = 0.0f;
-        for (std::int64_t k = 0; k < depth; ++k) {
-          sum += value_at(left, a, tile, transposed ? k : row, transposed ? row : k) *
-                 value_at(right, b, tile, k, column);
-        }
-        const float before = *static_cast<const float*>(beta) == 0.0f
-                                 ? 0.0f
-                                 : value_at(result, c, tile, row, column);
-        static_cast<float*>(d)[tile * result.batch_stride + row + column * result.stride] =
-            *static_cast<const float*>(alpha) * sum + before;
-      }
-    }
-  }
-  return lt::kSuccess;
-}
-
-lt::Functions fake_functions() {
-  lt::Functions f{};
-  f.Create = [](lt::Handle* handle) {
-    *handle = reinterpret_cast<lt::Handle>(&fake);
-    return lt::kSuccess;
-  };
-  f.Destroy = [](lt::Handle) { return lt::kSuccess; };
-  f.MatmulDescCreate = [](lt::MatmulDesc* desc, lt::ComputeType, lt::DataType) {
-    *desc = reinterpret_cast<lt::MatmulDesc>(new lt::Operation(lt::Operation::none));
-    return lt::kSuccess;
-  };
-  f.MatmulDescDestroy = [](lt::MatmulDesc desc) {
-    delete reinterpret_cast<lt::Operation*>(desc);
-    return lt::kSuccess;
-  };
-  f.MatmulDescSetAttribute = [](lt::MatmulDesc desc, lt::DescAttribute attribute, const void* value,
-                                std::size_t size) {
-    if (attribute != lt::DescAttribute::transpose_a) return 15;
-    std::memcpy(reinterpret_cast<lt::Operation*>(desc), value, size);
-    return lt::kSuccess;
-  };
-  f.MatrixLayoutCreate = [](lt::Layout* layout, lt::DataType type, std::uint64_t rows,
-                            std::uint64_t columns, std::int64_t stride) {
-    *layout = reinterpret_cast<lt::Layout>(new FakeLayout{
-        type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns), stride});
-    return lt::kSuccess;
-  };
-  f.MatrixLayoutDestroy = [](lt::Layout layout) {
-    delete reinterpret_cast<FakeLayout*>(layout);
-    return lt::kSuccess;
-  };
-  f.MatrixLayoutSetAttribute = [](lt::Layout layout, lt::LayoutAttribute attribute,
-                                  const void* value, std::size_t size) {
-    auto* const fake_layout = reinterpret_cast<FakeLayout*>(layout);
-    if (attribute == lt::LayoutAttribute::batch_count) {
-      std::memcpy(&fake_layout->batch, value, size);
-    } else {
-      std::memcpy(&fake_layout->batch_stride, value, size);
-    }
-    return lt::kSuccess;
-  };
-  f.MatmulPreferenceCreate = [](lt::Preference* preference) {
-    *preference = reinterpret_cast<lt::Preference>(&fake);
-    return lt::kSuccess;
-  };
-  f.MatmulPreferenceDestroy = [](lt::Preference) { return lt::kSuccess; };
-  f.MatmulPreferenceSetAttribute = [](lt::Preference, lt::PreferenceAttribute attribute,
-                                      const void* value, std::size_t size) {
-    if (attribute == lt::PreferenceAttribute::reduction_schemes) {
-      std::memcpy(&fake.reduction_schemes, value, size);
-    }
-    return lt::kSuccess;
-  };
-  f.MatmulAlgoGetHeuristic = [](lt::Handle, lt::MatmulDesc, lt::Layout, lt::Layout b, lt::Layout,
-                                lt::Layout, lt::Preference, int, lt::HeuristicResult* result,
-                                int* found) {
-    CHECK(of(b).batch == 1);
-    CHECK(of(b).columns == kLtTileRows);
-    *found = fake.has_algorithm ? 1 : 0;
-    result->algorithm.data[0] = static_cast<std::uint64_t>(++fake.heuristics);
-    return lt::kSuccess;
-  };
-  f.Matmul = &multiply;
-  return f;
-}
+FakeCublasLt& fake = FakeCublasLt::get();
 
 /// The emulated device with a library.
 class LibraryDevice final : public OpDevice, public WeightMemory {
  public:
-  LibraryDevice() : products_(fake_functions(), *this) { fake = {}; }
+  LibraryDevice() : products_(fake_cublas_lt(), *this) { fake = {}; }
   Stream stream() override { return nullptr; }
   DeviceMatrix matrix(const LinearWeight&) override { return {}; }
   DeviceMatrix table(const WeightView&) override { return {}; }
@@ -201,8 +73,7 @@ struct Problem {
     g.rows = count;
     g.columns = columns;
     g.depth = depth;
-    g.a = a.data();
-    g.a_stride = depth + 5;
+    g.a = {a.data(), depth + 5};
     g.b = {weight.data(), DType::bf16, weight_stride, by_depth};
     g.scale = 0.5f;
     g.c = c.data();
@@ -263,6 +134,97 @@ TEST_CASE(
   CHECK(fake.algorithms.size() == 1);
 }
 
+TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it where") {
+  const std::int64_t most = 1100;  // whole tiles in place, the rest by way of scratch
+  const Problem problem(most, 8, 16, false);
+  for (const auto precision : {Precision::exact, Precision::fast}) {
+    for (const bool plain : {false, true}) {
+      for (const bool initial : {false, true}) {
+        LibraryDevice device;
+        const auto run = [&](std::int64_t rows) {
+          const std::vector<float> residual(problem.initial.begin(),
+                                            problem.initial.begin() + rows * 8);
+          std::vector<float> c(static_cast<std::size_t>(rows * 8), -1.0f);
+          std::vector<float> own(c.size(), -1.0f);
+          gemm(device, precision,
+               {.rows = rows,
+                .columns = 8,
+                .depth = 16,
+                .a = {problem.a.data(), 21},
+                .b = {problem.weight.data(), DType::bf16, problem.weight_stride},
+                .c = c.data(),
+                .c_stride = 8,
+                .initial = initial ? residual.data() : nullptr,
+                .plain = plain ? own.data() : nullptr});
+          c.insert(c.end(), own.begin(), own.end());
+          return c;
+        };
+        const std::vector<float> all = run(most);
+        for (const std::int64_t rows : {1, 128, 129, 1023, 1024}) {
+          const std::vector<float> some = run(rows);
+          for (const std::int64_t begin : {std::int64_t{0}, rows * 8}) {
+            const auto first = all.begin() + (begin > 0 ? most * 8 : 0);
+            check_same_bits("rows", {some.begin() + begin, some.begin() + begin + rows * 8},
+                            {first, first + rows * 8});
+          }
+        }
+        CHECK(fake.heuristics == 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("own products of terms have the bits of products of fp32") {
+  Random random(8);
+  const std::int64_t rows = 70;
+  const std::int64_t columns = 20;
+  const std::int64_t depth = 75;  // 37 pairs and one more; two tiles of 32 and a part of one
+  const std::vector<float> a = random.values(rows * depth);
+  const std::vector<float> b = random.values(columns * depth);
+  const std::vector<float> initial = random.values(rows * columns);
+  std::vector<std::uint16_t> narrow;  // any bits below infinity are numbers of both types
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    narrow.push_back(static_cast<std::uint16_t>(random.bits() & 0x3fffu));
+  }
+  LibraryDevice device;
+  fake.has_algorithm = false;
+  for (const auto precision : {Precision::exact, Precision::fast}) {
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+      for (const bool by_depth : {false, true}) {
+        for (const std::int64_t split : {0, 32}) {
+          const void* weight = dtype == DType::f32 ? static_cast<const void*>(b.data())
+                                                   : static_cast<const void*>(narrow.data());
+          const auto run = [&](const GemmRows& of) {
+            std::vector<float> c(static_cast<std::size_t>(2 * rows * columns), -1.0f);
+            gemm(device, precision,
+                 {.rows = rows,
+                  .columns = columns,
+                  .depth = depth,
+                  .a = of,
+                  .b = {weight, dtype, by_depth ? columns : depth, by_depth},
+                  .c = c.data(),
+                  .c_stride = columns,
+                  .initial = initial.data(),
+                  .plain = c.data() + rows * columns,
+                  .depth_split = split});
+            return c;
+          };
+          const std::vector<float> expected = run({a.data(), depth});
+          const TermRows terms = term_rows(device, term_count(precision), rows, depth);
+          split_rows(device, a.data(), depth, terms);
+          check_same_bits("terms", run({.terms = terms}), expected);
+          std::vector<float> summed(expected.begin() + rows * columns, expected.end());
+          for (std::size_t i = 0; i < summed.size(); ++i) summed[i] += initial[i];
+          check_same_bits("plain", summed, {expected.begin(), expected.begin() + rows * columns});
+        }
+      }
+    }
+  }
+  const TermRows terms = term_rows(device, 3, rows, depth);
+  const Gemm wrong{.rows = rows, .columns = 1, .a = {.terms = terms}, .b = {}};
+  CHECK_THROWS_AS(gemm(device, Precision::fast, wrong), Error);
+}
+
 TEST_CASE("what cuBLASLt cannot do is left to the own kernel, by the weight alone") {
   const Problem problem(4, 8, 16, false);
   LibraryDevice device;
@@ -271,8 +233,7 @@ TEST_CASE("what cuBLASLt cannot do is left to the own kernel, by the weight alon
   g.rows = 4;
   g.columns = 8;
   g.depth = 16;
-  g.a = problem.a.data();
-  g.a_stride = 21;
+  g.a = {problem.a.data(), 21};
   g.b = {problem.weight.data(), DType::bf16, problem.weight_stride, false};
   g.c = c.data();
   g.c_stride = 8;

@@ -1,0 +1,29 @@
+// The product of a layer's matrix with rows, in both directions, with bias, residual and low-rank
+// term: what linear does, for ops that make the rows as terms.
+#pragma once
+
+#include <initializer_list>
+
+#include "cuda/gemm.h"
+#include "headspark/ops/linear.h"
+
+namespace headspark::cuda {
+
+/// linear_forward of rows that stand for params.x. `plain` (shape and stride of params.y, or null)
+/// gets the output without residual; not with a low-rank term.
+void layer_forward(OpDevice& device, Precision precision, const LinearForward& params,
+                   const GemmRows& x, float* plain = nullptr);
+
+/// linear_backward of rows that stand for params.d_y.
+void layer_backward(OpDevice& device, Precision precision, const LinearBackward& params,
+                    const GemmRows& d_y);
+
+bool has_low_rank(const LinearWeight& weight);
+
+/// The terms that rows for these layers (null: none) are worth making as; 0: fp32. One term is half
+/// of fp32's bytes, three are more, which the library needs anyway and the own product makes faster
+/// than it reads.
+int terms_for(OpDevice& device, Precision precision,
+              std::initializer_list<const LinearWeight*> layers);
+
+}  // namespace headspark::cuda

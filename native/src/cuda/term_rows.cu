@@ -1,0 +1,57 @@
+// Two elements per thread: a pair is one word of every term.
+#include "cuda/lt_products.h"
+#include "cuda/term_pairs.h"
+#include "cuda/term_rows.h"
+
+namespace headspark::cuda {
+namespace {
+
+constexpr std::int64_t kElementsOf16Bytes = 8;
+
+struct SplitRows {
+  const float* a;
+  std::int64_t stride;
+  TermRows to;
+};
+
+template <int Terms>
+HEADSPARK_KERNEL(kElementThreads)
+split_rows_kernel(SplitRows p) {
+  const TermPlace at = term_place(p.to);
+  if (at.row >= p.to.rows) return;
+  const float* a = p.a + at.row * p.stride;
+  store_pair<Terms>(p.to, at, at.k < p.to.depth ? a[at.k] : 0.0f,
+                    at.k + 1 < p.to.depth ? a[at.k + 1] : 0.0f);
+}
+
+std::int64_t rounded(std::int64_t value, std::int64_t to) {
+  return (value + to - 1) / to * to;
+}
+
+}  // namespace
+
+TermRows term_rows(OpDevice& device, int terms, std::int64_t rows, std::int64_t depth,
+                   std::int64_t sets) {
+  const std::int64_t stride = rounded(depth, kElementsOf16Bytes);
+  const std::int64_t term_stride = rounded(rows, kLtTileRows) * stride;
+  const std::int64_t bytes = sets * terms * term_stride * std::int64_t{sizeof(std::uint16_t)};
+  return {static_cast<std::uint16_t*>(device.scratch(ScratchSlot::gemm_terms, bytes)),
+          terms,
+          rows,
+          depth,
+          stride,
+          term_stride};
+}
+
+TermRows next_set(const TermRows& rows) {
+  TermRows next = rows;
+  next.data += rows.terms * rows.term_stride;
+  return next;
+}
+
+void split_rows(OpDevice& device, const float* a, std::int64_t a_stride, const TermRows& to) {
+  launch(device.stream(), term_shape(to),
+         to.terms == 1 ? &split_rows_kernel<1> : &split_rows_kernel<3>, SplitRows{a, a_stride, to});
+}
+
+}  // namespace headspark::cuda

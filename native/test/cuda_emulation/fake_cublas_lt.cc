@@ -1,0 +1,151 @@
+// Every mistake in a call is a status, which headspark reports as an error.
+#include "cuda_emulation/fake_cublas_lt.h"
+
+#include <cstring>
+
+#include "cuda/lt_products.h"
+#include "headspark/dtype.h"
+
+namespace headspark::test {
+namespace {
+
+namespace lt = cuda::lt;
+using cuda::Stream;
+
+struct FakeLayout {
+  lt::DataType type;
+  std::int64_t rows, columns, stride;
+  std::int32_t batch = 1;
+  std::int64_t batch_stride = 0;
+};
+
+constexpr lt::Status kInvalid = 7;
+
+FakeCublasLt& fake() {
+  return FakeCublasLt::get();
+}
+
+const FakeLayout& of(lt::Layout layout) {
+  return *reinterpret_cast<FakeLayout*>(layout);
+}
+
+float value_at(const FakeLayout& layout, const void* data, std::int64_t tile, std::int64_t row,
+               std::int64_t column) {
+  const std::int64_t at = tile * layout.batch_stride + row + column * layout.stride;
+  if (layout.type == lt::DataType::f32) return static_cast<const float*>(data)[at];
+  return bf16_to_f32(static_cast<const std::uint16_t*>(data)[at]);
+}
+
+lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const void* a,
+                    lt::Layout a_layout, const void* b, lt::Layout b_layout, const void* beta,
+                    const void* c, lt::Layout c_layout, void* d, lt::Layout,
+                    const lt::Algorithm* algorithm, void* workspace, std::size_t, Stream) {
+  const bool transposed = *reinterpret_cast<lt::Operation*>(desc) == lt::Operation::transpose;
+  const FakeLayout& left = of(a_layout);
+  const FakeLayout& right = of(b_layout);
+  const FakeLayout& result = of(c_layout);
+  const std::int64_t depth = transposed ? left.rows : left.columns;
+  const bool fits = left.batch == result.batch && right.batch == result.batch &&
+                    depth == right.rows && (transposed ? left.columns : left.rows) == result.rows &&
+                    right.columns == result.columns;
+  if (workspace == nullptr || !fits) return kInvalid;
+  for (const void* matrix : {a, b, c, static_cast<const void*>(d)}) {
+    if (reinterpret_cast<std::uintptr_t>(matrix) % fake().least_alignment != 0) return kInvalid;
+  }
+  ++fake().multiplications;
+  fake().tiles += result.batch;
+  fake().algorithms.insert(algorithm->data[0]);
+  for (std::int64_t tile = 0; tile < result.batch; ++tile) {
+    for (std::int64_t column = 0; column < result.columns; ++column) {
+      for (std::int64_t row = 0; row < result.rows; ++row) {
+        float sum = 0.0f;
+        for (std::int64_t k = 0; k < depth; ++k) {
+          sum += value_at(left, a, tile, transposed ? k : row, transposed ? row : k) *
+                 value_at(right, b, tile, k, column);
+        }
+        const float product = *static_cast<const float*>(alpha) * sum;
+        static_cast<float*>(d)[tile * result.batch_stride + row + column * result.stride] =
+            *static_cast<const float*>(beta) == 0.0f
+                ? product
+                : product + value_at(result, c, tile, row, column);
+      }
+    }
+  }
+  return lt::kSuccess;
+}
+
+}  // namespace
+
+FakeCublasLt& FakeCublasLt::get() {
+  static FakeCublasLt library;
+  return library;
+}
+
+lt::Functions fake_cublas_lt() {
+  lt::Functions f{};
+  f.Create = [](lt::Handle* handle) {
+    *handle = reinterpret_cast<lt::Handle>(&fake());
+    return lt::kSuccess;
+  };
+  f.Destroy = [](lt::Handle) { return lt::kSuccess; };
+  f.MatmulDescCreate = [](lt::MatmulDesc* desc, lt::ComputeType, lt::DataType) {
+    *desc = reinterpret_cast<lt::MatmulDesc>(new lt::Operation(lt::Operation::none));
+    return lt::kSuccess;
+  };
+  f.MatmulDescDestroy = [](lt::MatmulDesc desc) {
+    delete reinterpret_cast<lt::Operation*>(desc);
+    return lt::kSuccess;
+  };
+  f.MatmulDescSetAttribute = [](lt::MatmulDesc desc, lt::DescAttribute attribute, const void* value,
+                                std::size_t size) {
+    if (attribute != lt::DescAttribute::transpose_a) return 15;
+    std::memcpy(reinterpret_cast<lt::Operation*>(desc), value, size);
+    return lt::kSuccess;
+  };
+  f.MatrixLayoutCreate = [](lt::Layout* layout, lt::DataType type, std::uint64_t rows,
+                            std::uint64_t columns, std::int64_t stride) {
+    *layout = reinterpret_cast<lt::Layout>(new FakeLayout{
+        type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns), stride});
+    return lt::kSuccess;
+  };
+  f.MatrixLayoutDestroy = [](lt::Layout layout) {
+    delete reinterpret_cast<FakeLayout*>(layout);
+    return lt::kSuccess;
+  };
+  f.MatrixLayoutSetAttribute = [](lt::Layout layout, lt::LayoutAttribute attribute,
+                                  const void* value, std::size_t size) {
+    auto* const fake_layout = reinterpret_cast<FakeLayout*>(layout);
+    if (attribute == lt::LayoutAttribute::batch_count) {
+      std::memcpy(&fake_layout->batch, value, size);
+    } else {
+      std::memcpy(&fake_layout->batch_stride, value, size);
+    }
+    return lt::kSuccess;
+  };
+  f.MatmulPreferenceCreate = [](lt::Preference* preference) {
+    *preference = reinterpret_cast<lt::Preference>(&fake());
+    return lt::kSuccess;
+  };
+  f.MatmulPreferenceDestroy = [](lt::Preference) { return lt::kSuccess; };
+  f.MatmulPreferenceSetAttribute = [](lt::Preference, lt::PreferenceAttribute attribute,
+                                      const void* value, std::size_t size) {
+    if (attribute == lt::PreferenceAttribute::reduction_schemes) {
+      std::memcpy(&fake().reduction_schemes, value, size);
+    } else if (attribute != lt::PreferenceAttribute::max_workspace_bytes) {
+      std::memcpy(&fake().least_alignment, value, size);  // the same of all four
+    }
+    return lt::kSuccess;
+  };
+  f.MatmulAlgoGetHeuristic = [](lt::Handle, lt::MatmulDesc, lt::Layout, lt::Layout b, lt::Layout,
+                                lt::Layout, lt::Preference, int, lt::HeuristicResult* result,
+                                int* found) {
+    if (of(b).batch != 1 || of(b).columns != cuda::kLtTileRows) return kInvalid;
+    *found = fake().has_algorithm ? 1 : 0;
+    result->algorithm.data[0] = static_cast<std::uint64_t>(++fake().heuristics);
+    return lt::kSuccess;
+  };
+  f.Matmul = &multiply;
+  return f;
+}
+
+}  // namespace headspark::test

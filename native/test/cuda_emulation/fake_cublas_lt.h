@@ -1,0 +1,28 @@
+// A stand-in for cuBLASLt that multiplies as the library's documentation says: column-major,
+// strided batches, alpha and beta, c apart from d.
+#pragma once
+
+#include <cstdint>
+#include <set>
+
+#include "cuda/cublas_lt_abi.h"
+
+namespace headspark::test {
+
+/// What was asked of the stand-in since it was last made anew, and what it is to answer.
+struct FakeCublasLt {
+  int heuristics = 0;
+  int multiplications = 0;
+  std::int64_t tiles = 0;              // of all products
+  std::set<std::uint64_t> algorithms;  // that products used
+  bool has_algorithm = true;
+  std::uint32_t reduction_schemes = 99;
+  std::uint32_t least_alignment = 256;
+
+  /// The one that the functions stand for.
+  static FakeCublasLt& get();
+};
+
+cuda::lt::Functions fake_cublas_lt();
+
+}  // namespace headspark::test
