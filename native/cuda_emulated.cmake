@@ -30,8 +30,8 @@ set_source_files_properties(${cuda_kernels} PROPERTIES
 
 # The tests of an op that has kernels, and the goldens, run on the emulated device.
 set(emulated_tests main op_suite attention_fixture source_folder golden golden_test)
-foreach(kernel IN LISTS cuda_kernels)
-  get_filename_component(op ${kernel} NAME_WE)
+foreach(source IN LISTS cuda_sources)
+  get_filename_component(op ${source} NAME_WE)
   string(REPLACE "_cuda" "_test" test ${op})
   list(APPEND emulated_tests ${test})
 endforeach()

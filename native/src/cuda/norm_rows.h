@@ -1,6 +1,7 @@
 // One row of RMSNorm or LayerNorm by the threads of a warp or a block. Formulas: norm_cpu.cc.
 #pragma once
 
+#include "cuda/op_device.h"
 #include "cuda/reduce.h"
 #include "headspark/ops/norm.h"
 
@@ -17,6 +18,11 @@ struct NormConstants {
   float epsilon;
   std::int64_t width;
 };
+
+inline NormConstants norm_constants(OpDevice& device, const NormWeight& norm) {
+  return {norm.kind, device.constant_floats(norm.weight), device.constant_floats(norm.bias),
+          norm.epsilon, static_cast<std::int64_t>(norm.weight.size())};
+}
 
 /// Threads that share one row: all of the block, or one warp of it.
 template <bool Wide>
@@ -64,11 +70,18 @@ HEADSPARK_DEVICE Moments moments(const NormConstants& n, const Team& team, const
   return m;
 }
 
+HEADSPARK_DEVICE float normed_value(const NormConstants& n, const Moments& m, const float* x,
+                                    std::int64_t i) {
+  const float bias = n.bias != nullptr ? n.bias[i] : 0.0f;
+  return multiply_add((x[i] - m.mean) * m.rstd, n.weight[i], bias);
+}
+
 struct NormBackwardRow {
   const float* x;
   const float* d_y;
   float* d_x;
   bool accumulate;
+  float* sum = nullptr;  ///< d_x is added to it as well; or null
 };
 
 template <typename Team>
@@ -90,7 +103,9 @@ HEADSPARK_DEVICE void norm_backward_row(const NormConstants& n, const Team& team
     const float normed = (row.x[i] - m.mean) * m.rstd;
     const float g = row.d_y[i] * n.weight[i];
     const float d_x = m.rstd * (g - mean_g - normed * mean_gn);
-    row.d_x[i] = row.accumulate ? row.d_x[i] + d_x : d_x;
+    const float value = row.accumulate ? row.d_x[i] + d_x : d_x;
+    row.d_x[i] = value;
+    if (row.sum != nullptr) row.sum[i] += value;
   }
 }
 

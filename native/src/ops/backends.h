@@ -12,9 +12,11 @@
 #include "headspark/ops/head_input.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/metric.h"
+#include "headspark/ops/mlp.h"
 #include "headspark/ops/mlp_activation.h"
 #include "headspark/ops/norm.h"
 #include "headspark/ops/paged_attention.h"
+#include "headspark/ops/projections.h"
 #include "headspark/ops/rotary.h"
 #include "headspark/ops/rows.h"
 
@@ -59,6 +61,10 @@ void mlp_activation_forward_cpu(const Context& context, const MlpActivationForwa
 void mlp_activation_forward_cuda(const Context& context, const MlpActivationForward& params);
 void mlp_activation_backward_cpu(const Context& context, const MlpActivationBackward& params);
 void mlp_activation_backward_cuda(const Context& context, const MlpActivationBackward& params);
+
+void mlp_forward_cuda(const Context& context, const MlpForward& params);
+void mlp_backward_cuda(const Context& context, const MlpBackward& params);
+void projections_forward_cuda(const Context& context, const ProjectionsForward& params);
 
 void embedding_forward_cpu(const Context& context, const EmbeddingForward& params);
 void embedding_forward_cuda(const Context& context, const EmbeddingForward& params);

@@ -1,7 +1,6 @@
 // What projections send back, on the GPU: per head one product over all copies, then the norm's
 // backward summed over copies, in order. Formula: head_input_cpu.cc.
 #include "cuda/norm_rows.h"
-#include "cuda/op_device.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -44,8 +43,7 @@ void head_input_backward_cuda(const Context& context, const HeadInputBackward& p
     return;
   }
   float* d_normed = device.scratch_floats(ScratchSlot::head_input, rows * in);
-  const NormConstants norm{p.norm->kind, device.constant_floats(p.norm->weight),
-                           device.constant_floats(p.norm->bias), p.norm->epsilon, in};
+  const NormConstants norm = norm_constants(device, *p.norm);
   for (std::int64_t head = 0; head < p.heads; ++head) {
     LinearBackward linear;
     linear.weight = p.weight;

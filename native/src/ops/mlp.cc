@@ -126,6 +126,7 @@ void backward_in_steps(const Context& context, const MlpBackward& p) {
 void mlp_forward(const Context& context, const MlpForward& params) {
   check_forward(params);
   if (params.tokens == 0) return;
+  if (!context.on_cpu()) return mlp_forward_cuda(context, params);
   if (has_fast_kernels(context) && mlp_forward_in_blocks(context, params)) return;
   forward_in_steps(context, params);
 }
@@ -133,6 +134,7 @@ void mlp_forward(const Context& context, const MlpForward& params) {
 void mlp_backward(const Context& context, const MlpBackward& params) {
   check_backward(params);
   if (params.tokens == 0) return;
+  if (!context.on_cpu()) return mlp_backward_cuda(context, params);
   if (has_fast_kernels(context) && mlp_backward_in_blocks(context, params)) return;
   backward_in_steps(context, params);
 }

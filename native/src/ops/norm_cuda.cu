@@ -1,7 +1,8 @@
 // RMSNorm and LayerNorm on the GPU: a block per row, or a warp where rows are short. The moments
 // are fp32 sums in a fixed tree over the row, so that a row's bits depend on nothing else.
+#include "cuda/norm_products.h"
 #include "cuda/norm_rows.h"
-#include "cuda/op_device.h"
+#include "cuda/term_pairs.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -27,9 +28,35 @@ forward_kernel(ForwardKernel p) {
   const float* x = p.x + row * p.x_stride;
   const Moments m = moments(p.norm, team, x);
   for (std::int64_t i = team.first(); i < p.norm.width; i += team.step()) {
-    const float bias = p.norm.bias != nullptr ? p.norm.bias[i] : 0.0f;
-    p.y[row * p.y_stride + i] = multiply_add((x[i] - m.mean) * m.rstd, p.norm.weight[i], bias);
+    p.y[row * p.y_stride + i] = normed_value(p.norm, m, x, i);
   }
+}
+
+struct TermsKernel {
+  NormConstants norm;
+  const float* x;
+  std::int64_t x_stride;
+  TermRows y;
+};
+
+template <bool Wide, int Terms>
+HEADSPARK_KERNEL(kNormThreads)
+terms_kernel(TermsKernel p) {
+  const RowTeam<Wide> team = row_team<Wide>();
+  const std::int64_t row = team.row();
+  if (row >= p.y.rows) return;
+  const float* x = p.x + row * p.x_stride;
+  const Moments m = moments(p.norm, team, x);
+  for (std::int64_t i = 2 * team.first(); i < p.y.stride; i += 2 * team.step()) {
+    const float low = i < p.norm.width ? normed_value(p.norm, m, x, i) : 0.0f;
+    const float high = i + 1 < p.norm.width ? normed_value(p.norm, m, x, i + 1) : 0.0f;
+    store_pair<Terms>(p.y, {row, i}, low, high);
+  }
+}
+
+template <bool Wide>
+auto terms_kernel_of(int terms) {
+  return terms == 1 ? &terms_kernel<Wide, 1> : &terms_kernel<Wide, 3>;
 }
 
 struct BackwardKernel {
@@ -42,6 +69,7 @@ struct BackwardKernel {
   float* d_x;
   std::int64_t d_x_stride;
   bool accumulate;
+  float* sum;
 };
 
 template <bool Wide>
@@ -52,31 +80,45 @@ backward_kernel(BackwardKernel p) {
   if (row >= p.rows) return;
   norm_backward_row(p.norm, team,
                     {p.x + row * p.x_stride, p.d_y + row * p.d_y_stride, p.d_x + row * p.d_x_stride,
-                     p.accumulate});
+                     p.accumulate, p.sum != nullptr ? p.sum + row * p.d_x_stride : nullptr});
 }
 
-NormConstants constants(OpDevice& device, const NormWeight& norm) {
-  return {norm.kind, device.constant_floats(norm.weight), device.constant_floats(norm.bias),
-          norm.epsilon, static_cast<std::int64_t>(norm.weight.size())};
+void backward(OpDevice& device, const NormBackward& p, float* sum) {
+  const NormConstants norm = norm_constants(device, *p.norm);
+  launch(device.stream(), norm_shape(norm.width, p.rows),
+         norm.width > kWarpWidth ? &backward_kernel<true> : &backward_kernel<false>,
+         BackwardKernel{norm, p.rows, p.x, p.x_stride, p.d_y, p.d_y_stride, p.d_x, p.d_x_stride,
+                        p.mode == GradientMode::accumulate, sum});
 }
 
 }  // namespace
 
+namespace cuda {
+
+void norm_forward_terms(OpDevice& device, const NormForward& p, const TermRows& y) {
+  const NormConstants norm = norm_constants(device, *p.norm);
+  const bool wide = norm.width > kWarpWidth;
+  launch(device.stream(), norm_shape(norm.width, p.rows),
+         wide ? terms_kernel_of<true>(y.terms) : terms_kernel_of<false>(y.terms),
+         TermsKernel{norm, p.x, p.x_stride, y});
+}
+
+void norm_backward_with_sum(OpDevice& device, const NormBackward& p, float* sum) {
+  backward(device, p, sum);
+}
+
+}  // namespace cuda
+
 void norm_forward_cuda(const Context& context, const NormForward& p) {
   OpDevice& device = op_device(context);
-  const NormConstants norm = constants(device, *p.norm);
+  const NormConstants norm = norm_constants(device, *p.norm);
   launch(device.stream(), norm_shape(norm.width, p.rows),
          norm.width > kWarpWidth ? &forward_kernel<true> : &forward_kernel<false>,
          ForwardKernel{norm, p.rows, p.x, p.x_stride, p.y, p.y_stride});
 }
 
 void norm_backward_cuda(const Context& context, const NormBackward& p) {
-  OpDevice& device = op_device(context);
-  const NormConstants norm = constants(device, *p.norm);
-  launch(device.stream(), norm_shape(norm.width, p.rows),
-         norm.width > kWarpWidth ? &backward_kernel<true> : &backward_kernel<false>,
-         BackwardKernel{norm, p.rows, p.x, p.x_stride, p.d_y, p.d_y_stride, p.d_x, p.d_x_stride,
-                        p.mode == GradientMode::accumulate});
+  backward(op_device(context), p, nullptr);
 }
 
 }  // namespace headspark

@@ -75,6 +75,7 @@ void backward_in_steps(const Context& context, const ProjectionsBackward& p) {
 void projections_forward(const Context& context, const ProjectionsForward& params) {
   check_forward(params);
   if (params.tokens == 0 || params.outputs.empty()) return;
+  if (!context.on_cpu()) return projections_forward_cuda(context, params);
   if (has_fast_kernels(context) && projections_forward_in_blocks(context, params)) return;
   forward_in_steps(context, params);
 }

@@ -111,6 +111,45 @@ void mlp_activation_backward_cuda(const Context& context, const MlpActivationBac
 
 void embedding_forward_cuda(const Context& context, const EmbeddingForward& params) {
   EmbeddingForward p = params;
+void mlp_forward_cuda(const Context& context, const MlpForward& params) {
+  MlpForward p = params;
+  const std::int64_t narrow = p.tokens * p.weights.up->in();
+  const std::int64_t wide = p.tokens * p.weights.up->out();
+  p.x = bytes_of(p.x, narrow);
+  p.residual = bytes_of(p.residual, narrow);
+  p.y = bytes_of(p.y, narrow);
+  p.out = bytes_of(p.out, narrow);
+  p.gate = bytes_of(p.gate, wide);
+  p.up = bytes_of(p.up, wide);
+  p.normed = bytes_of(p.normed, narrow);
+  p.hidden = bytes_of(p.hidden, wide);
+  mlp_forward(on_host(context), p);
+}
+
+void mlp_backward_cuda(const Context& context, const MlpBackward& params) {
+  MlpBackward p = params;
+  const std::int64_t narrow = p.tokens * p.weights.up->in();
+  const std::int64_t wide = p.tokens * p.weights.up->out();
+  p.x = bytes_of(p.x, narrow);
+  p.gate = bytes_of(p.gate, wide);
+  p.up = bytes_of(p.up, wide);
+  p.d_y = bytes_of(p.d_y, narrow);
+  p.d_x = bytes_of(p.d_x, narrow);
+  p.d_residual = bytes_of(p.d_residual, narrow);
+  p.d_hidden = bytes_of(p.d_hidden, wide);
+  p.d_up = bytes_of(p.d_up, wide);
+  p.d_normed = bytes_of(p.d_normed, narrow);
+  mlp_backward(on_host(context), p);
+}
+
+void projections_forward_cuda(const Context& context, const ProjectionsForward& params) {
+  ProjectionsForward p = params;
+  p.x = bytes_of(p.x, p.tokens * width_of(p.norm));
+  p.normed = bytes_of(p.normed, p.tokens * width_of(p.norm));
+  for (auto& output : p.outputs) output.y = bytes_of(output.y, p.tokens * output.weight->out());
+  projections_forward(on_host(context), p);
+}
+
   p.indices = bytes_of(p.indices, p.tokens);
   p.y = bytes_of(p.y, p.tokens * p.table->cols);
   embedding_forward(on_host(context), p);

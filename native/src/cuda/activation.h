@@ -1,0 +1,71 @@
+// The MLP nonlinearities and their gradients. Formulas: mlp_activation_cpu.cc, rewritten here so
+// that nothing cancels in fp32: 1 + tanh(u) = 2 sigmoid(2u), and sigmoid and its complement both
+// come from exp(-|x|).
+#pragma once
+
+#include "cuda/cuda_language.h"
+#include "headspark/ops/mlp_activation.h"
+
+namespace headspark::cuda {
+
+constexpr float kInverseSqrt2 = 0.70710678f;
+constexpr float kSqrt2OverPi = 0.79788456f;     // sqrt(2 / pi)
+constexpr float kInverseSqrt2Pi = 0.39894228f;  // 1 / sqrt(2 pi)
+constexpr float kGeluCubic = 0.044715f;
+
+struct ActivationValue {
+  float f;
+  float slope;
+};
+
+// x sigmoid(u), where du/dx = inner.
+HEADSPARK_DEVICE ActivationValue times_sigmoid(float x, float u, float inner) {
+  const float e = exponential(-absolute(u));
+  const float larger_half = 1.0f / (1.0f + e);
+  const float smaller_half = e * larger_half;
+  const float sigmoid = u < 0.0f ? smaller_half : larger_half;
+  const float rest = u < 0.0f ? larger_half : smaller_half;
+  // Far out one of the halves is 0 and x * inner may be infinite: there is no bend.
+  const bool bends = sigmoid != 0.0f && rest != 0.0f;
+  return {x * sigmoid, bends ? multiply_add(x * sigmoid * rest, inner, sigmoid) : sigmoid};
+}
+
+HEADSPARK_DEVICE ActivationValue activate(Activation activation, float x) {
+  switch (activation) {
+    case Activation::silu:
+      return times_sigmoid(x, x, 1.0f);
+    case Activation::gelu_tanh: {
+      const float u = 2.0f * kSqrt2OverPi * multiply_add(kGeluCubic * x * x, x, x);
+      return times_sigmoid(x, u,
+                           2.0f * kSqrt2OverPi * multiply_add(3.0f * kGeluCubic * x, x, 1.0f));
+    }
+    case Activation::gelu_erf: {
+      const float cdf = 0.5f * complementary_error_function(-x * kInverseSqrt2);
+      return {x * cdf, multiply_add(x * kInverseSqrt2Pi, exponential(-0.5f * x * x), cdf)};
+    }
+    default:
+      return {x < 0.0f ? 0.0f : x, x > 0.0f ? 1.0f : 0.0f};
+  }
+}
+
+/// y of MlpActivationForward at i.
+HEADSPARK_DEVICE float activated(const MlpActivationForward& p, std::int64_t i) {
+  const float f = activate(p.activation, p.gate[i]).f;
+  return p.up != nullptr ? f * p.up[i] : f;
+}
+
+struct ActivationGradient {
+  float d_gate;
+  float d_up;
+};
+
+/// What MlpActivationBackward writes at i.
+HEADSPARK_DEVICE ActivationGradient activation_gradient(const MlpActivationBackward& p,
+                                                        std::int64_t i) {
+  // forward: y = f(gate) up
+  const ActivationValue value = activate(p.activation, p.gate[i]);
+  const float d_y = p.d_y[i];
+  return {d_y * value.slope * (p.up != nullptr ? p.up[i] : 1.0f), d_y * value.f};
+}
+
+}  // namespace headspark::cuda
