@@ -47,6 +47,32 @@ TEST_CASE("rotary agrees with the specification") {
   }
 }
 
+TEST_CASE("rotary of two arrays at once has the bits of one after the other") {
+  Random random(4);
+  const RotaryTable table = make_table(20, 6);
+  const std::vector<std::int32_t> positions = {3, 0, 19, 7, 7};
+  const std::vector<float> q = random.values(5 * 4 * 14);
+  const std::vector<float> k = random.values(5 * 2 * 14);
+  for (const auto rotate : {&rotary_forward, &rotary_backward}) {
+    for (const Level& level : levels()) {
+      const Context context = level.context(1);
+      Outputs both;
+      Rotary p{&table, positions.data(), 5, 4, 14, both.initial("q", q), 2, both.initial("k", k)};
+      rotate(context, p);
+      both.check("rotary of two arrays on " + level.name);
+      Outputs single;
+      rotate(context, {&table, positions.data(), 5, 4, 14, single.initial("q", q)});
+      rotate(context, {&table, positions.data(), 5, 2, 14, single.initial("k", k)});
+      check_same_bits("q", both["q"].values(), single["q"].values());
+      check_same_bits("k", both["k"].values(), single["k"].values());
+      CHECK(both["k"].values() != k);
+      p = {&table, positions.data(), 5, 0, 14, nullptr, 2, both.initial("k alone", k)};
+      rotate(context, p);
+      check_same_bits("k alone", both["k alone"].values(), single["k"].values());
+    }
+  }
+}
+
 TEST_CASE("rotary_backward undoes rotary_forward and turns by the table's angle") {
   const RotaryTable table = make_table(5, 1);
   const std::int32_t position[] = {3};
@@ -68,6 +94,9 @@ TEST_CASE("rotary refuses positions outside its table") {
   CHECK_THROWS_WITH_AS(rotary_forward(make_cpu_context(1, Isa::specification),
                                       {&table, position, 1, 1, 2, x.data()}),
                        doctest::Contains("outside the table"), Error);
+  CHECK_THROWS_WITH_AS(rotary_forward(make_cpu_context(1, Isa::specification),
+                                      {&table, position, 1, 1, 2, x.data(), 1}),
+                       doctest::Contains("second_heads"), Error);
 }
 
 }  // namespace headspark::test

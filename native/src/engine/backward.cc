@@ -76,30 +76,37 @@ void mlp_backward(const Pass& pass, std::int64_t index, const float* residual, c
   pass.sink.mlp_input(index, work.d_input.data());
 }
 
-/// forward: out = rotate(head_norm(raw)), per head. `d` is [tokens, heads, head_dim] in place;
-/// `share` query heads read one head of `raw`.
-void undo_rotate_and_norm(const Pass& pass, const NormWeight& head_norm, const float* raw,
-                          std::int64_t share, float* d) {
+/// forward: q, k = rotate(q), rotate(k). Gradients per query head, [tokens, heads, head_dim] each,
+/// in place.
+void undo_rotate(const Pass& pass, float* d_q, float* d_k) {
+  if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return;
   const ModelConfig& config = pass.config();
-  if (pass.inputs.rotary != nullptr && pass.inputs.rotary->pairs > 0) {
-    rotary_backward(pass.context(), {.table = pass.inputs.rotary,
-                                     .positions = pass.batch.positions(),
-                                     .tokens = pass.rows,
-                                     .heads = config.heads,
-                                     .head_dim = config.head_dim,
-                                     .x = d});
-  }
+  rotary_backward(pass.context(), {.table = pass.inputs.rotary,
+                                   .positions = pass.batch.positions(),
+                                   .tokens = pass.rows,
+                                   .heads = config.heads,
+                                   .head_dim = config.head_dim,
+                                   .x = d_q,
+                                   .second_heads = config.heads,
+                                   .second = d_k});
+}
+
+/// forward: out = head_norm(raw), per head. `d` is [tokens, heads, head_dim] in place; `share`
+/// query heads, which are neighbours in it, read one head of `raw`.
+void undo_head_norm(const Pass& pass, const NormWeight& head_norm, const float* raw,
+                    std::int64_t share, float* d) {
   if (head_norm.empty()) return;
-  const std::int64_t raw_width = config.heads / share * config.head_dim;
-  for (std::int64_t head = 0; head < config.heads; ++head) {
+  const std::int64_t head_dim = pass.config().head_dim;
+  for (std::int64_t reader = 0; reader < share; ++reader) {
+    float* const d_heads = d + reader * head_dim;
     norm_backward(pass.context(), {.norm = &head_norm,
-                                   .rows = pass.rows,
-                                   .x = raw + head / share * config.head_dim,
-                                   .x_stride = raw_width,
-                                   .d_y = d + head * config.head_dim,
-                                   .d_y_stride = pass.query_width(),
-                                   .d_x = d + head * config.head_dim,
-                                   .d_x_stride = pass.query_width(),
+                                   .rows = pass.rows * pass.config().heads / share,
+                                   .x = raw,
+                                   .x_stride = head_dim,
+                                   .d_y = d_heads,
+                                   .d_y_stride = share * head_dim,
+                                   .d_x = d_heads,
+                                   .d_x_stride = share * head_dim,
                                    .mode = GradientMode::overwrite});
   }
 }
@@ -175,9 +182,10 @@ void attention_core_backward(const Pass& pass, std::int64_t index) {
   params.d_k = work.d_k.data();
   params.d_v = work.d_v.data();
   attention_backward(pass.context(), params);
-  undo_rotate_and_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
-  undo_rotate_and_norm(pass, weights.k_norm, layer.k_raw, config.heads / config.kv_heads,
-                       work.d_k.data());
+  undo_rotate(pass, work.d_q.data(), work.d_k.data());
+  undo_head_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
+  undo_head_norm(pass, weights.k_norm, layer.k_raw, config.heads / config.kv_heads,
+                 work.d_k.data());
 }
 
 /// The same in the last layer, where tokens without a query have no gradient there.

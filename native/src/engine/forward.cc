@@ -111,26 +111,17 @@ struct RotatedProjection {
   ProjectionsForward::Output output() const { return {&weight, head_norm.empty() ? out : raw}; }
 };
 
-/// After the projection: the per-head norm if the model has one, then rotation, in place.
-void norm_and_rotate(const Pass& pass, const RotatedProjection& projection) {
+/// After the projection: the per-head norm if the model has one.
+void norm_heads(const Pass& pass, const RotatedProjection& projection) {
   const auto& [weight, head_norm, heads, raw, out] = projection;
+  if (head_norm.empty()) return;
   const std::int64_t head_dim = pass.config().head_dim;
-  if (!head_norm.empty()) {
-    norm_forward(pass.context(), {.norm = &head_norm,
-                                  .rows = pass.rows * heads,
-                                  .x = raw,
-                                  .x_stride = head_dim,
-                                  .y = out,
-                                  .y_stride = head_dim});
-  }
-  if (pass.inputs.rotary != nullptr && pass.inputs.rotary->pairs > 0) {
-    rotary_forward(pass.context(), {.table = pass.inputs.rotary,
-                                    .positions = pass.positions,
-                                    .tokens = pass.rows,
-                                    .heads = heads,
-                                    .head_dim = head_dim,
-                                    .x = out});
-  }
+  norm_forward(pass.context(), {.norm = &head_norm,
+                                .rows = pass.rows * heads,
+                                .x = raw,
+                                .x_stride = head_dim,
+                                .y = out,
+                                .y_stride = head_dim});
 }
 
 void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
@@ -176,8 +167,17 @@ void project(const Pass& pass, std::int64_t index, const float* residual, const 
     params.outputs.push_back({&weights.v, layer.v});
   }
   projections_forward(pass.context(), params);
-  if (which.queries) norm_and_rotate(pass, q);
-  if (which.keys_and_values) norm_and_rotate(pass, k);
+  if (which.queries) norm_heads(pass, q);
+  if (which.keys_and_values) norm_heads(pass, k);
+  if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return;
+  rotary_forward(pass.context(), {.table = pass.inputs.rotary,
+                                  .positions = pass.positions,
+                                  .tokens = pass.rows,
+                                  .heads = which.queries ? q.heads : 0,
+                                  .head_dim = config.head_dim,
+                                  .x = which.queries ? q.out : nullptr,
+                                  .second_heads = which.keys_and_values ? k.heads : 0,
+                                  .second = which.keys_and_values ? k.out : nullptr});
 }
 
 /// Reads layer.residual and writes residual + attention into `after`.

@@ -1,4 +1,4 @@
-// Rotary embedding on the GPU: one thread per rotated pair. Formula: rotary_cpu.cc.
+// Rotary embedding on the GPU: one thread per rotated pair of both arrays. Formula: rotary_cpu.cc.
 #include "cuda/elements.h"
 #include "cuda/op_device.h"
 #include "ops/backends.h"
@@ -13,20 +13,27 @@ struct RotaryKernel {
   const float* sine;
   const std::int32_t* positions;
   std::int64_t pairs;
-  std::int64_t heads;
   std::int64_t head_dim;
-  std::int64_t count;  // tokens * heads * pairs
+  std::int64_t count;  // tokens * (heads + second_heads) * pairs
   float direction;
+  std::int64_t heads;
   float* x;
+  std::int64_t second_heads;
+  float* second;
 };
 
 HEADSPARK_KERNEL(kElementThreads) rotary_kernel(RotaryKernel p) {
   const std::int64_t i = element_index();
   if (i >= p.count) return;
   const std::int64_t pair = i % p.pairs;
-  const std::int64_t head = i / p.pairs;  // of all tokens
-  const std::int64_t angle = p.positions[head / p.heads] * p.pairs + pair;
-  float* x = p.x + head * p.head_dim + pair;
+  const std::int64_t heads = p.heads + p.second_heads;
+  const std::int64_t token = i / p.pairs / heads;
+  const std::int64_t head = i / p.pairs % heads;
+  const std::int64_t angle = p.positions[token] * p.pairs + pair;
+  float* const first = head < p.heads
+                           ? p.x + (token * p.heads + head) * p.head_dim
+                           : p.second + (token * p.second_heads + head - p.heads) * p.head_dim;
+  float* const x = first + pair;
   const float a = x[0];
   const float b = x[p.pairs];
   const float cosine = load_constant(p.cosine + angle);
@@ -36,13 +43,13 @@ HEADSPARK_KERNEL(kElementThreads) rotary_kernel(RotaryKernel p) {
 }
 
 void rotate(const Context& context, const Rotary& p, float direction) {
-  const std::int64_t count = p.tokens * p.heads * p.table->pairs;
+  const std::int64_t count = p.tokens * (p.heads + p.second_heads) * p.table->pairs;
   if (count == 0) return;
   OpDevice& device = op_device(context);
-  launch(
-      device.stream(), element_shape(count), &rotary_kernel,
-      RotaryKernel{device.constant_floats(p.table->cosine), device.constant_floats(p.table->sine),
-                   p.positions, p.table->pairs, p.heads, p.head_dim, count, direction, p.x});
+  launch(device.stream(), element_shape(count), &rotary_kernel,
+         RotaryKernel{device.constant_floats(p.table->cosine),
+                      device.constant_floats(p.table->sine), p.positions, p.table->pairs,
+                      p.head_dim, count, direction, p.heads, p.x, p.second_heads, p.second});
 }
 
 }  // namespace

@@ -81,6 +81,7 @@ void rotary_forward_cuda(const Context& context, const Rotary& params) {
   Rotary p = params;
   p.positions = bytes_of(p.positions, p.tokens);
   p.x = bytes_of(p.x, p.tokens * p.heads * p.head_dim);
+  p.second = bytes_of(p.second, p.tokens * p.second_heads * p.head_dim);
   rotary_forward(on_host(context), p);
 }
 
@@ -88,6 +89,7 @@ void rotary_backward_cuda(const Context& context, const Rotary& params) {
   Rotary p = params;
   p.positions = bytes_of(p.positions, p.tokens);
   p.x = bytes_of(p.x, p.tokens * p.heads * p.head_dim);
+  p.second = bytes_of(p.second, p.tokens * p.second_heads * p.head_dim);
   rotary_backward(on_host(context), p);
 }
 

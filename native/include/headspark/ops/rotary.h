@@ -24,6 +24,9 @@ struct Rotary {
   std::int64_t heads = 0;
   std::int64_t head_dim = 0;
   float* x = nullptr;  ///< [tokens, heads, head_dim], rotated in place
+  /// k beside q, in one launch where launches cost: [tokens, second_heads, head_dim], or null.
+  std::int64_t second_heads = 0;
+  float* second = nullptr;
 };
 
 void rotary_forward(const Context& context, const Rotary& params);
