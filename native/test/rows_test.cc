@@ -81,6 +81,42 @@ TEST_CASE("sum_blocks agrees with the specification") {
   }
 }
 
+TEST_CASE("sum_rows adds rows in order, in double, whatever calls they are cut into") {
+  Random random(11);
+  const std::int64_t rows = 40;
+  const std::int64_t slots = 3;
+  std::vector<std::int32_t> slot_of;
+  for (std::int64_t t = 0; t < rows; ++t) {
+    slot_of.push_back(static_cast<std::int32_t>(random.below(slots)));
+  }
+  for (const std::int64_t width : {1, 65, 300}) {
+    const std::vector<float> x = random.values(rows * width, -1e4f, 1e4f);
+    for (const bool by_slot : {false, true}) {
+      const std::int64_t used = by_slot ? slots : 1;
+      std::vector<double> expected(static_cast<std::size_t>(used * width), 0.25);
+      for (std::int64_t t = 0; t < rows; ++t) {
+        const std::int64_t slot = by_slot ? slot_of[static_cast<std::size_t>(t)] : 0;
+        for (std::int64_t i = 0; i < width; ++i) {
+          expected[static_cast<std::size_t>(slot * width + i)] +=
+              static_cast<double>(x[static_cast<std::size_t>(t * width + i)]);
+        }
+      }
+      for (const Level& level : levels()) {
+        for (const std::int64_t first : {std::int64_t{0}, std::int64_t{7}, rows}) {
+          std::vector<double> sums(expected.size(), 0.25);
+          SumRows p{first, width, by_slot ? slot_of.data() : nullptr, used, x.data(), sums.data()};
+          sum_rows(level.context(3), p);
+          p.rows = rows - first;
+          p.slots = by_slot ? slot_of.data() + first : nullptr;
+          p.x = x.data() + first * width;
+          sum_rows(level.context(1), p);
+          CHECK_MESSAGE(sums == expected, level.name, ", cut at ", first);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("row ops refuse null arrays by name") {
   const Context context = make_cpu_context(1, Isa::specification);
   float x[1] = {};
@@ -89,6 +125,8 @@ TEST_CASE("row ops refuse null arrays by name") {
                        doctest::Contains("x is null"), Error);
   CHECK_THROWS_WITH_AS(combine(context, {1, 1.0f, x, 1.0f, nullptr}),
                        doctest::Contains("y is null"), Error);
+  CHECK_THROWS_WITH_AS(sum_rows(context, {1, 1, nullptr, 2, x, nullptr}),
+                       doctest::Contains("slots is null"), Error);
 }
 
 }  // namespace headspark::test

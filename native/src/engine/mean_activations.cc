@@ -1,41 +1,43 @@
-// One clean forward per micro-batch; the sums are taken on the host.
+// One clean forward per micro-batch; sums stay on the device until all pairs are in.
 #include "engine/mean_activations.h"
 
 #include <algorithm>
 
 #include "engine/methods.h"
 #include "engine/pair_block.h"
+#include "headspark/ops/rows.h"
 
 namespace headspark {
 namespace {
 
 struct Sum {
-  std::vector<double> values;  ///< [positions, width]
-  std::int64_t width = 0;
+  Buffer<double> values;  ///< [slots, width]
+  std::int64_t slots;
+  std::int64_t width;
 
-  Sum(std::int64_t positions, std::int64_t used_width)
-      : values(static_cast<std::size_t>(positions * used_width), 0.0), width(used_width) {}
+  Sum(const Engine& engine, std::int64_t used_slots, std::int64_t used_width)
+      : values(engine.context.backend, used_slots * used_width),
+        slots(used_slots),
+        width(used_width) {
+    values.zero();
+  }
 
   /// Adds x [tokens, width] at the slots of the tokens' positions (slot 0 when there is one).
-  void add(const Engine& engine, const float* x, const std::vector<std::int32_t>& positions) {
-    std::vector<float> host(positions.size() * static_cast<std::size_t>(width));
-    engine.context.backend->copy_to_host(host.data(), x,
-                                         static_cast<std::int64_t>(host.size() * sizeof(float)));
-    const bool single = static_cast<std::int64_t>(values.size()) == width;
-    for (std::size_t t = 0; t < positions.size(); ++t) {
-      double* to = values.data() + (single ? 0 : positions[t] * width);
-      for (std::int64_t i = 0; i < width; ++i) {
-        to[i] += static_cast<double>(
-            host[t * static_cast<std::size_t>(width) + static_cast<std::size_t>(i)]);
-      }
-    }
+  void add(const Engine& engine, const float* x, const Batch& batch) {
+    sum_rows(engine.context, {.rows = batch.tokens(),
+                              .width = width,
+                              .slots = slots > 1 ? batch.positions() : nullptr,
+                              .slot_count = slots,
+                              .x = x,
+                              .sums = values.data()});
   }
 
   std::vector<float> mean(const std::vector<std::int64_t>& counts) const {
-    std::vector<float> result(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::vector<double> sums = values.to_host();
+    std::vector<float> result(sums.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) {
       const std::int64_t count = counts[i / static_cast<std::size_t>(width)];
-      result[i] = count > 0 ? static_cast<float>(values[i] / static_cast<double>(count)) : 0.0f;
+      result[i] = count > 0 ? static_cast<float>(sums[i] / static_cast<double>(count)) : 0.0f;
     }
     return result;
   }
@@ -48,22 +50,23 @@ struct Sums {
   std::vector<Sum> z;
   std::vector<Sum> mlp;
 
-  Sums(const ModelConfig& config, std::int64_t positions)
+  Sums(const Engine& engine, std::int64_t positions)
       : counts(static_cast<std::size_t>(positions), 0),
         all_counts(1, 0),
-        embedding(1, config.hidden) {
+        embedding(engine, 1, engine.config().hidden) {
+    const ModelConfig& config = engine.config();
     for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-      z.emplace_back(positions, config.heads * config.head_dim);
-      mlp.emplace_back(1, config.hidden);
+      z.emplace_back(engine, positions, config.heads * config.head_dim);
+      mlp.emplace_back(engine, 1, config.hidden);
     }
   }
 
   void add(const Engine& engine, const Batch& batch, const Trace& trace) {
     const std::vector<std::int32_t>& positions = batch.host().positions;
-    embedding.add(engine, trace.embedding(), positions);
+    embedding.add(engine, trace.embedding(), batch);
     for (std::size_t layer = 0; layer < z.size(); ++layer) {
-      z[layer].add(engine, trace.layer(static_cast<std::int64_t>(layer)).z, positions);
-      mlp[layer].add(engine, trace.layer(static_cast<std::int64_t>(layer)).mlp_out, positions);
+      z[layer].add(engine, trace.layer(static_cast<std::int64_t>(layer)).z, batch);
+      mlp[layer].add(engine, trace.layer(static_cast<std::int64_t>(layer)).mlp_out, batch);
     }
     for (const std::int32_t position : positions) {
       ++counts[counts.size() == 1 ? 0 : static_cast<std::size_t>(position)];
@@ -80,7 +83,7 @@ MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pai
   const std::int64_t longest = longest_pair(pairs);
   const RotaryTable rotary = rotary_for(engine, longest);
   const TraceOptions options{.sources = true};
-  Sums sums(config, per_position ? longest : 1);
+  Sums sums(engine, per_position ? longest : 1);
   const auto ranges =
       plan_pairs(engine, pairs, Metric::nll,
                  {.floats = Trace::floats_per_token(config, options), .share_prefix = false});

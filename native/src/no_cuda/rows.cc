@@ -26,4 +26,8 @@ void sum_blocks_cuda(const Context&, const SumBlocks&) {
   throw_no_cuda("sum_blocks");
 }
 
+void sum_rows_cuda(const Context&, const SumRows&) {
+  throw_no_cuda("sum_rows");
+}
+
 }  // namespace headspark

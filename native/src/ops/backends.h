@@ -93,6 +93,8 @@ void interpolate_cpu(const Context& context, const Interpolate& params);
 void interpolate_cuda(const Context& context, const Interpolate& params);
 void sum_blocks_cpu(const Context& context, const SumBlocks& params);
 void sum_blocks_cuda(const Context& context, const SumBlocks& params);
+void sum_rows_cpu(const Context& context, const SumRows& params);
+void sum_rows_cuda(const Context& context, const SumRows& params);
 
 void argmax_rows_cpu(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
                      std::int32_t* index);

@@ -67,4 +67,16 @@ void sum_blocks(const Context& context, const SumBlocks& params) {
   sum_blocks_cpu(context, params);
 }
 
+void sum_rows(const Context& context, const SumRows& params) {
+  const char* op = "sum_rows";
+  check_argument(params.rows >= 0 && params.width >= 0, op, "rows or width is negative");
+  check_argument(params.slots != nullptr || params.slot_count == 1, op,
+                 "slots is null with more than one slot");
+  if (params.rows == 0 || params.width == 0) return;
+  check_pointer(params.x, op, "x");
+  check_pointer(params.sums, op, "sums");
+  if (!context.on_cpu()) return sum_rows_cuda(context, params);
+  sum_rows_cpu(context, params);
+}
+
 }  // namespace headspark

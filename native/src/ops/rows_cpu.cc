@@ -57,4 +57,13 @@ void sum_blocks_cpu(const Context& context, const SumBlocks& p) {
   });
 }
 
+void sum_rows_cpu(const Context& context, const SumRows& p) {
+  context.threads->parallel_for(p.width, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = 0; t < p.rows; ++t) {
+      double* sums = p.sums + (p.slots != nullptr ? p.slots[t] * p.width : 0);
+      for (std::int64_t i = begin; i < end; ++i) sums[i] += p.x[t * p.width + i];
+    }
+  });
+}
+
 }  // namespace headspark

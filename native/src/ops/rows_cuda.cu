@@ -1,5 +1,5 @@
 // Row movement and element-wise sums on the GPU: one thread per element, every sum in order, in
-// fp32 with fused multiply-adds. Formulas: rows_cpu.cc.
+// fp32 with fused multiply-adds but where rows are summed in double. Formulas: rows_cpu.cc.
 #include "cuda/elements.h"
 #include "cuda/op_device.h"
 #include "ops/backends.h"
@@ -53,6 +53,19 @@ HEADSPARK_KERNEL(kElementThreads) sum_blocks_kernel(SumBlocks p) {
   p.y[i] = sum;
 }
 
+// A thread per sum, so that its rows are added in order: those of its slot, of all that there are.
+HEADSPARK_KERNEL(kElementThreads) sum_rows_kernel(SumRows p) {
+  const std::int64_t i = element_index();
+  if (i >= p.slot_count * p.width) return;
+  const std::int64_t slot = i / p.width;
+  const float* x = p.x + i % p.width;
+  double sum = p.sums[i];
+  for (std::int64_t t = 0; t < p.rows; ++t) {
+    if (p.slots == nullptr || p.slots[t] == slot) sum += x[t * p.width];
+  }
+  p.sums[i] = sum;
+}
+
 }  // namespace
 
 void gather_rows_cuda(const Context& context, std::int64_t count, std::int64_t width,
@@ -79,6 +92,11 @@ void interpolate_cuda(const Context& context, const Interpolate& params) {
 void sum_blocks_cuda(const Context& context, const SumBlocks& params) {
   launch(op_device(context).stream(), element_shape(params.groups * params.block),
          &sum_blocks_kernel, params);
+}
+
+void sum_rows_cuda(const Context& context, const SumRows& params) {
+  launch(op_device(context).stream(), element_shape(params.slot_count * params.width),
+         &sum_rows_kernel, params);
 }
 
 }  // namespace headspark

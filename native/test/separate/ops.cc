@@ -111,8 +111,6 @@ void mlp_activation_backward_cuda(const Context& context, const MlpActivationBac
   mlp_activation_backward(on_host(context), p);
 }
 
-void embedding_forward_cuda(const Context& context, const EmbeddingForward& params) {
-  EmbeddingForward p = params;
 void mlp_forward_cuda(const Context& context, const MlpForward& params) {
   MlpForward p = params;
   const std::int64_t narrow = p.tokens * p.weights.up->in();
@@ -152,6 +150,8 @@ void projections_forward_cuda(const Context& context, const ProjectionsForward& 
   projections_forward(on_host(context), p);
 }
 
+void embedding_forward_cuda(const Context& context, const EmbeddingForward& params) {
+  EmbeddingForward p = params;
   p.indices = bytes_of(p.indices, p.tokens);
   p.y = bytes_of(p.y, p.tokens * p.table->cols);
   embedding_forward(on_host(context), p);
@@ -244,6 +244,14 @@ void copy_blocks_cuda(const Context& context, const CopyBlocks& params) {
     host_to.push_back(bytes_of(to[i], params.width));
   }
   copy_blocks(on_host(context), {params.count, params.width, host_from.data(), host_to.data()});
+}
+
+void sum_rows_cuda(const Context& context, const SumRows& params) {
+  SumRows p = params;
+  p.slots = bytes_of(p.slots, p.rows);
+  p.x = bytes_of(p.x, p.rows * p.width);
+  p.sums = bytes_of(p.sums, p.slot_count * p.width);
+  sum_rows(on_host(context), p);
 }
 
 void argmax_rows_cuda(const Context& context, std::int64_t rows, std::int64_t width, const float* x,

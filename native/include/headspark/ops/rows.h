@@ -50,4 +50,16 @@ struct SumBlocks {
 };
 void sum_blocks(const Context& context, const SumBlocks& params);
 
+/// sums[slot, :] += x[t, :] for every row t in order, in double: whatever calls rows are cut into,
+/// the sums have the same bits, on every device.
+struct SumRows {
+  std::int64_t rows = 0;
+  std::int64_t width = 0;
+  const std::int32_t* slots = nullptr;  ///< [rows], each below slot_count; null: all rows go to 0
+  std::int64_t slot_count = 1;
+  const float* x = nullptr;  ///< [rows, width]
+  double* sums = nullptr;    ///< [slot_count, width]
+};
+void sum_rows(const Context& context, const SumRows& params);
+
 }  // namespace headspark
