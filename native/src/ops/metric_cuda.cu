@@ -82,14 +82,33 @@ HEADSPARK_DEVICE double kl_divergence(const Row& row, const float* clean, const 
   return block_sum(row.sums, kThreads, sum);
 }
 
-HEADSPARK_KERNEL(kThreads) forward_kernel(MetricForward p) {
+// What both directions read of the block's row.
+struct RowInputs {
+  std::int64_t index;
+  Row row;
+  const float* x;
+  const float* clean;  // of kl
+  Tokens correct;
+  Tokens incorrect;
+  Normalizers n;
+};
+
+HEADSPARK_DEVICE RowInputs row_inputs(const MetricForward& p) {
   const std::int64_t r = block_x();
   const Row row = block_row(p.vocab);
   const float* x = p.logits + r * p.vocab;
   const float* clean = p.metric == Metric::kl ? p.clean_logits + r * p.vocab : nullptr;
-  const Tokens correct = token_set(p.correct, p.correct_begin, r);
-  const Tokens incorrect = token_set(p.incorrect, p.incorrect_begin, r);
-  const Normalizers n = normalizers(p, row, x, clean);
+  return {r,
+          row,
+          x,
+          clean,
+          token_set(p.correct, p.correct_begin, r),
+          token_set(p.incorrect, p.incorrect_begin, r),
+          normalizers(p, row, x, clean)};
+}
+
+HEADSPARK_KERNEL(kThreads) forward_kernel(MetricForward p) {
+  const auto [r, row, x, clean, correct, incorrect, n] = row_inputs(p);
   double value = n.lse;
   if (p.metric == Metric::logit_diff) {
     value = mean_logit(correct, x) - mean_logit(incorrect, x);
@@ -112,13 +131,8 @@ HEADSPARK_DEVICE double times(const Tokens& set, std::int64_t i) {
 
 HEADSPARK_KERNEL(kThreads) backward_kernel(MetricBackward b) {
   const MetricForward& p = b.forward;
-  const std::int64_t r = block_x();
-  const Row row = block_row(p.vocab);
-  const float* x = p.logits + r * p.vocab;
-  const float* clean = p.metric == Metric::kl ? p.clean_logits + r * p.vocab : nullptr;
-  const Tokens correct = token_set(p.correct, p.correct_begin, r);
-  const Tokens incorrect = token_set(p.incorrect, p.incorrect_begin, r);
-  const auto [lse, clean_lse] = normalizers(p, row, x, clean);
+  const auto [r, row, x, clean, correct, incorrect, n] = row_inputs(p);
+  const auto [lse, clean_lse] = n;
   const double value =
       p.metric == Metric::prob_diff ? mass(correct, x, lse) - mass(incorrect, x, lse) : 0.0;
   const double correct_size = static_cast<double>(correct.size > 0 ? correct.size : 1);
