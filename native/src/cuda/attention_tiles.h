@@ -28,16 +28,17 @@ struct KeyStore {
   float* const* pages;
 };
 
-/// One query head of one row.
+/// One query head of one row. All of it is held while a kernel runs, so in 32 bits: wide heads
+/// leave no registers to spare.
 struct HeadAt {
   AttentionShape shape;
-  std::int64_t head;
-  std::int64_t row;
-  std::int64_t begin;   ///< its first own token
-  std::int64_t own;     ///< own tokens
-  std::int64_t prefix;  ///< tokens before them
-  std::int64_t prefix_begin;
-  std::int64_t first_query;  ///< own tokens before it are keys and values only
+  std::int32_t head;
+  std::int32_t row;
+  std::int32_t begin;   ///< its first own token
+  std::int32_t own;     ///< own tokens
+  std::int32_t prefix;  ///< tokens before them
+  std::int32_t prefix_begin;
+  std::int32_t first_query;  ///< own tokens before it are keys and values only
 
   HEADSPARK_DEVICE bool has_query(std::int64_t i) const { return i >= first_query && i < own; }
   HEADSPARK_DEVICE std::int64_t query(std::int64_t i) const {
@@ -48,11 +49,11 @@ struct HeadAt {
 
 HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& layout,
                                 std::int64_t item) {
-  const std::int64_t row = item / shape.heads;
-  const std::int32_t prefix = layout.prefix(static_cast<std::int32_t>(row));
+  const auto row = static_cast<std::int32_t>(item / shape.heads);
+  const std::int32_t prefix = layout.prefix(row);
   const bool stored = prefix > 0 && layout.prefix_begin != nullptr;
   return {shape,
-          item % shape.heads,
+          static_cast<std::int32_t>(item % shape.heads),
           row,
           layout.row_begin[row],
           layout.row_begin[row + 1] - layout.row_begin[row],
