@@ -18,8 +18,9 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 endif()
-# Kernels call the constexpr functions of the public headers.
-set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} --expt-relaxed-constexpr")
+# Kernels call the constexpr functions of the public headers. Contraction is off as everywhere: two
+# kernels that must give the same bits would not, were one of them contracted otherwise.
+set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} --expt-relaxed-constexpr --fmad=false")
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
   ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cu
   ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cc

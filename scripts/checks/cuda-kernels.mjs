@@ -1,9 +1,12 @@
 // Compiles every kernel with nvcc for sm_80, sm_90a and the virtual target compute_120, warnings as
 // errors, and refuses register spills. Without nvcc it says so and passes.
-// Usage: node scripts/checks/cuda-kernels.mjs [part of a file's name ...]
-import { spawnSync } from 'node:child_process';
+// Usage: node scripts/checks/cuda-kernels.mjs [--jobs N] [part of a file's name ...]
+// N files are compiled at once; as many as there are processors where it is not given.
+import { spawn, spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { sourceFiles } from './source-files.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -33,21 +36,35 @@ export function kernelReports(output) {
 /** The part of a mangled name that people recognise. */
 const readable = (name) => /\d+([a-z][a-z_]*_kernel)(I[A-Za-z0-9_]*?E)?/.exec(name)?.[0] ?? name;
 
-function compile(file) {
+/** Runs nvcc on one file: its exit status and all that it says. */
+function run(file) {
   const flags = targets.flatMap(({ virtual, real }) => [
     '-gencode',
     `arch=${virtual},code=${real}`,
   ]);
-  const { status, stdout, stderr } = spawnSync(
+  // Flags that change code are those of native/cuda.cmake.
+  const child = spawn(
     nvcc,
     [
-      ...['-std=c++20', '--expt-relaxed-constexpr', '-O3', '-c', '-o', '/dev/null'],
+      ...['-std=c++20', '--expt-relaxed-constexpr', '--fmad=false', '-O3', '-c', '-o', '/dev/null'],
       ...['-Werror', 'all-warnings', '-Xcompiler', '-Wall,-Wextra,-Werror', '-Xptxas', '-v'],
       ...['-Inative/include', '-Inative/src', ...flags, file],
     ],
-    { cwd: root, encoding: 'utf8' },
+    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
   );
-  const output = `${stdout}${stderr}`;
+  return new Promise((resolve, reject) => {
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => (output += text));
+    }
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status, output }));
+  });
+}
+
+/** What is wrong with a file's kernels, one line each. */
+async function compile(file) {
+  const { status, output } = await run(file);
   const reports = kernelReports(output);
   if (status !== 0) {
     console.error(output);
@@ -63,20 +80,43 @@ function compile(file) {
     );
 }
 
-function main(wanted) {
+/** The problems of all files, `jobs` of them at a time. */
+async function compileAll(files, jobs) {
+  const problems = [];
+  const left = [...files];
+  const work = async () => {
+    for (let file = left.shift(); file !== undefined; file = left.shift()) {
+      problems.push(...(await compile(file)));
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  return problems.sort();
+}
+
+async function main(parameters) {
+  const { values, positionals } = parseArgs({
+    args: parameters,
+    options: { jobs: { type: 'string', default: String(availableParallelism()) } },
+    allowPositionals: true,
+  });
+  const jobs = Number(values.jobs);
+  if (!Number.isInteger(jobs) || jobs < 1) {
+    console.error(`--jobs ${values.jobs}: give the number of files to compile at once`);
+    return 2;
+  }
   if (spawnSync(nvcc, ['--version']).status !== 0) {
     console.log('CUDA kernels: skipped, there is no nvcc here');
     return 0;
   }
   const files = sourceFiles(root, ['native/src'], /\.cu$/).filter(
-    (file) => wanted.length === 0 || wanted.some((part) => file.includes(part)),
+    (file) => positionals.length === 0 || positionals.some((part) => file.includes(part)),
   );
-  const problems = files.flatMap(compile);
+  const problems = await compileAll(files, jobs);
   for (const problem of problems) console.error(problem);
   console.log(`CUDA kernels: ${problems.length === 0 ? 'clean' : `${problems.length} problem(s)`}`);
   return problems.length === 0 ? 0 : 1;
 }
 
 if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  process.exit(main(process.argv.slice(2)));
+  process.exit(await main(process.argv.slice(2)));
 }
