@@ -1,6 +1,6 @@
 // Filters against Hugging Face's logits processors (scripts/fixtures/sampling.py), draws against
 // the distribution, and the generator against its published vectors.
-#include "engine/sampling.h"
+#include "ops/sampling.h"
 
 #include <doctest/doctest.h>
 
@@ -9,10 +9,10 @@
 #include <limits>
 #include <map>
 
-#include "engine/philox.h"
 #include "golden.h"
 #include "headspark/error.h"
 #include "op_suite.h"
+#include "ops/philox.h"
 
 namespace headspark::test {
 namespace {

@@ -10,18 +10,9 @@
 
 #include "headspark/engine.h"
 #include "headspark/head_gate.h"
+#include "headspark/ops/sample_rows.h"
 
 namespace headspark {
-
-/// How the next token is chosen from the logits; filters in this order, as Hugging Face
-/// transformers applies them. Defaults leave the distribution alone.
-struct SamplingOptions {
-  float repetition_penalty = 1.0f;  ///< of tokens in the prompt or generated: > 0; 1: none
-  float temperature = 0.0f;         ///< 0: the largest logit (ties: the smaller id)
-  std::int32_t top_k = 0;           ///< 0: all
-  float top_p = 1.0f;               ///< in (0, 1]
-  float min_p = 0.0f;               ///< in [0, 1): of the most likely token's probability
-};
 
 /// Which rows of the replacement table a request's gates take: position p takes row begin + p, and
 /// from p = length on the rows from begin + loop to begin + length go round. The default is row 0
@@ -54,9 +45,6 @@ struct GenerationOptions {
 
 /// Why a row ended: a stop token, max_new_tokens, or the model's last position.
 enum class Finish { none, stop_token, length, context };
-
-/// The margin of a token that was not chosen greedily.
-constexpr float kNoMargin = -1.0f;
 
 /// One new token of a request, or its end, or both.
 struct GenerationEvent {

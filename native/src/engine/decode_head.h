@@ -1,5 +1,6 @@
 // From residual streams to sampled tokens: final norm, unembedding and draw, only for the rows that
-// want a token.
+// want a token. Logits stay on the device; per row 8 bytes come back, and what says how to draw
+// (48 bytes, and with a repetition penalty the tokens seen) goes there.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +9,17 @@
 
 #include "engine/block_copies.h"
 #include "engine/growing_buffer.h"
-#include "engine/sampling.h"
 #include "headspark/engine.h"
+#include "ops/sampling.h"
 
 namespace headspark {
 
 class DecodeHead {
  public:
-  explicit DecodeHead(const Engine& engine);
+  /// For up to `most_rows` rows at once.
+  DecodeHead(const Engine& engine, std::int64_t most_rows);
 
-  /// Logits rows are computed this many at a time.
-  static constexpr std::int64_t kRows = 64;
-  static std::int64_t workspace_bytes(const ModelConfig& config);
+  static std::int64_t workspace_bytes(const Engine& engine, std::int64_t most_rows);
 
   /// [i]: the token after the residual stream at residuals[i] [hidden], drawn as draws[i] says.
   std::vector<DrawnToken> sample(std::span<const float* const> residuals,
@@ -28,12 +28,19 @@ class DecodeHead {
  private:
   void sample_chunk(std::span<const float* const> residuals, std::span<const TokenDraw> draws,
                     DrawnToken* drawn);
+  float* compute_logits(std::span<const float* const> residuals);
+  void describe(std::span<const TokenDraw> draws);
 
   const Engine& engine_;
+  std::int64_t rows_;  // of a chunk, at most
   GrowingBuffer<float> input_;
   GrowingBuffer<float> logits_;
+  GrowingBuffer<RowDraw> draws_;
+  GrowingBuffer<std::int32_t> seen_;
+  GrowingBuffer<DrawnToken> drawn_;
   BlockCopies copies_;
-  std::vector<float> host_;  // off the CPU
+  std::vector<RowDraw> host_draws_;
+  std::vector<std::int32_t> host_seen_;
 };
 
 }  // namespace headspark

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "engine/gates.h"
-#include "engine/sampling.h"
 #include "headspark/error.h"
 
 namespace headspark {

@@ -29,7 +29,7 @@ std::int64_t trace_tokens(const GenerationOptions& options) {
 std::int64_t page_budget(const Engine& engine, const GenerationOptions& options) {
   const std::int64_t fixed =
       Trace::floats_per_token(engine.config(), {}) * 4 * trace_tokens(options) +
-      DecodeHead::workspace_bytes(engine.config());
+      DecodeHead::workspace_bytes(engine, options.max_rows);
   return std::max(options.memory_bytes - fixed, options.memory_bytes / 2);
 }
 
@@ -69,7 +69,7 @@ struct Generator::State {
         prompts(used, pool),
         replacement(used, options.replacement),
         prefill(used, pool, replacement),
-        head(used),
+        head(used, options.max_rows),
         pages(used),
         trace(used, trace_tokens(options), {}) {}
 

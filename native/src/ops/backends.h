@@ -19,6 +19,7 @@
 #include "headspark/ops/projections.h"
 #include "headspark/ops/rotary.h"
 #include "headspark/ops/rows.h"
+#include "headspark/ops/sample_rows.h"
 
 namespace headspark {
 
@@ -100,6 +101,9 @@ void argmax_rows_cpu(const Context& context, std::int64_t rows, std::int64_t wid
                      std::int32_t* index);
 void argmax_rows_cuda(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
                       std::int32_t* index);
+
+void sample_rows_cpu(const Context& context, const SampleRows& params);
+void sample_rows_cuda(const Context& context, const SampleRows& params);
 
 void edge_sum_cpu(const Context& context, const EdgeSum& params);
 void edge_sum_cuda(const Context& context, const EdgeSum& params);

@@ -169,6 +169,9 @@ inline float shuffle_xor(float value, int mask, const Where& where = Where::curr
 inline int shuffle_xor(int value, int mask, const Where& where = Where::current()) {
   return emulated::shuffle("shuffle_xor", value, lane_index() ^ mask, where);
 }
+inline double shuffle_xor(double value, int mask, const Where& where = Where::current()) {
+  return emulated::shuffle("shuffle_xor", value, lane_index() ^ mask, where);
+}
 inline float shuffle_from(float value, int lane, const Where& where = Where::current()) {
   return emulated::shuffle("shuffle_from", value, lane, where);
 }
@@ -243,6 +246,9 @@ inline float absolute(float x) {
 inline float multiply_add(float a, float b, float c) {
   return std::fma(a, b, c);
 }
+inline float multiply(float a, float b) {
+  return a * b;
+}
 inline float infinity() {
   return HUGE_VALF;
 }
@@ -267,6 +273,9 @@ inline void check_alignment(const void* p, const Where& where) {
 inline Four load_four(const float* p, const Where& where = Where::current()) {
   check_alignment(p, where);
   return {p[0], p[1], p[2], p[3]};
+}
+inline Four read_four(const float* p, const Where& where = Where::current()) {
+  return load_four(p, where);
 }
 inline void store_four(float* p, const Four& value, const Where& where = Where::current()) {
   check_alignment(p, where);

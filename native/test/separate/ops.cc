@@ -254,6 +254,19 @@ void sum_rows_cuda(const Context& context, const SumRows& params) {
   sum_rows(on_host(context), p);
 }
 
+void sample_rows_cuda(const Context& context, const SampleRows& params) {
+  SampleRows p = params;
+  p.logits = bytes_of(p.logits, extent(p.rows, p.stride, p.vocab));
+  p.draws = bytes_of(p.draws, p.rows);
+  std::int64_t seen = 0;
+  for (std::int64_t row = 0; row < p.rows; ++row) {
+    seen = std::max(seen, p.draws[row].seen_begin + p.draws[row].seen_count);
+  }
+  p.seen = bytes_of(p.seen, seen);
+  p.drawn = bytes_of(p.drawn, p.rows);
+  sample_rows(on_host(context), p);
+}
+
 void argmax_rows_cuda(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
                       std::int32_t* index) {
   argmax_rows(on_host(context), rows, width, bytes_of(x, rows * width), bytes_of(index, rows));

@@ -15,6 +15,11 @@ HEADSPARK_DEVICE Four load_four(const float* p) {
   const float4 v = __ldg(reinterpret_cast<const float4*>(p));
   return {v.x, v.y, v.z, v.w};
 }
+/// Four floats that this block may have written before its last barrier.
+HEADSPARK_DEVICE Four read_four(const float* p) {
+  const float4 v = *reinterpret_cast<const float4*>(p);
+  return {v.x, v.y, v.z, v.w};
+}
 HEADSPARK_DEVICE void store_four(float* p, const Four& value) {
   *reinterpret_cast<float4*>(p) = make_float4(value.x, value.y, value.z, value.w);
 }

@@ -34,6 +34,10 @@ HEADSPARK_DEVICE float absolute(float x) {
 HEADSPARK_DEVICE float multiply_add(float a, float b, float c) {
   return __fmaf_rn(a, b, c);
 }
+/// Never part of a fused multiply-add, which the compiler otherwise makes of a product in a sum.
+HEADSPARK_DEVICE float multiply(float a, float b) {
+  return __fmul_rn(a, b);
+}
 HEADSPARK_DEVICE float infinity() {
   return __uint_as_float(0x7f800000u);
 }

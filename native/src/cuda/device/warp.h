@@ -15,6 +15,9 @@ HEADSPARK_DEVICE float shuffle_xor(float value, int mask) {
 HEADSPARK_DEVICE int shuffle_xor(int value, int mask) {
   return __shfl_xor_sync(kAllLanes, value, mask);
 }
+HEADSPARK_DEVICE double shuffle_xor(double value, int mask) {
+  return __shfl_xor_sync(kAllLanes, value, mask);
+}
 HEADSPARK_DEVICE float shuffle_from(float value, int lane) {
   return __shfl_sync(kAllLanes, value, lane);
 }

@@ -2,7 +2,7 @@
 // Sorting a vocabulary would cost more than the model's head, so only tokens above a threshold are
 // looked at, the threshold falls until some filter is sure to need no more, and of what is left
 // only the neighbourhood is sorted in which a filter cuts or the draw falls.
-#include "engine/sampling.h"
+#include "ops/sampling.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,13 +10,13 @@
 #include <string>
 
 #include "cpu/kernel_table.h"
-#include "engine/philox.h"
 #include "headspark/error.h"
+#include "ops/philox.h"
+#include "ops/sampling_filter.h"
 
 namespace headspark {
 namespace {
 
-constexpr std::size_t kBlock = 512;  // tokens summed at once
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 void check_range(bool ok, const char* name, double value, const char* expected) {
@@ -101,7 +101,7 @@ struct Row {
       for (float& value : x) value = (value - largest) / temperature;
       exponentials(isa);
     }
-    for (std::size_t begin = 0; begin < x.size(); begin += kBlock) total += block_sum(begin);
+    for (std::size_t begin = 0; begin < x.size(); begin += kSumBlock) total += block_sum(begin);
   }
 
   void exponentials(Isa isa) {
@@ -113,11 +113,11 @@ struct Row {
   }
 
   double block_sum(std::size_t begin) const {
-    const std::size_t end = std::min(begin + kBlock, weights.size());
-    double parts[8] = {};
+    const std::size_t end = std::min(begin + kSumBlock, weights.size());
+    double parts[kSumParts] = {};
     std::size_t i = begin;
-    for (; i + 8 <= end; i += 8) {
-      for (std::size_t j = 0; j < 8; ++j) parts[j] += weights[i + j];
+    for (; i + kSumParts <= end; i += kSumParts) {
+      for (std::size_t j = 0; j < kSumParts; ++j) parts[j] += weights[i + j];
     }
     for (; i < end; ++i) parts[0] += weights[i];
     double sum = 0.0;
@@ -130,10 +130,6 @@ struct Row {
     return weights;
   }
 };
-
-bool cuts(const SamplingOptions& options) {
-  return options.top_k > 0 || options.top_p < 1.0f || options.min_p > 0.0f;
-}
 
 // Tokens with at least this weight. Without branches: a flat distribution mispredicts them.
 void gather(const Row& row, float threshold, std::vector<std::int32_t>& tokens) {
@@ -161,13 +157,10 @@ double weight_of_all(const Row& row, const std::vector<std::int32_t>& tokens) {
   return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
 
-// True when no token below the threshold can pass the filters.
 bool enough(const Row& row, const SamplingOptions& options, float threshold,
             const std::vector<std::int32_t>& tokens) {
-  if (threshold <= 0.0f || (options.min_p > 0.0f && threshold <= options.min_p)) return true;
-  if (options.top_k > 0) return static_cast<std::int64_t>(tokens.size()) >= options.top_k;
-  if (options.top_p >= 1.0f) return false;
-  return weight_of_all(row, tokens) >= static_cast<double>(options.top_p) * row.total;
+  const double weight = needs_weight(options) ? weight_of_all(row, tokens) : 0.0;
+  return enough(options, threshold, static_cast<double>(tokens.size()), weight, row.total);
 }
 
 // Likeliest first, ties by id.
@@ -239,10 +232,10 @@ void keep_top_k(const Row& row, std::int64_t top_k, std::vector<std::int32_t>& t
 
 // The tokens that top-k, top-p and min-p leave, in any order.
 void filter(const Row& row, const SamplingOptions& options, std::vector<std::int32_t>& tokens) {
-  float threshold = 1e-2f;
+  float threshold = kFirstThreshold;
   gather(row, threshold, tokens);
   while (!enough(row, options, threshold, tokens)) {
-    threshold = threshold > 1e-9f ? threshold * 1e-2f : 0.0f;
+    threshold = lower_threshold(threshold);
     gather(row, threshold, tokens);
   }
   double total = row.total;
@@ -274,7 +267,7 @@ std::int32_t draw_from_all(const Row& row, double uniform) {
   const double target = uniform * row.total;
   double sum = 0.0;
   std::size_t begin = 0;
-  for (; begin + kBlock < row.weights.size(); begin += kBlock) {
+  for (; begin + kSumBlock < row.weights.size(); begin += kSumBlock) {
     const double next = sum + row.block_sum(begin);
     if (next > target) break;
     sum = next;
@@ -307,7 +300,7 @@ std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& option
   penalize(options.repetition_penalty, seen, logits);
   const Row row(isa, options.temperature, logits);
   std::vector<std::int32_t> tokens;
-  if (cuts(options)) {
+  if (has_filter(options)) {
     filter(row, options, tokens);
     std::sort(tokens.begin(), tokens.end(), Likelier{row});
   } else {
@@ -329,7 +322,7 @@ DrawnToken sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits)
   }
   const Row row(isa, draw.options.temperature, logits);
   const double uniform = philox_uniform(draw.seed, draw.index);
-  if (!cuts(draw.options)) return {draw_from_all(row, uniform)};
+  if (!has_filter(draw.options)) return {draw_from_all(row, uniform)};
   static thread_local std::vector<std::int32_t> tokens;
   filter(row, draw.options, tokens);
   return {draw_from(row, tokens, uniform)};

@@ -1,19 +1,14 @@
-// The next token from one row of logits. The filters and their order are those of Hugging Face
-// transformers (generation/logits_process.py): repetition penalty, temperature, top-k, top-p,
-// min-p; then one draw by the inverse of the cumulative distribution.
+// The next token from one row of logits: what sample_rows does to each of its rows.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "headspark/context.h"
-#include "headspark/generate.h"
+#include "headspark/isa.h"
+#include "headspark/ops/sample_rows.h"
 
 namespace headspark {
-
-/// INVALID_ARGUMENT naming the option that is out of range.
-void check_sampling(const SamplingOptions& options);
 
 /// A token that the filters leave, with its share of the probability that is left.
 struct Candidate {
@@ -35,10 +30,6 @@ struct TokenDraw {
   std::uint64_t seed = 0;
   std::uint64_t index = 0;
   std::span<const std::int32_t> seen;  ///< only read with a repetition penalty
-};
-struct DrawnToken {
-  std::int32_t token = 0;
-  float margin = kNoMargin;  ///< see GenerationEvent
 };
 DrawnToken sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits);
 
