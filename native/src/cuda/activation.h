@@ -1,6 +1,7 @@
 // The MLP nonlinearities and their gradients. Formulas: mlp_activation_cpu.cc, rewritten here so
 // that nothing cancels in fp32: 1 + tanh(u) = 2 sigmoid(2u), and sigmoid and its complement both
-// come from exp(-|x|).
+// come from exp(-|x|). Results are rounded products: whether they are stored or split into terms at
+// once, the bits are the same.
 #pragma once
 
 #include "cuda/cuda_language.h"
@@ -27,7 +28,8 @@ HEADSPARK_DEVICE ActivationValue times_sigmoid(float x, float u, float inner) {
   const float rest = u < 0.0f ? larger_half : smaller_half;
   // Far out one of the halves is 0 and x * inner may be infinite: there is no bend.
   const bool bends = sigmoid != 0.0f && rest != 0.0f;
-  return {x * sigmoid, bends ? multiply_add(x * sigmoid * rest, inner, sigmoid) : sigmoid};
+  return {rounded_product(x, sigmoid),
+          bends ? multiply_add(x * sigmoid * rest, inner, sigmoid) : sigmoid};
 }
 
 HEADSPARK_DEVICE ActivationValue activate(Activation activation, float x) {
@@ -41,7 +43,8 @@ HEADSPARK_DEVICE ActivationValue activate(Activation activation, float x) {
     }
     case Activation::gelu_erf: {
       const float cdf = 0.5f * complementary_error_function(-x * kInverseSqrt2);
-      return {x * cdf, multiply_add(x * kInverseSqrt2Pi, exponential(-0.5f * x * x), cdf)};
+      return {rounded_product(x, cdf),
+              multiply_add(x * kInverseSqrt2Pi, exponential(-0.5f * x * x), cdf)};
     }
     default:
       return {x < 0.0f ? 0.0f : x, x > 0.0f ? 1.0f : 0.0f};
@@ -51,7 +54,7 @@ HEADSPARK_DEVICE ActivationValue activate(Activation activation, float x) {
 /// y of MlpActivationForward at i.
 HEADSPARK_DEVICE float activated(const MlpActivationForward& p, std::int64_t i) {
   const float f = activate(p.activation, p.gate[i]).f;
-  return p.up != nullptr ? f * p.up[i] : f;
+  return p.up != nullptr ? rounded_product(f, p.up[i]) : f;
 }
 
 struct ActivationGradient {
@@ -65,7 +68,8 @@ HEADSPARK_DEVICE ActivationGradient activation_gradient(const MlpActivationBackw
   // forward: y = f(gate) up
   const ActivationValue value = activate(p.activation, p.gate[i]);
   const float d_y = p.d_y[i];
-  return {d_y * value.slope * (p.up != nullptr ? p.up[i] : 1.0f), d_y * value.f};
+  const float d_f = rounded_product(d_y, value.slope);
+  return {p.up != nullptr ? rounded_product(d_f, p.up[i]) : d_f, rounded_product(d_y, value.f)};
 }
 
 }  // namespace headspark::cuda

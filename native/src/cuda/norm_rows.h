@@ -102,7 +102,7 @@ HEADSPARK_DEVICE void norm_backward_row(const NormConstants& n, const Team& team
     // forward: y = n w + b, n = (x - mean) rstd
     const float normed = (row.x[i] - m.mean) * m.rstd;
     const float g = row.d_y[i] * n.weight[i];
-    const float d_x = m.rstd * (g - mean_g - normed * mean_gn);
+    const float d_x = rounded_product(m.rstd, g - mean_g - normed * mean_gn);
     const float value = row.accumulate ? row.d_x[i] + d_x : d_x;
     row.d_x[i] = value;
     if (row.sum != nullptr) row.sum[i] += value;

@@ -134,7 +134,7 @@ HEADSPARK_DEVICE LargestTwo largest_two(const float* logits, int vocab,
 HEADSPARK_DEVICE float sampling_weight(float x) {
   if (x < -87.33654f) return 0.0f;
   const float magic = 12582912.0f;  // adding 1.5 * 2^23 leaves the nearest integer
-  const float n = (multiply(x, 1.44269504f) + magic) - magic;
+  const float n = (rounded_product(x, 1.44269504f) + magic) - magic;
   float r = multiply_add(n, -0.693359375f, x);
   r = multiply_add(n, 2.12194440e-4f, r);
   float p = 1.9875691500e-4f;
@@ -143,9 +143,9 @@ HEADSPARK_DEVICE float sampling_weight(float x) {
   p = multiply_add(p, r, 4.1665795894e-2f);
   p = multiply_add(p, r, 1.6666665459e-1f);
   p = multiply_add(p, r, 5.0000001201e-1f);
-  const float mantissa = multiply_add(p, multiply(r, r), r) + 1.0f;
+  const float mantissa = multiply_add(p, rounded_product(r, r), r) + 1.0f;
   const auto exponent = static_cast<std::uint32_t>(static_cast<int>(n) + 127);  // 1 … 127
-  return multiply(mantissa, bits_to_float(exponent << 23));
+  return rounded_product(mantissa, bits_to_float(exponent << 23));
 }
 
 /// The tempered logit: 0 for the largest, below it for the others, -inf for NaN.

@@ -246,7 +246,7 @@ inline float absolute(float x) {
 inline float multiply_add(float a, float b, float c) {
   return std::fma(a, b, c);
 }
-inline float multiply(float a, float b) {
+inline float rounded_product(float a, float b) {
   return a * b;
 }
 inline float infinity() {

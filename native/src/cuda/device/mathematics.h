@@ -34,8 +34,9 @@ HEADSPARK_DEVICE float absolute(float x) {
 HEADSPARK_DEVICE float multiply_add(float a, float b, float c) {
   return __fmaf_rn(a, b, c);
 }
-/// Never part of a fused multiply-add, which the compiler otherwise makes of a product in a sum.
-HEADSPARK_DEVICE float multiply(float a, float b) {
+/// a * b rounded by itself: never merged with an addition that follows. Where a kernel goes on with
+/// a value that another one stores, this keeps their bits equal.
+HEADSPARK_DEVICE float rounded_product(float a, float b) {
   return __fmul_rn(a, b);
 }
 HEADSPARK_DEVICE float infinity() {
