@@ -1,4 +1,5 @@
-// One forward pass a batch of whole sequences; rows and sums are made on the host, token by token.
+// One forward pass a batch of whole sequences; what is asked for by token goes to the host, sums
+// stay on the device until all sequences are in.
 #include "headspark/head_activations.h"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include "engine/forward.h"
 #include "engine/pair_block.h"
 #include "headspark/error.h"
+#include "headspark/ops/rows.h"
 
 namespace headspark {
 namespace {
@@ -47,7 +49,8 @@ class Collector {
     } else {
       // The last row is the mean over all tokens.
       result_.rows = request.rows == ActivationRows::mean ? 1 : longest + 1;
-      sums_.assign(static_cast<std::size_t>(layers_ * result_.rows * width_), 0.0);
+      sums_ = Buffer<double>(engine.context.backend, layers_ * result_.rows * width_);
+      sums_.zero();
       counts_.assign(static_cast<std::size_t>(result_.rows), 0);
     }
     if (request.write_norms) norms_.assign(static_cast<std::size_t>(layers_ * heads_), 0.0);
@@ -57,12 +60,10 @@ class Collector {
     const std::vector<std::int32_t>& positions = batch.host().positions;
     for (std::int64_t layer = 0; layer < layers_; ++layer) {
       const float* z = trace.layer(layer).z;
-      host_.resize(static_cast<std::size_t>(batch.tokens() * width_));
-      engine_.context.backend->copy_to_host(host_.data(), z, batch.tokens() * width_ * 4);
       if (request_.rows == ActivationRows::tokens) {
-        std::copy(host_.begin(), host_.end(), row(layer, done_));
+        engine_.context.backend->copy_to_host(row(layer, done_), z, batch.tokens() * width_ * 4);
       } else {
-        add_means(layer, positions);
+        add_means(layer, batch, z);
       }
       if (request_.write_norms) add_norms(layer, batch.tokens(), z);
     }
@@ -77,10 +78,10 @@ class Collector {
   HeadActivations finish() {
     if (request_.rows != ActivationRows::tokens) {
       counts_.back() = all_tokens_;
-      result_.z.resize(sums_.size());
-      for (std::size_t i = 0; i < sums_.size(); ++i) {
-        const auto at = i / static_cast<std::size_t>(width_) % counts_.size();
-        result_.z[i] = static_cast<float>(sums_[i] / static_cast<double>(counts_[at]));
+      result_.z.reserve(static_cast<std::size_t>(sums_.size()));
+      for (const double sum : sums_.to_host()) {
+        const auto at = result_.z.size() / static_cast<std::size_t>(width_) % counts_.size();
+        result_.z.push_back(static_cast<float>(sum / static_cast<double>(counts_[at])));
       }
     }
     for (const double norm : norms_) {
@@ -90,22 +91,20 @@ class Collector {
   }
 
  private:
-  std::vector<float>::iterator row(std::int64_t layer, std::int64_t index) {
-    return result_.z.begin() + (layer * result_.rows + index) * width_;
+  float* row(std::int64_t layer, std::int64_t index) {
+    return result_.z.data() + (layer * result_.rows + index) * width_;
   }
 
-  void add_means(std::int64_t layer, const std::vector<std::int32_t>& positions) {
-    double* sums = sums_.data() + layer * result_.rows * width_;
-    double* all = sums + (result_.rows - 1) * width_;
-    const float* values = host_.data();
-    for (const std::int32_t position : positions) {
-      const bool own = request_.rows == ActivationRows::mean_per_position;
-      for (std::int64_t i = 0; i < width_; ++i) {
-        all[i] += static_cast<double>(values[i]);
-        if (own) sums[position * width_ + i] += static_cast<double>(values[i]);
-      }
-      values += width_;
-    }
+  void add_means(std::int64_t layer, const Batch& batch, const float* z) {
+    const std::int64_t last = result_.rows - 1;
+    double* const sums = sums_.data() + layer * result_.rows * width_;
+    SumRows params{.rows = batch.tokens(), .width = width_, .x = z, .sums = sums + last * width_};
+    sum_rows(engine_.context, params);
+    if (request_.rows != ActivationRows::mean_per_position) return;
+    params.slots = batch.positions();
+    params.slot_count = last;
+    params.sums = sums;
+    sum_rows(engine_.context, params);
   }
 
   void add_norms(std::int64_t layer, std::int64_t tokens, const float* z) {
@@ -134,10 +133,9 @@ class Collector {
   std::int64_t hidden_;
   std::int64_t all_tokens_ = 0;
   std::int64_t done_ = 0;
-  std::vector<double> sums_;  // [layers, rows, heads, head_dim]
+  Buffer<double> sums_;  // [layers, rows, heads, head_dim]
   std::vector<std::int64_t> counts_;
   std::vector<double> norms_;
-  std::vector<float> host_;
   HeadActivations result_;
 };
 

@@ -119,8 +119,7 @@ HeadRequestPlan plan_head_request(const Engine& engine, const HeadPropertiesRequ
                     mebibytes(static_cast<double>(budget)) +
                     "; raise the budget (--memory) or shorten the prompt.");
   }
-  const std::int64_t wanted =
-      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
+  const std::int64_t wanted = paying_batch_tokens(engine);
   plan.batches = cut_pairs(lengths, std::clamp<std::int64_t>(budget / token_bytes(), 1, wanted));
   return plan;
 }

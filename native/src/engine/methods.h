@@ -15,9 +15,18 @@ AttributionResult flow_attribution(const Engine& engine, std::span<const Pair> p
 AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> pairs,
                                     const AttributionOptions& options, const RunControl& control);
 
-/// Tokens of a micro-batch. Beyond about a thousand rows a GEMM gains nothing from more, while the
-/// activations leave the caches and the memory grows.
+/// Tokens of a micro-batch, where the options do not name them. On a CPU a GEMM gains nothing from
+/// more than about a thousand rows, while the activations leave the caches and the memory grows. A
+/// GPU is full with thousands only: 8192 rows by a matrix of 1536 columns are 768 tiles of 128 x
+/// 128, for some 130 multiprocessors. (Counted, not measured.)
 inline constexpr std::int64_t kBatchTokens = 512;
+inline constexpr std::int64_t kGpuBatchTokens = 8192;
+
+/// Tokens of a micro-batch that pay on the engine's device, whatever the memory holds.
+inline std::int64_t paying_batch_tokens(const Engine& engine) {
+  if (engine.options.batch_tokens > 0) return engine.options.batch_tokens;
+  return engine.context.on_cpu() ? kBatchTokens : kGpuBatchTokens;
+}
 
 /// Fed tokens of the longest pair.
 std::int64_t longest_pair(std::span<const Pair> pairs);

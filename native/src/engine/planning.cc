@@ -28,8 +28,7 @@ struct BatchTokens {
 };
 
 BatchTokens batch_tokens(const Engine& engine, const TokenCost& cost) {
-  const std::int64_t rows =
-      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
+  const std::int64_t rows = paying_batch_tokens(engine);
   const std::int64_t bytes = cost.floats * static_cast<std::int64_t>(sizeof(float));
   return {rows / cost.copies, engine.options.memory_bytes / bytes};
 }

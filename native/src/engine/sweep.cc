@@ -286,7 +286,7 @@ struct Sweep::State {
   std::size_t rows_per_batch(std::int64_t tokens) const {
     const EngineOptions& options = inputs.engine.options;
     const ModelConfig& config = inputs.engine.config();
-    const std::int64_t wanted = options.batch_tokens > 0 ? options.batch_tokens : kBatchTokens;
+    const std::int64_t wanted = paying_batch_tokens(inputs.engine);
     const std::int64_t floats = Trace::floats_per_token(config, {}) + config.hidden;
     const std::int64_t by_memory =
         options.memory_bytes / 2 / (floats * static_cast<std::int64_t>(sizeof(float)));
