@@ -50,8 +50,8 @@ struct MlpBackward {
   float* d_normed = nullptr;    ///< workspace [tokens, hidden]
 };
 
-/// Step by step with the ops of each device; on the CPU, where there are rows enough, block of rows
-/// by block of rows, with the same bits.
+/// Step by step, or with the same bits: on the CPU, where there are rows enough, block of rows by
+/// block of rows; on a GPU with what products read made as their terms, once (mlp_cuda.cu).
 void mlp_forward(const Context& context, const MlpForward& params);
 void mlp_backward(const Context& context, const MlpBackward& params);
 

@@ -37,8 +37,8 @@ struct ProjectionsBackward {
   float* d_normed = nullptr;  ///< workspace [tokens, width]
 };
 
-/// Step by step with the ops of each device; on the CPU, where there are rows enough, block of rows
-/// by block of rows, with the same bits.
+/// Step by step, or with the same bits: on the CPU, where there are rows enough, block of rows by
+/// block of rows; on a GPU with what products read made as their terms, once (projections_cuda.cc).
 void projections_forward(const Context& context, const ProjectionsForward& params);
 void projections_backward(const Context& context, const ProjectionsBackward& params);
 
