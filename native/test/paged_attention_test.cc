@@ -5,117 +5,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <limits>
 
-#include "attention_fixture.h"
 #include "headspark/error.h"
+#include "paged_fixture.h"
 
 namespace headspark::test {
 namespace {
 
 constexpr Replacement kKinds[] = {Replacement::zero, Replacement::shared, Replacement::position,
                                   Replacement::token};
-
-/// A fixture's prefixes and own tokens in pages, one sequence a row.
-struct PagedFixture {
-  const AttentionFixture& fixture;
-  KvPageLayout layout;
-  std::vector<GuardedArray> memory;
-  std::vector<float*> pages;
-  std::vector<std::int32_t> page_begin{0};
-
-  PagedFixture(const Context& context, const AttentionFixture& made)
-      : fixture(made), layout{made.shape.kv_heads, made.shape.head_dim} {
-    const RowLayout rows = made.layout();
-    std::int32_t count = 0;
-    for (std::int32_t r = 0; r < rows.rows; ++r) {
-      const std::int32_t context_tokens = made.setting.lengths[at(r)] + rows.prefix(r);
-      count += static_cast<std::int32_t>((context_tokens + kKvPageTokens - 1) / kKvPageTokens);
-      page_begin.push_back(count);
-    }
-    memory.reserve(at(count));
-    for (std::int32_t i = 0; i < count; ++i) {
-      // What was never stored must not be read: it is NaN, but for the padding of the values.
-      memory.emplace_back("page", page_content());
-      pages.push_back(memory.back().data());
-    }
-    store_prefixes(context);
-  }
-
-  std::vector<float> page_content() const {
-    std::vector<float> page(at(layout.floats()), std::numeric_limits<float>::quiet_NaN());
-    for (std::int64_t head = 0; head < layout.kv_heads; ++head) {
-      for (std::int64_t t = 0; t < kKvPageTokens; ++t) {
-        const std::int64_t value =
-            head * layout.head_stride() + layout.value_offset() + t * layout.padded_dim();
-        std::fill_n(page.begin() + value + layout.head_dim, layout.padded_dim() - layout.head_dim,
-                    0.0f);
-      }
-    }
-    return page;
-  }
-
-  PagedRows rows(const RowLayout& rows_layout) const {
-    return {rows_layout, page_begin.data(), pages.data()};
-  }
-
-  void store_prefixes(const Context& context) {
-    if (fixture.setting.prefixes.empty()) return;
-    const std::int64_t width = fixture.shape.kv_heads * fixture.shape.head_dim;
-    std::vector<std::int32_t> begin{0};
-    std::vector<float> k, v;
-    for (std::size_t r = 0; r < fixture.setting.prefixes.size(); ++r) {
-      begin.push_back(begin.back() + fixture.setting.prefixes[r]);
-      const auto from = fixture.prefix_begin[r] * width;
-      const auto to = from + fixture.setting.prefixes[r] * width;
-      k.insert(k.end(), fixture.prefix_k.begin() + from, fixture.prefix_k.begin() + to);
-      v.insert(v.end(), fixture.prefix_v.begin() + from, fixture.prefix_v.begin() + to);
-    }
-    RowLayout prefix;
-    prefix.rows = static_cast<std::int32_t>(fixture.setting.prefixes.size());
-    prefix.row_begin = begin.data();
-    prefix.token_count = begin.back();
-    prefix.longest_row =
-        *std::max_element(fixture.setting.prefixes.begin(), fixture.setting.prefixes.end());
-    prefix.longest_context = prefix.longest_row;
-    paged_store(context, {fixture.shape, rows(prefix), k.data(), v.data()});
-  }
-
-  /// Storing and attention as one call or as two.
-  enum class Calls { two, one };
-  std::vector<float> run(const Context& context, Calls calls = Calls::two) {
-    Outputs outputs;
-    const bool all = fixture.setting.first_query.empty();  // else the others stay as they are
-    float* z = all ? outputs.dense("z", fixture.count()) : outputs.strided("z", fixture.count());
-    const PagedRows own = rows(fixture.layout());
-    PagedAttention attention{fixture.shape, own, fixture.q.data(), fixture.gate(), z};
-    if (calls == Calls::one) {
-      attention.k = fixture.k.data();
-      attention.v = fixture.v.data();
-    } else {
-      paged_store(context, {fixture.shape, own, fixture.k.data(), fixture.v.data()});
-    }
-    paged_attention(context, attention);
-    outputs.check(fixture.setting.name + " on " + level_name(context));
-    for (const GuardedArray& page : memory) CHECK(page.guards_intact());
-    return outputs["z"].values();
-  }
-
-  static std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
-};
-
-std::vector<float> run_paged(const Context& context, const AttentionFixture& fixture) {
-  PagedFixture two(context, fixture);
-  PagedFixture one(context, fixture);
-  const std::vector<float> z = two.run(context);
-  const std::string where = fixture.setting.name + " stored by attention, " + level_name(context);
-  check_same_bits(where, one.run(context, PagedFixture::Calls::one), z);
-  for (std::size_t i = 0; i < two.memory.size(); ++i) {
-    const std::vector<float> stored = one.memory[i].values();
-    check_same_bits(where + ", page " + std::to_string(i), stored, two.memory[i].values());
-  }
-  return z;
-}
 
 void check_setting(const AttentionSetting& setting) {
   const AttentionFixture fixture(setting, 17);
@@ -128,6 +26,49 @@ void check_setting(const AttentionSetting& setting) {
     const std::vector<float> one = run_paged(level.context(1), fixture);
     check_near(where, one, reference, 1e-5);
     check_same_bits(where + ", 3 threads", run_paged(level.context(3), fixture), one);
+  }
+}
+
+/// Rows that begin with the same pages as `first`.
+struct Sharing {
+  std::size_t first;
+  std::int32_t pages;
+  std::vector<std::size_t> others;
+};
+
+// Rows that share pages get the bits of rows with pages of their own, and of each row alone.
+void check_sharing(const AttentionSetting& setting, const std::vector<Sharing>& all) {
+  AttentionFixture fixture(setting, 5);
+  const std::int64_t kv_width = fixture.shape.kv_heads * fixture.shape.head_dim;
+  for (const Sharing& sharing : all) {
+    for (const std::size_t other : sharing.others) {
+      for (std::vector<float>* store : {&fixture.prefix_k, &fixture.prefix_v}) {
+        const auto from = store->begin() + fixture.prefix_begin[sharing.first] * kv_width;
+        std::copy_n(from, sharing.pages * kKvPageTokens * kv_width,
+                    store->begin() + fixture.prefix_begin[other] * kv_width);
+      }
+    }
+  }
+  const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
+  for (const Level& level : levels()) {
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      const Context context = level.context(2, precision);
+      const std::string where = setting.name + " on " + level.name;
+      const std::vector<float> apart = PagedFixture(context, fixture).run(context);
+      PagedFixture paged(context, fixture);
+      for (const Sharing& sharing : all) {
+        for (const std::size_t other : sharing.others) {
+          paged.share(sharing.first, other, sharing.pages);
+        }
+      }
+      check_same_bits(where, paged.run(context), apart);
+      for (std::size_t r = 0; r < setting.lengths.size(); r += 5) {
+        const std::vector<float> row(apart.begin() + fixture.row_begin[r] * width,
+                                     apart.begin() + fixture.row_begin[r + 1] * width);
+        const AttentionFixture one = fixture.row(r);
+        check_same_bits("alone, " + where, PagedFixture(context, one).run(context), row);
+      }
+    }
   }
 }
 
@@ -275,22 +216,85 @@ TEST_CASE("tokens fed one by one get the bits of tokens fed at once") {
   }
 }
 
+TEST_CASE("tokens fed one by one past a split get the bits of tokens fed at once: head widths") {
+  for (const std::int64_t head_dim : {40, 64, 128, 256}) {
+    AttentionFixture whole({.name = "past a split",
+                            .heads = 3,
+                            .kv_heads = 1,
+                            .head_dim = head_dim,
+                            .lengths = {4},
+                            .prefixes = {254},
+                            .gated = true},
+                           3);
+    whole.scale = {0.5f, 1.0f, 1.3f};
+    const std::int64_t width = whole.shape.heads * whole.shape.head_dim;
+    for (const Level& level : levels()) {
+      for (const Precision precision : {Precision::exact, Precision::fast}) {
+        const Context context = level.context(2, precision);
+        const std::vector<float> at_once = PagedFixture(context, whole).run(context);
+        PagedFixture paged(context, whole);
+        std::vector<float> step_by_step(at_once.size());
+        for (std::int32_t t = 0; t < 4; ++t) {
+          const std::int32_t begin[] = {0, 1};
+          const std::int32_t stored = 254 + t;
+          const PagedRows rows = paged.rows({1, begin, nullptr, &stored, 1, stored + 1, 1});
+          paged_store(context, {whole.shape, rows, whole.k.data() + t * head_dim,
+                                whole.v.data() + t * head_dim});
+          paged_attention(context, {whole.shape, rows, whole.q.data() + t * width, whole.gate(),
+                                    step_by_step.data() + t * width});
+        }
+        const std::string where = std::to_string(head_dim) + " wide on " + level.name;
+        check_same_bits("one by one, " + where, step_by_step, at_once);
+      }
+    }
+  }
+}
+
 TEST_CASE("rows that share pages get the bits of rows with pages of their own") {
-  const AttentionSetting setting{.name = "shared",
-                                 .heads = 4,
-                                 .kv_heads = 2,
-                                 .head_dim = 16,
-                                 .lengths = {1, 1},
-                                 .prefixes = {64, 64}};
-  AttentionFixture fixture(setting, 5);
-  fixture.prefix_begin[1] = fixture.prefix_begin[0];
-  for (const Level& level : levels()) {
-    const Context context = level.context(2);
-    const std::vector<float> apart = run_paged(context, fixture);
-    PagedFixture shared(context, fixture);
-    shared.pages[3] = shared.pages[0];
-    shared.pages[4] = shared.pages[1];
-    check_same_bits("shared on " + level.name, shared.run(context), apart);
+  // More rows than a tile has room for, prompts that end within a split, one that fills two; in
+  // between rows of other lengths, alone, or with nothing to do.
+  std::vector<std::int32_t> lengths(30, 1), prefixes(30);
+  for (std::size_t r = 0; r < 30; ++r) prefixes[r] = static_cast<std::int32_t>(320 + 3 * r);
+  prefixes[3] = 5;
+  prefixes[28] = 520;
+  prefixes[29] = 530;
+  lengths[7] = 4;
+  lengths[20] = 0;
+  check_sharing({.name = "shared",
+                 .heads = 6,
+                 .kv_heads = 2,
+                 .head_dim = 16,
+                 .lengths = lengths,
+                 .prefixes = prefixes,
+                 .gated = true,
+                 .ranged = true,
+                 .kind = Replacement::token},
+                {{0, 10, {1,  2,  4,  5,  6,  7,  9,  10, 11, 12, 14, 15,
+                          16, 17, 18, 19, 21, 22, 23, 24, 25, 26, 27}},
+                 {8, 8, {13}},
+                 {28, 16, {29}}});
+}
+
+TEST_CASE("rows that share pages: head widths and groups") {
+  for (const std::int64_t head_dim : {64, 80, 128, 256}) {
+    // In exact two rows of 14 heads fill a tile of the widest.
+    check_sharing({.name = "shared, " + std::to_string(head_dim) + " wide",
+                   .heads = 14,
+                   .kv_heads = 1,
+                   .head_dim = head_dim,
+                   .lengths = {1, 1, 1, 1},
+                   .prefixes = {70, 40, 64, 50}},
+                  {{0, 1, {1, 2, 3}}});
+  }
+  for (const std::int64_t group : {1, 16, 17, 70}) {
+    check_sharing({.name = "shared, a group of " + std::to_string(group),
+                   .heads = group,
+                   .kv_heads = 1,
+                   .head_dim = 8,
+                   .lengths = {1, 1, 1},
+                   .prefixes = {40, 50, 64},
+                   .gated = true},
+                  {{0, 1, {1, 2}}});
   }
 }
 

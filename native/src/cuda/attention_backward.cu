@@ -67,8 +67,8 @@ HEADSPARK_DEVICE RowAt query_row(const BackwardKernel& p, const HeadAt& at, std:
 
 HEADSPARK_DEVICE RowAt key_row(const BackwardKernel& p, const HeadAt& at, std::int64_t position,
                                bool value) {
-  return context_row(at, {p.b.k, p.b.v, p.b.prefix_k, p.b.prefix_v, nullptr, nullptr}, position,
-                     value);
+  return context_row<false>(at, {p.b.k, p.b.v, p.b.prefix_k, p.b.prefix_v, nullptr, nullptr},
+                            position, value);
 }
 
 // The first pair of tiles gives scores (q, k), the second d_weights (d_raw, v).

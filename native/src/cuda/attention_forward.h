@@ -14,9 +14,10 @@ struct ForwardAttention {
   KeyStore store;
   HeadGate gate;
   float* z = nullptr;
-  float* raw = nullptr;
+  float* raw = nullptr;  ///< these two not over pages
   float* lse = nullptr;
-  bool four = false;  ///< rows of q, keys and values are aligned
+  bool four = false;          ///< rows of q, keys and values are aligned
+  std::int32_t shortest = 0;  ///< rows with fewer own tokens are left to others
 };
 
 void attention_forward_kernels(OpDevice& device, Precision precision,

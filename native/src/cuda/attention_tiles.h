@@ -18,13 +18,13 @@ struct RowAt {
   float scale;
 };
 
-/// Where keys and values lie: own tokens and a store of prefixes, or pages.
+/// Where keys and values lie: own tokens and a store of prefixes, or (Paged) pages.
 struct KeyStore {
   const float* k;
   const float* v;
   const float* prefix_k;
   const float* prefix_v;
-  const std::int32_t* page_begin;  ///< null: no pages
+  const std::int32_t* page_begin;
   float* const* pages;
 };
 
@@ -33,6 +33,7 @@ struct KeyStore {
 struct HeadAt {
   AttentionShape shape;
   std::int32_t head;
+  std::int32_t kv_head;
   std::int32_t row;
   std::int32_t begin;   ///< its first own token
   std::int32_t own;     ///< own tokens
@@ -44,7 +45,6 @@ struct HeadAt {
   HEADSPARK_DEVICE std::int64_t query(std::int64_t i) const {
     return ((begin + i) * shape.heads + head) * shape.head_dim;
   }
-  HEADSPARK_DEVICE std::int64_t kv_head() const { return head / (shape.heads / shape.kv_heads); }
 };
 
 HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& layout,
@@ -52,8 +52,10 @@ HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& la
   const auto row = static_cast<std::int32_t>(item / shape.heads);
   const std::int32_t prefix = layout.prefix(row);
   const bool stored = prefix > 0 && layout.prefix_begin != nullptr;
+  const auto head = static_cast<std::int32_t>(item % shape.heads);
   return {shape,
-          static_cast<std::int32_t>(item % shape.heads),
+          head,
+          static_cast<std::int32_t>(head / (shape.heads / shape.kv_heads)),
           row,
           layout.row_begin[row],
           layout.row_begin[row + 1] - layout.row_begin[row],
@@ -63,23 +65,26 @@ HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& la
 }
 
 /// Key or value at a position of the context; zeros past its end.
-HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std::int64_t position,
+template <bool Paged>
+HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std::int32_t position,
                                    bool value) {
   if (position >= at.prefix + at.own) return {nullptr, 1, 1.0f};
-  if (store.page_begin != nullptr) {
+  if constexpr (Paged) {
     const KvPageLayout layout{at.shape.kv_heads, at.shape.head_dim};
     const float* page = store.pages[store.page_begin[at.row] + position / kKvPageTokens] +
-                        at.kv_head() * layout.head_stride();
+                        at.kv_head * layout.head_stride();
     const std::int64_t slot = position % kKvPageTokens;
     if (!value) return {page + slot, kKvPageTokens, 1.0f};
     return {page + layout.value_offset() + slot * layout.padded_dim(), 1, 1.0f};
+  } else {
+    const bool stored = position < at.prefix;
+    const std::int64_t token =
+        stored ? at.prefix_begin + position : at.begin + position - at.prefix;
+    const float* own = value ? store.v : store.k;
+    const float* prefix = value ? store.prefix_v : store.prefix_k;
+    return {(stored ? prefix : own) + (token * at.shape.kv_heads + at.kv_head) * at.shape.head_dim,
+            1, 1.0f};
   }
-  const bool stored = position < at.prefix;
-  const std::int64_t token = stored ? at.prefix_begin + position : at.begin + position - at.prefix;
-  const float* own = value ? store.v : store.k;
-  const float* prefix = value ? store.prefix_v : store.prefix_k;
-  return {(stored ? prefix : own) + (token * at.shape.kv_heads + at.kv_head()) * at.shape.head_dim,
-          1, 1.0f};
 }
 
 /// Columns [begin, begin + Width) of a head, of which those below head_dim exist.
@@ -178,20 +183,23 @@ struct LeftTerms {
   }
 };
 
-/// sums[n] = factor[row] * sums[n] + weights right, for all columns of `right`: rows g and g + 8 of
-/// the warp have a factor each.
-template <int Terms, int Width, int Pieces>
-HEADSPARK_DEVICE void add_weighted(FragmentC (&sums)[Width / 8],
+/// sums[n] = factor[row] * sums[n] + weights right, for 8 * Columns columns of `right`: rows g and
+/// g + 8 of the warp have a factor each.
+template <int Terms, int Width, int Pieces, int Columns>
+HEADSPARK_DEVICE void add_weighted(FragmentC (&sums)[Columns],
                                    const LeftTerms<Terms, Pieces>& weights,
-                                   const Tile<Terms, Width>& right, const float (&factor)[2]) {
+                                   const Tile<Terms, Width>& right, const float (&factor)[2],
+                                   int first_column = 0) {
   HEADSPARK_UNROLL
-  for (int n = 0; n < Width / 8; n += 2) {
+  for (int n = 0; n < Columns; n += 2) {
+    // Keeps the compiler from loading all of `right` at once: it would run out of registers.
+    if (n > 0 && n % 8 == 0) sync_warp();
     FragmentC c[2] = {};
     for_products<Terms, Terms>([&](int i, int j) {
       HEADSPARK_UNROLL
       for (int k = 0; k < Pieces / 2; ++k) {
         FragmentB b[2];
-        right.term(j).right_by_depth(b, 8 * n, 16 * k);
+        right.term(j).right_by_depth(b, first_column + 8 * n, 16 * k);
         multiply_add(c[0], weights.a[i][k], b[0]);
         multiply_add(c[1], weights.a[i][k], b[1]);
       }

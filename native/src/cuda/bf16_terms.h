@@ -85,6 +85,13 @@ struct SharedMatrix {
     b[0] = {{r[0], r[1]}};
     b[1] = {{r[2], r[3]}};
   }
+  /// Two B [16 x 8] one below the other, columns n … n + 7, stored as [depth][column].
+  HEADSPARK_DEVICE void right_by_long_depth(FragmentB (&b)[2], int n, int depth) const {
+    std::uint32_t r[4];
+    load_matrices_transposed(r, data, begin + (depth + lane_index()) * stride + n);
+    b[0] = {{r[0], r[1]}};
+    b[1] = {{r[2], r[3]}};
+  }
 };
 
 /// Eight bytes: four consecutive bf16 of one term.

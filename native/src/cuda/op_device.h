@@ -25,6 +25,7 @@ enum class ScratchSlot {
   gemm_splits,
   attention_rows,
   attention_splits,
+  attention_plan,
   head_input,
   contraction,
   row_statistics,

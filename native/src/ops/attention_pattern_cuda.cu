@@ -32,7 +32,7 @@ HEADSPARK_KERNEL(kThreads) pattern_kernel(AttentionPattern p) {
   const KeyStore store{p.k, nullptr, p.prefix_k, nullptr, nullptr, nullptr};
   float largest = -infinity();
   for (std::int64_t j = thread_index(); j < seen; j += kThreads) {
-    pattern[j] = scaled_score(p, at, own, context_row(at, store, j, false));
+    pattern[j] = scaled_score(p, at, own, context_row<false>(at, store, j, false));
     largest = larger(pattern[j], largest);
   }
   SharedMemory memory;

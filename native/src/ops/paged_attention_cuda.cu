@@ -1,7 +1,9 @@
-// Attention over pages on the GPU: the kernels of attention with keys and values read from pages
-// (32 keys, one page, at a time), so that prefill, decode and plain attention give the same bits.
-// Formulas: paged_attention_cpu.cc.
+// Attention over pages on the GPU: rows of many tokens by the kernels of plain attention, rows of
+// one by those of decode attention. Both walk over 32 keys, one page, at a time, and both cut the
+// context after every 256, so that prefill and decode give the same bits (plain attention has no
+// cuts, so no such bits). Formulas: paged_attention_cpu.cc.
 #include "cuda/attention_forward.h"
+#include "cuda/decode_attention.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -40,6 +42,10 @@ void paged_store_cuda(const Context& context, const PagedStore& p) {
 }
 
 void paged_attention_cuda(const Context& context, const PagedAttention& p) {
+  OpDevice& device = op_device(context);
+  const bool decodes = is_decode_step(p);
+  if (decodes) decode_attention_kernels(device, context.precision, p);
+  if (decodes && p.rows.layout.longest_row <= 1) return;
   ForwardAttention forward;
   forward.shape = p.shape;
   forward.layout = p.rows.layout;
@@ -50,7 +56,8 @@ void paged_attention_cuda(const Context& context, const PagedAttention& p) {
   forward.z = p.z;
   // Values lie 16 floats apart at least, in pages that the backend allocates.
   forward.four = reads_four(p.shape.head_dim, p.q);
-  attention_forward_kernels(op_device(context), context.precision, forward);
+  forward.shortest = decodes ? 2 : 0;
+  attention_forward_kernels(device, context.precision, forward);
 }
 
 }  // namespace headspark

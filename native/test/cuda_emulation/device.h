@@ -2,6 +2,7 @@
 // meaning, and every misuse that the model can see is an Error(DEVICE) naming thread and line.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <type_traits>
 
 #include "cuda_emulation/block.h"
+#include "cuda_emulation/read_watch.h"
 #include "cuda_emulation/tensor_core.h"
 #include "headspark/dtype.h"
 
@@ -191,6 +193,9 @@ inline unsigned ballot(bool predicate, const Where& where = Where::current()) {
 inline bool any_lane(bool predicate, const Where& where = Where::current()) {
   return ballot(predicate, where) != 0;
 }
+inline int count_bits(unsigned mask) {
+  return std::popcount(mask);
+}
 
 // Conversions.
 
@@ -272,6 +277,7 @@ inline void check_alignment(const void* p, const Where& where) {
 }
 inline Four load_four(const float* p, const Where& where = Where::current()) {
   check_alignment(p, where);
+  cuda_emulation::ReadWatch::note(p, sizeof(Four));
   return {p[0], p[1], p[2], p[3]};
 }
 inline Four read_four(const float* p, const Where& where = Where::current()) {

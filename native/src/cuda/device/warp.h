@@ -35,5 +35,8 @@ HEADSPARK_DEVICE bool any_lane(bool predicate) {
 HEADSPARK_DEVICE unsigned ballot(bool predicate) {
   return __ballot_sync(kAllLanes, predicate);
 }
+HEADSPARK_DEVICE int count_bits(unsigned mask) {
+  return __popc(mask);
+}
 
 }  // namespace headspark::cuda

@@ -1,0 +1,25 @@
+// Attention of a decode step over pages (flash-decoding, Dao et al. 2023; cascades of shared
+// prefixes, arXiv 2501.01005): splits of a context are computed side by side, for all query heads
+// that read a key/value head and for all rows that read the same pages, then merged in order.
+//
+// What a step reads of a layer, in bytes: each row's pages once, 4 * kv_heads * head_stride a page;
+// of pages that n rows share, ceil(n / q) times them instead of n, where q is how many rows' query
+// heads fit into a tile of 64 (32 in exact for heads wider than 64). What the splits come to is
+// written and read once, twice where a split begins with shared pages: 4 * rows * heads * splits *
+// (head_dim + 8), which is 2.5 % of a row's pages with six query heads a group, 128 wide.
+#pragma once
+
+#include "cuda/op_device.h"
+#include "headspark/ops/paged_attention.h"
+
+namespace headspark::cuda {
+
+/// Whether decode_attention_kernels is meant for a batch like this: most rows have one token, and
+/// there is room for what their splits come to.
+bool is_decode_step(const PagedAttention& params);
+
+/// z of the rows with one token; the others are left to attention_forward_kernels, which gives the
+/// same bits.
+void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params);
+
+}  // namespace headspark::cuda

@@ -1,0 +1,115 @@
+// A block per split; its warps take the rows in turn and compare them with all others, 32 at a
+// time.
+#include <algorithm>
+
+#include "cuda/decode_plan.h"
+
+namespace headspark::cuda {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+HEADSPARK_DEVICE float* page_of(const PagedRows& rows, std::int32_t row, int page) {
+  return rows.pages[rows.page_begin[row] + page];
+}
+
+// Pages of the split whose 32 tokens the row all sees.
+HEADSPARK_DEVICE int whole_pages(const PagedRows& rows, std::int32_t row, int split) {
+  const int pages = (decode_position(rows.layout, row) + 1) / static_cast<int>(kKvPageTokens) -
+                    split * kSplitPages;
+  if (pages < 0) return 0;
+  return pages < kSplitPages ? pages : kSplitPages;
+}
+
+// Pages of the split, from its first on, that are whole and the same for both rows. A warp's work.
+HEADSPARK_DEVICE int common_pages(const PagedRows& rows, int split, std::int32_t a,
+                                  std::int32_t b) {
+  const int page = lane_index();
+  const bool same =
+      page < whole_pages(rows, a, split) && page < whole_pages(rows, b, split) &&
+      page_of(rows, a, split * kSplitPages + page) == page_of(rows, b, split * kSplitPages + page);
+  const unsigned mask = ballot(same);
+  return count_bits(mask & ~(mask + 1));  // the ones below its first zero
+}
+
+// The row's group and its place there; plan.shared is what it has in common with the leader.
+HEADSPARK_DEVICE void find_leader(const DecodePlan& plan, int split, std::int32_t row) {
+  float* const first = plan.first[plan.at(split, row)];
+  std::int32_t leader = -1;
+  std::int32_t rank = 0;
+  for (std::int32_t begin = 0; begin <= row && first != nullptr; begin += 32) {
+    const std::int32_t other = begin + lane_index();
+    const unsigned mask = ballot(other <= row && plan.first[plan.at(split, other)] == first);
+    if (leader < 0 && mask != 0) leader = begin + count_bits((mask & (0u - mask)) - 1);
+    rank += count_bits(mask);
+  }
+  const int shared = leader < 0 ? 0 : common_pages(plan.rows, split, leader, row);
+  if (lane_index() > 0) return;
+  plan.leader[plan.at(split, row)] = leader;
+  plan.rank[plan.at(split, row)] = rank - 1;
+  plan.shared[plan.at(split, row)] = shared;
+}
+
+// What all rows of the leader's group have in common; 0 where it has no other.
+HEADSPARK_DEVICE void share_among(const DecodePlan& plan, int split, std::int32_t leader) {
+  const std::int32_t rows = plan.rows.layout.rows;
+  int shared = kSplitPages;
+  int members = 0;
+  for (std::int32_t begin = leader; begin < rows; begin += 32) {
+    const std::int32_t row = begin + lane_index();
+    const bool member = row < rows && plan.leader[plan.at(split, row)] == leader;
+    members += count_bits(ballot(member));
+    if (member && plan.shared[plan.at(split, row)] < shared) {
+      shared = plan.shared[plan.at(split, row)];
+    }
+  }
+  for (int mask = 16; mask > 0; mask /= 2) {
+    const int other = shuffle_xor(shared, mask);
+    shared = other < shared ? other : shared;
+  }
+  if (members == 1) shared = 0;
+  // Each lane writes what it has read: no other does either.
+  for (std::int32_t begin = leader; begin < rows; begin += 32) {
+    const std::int32_t row = begin + lane_index();
+    if (row < rows && plan.leader[plan.at(split, row)] == leader) {
+      plan.shared[plan.at(split, row)] = shared;
+    }
+  }
+}
+
+HEADSPARK_KERNEL(kMostThreads) decode_plan_kernel(DecodePlan plan) {
+  const int split = block_x();
+  const RowLayout& layout = plan.rows.layout;
+  const int warps = block_threads() / 32;
+  for (std::int32_t row = thread_index(); row < layout.rows; row += block_threads()) {
+    const bool reads = decode_position(layout, row) >= split * kSplitKeys;
+    plan.first[plan.at(split, row)] =
+        reads ? page_of(plan.rows, row, split * kSplitPages) : nullptr;
+  }
+  sync_threads();
+  for (std::int32_t row = warp_index(); row < layout.rows; row += warps) {
+    find_leader(plan, split, row);
+  }
+  sync_threads();
+  for (std::int32_t row = warp_index(); row < layout.rows; row += warps) {
+    if (plan.leader[plan.at(split, row)] == row) share_among(plan, split, row);
+  }
+}
+
+}  // namespace
+
+DecodePlan plan_decode(OpDevice& device, const PagedRows& rows) {
+  const std::int64_t splits = splits_of(rows.layout.longest_context);
+  const std::int64_t count = splits * rows.layout.rows;
+  constexpr std::int64_t kBytes = sizeof(float*) + 3 * sizeof(std::int32_t);
+  auto* const first =
+      static_cast<float**>(device.scratch(ScratchSlot::attention_plan, count * kBytes));
+  auto* const leader = reinterpret_cast<std::int32_t*>(first + count);
+  const DecodePlan plan{rows,   static_cast<int>(splits), first,
+                        leader, leader + count,           leader + 2 * count};
+  const int warps = std::clamp(rows.layout.rows, 1, kMostThreads / 32);
+  launch(device.stream(), {{blocks_for(splits, 1)}, 32 * warps}, &decode_plan_kernel, plan);
+  return plan;
+}
+
+}  // namespace headspark::cuda
