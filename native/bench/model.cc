@@ -1,8 +1,8 @@
 // Benchmarks of whole computations on a checkpoint: loading, prefill, decode, EAP-IG, sweeps,
-// circuits, what prefix sharing and gates cost or save, and how time and memory grow. Usage:
-// bench_model FOLDER --pairs FILE [--paper-pairs FILE] [--memory MB] [--threads N] [--isa NAME]
-// [--precision exact|fast] [--filter TEXT] [--milliseconds N] [--quick] [--json]; `npm run bench`
-// makes the files.
+// circuits, what prefix sharing, gates and an adapter cost or save, and how time and memory grow.
+// Usage: bench_model FOLDER --pairs FILE [--paper-pairs FILE] [--adapter DIR] [--memory MB]
+// [--threads N] [--isa NAME] [--precision exact|fast] [--filter TEXT] [--milliseconds N] [--quick]
+// [--json]; `npm run bench` makes the files.
 #include "model/setup.h"
 
 namespace headspark::bench {
@@ -14,6 +14,7 @@ int run_model(const Options& options) {
   bench_loading(report, options);
   bench_workloads(report, setup);
   bench_ratios(report, setup);
+  bench_adapter(report, setup);
   bench_scaling(report, setup);
   return report.finish();
 }

@@ -45,6 +45,8 @@ void set_value(Options& options, const std::string& option, const std::string& v
     options.pairs = value;
   } else if (option == "--paper-pairs") {
     options.paper_pairs = value;
+  } else if (option == "--adapter") {
+    options.adapter = value;
   } else if (option == "--memory") {
     options.memory_bytes = number<std::int64_t>(option, value) << 20;
   } else {

@@ -16,6 +16,7 @@ struct Options {
   bool json = false;                 // one JSON object on stdout instead of a line each
   bool quick = false;                // smaller sizes and fewer repetitions, for a first look
   std::string pairs, paper_pairs;    // files of pairs, a JSON object per line
+  std::string adapter;               // a LoRA folder, timed beside the checkpoint without it
   std::int64_t memory_bytes = 0;     // EngineOptions::memory_bytes
   std::vector<std::string> folders;  // what is not an option
 
@@ -23,8 +24,8 @@ struct Options {
 };
 
 /// Reads --threads N, --isa NAME, --precision exact|fast, --filter TEXT, --milliseconds N, --pairs
-/// FILE, --paper-pairs FILE,
-/// --memory MB, --json and --quick. `--isa` acts as HEADSPARK_ISA does.
+/// FILE, --paper-pairs FILE, --adapter DIR, --memory MB, --json and --quick. `--isa` acts as
+/// HEADSPARK_ISA does.
 /// Errors: INVALID_ARGUMENT naming the option.
 Options parse_options(int argc, char** argv);
 

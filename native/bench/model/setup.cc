@@ -15,6 +15,17 @@ Budget Setup::budget() const {
   return {options.milliseconds > 0 ? options.milliseconds : otherwise, options.quick ? 1 : 3};
 }
 
+namespace {
+
+void set_engines(Setup& setup, Engine engine) {
+  setup.specification = engine;
+  setup.specification.context.isa = Isa::specification;
+  setup.specification.context.precision = Precision::exact;
+  setup.engine = std::move(engine);
+}
+
+}  // namespace
+
 Setup make_setup(const Options& options) {
   if (options.folders.size() != 1) {
     throw Error(ErrorCode::INVALID_ARGUMENT, "Name one checkpoint folder.");
@@ -25,10 +36,7 @@ Setup make_setup(const Options& options) {
   engine_options.threads = options.threads;
   engine_options.memory_bytes = options.memory_bytes;
   engine_options.precision = options.precision;
-  setup.engine = make_engine(load_model(options.folders.front(), {}, {}), engine_options);
-  setup.specification = setup.engine;
-  setup.specification.context.isa = Isa::specification;
-  setup.specification.context.precision = Precision::exact;
+  set_engines(setup, make_engine(load_model(options.folders.front(), {}, {}), engine_options));
   if (options.pairs.empty()) {
     throw Error(ErrorCode::INVALID_ARGUMENT,
                 "--pairs is missing; scripts/bench/pairs.mjs writes such a file.");
@@ -39,6 +47,13 @@ Setup make_setup(const Options& options) {
     setup.pairs.resize(std::min<std::size_t>(4, setup.pairs.size()));
     setup.paper_pairs.resize(std::min<std::size_t>(2, setup.paper_pairs.size()));
   }
+  return setup;
+}
+
+Setup adapted(const Setup& base) {
+  Setup setup = base;
+  set_engines(setup, make_engine(with_adapter(base.engine.model, base.options.adapter, {}),
+                                 base.engine.options));
   return setup;
 }
 

@@ -25,6 +25,9 @@ struct Setup {
 /// Loads options.folders[0] and the pairs. Errors: those of load_model and read_pairs.
 Setup make_setup(const Options& options);
 
+/// The same with the adapter of options.adapter loaded. Errors: those of with_adapter.
+Setup adapted(const Setup& base);
+
 /// The last `tokens` tokens of the first pair: small enough for the specification.
 std::vector<Pair> small_pairs(const Setup& setup, std::size_t tokens);
 
@@ -41,6 +44,8 @@ std::vector<std::uint8_t> circuits_of_sizes(const Setup& setup,
 void bench_loading(Report& report, const Options& options);
 void bench_workloads(Report& report, const Setup& setup);
 void bench_ratios(Report& report, const Setup& setup);
+/// What --adapter costs; nothing without one.
+void bench_adapter(Report& report, const Setup& setup);
 void bench_scaling(Report& report, const Setup& setup);
 
 }  // namespace headspark::bench

@@ -150,36 +150,84 @@ Workload circuits(const Setup& setup) {
           "sizes from 100 on; one circuit on " + std::to_string(small_tokens) + " tokens verified"};
 }
 
+struct Check {
+  double error = -1;
+  double tolerance = 0;
+};
+
+Check verify(const Setup& setup, const Workload& w) {
+  return {w.error ? w.error() : relative_error(w.small(setup.engine), w.small(setup.specification)),
+          setup.options.precision == Precision::exact ? exact_tolerance : fast_tolerance};
+}
+
 void bench_workload(Report& report, const Setup& setup, const Workload& w) {
+  const Check check = verify(setup, w);
   Result result;
   result.name = w.name;
   result.flops = w.flops;
   result.bytes = w.bytes;
   result.note = w.note;
-  result.tolerance = setup.options.precision == Precision::exact ? exact_tolerance : fast_tolerance;
-  result.error =
-      w.error ? w.error() : relative_error(w.small(setup.engine), w.small(setup.specification));
+  result.tolerance = check.tolerance;
+  result.error = check.error;
   const bool measured = reset_peak_memory();
   result.timing = time_interleaved({&w.run, 1}, setup.budget()).front();
   if (measured) result.peak_memory = peak_memory_bytes();
   report.add(result);
 }
 
+// Made one at a time and by need: some prepare inputs that take time.
+struct Maker {
+  std::string name;
+  Workload (*make)(const Setup&);
+};
+
+std::int32_t decoded(const Setup& setup, std::int32_t quick, std::int32_t tokens) {
+  return setup.options.quick ? quick : tokens;
+}
+
+const std::vector<Maker>& makers() {
+  static const std::vector<Maker> all{
+      {"prefill", [](const Setup& setup) { return prefill(setup, 512, false); }},
+      {"prefill all logits", [](const Setup& setup) { return prefill(setup, 512, true); }},
+      {"decode 1", [](const Setup& setup) { return decode(setup, 1, decoded(setup, 16, 64)); }},
+      {"decode 16", [](const Setup& setup) { return decode(setup, 16, decoded(setup, 8, 32)); }},
+      {"eap-ig", [](const Setup& setup) { return eap_ig(setup, "eap-ig", setup.pairs); }},
+      {"sweep", sweep},
+      {"circuit evaluation", circuits},
+  };
+  return all;
+}
+
 }  // namespace
 
 void bench_workloads(Report& report, const Setup& setup) {
-  // Made one at a time and by need: some prepare inputs that take time.
-  const std::pair<std::string, std::function<Workload()>> makers[] = {
-      {"prefill", [&] { return prefill(setup, 512, false); }},
-      {"prefill all logits", [&] { return prefill(setup, 512, true); }},
-      {"decode 1", [&] { return decode(setup, 1, setup.options.quick ? 16 : 64); }},
-      {"decode 16", [&] { return decode(setup, 16, setup.options.quick ? 8 : 32); }},
-      {"eap-ig", [&] { return eap_ig(setup, "eap-ig", setup.pairs); }},
-      {"sweep", [&] { return sweep(setup); }},
-      {"circuit evaluation", [&] { return circuits(setup); }},
-  };
-  for (const auto& [name, make] : makers) {
-    if (setup.options.selects(name)) bench_workload(report, setup, make());
+  for (const Maker& maker : makers()) {
+    if (setup.options.selects(maker.name)) bench_workload(report, setup, maker.make(setup));
+  }
+}
+
+void bench_adapter(Report& report, const Setup& setup) {
+  if (setup.options.adapter.empty()) return;
+  const Setup with = adapted(setup);
+  for (const Maker& maker : makers()) {
+    const std::string name = "adapter / none, " + maker.name;
+    if (!setup.options.selects(name)) continue;
+    const Workload none = maker.make(setup);
+    const Workload low_rank = maker.make(with);
+    const std::function<void()> runs[] = {none.run, low_rank.run};
+    const Check check = verify(with, low_rank);
+    none.run();
+    Budget budget = setup.budget();
+    budget.milliseconds *= 2;
+    const std::vector<Timing> timings = time_interleaved(runs, budget);
+    Ratio ratio;
+    ratio.name = name;
+    ratio.fast = timings[0];
+    ratio.slow = timings[1];
+    ratio.difference = check.error;
+    ratio.tolerance = check.tolerance;
+    ratio.note = low_rank.name + "; with the adapter " + low_rank.note;
+    report.add(ratio);
   }
 }
 
