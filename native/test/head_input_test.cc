@@ -30,12 +30,9 @@ struct Fixture {
     weights = random.values(out * s.in);
     weight = make_linear_weight(contiguous_view(weights.data(), DType::f32, out, s.in),
                                 s.bias ? random.values(out) : std::vector<float>());
-    auto low = std::make_shared<LowRank>();
-    low->rank = 2;
-    low->scale = 0.5f;
-    low->a = random.values(2 * s.in);
-    low->b = random.values(out * 2);
-    if (s.bias) weight.low_rank = low;
+    std::vector<float> a = random.values(2 * s.in);
+    std::vector<float> b = random.values(out * 2);
+    if (s.bias) weight.low_rank = make_low_rank(2, 0.5f, std::move(a), std::move(b));
     norm.kind = s.kind;
     norm.weight = random.values(s.in, 0.5f, 1.5f);
     if (s.kind == NormKind::layer) norm.bias = random.values(s.in);

@@ -52,12 +52,8 @@ struct Layer {
     }
     weight = make_linear_weight(view, random.values(c.out));
     if (c.rank > 0) {
-      auto low = std::make_shared<LowRank>();
-      low->rank = c.rank;
-      low->scale = 0.75f;
-      low->a = random.values(c.rank * c.in);
-      low->b = random.values(c.out * c.rank);
-      weight.low_rank = low;
+      std::vector<float> a = random.values(c.rank * c.in);
+      weight.low_rank = make_low_rank(c.rank, 0.75f, std::move(a), random.values(c.out * c.rank));
     }
   }
 };
@@ -226,6 +222,14 @@ TEST_CASE("linear adds low-rank terms") {
       check_linear(c);
     }
   }
+  // Several blocks of rows, depths and ranks; a slice that begins at an odd depth of bf16 pairs.
+  LinearCase c{.name = "many rows and ranks", .tokens = 300, .out = 90, .in = 530};
+  c.rank = 290;
+  c.dtype = DType::bf16;
+  check_linear(c);
+  c.name = "odd slices";
+  c.slice = {7, 41, 3, 520};
+  check_linear(c);
 }
 
 TEST_CASE("a token's result does not depend on its batch") {
@@ -319,6 +323,19 @@ TEST_CASE("linear refuses bad arguments by name") {
   bad = good;
   bad.tokens = -1;
   CHECK_THROWS_WITH_AS(linear_forward(context, bad), doctest::Contains("tokens"), Error);
+  LinearWeight weight = layer.weight;
+  bad = good;
+  bad.weight = &weight;
+  weight.low_rank = make_low_rank(2, 1.0f, std::vector<float>(2 * 8), std::vector<float>(2 * 8));
+  CHECK_THROWS_WITH_AS(linear_forward(context, bad), doctest::Contains("shape of the layer"),
+                       Error);
+  auto unpacked = std::make_shared<LowRank>();
+  weight.low_rank = unpacked;
+  CHECK_THROWS_WITH_AS(linear_forward(context, bad), doctest::Contains("make_low_rank"), Error);
+  CHECK_THROWS_WITH_AS(make_low_rank(3, 1.0f, std::vector<float>(6), std::vector<float>(7)),
+                       doctest::Contains("this rank"), Error);
+  CHECK_THROWS_WITH_AS(make_low_rank(0, 1.0f, std::vector<float>(6), {}),
+                       doctest::Contains("this rank"), Error);
 }
 
 }  // namespace headspark::test

@@ -24,7 +24,7 @@ struct MlpCase {
   bool out = false;       // the MLP's own output is wanted
   bool residual = true;
   bool keep_inputs = true;
-  std::int64_t rank = 0;  // of a low-rank term of `up`
+  std::vector<std::int64_t> ranks = {0, 0, 0};  // of low-rank terms of gate, up and down
   Activation activation = Activation::silu;
 };
 
@@ -33,12 +33,15 @@ struct Layer {
   std::vector<std::uint16_t> bf16;
   LinearWeight weight;
 
-  Layer(std::int64_t out, std::int64_t in, const MlpCase& c, Random& random) {
+  Layer(std::int64_t out, std::int64_t in, std::int64_t rank, const MlpCase& c, Random& random) {
     f32 = random.values(out * in, -0.5f, 0.5f);
     for (const float value : f32) bf16.push_back(f32_to_bf16(value));
     const void* data = c.bf16 ? static_cast<const void*>(bf16.data()) : f32.data();
     weight = make_linear_weight(contiguous_view(data, c.bf16 ? DType::bf16 : DType::f32, out, in),
                                 c.bias ? random.values(out) : std::vector<float>{});
+    if (rank == 0) return;
+    std::vector<float> a = random.values(rank * in, -0.5f, 0.5f);
+    weight.low_rank = make_low_rank(rank, 0.5f, std::move(a), random.values(out * rank));
   }
 };
 
@@ -55,20 +58,12 @@ struct Mlp {
   explicit Mlp(const MlpCase& mlp_case)
       : c(mlp_case),
         random(static_cast<std::uint64_t>(c.tokens + c.hidden)),
-        gate(c.intermediate, c.hidden, c, random),
-        up(c.intermediate, c.hidden, c, random),
-        down(c.hidden, c.intermediate, c, random) {
+        gate(c.intermediate, c.hidden, c.ranks[0], c, random),
+        up(c.intermediate, c.hidden, c.ranks[1], c, random),
+        down(c.hidden, c.intermediate, c.ranks[2], c, random) {
     norm.kind = c.kind;
     norm.weight = random.values(c.hidden, 0.5f, 1.5f);
     if (c.kind == NormKind::layer) norm.bias = random.values(c.hidden);
-    if (c.rank > 0) {
-      auto low = std::make_shared<LowRank>();
-      low->rank = c.rank;
-      low->scale = 0.5f;
-      low->a = random.values(c.rank * c.hidden);
-      low->b = random.values(c.intermediate * c.rank);
-      up.weight.low_rank = low;
-    }
     const std::int64_t count = c.tokens * c.hidden;
     x = random.values(count);
     residual = random.values(count);
@@ -183,7 +178,7 @@ TEST_CASE("mlp agrees with the specification") {
   check_mlp({.name = "normed before, output kept", .norm = false, .out = true});
   check_mlp({.name = "fp32, in place", .bf16 = false, .in_place = true});
   check_mlp({.name = "no residual", .bias = true, .residual = false});
-  check_mlp({.name = "low-rank", .tokens = 70, .rank = 3});
+  check_mlp({.name = "low-rank", .tokens = 7, .ranks = {0, 3, 0}});
 }
 
 TEST_CASE("mlp in blocks of rows agrees with the specification, and bit for bit with its steps") {
@@ -212,9 +207,38 @@ TEST_CASE("mlp in blocks of rows agrees with the specification, and bit for bit 
              .activation = Activation::gelu_erf});
 }
 
+TEST_CASE("mlp in blocks adds low-rank terms of any of its layers, bit for bit as its steps do") {
+  check_mlp({.name = "terms of all layers",
+             .tokens = 150,
+             .hidden = 70,
+             .intermediate = 300,
+             .ranks = {8, 3, 17}});
+  check_mlp({.name = "a term of up", .tokens = 130, .in_place = true, .ranks = {0, 4, 0}});
+  check_mlp({.name = "terms of gate and down, several blocks and slabs of depth, output kept",
+             .tokens = 180,
+             .hidden = 260,
+             .intermediate = 700,
+             .bias = true,
+             .out = true,
+             .ranks = {1, 0, 40}});
+  check_mlp({.name = "not gated, fp32, more ranks than a block of depth",
+             .tokens = 131,
+             .hidden = 33,
+             .intermediate = 193,
+             .gated = false,
+             .bf16 = false,
+             .ranks = {0, 300, 8},
+             .activation = Activation::gelu_tanh});
+}
+
 TEST_CASE("mlp gradients equal finite differences") {
-  for (const std::int64_t tokens : {3, 64}) {
+  for (const auto& [tokens, ranks] :
+       {std::pair<std::int64_t, std::vector<std::int64_t>>{3, {0, 0, 0}},
+        {64, {0, 0, 0}},
+        {3, {2, 1, 3}},
+        {64, {2, 1, 3}}}) {
     MlpCase c{.name = "gradient", .tokens = tokens, .hidden = 6, .intermediate = 9, .out = true};
+    c.ranks = ranks;
     const Mlp mlp(c);
     for (const Level& level : levels()) {
       const Context context = level.context(1);

@@ -78,6 +78,30 @@ TEST_CASE("packing keeps every element of a strided view, both ways") {
   }
 }
 
+TEST_CASE("factors of a low-rank term stay whole on levels that split fp32") {
+  Random random(3);
+  const std::vector<float> a = random.values(3 * 40);
+  const std::vector<float> b = random.values(20 * 3);
+  const std::shared_ptr<const LowRank> low = make_low_rank(3, 2.0f, a, b);
+  ThreadPool threads(1);
+  const GemmKernels& kernels = kernel_table(Isa::amx_emulated, Precision::exact).gemm;
+  for (const PackedPanels* packed :
+       {&low->packed_a->forward(threads, kernels), &low->packed_b->transposed(threads, kernels)}) {
+    CHECK(packed->layout == PanelLayout::f32);
+    CHECK(packed->panels == 1);
+  }
+  bool right = true;
+  for (std::int64_t r = 0; r < 3; ++r) {
+    for (std::int64_t i = 0; i < 40; ++i) {
+      right = right && element(low->packed_a->forward(threads, kernels), i, r) == a[r * 40 + i];
+    }
+    for (std::int64_t o = 0; o < 20; ++o) {
+      right = right && element(low->packed_b->forward(threads, kernels), r, o) == b[o * 3 + r];
+    }
+  }
+  CHECK(right);
+}
+
 TEST_CASE("a weight is packed once, from any thread") {
   const std::vector<float> values = Random(2).values(64 * 48);
   const LinearWeight weight =

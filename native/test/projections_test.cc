@@ -18,7 +18,7 @@ struct ProjectionsCase {
   NormKind kind = NormKind::rms;
   bool bias = false;
   bool bf16 = true;
-  std::int64_t rank = 0;  // of a low-rank term of the first layer
+  std::vector<std::int64_t> ranks = {};  // of low-rank terms of the first layers
 };
 
 struct Layer {
@@ -46,13 +46,11 @@ struct Projections {
                              c.bias ? random.values(out) : std::vector<float>{});
       d_y.push_back(random.values(c.tokens * out));
     }
-    if (c.rank > 0) {
-      auto low = std::make_shared<LowRank>();
-      low->rank = c.rank;
-      low->scale = 0.5f;
-      low->a = random.values(c.rank * c.width);
-      low->b = random.values(c.outs.front() * c.rank);
-      layers.front().weight.low_rank = low;
+    for (std::size_t i = 0; i < c.ranks.size(); ++i) {
+      if (c.ranks[i] == 0) continue;
+      std::vector<float> a = random.values(c.ranks[i] * c.width, -0.5f, 0.5f);
+      layers[i].weight.low_rank =
+          make_low_rank(c.ranks[i], 0.5f, std::move(a), random.values(c.outs[i] * c.ranks[i]));
     }
     norm.kind = c.kind;
     norm.weight = random.values(c.width, 0.5f, 1.5f);
@@ -116,7 +114,7 @@ TEST_CASE("projections agree with the specification") {
   check_projections({.name = "one token", .tokens = 1, .width = 33, .outs = {17}});
   check_projections(
       {.name = "LayerNorm, biases, fp32", .kind = NormKind::layer, .bias = true, .bf16 = false});
-  check_projections({.name = "low-rank", .tokens = 70, .rank = 3});
+  check_projections({.name = "low-rank", .tokens = 7, .ranks = {3, 0, 9}});
 }
 
 TEST_CASE("projections in blocks agree with the specification, and bit for bit with their steps") {
@@ -134,9 +132,35 @@ TEST_CASE("projections in blocks agree with the specification, and bit for bit w
                      .bf16 = false});
 }
 
+TEST_CASE("projections in blocks add low-rank terms, bit for bit as their steps do") {
+  check_projections({.name = "terms of all layers",
+                     .tokens = 130,
+                     .width = 70,
+                     .outs = {72, 24, 24},
+                     .ranks = {8, 3, 17}});
+  check_projections({.name = "a term of the second layer, several blocks, wide layers",
+                     .tokens = 180,
+                     .width = 700,
+                     .outs = {420, 90},
+                     .bias = true,
+                     .ranks = {0, 40}});
+  check_projections({.name = "fp32, LayerNorm, more ranks than a block of depth",
+                     .tokens = 131,
+                     .width = 33,
+                     .outs = {49},
+                     .kind = NormKind::layer,
+                     .bf16 = false,
+                     .ranks = {300}});
+}
+
 TEST_CASE("projections gradients equal finite differences") {
-  for (const std::int64_t tokens : {3, 64}) {
-    const Projections all({.name = "gradient", .tokens = tokens, .width = 6, .outs = {5, 3}});
+  for (const auto& [tokens, ranks] : {std::pair<std::int64_t, std::vector<std::int64_t>>{3, {}},
+                                      {64, {}},
+                                      {3, {2, 1}},
+                                      {64, {2, 1}}}) {
+    ProjectionsCase c{.name = "gradient", .tokens = tokens, .width = 6, .outs = {5, 3}};
+    c.ranks = ranks;
+    const Projections all(c);
     const Context specification = make_cpu_context(1, Isa::specification);
     for (const Level& level : levels()) {
       Outputs backward;

@@ -44,15 +44,26 @@ struct WeightView {
 /// A plain row-major view: row r starts at r * cols.
 WeightView contiguous_view(const void* data, DType dtype, std::int64_t rows, std::int64_t cols);
 
-/// A low-rank update of a linear layer (LoRA): W + scale * B A, kept apart from W.
+class PackedWeights;  // the kernels' own copies of one matrix, made once on first use (src/cpu)
+
+/// A low-rank update of a linear layer (LoRA): W + scale * B A, kept apart from W. Its packed forms
+/// read `a` and `b` where they lie: no copies, and no changes after make_low_rank.
 struct LowRank {
   std::int64_t rank = 0;
   float scale = 0.0f;
-  std::vector<float> a;  ///< [rank, in]
-  std::vector<float> b;  ///< [out, rank]
+  std::vector<float> a;                     ///< [rank, in]
+  std::vector<float> b;                     ///< [out, rank]
+  std::shared_ptr<PackedWeights> packed_a;  ///< never null after make_low_rank
+  std::shared_ptr<PackedWeights> packed_b;
+
+  LowRank() = default;
+  LowRank(const LowRank&) = delete;
+  LowRank& operator=(const LowRank&) = delete;
 };
 
-class PackedWeights;  // the kernels' own copies of one matrix, made once on first use (src/cpu)
+/// `a` is [rank, in], `b` [out, rank]. Error(INVALID_ARGUMENT) where neither can be.
+std::shared_ptr<const LowRank> make_low_rank(std::int64_t rank, float scale, std::vector<float> a,
+                                             std::vector<float> b);
 
 /// One linear layer: y = x Wᵀ + bias (+ scale * (x Aᵀ) Bᵀ). Copies share the packed forms, so a
 /// series of adapters shares its base.

@@ -27,7 +27,7 @@ inline bool has_fast_kernels(const Context& context) {
 }
 
 /// Block of rows by block of rows, activations in L2. False, with nothing done, where that does not
-/// pay: few rows for each thread, low-rank terms.
+/// pay: few rows for each thread.
 bool mlp_forward_in_blocks(const Context& context, const MlpForward& params);
 bool mlp_backward_in_blocks(const Context& context, const MlpBackward& params);
 bool projections_forward_in_blocks(const Context& context, const ProjectionsForward& params);

@@ -39,27 +39,17 @@ float* as_floats(std::int64_t bytes, ScratchSlot slot) {
   return scratch(slot, ceil_divide(bytes, 4));
 }
 
-void set_floats(const float* b, std::int64_t depth, GemmTile& tile) {
-  tile.b = b;
-  tile.layout = PanelLayout::f32;
-  tile.panel_bytes = depth * kPanelWidth * 4;
-  tile.b_terms = 1;
-}
-
 // The split changes no bits: every element is one chain.
 Blocking choose_blocking(const Gemm& p, const Range& span, int threads,
                          const GemmKernels& kernels) {
   Blocking blocking;
-  const std::int64_t most_rows = p.b.packed != nullptr
-                                     ? kernels.row_block
-                                     : 2 * kernels.row_block;  // every row block packs B again
-  blocking.row_blocks = ceil_divide(p.rows, most_rows);
+  blocking.row_blocks = ceil_divide(p.rows, kernels.row_block);
   // Whole register tiles, so that only the last block has a remainder.
   const std::int64_t share = ceil_divide(p.rows, blocking.row_blocks);
   blocking.row_block = ceil_divide(share, kernels.row_tile) * kernels.row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
   const std::int64_t panels = span.count();
-  blocking.streams = kernels.stream_panels > 0 && p.b.packed != nullptr && blocking.row_blocks == 1;
+  blocking.streams = kernels.stream_panels > 0 && blocking.row_blocks == 1;
   if (blocking.streams) {
     // Equal items for the threads, in pairs of panels.
     const std::int64_t share = ceil_divide(panels, 2 * threads);
@@ -78,15 +68,40 @@ Blocking choose_blocking(const Gemm& p, const Range& span, int threads,
   return blocking;
 }
 
+/// The rows of one operand against the depths of another, in blocks of depth.
+struct Sum {
+  const float* a = nullptr;
+  std::int64_t a_stride = 0;
+  float a_scale = 1.0f;
+  const PackedPanels* b = nullptr;
+  std::int64_t first_depth = 0;  ///< of b, lead included
+  std::int64_t lead = 0;         ///< 1: packed pairs start one depth early, against a zero of A
+  std::int64_t depth = 0;        ///< lead included
+  std::int64_t block = 0;
+
+  std::int64_t depth_at(std::int64_t k) const { return std::min(block, depth - k); }
+  void pack_a(const GemmKernels& kernels, std::int64_t row, std::int64_t count, std::int64_t k,
+              char* packed) const {
+    PackRowsA pack;
+    pack.lead = k == 0 ? lead : 0;
+    pack.rows = a + row * a_stride + k - (k == 0 ? 0 : lead);
+    pack.stride = a_stride;
+    pack.count = count;
+    pack.depth = depth_at(k) - pack.lead;
+    pack.scale = a_scale;
+    pack.a = packed;
+    kernels.pack_a(pack);
+  }
+};
+
 /// A problem with the choices that all its items share.
 struct Plan {
   const Gemm& p;
   const KernelTable& kernels;
   Range span;  ///< whole panels of the operand; the first and last may stick out of the problem
   Blocking blocking;
-  std::int64_t lead = 0;   ///< 1: packed pairs start one depth early, against a zero of A
-  std::int64_t depth = 0;  ///< lead included
-  std::int64_t depth_block = 0;
+  Sum main;
+  std::int64_t inner_at = 0;  ///< of a low-rank term, in floats: see Pieces
 
   Plan(const Context& context, const Gemm& problem)
       : p(problem),
@@ -94,41 +109,38 @@ struct Plan {
         span{p.b.first_column / kPanelWidth,
              ceil_divide(p.b.first_column + p.columns, kPanelWidth)},
         blocking(choose_blocking(p, span, context.threads->threads(), kernels.gemm)) {
-    const bool pairs = p.b.packed != nullptr && p.b.packed->layout == PanelLayout::pairs;
-    lead = pairs ? p.b.first_depth % 2 : 0;
-    depth = p.depth + lead;
-    depth_block = headspark::depth_block(kernels.gemm, depth);
+    main = sum_over(p.depth, p.b, p.a, p.a_stride);
   }
 
+  Sum sum_over(std::int64_t depth, const GemmOperand& b, const float* a,
+               std::int64_t a_stride) const {
+    Sum sum;
+    sum.a = a;
+    sum.a_stride = a_stride;
+    sum.b = b.packed;
+    sum.lead = b.packed->layout == PanelLayout::pairs ? b.first_depth % 2 : 0;
+    sum.first_depth = b.first_depth - sum.lead;
+    sum.depth = depth + sum.lead;
+    sum.block = depth_block(kernels.gemm, sum.depth);
+    return sum;
+  }
   /// The first block of depth of some panels.
   Fetch first_read(const Range& panels) const {
-    const PackedPanels& packed = *p.b.packed;
+    const PackedPanels& packed = *main.b;
     Fetch read;
-    read.at = packed.at(panels.begin, p.b.first_depth - lead);
-    read.bytes = depth_at(0) * (packed.panel_bytes() / packed.depth);
+    read.at = packed.at(panels.begin, main.first_depth);
+    read.bytes = main.depth_at(0) * (packed.panel_bytes() / packed.depth);
     read.stride = packed.panel_bytes();
     read.count = panels.count();
     return read;
   }
-  std::int64_t depth_at(std::int64_t k) const { return std::min(depth_block, depth - k); }
   /// Bytes of the packed A of one row block, up to depth k.
   std::int64_t a_offset(std::int64_t k) const {
     std::int64_t bytes = 0;
-    for (std::int64_t at = 0; at < k; at += depth_block) {
-      bytes += kernels.gemm.a_bytes(blocking.row_block, depth_at(at));
+    for (std::int64_t at = 0; at < k; at += main.block) {
+      bytes += kernels.gemm.a_bytes(blocking.row_block, main.depth_at(at));
     }
     return bytes;
-  }
-  void pack_a(std::int64_t row, std::int64_t count, std::int64_t k, char* a) const {
-    PackRowsA pack;
-    pack.lead = k == 0 ? lead : 0;
-    pack.rows = p.a + row * p.a_stride + k - (k == 0 ? 0 : lead);
-    pack.stride = p.a_stride;
-    pack.count = count;
-    pack.depth = depth_at(k) - pack.lead;
-    pack.scale = p.a_scale;
-    pack.a = a;
-    kernels.gemm.pack_a(pack);
   }
 };
 
@@ -142,7 +154,7 @@ struct Piece {
 // Items of one block of rows share its packed A, which splitting into terms makes expensive.
 const char* pack_all_of_a(const Context& context, const Plan& plan) {
   const GemmKernels& kernels = plan.kernels.gemm;
-  const std::int64_t block_bytes = plan.a_offset(plan.depth);
+  const std::int64_t block_bytes = plan.a_offset(plan.main.depth);
   char* memory = reinterpret_cast<char*>(
       as_floats(plan.blocking.row_blocks * block_bytes, ScratchSlot::gemm_shared_a));
   const std::int64_t tiles_per_block = plan.blocking.row_block / kernels.row_tile;
@@ -152,9 +164,9 @@ const char* pack_all_of_a(const Context& context, const Plan& plan) {
       const std::int64_t row = tile * kernels.row_tile;
       const std::int64_t in_block = tile % tiles_per_block * kernels.row_tile;
       char* block = memory + tile / tiles_per_block * block_bytes;
-      for (std::int64_t k = 0; k < plan.depth; k += plan.depth_block) {
-        plan.pack_a(row, std::min(kernels.row_tile, plan.p.rows - row), k,
-                    block + plan.a_offset(k) + kernels.a_bytes(in_block, plan.depth_at(k)));
+      for (std::int64_t k = 0; k < plan.main.depth; k += plan.main.block) {
+        char* at = block + plan.a_offset(k) + kernels.a_bytes(in_block, plan.main.depth_at(k));
+        plan.main.pack_a(kernels, row, std::min(kernels.row_tile, plan.p.rows - row), k, at);
       }
     }
   });
@@ -165,18 +177,19 @@ const char* pack_all_of_a(const Context& context, const Plan& plan) {
 // and than reading what another core has written.
 // Asks for the weights of the first piece meanwhile; of few rows that would only be a wait.
 const char* pack_own_a(const Plan& plan, const Piece& first) {
-  char* memory =
-      reinterpret_cast<char*>(as_floats(plan.a_offset(plan.depth), ScratchSlot::gemm_shared_a));
+  char* memory = reinterpret_cast<char*>(
+      as_floats(plan.a_offset(plan.main.depth), ScratchSlot::gemm_shared_a));
   const GemmKernels& kernels = plan.kernels.gemm;
   Fetch read = first.plan->first_read(first.span);
+  const Sum& sum = plan.main;
   const std::int64_t steps =
-      ceil_divide(plan.depth, plan.depth_block) * ceil_divide(plan.p.rows, kernels.row_tile);
+      ceil_divide(sum.depth, sum.block) * ceil_divide(plan.p.rows, kernels.row_tile);
   const std::int64_t share = plan.p.rows > kSharedRows ? fetch_share(read, steps) : 0;
-  for (std::int64_t k = 0; k < plan.depth; k += plan.depth_block) {
+  for (std::int64_t k = 0; k < sum.depth; k += sum.block) {
     for_ranges(plan.p.rows, kernels.row_tile, [&](const Range& rows) {
       fetch_lines(read, share);
-      plan.pack_a(rows.begin, rows.count(), k,
-                  memory + plan.a_offset(k) + kernels.a_bytes(rows.begin, plan.depth_at(k)));
+      char* at = memory + plan.a_offset(k) + kernels.a_bytes(rows.begin, sum.depth_at(k));
+      sum.pack_a(kernels, rows.begin, rows.count(), k, at);
     });
   }
   return memory;
@@ -187,8 +200,9 @@ const char* pack_own_a(const Plan& plan, const Piece& first) {
 class Item {
  public:
   /// `then`: what this thread takes next. `packed_a`: A in the blocks of rows and depth of the
-  /// plan; null: the item packs its own.
-  Item(const Piece& now, const Piece& then, const char* packed_a)
+  /// plan; null: the item packs its own. `inner`: all rows of A times the way down of a low-rank
+  /// term, which is then added; null: no such term.
+  Item(const Piece& now, const Piece& then, const char* packed_a, const float* inner)
       : plan_(*now.plan),
         p_(plan_.p),
         kernels_(plan_.kernels),
@@ -201,18 +215,23 @@ class Item {
         c_stride_(span_.count() * kPanelWidth),
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
         direct_(plan_.blocking.streams && kernels_.gemm.writes_out && rows_ > kSharedRows &&
-                plan_.depth > 0 && columns() == c_stride_),
-        multiplying_(kernels_.gemm, rows_) {}
+                plan_.main.depth > 0 && columns() == c_stride_),
+        multiplying_(kernels_.gemm, rows_) {
+    if (inner == nullptr) return;
+    low_rank_ = plan_.sum_over(p_.low_rank.rank, p_.low_rank.up, inner, p_.low_rank.rank);
+    low_rank_.a_scale = p_.low_rank.scale;
+  }
 
   void run() {
     const bool begun = begin_c();
-    // One or two rows read many panels at once, so that enough chains are alive.
-    const std::int64_t step = std::max<std::int64_t>(kernels_.gemm.panels, rows_ <= 2 ? 8 : 2);
-    for (std::int64_t k = 0; k < plan_.depth; k += plan_.depth_block) {
-      const void* a = operand_a(k);
-      for (std::int64_t panel = span_.begin; panel < span_.end; panel += step) {
-        multiply({panel, std::min(panel + step, span_.end)}, k, a, begun || k > 0);
-      }
+    const Sum& main = plan_.main;
+    for (std::int64_t k = 0; k < main.depth; k += main.block) {
+      const char* a = packed_a_;
+      if (a != nullptr) a += row_block_ * plan_.a_offset(main.depth) + plan_.a_offset(k);
+      add(main, k, a, begun || k > 0);
+    }
+    for (std::int64_t k = 0; k < low_rank_.depth; k += low_rank_.block) {
+      add(low_rank_, k, nullptr, true);
     }
     if (!direct_) copy_c();
   }
@@ -231,7 +250,7 @@ class Item {
 
   // What the products are added to. False, and nothing written, where they overwrite.
   bool begin_c() const {
-    if (p_.bias == nullptr && p_.initial == nullptr && plan_.depth > 0) return false;
+    if (p_.bias == nullptr && p_.initial == nullptr && plan_.main.depth > 0) return false;
     if (columns() < c_stride_) std::fill_n(c_, rows_ * c_stride_, 0.0f);
     const std::int64_t begin = begin_column();
     const std::int64_t count = columns();
@@ -262,96 +281,62 @@ class Item {
     }
   }
 
-  const void* operand_a(std::int64_t k) const {
-    if (packed_a_ != nullptr) {
-      return packed_a_ + row_block_ * plan_.a_offset(plan_.depth) + plan_.a_offset(k);
-    }
-    const std::int64_t bytes = kernels_.gemm.a_bytes(rows_, plan_.depth_at(k));
-    char* a = reinterpret_cast<char*>(as_floats(bytes, ScratchSlot::gemm_a));
-    plan_.pack_a(row_, rows_, k, a);
-    return a;
-  }
+  // The sum after which c is done.
+  const Sum& last_sum() const { return low_rank_.depth > 0 ? low_rank_ : plan_.main; }
 
-  // B of a few panels as the micro-kernel reads it.
-  void set_b(const Range& span, std::int64_t k, GemmTile& tile) const {
-    const PackedPanels* packed = p_.b.packed;
-    if (packed == nullptr) return pack_b(span, k, tile);
-    read_packed(kernels_, *packed, span.begin, p_.b.first_depth - plan_.lead + k, tile);
-  }
-
-  // Panels made from a plain matrix, split where the level wants terms.
-  void pack_b(const Range& span, std::int64_t k, GemmTile& tile) const {
-    float* b = scratch(ScratchSlot::gemm_b, tile.panels * tile.depth * kPanelWidth);
-    for (std::int64_t i = 0; i < tile.panels; ++i) {
-      pack_panel(span.begin + i, k, tile.depth, b + i * tile.depth * kPanelWidth);
+  // c (+)= one block of depth of a sum; `a` is packed here where it is null.
+  void add(const Sum& sum, std::int64_t k, const void* a, bool accumulate) const {
+    if (a == nullptr) {
+      const std::int64_t bytes = kernels_.gemm.a_bytes(rows_, sum.depth_at(k));
+      char* packed = reinterpret_cast<char*>(as_floats(bytes, ScratchSlot::gemm_a));
+      sum.pack_a(kernels_.gemm, row_, rows_, k, packed);
+      a = packed;
     }
-    const int terms = kernels_.gemm.b_terms;
-    if (terms == 0) return set_floats(b, tile.depth, tile);
-    const std::int64_t panel = padded_depth(tile.depth) * kPanelWidth;
-    auto* out = reinterpret_cast<std::uint16_t*>(
-        as_floats(2 * terms * tile.panels * panel, ScratchSlot::gemm_b_terms));
-    kernels_.gemm.split_panels({b, tile.depth * kPanelWidth, tile.panels, tile.depth, terms, out});
-    tile.b = out;
-    tile.layout = PanelLayout::pairs;
-    tile.panel_bytes = 2 * panel;
-    tile.b_terms = terms;
-    tile.term_bytes = 2 * tile.panels * panel;
-  }
-
-  void pack_panel(std::int64_t panel, std::int64_t k, std::int64_t depth, float* target) const {
-    const std::int64_t first = panel * kPanelWidth;
-    const std::int64_t width = std::min(kPanelWidth, p_.columns - first);
-    if (p_.b.by_column != nullptr) {
-      const float* rows[kPanelWidth] = {};
-      for (std::int64_t j = 0; j < width; ++j) {
-        rows[j] = p_.b.by_column + (first + j) * p_.b.stride + k;
-      }
-      return kernels_.pack_rows({rows, depth, target});
-    }
-    for (std::int64_t i = 0; i < depth; ++i, target += kPanelWidth) {
-      const float* source = p_.b.by_depth + (k + i) * p_.b.stride + first;
-      std::copy_n(source, width, target);
-      std::fill(target + width, target + kPanelWidth, 0.0f);
+    // One or two rows read many panels at once, so that enough chains are alive.
+    const std::int64_t step = std::max<std::int64_t>(kernels_.gemm.panels, rows_ <= 2 ? 8 : 2);
+    for (std::int64_t panel = span_.begin; panel < span_.end; panel += step) {
+      multiply(sum, {panel, std::min(panel + step, span_.end)}, k, a, accumulate);
     }
   }
 
-  void multiply(const Range& span, std::int64_t k, const void* a, bool accumulate) const {
+  void multiply(const Sum& sum, const Range& span, std::int64_t k, const void* a,
+                bool accumulate) const {
     GemmTile tile;
     tile.a = a;
     tile.rows = rows_;
-    tile.depth = plan_.depth_at(k);
+    tile.depth = sum.depth_at(k);
     tile.panels = span.count();
     tile.c = c_ + (span.begin - span_.begin) * kPanelWidth;
     tile.c_stride = c_stride_;
     tile.accumulate = accumulate;
-    if (direct_ && k + plan_.depth_block >= plan_.depth) {
+    if (direct_ && &sum == &last_sum() && k + sum.block >= sum.depth) {
       tile.out = p_.c + row_ * p_.c_stride + span.begin * kPanelWidth - p_.b.first_column;
       tile.out_stride = p_.c_stride;
     }
-    set_b(span, k, tile);
-    if (p_.b.packed != nullptr) set_next(span, k, tile);
+    read_packed(kernels_, *sum.b, span.begin, sum.first_depth + k, tile);
+    if (&sum == &plan_.main) set_next(span, k, tile);
     kernels_.gemm.multiply(tile);
   }
 
   // What is read after these panels: DRAM's latency hides behind their products.
   void set_next(const Range& span, std::int64_t k, GemmTile& tile) const {
-    const PackedPanels& packed = *p_.b.packed;
-    const std::int64_t first = p_.b.first_depth - plan_.lead;
+    const Sum& sum = plan_.main;
+    const PackedPanels& packed = *sum.b;
     const std::int64_t depth_bytes = packed.panel_bytes() / packed.depth;
-    const std::int64_t next_k = k + plan_.depth_block;
+    const std::int64_t next_k = k + sum.block;
     // Levels that multiply all panels of an item at once go down in depth first.
     const bool down = kernels_.gemm.panels >= kernels_.gemm.item_panels;
     tile.next.stride = packed.panel_bytes();
-    if (down && next_k < plan_.depth) {
-      tile.next.at = packed.at(span.begin, first + next_k);
-      tile.next.bytes = plan_.depth_at(next_k) * depth_bytes;
+    if (down && next_k < sum.depth) {
+      tile.next.at = packed.at(span.begin, sum.first_depth + next_k);
+      tile.next.bytes = sum.depth_at(next_k) * depth_bytes;
       tile.next.count = span.count();
     } else if (plan_.blocking.streams) {
       if (then_.plan != nullptr) tile.next = then_.plan->first_read(then_.span);
     } else if (packed.panels > span.end) {
       const std::int64_t next_depth = down ? 0 : k;
-      tile.next.at = packed.at(span.end, first + next_depth);
-      tile.next.bytes = plan_.depth_at(next_depth) * depth_bytes;
+      tile.next.at = packed.at(span.end, sum.first_depth + next_depth);
+      tile.next.bytes = sum.depth_at(next_depth) * depth_bytes;
       tile.next.count = down ? std::min(span.count(), packed.panels - span.end) : 1;
     }
   }
@@ -367,36 +352,10 @@ class Item {
   Piece then_;
   std::int64_t c_stride_;
   float* c_;
-  bool direct_;  // the last products of whole panels write the result themselves
+  bool direct_;        // the last products of whole panels write the result themselves
+  Sum low_rank_ = {};  // depth 0: none
   Multiplying multiplying_;
 };
-
-}  // namespace
-
-std::int64_t depth_block(const GemmKernels& kernels, std::int64_t depth) {
-  if (!kernels.equal_depths || depth == 0) return kernels.depth_block;
-  const std::int64_t blocks = ceil_divide(depth, kernels.depth_block);
-  return padded_depth(ceil_divide(depth, blocks));
-}
-
-void read_packed(const KernelTable& kernels, const PackedPanels& packed, std::int64_t panel,
-                 std::int64_t k, GemmTile& tile) {
-  tile.b = packed.at(panel, k);
-  tile.layout = packed.layout;
-  tile.panel_bytes = packed.panel_bytes();
-  tile.b_terms = packed.terms;
-  tile.term_bytes = packed.term_bytes();
-  if (packed.layout == PanelLayout::f32 || tile.rows < kernels.gemm.expand_rows) return;
-  const std::int64_t depth = tile.depth + tile.depth % 2;
-  float* b = scratch(ScratchSlot::gemm_b, tile.panels * depth * kPanelWidth);
-  for (std::int64_t i = 0; i < tile.panels; ++i) {
-    kernels.expand_pairs(static_cast<const std::uint16_t*>(packed.at(panel + i, k)), depth,
-                         b + i * depth * kPanelWidth);
-  }
-  set_floats(b, depth, tile);
-}
-
-namespace {
 
 // The pieces of all products, one product after the other.
 class Pieces {
@@ -404,13 +363,17 @@ class Pieces {
   Pieces(const Context& context, std::span<const Gemm> products) {
     plans_.reserve(products.size());
     for (const Gemm& product : products) {
-      plans_.emplace_back(context, product);
-      const Blocking& blocking = plans_.back().blocking;
-      count_ += blocking.row_blocks * blocking.groups;
+      Plan& plan = plans_.emplace_back(context, product);
+      plan.inner_at = inner_floats_;
+      count_ += plan.blocking.row_blocks * plan.blocking.groups;
+      inner_floats_ += product.rows * product.low_rank.rank;
     }
   }
 
   std::int64_t count() const { return count_; }
+  /// What the low-rank terms have between their two factors, [rows, rank] each.
+  std::int64_t inner_floats() const { return inner_floats_; }
+  const std::vector<Plan>& plans() const { return plans_; }
   const Plan& first_plan() const { return plans_.front(); }
 
   Piece operator[](std::int64_t index) const {
@@ -431,7 +394,85 @@ class Pieces {
  private:
   std::vector<Plan> plans_;
   std::int64_t count_ = 0;
+  std::int64_t inner_floats_ = 0;
 };
+
+// The first factor of a low-rank term: inner = a down, from the packed A of the product itself.
+class WayDown {
+ public:
+  WayDown(const Context& context, const Plan& plan, const char* packed_a, float* inner)
+      : product_(first_factor(plan.p, inner + plan.inner_at)),
+        plan_(context, product_),
+        packed_a_(plan_.main.lead == plan.main.lead ? packed_a : nullptr) {}
+
+  std::int64_t row_blocks() const { return plan_.blocking.row_blocks; }
+  void run(std::int64_t row_block) const {
+    Item({&plan_, row_block, plan_.span}, {}, packed_a_, nullptr).run();
+  }
+
+ private:
+  static Gemm first_factor(const Gemm& p, float* inner) {
+    Gemm down;
+    down.rows = p.rows;
+    down.columns = p.low_rank.rank;
+    down.depth = p.depth;
+    down.a = p.a;
+    down.a_stride = p.a_stride;
+    down.b = p.low_rank.down;
+    down.c = inner;
+    down.c_stride = p.low_rank.rank;
+    return down;
+  }
+
+  Gemm product_;
+  Plan plan_;
+  const char* packed_a_;
+};
+
+// The first factors of all products, for all threads.
+float* multiply_down(const Context& context, const Pieces& pieces, const char* packed_a) {
+  float* inner = scratch(ScratchSlot::low_rank, pieces.inner_floats());
+  for (const Plan& plan : pieces.plans()) {
+    if (plan.p.low_rank.rank == 0) continue;
+    const WayDown down(context, plan, packed_a, inner);
+    context.threads->parallel_for(down.row_blocks(), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) down.run(i);
+    });
+  }
+  return inner;
+}
+
+// What the threads of gemm share.
+struct Work {
+  const Context& context;
+  const Pieces& pieces;
+  const char* packed_a = nullptr;  // null where threads or items pack their own
+  float* inner = nullptr;          // null where threads make their own
+  std::atomic<std::int64_t> untaken{0};
+};
+
+// One thread's pieces. Of streams it takes the next before it works on one, and asks for its
+// weights meanwhile. Larger pieces are taken late, so that no thread waits long for another's last.
+void run_pieces(Work& work) {
+  const Pieces& pieces = work.pieces;
+  std::int64_t at = work.untaken++;
+  if (at >= pieces.count()) return;
+  const bool streams = pieces.first_plan().blocking.streams;
+  const char* a = streams ? pack_own_a(pieces.first_plan(), pieces[at]) : work.packed_a;
+  float* inner = streams ? scratch(ScratchSlot::low_rank, pieces.inner_floats()) : work.inner;
+  const Plan* met = nullptr;
+  while (at < pieces.count()) {
+    const std::int64_t then = streams ? work.untaken++ : pieces.count();
+    const Piece piece = pieces[at];
+    const bool low_rank = piece.plan->p.low_rank.rank > 0;
+    if (low_rank && streams && piece.plan != met) {
+      WayDown(work.context, *piece.plan, a, inner).run(0);
+    }
+    met = piece.plan;
+    Item(piece, pieces[then], a, low_rank ? inner + piece.plan->inner_at : nullptr).run();
+    at = streams ? then : work.untaken++;
+  }
+}
 
 }  // namespace
 
@@ -443,22 +484,14 @@ void gemm(const Context& context, std::span<const Gemm> products) {
   if (products.empty() || products[0].rows == 0) return;
   const Pieces pieces(context, products);
   const Plan& plan = pieces.first_plan();
-  const bool streams = plan.blocking.streams;
-  const bool shared = !streams && products[0].rows >= kSharedRows && pieces.count() > 1;
-  const char* shared_a = shared ? pack_all_of_a(context, plan) : nullptr;
-  // Of streams every thread takes its next piece before it works on one, and asks for its weights
-  // meanwhile. Larger pieces are taken late, so that no thread waits long for another's last.
-  std::atomic<std::int64_t> untaken{0};
+  Work work{context, pieces};
+  if (!plan.blocking.streams) {
+    const bool reused = pieces.count() > 1 || pieces.inner_floats() > 0;
+    if (products[0].rows >= kSharedRows && reused) work.packed_a = pack_all_of_a(context, plan);
+    work.inner = multiply_down(context, pieces, work.packed_a);
+  }
   const std::int64_t threads = std::min<std::int64_t>(context.threads->threads(), pieces.count());
-  context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
-    std::int64_t at = untaken++;
-    const char* a = streams && at < pieces.count() ? pack_own_a(plan, pieces[at]) : shared_a;
-    while (at < pieces.count()) {
-      const std::int64_t then = streams ? untaken++ : pieces.count();
-      Item(pieces[at], pieces[then], a).run();
-      at = streams ? then : untaken++;
-    }
-  });
+  context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) { run_pieces(work); });
 }
 
 }  // namespace headspark

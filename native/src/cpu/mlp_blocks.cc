@@ -19,8 +19,8 @@ struct Walk {
   const KernelTable& kernels;
   std::int64_t hidden = 0;
   std::int64_t intermediate = 0;
-  std::vector<const PackedPanels*> into;
-  std::vector<const PackedPanels*> from;
+  std::vector<LayerPanels> into;
+  std::vector<LayerPanels> from;
   std::int64_t hidden_block = 0;
   std::int64_t slab = 0;
   std::int64_t chunk = 0;       // columns of one product over the hidden axis
@@ -29,35 +29,20 @@ struct Walk {
   std::vector<PanelProduct> list;
 
   Walk(const Context& context, const MlpWeights& weights, std::int64_t tokens,
-       std::vector<const PackedPanels*> products_into,
-       std::vector<const PackedPanels*> products_from)
+       std::vector<LayerPanels> layers_into, std::vector<LayerPanels> layers_from)
       : kernels(kernel_table(context)),
         hidden(weights.up->in()),
         intermediate(weights.up->out()),
-        into(std::move(products_into)),
-        from(std::move(products_from)),
+        into(std::move(layers_into)),
+        from(std::move(layers_from)),
         hidden_block(depth_block(kernels.gemm, hidden)),
         slab(depth_block(kernels.gemm, intermediate)),
         chunk(kPanelWidth *
-              std::min(panels_of_product(*into.front(), std::min(hidden_block, hidden)),
+              std::min(panels_of_product(*into.front().main, std::min(hidden_block, hidden)),
                        whole_panels(std::min(slab, intermediate)))),
-        out_panels(panels_of_product(*from.front(), std::min(slab, intermediate))),
+        out_panels(panels_of_product(*from.front().main, std::min(slab, intermediate))),
         blocks(cut_rows(kernels.gemm, tokens, context.threads->threads())) {
-    for_slabs([&](const Range& columns) {
-      for_chunks(columns, [&](const Range& part) {
-        const Range panels{part.begin / kPanelWidth, whole_panels(part.end)};
-        for (const PackedPanels* b : into) {
-          for_ranges(hidden, hidden_block, [&](const Range& depth) {
-            list.push_back({b, panels, depth});
-          });
-        }
-      });
-      for (const PackedPanels* b : from) {
-        for_ranges(whole_panels(hidden), out_panels, [&](const Range& panels) {
-          list.push_back({b, panels, columns});
-        });
-      }
-    });
+    list_products();
   }
 
   std::int64_t out_stride() const { return whole_panels(hidden) * kPanelWidth; }
@@ -73,6 +58,35 @@ struct Walk {
       body(Range{columns.begin + part.begin, columns.begin + part.end});
     });
   }
+  // The panels of the output, each part those of one product.
+  template <typename Body>
+  void for_out_panels(const Body& body) const {
+    for_ranges(whole_panels(hidden), out_panels, body);
+  }
+
+ private:
+  void list_products() {
+    const auto for_depths = [&](const auto& body) { for_ranges(hidden, hidden_block, body); };
+    for (const LayerPanels& b : into) {
+      for_depths([&](const Range& depth) { add_down(b.low_rank, depth, list); });
+    }
+    for_slabs([&](const Range& columns) {
+      for_chunks(columns, [&](const Range& part) {
+        const Range panels{part.begin / kPanelWidth, whole_panels(part.end)};
+        for (const LayerPanels& b : into) {
+          for_depths([&](const Range& depth) { list.push_back({b.main, panels, depth}); });
+          add_up(b.low_rank, kernels.gemm, panels, list);
+        }
+      });
+      for (const LayerPanels& b : from) {
+        for_out_panels([&](const Range& panels) { list.push_back({b.main, panels, columns}); });
+        add_down(b.low_rank, columns, list);
+      }
+    });
+    for (const LayerPanels& b : from) {
+      for_out_panels([&](const Range& panels) { add_up(b.low_rank, kernels.gemm, panels, list); });
+    }
+  }
 };
 
 class Block : protected RowBlock {
@@ -81,29 +95,56 @@ class Block : protected RowBlock {
       : RowBlock(walk.kernels, walk.blocks, tokens, index),
         walk_(walk),
         input_(walk.kernels.gemm, ScratchSlot::block_input, rows_, walk.hidden),
-        products_(walk.kernels, walk.list, rows_) {}
+        products_(walk.kernels, walk.list, rows_) {
+    int term = 0;
+    for (const auto& [layers, low_rank] :
+         {std::pair(&walk.into, &low_rank_into_), std::pair(&walk.from, &low_rank_from_)}) {
+      for (const LayerPanels& layer : *layers) {
+        low_rank->emplace_back(walk.kernels, layer.low_rank, rows_, term++);
+      }
+    }
+  }
 
  protected:
-  // c = bias + input times the next product's columns, over all of the hidden axis.
-  void multiply_into(float* c, const float* bias, const Range& columns) {
+  // The low-rank terms of the layers over the hidden axis, once all of the input is packed.
+  void begin_low_rank() {
+    for (LowRankRows& term : low_rank_into_) term.run(products_, input_, walk_.hidden);
+  }
+
+  // c = bias + input times the next columns of a layer, over all of the hidden axis.
+  void multiply_into(std::size_t layer, float* c, const float* bias, const Range& columns) {
     if (bias != nullptr) fill_rows(c, walk_.chunk, bias, columns);
     for_ranges(walk_.hidden, walk_.hidden_block, [&](const Range& depth) {
       products_.multiply(input_.at(depth.begin), c, walk_.chunk,
                          bias != nullptr || depth.begin > 0);
     });
+    low_rank_into_[layer].multiply(products_, c, walk_.chunk);
   }
 
-  // out += a slab times the next product's columns, over all of the output.
-  void multiply_from(const RowOperand& slab, float* out, bool accumulate) {
-    for_ranges(whole_panels(walk_.hidden), walk_.out_panels, [&](const Range& panels) {
+  // out += the slab that begins at `column`, times a layer.
+  void multiply_from(std::size_t layer, const RowOperand& slab, std::int64_t column, float* out,
+                     bool begun) {
+    walk_.for_out_panels([&](const Range& panels) {
       products_.multiply(slab.at(0), out + panels.begin * kPanelWidth, walk_.out_stride(),
-                         accumulate);
+                         begun || column > 0);
+    });
+    low_rank_from_[layer].add(products_, slab.at(0), column > 0);
+  }
+
+  // out += the low-rank term of a layer over the slabs, after the last of them.
+  void finish_low_rank(std::size_t layer, float* out) {
+    LowRankRows& term = low_rank_from_[layer];
+    term.pack();
+    walk_.for_out_panels([&](const Range& panels) {
+      term.multiply(products_, out + panels.begin * kPanelWidth, walk_.out_stride());
     });
   }
 
   const Walk& walk_;
   RowOperand input_;
   BlockProducts products_;
+  std::vector<LowRankRows> low_rank_into_;  // as walk_.into
+  std::vector<LowRankRows> low_rank_from_;
 };
 
 class ForwardBlock : Block {
@@ -113,6 +154,7 @@ class ForwardBlock : Block {
 
   void run() {
     pack_normed(p_.weights.norm, p_.x + first_ * walk_.hidden, walk_.hidden, input_);
+    begin_low_rank();
     float* out = floats(ScratchSlot::block_out, walk_.out_stride());
     const bool begun = begin_out(out);
     float* gate = floats(ScratchSlot::block_first, walk_.chunk);
@@ -120,13 +162,16 @@ class ForwardBlock : Block {
     walk_.for_slabs([&](const Range& slab) {
       RowOperand hidden(kernels_.gemm, ScratchSlot::block_inner, rows_, slab.count());
       walk_.for_chunks(slab, [&](const Range& part) {
-        if (gated_) multiply_into(up, bias_of(*p_.weights.up), part);
-        multiply_into(gate, bias_of(gated_ ? *p_.weights.gate : *p_.weights.up), part);
+        // Layers as in mlp_forward_in_blocks.
+        if (gated_) multiply_into(0, up, bias_of(*p_.weights.up), part);
+        multiply_into(gated_ ? 1 : 0, gate, bias_of(gated_ ? *p_.weights.gate : *p_.weights.up),
+                      part);
         if (p_.keep_inputs) keep(gate, up, part);
         activate(gate, up, {part.begin - slab.begin, part.end - slab.begin}, hidden);
       });
-      multiply_from(hidden, out, begun || slab.begin > 0);
+      multiply_from(0, hidden, slab.begin, out, begun);
     });
+    finish_low_rank(0, out);
     finish(out);
   }
 
@@ -200,6 +245,7 @@ class BackwardBlock : Block {
 
   void run() {
     input_.pack(0, rows_, p_.d_y + first_ * walk_.hidden, walk_.hidden);
+    begin_low_rank();
     float* d_normed = floats(ScratchSlot::block_out, walk_.out_stride());
     float* d_normed_up =
         gated_ ? floats(ScratchSlot::block_second_out, walk_.out_stride()) : nullptr;
@@ -210,15 +256,17 @@ class BackwardBlock : Block {
       RowOperand first(gemm, ScratchSlot::block_inner, rows_, slab.count());
       RowOperand second(gemm, ScratchSlot::block_second_inner, gated_ ? rows_ : 0, slab.count());
       walk_.for_chunks(slab, [&](const Range& part) {
-        multiply_into(d_hidden, nullptr, part);
+        multiply_into(0, d_hidden, nullptr, part);
         activate(d_hidden, d_up, part);
         const Range depths{part.begin - slab.begin, part.end - slab.begin};
         pack(first, d_hidden, depths);
         if (gated_) pack(second, d_up, depths);
       });
-      multiply_from(first, d_normed, slab.begin > 0);
-      if (gated_) multiply_from(second, d_normed_up, slab.begin > 0);
+      multiply_from(0, first, slab.begin, d_normed, false);
+      if (gated_) multiply_from(1, second, slab.begin, d_normed_up, false);
     });
+    finish_low_rank(0, d_normed);
+    if (gated_) finish_low_rank(1, d_normed_up);
     finish(d_normed, d_normed_up);
   }
 
@@ -279,30 +327,23 @@ class BackwardBlock : Block {
 }  // namespace
 
 bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
+  if (!runs_in_blocks(context, p.tokens)) return false;
   const MlpWeights& w = p.weights;
-  if (!runs_in_blocks(context, p.tokens, {w.gate, w.up, w.down})) return false;
-  const GemmKernels& gemm = kernel_table(context).gemm;
-  const auto packed = [&](const LinearWeight* weight) {
-    return &weight->packed->forward(*context.threads, gemm);
-  };
-  std::vector<const PackedPanels*> into{packed(p.weights.up)};
-  if (p.weights.gate != nullptr) into.push_back(packed(p.weights.gate));
-  const Walk walk(context, p.weights, p.tokens, std::move(into), {packed(p.weights.down)});
+  // In the order in which a chunk multiplies them: up, then gate.
+  std::vector<LayerPanels> into{forward_panels(context, *w.up)};
+  if (w.gate != nullptr) into.push_back(forward_panels(context, *w.gate));
+  const Walk walk(context, w, p.tokens, std::move(into), {forward_panels(context, *w.down)});
   run_blocks<ForwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 
 bool mlp_backward_in_blocks(const Context& context, const MlpBackward& p) {
+  if (!runs_in_blocks(context, p.tokens)) return false;
   const MlpWeights& w = p.weights;
-  if (!runs_in_blocks(context, p.tokens, {w.gate, w.up, w.down})) return false;
-  const GemmKernels& gemm = kernel_table(context).gemm;
-  const auto packed = [&](const LinearWeight* weight) {
-    return &weight->packed->transposed(*context.threads, gemm);
-  };
-  std::vector<const PackedPanels*> from;
-  if (p.weights.gate != nullptr) from.push_back(packed(p.weights.gate));
-  from.push_back(packed(p.weights.up));
-  const Walk walk(context, p.weights, p.tokens, {packed(p.weights.down)}, std::move(from));
+  std::vector<LayerPanels> from;
+  if (w.gate != nullptr) from.push_back(backward_panels(context, *w.gate));
+  from.push_back(backward_panels(context, *w.up));
+  const Walk walk(context, w, p.tokens, {backward_panels(context, *w.down)}, std::move(from));
   run_blocks<BackwardBlock>(context, walk.blocks, walk, p);
   return true;
 }

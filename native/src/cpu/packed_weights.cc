@@ -114,12 +114,11 @@ void pack_one(const WeightView& view, Direction direction, const GemmKernels& ke
   }
 }
 
-PackedPanels pack_view(const WeightView& view, Direction direction, ThreadPool& threads,
+PackedPanels pack_view(const WeightView& view, Direction direction, int terms, ThreadPool& threads,
                        const GemmKernels& kernels) {
   const bool forward = direction == Direction::forward;
-  const int split = view.dtype == DType::bf16 ? 1 : kernels.b_terms;
   PackedPanels packed =
-      allocate_panels(split > 0 ? PanelLayout::pairs : PanelLayout::f32, std::max(split, 1),
+      allocate_panels(terms > 0 ? PanelLayout::pairs : PanelLayout::f32, std::max(terms, 1),
                       forward ? view.rows : view.cols, forward ? view.cols : view.rows);
   threads.parallel_for(packed.panels, 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t panel = begin; panel < end; ++panel) {
@@ -133,9 +132,11 @@ PackedPanels pack_view(const WeightView& view, Direction direction, ThreadPool& 
 
 const PackedPanels& PackedWeights::packed(Direction direction, ThreadPool& threads,
                                           const GemmKernels& kernels) {
-  const int form = view_.dtype == DType::bf16 ? 0 : kernels.b_terms;
-  Form& entry = forms_[direction == Direction::forward ? 0 : 1][form];
-  std::call_once(entry.once, [&] { entry.panels = pack_view(view_, direction, threads, kernels); });
+  const int of_fp32 = fp32_ == Fp32::split ? kernels.b_terms : 0;
+  const int terms = view_.dtype == DType::bf16 ? 1 : of_fp32;
+  Form& entry = forms_[direction == Direction::forward ? 0 : 1][terms];
+  std::call_once(entry.once,
+                 [&] { entry.panels = pack_view(view_, direction, terms, threads, kernels); });
   return entry.panels;
 }
 

@@ -17,7 +17,8 @@ constexpr std::int64_t kPanelWidth = 16;
 
 /// Panels of 16 columns: element (k, j) of panel n is column n * 16 + j at depth k. bf16 weights
 /// are `pairs` for every level; fp32 and fp16 weights are fp32 panels, or bf16 terms where the
-/// level splits them. Columns past the matrix are zero. 64-byte aligned.
+/// level splits them, unless they are to stay whole. Columns past the matrix are zero. 64-byte
+/// aligned.
 struct PackedPanels {
   PanelLayout layout = PanelLayout::f32;
   int terms = 1;
@@ -39,7 +40,13 @@ struct PackedPanels {
 
 class PackedWeights {
  public:
-  explicit PackedWeights(const WeightView& view) : view_(view) {}
+  /// Whether levels that multiply bf16 terms get an fp32 matrix in terms. `whole` panels are split
+  /// whenever they are multiplied: for the factors of low-rank terms, which are small, so that the
+  /// terms (three, in depths padded to 32) would be up to twelve times what a decode step reads.
+  enum class Fp32 { split, whole };
+
+  explicit PackedWeights(const WeightView& view, Fp32 fp32 = Fp32::split)
+      : view_(view), fp32_(fp32) {}
 
   /// Columns are outputs, depth runs over inputs: for y = x Wᵀ.
   const PackedPanels& forward(ThreadPool& threads, const GemmKernels& kernels) {
@@ -53,7 +60,7 @@ class PackedWeights {
   enum class Direction { forward, transposed };
 
  private:
-  // Forms differ in the terms that an fp32 matrix is split into: none, 1 (fast) or 3 (exact).
+  // Forms differ in the bf16 terms of the matrix: none, 1 (bf16, or fast) or 3 (exact).
   static constexpr int kForms = 4;
   struct Form {
     std::once_flag once;
@@ -63,7 +70,14 @@ class PackedWeights {
   const PackedPanels& packed(Direction direction, ThreadPool& threads, const GemmKernels& kernels);
 
   WeightView view_;
+  Fp32 fp32_;
   Form forms_[2][kForms];
 };
+
+/// The low-rank term of a layer; null where it adds nothing.
+inline const LowRank* low_rank_of(const LinearWeight& weight) {
+  const LowRank* low = weight.low_rank.get();
+  return low != nullptr && low->rank > 0 ? low : nullptr;
+}
 
 }  // namespace headspark

@@ -8,13 +8,19 @@
 namespace headspark {
 namespace {
 
-// The products of a block in their order; per layer, the depths and panels of one product.
+// A layer and how it is cut: depths and panels of one product.
+struct Layer {
+  LayerPanels panels;
+  std::int64_t depth_step = 0;
+  std::int64_t panel_step = 0;
+};
+
+// The products of a block in their order.
 struct Walk {
   const KernelTable& kernels;
   RowBlocks blocks;
   std::int64_t width;
-  std::vector<std::int64_t> depths = {};
-  std::vector<std::int64_t> panels = {};
+  std::vector<Layer> layers = {};
   std::vector<PanelProduct> list = {};
 
   Walk(const Context& context, std::int64_t tokens, const NormWeight& norm)
@@ -22,10 +28,12 @@ struct Walk {
         blocks(cut_rows(kernels.gemm, tokens, context.threads->threads())),
         width(static_cast<std::int64_t>(norm.weight.size())) {}
 
-  /// A layer whose sums run over `depth`.
-  void add_layer(const PackedPanels& b, std::int64_t depth) {
-    depths.push_back(depth_block(kernels.gemm, depth));
-    panels.push_back(panels_of_product(b, std::min(depths.back(), depth)));
+  /// A layer whose sums run over `depth`. Its low-rank term begins.
+  const Layer& add_layer(const LayerPanels& panels, std::int64_t depth) {
+    const std::int64_t step = depth_block(kernels.gemm, depth);
+    layers.push_back({panels, step, panels_of_product(*panels.main, std::min(step, depth))});
+    for_ranges(depth, step, [&](const Range& part) { add_down(panels.low_rank, part, list); });
+    return layers.back();
   }
 };
 
@@ -51,22 +59,26 @@ class ForwardBlock : Block {
     RowOperand input(kernels_.gemm, ScratchSlot::block_input, rows_, walk_.width);
     pack_normed(p_.norm, p_.x + first_ * walk_.width, walk_.width, input);
     for (std::size_t i = 0; i < p_.outputs.size(); ++i) {
-      const std::int64_t columns = p_.outputs[i].weight->out();
-      for_ranges(columns, walk_.panels[i] * kPanelWidth,
-                 [&](const Range& part) { project(i, part, input); });
+      const Layer& layer = walk_.layers[i];
+      LowRankRows low_rank(kernels_, layer.panels.low_rank, rows_, 0);
+      low_rank.run(products_, input, walk_.width);
+      for_ranges(p_.outputs[i].weight->out(), layer.panel_step * kPanelWidth,
+                 [&](const Range& part) { project(i, part, input, low_rank); });
     }
   }
 
  private:
-  void project(std::size_t layer, const Range& part, const RowOperand& input) {
+  void project(std::size_t layer, const Range& part, const RowOperand& input,
+               const LowRankRows& low_rank) {
     const ProjectionsForward::Output& output = p_.outputs[layer];
     const std::int64_t stride = whole_panels(part.count()) * kPanelWidth;
     float* c = floats(ScratchSlot::block_first, stride);
     const float* bias = bias_of(*output.weight);
     if (bias != nullptr) fill_rows(c, stride, bias, part);
-    for_ranges(walk_.width, walk_.depths[layer], [&](const Range& depth) {
+    for_ranges(walk_.width, input.block(), [&](const Range& depth) {
       products_.multiply(input.at(depth.begin), c, stride, bias != nullptr || depth.begin > 0);
     });
+    low_rank.multiply(products_, c, stride);
     const std::int64_t out = output.weight->out();
     for (std::int64_t r = 0; r < rows_; ++r) {
       std::copy_n(c + r * stride, part.count(), output.y + (first_ + r) * out + part.begin);
@@ -89,12 +101,19 @@ class BackwardBlock : Block {
       const std::int64_t out = p_.inputs[i].weight->out();
       RowOperand d_y(kernels_.gemm, ScratchSlot::block_input, rows_, out);
       d_y.pack(0, rows_, p_.inputs[i].d_y + first_ * out, out);
-      for_ranges(out, walk_.depths[i], [&](const Range& depth) {
-        for_ranges(whole_panels(walk_.width), walk_.panels[i], [&](const Range& panels) {
-          products_.multiply(d_y.at(depth.begin), d_normed + panels.begin * kPanelWidth, stride,
-                             i > 0 || depth.begin > 0);
+      const Layer& layer = walk_.layers[i];
+      LowRankRows low_rank(kernels_, layer.panels.low_rank, rows_, 0);
+      low_rank.run(products_, d_y, out);
+      const auto for_panels = [&](const auto& body) {
+        for_ranges(whole_panels(walk_.width), layer.panel_step,
+                   [&](const Range& panels) { body(d_normed + panels.begin * kPanelWidth); });
+      };
+      for_ranges(out, d_y.block(), [&](const Range& depth) {
+        for_panels([&](float* c) {
+          products_.multiply(d_y.at(depth.begin), c, stride, i > 0 || depth.begin > 0);
         });
       });
+      for_panels([&](float* c) { low_rank.multiply(products_, c, stride); });
     }
     NormRow row = norm_row(*p_.norm);
     row.accumulate = true;
@@ -110,25 +129,18 @@ class BackwardBlock : Block {
   const ProjectionsBackward& p_;
 };
 
-template <typename Layers>
-bool pays(const Context& context, std::int64_t tokens, const Layers& layers) {
-  return std::all_of(layers.begin(), layers.end(), [&](const auto& layer) {
-    return runs_in_blocks(context, tokens, {layer.weight});
-  });
-}
-
 }  // namespace
 
 bool projections_forward_in_blocks(const Context& context, const ProjectionsForward& p) {
-  if (!pays(context, p.tokens, p.outputs)) return false;
+  if (!runs_in_blocks(context, p.tokens)) return false;
   Walk walk(context, p.tokens, *p.norm);
   for (const auto& output : p.outputs) {
-    const PackedPanels& b = output.weight->packed->forward(*context.threads, walk.kernels.gemm);
-    walk.add_layer(b, walk.width);
-    for_ranges(whole_panels(output.weight->out()), walk.panels.back(), [&](const Range& panels) {
-      for_ranges(walk.width, walk.depths.back(), [&](const Range& depth) {
-        walk.list.push_back({&b, panels, depth});
+    const Layer& layer = walk.add_layer(forward_panels(context, *output.weight), walk.width);
+    for_ranges(whole_panels(output.weight->out()), layer.panel_step, [&](const Range& panels) {
+      for_ranges(walk.width, layer.depth_step, [&](const Range& depth) {
+        walk.list.push_back({layer.panels.main, panels, depth});
       });
+      add_up(layer.panels.low_rank, walk.kernels.gemm, panels, walk.list);
     });
   }
   run_blocks<ForwardBlock>(context, walk.blocks, walk, p);
@@ -136,15 +148,21 @@ bool projections_forward_in_blocks(const Context& context, const ProjectionsForw
 }
 
 bool projections_backward_in_blocks(const Context& context, const ProjectionsBackward& p) {
-  if (!pays(context, p.tokens, p.inputs)) return false;
+  if (!runs_in_blocks(context, p.tokens)) return false;
   Walk walk(context, p.tokens, *p.norm);
   for (const auto& input : p.inputs) {
-    const PackedPanels& b = input.weight->packed->transposed(*context.threads, walk.kernels.gemm);
-    walk.add_layer(b, input.weight->out());
-    for_ranges(input.weight->out(), walk.depths.back(), [&](const Range& depth) {
-      for_ranges(whole_panels(walk.width), walk.panels.back(), [&](const Range& panels) {
-        walk.list.push_back({&b, panels, depth});
+    const std::int64_t out = input.weight->out();
+    const Layer& layer = walk.add_layer(backward_panels(context, *input.weight), out);
+    const auto for_panels = [&](const auto& body) {
+      for_ranges(whole_panels(walk.width), layer.panel_step, body);
+    };
+    for_ranges(out, layer.depth_step, [&](const Range& depth) {
+      for_panels([&](const Range& panels) {
+        walk.list.push_back({layer.panels.main, panels, depth});
       });
+    });
+    for_panels([&](const Range& panels) {
+      add_up(layer.panels.low_rank, walk.kernels.gemm, panels, walk.list);
     });
   }
   run_blocks<BackwardBlock>(context, walk.blocks, walk, p);

@@ -9,15 +9,17 @@ namespace {
 constexpr std::int64_t kProductBytes = 96 << 10;
 // With fewer rows for each thread, reading all weights once per block costs more than it saves.
 constexpr std::int64_t kLeastRows = 64;
+constexpr ScratchSlot kInner[LowRankRows::kMost] = {ScratchSlot::block_low_rank,
+                                                    ScratchSlot::block_second_low_rank,
+                                                    ScratchSlot::block_third_low_rank};
+constexpr ScratchSlot kPackedInner[LowRankRows::kMost] = {ScratchSlot::block_low_rank_packed,
+                                                          ScratchSlot::block_second_low_rank_packed,
+                                                          ScratchSlot::block_third_low_rank_packed};
 
 }  // namespace
 
-bool runs_in_blocks(const Context& context, std::int64_t rows,
-                    std::initializer_list<const LinearWeight*> weights) {
-  const bool low_rank = std::any_of(weights.begin(), weights.end(), [](const LinearWeight* weight) {
-    return weight != nullptr && weight->low_rank != nullptr;
-  });
-  return rows >= kLeastRows * context.threads->threads() && !low_rank;
+bool runs_in_blocks(const Context& context, std::int64_t rows) {
+  return rows >= kLeastRows * context.threads->threads();
 }
 
 std::int64_t whole_panels(std::int64_t columns) {
@@ -47,20 +49,21 @@ RowOperand::RowOperand(const GemmKernels& kernels, ScratchSlot slot, std::int64_
 }
 
 void RowOperand::pack(std::int64_t first, std::int64_t count, const float* rows,
-                      std::int64_t stride) {
+                      std::int64_t stride, float scale) {
   for_ranges(depth_, block_, [&](const Range& range) {
-    pack_range(first, count, range, rows + range.begin, stride);
+    pack_range(first, count, range, rows + range.begin, stride, scale);
   });
 }
 
 void RowOperand::pack_range(std::int64_t first, std::int64_t count, const Range& range,
-                            const float* rows, std::int64_t stride) {
+                            const float* rows, std::int64_t stride, float scale) {
   const std::int64_t begin = range.begin / block_ * block_;
   PackRowsA pack;
   pack.rows = rows;
   pack.stride = stride;
   pack.count = count;
   pack.depth = range.count();
+  pack.scale = scale;
   pack.at = range.begin - begin;
   pack.whole = std::min(block_, depth_ - begin);
   pack.a = memory_ + begin / block_ * block_bytes_ + kernels_.a_bytes(first, pack.whole);
@@ -117,6 +120,67 @@ void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, boo
                 tile);
     kernels_.gemm.multiply(tile);
     tile.next.count = 0;  // asked for beside the first panels
+  });
+}
+
+LayerPanels forward_panels(const Context& context, const LinearWeight& weight) {
+  const auto packed = [&](PackedWeights& weights) {
+    return &weights.forward(*context.threads, kernel_table(context).gemm);
+  };
+  LayerPanels panels{packed(*weight.packed), {}};
+  if (const LowRank* low = low_rank_of(weight)) {
+    panels.low_rank = {packed(*low->packed_a), packed(*low->packed_b), low->rank, low->scale};
+  }
+  return panels;
+}
+
+LayerPanels backward_panels(const Context& context, const LinearWeight& weight) {
+  const auto packed = [&](PackedWeights& weights) {
+    return &weights.transposed(*context.threads, kernel_table(context).gemm);
+  };
+  LayerPanels panels{packed(*weight.packed), {}};
+  if (const LowRank* low = low_rank_of(weight)) {
+    panels.low_rank = {packed(*low->packed_b), packed(*low->packed_a), low->rank, low->scale};
+  }
+  return panels;
+}
+
+void add_down(const LowRankPanels& low_rank, const Range& depth, std::vector<PanelProduct>& list) {
+  if (low_rank.rank > 0) list.push_back({low_rank.down, {0, whole_panels(low_rank.rank)}, depth});
+}
+
+void add_up(const LowRankPanels& low_rank, const GemmKernels& kernels, const Range& panels,
+            std::vector<PanelProduct>& list) {
+  for_ranges(low_rank.rank, depth_block(kernels, low_rank.rank), [&](const Range& depth) {
+    list.push_back({low_rank.up, panels, depth});
+  });
+}
+
+LowRankRows::LowRankRows(const KernelTable& kernels, const LowRankPanels& low_rank,
+                         std::int64_t rows, int index)
+    : low_rank_(low_rank),
+      rows_(low_rank.rank > 0 ? rows : 0),
+      stride_(whole_panels(low_rank.rank) * kPanelWidth),
+      inner_(scratch(kInner[index], rows_ * stride_)),
+      packed_(kernels.gemm, kPackedInner[index], rows_, low_rank.rank) {}
+
+void LowRankRows::add(BlockProducts& products, const void* a, bool accumulate) const {
+  if (low_rank_.rank > 0) products.multiply(a, inner_, stride_, accumulate);
+}
+
+void LowRankRows::run(BlockProducts& products, const RowOperand& rows, std::int64_t depth) {
+  for_ranges(depth, rows.block(),
+             [&](const Range& range) { add(products, rows.at(range.begin), range.begin > 0); });
+  pack();
+}
+
+void LowRankRows::pack() {
+  packed_.pack(0, rows_, inner_, stride_, low_rank_.scale);
+}
+
+void LowRankRows::multiply(BlockProducts& products, float* c, std::int64_t c_stride) const {
+  for_ranges(low_rank_.rank, packed_.block(), [&](const Range& depth) {
+    products.multiply(packed_.at(depth.begin), c, c_stride, true);
   });
 }
 

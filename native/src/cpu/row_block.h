@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <vector>
 
 #include "cpu/kernel_table.h"
@@ -17,9 +16,8 @@
 
 namespace headspark {
 
-/// Whether blocks pay: rows enough for each thread, and no low-rank term in a weight (null: none).
-bool runs_in_blocks(const Context& context, std::int64_t rows,
-                    std::initializer_list<const LinearWeight*> weights);
+/// Whether blocks pay: rows enough for each thread.
+bool runs_in_blocks(const Context& context, std::int64_t rows);
 
 std::int64_t whole_panels(std::int64_t columns);
 
@@ -37,11 +35,12 @@ class RowOperand {
 
   std::int64_t block() const { return block_; }
   const void* at(std::int64_t k) const { return memory_ + k / block_ * block_bytes_; }
-  /// `count` rows of all depths from `first` on, a multiple of the level's row_tile.
-  void pack(std::int64_t first, std::int64_t count, const float* rows, std::int64_t stride);
+  /// `count` rows of all depths from `first` on, a multiple of the level's row_tile, times `scale`.
+  void pack(std::int64_t first, std::int64_t count, const float* rows, std::int64_t stride,
+            float scale = 1.0f);
   /// The same for the depths of `range`, a part of one block of depth.
   void pack_range(std::int64_t first, std::int64_t count, const Range& range, const float* rows,
-                  std::int64_t stride);
+                  std::int64_t stride, float scale = 1.0f);
 
  private:
   const GemmKernels& kernels_;
@@ -99,6 +98,27 @@ struct PanelProduct {
   Range depth;  ///< one block of the level's depths
 };
 
+/// The low-rank term of a layer as a block multiplies it: result += scale (rows down) up.
+struct LowRankPanels {
+  const PackedPanels* down = nullptr;
+  const PackedPanels* up = nullptr;
+  std::int64_t rank = 0;  ///< 0: no term
+  float scale = 0.0f;
+};
+
+/// A layer in one direction.
+struct LayerPanels {
+  const PackedPanels* main = nullptr;
+  LowRankPanels low_rank;
+};
+LayerPanels forward_panels(const Context& context, const LinearWeight& weight);
+LayerPanels backward_panels(const Context& context, const LinearWeight& weight);
+
+/// Appends what LowRankRows::add, and LowRankRows::multiply for `panels` of the result, will run.
+void add_down(const LowRankPanels& low_rank, const Range& depth, std::vector<PanelProduct>& list);
+void add_up(const LowRankPanels& low_rank, const GemmKernels& kernels, const Range& panels,
+            std::vector<PanelProduct>& list);
+
 /// Panels of one product, so that its weights are about kProductBytes: the size of what is fetched
 /// ahead.
 std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth);
@@ -119,6 +139,31 @@ class BlockProducts {
   std::int64_t rows_;
   Multiplying multiplying_;
   std::size_t next_ = 0;
+};
+
+/// The rows of a block on their way through a low-rank term; nothing happens where there is none.
+class LowRankRows {
+ public:
+  static constexpr int kMost = 3;
+  /// `index` < kMost tells the terms of a block apart that are on their way at the same time.
+  LowRankRows(const KernelTable& kernels, const LowRankPanels& low_rank, std::int64_t rows,
+              int index);
+
+  /// The next product of the list: the rows of one block of depth, times down.
+  void add(BlockProducts& products, const void* a, bool accumulate) const;
+  /// The same for all depths of an operand, then pack.
+  void run(BlockProducts& products, const RowOperand& rows, std::int64_t depth);
+  /// After the last depth.
+  void pack();
+  /// The next products of the list: c += scale (rows down) up.
+  void multiply(BlockProducts& products, float* c, std::int64_t c_stride) const;
+
+ private:
+  LowRankPanels low_rank_;
+  std::int64_t rows_;
+  std::int64_t stride_;
+  float* inner_;  ///< [rows, rank], rows of whole panels
+  RowOperand packed_;
 };
 
 }  // namespace headspark

@@ -52,6 +52,12 @@ enum class ScratchSlot {
   block_second_inner,
   block_out,
   block_second_out,
+  block_low_rank,
+  block_second_low_rank,
+  block_third_low_rank,
+  block_low_rank_packed,
+  block_second_low_rank_packed,
+  block_third_low_rank_packed,
   count,
 };
 

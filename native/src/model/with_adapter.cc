@@ -77,12 +77,9 @@ struct AdapterReader {
     const std::vector<float> b =
         to_floats(tensors.take(stem + ".lora_B.weight", {target.out(), rank}));
     for (std::size_t part = 0; part < target.parts.size(); ++part) {
-      auto term = std::make_shared<LowRank>();
-      term->rank = rank;
-      term->scale = lora.scale_of(name);
-      term->a = a;
-      term->b = target.parts.size() == 1 ? b : part_rows(b, rank, static_cast<int>(part));
-      target.parts[part]->low_rank = std::move(term);
+      target.parts[part]->low_rank = make_low_rank(
+          rank, lora.scale_of(name), a,
+          target.parts.size() == 1 ? b : part_rows(b, rank, static_cast<int>(part)));
     }
   }
 

@@ -21,6 +21,8 @@ void check_weight(const LinearWeight* weight, const char* op) {
                        static_cast<std::int64_t>(low->a.size()) == low->rank * weight->in() &&
                        static_cast<std::int64_t>(low->b.size()) == low->rank * weight->out(),
                    op, "weight.low_rank does not have the shape of the layer");
+    check_argument(low->packed_a != nullptr && low->packed_b != nullptr, op,
+                   "weight.low_rank was not made by make_low_rank");
   }
 }
 

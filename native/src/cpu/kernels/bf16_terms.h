@@ -76,9 +76,12 @@ static void split_panels_into(const SplitPanels& p) {
     for (; k + 1 < p.depth; k += 2) {
       Split::template pairs<Terms>(source + k * 16, source + k * 16 + 16, out + k * 16, term);
     }
-    for (; k < depth; k += 2) {
-      const float* even = k < p.depth ? source + k * 16 : zeros;
-      Split::template pairs<Terms>(even, zeros, out + k * 16, term);
+    if (k < p.depth) {
+      Split::template pairs<Terms>(source + k * 16, zeros, out + k * 16, term);
+      k += 2;
+    }
+    for (int t = 0; t < Terms; ++t) {
+      __builtin_memset(out + t * term + k * 16, 0, static_cast<std::size_t>(2 * (depth - k) * 16));
     }
   }
 }

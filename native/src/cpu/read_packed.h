@@ -1,0 +1,17 @@
+// Packed weights as the micro-kernels read them.
+#pragma once
+
+#include "cpu/packed_weights.h"
+
+namespace headspark {
+
+/// Depths of one block of a sum over `depth`: where a chain is stored and taken up again.
+std::int64_t depth_block(const GemmKernels& kernels, std::int64_t depth);
+
+/// B of tile.panels panels from `panel` on, from depth k on, as the level reads it for tile.rows
+/// rows and tile.depth depths: in place, or made fp32 or split into terms in a scratch of this
+/// thread.
+void read_packed(const KernelTable& kernels, const PackedPanels& packed, std::int64_t panel,
+                 std::int64_t k, GemmTile& tile);
+
+}  // namespace headspark
