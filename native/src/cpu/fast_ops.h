@@ -2,6 +2,8 @@
 // there. Same contracts as the specification in src/ops/*_cpu.cc, in fp32.
 #pragma once
 
+#include <span>
+
 #include "cpu/kernel_table.h"
 #include "headspark/ops/mlp.h"
 #include "headspark/ops/projections.h"
@@ -9,7 +11,8 @@
 
 namespace headspark {
 
-void linear_forward_fast(const Context& context, const LinearForward& params);
+/// Layers that read the same rows.
+void linear_forward_fast(const Context& context, std::span<const LinearForward> layers);
 void linear_backward_fast(const Context& context, const LinearBackward& params);
 void attention_forward_fast(const Context& context, const AttentionForward& params);
 void attention_backward_fast(const Context& context, const AttentionBackward& params);

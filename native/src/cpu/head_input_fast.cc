@@ -35,7 +35,7 @@ std::vector<float> projection_offset(const Context& context, const HeadInputBack
   forward.x_stride = p.weight->in();
   forward.y = offset.data();
   forward.y_stride = p.weight->out();
-  linear_forward_fast(context, forward);
+  linear_forward_fast(context, std::span<const LinearForward>(&forward, 1));
   return offset;
 }
 

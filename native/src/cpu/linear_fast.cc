@@ -1,11 +1,15 @@
 // linear over packed weights: y = x Wᵀ + b + scale (x Aᵀ) Bᵀ and d_x = d_y W + scale (d_y B) A.
+#include <vector>
+
 #include "cpu/fast_ops.h"
 #include "cpu/gemm.h"
 #include "ops/linear_range.h"
 
 namespace headspark {
 
-void linear_forward_fast(const Context& context, const LinearForward& p) {
+namespace {
+
+Gemm product_of(const Context& context, const LinearForward& p) {
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_forward");
   const auto operand = [&](PackedWeights& weights, std::int64_t column, std::int64_t depth) {
     return GemmOperand{&weights.forward(*context.threads, kernel_table(context).gemm), column,
@@ -30,7 +34,16 @@ void linear_forward_fast(const Context& context, const LinearForward& p) {
     product.low_rank.down = operand(*low->packed_a, 0, range.in_begin);
     product.low_rank.up = operand(*low->packed_b, range.out_begin, 0);
   }
-  gemm(context, product);
+  return product;
+}
+
+}  // namespace
+
+void linear_forward_fast(const Context& context, std::span<const LinearForward> layers) {
+  std::vector<Gemm> products;
+  products.reserve(layers.size());
+  for (const LinearForward& layer : layers) products.push_back(product_of(context, layer));
+  gemm(context, products);
 }
 
 void linear_backward_fast(const Context& context, const LinearBackward& p) {

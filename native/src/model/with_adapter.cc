@@ -77,9 +77,9 @@ struct AdapterReader {
     const std::vector<float> b =
         to_floats(tensors.take(stem + ".lora_B.weight", {target.out(), rank}));
     for (std::size_t part = 0; part < target.parts.size(); ++part) {
-      target.parts[part]->low_rank = make_low_rank(
-          rank, lora.scale_of(name), a,
-          target.parts.size() == 1 ? b : part_rows(b, rank, static_cast<int>(part)));
+      target.parts[part]->low_rank =
+          make_low_rank(rank, lora.scale_of(name), a,
+                        target.parts.size() == 1 ? b : part_rows(b, rank, static_cast<int>(part)));
     }
   }
 

@@ -26,21 +26,43 @@ void check_weight(const LinearWeight* weight, const char* op) {
   }
 }
 
+LinearRange check_forward(const LinearForward& p, const char* op) {
+  check_weight(p.weight, op);
+  const LinearRange range = linear_range(*p.weight, p.slice, op);
+  check_argument(p.tokens >= 0, op, "tokens is negative");
+  if (p.tokens == 0 || range.out() == 0) return range;
+  if (range.in() > 0) check_pointer(p.x, op, "x");
+  check_pointer(p.y, op, "y");
+  check_argument(p.x_stride >= range.in(), op, "x_stride is smaller than the inputs read");
+  check_argument(p.y_stride >= range.out(), op, "y_stride is smaller than the outputs");
+  return range;
+}
+
 }  // namespace
 
 void linear_forward(const Context& context, const LinearForward& params) {
+  linear_forward_all(context, std::span(&params, 1));
+}
+
+void linear_forward_all(const Context& context, std::span<const LinearForward> layers) {
   const char* op = "linear_forward";
-  check_weight(params.weight, op);
-  const LinearRange range = linear_range(*params.weight, params.slice, op);
-  check_argument(params.tokens >= 0, op, "tokens is negative");
-  if (params.tokens == 0 || range.out() == 0) return;
-  if (range.in() > 0) check_pointer(params.x, op, "x");
-  check_pointer(params.y, op, "y");
-  check_argument(params.x_stride >= range.in(), op, "x_stride is smaller than the inputs read");
-  check_argument(params.y_stride >= range.out(), op, "y_stride is smaller than the outputs");
-  if (!context.on_cpu()) return linear_forward_cuda(context, params);
-  if (context.isa != Isa::specification) return linear_forward_fast(context, params);
-  linear_forward_cpu(context, params);
+  bool work = false;
+  for (const LinearForward& layer : layers) {
+    const LinearRange range = check_forward(layer, op);
+    const LinearForward& first = layers.front();
+    const LinearRange read = linear_range(*first.weight, first.slice, op);
+    check_argument(layer.x == first.x && layer.x_stride == first.x_stride &&
+                       layer.tokens == first.tokens && range.in_begin == read.in_begin &&
+                       range.in_end == read.in_end,
+                   op, "the layers do not read the same rows");
+    work = work || (layer.tokens > 0 && range.out() > 0);
+  }
+  if (!work) return;
+  if (has_fast_kernels(context)) return linear_forward_fast(context, layers);
+  for (const LinearForward& layer : layers) {
+    if (linear_range(*layer.weight, layer.slice, op).out() == 0) continue;
+    context.on_cpu() ? linear_forward_cpu(context, layer) : linear_forward_cuda(context, layer);
+  }
 }
 
 void linear_backward(const Context& context, const LinearBackward& params) {

@@ -67,9 +67,13 @@ void forward_in_steps(const Context& context, const MlpForward& p) {
     norm_forward(context, {weights.norm, p.tokens, p.x, hidden, p.normed, hidden});
     normed = p.normed;
   }
-  if (gated) linear_forward(context, whole_layer(*weights.up, p.tokens, normed, p.up));
-  linear_forward(context,
-                 whole_layer(gated ? *weights.gate : *weights.up, p.tokens, normed, p.gate));
+  const LinearForward up = whole_layer(*weights.up, p.tokens, normed, gated ? p.up : p.gate);
+  if (gated) {
+    const LinearForward layers[] = {up, whole_layer(*weights.gate, p.tokens, normed, p.gate)};
+    linear_forward_all(context, layers);
+  } else {
+    linear_forward(context, up);
+  }
   mlp_activation_forward(context, {.activation = weights.activation,
                                    .count = p.tokens * weights.up->out(),
                                    .gate = p.gate,

@@ -2,6 +2,8 @@
 // rows.
 #include "headspark/ops/projections.h"
 
+#include <vector>
+
 #include "cpu/fast_ops.h"
 #include "ops/check.h"
 
@@ -45,9 +47,11 @@ void check_backward(const ProjectionsBackward& p) {
 void forward_in_steps(const Context& context, const ProjectionsForward& p) {
   const auto width = static_cast<std::int64_t>(p.norm->weight.size());
   norm_forward(context, {p.norm, p.tokens, p.x, width, p.normed, width});
+  std::vector<LinearForward> layers;
   for (const auto& output : p.outputs) {
-    linear_forward(context, whole_layer(*output.weight, p.tokens, p.normed, output.y));
+    layers.push_back(whole_layer(*output.weight, p.tokens, p.normed, output.y));
   }
+  linear_forward_all(context, layers);
 }
 
 void backward_in_steps(const Context& context, const ProjectionsBackward& p) {

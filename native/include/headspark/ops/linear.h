@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "headspark/context.h"
 #include "headspark/gradient_mode.h"
@@ -66,6 +67,9 @@ inline LinearBackward whole_layer_gradient(const LinearWeight& weight, std::int6
 }
 
 void linear_forward(const Context& context, const LinearForward& params);
+/// Layers that read the same rows (x, x_stride, tokens and the slices' inputs): as one after the
+/// other, but the CPU reads the rows once and all weights in one parallel loop.
+void linear_forward_all(const Context& context, std::span<const LinearForward> layers);
 void linear_backward(const Context& context, const LinearBackward& params);
 
 }  // namespace headspark
