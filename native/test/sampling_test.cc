@@ -84,6 +84,24 @@ TEST_CASE("sampling: filters keep what transformers keeps, with its probabilitie
   }
 }
 
+TEST_CASE("sampling: top-p takes its share of all that top-k leaves, whatever min-p keeps") {
+  // Weights 1, 0.2 three times and 0.005 forty times: top-p reaches 0.85 of 1.8 with four tokens.
+  std::vector<float> logits(44, std::log(0.005f));
+  logits[0] = 0.0f;
+  for (std::size_t i = 1; i < 4; ++i) logits[i] = std::log(0.2f);
+  for (const float min_p : {0.0f, 0.005f, 0.05f, 0.1f}) {
+    SamplingOptions options;
+    options.temperature = 1.0f;
+    options.top_k = 44;
+    options.top_p = 0.85f;
+    options.min_p = min_p;
+    for (const Isa isa : cpu_levels()) {
+      std::vector<float> row = logits;
+      CHECK(token_distribution(isa, options, {}, row).size() == 4);
+    }
+  }
+}
+
 TEST_CASE("sampling: draws follow the distribution, each by its seed and index alone") {
   const std::vector<float> logits = Random(3).values(40, -2.0f, 2.0f);
   for (const SamplingOptions& options :

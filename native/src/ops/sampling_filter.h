@@ -28,11 +28,14 @@ constexpr bool needs_weight(const SamplingOptions& options) {
   return options.top_k == 0 && options.top_p < 1.0f;
 }
 
-/// True when no token below the threshold can pass the filters. `count` tokens reach it, with
+/// True when no token below the threshold can pass the filters, or change which do: top-p takes its
+/// share of all that top-k leaves, however little min-p then keeps. `count` tokens reach it, with
 /// `weight` of the row's `total` (0 unless needs_weight).
 constexpr bool enough(const SamplingOptions& options, float threshold, double count, double weight,
                       double total) {
-  if (threshold <= 0.0f || (options.min_p > 0.0f && threshold <= options.min_p)) return true;
+  if (threshold <= 0.0f) return true;
+  const bool share_of_top_k = options.top_k > 0 && options.top_p < 1.0f;
+  if (!share_of_top_k && options.min_p > 0.0f && threshold <= options.min_p) return true;
   if (options.top_k > 0) return count >= static_cast<double>(options.top_k);
   if (options.top_p >= 1.0f) return false;
   return weight >= static_cast<double>(options.top_p) * total;
