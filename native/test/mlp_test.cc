@@ -6,6 +6,7 @@
 
 #include "headspark/error.h"
 #include "op_suite.h"
+#include "stored_layer.h"
 
 namespace headspark::test {
 namespace {
@@ -28,39 +29,22 @@ struct MlpCase {
   Activation activation = Activation::silu;
 };
 
-struct Layer {
-  std::vector<float> f32;
-  std::vector<std::uint16_t> bf16;
-  LinearWeight weight;
-
-  Layer(std::int64_t out, std::int64_t in, std::int64_t rank, const MlpCase& c, Random& random) {
-    f32 = random.values(out * in, -0.5f, 0.5f);
-    for (const float value : f32) bf16.push_back(f32_to_bf16(value));
-    const void* data = c.bf16 ? static_cast<const void*>(bf16.data()) : f32.data();
-    weight = make_linear_weight(contiguous_view(data, c.bf16 ? DType::bf16 : DType::f32, out, in),
-                                c.bias ? random.values(out) : std::vector<float>{});
-    if (rank == 0) return;
-    std::vector<float> a = random.values(rank * in, -0.5f, 0.5f);
-    weight.low_rank = make_low_rank(rank, 0.5f, std::move(a), random.values(out * rank));
-  }
-};
-
 // The weights of a case and inputs of both directions.
 struct Mlp {
   MlpCase c;
   Random random;
-  Layer gate;
-  Layer up;
-  Layer down;
+  StoredLayer gate;
+  StoredLayer up;
+  StoredLayer down;
   NormWeight norm;
   std::vector<float> x, residual, d_y, d_residual;
 
   explicit Mlp(const MlpCase& mlp_case)
       : c(mlp_case),
         random(static_cast<std::uint64_t>(c.tokens + c.hidden)),
-        gate(c.intermediate, c.hidden, c.ranks[0], c, random),
-        up(c.intermediate, c.hidden, c.ranks[1], c, random),
-        down(c.hidden, c.intermediate, c.ranks[2], c, random) {
+        gate(c.intermediate, c.hidden, {c.bf16, c.bias, c.ranks[0]}, random),
+        up(c.intermediate, c.hidden, {c.bf16, c.bias, c.ranks[1]}, random),
+        down(c.hidden, c.intermediate, {c.bf16, c.bias, c.ranks[2]}, random) {
     norm.kind = c.kind;
     norm.weight = random.values(c.hidden, 0.5f, 1.5f);
     if (c.kind == NormKind::layer) norm.bias = random.values(c.hidden);
@@ -80,13 +64,14 @@ struct Mlp {
 };
 
 // Rows past what the backend wrote hold NaN: workspace is not compared.
-void run_forward(const Mlp& mlp, const Context& context, Outputs& outputs) {
+void run_forward(const Mlp& mlp, const std::vector<float>& x_in, const Context& context,
+                 Outputs& outputs) {
   const MlpCase& c = mlp.c;
   GuardedArray normed("normed", mlp.narrow());
   GuardedArray hidden("hidden", mlp.wide());
   GuardedArray gate("gate workspace", mlp.wide());
   GuardedArray up("up workspace", mlp.wide());
-  const GuardedArray x("x", mlp.x);
+  const GuardedArray x("x", x_in);
   const GuardedArray residual("residual", mlp.residual);
   MlpForward p;
   p.weights = mlp.weights(c.norm);
@@ -94,7 +79,7 @@ void run_forward(const Mlp& mlp, const Context& context, Outputs& outputs) {
   p.x = x.data();
   p.residual = c.residual ? residual.data() : nullptr;
   if (c.in_place) {
-    p.y = outputs.initial("y", mlp.x);
+    p.y = outputs.initial("y", x_in);
     p.x = p.y;
     p.residual = p.y;
   } else {
@@ -144,7 +129,7 @@ void run_backward(const Mlp& mlp, const std::vector<float>& gate_in,
 void check_mlp(const MlpCase& c) {
   Mlp mlp(c);
   check_case({"mlp_forward " + c.name, 3e-6, [&](const Context& context, Outputs& outputs) {
-                run_forward(mlp, context, outputs);
+                run_forward(mlp, mlp.x, context, outputs);
               }});
   const std::vector<float> gate = mlp.random.values(mlp.wide(), -4.0f, 4.0f);
   const std::vector<float> up = mlp.random.values(mlp.wide());
@@ -155,13 +140,8 @@ void check_mlp(const MlpCase& c) {
 
 // The loss of a gradient check: d_y times what the MLP adds, in the specification.
 double loss(const Mlp& mlp, const std::vector<float>& x) {
-  Mlp changed = mlp;
-  changed.gate.weight = mlp.gate.weight;  // the views point into mlp
-  changed.up.weight = mlp.up.weight;
-  changed.down.weight = mlp.down.weight;
-  changed.x = x;
   Outputs outputs;
-  run_forward(changed, make_cpu_context(1, Isa::specification), outputs);
+  run_forward(mlp, x, make_cpu_context(1, Isa::specification), outputs);
   return weighted_sum(mlp.d_y, outputs["out"].data());
 }
 
@@ -243,7 +223,7 @@ TEST_CASE("mlp gradients equal finite differences") {
     for (const Level& level : levels()) {
       const Context context = level.context(1);
       Outputs forward;
-      run_forward(mlp, context, forward);
+      run_forward(mlp, mlp.x, context, forward);
       Outputs backward;
       run_backward(mlp, forward["gate"].values(), forward["up"].values(), context, backward);
       check_gradient({.name = "x on " + level.name,

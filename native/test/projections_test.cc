@@ -6,6 +6,7 @@
 
 #include "headspark/error.h"
 #include "op_suite.h"
+#include "stored_layer.h"
 
 namespace headspark::test {
 namespace {
@@ -21,36 +22,19 @@ struct ProjectionsCase {
   std::vector<std::int64_t> ranks = {};  // of low-rank terms of the first layers
 };
 
-struct Layer {
-  std::vector<float> f32;
-  std::vector<std::uint16_t> bf16;
-  LinearWeight weight;
-};
-
 struct Projections {
   ProjectionsCase c;
-  std::deque<Layer> layers;  // weights point into them
+  std::deque<StoredLayer> layers;  // weights point into them
   NormWeight norm;
   std::vector<float> x, d_x;
   std::vector<std::vector<float>> d_y;
 
   explicit Projections(const ProjectionsCase& projections_case) : c(projections_case) {
     Random random(static_cast<std::uint64_t>(c.tokens + c.width));
-    for (const std::int64_t out : c.outs) {
-      Layer& layer = layers.emplace_back();
-      layer.f32 = random.values(out * c.width, -0.5f, 0.5f);
-      for (const float value : layer.f32) layer.bf16.push_back(f32_to_bf16(value));
-      const void* data = c.bf16 ? static_cast<const void*>(layer.bf16.data()) : layer.f32.data();
-      layer.weight =
-          make_linear_weight(contiguous_view(data, c.bf16 ? DType::bf16 : DType::f32, out, c.width),
-                             c.bias ? random.values(out) : std::vector<float>{});
-      d_y.push_back(random.values(c.tokens * out));
-    }
-    for (std::size_t i = 0; i < c.ranks.size(); ++i) {
-      if (c.ranks[i] == 0) continue;
-      std::vector<float> a = random.values(c.ranks[i] * c.width, -0.5f, 0.5f);
-      layers[i].weight.low_rank =
-          make_low_rank(c.ranks[i], 0.5f, std::move(a), random.values(c.outs[i] * c.ranks[i]));
+    for (std::size_t i = 0; i < c.outs.size(); ++i) {
+      const std::int64_t rank = i < c.ranks.size() ? c.ranks[i] : 0;
+      layers.emplace_back(c.outs[i], c.width, LayerForm{c.bf16, c.bias, rank}, random);
+      d_y.push_back(random.values(c.tokens * c.outs[i]));
     }
     norm.kind = c.kind;
     norm.weight = random.values(c.width, 0.5f, 1.5f);

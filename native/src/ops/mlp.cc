@@ -4,6 +4,7 @@
 #include "cpu/fast_ops.h"
 #include "headspark/ops/rows.h"
 #include "ops/check.h"
+#include "ops/steps.h"
 
 namespace headspark {
 namespace {
@@ -58,7 +59,9 @@ void check_backward(const MlpBackward& p) {
                  "d_x may be neither d_y nor d_residual");
 }
 
-void forward_in_steps(const Context& context, const MlpForward& p) {
+}  // namespace
+
+void mlp_forward_in_steps(const Context& context, const MlpForward& p) {
   const MlpWeights& weights = p.weights;
   const std::int64_t hidden = weights.up->in();
   const bool gated = weights.gate != nullptr;
@@ -93,7 +96,7 @@ void forward_in_steps(const Context& context, const MlpForward& p) {
 }
 
 // The gradients of gate and up are summed as wholes: blocks of rows do it so.
-void backward_in_steps(const Context& context, const MlpBackward& p) {
+void mlp_backward_in_steps(const Context& context, const MlpBackward& p) {
   const MlpWeights& weights = p.weights;
   const std::int64_t hidden = weights.up->in();
   const bool gated = weights.gate != nullptr;
@@ -125,14 +128,12 @@ void backward_in_steps(const Context& context, const MlpBackward& p) {
           {.count = p.tokens * hidden, .a = 1.0f, .x = p.d_x, .b = 1.0f, .y = p.d_residual});
 }
 
-}  // namespace
-
 void mlp_forward(const Context& context, const MlpForward& params) {
   check_forward(params);
   if (params.tokens == 0) return;
   if (!context.on_cpu()) return mlp_forward_cuda(context, params);
   if (has_fast_kernels(context) && mlp_forward_in_blocks(context, params)) return;
-  forward_in_steps(context, params);
+  mlp_forward_in_steps(context, params);
 }
 
 void mlp_backward(const Context& context, const MlpBackward& params) {
@@ -140,7 +141,7 @@ void mlp_backward(const Context& context, const MlpBackward& params) {
   if (params.tokens == 0) return;
   if (!context.on_cpu()) return mlp_backward_cuda(context, params);
   if (has_fast_kernels(context) && mlp_backward_in_blocks(context, params)) return;
-  backward_in_steps(context, params);
+  mlp_backward_in_steps(context, params);
 }
 
 }  // namespace headspark

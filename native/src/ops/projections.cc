@@ -6,6 +6,7 @@
 
 #include "cpu/fast_ops.h"
 #include "ops/check.h"
+#include "ops/steps.h"
 
 namespace headspark {
 namespace {
@@ -44,16 +45,6 @@ void check_backward(const ProjectionsBackward& p) {
   }
 }
 
-void forward_in_steps(const Context& context, const ProjectionsForward& p) {
-  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
-  norm_forward(context, {p.norm, p.tokens, p.x, width, p.normed, width});
-  std::vector<LinearForward> layers;
-  for (const auto& output : p.outputs) {
-    layers.push_back(whole_layer(*output.weight, p.tokens, p.normed, output.y));
-  }
-  linear_forward_all(context, layers);
-}
-
 void backward_in_steps(const Context& context, const ProjectionsBackward& p) {
   const auto width = static_cast<std::int64_t>(p.norm->weight.size());
   GradientMode mode = GradientMode::overwrite;
@@ -76,12 +67,22 @@ void backward_in_steps(const Context& context, const ProjectionsBackward& p) {
 
 }  // namespace
 
+void projections_forward_in_steps(const Context& context, const ProjectionsForward& p) {
+  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
+  norm_forward(context, {p.norm, p.tokens, p.x, width, p.normed, width});
+  std::vector<LinearForward> layers;
+  for (const auto& output : p.outputs) {
+    layers.push_back(whole_layer(*output.weight, p.tokens, p.normed, output.y));
+  }
+  linear_forward_all(context, layers);
+}
+
 void projections_forward(const Context& context, const ProjectionsForward& params) {
   check_forward(params);
   if (params.tokens == 0 || params.outputs.empty()) return;
   if (!context.on_cpu()) return projections_forward_cuda(context, params);
   if (has_fast_kernels(context) && projections_forward_in_blocks(context, params)) return;
-  forward_in_steps(context, params);
+  projections_forward_in_steps(context, params);
 }
 
 void projections_backward(const Context& context, const ProjectionsBackward& params) {

@@ -4,11 +4,11 @@
 
 #include "cuda_emulation/fake_cublas_lt.h"
 #include "cuda_emulation/library_backend.h"
-#include "headspark/dtype.h"
 #include "headspark/ops/mlp.h"
 #include "headspark/ops/projections.h"
-#include "headspark/ops/rows.h"
 #include "op_suite.h"
+#include "ops/steps.h"
+#include "stored_layer.h"
 
 namespace headspark::test {
 namespace {
@@ -31,42 +31,19 @@ struct FusedCase {
   std::int64_t down_rank = 0;
 };
 
-struct Layer {
-  std::vector<float> f32;
-  std::vector<std::uint16_t> bf16;
-  LinearWeight weight;
-
-  Layer(std::int64_t out, std::int64_t in, const FusedCase& c, Random& random, std::int64_t rank) {
-    f32 = random.values(out * in, -0.5f, 0.5f);
-    for (const float value : f32) bf16.push_back(f32_to_bf16(value));
-    const void* data = c.bf16 ? static_cast<const void*>(bf16.data()) : f32.data();
-    weight = make_linear_weight(contiguous_view(data, c.bf16 ? DType::bf16 : DType::f32, out, in),
-                                c.bias ? random.values(out) : std::vector<float>{});
-    if (rank == 0) return;
-    auto low = std::make_shared<LowRank>();
-    low->rank = rank;
-    low->scale = 0.75f;
-    low->a = random.values(rank * in);
-    low->b = random.values(out * rank);
-    weight.low_rank = low;
-  }
-  Layer(const Layer&) = delete;
-  Layer& operator=(const Layer&) = delete;
-};
-
 struct Block {
   FusedCase c;
   Random random;
-  Layer gate, up, down;
+  StoredLayer gate, up, down;
   NormWeight norm;
   std::vector<float> x, residual, gate_in, up_in;
 
   explicit Block(const FusedCase& fused_case)
       : c(fused_case),
         random(static_cast<std::uint64_t>(c.tokens + c.hidden + c.intermediate)),
-        gate(c.intermediate, c.hidden, c, random, c.gate_rank),
-        up(c.intermediate, c.hidden, c, random, c.up_rank),
-        down(c.hidden, c.intermediate, c, random, c.down_rank) {
+        gate(c.intermediate, c.hidden, {c.bf16, c.bias, c.gate_rank}, random),
+        up(c.intermediate, c.hidden, {c.bf16, c.bias, c.up_rank}, random),
+        down(c.hidden, c.intermediate, {c.bf16, c.bias, c.down_rank}, random) {
     norm.kind = c.kind;
     norm.weight = random.values(c.hidden, 0.5f, 1.5f);
     if (c.kind == NormKind::layer) norm.bias = random.values(c.hidden);
@@ -85,49 +62,6 @@ struct Block {
 
 using Forward = void (*)(const Context&, const MlpForward&);
 using Backward = void (*)(const Context&, const MlpBackward&);
-
-void forward_steps(const Context& context, const MlpForward& p) {
-  const MlpWeights& w = p.weights;
-  const std::int64_t hidden = w.up->in();
-  const float* normed = p.x;
-  if (w.norm != nullptr) {
-    norm_forward(context, {w.norm, p.tokens, p.x, hidden, p.normed, hidden});
-    normed = p.normed;
-  }
-  if (w.gate != nullptr) linear_forward(context, whole_layer(*w.up, p.tokens, normed, p.up));
-  linear_forward(context,
-                 whole_layer(w.gate != nullptr ? *w.gate : *w.up, p.tokens, normed, p.gate));
-  mlp_activation_forward(context, {w.activation, p.tokens * w.up->out(), p.gate, p.up, p.hidden});
-  LinearForward down = whole_layer(*w.down, p.tokens, p.hidden, p.out != nullptr ? p.out : p.y);
-  if (p.out == nullptr) down.residual = p.residual;
-  linear_forward(context, down);
-  if (p.out == nullptr) return;
-  combine(context, {.count = p.tokens * hidden,
-                    .a = 1.0f,
-                    .x = p.out,
-                    .b = 1.0f,
-                    .y = p.y,
-                    .base = p.residual == p.y ? nullptr : p.residual});
-}
-
-void backward_steps(const Context& context, const MlpBackward& p) {
-  const MlpWeights& w = p.weights;
-  const std::int64_t hidden = w.up->in();
-  linear_backward(context, whole_layer_gradient(*w.down, p.tokens, p.d_y, p.d_hidden));
-  mlp_activation_backward(context, {w.activation, p.tokens * w.up->out(), p.gate, p.up, p.d_hidden,
-                                    p.d_hidden, p.d_up});
-  linear_backward(context, whole_layer_gradient(w.gate != nullptr ? *w.gate : *w.up, p.tokens,
-                                                p.d_hidden, p.d_normed));
-  if (w.gate != nullptr) {
-    linear_backward(context, whole_layer_gradient(*w.up, p.tokens, p.d_up, p.d_x));
-    combine(context,
-            {.count = p.tokens * hidden, .a = 1.0f, .x = p.d_x, .b = 1.0f, .y = p.d_normed});
-  }
-  norm_backward(context, {w.norm, p.tokens, p.x, hidden, p.d_normed, hidden, p.d_x, hidden,
-                          GradientMode::overwrite});
-  combine(context,
-          {.count = p.tokens * hidden, .a = 1.0f, .x = p.d_x, .b = 1.0f, .y = p.d_residual});
-}
 
 void run(const Block& block, const Context& context, Forward forward, Outputs& outputs) {
   const FusedCase& c = block.c;
@@ -213,8 +147,8 @@ void check_against(const Block& block, const std::string& op, Run fused, Run ste
 
 void check_mlp(const FusedCase& c) {
   const Block block(c);
-  check_against<Forward>(block, "mlp_forward", &mlp_forward, &forward_steps);
-  if (c.norm) check_against<Backward>(block, "mlp_backward", &mlp_backward, &backward_steps);
+  check_against<Forward>(block, "mlp_forward", &mlp_forward, &mlp_forward_in_steps);
+  if (c.norm) check_against<Backward>(block, "mlp_backward", &mlp_backward, &mlp_backward_in_steps);
 }
 
 void run_projections(const Block& block, const Context& context, bool fused, Outputs& outputs) {
@@ -231,10 +165,7 @@ void run_projections(const Block& block, const Context& context, bool fused, Out
   if (fused) {
     projections_forward(context, p);
   } else {
-    norm_forward(context, {p.norm, p.tokens, p.x, c.hidden, p.normed, c.hidden});
-    for (const auto& output : p.outputs) {
-      linear_forward(context, whole_layer(*output.weight, p.tokens, p.normed, output.y));
-    }
+    projections_forward_in_steps(context, p);
   }
   CHECK(normed.guards_intact());
 }
