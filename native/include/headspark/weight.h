@@ -80,4 +80,10 @@ struct LinearWeight {
 
 LinearWeight make_linear_weight(const WeightView& view, std::vector<float> bias = {});
 
+/// The low-rank term of a layer; null where it adds nothing.
+inline const LowRank* low_rank_of(const LinearWeight& weight) {
+  const LowRank* low = weight.low_rank.get();
+  return low != nullptr && low->rank > 0 ? low : nullptr;
+}
+
 }  // namespace headspark

@@ -11,6 +11,7 @@
 #include "cpu/kernel_table.h"
 #include "cpu/kernels/fetch.h"
 #include "cpu/range.h"
+#include "cpu/read_packed.h"
 #include "cpu/scratch.h"
 
 namespace headspark {
@@ -52,9 +53,9 @@ Blocking choose_blocking(const Gemm& p, const Range& span, int threads,
   blocking.streams = kernels.stream_panels > 0 && blocking.row_blocks == 1;
   if (blocking.streams) {
     // Equal items for the threads, in pairs of panels.
-    const std::int64_t share = ceil_divide(panels, 2 * threads);
-    const std::int64_t rounds = ceil_divide(2 * share, kernels.stream_panels);
-    blocking.group = 2 * ceil_divide(share, rounds);
+    const std::int64_t pairs = ceil_divide(panels, 2 * threads);
+    const std::int64_t rounds = ceil_divide(2 * pairs, kernels.stream_panels);
+    blocking.group = 2 * ceil_divide(pairs, rounds);
     blocking.groups = ceil_divide(panels, blocking.group);
     return blocking;
   }
@@ -106,33 +107,27 @@ struct Plan {
   Plan(const Context& context, const Gemm& problem)
       : p(problem),
         kernels(kernel_table(context)),
-        span{p.b.first_column / kPanelWidth,
-             ceil_divide(p.b.first_column + p.columns, kPanelWidth)},
+        span{p.first_column / kPanelWidth, ceil_divide(p.first_column + p.columns, kPanelWidth)},
         blocking(choose_blocking(p, span, context.threads->threads(), kernels.gemm)) {
-    main = sum_over(p.depth, p.b, p.a, p.a_stride);
+    main = sum_over(p.a, p.a_stride, *p.b.main, {p.first_depth, p.first_depth + p.depth});
   }
 
-  Sum sum_over(std::int64_t depth, const GemmOperand& b, const float* a,
-               std::int64_t a_stride) const {
+  Sum sum_over(const float* a, std::int64_t a_stride, const PackedPanels& b,
+               const Range& depths) const {
     Sum sum;
     sum.a = a;
     sum.a_stride = a_stride;
-    sum.b = b.packed;
-    sum.lead = b.packed->layout == PanelLayout::pairs ? b.first_depth % 2 : 0;
-    sum.first_depth = b.first_depth - sum.lead;
-    sum.depth = depth + sum.lead;
+    sum.b = &b;
+    sum.lead = b.layout == PanelLayout::pairs ? depths.begin % 2 : 0;
+    sum.first_depth = depths.begin - sum.lead;
+    sum.depth = depths.count() + sum.lead;
     sum.block = depth_block(kernels.gemm, sum.depth);
     return sum;
   }
-  /// The first block of depth of some panels.
-  Fetch first_read(const Range& panels) const {
-    const PackedPanels& packed = *main.b;
-    Fetch read;
-    read.at = packed.at(panels.begin, main.first_depth);
-    read.bytes = main.depth_at(0) * (packed.panel_bytes() / packed.depth);
-    read.stride = packed.panel_bytes();
-    read.count = panels.count();
-    return read;
+  /// The block of depth at k of some panels.
+  Fetch read_at(const Range& panels, std::int64_t k) const {
+    const std::int64_t begin = main.first_depth + k;
+    return read_of(*main.b, panels, {begin, begin + main.depth_at(k)});
   }
   /// Bytes of the packed A of one row block, up to depth k.
   std::int64_t a_offset(std::int64_t k) const {
@@ -180,7 +175,7 @@ const char* pack_own_a(const Plan& plan, const Piece& first) {
   char* memory = reinterpret_cast<char*>(
       as_floats(plan.a_offset(plan.main.depth), ScratchSlot::gemm_shared_a));
   const GemmKernels& kernels = plan.kernels.gemm;
-  Fetch read = first.plan->first_read(first.span);
+  Fetch read = first.plan->read_at(first.span, 0);
   const Sum& sum = plan.main;
   const std::int64_t steps =
       ceil_divide(sum.depth, sum.block) * ceil_divide(plan.p.rows, kernels.row_tile);
@@ -218,8 +213,9 @@ class Item {
                 plan_.main.depth > 0 && columns() == c_stride_),
         multiplying_(kernels_.gemm, rows_) {
     if (inner == nullptr) return;
-    low_rank_ = plan_.sum_over(p_.low_rank.rank, p_.low_rank.up, inner, p_.low_rank.rank);
-    low_rank_.a_scale = p_.low_rank.scale;
+    const LowRankPanels& term = p_.b.low_rank;
+    low_rank_ = plan_.sum_over(inner, term.rank, *term.up, {0, term.rank});
+    low_rank_.a_scale = term.scale;
   }
 
   void run() {
@@ -238,7 +234,7 @@ class Item {
 
  private:
   // Column of the problem where the item begins; below 0 when a slice starts inside a panel.
-  std::int64_t first_column() const { return span_.begin * kPanelWidth - p_.b.first_column; }
+  std::int64_t first_column() const { return span_.begin * kPanelWidth - p_.first_column; }
   // The columns that the item shares with the problem.
   std::int64_t begin_column() const { return std::max<std::int64_t>(first_column(), 0); }
   std::int64_t columns() const {
@@ -310,7 +306,7 @@ class Item {
     tile.c_stride = c_stride_;
     tile.accumulate = accumulate;
     if (direct_ && &sum == &last_sum() && k + sum.block >= sum.depth) {
-      tile.out = p_.c + row_ * p_.c_stride + span.begin * kPanelWidth - p_.b.first_column;
+      tile.out = p_.c + row_ * p_.c_stride + span.begin * kPanelWidth - p_.first_column;
       tile.out_stride = p_.c_stride;
     }
     read_packed(kernels_, *sum.b, span.begin, sum.first_depth + k, tile);
@@ -320,24 +316,17 @@ class Item {
 
   // What is read after these panels: DRAM's latency hides behind their products.
   void set_next(const Range& span, std::int64_t k, GemmTile& tile) const {
-    const Sum& sum = plan_.main;
-    const PackedPanels& packed = *sum.b;
-    const std::int64_t depth_bytes = packed.panel_bytes() / packed.depth;
-    const std::int64_t next_k = k + sum.block;
+    const std::int64_t next_k = k + plan_.main.block;
+    const std::int64_t panels = plan_.main.b->panels;
     // Levels that multiply all panels of an item at once go down in depth first.
     const bool down = kernels_.gemm.panels >= kernels_.gemm.item_panels;
-    tile.next.stride = packed.panel_bytes();
-    if (down && next_k < sum.depth) {
-      tile.next.at = packed.at(span.begin, sum.first_depth + next_k);
-      tile.next.bytes = sum.depth_at(next_k) * depth_bytes;
-      tile.next.count = span.count();
+    if (down && next_k < plan_.main.depth) {
+      tile.next = plan_.read_at(span, next_k);
     } else if (plan_.blocking.streams) {
-      if (then_.plan != nullptr) tile.next = then_.plan->first_read(then_.span);
-    } else if (packed.panels > span.end) {
-      const std::int64_t next_depth = down ? 0 : k;
-      tile.next.at = packed.at(span.end, sum.first_depth + next_depth);
-      tile.next.bytes = sum.depth_at(next_depth) * depth_bytes;
-      tile.next.count = down ? std::min(span.count(), packed.panels - span.end) : 1;
+      if (then_.plan != nullptr) tile.next = then_.plan->read_at(then_.span, 0);
+    } else if (panels > span.end) {
+      const std::int64_t count = down ? std::min(span.count(), panels - span.end) : 1;
+      tile.next = plan_.read_at({span.end, span.end + count}, down ? 0 : k);
     }
   }
 
@@ -366,7 +355,7 @@ class Pieces {
       Plan& plan = plans_.emplace_back(context, product);
       plan.inner_at = inner_floats_;
       count_ += plan.blocking.row_blocks * plan.blocking.groups;
-      inner_floats_ += product.rows * product.low_rank.rank;
+      inner_floats_ += product.rows * product.b.low_rank.rank;
     }
   }
 
@@ -414,13 +403,14 @@ class WayDown {
   static Gemm first_factor(const Gemm& p, float* inner) {
     Gemm down;
     down.rows = p.rows;
-    down.columns = p.low_rank.rank;
+    down.columns = p.b.low_rank.rank;
     down.depth = p.depth;
     down.a = p.a;
     down.a_stride = p.a_stride;
-    down.b = p.low_rank.down;
+    down.b.main = p.b.low_rank.down;
+    down.first_depth = p.first_depth;
     down.c = inner;
-    down.c_stride = p.low_rank.rank;
+    down.c_stride = p.b.low_rank.rank;
     return down;
   }
 
@@ -433,7 +423,7 @@ class WayDown {
 float* multiply_down(const Context& context, const Pieces& pieces, const char* packed_a) {
   float* inner = scratch(ScratchSlot::low_rank, pieces.inner_floats());
   for (const Plan& plan : pieces.plans()) {
-    if (plan.p.low_rank.rank == 0) continue;
+    if (plan.p.b.low_rank.rank == 0) continue;
     const WayDown down(context, plan, packed_a, inner);
     context.threads->parallel_for(down.row_blocks(), 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) down.run(i);
@@ -464,7 +454,7 @@ void run_pieces(Work& work) {
   while (at < pieces.count()) {
     const std::int64_t then = streams ? work.untaken++ : pieces.count();
     const Piece piece = pieces[at];
-    const bool low_rank = piece.plan->p.low_rank.rank > 0;
+    const bool low_rank = piece.plan->p.b.low_rank.rank > 0;
     if (low_rank && streams && piece.plan != met) {
       WayDown(work.context, *piece.plan, a, inner).run(0);
     }

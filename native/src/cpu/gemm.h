@@ -4,26 +4,10 @@
 
 #include <span>
 
-#include "cpu/packed_weights.h"
-#include "cpu/read_packed.h"
+#include "cpu/layer_panels.h"
 #include "headspark/context.h"
 
 namespace headspark {
-
-/// A part of a packed matrix, columns and depth counted from the matrix's 0, 0.
-struct GemmOperand {
-  const PackedPanels* packed = nullptr;
-  std::int64_t first_column = 0;
-  std::int64_t first_depth = 0;
-};
-
-/// c += scale (a down) up.
-struct GemmLowRank {
-  std::int64_t rank = 0;  ///< 0: no such term
-  float scale = 0.0f;
-  GemmOperand down;  ///< [depth, rank]
-  GemmOperand up;    ///< [rank, columns], from the same column of its panel on as b
-};
 
 struct Gemm {
   std::int64_t rows = 0;
@@ -31,8 +15,9 @@ struct Gemm {
   std::int64_t depth = 0;
   const float* a = nullptr;
   std::int64_t a_stride = 0;
-  GemmOperand b;
-  GemmLowRank low_rank;
+  LayerPanels b;
+  std::int64_t first_column = 0;  ///< of b's columns
+  std::int64_t first_depth = 0;   ///< of b's depths
   float* c = nullptr;
   std::int64_t c_stride = 0;
   const float* bias = nullptr;  ///< [columns] or null

@@ -5,11 +5,13 @@
 #include <cstdlib>
 
 #include "cpu/fast_ops.h"
-#include "cpu/gemm.h"
+#include "cpu/read_packed.h"
 #include "cpu/row_block.h"
 
 namespace headspark {
 namespace {
+
+using Direction = PackedWeights::Direction;
 
 // Rows of the trace that are asked for ahead of the one at work.
 constexpr std::int64_t kFetchAhead = 6;
@@ -330,9 +332,10 @@ bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
   if (!runs_in_blocks(context, p.tokens)) return false;
   const MlpWeights& w = p.weights;
   // In the order in which a chunk multiplies them: up, then gate.
-  std::vector<LayerPanels> into{forward_panels(context, *w.up)};
-  if (w.gate != nullptr) into.push_back(forward_panels(context, *w.gate));
-  const Walk walk(context, w, p.tokens, std::move(into), {forward_panels(context, *w.down)});
+  std::vector<LayerPanels> into{layer_panels(context, *w.up, Direction::forward)};
+  if (w.gate != nullptr) into.push_back(layer_panels(context, *w.gate, Direction::forward));
+  const Walk walk(context, w, p.tokens, std::move(into),
+                  {layer_panels(context, *w.down, Direction::forward)});
   run_blocks<ForwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
@@ -341,9 +344,10 @@ bool mlp_backward_in_blocks(const Context& context, const MlpBackward& p) {
   if (!runs_in_blocks(context, p.tokens)) return false;
   const MlpWeights& w = p.weights;
   std::vector<LayerPanels> from;
-  if (w.gate != nullptr) from.push_back(backward_panels(context, *w.gate));
-  from.push_back(backward_panels(context, *w.up));
-  const Walk walk(context, w, p.tokens, {backward_panels(context, *w.down)}, std::move(from));
+  if (w.gate != nullptr) from.push_back(layer_panels(context, *w.gate, Direction::transposed));
+  from.push_back(layer_panels(context, *w.up, Direction::transposed));
+  const Walk walk(context, w, p.tokens, {layer_panels(context, *w.down, Direction::transposed)},
+                  std::move(from));
   run_blocks<BackwardBlock>(context, walk.blocks, walk, p);
   return true;
 }

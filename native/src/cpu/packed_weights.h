@@ -26,15 +26,16 @@ struct PackedPanels {
   std::int64_t panels = 0;
   std::shared_ptr<void> memory;
 
-  std::int64_t panel_bytes() const {
-    return depth * kPanelWidth * (layout == PanelLayout::f32 ? 4 : 2);
+  /// Of `count` depths of a panel in one term.
+  std::int64_t depth_bytes(std::int64_t count) const {
+    return count * kPanelWidth * (layout == PanelLayout::f32 ? 4 : 2);
   }
+  std::int64_t panel_bytes() const { return depth_bytes(depth); }
   std::int64_t term_bytes() const { return panels * panel_bytes(); }
   std::int64_t bytes() const { return terms * term_bytes(); }
   /// Where depth k of panel n begins in the first term; k is even for pairs.
   const void* at(std::int64_t panel, std::int64_t k) const {
-    return static_cast<const char*>(memory.get()) + panel * panel_bytes() +
-           k * kPanelWidth * (layout == PanelLayout::f32 ? 4 : 2);
+    return static_cast<const char*>(memory.get()) + panel * panel_bytes() + depth_bytes(k);
   }
 };
 
@@ -73,11 +74,5 @@ class PackedWeights {
   Fp32 fp32_;
   Form forms_[2][kForms];
 };
-
-/// The low-rank term of a layer; null where it adds nothing.
-inline const LowRank* low_rank_of(const LinearWeight& weight) {
-  const LowRank* low = weight.low_rank.get();
-  return low != nullptr && low->rank > 0 ? low : nullptr;
-}
 
 }  // namespace headspark

@@ -2,11 +2,13 @@
 // read it; backward, their gradients are summed in L2. Sums have the order of the products run one
 // by one (linear_fast.cc), so the bits are the same.
 #include "cpu/fast_ops.h"
-#include "cpu/gemm.h"
+#include "cpu/read_packed.h"
 #include "cpu/row_block.h"
 
 namespace headspark {
 namespace {
+
+using Direction = PackedWeights::Direction;
 
 // A layer and how it is cut: depths and panels of one product.
 struct Layer {
@@ -135,7 +137,8 @@ bool projections_forward_in_blocks(const Context& context, const ProjectionsForw
   if (!runs_in_blocks(context, p.tokens)) return false;
   Walk walk(context, p.tokens, *p.norm);
   for (const auto& output : p.outputs) {
-    const Layer& layer = walk.add_layer(forward_panels(context, *output.weight), walk.width);
+    const Layer& layer =
+        walk.add_layer(layer_panels(context, *output.weight, Direction::forward), walk.width);
     for_ranges(whole_panels(output.weight->out()), layer.panel_step, [&](const Range& panels) {
       for_ranges(walk.width, layer.depth_step, [&](const Range& depth) {
         walk.list.push_back({layer.panels.main, panels, depth});
@@ -152,7 +155,8 @@ bool projections_backward_in_blocks(const Context& context, const ProjectionsBac
   Walk walk(context, p.tokens, *p.norm);
   for (const auto& input : p.inputs) {
     const std::int64_t out = input.weight->out();
-    const Layer& layer = walk.add_layer(backward_panels(context, *input.weight), out);
+    const Layer& layer =
+        walk.add_layer(layer_panels(context, *input.weight, Direction::transposed), out);
     const auto for_panels = [&](const auto& body) {
       for_ranges(whole_panels(walk.width), layer.panel_step, body);
     };

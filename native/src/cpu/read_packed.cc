@@ -1,7 +1,6 @@
 // Where panels lie, made fp32 or split into terms as a level wants them.
 #include "cpu/read_packed.h"
 
-#include "cpu/range.h"
 #include "cpu/scratch.h"
 
 namespace headspark {

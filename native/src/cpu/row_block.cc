@@ -1,7 +1,7 @@
 #include "cpu/row_block.h"
 
 #include "cpu/fast_ops.h"
-#include "cpu/gemm.h"
+#include "cpu/read_packed.h"
 
 namespace headspark {
 namespace {
@@ -95,8 +95,7 @@ void RowBlock::fill_rows(float* c, std::int64_t stride, const float* bias,
 }
 
 std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth) {
-  const std::int64_t bytes = b.panel_bytes() / b.depth * depth;
-  return std::max<std::int64_t>(kProductBytes / bytes / 2, 1) * 2;
+  return std::max<std::int64_t>(kProductBytes / b.depth_bytes(depth) / 2, 1) * 2;
 }
 
 void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, bool accumulate) {
@@ -109,10 +108,7 @@ void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, boo
   tile.depth = product.depth.count();
   tile.c_stride = c_stride;
   tile.accumulate = accumulate;
-  tile.next.at = then.b->at(then.panels.begin, then.depth.begin);
-  tile.next.bytes = then.b->panel_bytes() / then.b->depth * then.depth.count();
-  tile.next.stride = then.b->panel_bytes();
-  tile.next.count = then.panels.count();
+  tile.next = read_of(*then.b, then.panels, then.depth);
   for_ranges(product.panels.count(), kernels_.gemm.panels, [&](const Range& panels) {
     tile.panels = panels.count();
     tile.c = c + panels.begin * kPanelWidth;
@@ -121,28 +117,6 @@ void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, boo
     kernels_.gemm.multiply(tile);
     tile.next.count = 0;  // asked for beside the first panels
   });
-}
-
-LayerPanels forward_panels(const Context& context, const LinearWeight& weight) {
-  const auto packed = [&](PackedWeights& weights) {
-    return &weights.forward(*context.threads, kernel_table(context).gemm);
-  };
-  LayerPanels panels{packed(*weight.packed), {}};
-  if (const LowRank* low = low_rank_of(weight)) {
-    panels.low_rank = {packed(*low->packed_a), packed(*low->packed_b), low->rank, low->scale};
-  }
-  return panels;
-}
-
-LayerPanels backward_panels(const Context& context, const LinearWeight& weight) {
-  const auto packed = [&](PackedWeights& weights) {
-    return &weights.transposed(*context.threads, kernel_table(context).gemm);
-  };
-  LayerPanels panels{packed(*weight.packed), {}};
-  if (const LowRank* low = low_rank_of(weight)) {
-    panels.low_rank = {packed(*low->packed_b), packed(*low->packed_a), low->rank, low->scale};
-  }
-  return panels;
 }
 
 void add_down(const LowRankPanels& low_rank, const Range& depth, std::vector<PanelProduct>& list) {

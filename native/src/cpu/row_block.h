@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cpu/kernel_table.h"
-#include "cpu/packed_weights.h"
+#include "cpu/layer_panels.h"
 #include "cpu/range.h"
 #include "cpu/scratch.h"
 #include "headspark/context.h"
@@ -97,22 +97,6 @@ struct PanelProduct {
   Range panels;
   Range depth;  ///< one block of the level's depths
 };
-
-/// The low-rank term of a layer as a block multiplies it: result += scale (rows down) up.
-struct LowRankPanels {
-  const PackedPanels* down = nullptr;
-  const PackedPanels* up = nullptr;
-  std::int64_t rank = 0;  ///< 0: no term
-  float scale = 0.0f;
-};
-
-/// A layer in one direction.
-struct LayerPanels {
-  const PackedPanels* main = nullptr;
-  LowRankPanels low_rank;
-};
-LayerPanels forward_panels(const Context& context, const LinearWeight& weight);
-LayerPanels backward_panels(const Context& context, const LinearWeight& weight);
 
 /// Appends what LowRankRows::add, and LowRankRows::multiply for `panels` of the result, will run.
 void add_down(const LowRankPanels& low_rank, const Range& depth, std::vector<PanelProduct>& list);
