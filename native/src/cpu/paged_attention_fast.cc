@@ -15,6 +15,7 @@
 #include "cpu/range.h"
 #include "cpu/scratch.h"
 #include "ops/head_gate_apply.h"
+#include "ops/store_token.h"
 
 namespace headspark {
 namespace {
@@ -107,10 +108,8 @@ class PagedPass {
     const std::int64_t begin = p_.rows.layout.row_begin[block.row];
     for (std::int64_t i = 0; i < block.tokens; ++i) {
       const std::int64_t from = ((begin + i) * p_.shape.kv_heads + block.kv_head) * dim;
-      const std::int64_t slot = position(block, i) % kKvPageTokens;
-      float* keys = head_page(block, position(block, i));
-      for (std::int64_t d = 0; d < dim; ++d) keys[d * kKvPageTokens + slot] = p_.k[from + d];
-      std::copy_n(p_.v + from, dim, keys + layout_.value_offset() + slot * layout_.padded_dim());
+      const std::int64_t at = position(block, i);
+      store_token(layout_, at % kKvPageTokens, p_.k + from, p_.v + from, head_page(block, at));
     }
   }
 

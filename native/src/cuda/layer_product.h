@@ -2,7 +2,7 @@
 // term: what linear does, for ops that make the rows as terms.
 #pragma once
 
-#include <initializer_list>
+#include <span>
 
 #include "cuda/gemm.h"
 #include "headspark/ops/linear.h"
@@ -18,12 +18,9 @@ void layer_forward(OpDevice& device, Precision precision, const LinearForward& p
 void layer_backward(OpDevice& device, Precision precision, const LinearBackward& params,
                     const GemmRows& d_y);
 
-bool has_low_rank(const LinearWeight& weight);
-
 /// The terms that rows for these layers (null: none) are worth making as; 0: fp32. One term is half
 /// of fp32's bytes, three are more, which the library needs anyway and the own product makes faster
 /// than it reads.
-int terms_for(OpDevice& device, Precision precision,
-              std::initializer_list<const LinearWeight*> layers);
+int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeight* const> layers);
 
 }  // namespace headspark::cuda

@@ -71,12 +71,7 @@ void add_low_rank(OpDevice& device, Precision precision, const LowRankOperands& 
 
 }  // namespace
 
-bool has_low_rank(const LinearWeight& weight) {
-  return weight.low_rank != nullptr && weight.low_rank->rank > 0;
-}
-
-int terms_for(OpDevice& device, Precision precision,
-              std::initializer_list<const LinearWeight*> layers) {
+int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeight* const> layers) {
   if (precision == Precision::fast) return term_count(precision);
   if (device.products() == nullptr) return 0;
   for (const LinearWeight* layer : layers) {
@@ -102,7 +97,7 @@ void layer_forward(OpDevice& device, Precision precision, const LinearForward& p
         .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
         .initial = p.residual,
         .plain = plain});
-  if (!has_low_rank(*p.weight)) return;
+  if (low_rank_of(*p.weight) == nullptr) return;
   // y += scale (x Aᵀ) Bᵀ
   const LowRankOperands low = low_rank_operands(device, *p.weight, range, false);
   add_low_rank(device, precision, low,
@@ -122,7 +117,7 @@ void layer_backward(OpDevice& device, Precision precision, const LinearBackward&
         .c = p.d_x,
         .c_stride = p.d_x_stride,
         .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr});
-  if (!has_low_rank(*p.weight)) return;
+  if (low_rank_of(*p.weight) == nullptr) return;
   // d_x += scale (d_y B) A
   const LowRankOperands low = low_rank_operands(device, *p.weight, range, true);
   add_low_rank(device, precision, low,

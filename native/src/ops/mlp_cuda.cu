@@ -69,24 +69,19 @@ struct Mlp {
 
 Mlp make_mlp(const Context& context, const MlpWeights& weights, std::int64_t tokens) {
   OpDevice& device = op_device(context);
-  return {context, device, weights, tokens,
-          terms_for(device, context.precision, {weights.gate, weights.up, weights.down})};
+  const LinearWeight* const layers[] = {weights.gate, weights.up, weights.down};
+  return {context, device, weights, tokens, terms_for(device, context.precision, layers)};
 }
 
 GemmRows normed_rows(const Mlp& mlp, const MlpForward& p) {
   const std::int64_t hidden = mlp.hidden();
-  const NormForward norm{mlp.weights.norm, p.tokens, p.x, hidden, p.normed, hidden};
-  if (mlp.terms == 0) {
-    if (norm.norm == nullptr) return {p.x, hidden};
-    norm_forward_cuda(mlp.context, norm);
-    return {p.normed, hidden};
+  if (mlp.weights.norm != nullptr) {
+    return norm_forward_rows(
+        mlp.context, {mlp.weights.norm, p.tokens, p.x, hidden, p.normed, hidden}, mlp.terms);
   }
+  if (mlp.terms == 0) return {p.x, hidden};
   const TermRows rows = term_rows(mlp.device, mlp.terms, p.tokens, hidden);
-  if (norm.norm != nullptr) {
-    norm_forward_terms(mlp.device, norm, rows);
-  } else {
-    split_rows(mlp.device, p.x, hidden, rows);
-  }
+  split_rows(mlp.device, p.x, hidden, rows);
   return {.terms = rows};
 }
 
@@ -148,7 +143,7 @@ void mlp_forward_cuda(const Context& context, const MlpForward& p) {
   const GemmRows activated = activated_rows(mlp, p);
   LinearForward down = whole_layer(*weights.down, p.tokens, nullptr, p.y);
   // What is kept by itself is the output with its low-rank term.
-  const bool separate = p.out != nullptr && has_low_rank(*weights.down);
+  const bool separate = p.out != nullptr && low_rank_of(*weights.down) != nullptr;
   if (separate) {
     down.y = p.out;
   } else {
@@ -170,7 +165,7 @@ void mlp_backward_cuda(const Context& context, const MlpBackward& p) {
   backward(whole_layer_gradient(mlp.first(), p.tokens, nullptr, p.d_normed), gradients.d_gate);
   if (weights.gate != nullptr) {
     // A low-rank term belongs to the gradient of up before that is added.
-    const bool separate = has_low_rank(*weights.up);
+    const bool separate = low_rank_of(*weights.up) != nullptr;
     LinearBackward up =
         whole_layer_gradient(*weights.up, p.tokens, nullptr, separate ? p.d_x : p.d_normed);
     up.mode = separate ? GradientMode::overwrite : GradientMode::accumulate;

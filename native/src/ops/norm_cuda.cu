@@ -95,12 +95,20 @@ void backward(OpDevice& device, const NormBackward& p, float* sum) {
 
 namespace cuda {
 
-void norm_forward_terms(OpDevice& device, const NormForward& p, const TermRows& y) {
+GemmRows norm_forward_rows(const Context& context, const NormForward& p, int terms) {
+  if (terms == 0) {
+    norm_forward_cuda(context, p);
+    return {p.y, p.y_stride};
+  }
+  OpDevice& device = op_device(context);
+  const TermRows y =
+      term_rows(device, terms, p.rows, static_cast<std::int64_t>(p.norm->weight.size()));
   const NormConstants norm = norm_constants(device, *p.norm);
   const bool wide = norm.width > kWarpWidth;
   launch(device.stream(), norm_shape(norm.width, p.rows),
          wide ? terms_kernel_of<true>(y.terms) : terms_kernel_of<false>(y.terms),
          TermsKernel{norm, p.x, p.x_stride, y});
+  return {.terms = y};
 }
 
 void norm_backward_with_sum(OpDevice& device, const NormBackward& p, float* sum) {

@@ -5,6 +5,7 @@
 
 #include "ops/backends.h"
 #include "ops/head_gate_apply.h"
+#include "ops/store_token.h"
 
 namespace headspark {
 namespace {
@@ -75,11 +76,8 @@ void paged_store_cpu(const Context& context, const PagedStore& p) {
         const std::int64_t position = stored + i / p.shape.kv_heads;
         const std::int64_t kv_head = i % p.shape.kv_heads;
         const std::int64_t from = (begin * p.shape.kv_heads + i) * head_dim;
-        float* value = view.value(position, kv_head);
-        for (std::int64_t d = 0; d < head_dim; ++d) {
-          view.key(position, kv_head, d) = p.k[from + d];
-          value[d] = p.v[from + d];
-        }
+        store_token(view.layout, position % kKvPageTokens, p.k + from, p.v + from,
+                    view.head(position, kv_head));
       }
     }
   });
