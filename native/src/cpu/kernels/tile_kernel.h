@@ -62,7 +62,10 @@ struct TileKernel {
     std::int64_t stride = 0;  // floats
   };
 
-  // What every step of depth asks for.
+  // Per step of depth, between the products: more at once would take all fill buffers.
+  static constexpr std::int64_t kFetches = 2 * Terms;
+
+  // What every one asks for.
   struct Fetching {
     Fetch left;
     std::int64_t lines = 0;
@@ -78,10 +81,12 @@ struct TileKernel {
     const char* b = static_cast<const char*>(t.b);
     // C of the panels to the right, which this block's stores would wait for.
     const std::int64_t c_rows = (RowTiles * 16 + blocks - 1) / blocks;
-    const float* next_c = c[0].at + Panels * 16;
+    const bool direct = out[0].at != c[0].at;
+    const float* next_c = direct ? out[0].at : c[0].at + Panels * 16;
+    const std::int64_t next_stride = direct ? out[0].stride : c[0].stride;
     for (std::int64_t k = 0; k < blocks; ++k) {
-      fetch_lines(next.left, next.lines);
-      for (std::int64_t i = 0; i < c_rows; ++i, next_c += t.c_stride) {
+      if constexpr (RowTiles == 1) fetch_lines(next.left, kFetches * next.lines);
+      for (std::int64_t i = 0; i < c_rows; ++i, next_c += next_stride) {
         __builtin_prefetch(next_c, 1, 3);
         if constexpr (Panels > 1) __builtin_prefetch(next_c + 16, 1, 3);
       }
@@ -92,10 +97,12 @@ struct TileKernel {
         for (int i = 0; i + j < Terms; ++i) {
           const char* row = a + (k * Terms + i) * tile_bytes;
           Tiles::template load<4>(row, 64);
+          if constexpr (RowTiles > 1) fetch_lines(next.left, next.lines);
           Tiles::template dot<0, 4, 6>();
           if constexpr (Panels > 1) Tiles::template dot<1, 4, 7>();
           if constexpr (RowTiles > 1) {
             Tiles::template load<5>(row + row_tile_bytes, 64);
+            fetch_lines(next.left, next.lines);
             Tiles::template dot<2, 5, 6>();
             if constexpr (Panels > 1) Tiles::template dot<3, 5, 7>();
           }
@@ -172,7 +179,7 @@ struct TileKernel {
     const std::int64_t pair_bytes = 2 * blocks * Terms * tile_bytes;
     const std::int64_t pairs = (tile.rows + 2 * tile_rows - 1) / (2 * tile_rows);
     Fetching next{tile.next};
-    next.lines = fetch_share(tile.next, pairs * ((tile.panels + 1) / 2) * blocks);
+    next.lines = fetch_share(tile.next, pairs * ((tile.panels + 1) / 2) * blocks * kFetches);
     const char* a = static_cast<const char*>(tile.a);
     for (std::int64_t r = 0; r < tile.rows; r += 2 * tile_rows, a += pair_bytes) {
       GemmTile t = tile;
