@@ -1,5 +1,5 @@
-// The pool behind every parallel loop. Workers spin for some microseconds after a loop (ops follow
-// each other closely), then sleep, so that an idle pool takes no core from anyone.
+// The pool behind every parallel loop. Threads spin for some microseconds before they sleep (ops
+// follow each other closely), so that an idle pool takes no core from anyone.
 #include "headspark/thread_pool.h"
 
 #include <algorithm>
@@ -18,8 +18,10 @@
 namespace headspark {
 namespace {
 
-// About 30 microseconds of pauses: longer than the gap between two ops of one layer.
-constexpr int kSpins = 1000;
+// Pauses before a thread sleeps: about 30 microseconds, longer than the gap between two ops of one
+// layer, to 150, longer than another thread takes for its last item.
+constexpr int kFewestSpins = 1000;
+constexpr int kMostSpins = 5000;
 
 // True while this thread runs a body: a loop inside a loop then runs serially, so it cannot wait
 // for workers that wait for it.
@@ -32,6 +34,28 @@ void pause_briefly() {
   std::this_thread::yield();
 #endif
 }
+
+/// Waits for others by spinning, for as long as that has been enough of late: beside neighbours,
+/// where the thread that is waited for may not run at all, a spinner takes its core.
+class Spin {
+ public:
+  /// False when the caller should sleep instead.
+  template <typename Done>
+  bool until(const Done& done) {
+    for (int i = 0; i < spins_; ++i) {
+      if (done()) {
+        spins_ = std::min(2 * spins_, kMostSpins);
+        return true;
+      }
+      pause_briefly();
+    }
+    spins_ = std::max(spins_ / 2, kFewestSpins);
+    return false;
+  }
+
+ private:
+  int spins_ = kMostSpins;
+};
 
 struct Loop {
   std::int64_t count = 0;
@@ -76,6 +100,7 @@ struct ThreadPool::State {
   std::atomic<int> active{0};  // workers inside `loop`; changed under the mutex
   bool stopping = false;
   std::atomic<std::uint64_t> generation{0};  // counts loops; idle workers spin on it
+  Spin spin;                                 // of callers, one at a time
   std::vector<std::thread> workers;
 
   void stop() {
@@ -91,8 +116,9 @@ struct ThreadPool::State {
 
   void work_forever() {
     std::uint64_t seen = 0;
+    Spin spin;
     for (;;) {
-      for (int i = 0; i < kSpins && generation.load() == seen; ++i) pause_briefly();
+      spin.until([&] { return generation.load() != seen; });
       std::unique_lock lock(mutex);
       work.wait(lock, [&] { return stopping || generation.load() != seen; });
       if (stopping) return;
@@ -154,7 +180,7 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain,
     const std::lock_guard lock(state_->mutex);
     state_->loop = nullptr;  // nobody joins from here on
   }
-  for (int i = 0; i < kSpins && state_->active.load() != 0; ++i) pause_briefly();
+  state_->spin.until([&] { return state_->active.load() == 0; });
   {
     std::unique_lock lock(state_->mutex);
     state_->done.wait(lock, [&] { return state_->active.load() == 0; });
