@@ -8,7 +8,7 @@
 namespace headspark {
 namespace {
 
-constexpr std::int64_t kSlabBytes = 4 << 20;
+constexpr std::int64_t kSlabBytes = 16 << 20;
 
 }  // namespace
 
