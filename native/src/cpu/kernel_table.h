@@ -213,6 +213,20 @@ struct PullBack {
   std::int64_t width = 0;
 };
 
+/// Depths, or keys, of paged attention between two looks at what to fetch.
+constexpr std::int64_t kFetchSteps = 8;
+
+/// What one key/value head has in some pages, to bring into L2 beside other work.
+struct PageFetch {
+  const float* const* pages = nullptr;
+  std::int64_t count = 0;
+  std::int64_t offset = 0;      ///< of the head in a page, in floats
+  std::int64_t bytes = 0;       ///< of every page but the last
+  std::int64_t last_bytes = 0;  ///< of the last
+  std::int64_t asked = 0;       ///< bytes of the first page's pieces that are on their way
+  std::int64_t owed = 0;        ///< lines that should have been asked for by now
+};
+
 /// scores[r * stride + j] = q[r, head_dim] · key j, for all 32 keys of every page of a split.
 struct PagedScores {
   const float* q = nullptr;  ///< [rows, head_dim], scaled
@@ -223,6 +237,8 @@ struct PagedScores {
   std::int64_t offset = 0;  ///< of the head's keys in a page
   float* scores = nullptr;
   std::int64_t stride = 0;
+  PageFetch* next = nullptr;  ///< what the thread reads next; may be null
+  std::int64_t lines = 0;     ///< of next, for every kFetchSteps depths
 };
 
 /// out[r, padded_dim] = sum over j < counts[r] of weights[r * stride + j] value j.
@@ -235,6 +251,8 @@ struct PagedValues {
   std::int64_t offset = 0;  ///< of the head's values in a page
   std::int64_t padded_dim = 0;
   float* out = nullptr;
+  PageFetch* next = nullptr;  ///< as of PagedScores
+  std::int64_t lines = 0;     ///< of next, for every kFetchSteps keys
 };
 
 /// scores[u, v] += delta[u] · gradient[v] over one block of the contracted axis.

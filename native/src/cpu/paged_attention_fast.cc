@@ -3,10 +3,12 @@
 // (flash-decoding, Dao et al. 2023); each leaves its maximum, sum and output, added in order. With
 // few items the splits of a long context go to different threads: the same sums, so the same bits.
 // Decoding reads keys and values from DRAM: an item stores its row's new ones itself, and asks for
-// the pages of the thread's next item while it works.
+// the pages of the thread's next item while it works, but for those that both share.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <vector>
 
 #include "cpu/fast_ops.h"
@@ -22,8 +24,12 @@ namespace {
 
 constexpr std::int64_t kSplit = 256;  // 64 KB of fp32 keys at head_dim 64: they stay in L2
 constexpr std::int64_t kSplitPages = kSplit / kKvPageTokens;
-constexpr std::int64_t kFetchPiece =
-    4096;                                 // one stream of the processor's prefetcher: a page of it
+// Pages that are asked for ahead; in longer contexts the processor's prefetcher has caught up.
+constexpr std::int64_t kFetchedPages = 8;
+// Items that a thread takes at once, so that rows of the same pages meet in one core's L2; with
+// at least so many turns for every thread.
+constexpr std::int64_t kMostItems = 4;
+constexpr std::int64_t kTurns = 8;
 constexpr std::int64_t kBlockTokens = 8;  // queries of a prefill block read the keys from L2
 
 // One key/value head of a row and up to kBlockTokens of its own tokens.
@@ -45,9 +51,10 @@ class PagedPass {
         p_(p),
         layout_{p.shape.kv_heads, p.shape.head_dim},
         group_(p.shape.heads / p.shape.kv_heads) {
-    // Heads outermost: rows that share a prompt's pages find them in L2.
+    // Heads outermost, and rows that begin with the same page side by side: they find it in L2.
+    const std::vector<std::int64_t> rows = rows_by_page();
     for (std::int64_t kv_head = 0; kv_head < p.shape.kv_heads; ++kv_head) {
-      for (std::int64_t row = 0; row < p.rows.layout.rows; ++row) add_row(row, kv_head);
+      for (const std::int64_t row : rows) add_row(row, kv_head);
     }
   }
 
@@ -57,21 +64,36 @@ class PagedPass {
     const bool stores = !split && p_.k != nullptr && each_row_is_one_block();
     if (p_.k != nullptr && !stores) paged_store_cpu(context_, {p_.shape, p_.rows, p_.k, p_.v});
     if (split) return run_split();
-    // Every thread takes its next block before it works on one.
-    std::atomic<std::int64_t> untaken{0};
+    if (count == 0) return;
+    // Every thread takes its next blocks before it works on some.
     const std::int64_t threads = std::min<std::int64_t>(context_.threads->threads(), count);
+    const std::int64_t taken = std::clamp<std::int64_t>(count / (threads * kTurns), 1, kMostItems);
+    std::atomic<std::int64_t> untaken{0};
     context_.threads->parallel_for(threads, 1, [&](auto, auto) {
-      for (std::int64_t at = untaken++; at < count;) {
-        const std::int64_t then = untaken++;
-        Fetch next;
-        if (then < count) next = last_page(blocks_[static_cast<std::size_t>(then)]);
-        run_block(blocks_[static_cast<std::size_t>(at)], stores, next);
+      for (std::int64_t at = untaken.fetch_add(taken); at < count;) {
+        const std::int64_t then = untaken.fetch_add(taken);
+        const std::int64_t end = std::min(at + taken, count);
+        for (; at < end; ++at) run_block(at, at + 1 < end ? at + 1 : then, stores);
         at = then;
       }
     });
   }
 
  private:
+  // No row looks at another, so their order changes no bits.
+  std::vector<std::int64_t> rows_by_page() const {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(p_.rows.layout.rows));
+    std::iota(rows.begin(), rows.end(), 0);
+    const auto first_page = [&](std::int64_t row) -> const float* {
+      const std::int32_t begin = p_.rows.page_begin[row];
+      return begin < p_.rows.page_begin[row + 1] ? p_.rows.pages[begin] : nullptr;
+    };
+    std::stable_sort(rows.begin(), rows.end(), [&](std::int64_t a, std::int64_t b) {
+      return std::less<>()(first_page(a), first_page(b));
+    });
+    return rows;
+  }
+
   void add_row(std::int64_t row, std::int64_t kv_head) {
     const std::int64_t own = p_.rows.layout.row_begin[row + 1] - p_.rows.layout.row_begin[row];
     std::int64_t first = p_.rows.layout.query_begin(static_cast<std::int32_t>(row));
@@ -94,7 +116,13 @@ class PagedPass {
     return true;
   }
 
-  void run_block(const Block& block, bool stores, Fetch& next) const {
+  // `then`: the block that this thread works on next.
+  void run_block(std::int64_t at, std::int64_t then, bool stores) const {
+    const Block& block = blocks_[static_cast<std::size_t>(at)];
+    PageFetch next;
+    if (then < static_cast<std::int64_t>(blocks_.size())) {
+      next = pages_of(blocks_[static_cast<std::size_t>(then)], block);
+    }
     if (stores) store(block);
     float* partials = scratch(ScratchSlot::paged_partials, partial_size(block) * block.splits);
     for (std::int64_t s = 0; s < block.splits; ++s) {
@@ -119,16 +147,29 @@ class PagedPass {
            block.kv_head * layout_.head_stride();
   }
 
-  // Keys and values of the page that a block's tokens end in, which every row has for itself.
-  Fetch last_page(const Block& block) const {
-    const std::int64_t last = position(block, block.tokens - 1);
-    const std::int64_t values = last % kKvPageTokens + 1;
-    Fetch page;
-    page.at = head_page(block, last);
-    page.bytes = page.stride = kFetchPiece;
-    page.count =
-        ceil_divide(4 * (layout_.value_offset() + values * layout_.padded_dim()), kFetchPiece);
-    return page;
+  // The pages of a block that the one before it does not read.
+  PageFetch pages_of(const Block& block, const Block& before) const {
+    const auto count = [&](const Block& of) {
+      return position(of, of.tokens - 1) / kKvPageTokens + 1;
+    };
+    float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row];
+    float* const* known = p_.rows.pages + p_.rows.page_begin[before.row];
+    const std::int64_t total = count(block);
+    std::int64_t shared = 0;
+    if (block.kv_head == before.kv_head) {
+      const std::int64_t most = std::min(total, count(before));
+      while (shared < most && pages[shared] == known[shared]) ++shared;
+    }
+    PageFetch fetch;
+    fetch.pages = pages + shared;
+    fetch.count = std::min(total - shared, kFetchedPages);
+    fetch.offset = block.kv_head * layout_.head_stride();
+    fetch.bytes = fetch.last_bytes = 4 * layout_.head_stride();
+    if (fetch.count == total - shared) {
+      const std::int64_t values = position(block, block.tokens - 1) % kKvPageTokens + 1;
+      fetch.last_bytes = 4 * (layout_.value_offset() + values * layout_.padded_dim());
+    }
+    return fetch;
   }
 
   std::int64_t position(const Block& block, std::int64_t token) const {
@@ -161,7 +202,7 @@ class PagedPass {
     context_.threads->parallel_for(count, 1, [&](auto begin, auto end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const Part& part = parts[static_cast<std::size_t>(i)];
-        Fetch nothing;
+        PageFetch nothing;
         run_part(*part.block, part.split,
                  partials.data() + part.block->partial + part.split * partial_size(*part.block),
                  nothing);
@@ -170,7 +211,7 @@ class PagedPass {
     for (const Block& block : blocks_) finish(block, partials.data() + block.partial);
   }
 
-  void run_part(const Block& block, std::int64_t split, float* partial, Fetch& next) const {
+  void run_part(const Block& block, std::int64_t split, float* partial, PageFetch& next) const {
     const std::int64_t rows = queries(block);
     const std::int64_t dim = p_.shape.head_dim;
     float* q = scratch(ScratchSlot::paged_queries, rows * dim);
@@ -187,9 +228,16 @@ class PagedPass {
     const float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row] + split * kSplitPages;
     const std::int64_t head = block.kv_head * layout_.head_stride();
     float* scores = scratch(ScratchSlot::paged_scores, rows * kSplit);
-    fetch_lines(next, fetch_share(next, 2));
-    kernels_.paged_scores(
-        {q, rows, dim, pages, (keys + kKvPageTokens - 1) / kKvPageTokens, head, scores, kSplit});
+    PagedScores products{q,    rows,   dim,   pages, ceil_divide(keys, kKvPageTokens),
+                         head, scores, kSplit};
+    // What is left of the next block's pages, over the splits that are left.
+    const std::int64_t lines = ceil_divide(page_lines(next), block.splits - split);
+    const std::int64_t depths = products.page_count * ceil_divide(dim, kFetchSteps);
+    const std::int64_t steps = depths + ceil_divide(keys, kFetchSteps);
+    PageFetch* fetch = lines > 0 ? &next : nullptr;
+    products.next = fetch;
+    products.lines = ceil_divide(lines, steps);
+    kernels_.paged_scores(products);
     float* largest = partial + rows * layout_.padded_dim();
     for (std::int64_t f = 0; f < rows; ++f) {
       const std::int64_t count = counts[static_cast<std::size_t>(f)];
@@ -197,9 +245,9 @@ class PagedPass {
       largest[f] = kernels_.largest(scores + f * kSplit, count);
       largest[rows + f] = kernels_.exp_in_place(scores + f * kSplit, count, count, largest[f]);
     }
-    fetch_lines(next, fetch_share(next, 1));
     kernels_.paged_values({scores, kSplit, rows, counts.data(), pages,
-                           head + layout_.value_offset(), layout_.padded_dim(), partial});
+                           head + layout_.value_offset(), layout_.padded_dim(), partial, fetch,
+                           products.lines});
   }
 
   // The splits of each query, in order: out = sum of e^(m_s - m) out_s over that of the sums.

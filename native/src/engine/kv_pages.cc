@@ -32,7 +32,8 @@ bool KvPagePool::add_slab() {
     return false;
   }
   free_.reserve(data_.size() + static_cast<std::size_t>(count));  // release() must not allocate
-  slabs_.back().zero();  // the padding of values must be zero
+  // The padding of values must be zero; the rest is not read before it is stored.
+  if (layout_.padded_dim() > layout_.head_dim) slabs_.back().zero();
   for (std::int64_t i = 0; i < count; ++i) {
     free_.push_back(static_cast<Page>(data_.size()));
     data_.push_back(slabs_.back().data() + i * layout_.floats());

@@ -30,11 +30,12 @@ struct KvPageLayout {
 };
 
 /// The pages of a batch's rows in one layer. Position p of row b is token p % 32 of page
-/// pages[page_begin[b] + p / 32]; pages past the row's last token may be missing.
+/// pages[page_begin[b] + p / 32]; pages past the row's last token may be missing. The padding
+/// of their values is zero; what was never stored may be anything.
 struct PagedRows {
   RowLayout layout;  ///< prefix_length is what was stored before; prefix_begin is not read
   const std::int32_t* page_begin = nullptr;  ///< [rows + 1]
-  float* const* pages = nullptr;             ///< [page_begin[rows]] device pointers, zeroed once
+  float* const* pages = nullptr;             ///< [page_begin[rows]] device pointers
 };
 
 /// Writes the keys and values of the batch's own tokens into their pages.

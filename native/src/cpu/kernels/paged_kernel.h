@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/kernel_table.h"
+#include "cpu/kernels/fetch.h"
 #include "cpu/kernels/math.h"
 
 namespace headspark {
@@ -16,6 +17,8 @@ struct PagedKernel {
   static constexpr int query_rows = S::width == 16 ? 4 : (S::width == 8 ? 2 : 1);
   static constexpr int value_vectors = 4;
 
+  static std::int64_t first_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
   // scores of Rows queries with the 32 keys of one page
   template <int Rows>
   static void page_scores(const PagedScores& p, const float* q, const float* k, float* scores) {
@@ -25,15 +28,19 @@ struct PagedKernel {
 #pragma GCC unroll 16
       for (int v = 0; v < key_vectors; ++v) acc[r][v] = S::set(0.0f);
     }
-    for (std::int64_t d = 0; d < p.head_dim; ++d, k += keys) {
-      F key[key_vectors];
+    for (std::int64_t d = 0; d < p.head_dim;) {
+      if (p.next != nullptr) fetch_pages(*p.next, p.lines);
+      const std::int64_t end = first_of(d + kFetchSteps, p.head_dim);
+      for (; d < end; ++d, k += keys) {
+        F key[key_vectors];
 #pragma GCC unroll 16
-      for (int v = 0; v < key_vectors; ++v) key[v] = S::load(k + v * S::width);
+        for (int v = 0; v < key_vectors; ++v) key[v] = S::load(k + v * S::width);
 #pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const F x = S::set(q[r * p.head_dim + d]);
+        for (int r = 0; r < Rows; ++r) {
+          const F x = S::set(q[r * p.head_dim + d]);
 #pragma GCC unroll 16
-        for (int v = 0; v < key_vectors; ++v) acc[r][v] = S::fma(x, key[v], acc[r][v]);
+          for (int v = 0; v < key_vectors; ++v) acc[r][v] = S::fma(x, key[v], acc[r][v]);
+        }
       }
     }
 #pragma GCC unroll 16
@@ -84,7 +91,9 @@ struct PagedKernel {
     for (std::int64_t j = from; j < to;) {
       const float* value = p.pages[j / keys] + p.offset + j % keys * p.padded_dim + column;
       const std::int64_t page_end = (j / keys + 1) * keys;
-      for (const std::int64_t end = to < page_end ? to : page_end; j < end; ++j) {
+      if (p.next != nullptr) fetch_pages(*p.next, p.lines);
+      for (const std::int64_t end = first_of(j + kFetchSteps, first_of(to, page_end)); j < end;
+           ++j) {
         F x[Vectors];
 #pragma GCC unroll 16
         for (int v = 0; v < Vectors; ++v) x[v] = S::load(value + v * S::width);

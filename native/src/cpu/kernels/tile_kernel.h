@@ -62,10 +62,10 @@ struct TileKernel {
     std::int64_t stride = 0;  // floats
   };
 
-  // Per step of depth, between the products: more at once would take all fill buffers.
+  // Times per step of depth, between the products: more lines at once would take all fill buffers.
   static constexpr std::int64_t kFetches = 2 * Terms;
 
-  // What every one asks for.
+  // What each of them asks for.
   struct Fetching {
     Fetch left;
     std::int64_t lines = 0;
@@ -79,7 +79,8 @@ struct TileKernel {
     const std::int64_t blocks = padded_depth(t.depth) / tile_depth;
     const std::int64_t row_tile_bytes = blocks * Terms * tile_bytes;
     const char* b = static_cast<const char*>(t.b);
-    // C of the panels to the right, which this block's stores would wait for.
+    // What stores would wait for: C of the panels to the right, or where finished sums go, which
+    // another core may have written last.
     const std::int64_t c_rows = (RowTiles * 16 + blocks - 1) / blocks;
     const bool direct = out[0].at != c[0].at;
     const float* next_c = direct ? out[0].at : c[0].at + Panels * 16;
