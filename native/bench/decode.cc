@@ -248,7 +248,9 @@ Options parse(int argc, char** argv) {
 
 struct Result {
   Scenario scenario;
-  double seconds_per_step = 0;
+  double seconds_per_step = 0;  // median over the rounds
+  double least = 0;
+  double most = 0;
   double processor_per_step = 0;
   Floors floors;
 
@@ -266,18 +268,20 @@ void print(const std::vector<Result>& results, const Options& options) {
     if (options.json) {
       std::printf(
           "%s\n  {\"name\": \"%s\", \"rows\": %d, \"variants\": %d, \"tokensPerS\": %.2f, "
-          "\"msPerStep\": %.4f, \"processorMsPerStep\": %.4f, \"byteFloorShare\": %.4f, "
+          "\"msPerStep\": %.4f, \"minMsPerStep\": %.4f, \"maxMsPerStep\": %.4f, "
+          "\"processorMsPerStep\": %.4f, \"byteFloorShare\": %.4f, "
           "\"flopFloorShare\": %.4f}",
           separator, r.scenario.name.c_str(), r.scenario.rows, r.scenario.variants,
-          r.tokens_per_second(), r.seconds_per_step * 1e3, r.processor_per_step * 1e3, byte_share,
-          flop_share);
+          r.tokens_per_second(), r.seconds_per_step * 1e3, r.least * 1e3, r.most * 1e3,
+          r.processor_per_step * 1e3, byte_share, flop_share);
       separator = ",";
     } else {
       std::printf(
-          "%-28s %8.1f tokens/s  %8.2f ms/step (%.2f ms of processor time)  %3.0f %% of the byte "
+          "%-28s %8.1f tokens/s  %8.2f ms/step (%.2f..%.2f; %.2f ms of processor time)  %3.0f %% "
+          "of the byte "
           "floor, %3.0f %% of the FLOP floor\n",
-          r.scenario.name.c_str(), r.tokens_per_second(), r.seconds_per_step * 1e3,
-          r.processor_per_step * 1e3, byte_share * 100, flop_share * 100);
+          r.scenario.name.c_str(), r.tokens_per_second(), r.seconds_per_step * 1e3, r.least * 1e3,
+          r.most * 1e3, r.processor_per_step * 1e3, byte_share * 100, flop_share * 100);
     }
   }
   if (options.json) {
@@ -327,8 +331,9 @@ int run(const Options& options) {
   }
   std::vector<Result> results;
   for (std::size_t i = 0; i < scenarios.size(); ++i) {
-    results.push_back({scenarios[i], median(seconds[i]) / options.steps,
-                       median(processor[i]) / options.steps,
+    const auto [least, most] = std::minmax_element(seconds[i].begin(), seconds[i].end());
+    results.push_back({scenarios[i], median(seconds[i]) / options.steps, *least / options.steps,
+                       *most / options.steps, median(processor[i]) / options.steps,
                        floors_of(engine, scenarios[i], options, peak)});
   }
   print(results, options);
