@@ -1,7 +1,8 @@
 // Equality of two formulas by @cortex-js/compute-engine. A generated answer is hostile input: what is
 // handed over is checked first (known functions, few nodes, small powers), so that no answer can
 // stall a run; the time limit is a second net.
-import { ComputeEngine } from '@cortex-js/compute-engine';
+import type { ComputeEngine } from '@cortex-js/compute-engine';
+import { createRequire } from 'node:module';
 
 type Node = number | string | readonly unknown[] | Record<string, unknown>;
 
@@ -96,10 +97,13 @@ function isTame(node: Node, tally: Tally, exponentDepth = 0): boolean {
 
 let shared: ComputeEngine | undefined;
 
-/** Built on first use: it takes about a tenth of a second. */
+/** Loaded and built at the first formula: each takes over a tenth of a second, at every start otherwise. */
 function engine(): ComputeEngine {
-  shared ??= new ComputeEngine();
-  return shared;
+  if (shared) return shared;
+  const require = createRequire(import.meta.url);
+  const library =
+    require('@cortex-js/compute-engine') as typeof import('@cortex-js/compute-engine');
+  return (shared = new library.ComputeEngine());
 }
 
 type Boxed = NonNullable<ReturnType<ComputeEngine['parse']>>;
