@@ -22,9 +22,10 @@ function run(command, ...args) {
 }
 
 run('cmake', '--preset', preset);
-run('cmake', '--build', '--preset', preset, '--parallel', String(availableParallelism()));
+const parallel = ['--parallel', String(availableParallelism())];
+run('cmake', '--build', '--preset', preset, ...parallel);
 if (!existsSync(path.join(root, `build-${preset}`, 'native', 'headspark_tests'))) {
   console.error(`build-${preset} has no headspark_tests: native/test holds no test.`);
   process.exit(1);
 }
-run('ctest', '--preset', preset, '--no-tests=error');
+run('ctest', '--preset', preset, ...parallel, '--no-tests=error');
