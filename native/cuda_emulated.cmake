@@ -25,6 +25,10 @@ if(HEADSPARK_EMULATION_SANITIZE)
   add_link_options(-fsanitize=${HEADSPARK_EMULATION_SANITIZE})
 endif()
 set_source_files_properties(${cuda_sources} PROPERTIES COMPILE_OPTIONS "${emulation_options}")
+if(HEADSPARK_EMULATION_SANITIZE)
+  # Kernels pass through the device at every step of a thread.
+  set_source_files_properties(${emulation_sources} PROPERTIES COMPILE_OPTIONS "${emulation_options};-O2")
+endif()
 set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")
 

@@ -112,6 +112,7 @@ void Block::enter(void* argument) {
   }
   thread.state = State::finished;
   ++block.finished_;
+  ++block.warps_[static_cast<std::size_t>(block.running_ / kWarpLanes)].finished;
 }
 
 void Block::start(cuda::Position3 index) {
@@ -120,7 +121,7 @@ void Block::start(cuda::Position3 index) {
   finished_ = 0;
   std::memset(shared_.get(), 0xff, shared_bytes());  // NaN: what was never written shows
   shadow_.reset();
-  for (Warp& warp : warps_) warp.arrived = 0;
+  for (Warp& warp : warps_) warp.arrived = warp.finished = 0;
   for (Thread& thread : threads_) {
     thread.state = State::ready;
     thread.open.clear();
@@ -174,7 +175,9 @@ void Block::check_deadlock() const {
 // A thread that ends while others wait for it would leave them waiting for ever.
 void Block::check_exit() {
   const int first = running_ / kWarpLanes * kWarpLanes;
-  for (int i = 0; i < shape_.threads; ++i) {
+  const Warp& warp = warps_[static_cast<std::size_t>(running_ / kWarpLanes)];
+  const bool others_wait = at_barrier_ > 0 || warp.arrived > 0;
+  for (int i = 0; others_wait && i < shape_.threads; ++i) {
     const Thread& thread = threads_[static_cast<std::size_t>(i)];
     if (thread.state == State::at_barrier ||
         (thread.state == State::in_warp && i / 32 * 32 == first)) {
@@ -201,11 +204,9 @@ void Block::release(int first, int count) {
 
 void Block::sync_threads(const Where& where) {
   if (finished_ > 0) fail("waits for threads that have ended", where);
-  for (const Thread& thread : threads_) {
-    if (thread.state == State::at_barrier && thread.where.line() != where.line()) {
-      fail("meets others that stand at " + at(thread.where), where);
-    }
-  }
+  // All that wait stand where the first of them does: each was compared with it when it came.
+  if (at_barrier_ == 0) barrier_ = where;
+  if (barrier_.line() != where.line()) fail("meets others that stand at " + at(barrier_), where);
   if (++at_barrier_ < shape_.threads) return wait(State::at_barrier, where);
   at_barrier_ = 0;
   shadow_.barrier();
@@ -216,10 +217,8 @@ void Block::exchange(const Exchange& e, const Where& where) {
   const int lane = running_ % kWarpLanes;
   const int first = running_ - lane;
   Warp& warp = warps_[static_cast<std::size_t>(running_ / kWarpLanes)];
-  for (int i = first; i < first + kWarpLanes; ++i) {
-    if (threads_[static_cast<std::size_t>(i)].state == State::finished) {
-      fail(std::string("calls ") + e.name + " after a lane of its warp has ended", where);
-    }
+  if (warp.finished > 0) {
+    fail(std::string("calls ") + e.name + " after a lane of its warp has ended", where);
   }
   if (warp.arrived > 0 && warp.combine != e.combine) {
     fail(std::string("calls ") + e.name + " where its warp calls " + warp.name, where);

@@ -95,6 +95,7 @@ class Block {
   };
   struct Warp {
     int arrived = 0;
+    int finished = 0;
     Combine combine = nullptr;
     const char* name = "";
     alignas(16) unsigned char in[kWarpLanes * kSlotBytes];
@@ -122,6 +123,7 @@ class Block {
   int at_barrier_ = 0;
   int finished_ = 0;
   std::exception_ptr error_;
+  Where barrier_;  // of the first that waits there, while one does
 };
 
 }  // namespace headspark::cuda_emulation

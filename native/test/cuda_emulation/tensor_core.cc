@@ -44,6 +44,12 @@ float cut_off(double value) {
   return std::nextafter(nearest, 0.0f);
 }
 
+// Eight of them, in order.
+double add_products(double sum, const double* x, const double* y) {
+  for (int k = 0; k < 8; ++k) sum += x[k] * y[k];
+  return sum;
+}
+
 }  // namespace
 
 void distribute_rows(const unsigned char* in, unsigned char* out) {
@@ -56,7 +62,7 @@ void distribute_columns(const unsigned char* in, unsigned char* out) {
 
 void multiply_16x8x16(const unsigned char* in, unsigned char* out) {
   double a[16][16];
-  double b[16][8];
+  double b[8][16];  // by column
   MmaOperands lanes[kWarpLanes];
   for (int lane = 0; lane < kWarpLanes; ++lane) {
     MmaOperands& r = lanes[lane];
@@ -68,8 +74,8 @@ void multiply_16x8x16(const unsigned char* in, unsigned char* out) {
       a[g + 8][t + half] = half_of(r.a[1], half);
       a[g][t + 8 + half] = half_of(r.a[2], half);
       a[g + 8][t + 8 + half] = half_of(r.a[3], half);
-      b[t + half][g] = half_of(r.b[0], half);
-      b[t + 8 + half][g] = half_of(r.b[1], half);
+      b[g][t + half] = half_of(r.b[0], half);
+      b[g][t + 8 + half] = half_of(r.b[1], half);
     }
   }
   for (int lane = 0; lane < kWarpLanes; ++lane) {
@@ -79,9 +85,7 @@ void multiply_16x8x16(const unsigned char* in, unsigned char* out) {
       const int column = 2 * (lane % 4) + i % 2;
       c[i] = lanes[lane].c[i];
       for (int block = 0; block < 16; block += 8) {
-        double sum = c[i];
-        for (int k = block; k < block + 8; ++k) sum += a[row][k] * b[k][column];
-        c[i] = cut_off(sum);
+        c[i] = cut_off(add_products(c[i], a[row] + block, b[column] + block));
       }
     }
     std::memcpy(out + static_cast<std::size_t>(lane) * kSlot, c, sizeof c);
