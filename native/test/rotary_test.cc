@@ -15,13 +15,17 @@ RotaryTable make_table(std::int64_t positions, std::int64_t pairs) {
   RotaryTable table;
   table.positions = positions;
   table.pairs = pairs;
+  std::vector<float> cosine;
+  std::vector<float> sine;
   for (std::int64_t p = 0; p < positions; ++p) {
     for (std::int64_t i = 0; i < pairs; ++i) {
       const double angle = static_cast<double>(p) * std::pow(10000.0, -static_cast<double>(i) / 8);
-      table.cosine.push_back(static_cast<float>(std::cos(angle)));
-      table.sine.push_back(static_cast<float>(std::sin(angle)));
+      cosine.push_back(static_cast<float>(std::cos(angle)));
+      sine.push_back(static_cast<float>(std::sin(angle)));
     }
   }
+  table.cosine = std::move(cosine);
+  table.sine = std::move(sine);
   return table;
 }
 

@@ -41,10 +41,11 @@ class OpDevice {
   virtual Stream stream() = 0;
   /// The matrix on the device, uploaded on first use. The weight owns its place in the cache.
   virtual DeviceMatrix matrix(const LinearWeight& weight) = 0;
-  /// An embedding table, which is no LinearWeight; cached by its address in the mapped file.
+  /// What is no LinearWeight (an embedding, a rotary table, a low-rank term): cached for as long as
+  /// its owner lives.
   virtual DeviceMatrix table(const WeightView& view) = 0;
-  /// A device copy of `bytes` bytes of host memory as they are now (norm weights, biases, rotary
-  /// tables, low-rank terms): cached, but never stale. Valid until the queued work that uses it is
+  /// A device copy of `bytes` bytes of host memory as they are now (norm weights, biases): cached,
+  /// but never stale, since it is compared at each use. Valid until the queued work that uses it is
   /// done.
   virtual const void* constant(const void* host, std::int64_t bytes) = 0;
   /// At least `bytes`, aligned to 256; what it holds is undefined, and it stays valid until the

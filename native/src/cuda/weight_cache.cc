@@ -7,7 +7,8 @@
 namespace headspark::cuda {
 namespace {
 
-// Vectors whose host copy is gone (rotary tables of finished runs) go when all take more than this.
+// Vectors whose host copy is gone (norms of models that were disposed) go when all take more than
+// this.
 constexpr std::int64_t kMostConstantBytes = std::int64_t{256} << 20;
 constexpr std::int64_t kPieceBytes = std::int64_t{16} << 20;  // packed on the host at a time
 
@@ -39,6 +40,7 @@ WeightCache::Memory::Memory(WeightCache& owner, std::int64_t bytes)
 
 WeightCache::Memory::~Memory() {
   cache->bytes_ -= size;
+  ++cache->replaced_;
   cache->memory_.release(data);
 }
 
@@ -67,7 +69,8 @@ DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<con
   const Key key{view.data,       view.dtype,      view.rows,      view.cols,
                 view.row_stride, view.col_stride, view.row_group, view.group_stride};
   auto found = matrices_.find(key);
-  if (found == matrices_.end()) {
+  const bool fresh = found == matrices_.end();
+  if (fresh) {
     const std::int64_t bytes = view.rows * view.cols * dtype_bytes(view.dtype);
     purge();
     auto memory = std::make_unique<Memory>(*this, bytes);
@@ -76,6 +79,7 @@ DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<con
   Matrix& matrix = found->second;
   if (!same_owner(matrix.owner, owner)) {
     matrix.owner.reset();  // until the copy is whole
+    if (!fresh) ++replaced_;
     upload(view, matrix.memory->data);
     matrix.owner = owner;
   }
@@ -97,8 +101,10 @@ const void* WeightCache::constant(const void* host, std::int64_t bytes) {
   constant.last_use = ++clock_;
   if (constant.host.size() != size || std::memcmp(constant.host.data(), host, size) != 0) {
     const auto* begin = static_cast<const std::byte*>(host);
+    if (!constant.host.empty()) ++replaced_;
+    constant.host.clear();  // until the copy is whole
+    memory_.copy(constant.memory->data, host, bytes);
     constant.host.assign(begin, begin + bytes);
-    memory_.copy(constant.memory->data, constant.host.data(), bytes);
   }
   return constant.memory->data;
 }

@@ -1,6 +1,6 @@
 // Copies of weights on one device. Matrices are copied once and kept for as long as whoever owns
-// their file; vectors (norms, biases, rotary tables, low-rank terms) are compared with what was
-// copied, since nobody owns them.
+// their file, or the rotary table or low-rank term, which never changes; vectors (norms, biases)
+// are compared with what was copied, since nobody owns them.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,8 @@ class WeightCache {
   std::int64_t bytes() const { return bytes_; }
   /// Matrices copied since the cache was made.
   std::int64_t uploads() const { return uploads_; }
+  /// Copies given back or written over since then: what was recorded before may read them no more.
+  std::uint64_t replaced() const { return replaced_; }
 
  private:
   using Key = std::tuple<const void*, DType, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
@@ -74,6 +76,7 @@ class WeightCache {
   WeightMemory& memory_;
   std::int64_t bytes_ = 0;
   std::int64_t uploads_ = 0;
+  std::uint64_t replaced_ = 0;
   std::int64_t constant_bytes_ = 0;
   std::uint64_t clock_ = 0;
   std::map<Key, Matrix> matrices_;

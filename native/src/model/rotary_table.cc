@@ -53,15 +53,19 @@ RotaryTable make_rotary_table(const RotaryConfig& config, std::int64_t positions
   table.pairs = config.rotary_dim / 2;
   const std::vector<float> frequencies = inverse_frequencies(config);
   const auto size = static_cast<std::size_t>(positions * table.pairs);
-  table.cosine.reserve(size);
-  table.sine.reserve(size);
+  std::vector<float> cosine;
+  std::vector<float> sine;
+  cosine.reserve(size);
+  sine.reserve(size);
   for (std::int64_t position = 0; position < positions; ++position) {
     for (const float frequency : frequencies) {
       const float angle = static_cast<float>(position) * frequency;
-      table.cosine.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
-      table.sine.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
+      cosine.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
+      sine.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
     }
   }
+  table.cosine = std::move(cosine);
+  table.sine = std::move(sine);
   return table;
 }
 

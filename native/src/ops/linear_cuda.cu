@@ -27,11 +27,20 @@ struct LowRankOperands {
 LowRankOperands low_rank_operands(OpDevice& device, const LinearWeight& weight,
                                   const LinearRange& range, bool by_depth) {
   const LowRank& low = *weight.low_rank;
-  return {
-      low.rank,
-      low.scale,
-      {device.constant_floats(low.a) + range.in_begin, DType::f32, weight.in(), by_depth},
-      {device.constant_floats(low.b) + range.out_begin * low.rank, DType::f32, low.rank, by_depth}};
+  // It never changes, so that it is copied once; compared at every use it would take longer than
+  // its products.
+  const auto uploaded = [&](const std::vector<float>& values, std::int64_t rows,
+                            std::int64_t columns) {
+    WeightView view = contiguous_view(values.data(), DType::f32, rows, columns);
+    view.owner = weight.low_rank;
+    return static_cast<const float*>(device.table(view).data);
+  };
+  const float* a = uploaded(low.a, low.rank, weight.in());
+  const float* b = uploaded(low.b, weight.out(), low.rank);
+  return {low.rank,
+          low.scale,
+          {a + range.in_begin, DType::f32, weight.in(), by_depth},
+          {b + range.out_begin * low.rank, DType::f32, low.rank, by_depth}};
 }
 
 /// c += scale (rows first) second, by way of [rows, rank].

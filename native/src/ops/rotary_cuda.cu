@@ -42,13 +42,20 @@ HEADSPARK_KERNEL(kElementThreads) rotary_kernel(RotaryKernel p) {
   x[p.pairs] = multiply_add(b, cosine, a * sine);
 }
 
+/// Uploaded once, for the layers of all passes.
+const float* on_device(OpDevice& device, const RotaryTable& table, const SharedFloats& values) {
+  WeightView view = contiguous_view(values.data(), DType::f32, table.positions, table.pairs);
+  view.owner = values.owner();
+  return static_cast<const float*>(device.table(view).data);
+}
+
 void rotate(const Context& context, const Rotary& p, float direction) {
   const std::int64_t count = p.tokens * (p.heads + p.second_heads) * p.table->pairs;
   if (count == 0) return;
   OpDevice& device = op_device(context);
   launch(device.stream(), element_shape(count), &rotary_kernel,
-         RotaryKernel{device.constant_floats(p.table->cosine),
-                      device.constant_floats(p.table->sine), p.positions, p.table->pairs,
+         RotaryKernel{on_device(device, *p.table, p.table->cosine),
+                      on_device(device, *p.table, p.table->sine), p.positions, p.table->pairs,
                       p.head_dim, count, direction, p.heads, p.x, p.second_heads, p.second});
 }
 

@@ -11,6 +11,7 @@
 #include "headspark/buffer.h"
 #include "headspark/device.h"
 #include "headspark/error.h"
+#include "headspark/ops/rotary.h"
 #include "op_suite.h"
 
 namespace headspark::test {
@@ -35,10 +36,12 @@ class CountingMemory final : public WeightMemory {
   }
   void release(void* memory) noexcept override { ::operator delete(memory); }
   void copy(void* device, const void* host, std::int64_t bytes) override {
+    if (fails) throw Error(ErrorCode::DEVICE, "The device copies nothing now.");
     std::memcpy(device, host, static_cast<std::size_t>(bytes));
     ++copies;
   }
   int copies = 0;
+  bool fails = false;
 };
 
 std::vector<float> floats_of(const DeviceMatrix& matrix) {
@@ -181,6 +184,64 @@ TEST_CASE("weight cache: vectors are copied when they change, and the oldest go"
   }
   CHECK(cache.bytes() <= std::int64_t{256} << 20);
   CHECK(constant(norm)[99] == 2.0f);
+}
+
+TEST_CASE(
+    "weight cache: says when a copy was given back or written over, and keeps no half of one") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  std::vector<float> norm(10, 1.0f);
+  const auto constant = [&] { return static_cast<const float*>(cache.constant(norm.data(), 40)); };
+  constant();
+  auto owner = std::make_shared<int>(1);
+  WeightView view = contiguous_view(norm.data(), DType::f32, 2, 5);
+  view.owner = owner;
+  cache.matrix(view, view.owner);
+  constant();
+  cache.matrix(view, view.owner);
+  CHECK(cache.replaced() == 0);  // all of it is where it was
+  norm[3] = 2.0f;
+  memory.fails = true;
+  CHECK_THROWS_AS(constant(), Error);
+  memory.fails = false;
+  CHECK(constant()[3] == 2.0f);
+  CHECK(cache.replaced() == 1);
+  owner = std::make_shared<int>(2);
+  view.owner = owner;
+  CHECK(floats_of(cache.matrix(view, view.owner)) == norm);
+  CHECK(cache.replaced() == 2);
+  owner.reset();
+  cache.purge();
+  CHECK(cache.replaced() == 3);
+  cache.clear();
+  CHECK(cache.replaced() == 4);
+}
+
+TEST_CASE("weight cache: a rotary table is copied once for its passes, and each table for itself") {
+  Context context = make_cpu_context(1, Isa::specification);
+  context.backend = make_cuda_backend(0);
+  const auto device = Device::get(0);
+  const std::int64_t before = device->weights().uploads();
+  const std::int32_t position[] = {1};
+  const Buffer<std::int32_t> positions(context.backend, std::span(position));
+  const auto turned = [&](const RotaryTable& table) {
+    Buffer<float> x(context.backend, std::span<const float>(std::vector<float>{1.0f, 0.0f}));
+    rotary_forward(context, {&table, positions.data(), 1, 1, 2, x.data()});
+    return x.to_host();
+  };
+  const auto table_of = [](float cosine, float sine) {
+    return RotaryTable{2, 1, std::vector<float>{1.0f, cosine}, std::vector<float>{0.0f, sine}};
+  };
+  const RotaryTable table = table_of(0.5f, 0.25f);
+  const RotaryTable copy = table;
+  CHECK(turned(table) == std::vector<float>{0.5f, 0.25f});
+  CHECK(turned(table) == std::vector<float>{0.5f, 0.25f});
+  CHECK(turned(copy) == std::vector<float>{0.5f, 0.25f});
+  CHECK(device->weights().uploads() == before + 2);
+  for (int i = 1; i < 20; ++i) {  // most of them where the one before was
+    const auto sine = static_cast<float>(i);
+    CHECK(turned(table_of(0.0f, sine)) == std::vector<float>{0.0f, sine});
+  }
 }
 
 TEST_CASE("cuda backend: engines share a device, and its memory goes with the last of them") {

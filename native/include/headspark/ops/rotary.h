@@ -3,18 +3,18 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "headspark/context.h"
+#include "headspark/shared_floats.h"
 
 namespace headspark {
 
 /// cos and sin per position, computed as Hugging Face does: fp32 frequencies, fp32 angles.
 struct RotaryTable {
   std::int64_t positions = 0;
-  std::int64_t pairs = 0;     ///< rotated pairs per head, rotary_dim / 2; 0: no rotary
-  std::vector<float> cosine;  ///< [positions, pairs]
-  std::vector<float> sine;    ///< [positions, pairs]
+  std::int64_t pairs = 0;  ///< rotated pairs per head, rotary_dim / 2; 0: no rotary
+  SharedFloats cosine;     ///< [positions, pairs]
+  SharedFloats sine;       ///< [positions, pairs]
 };
 
 struct Rotary {
