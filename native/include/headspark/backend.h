@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "headspark/repeated_work.h"
+
 namespace headspark {
 
 enum class DeviceKind { cpu, cuda };
@@ -32,6 +34,8 @@ class Backend {
   virtual void copy_to_device(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, std::int64_t bytes) = 0;
   virtual void zero(void* device, std::int64_t bytes) = 0;
+  /// A place for records of work that repeats; null where recording saves nothing, as on the CPU.
+  virtual std::unique_ptr<RepeatedWork> repeated_work() { return nullptr; }
 };
 
 std::shared_ptr<Backend> make_cpu_backend();

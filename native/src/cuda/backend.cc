@@ -2,15 +2,23 @@
 // that the CUDA ops see.
 #include "headspark/backend.h"
 
+#include <cstdlib>
 #include <string>
 
 #include "cuda/device.h"
 #include "cuda/op_device.h"
+#include "cuda/step_graphs.h"
 #include "device/memory_text.h"
 #include "headspark/error.h"
 
 namespace headspark {
 namespace {
+
+// HEADSPARK_CUDA_GRAPHS=none launches every kernel by itself.
+bool records_work() {
+  const char* const setting = std::getenv("HEADSPARK_CUDA_GRAPHS");
+  return setting == nullptr || std::string(setting) != "none";
+}
 
 class CudaBackend final : public Backend, public cuda::OpDevice {
  public:
@@ -38,6 +46,9 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
   }
   void zero(void* device, std::int64_t bytes) override {
     if (bytes > 0) cuda::zero(stream(), device, bytes);
+  }
+  std::unique_ptr<RepeatedWork> repeated_work() override {
+    return records_work() ? std::make_unique<cuda::StepGraphs>(device_) : nullptr;
   }
 
   cuda::Stream stream() override {

@@ -1,4 +1,4 @@
-// Start, end and memory of a GPU.
+// Start, end, memory and records of a GPU.
 #include "cuda/device.h"
 
 #include <algorithm>
@@ -14,6 +14,14 @@ namespace {
 
 // The first generation with bf16 tensor cores and asynchronous copies.
 constexpr int kLeastComputeMajor = 8;
+
+thread_local bool records_here = false;
+
+void refuse_in_record(const char* what) {
+  if (!records_here) return;
+  throw Error(ErrorCode::DEVICE,
+              std::string("The work that is being recorded asks the device for ") + what + ".");
+}
 
 DeviceProperties checked_properties(int index) {
   std::string problem;
@@ -97,6 +105,7 @@ std::int64_t Device::available_bytes() {
 }
 
 void* Device::try_allocate(std::int64_t bytes) {
+  refuse_in_record("memory");
   enter();
   void* memory = pool_.try_allocate(bytes);
   if (memory != nullptr) return memory;
@@ -126,6 +135,7 @@ void* Device::allocate(std::int64_t bytes) {
 }
 
 void Device::copy(void* device, const void* host, std::int64_t bytes) {
+  refuse_in_record("a copy from the host");
   enter();
   copy_to_device(stream_, device, host, bytes);
 }
@@ -142,6 +152,8 @@ LtProducts* Device::products() {
 void* Device::scratch(ScratchSlot slot, std::int64_t bytes) {
   Scratch& scratch = scratch_[static_cast<std::size_t>(slot)];
   if (bytes > scratch.bytes) {
+    refuse_in_record("memory");
+    if (scratch.memory != nullptr) ++scratch_moves_;
     const std::int64_t grown = std::max(bytes, scratch.bytes + scratch.bytes / 2);
     pool_.release(scratch.memory);
     scratch = {};
@@ -149,6 +161,22 @@ void* Device::scratch(ScratchSlot slot, std::int64_t bytes) {
     scratch = {memory != nullptr ? memory : allocate(bytes), memory != nullptr ? grown : bytes};
   }
   return scratch.memory;
+}
+
+void Device::begin_record() {
+  enter();
+  begin_capture(stream_);
+  records_here = true;
+}
+
+Graph Device::end_record() {
+  records_here = false;
+  return end_capture(stream_);
+}
+
+void Device::abandon_record() noexcept {
+  records_here = false;
+  abandon_capture(stream_);
 }
 
 }  // namespace headspark::cuda

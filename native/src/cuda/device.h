@@ -52,6 +52,16 @@ class Device final : public WeightMemory {
   /// See OpDevice::scratch.
   void* scratch(ScratchSlot slot, std::int64_t bytes);
 
+  // What this thread queues between these is recorded (runtime.h). Meanwhile it gets no memory, not
+  // even of what is cached, which would be somebody else's when the record is repeated, and copies
+  // nothing from the host: Error(DEVICE).
+  void begin_record();
+  Graph end_record();
+  void abandon_record() noexcept;
+  /// Changes whenever memory that ops were given by this device (scratch, weights) goes, moves or
+  /// is written over: what was recorded before must not be repeated.
+  std::uint64_t epoch() const { return scratch_moves_ + weights_.replaced(); }
+
  private:
   struct Scratch {
     void* memory = nullptr;
@@ -64,6 +74,7 @@ class Device final : public WeightMemory {
   WeightCache weights_;
   Stream stream_ = nullptr;
   std::vector<Scratch> scratch_;
+  std::uint64_t scratch_moves_ = 0;
   std::unique_ptr<LtProducts> products_;
 };
 

@@ -12,6 +12,8 @@ namespace headspark::cuda {
 
 struct StreamHandle;
 using Stream = StreamHandle*;  ///< a cudaStream_t; null: the default stream
+struct GraphHandle;
+using Graph = GraphHandle*;  ///< a cudaGraphExec_t: recorded work, ready to be queued
 
 struct DeviceProperties {
   std::string name;
@@ -65,5 +67,19 @@ void zero(Stream stream, void* device, std::int64_t bytes);
 
 /// `params` points at the kernel's one argument. Used by launch() in launch.h.
 void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel, const void* params);
+
+// Between begin_capture and end_capture, what this thread queues on the stream is recorded and does
+// not run: kernels with copies of their argument, copies on the device, zero. Whatever allocates,
+// waits, copies from or to the host or queues on the default stream fails, at once or in
+// end_capture.
+void begin_capture(Stream stream);
+/// What was recorded; never null.
+Graph end_capture(Stream stream);
+/// Ends a capture, also one that failed, and forgets what was recorded.
+void abandon_capture(Stream stream) noexcept;
+/// Queues what was recorded.
+void launch_graph(Stream stream, Graph graph);
+/// After the work that is queued of it.
+void destroy_graph(Graph graph) noexcept;
 
 }  // namespace headspark::cuda

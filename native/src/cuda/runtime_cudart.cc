@@ -150,4 +150,37 @@ void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel,
         "start a kernel");
 }
 
+void begin_capture(Stream stream) {
+  // Other threads may allocate meanwhile: a job of another device, say.
+  check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
+        "record its work");
+}
+
+Graph end_capture(Stream stream) {
+  cudaGraph_t recorded = nullptr;
+  check(cudaStreamEndCapture(native(stream), &recorded), "record its work");
+  cudaGraphExec_t graph = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&graph, recorded, 0);
+  cudaGraphDestroy(recorded);
+  check(status, "prepare recorded work");
+  return reinterpret_cast<Graph>(graph);
+}
+
+void abandon_capture(Stream stream) noexcept {
+  cudaGraph_t recorded = nullptr;
+  if (cudaStreamEndCapture(native(stream), &recorded) == cudaSuccess && recorded != nullptr) {
+    cudaGraphDestroy(recorded);
+  }
+  cudaGetLastError();  // or the next call reports why the capture failed
+}
+
+void launch_graph(Stream stream, Graph graph) {
+  check(cudaGraphLaunch(reinterpret_cast<cudaGraphExec_t>(graph), native(stream)),
+        "start recorded work");
+}
+
+void destroy_graph(Graph graph) noexcept {
+  cudaGraphExecDestroy(reinterpret_cast<cudaGraphExec_t>(graph));
+}
+
 }  // namespace headspark::cuda

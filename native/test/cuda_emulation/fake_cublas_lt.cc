@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cuda/lt_products.h"
+#include "cuda_emulation/runtime_emulated.h"
 #include "headspark/dtype.h"
 
 namespace headspark::test {
@@ -36,10 +37,36 @@ float value_at(const FakeLayout& layout, const void* data, std::int64_t tile, st
   return bf16_to_f32(static_cast<const std::uint16_t*>(data)[at]);
 }
 
+struct Product {
+  bool transposed;
+  FakeLayout left, right, result;
+  float alpha, beta;
+  const void *a, *b, *c;
+  float* d;
+};
+
+void compute(const Product& p) {
+  const std::int64_t depth = p.transposed ? p.left.rows : p.left.columns;
+  for (std::int64_t tile = 0; tile < p.result.batch; ++tile) {
+    for (std::int64_t column = 0; column < p.result.columns; ++column) {
+      for (std::int64_t row = 0; row < p.result.rows; ++row) {
+        float sum = 0.0f;
+        for (std::int64_t k = 0; k < depth; ++k) {
+          sum += value_at(p.left, p.a, tile, p.transposed ? k : row, p.transposed ? row : k) *
+                 value_at(p.right, p.b, tile, k, column);
+        }
+        const float product = p.alpha * sum;
+        p.d[tile * p.result.batch_stride + row + column * p.result.stride] =
+            p.beta == 0.0f ? product : product + value_at(p.result, p.c, tile, row, column);
+      }
+    }
+  }
+}
+
 lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const void* a,
                     lt::Layout a_layout, const void* b, lt::Layout b_layout, const void* beta,
                     const void* c, lt::Layout c_layout, void* d, lt::Layout,
-                    const lt::Algorithm* algorithm, void* workspace, std::size_t, Stream) {
+                    const lt::Algorithm* algorithm, void* workspace, std::size_t, Stream stream) {
   const bool transposed = *reinterpret_cast<lt::Operation*>(desc) == lt::Operation::transpose;
   const FakeLayout& left = of(a_layout);
   const FakeLayout& right = of(b_layout);
@@ -55,22 +82,17 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
   ++fake().multiplications;
   fake().tiles += result.batch;
   fake().algorithms.insert(algorithm->data[0]);
-  for (std::int64_t tile = 0; tile < result.batch; ++tile) {
-    for (std::int64_t column = 0; column < result.columns; ++column) {
-      for (std::int64_t row = 0; row < result.rows; ++row) {
-        float sum = 0.0f;
-        for (std::int64_t k = 0; k < depth; ++k) {
-          sum += value_at(left, a, tile, transposed ? k : row, transposed ? row : k) *
-                 value_at(right, b, tile, k, column);
-        }
-        const float product = *static_cast<const float*>(alpha) * sum;
-        static_cast<float*>(d)[tile * result.batch_stride + row + column * result.stride] =
-            *static_cast<const float*>(beta) == 0.0f
-                ? product
-                : product + value_at(result, c, tile, row, column);
-      }
-    }
-  }
+  const Product product{transposed,
+                        left,
+                        right,
+                        result,
+                        *static_cast<const float*>(alpha),
+                        *static_cast<const float*>(beta),
+                        a,
+                        b,
+                        c,
+                        static_cast<float*>(d)};
+  cuda::queue(stream, [product] { compute(product); });
   return lt::kSuccess;
 }
 

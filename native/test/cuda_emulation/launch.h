@@ -1,14 +1,19 @@
-// The twin of src/cuda/launch.h: a kernel is called once per thread of the grid.
+// The twin of src/cuda/launch.h: a kernel is called once per thread of the grid, at once or, where
+// the stream is captured, whenever its graph is launched.
 #pragma once
 
 #include "cuda/runtime.h"
 #include "cuda_emulation/block.h"
+#include "cuda_emulation/runtime_emulated.h"
 
 namespace headspark::cuda {
 
 template <typename Params>
-void launch(Stream, const LaunchShape& shape, void (*kernel)(Params), const Params& params) {
-  cuda_emulation::run_grid(shape, [kernel, &params] { kernel(params); });
+void launch(Stream stream, const LaunchShape& shape, void (*kernel)(Params), const Params& params) {
+  check_launch_shape(shape);
+  queue(stream, [shape, kernel, params] {
+    cuda_emulation::run_grid(shape, [kernel, &params] { kernel(params); });
+  });
 }
 
 }  // namespace headspark::cuda

@@ -29,6 +29,7 @@ class LibraryBackend final : public Backend, public OpDevice, public WeightMemor
     device_->copy_to_host(host, device, bytes);
   }
   void zero(void* device, std::int64_t bytes) override { device_->zero(device, bytes); }
+  std::unique_ptr<RepeatedWork> repeated_work() override { return device_->repeated_work(); }
   void copy(void* device, const void* host, std::int64_t bytes) override {
     device_->copy_to_device(device, host, bytes);
   }

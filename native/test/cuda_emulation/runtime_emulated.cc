@@ -1,11 +1,15 @@
 // The twin of src/cuda/runtime_cudart.cc: one device whose memory is the host's (so that
-// AddressSanitizer watches it) and whose kernels run when they are launched.
+// AddressSanitizer watches it) and whose kernels run when they are launched. A captured stream
+// keeps them instead, and refuses what a driver refuses then.
 #include "cuda_emulation/runtime_emulated.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -21,6 +25,36 @@ std::mutex mutex;
 std::map<void*, std::int64_t> allocated;
 std::int64_t in_use = 0;
 std::int64_t memory_bytes = std::int64_t{4} << 30;
+
+struct EmulatedStream {
+  bool captured = false;
+  bool invalid = false;  // the capture, by something that it refuses
+  std::vector<std::function<void()>> recorded;
+};
+
+struct EmulatedGraph {
+  std::vector<std::function<void()>> work;
+};
+
+thread_local EmulatedStream* captured_here = nullptr;
+std::atomic<bool> captures_refused = false;
+std::atomic<std::int64_t> graphs = 0;
+
+EmulatedStream* native(Stream stream) {
+  return reinterpret_cast<EmulatedStream*>(stream);
+}
+
+[[noreturn]] void throw_refused(const std::string& what) {
+  throw Error(ErrorCode::DEVICE,
+              "The emulated device does not " + what + " while a stream is captured.");
+}
+
+/// What a driver refuses to a thread that captures a stream.
+void refuse_captured(const char* what) {
+  if (captured_here == nullptr) return;
+  captured_here->invalid = true;
+  throw_refused(what);
+}
 
 void check_device(int device) {
   if (device == 0) return;
@@ -72,6 +106,7 @@ std::int64_t emulated_bytes_in_use() {
 }
 
 void* try_allocate(std::int64_t bytes) {
+  refuse_captured("allocate");
   const std::lock_guard lock(mutex);
   if (bytes < 0 || bytes > memory_bytes - in_use) return nullptr;
   void* memory = nullptr;
@@ -84,6 +119,7 @@ void* try_allocate(std::int64_t bytes) {
 
 void release(void* memory) noexcept {
   if (memory == nullptr) return;
+  if (captured_here != nullptr) captured_here->invalid = true;
   const std::lock_guard lock(mutex);
   const auto found = allocated.find(memory);
   if (found == allocated.end()) std::abort();  // released twice, or never allocated
@@ -102,6 +138,7 @@ void mark_free(void* memory, std::int64_t bytes) noexcept {
 }
 
 void* try_allocate_pinned(std::int64_t bytes) {
+  refuse_captured("pin memory");
   return std::malloc(static_cast<std::size_t>(bytes > 0 ? bytes : 1));
 }
 
@@ -110,27 +147,91 @@ void release_pinned(void* memory) noexcept {
 }
 
 Stream create_stream() {
-  return nullptr;
+  return reinterpret_cast<Stream>(new EmulatedStream());
 }
 
-void destroy_stream(Stream) noexcept {}
+void destroy_stream(Stream stream) noexcept {
+  delete native(stream);
+}
 
-void synchronize(Stream) {}
+void synchronize(Stream) {
+  refuse_captured("wait");
+}
 
+void queue(Stream stream, std::function<void()> work) {
+  if (stream != nullptr && native(stream)->captured) {
+    native(stream)->recorded.push_back(std::move(work));
+    return;
+  }
+  if (stream == nullptr) refuse_captured("queue work on its default stream");
+  work();
+}
+
+void refuse_captures(bool refused) {
+  captures_refused = refused;
+}
+
+std::int64_t emulated_graphs() {
+  return graphs;
+}
+
+void begin_capture(Stream stream) {
+  if (captures_refused) throw Error(ErrorCode::DEVICE, "The emulated device captures nothing.");
+  refuse_captured("capture");
+  if (stream == nullptr) throw Error(ErrorCode::DEVICE, "The default stream cannot be captured.");
+  captured_here = native(stream);
+  *captured_here = {};
+  captured_here->captured = true;
+}
+
+Graph end_capture(Stream stream) {
+  if (captured_here == nullptr || captured_here != native(stream)) {
+    throw Error(ErrorCode::DEVICE, "This thread does not capture the stream.");
+  }
+  EmulatedStream ended;
+  std::swap(ended, *captured_here);
+  captured_here = nullptr;
+  if (ended.invalid) throw Error(ErrorCode::DEVICE, "The capture is not valid.");
+  ++graphs;
+  return reinterpret_cast<Graph>(new EmulatedGraph{std::move(ended.recorded)});
+}
+
+void abandon_capture(Stream stream) noexcept {
+  if (captured_here == nullptr || captured_here != native(stream)) return;
+  *captured_here = {};
+  captured_here = nullptr;
+}
+
+void launch_graph(Stream, Graph graph) {
+  refuse_captured("launch a graph");
+  for (const auto& work : reinterpret_cast<EmulatedGraph*>(graph)->work) work();
+}
+
+void destroy_graph(Graph graph) noexcept {
+  --graphs;
+  delete reinterpret_cast<EmulatedGraph*>(graph);
+}
+
+// Host memory is never page-locked here, and such a copy would read what stands there when the
+// graph is launched.
 void copy_to_device(Stream, void* device, const void* host, std::int64_t bytes) {
+  refuse_captured("copy from the host");
   if (bytes > 0) std::memcpy(device, host, static_cast<std::size_t>(bytes));
 }
 
 void copy_to_host(Stream, void* host, const void* device, std::int64_t bytes) {
+  refuse_captured("copy to the host");
   if (bytes > 0) std::memcpy(host, device, static_cast<std::size_t>(bytes));
 }
 
-void copy_on_device(Stream, void* to, const void* from, std::int64_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
+void copy_on_device(Stream stream, void* to, const void* from, std::int64_t bytes) {
+  if (bytes <= 0) return;
+  queue(stream, [=] { std::memcpy(to, from, static_cast<std::size_t>(bytes)); });
 }
 
-void zero(Stream, void* device, std::int64_t bytes) {
-  if (bytes > 0) std::memset(device, 0, static_cast<std::size_t>(bytes));
+void zero(Stream stream, void* device, std::int64_t bytes) {
+  if (bytes <= 0) return;
+  queue(stream, [=] { std::memset(device, 0, static_cast<std::size_t>(bytes)); });
 }
 
 void launch_kernel(Stream, const LaunchShape&, const void*, const void*) {

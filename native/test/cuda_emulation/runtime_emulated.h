@@ -1,7 +1,8 @@
-// What tests may set and see of the emulated device's memory.
+// What tests may set and see of the emulated device: its memory, and captures of its streams.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "cuda/runtime.h"
 
@@ -10,5 +11,13 @@ namespace headspark::cuda {
 /// The device's size; 4 GiB unless set.
 void set_emulated_memory(std::int64_t bytes);
 std::int64_t emulated_bytes_in_use();
+
+/// Runs `work`, or records it where the stream is captured; Error(DEVICE) on the default stream
+/// while another one is. What kernels and libraries queue goes through here.
+void queue(Stream stream, std::function<void()> work);
+/// Until it is set back, captures fail as with a driver that refuses them.
+void refuse_captures(bool refused);
+/// Recorded graphs that are not destroyed.
+std::int64_t emulated_graphs();
 
 }  // namespace headspark::cuda
