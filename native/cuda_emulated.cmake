@@ -33,7 +33,8 @@ set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")
 
 # The tests of an op that has kernels, and the goldens, run on the emulated device.
-set(emulated_tests main op_suite attention_fixture paged_fixture source_folder golden golden_test)
+set(emulated_tests main op_suite attention_fixture paged_fixture generation_fixture source_folder golden
+  golden_test)
 foreach(source IN LISTS cuda_sources)
   get_filename_component(op ${source} NAME_WE)
   string(REPLACE "_cuda" "_test" test ${op})

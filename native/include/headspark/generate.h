@@ -65,6 +65,9 @@ struct GenerationStats {
   std::int64_t pages_used = 0;
   std::int64_t most_pages_used = 0;
   std::int64_t page_capacity = 0;
+  std::int64_t uploaded_pages = 0;  ///< page pointers copied for repeated steps
+  RepeatCounts step_repeats;        ///< of the decode passes, where the device repeats work
+  RepeatCounts draw_repeats;        ///< of final norm, unembedding and draw
 };
 
 /// Requests wait, join the batch as soon as rows and memory allow it, and leave when they end. When

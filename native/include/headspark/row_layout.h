@@ -14,7 +14,9 @@ struct RowLayout {
   const std::int32_t* prefix_length = nullptr;  ///< [rows] tokens of its prefix; null: none
   std::int32_t longest_row = 0;                 ///< max over rows of own tokens
   std::int32_t longest_context = 0;             ///< max over rows of prefix + own tokens
-  std::int32_t token_count = 0;                 ///< row_begin[rows]; the only one hosts may read
+  /// Tokens of the batch, the only one hosts may read: row_begin[rows], or more on a device where
+  /// the last ones belong to no row.
+  std::int32_t token_count = 0;
   /// [rows] own tokens at the start of a row that are keys and values only: attention's outputs
   /// there are not wanted, so an implementation may leave them as they are; null: none.
   const std::int32_t* first_query = nullptr;

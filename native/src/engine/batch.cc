@@ -4,6 +4,11 @@
 #include <algorithm>
 
 namespace headspark {
+namespace {
+
+constexpr std::size_t kAlignment = 16;  // integers: 64 bytes
+
+}  // namespace
 
 void BatchRows::add(std::span<const std::int32_t> own, std::int32_t begin, std::int32_t length) {
   const auto count = static_cast<std::int32_t>(own.size());
@@ -16,20 +21,43 @@ void BatchRows::add(std::span<const std::int32_t> own, std::int32_t begin, std::
   longest_context = std::max(longest_context, length + count);
 }
 
+void BatchRows::pad(std::int32_t count) {
+  while (rows() < count) {
+    tokens.push_back(0);
+    positions.push_back(0);
+    row_begin.push_back(row_begin.back());
+    prefix_begin.push_back(0);
+    prefix_length.push_back(0);
+  }
+}
+
+// All arrays in one, which goes to the device in one copy.
+std::vector<std::int32_t> Batch::pack() {
+  std::vector<std::int32_t> packed;
+  const std::vector<std::int32_t>* const arrays[kArrays] = {
+      &host_.tokens, &host_.positions, &host_.row_begin, &host_.prefix_begin, &host_.prefix_length};
+  for (std::size_t i = 0; i < kArrays; ++i) {
+    begin_[i] = static_cast<std::int64_t>(packed.size());
+    packed.insert(packed.end(), arrays[i]->begin(), arrays[i]->end());
+    packed.resize((packed.size() + kAlignment - 1) / kAlignment * kAlignment);
+  }
+  return packed;
+}
+
 Batch::Batch(const Context& context, BatchRows rows)
     : host_(std::move(rows)),
-      tokens_(context.backend, std::span<const std::int32_t>(host_.tokens)),
-      positions_(context.backend, std::span<const std::int32_t>(host_.positions)),
-      row_begin_(context.backend, std::span<const std::int32_t>(host_.row_begin)),
-      prefix_begin_(context.backend, std::span<const std::int32_t>(host_.prefix_begin)),
-      prefix_length_(context.backend, std::span<const std::int32_t>(host_.prefix_length)) {}
+      own_(context.backend, std::span<const std::int32_t>(pack())),
+      device_(own_.data()) {}
+
+Batch::Batch(BatchRows rows, GrowingBuffer<std::int32_t>& memory)
+    : host_(std::move(rows)), device_(memory.assign(pack())) {}
 
 RowLayout Batch::layout() const {
   RowLayout layout;
   layout.rows = host_.rows();
-  layout.row_begin = row_begin_.data();
-  layout.prefix_begin = prefix_begin_.data();
-  layout.prefix_length = prefix_length_.data();
+  layout.row_begin = row_begin();
+  layout.prefix_begin = array(3);
+  layout.prefix_length = array(4);
   layout.longest_row = host_.longest_row;
   layout.longest_context = host_.longest_context;
   layout.token_count = host_.token_count();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/repeated_step.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/norm.h"
 
@@ -29,6 +30,7 @@ void append_distinct(std::span<const std::int32_t> seen, std::vector<std::int32_
 DecodeHead::DecodeHead(const Engine& engine, std::int64_t most_rows)
     : engine_(engine),
       rows_(chunk_rows(engine.context, most_rows)),
+      work_(engine.context.backend->repeated_work()),
       input_(engine.context.backend),
       logits_(engine.context.backend),
       draws_(engine.context.backend),
@@ -56,34 +58,24 @@ std::vector<DrawnToken> DecodeHead::sample(std::span<const float* const> residua
   return drawn;
 }
 
-float* DecodeHead::compute_logits(std::span<const float* const> residuals) {
-  const ModelConfig& config = engine_.config();
-  const Context& context = engine_.context;
-  const auto rows = static_cast<std::int64_t>(residuals.size());
-  float* input = input_.reserve(rows_ * config.hidden);
-  for (std::int64_t i = 0; i < rows; ++i) {
-    copies_.add(residuals[static_cast<std::size_t>(i)], input + i * config.hidden);
-  }
-  copies_.run(config.hidden);
-  norm_forward(context, {.norm = &engine_.model->final_norm,
-                         .rows = rows,
-                         .x = input,
-                         .x_stride = config.hidden,
-                         .y = input,
-                         .y_stride = config.hidden});
-  LinearForward params;
-  params.weight = &engine_.model->unembedding;
-  params.tokens = rows;
-  params.x = input;
-  params.x_stride = config.hidden;
-  params.y = logits_.reserve(rows_ * logits_stride(config.vocab));
-  params.y_stride = logits_stride(config.vocab);
-  linear_forward(context, params);
-  return params.y;
+RepeatCounts DecodeHead::counts() const {
+  return work_ != nullptr ? work_->counts() : RepeatCounts();
 }
 
-// Fills host_draws_ and host_seen_.
-void DecodeHead::describe(std::span<const TokenDraw> draws) {
+// Where rows are filled up, the last ones are the first again, drawn greedily and not read.
+void DecodeHead::add_inputs(std::span<const float* const> residuals, std::int64_t padded) {
+  const std::int64_t hidden = engine_.config().hidden;
+  float* input = input_.reserve(rows_ * hidden);
+  copies_.reserve(rows_);
+  for (std::int64_t i = 0; i < padded; ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    copies_.add(residuals[row < residuals.size() ? row : 0], input + i * hidden);
+  }
+  copies_.upload();
+}
+
+// Fills host_draws_ and host_seen_, and takes them to the device.
+void DecodeHead::describe(std::span<const TokenDraw> draws, std::int64_t padded) {
   host_draws_.clear();
   host_seen_.clear();
   for (const TokenDraw& draw : draws) {
@@ -95,24 +87,61 @@ void DecodeHead::describe(std::span<const TokenDraw> draws) {
     }
     host_draws_.push_back(row);
   }
+  host_draws_.resize(static_cast<std::size_t>(padded));
+  draws_.reserve(rows_);
+  draws_.assign(host_draws_);
+  seen_.assign(host_seen_);
+}
+
+// Ops on what lies on the device.
+void DecodeHead::draw(std::int64_t rows, DrawnToken* drawn) {
+  const ModelConfig& config = engine_.config();
+  const Context& context = engine_.context;
+  float* input = input_.data();
+  copies_.copy(config.hidden);
+  norm_forward(context, {.norm = &engine_.model->final_norm,
+                         .rows = rows,
+                         .x = input,
+                         .x_stride = config.hidden,
+                         .y = input,
+                         .y_stride = config.hidden});
+  LinearForward unembed;
+  unembed.weight = &engine_.model->unembedding;
+  unembed.tokens = rows;
+  unembed.x = input;
+  unembed.x_stride = config.hidden;
+  unembed.y = logits_.data();
+  unembed.y_stride = logits_stride(config.vocab);
+  linear_forward(context, unembed);
+  SampleRows sample;
+  sample.rows = rows;
+  sample.vocab = config.vocab;
+  sample.logits = unembed.y;
+  sample.stride = unembed.y_stride;
+  sample.draws = draws_.data();
+  sample.seen = seen_.data();
+  sample.drawn = drawn;
+  sample_rows(context, sample);
 }
 
 void DecodeHead::sample_chunk(std::span<const float* const> residuals,
                               std::span<const TokenDraw> draws, DrawnToken* drawn) {
   const Context& context = engine_.context;
   const auto rows = static_cast<std::int64_t>(residuals.size());
-  float* logits = compute_logits(residuals);
-  describe(draws);
-  SampleRows params;
-  params.rows = rows;
-  params.vocab = engine_.config().vocab;
-  params.logits = logits;
-  params.stride = logits_stride(params.vocab);
-  params.draws = draws_.assign(host_draws_);
-  params.seen = host_seen_.empty() ? nullptr : seen_.assign(host_seen_);
-  params.drawn = drawn_.reserve(rows_);
-  sample_rows(context, params);
-  context.backend->copy_to_host(drawn, params.drawn,
+  const std::int64_t padded = work_ != nullptr ? padded_rows(rows, rows_) : rows;
+  add_inputs(residuals, padded);
+  describe(draws, padded);
+  logits_.reserve(rows_ * logits_stride(engine_.config().vocab));
+  DrawnToken* const device = drawn_.reserve(rows_);
+  if (work_ != nullptr) {
+    RepeatKey key;
+    copies_.add_to(key);
+    key.add(input_.data()).add(logits_.data()).add(draws_.data()).add(seen_.data()).add(device);
+    work_->run(key, [&] { draw(padded, device); });
+  } else {
+    draw(padded, device);
+  }
+  context.backend->copy_to_host(drawn, device,
                                 rows * static_cast<std::int64_t>(sizeof(DrawnToken)));
 }
 

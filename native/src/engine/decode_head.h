@@ -1,9 +1,11 @@
 // From residual streams to sampled tokens: final norm, unembedding and draw, only for the rows that
 // want a token. Logits stay on the device; per row 8 bytes come back, and what says how to draw
-// (48 bytes, and with a repetition penalty the tokens seen) goes there.
+// (48 bytes, and with a repetition penalty the tokens seen) goes there. What lies between is work
+// that a device may repeat.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -25,14 +27,18 @@ class DecodeHead {
   std::vector<DrawnToken> sample(std::span<const float* const> residuals,
                                  std::span<const TokenDraw> draws);
 
+  RepeatCounts counts() const;
+
  private:
   void sample_chunk(std::span<const float* const> residuals, std::span<const TokenDraw> draws,
                     DrawnToken* drawn);
-  float* compute_logits(std::span<const float* const> residuals);
-  void describe(std::span<const TokenDraw> draws);
+  void describe(std::span<const TokenDraw> draws, std::int64_t padded);
+  void add_inputs(std::span<const float* const> residuals, std::int64_t padded);
+  void draw(std::int64_t rows, DrawnToken* drawn);
 
   const Engine& engine_;
   std::int64_t rows_;  // of a chunk, at most
+  std::unique_ptr<RepeatedWork> work_;
   GrowingBuffer<float> input_;
   GrowingBuffer<float> logits_;
   GrowingBuffer<RowDraw> draws_;

@@ -8,6 +8,7 @@
 #include "engine/generation_checks.h"
 #include "engine/generation_row.h"
 #include "engine/prefill.h"
+#include "engine/repeated_step.h"
 #include "headspark/generate.h"
 
 namespace headspark {
@@ -53,6 +54,7 @@ struct Generator::State {
   DecodeHead head;
   PagedBatch pages;
   Trace trace;
+  RepeatedStep repeated;
   RotaryTable rotary;
   Rows waiting;
   Rows running;
@@ -71,7 +73,8 @@ struct Generator::State {
         prefill(used, pool, replacement),
         head(used, options.max_rows),
         pages(used),
-        trace(used, trace_tokens(options), {}) {}
+        trace(used, trace_tokens(options), {}),
+        repeated(used, pool, replacement, trace, options.max_rows) {}
 
   LayerRange all_layers() const { return {0, layers}; }
   void check_fits(const GenerationRow& row) const;
@@ -93,8 +96,13 @@ struct Generator::State {
   std::vector<GenerationRow*> take_batch(std::vector<std::int64_t>& counts);
   bool grow(GenerationRow& row, std::int64_t count);
   void preempt(std::uint64_t number);
-  void run_batch(const std::vector<GenerationRow*>& rows, const std::vector<std::int64_t>& counts,
-                 const RunControl& control);
+  bool repeats(const std::vector<GenerationRow*>& rows,
+               const std::vector<std::int64_t>& counts) const;
+  std::vector<std::int64_t> run_batch(const std::vector<GenerationRow*>& rows,
+                                      const std::vector<std::int64_t>& counts,
+                                      const RunControl& control);
+  void run_packed(const std::vector<GenerationRow*>& rows, const std::vector<std::int64_t>& counts,
+                  const RunControl& control);
   void draw(const std::vector<GenerationRow*>& rows, const std::vector<const float*>& residuals,
             const GenerationSink& sink);
   Finish finish_of(const GenerationRow& row) const;
@@ -286,9 +294,41 @@ std::vector<GenerationRow*> Generator::State::take_batch(std::vector<std::int64_
   return rows;
 }
 
-void Generator::State::run_batch(const std::vector<GenerationRow*>& rows,
-                                 const std::vector<std::int64_t>& counts,
-                                 const RunControl& control) {
+// No row is computed again, so that the step is like others.
+bool Generator::State::repeats(const std::vector<GenerationRow*>& rows,
+                               const std::vector<std::int64_t>& counts) const {
+  std::int64_t context = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (counts[i] != 1) return false;
+    context = std::max(context, rows[i]->stored + 1);
+  }
+  return repeated.takes(static_cast<std::int64_t>(rows.size()), context);
+}
+
+// One decode pass. Where each row's last token lies in the trace.
+std::vector<std::int64_t> Generator::State::run_batch(const std::vector<GenerationRow*>& rows,
+                                                      const std::vector<std::int64_t>& counts,
+                                                      const RunControl& control) {
+  std::vector<std::int64_t> last;
+  std::int64_t tokens = 0;
+  for (const std::int64_t count : counts) {
+    tokens += count;
+    last.push_back(tokens - 1);
+  }
+  if (repeats(rows, counts)) {
+    last = repeated.run(rows, rotary, control);
+  } else {
+    run_packed(rows, counts, control);
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i]->stored += counts[i];
+  ++stats.steps;
+  stats.decoded_tokens += tokens;
+  return last;
+}
+
+void Generator::State::run_packed(const std::vector<GenerationRow*>& rows,
+                                  const std::vector<std::int64_t>& counts,
+                                  const RunControl& control) {
   BatchRows packed;
   std::vector<const KvSequence*> sequences;
   std::vector<std::vector<GatedHead>> heads;
@@ -302,7 +342,6 @@ void Generator::State::run_batch(const std::vector<GenerationRow*>& rows,
     heads.push_back(rows[i]->generated_gates);
     runs.runs.push_back(rows[i]->request.replacement);
     runs.positions.push_back(rows[i]->stored);
-    rows[i]->stored += counts[i];
   }
   const Batch batch(engine.context, std::move(packed));
   pages.set(pool, sequences, all_layers());
@@ -310,22 +349,19 @@ void Generator::State::run_batch(const std::vector<GenerationRow*>& rows,
   ForwardInputs inputs{.gates = gates.zero_ablation(), .rotary = &rotary, .pages = &pages};
   replacement.apply(runs, inputs.gates);
   run_forward(engine, batch, inputs, trace, control);
-  ++stats.steps;
-  stats.decoded_tokens += batch.tokens();
 }
 
 void Generator::State::decode(const RunControl& control, const GenerationSink& sink) {
   std::vector<std::int64_t> counts;
   const std::vector<GenerationRow*> fed = take_batch(counts);
-  if (!fed.empty()) run_batch(fed, counts, control);
+  std::vector<std::int64_t> last;
+  if (!fed.empty()) last = run_batch(fed, counts, control);
   std::vector<GenerationRow*> drawing;
   std::vector<const float*> residuals;
-  std::int64_t token = 0;
   for (std::size_t i = 0; i < fed.size(); ++i) {
-    token += counts[i];
     if (fed[i]->pending() > 0) continue;  // still being computed again
     drawing.push_back(fed[i]);
-    residuals.push_back(trace.final_residual() + (token - 1) * engine.config().hidden);
+    residuals.push_back(trace.final_residual() + last[i] * engine.config().hidden);
   }
   for (const auto& [number, row] : running) {
     if (row->fresh == nullptr) continue;
@@ -426,6 +462,9 @@ GenerationStats Generator::stats() const {
   stats.pages_used = state_->pool.used();
   stats.most_pages_used = state_->pool.most_used();
   stats.page_capacity = state_->pool.capacity();
+  stats.uploaded_pages = state_->repeated.uploaded_pages();
+  stats.step_repeats = state_->repeated.counts();
+  stats.draw_repeats = state_->head.counts();
   return stats;
 }
 

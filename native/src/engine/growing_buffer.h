@@ -31,6 +31,12 @@ class GrowingBuffer {
     }
     return device;
   }
+  /// Overwrites what lies from `begin` on, within what was reserved.
+  void write(std::int64_t begin, std::span<const T> host) {
+    if (host.empty()) return;
+    backend_->copy_to_device(buffer_.data() + begin, host.data(),
+                             static_cast<std::int64_t>(host.size_bytes()));
+  }
   T* data() { return buffer_.data(); }
   const T* data() const { return buffer_.data(); }
 

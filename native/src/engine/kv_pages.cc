@@ -77,6 +77,7 @@ bool KvPagePool::borrow(std::int64_t bytes) {
 }
 
 void KvSequence::share(const KvSequence& other, const LayerRange& layers, std::int64_t tokens) {
+  version_ = pool_->next_version();
   const std::int64_t count = (tokens + kKvPageTokens - 1) / kKvPageTokens;
   for (std::int64_t index = layers.begin; index < layers.end; ++index) {
     auto& own = pages_[static_cast<std::size_t>(index)];
@@ -108,6 +109,7 @@ bool KvSequence::make_writable(const LayerRange& layers, std::int64_t from, std:
     for (auto i = static_cast<std::size_t>(from / kKvPageTokens); i < last; ++i) {
       if (i < own.size() && !pool_->shared(own[i])) continue;
       const KvPagePool::Page page = pool_->allocate();
+      version_ = pool_->next_version();
       if (i >= own.size()) {
         own.push_back(page);
         continue;
@@ -122,6 +124,7 @@ bool KvSequence::make_writable(const LayerRange& layers, std::int64_t from, std:
 }
 
 void KvSequence::clear() noexcept {
+  version_ = pool_->next_version();
   for (auto& own : pages_) {
     for (const KvPagePool::Page page : own) pool_->release(page);
     own.clear();

@@ -40,6 +40,8 @@ class KvPagePool {
   /// Has `from` copied to `to` by the next finish_copies().
   void add_copy(Page from, Page to) { copies_.add(data(from), data(to)); }
   void finish_copies() { copies_.run(layout_.floats()); }
+  /// Another number at each call, from 1 on.
+  std::uint64_t next_version() { return ++version_; }
 
   /// Takes the budget of `bytes` of other memory; false when there is not enough left.
   bool borrow(std::int64_t bytes);
@@ -62,6 +64,7 @@ class KvPagePool {
   std::vector<std::int32_t> references_;
   std::vector<Page> free_;
   BlockCopies copies_;
+  std::uint64_t version_ = 0;
 };
 
 /// Layers [begin, end).
@@ -74,7 +77,7 @@ struct LayerRange {
 class KvSequence {
  public:
   KvSequence(KvPagePool& pool, std::int64_t layers)
-      : pool_(&pool), pages_(static_cast<std::size_t>(layers)) {}
+      : pool_(&pool), pages_(static_cast<std::size_t>(layers)), version_(pool.next_version()) {}
   ~KvSequence() { clear(); }
   KvSequence(const KvSequence&) = delete;
   KvSequence& operator=(const KvSequence&) = delete;
@@ -90,10 +93,13 @@ class KvSequence {
   /// when the pool has too few.
   bool make_writable(const LayerRange& layers, std::int64_t from, std::int64_t to);
   void clear() noexcept;
+  /// Of the list of pages: changes with it, and no other sequence of the pool has the same.
+  std::uint64_t version() const { return version_; }
 
  private:
   KvPagePool* pool_;
   std::vector<std::vector<KvPagePool::Page>> pages_;
+  std::uint64_t version_;
 };
 
 }  // namespace headspark

@@ -22,13 +22,36 @@ class PagedBatch {
   void set(const KvPagePool& pool, std::span<const KvSequence* const> rows,
            const LayerRange& layers);
 
+  /// How a table of fixed size is laid out: places for `rows` rows of `pages` pages in each layer.
+  struct Places {
+    std::int64_t rows = 0;
+    std::int64_t pages = 0;
+    bool operator==(const Places&) const = default;
+  };
+  /// The same for all layers in such a table, which stays where it is while its size does: row i is
+  /// at place i. Only rows whose pages have changed since the last call go to the device. Places
+  /// without a row are not to be read. For devices: the CPU reads lists without gaps.
+  void set_places(const KvPagePool& pool, std::span<const KvSequence* const> rows,
+                  const Places& places);
+  /// What attend() depends on.
+  void add_to(RepeatKey& key) const { key.add(begin_.data()).add(pages_.data()).add(layer_step_); }
+  /// Page pointers copied to the device since the start.
+  std::int64_t uploaded() const { return uploaded_; }
+
   /// Stores the own tokens' keys and values of the layer, then attends: layer.z is written.
   void attend(const Engine& engine, const RowLayout& layout, std::int64_t layer_index,
               const LayerTrace& layer, const HeadGate& gate) const;
 
  private:
+  void layout_places(const Places& places);
+  void upload_places(const std::vector<std::int64_t>& changed);
+
   LayerRange layers_;
-  std::int64_t pages_per_layer_ = 0;
+  std::int64_t layer_step_ = 0;  // page pointers from a row's pages of one layer to the next
+  std::int64_t all_layers_;
+  std::int64_t uploaded_ = 0;
+  Places places_;
+  std::vector<std::uint64_t> versions_;  // of the sequence at each place
   std::vector<std::int32_t> host_begin_;
   std::vector<float*> host_pages_;
   GrowingBuffer<std::int32_t> begin_;
