@@ -379,6 +379,16 @@ bool is_decode_step(const PagedAttention& params) {
   return partial_count(decode_of(params)) * 4 <= kMostPartialBytes;
 }
 
+std::int64_t decode_attention_bytes(const AttentionShape& shape, std::int64_t rows,
+                                    std::int64_t context) {
+  PagedAttention params;
+  params.shape = shape;
+  params.rows.layout.rows = static_cast<std::int32_t>(rows);
+  params.rows.layout.longest_context = static_cast<std::int32_t>(context);
+  const std::int64_t partials = 4 * partial_count(decode_of(params));
+  return std::min(partials, kMostPartialBytes) + decode_plan_bytes(rows, context);
+}
+
 void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params) {
   DecodeKernel p = decode_of(params);
   p.partials = device.scratch_floats(ScratchSlot::attention_splits, partial_count(p));

@@ -18,6 +18,10 @@ namespace headspark::cuda {
 /// there is room for what their splits come to.
 bool is_decode_step(const PagedAttention& params);
 
+/// Scratch memory at most, for batches of up to `rows` rows and `context` tokens in the longest.
+std::int64_t decode_attention_bytes(const AttentionShape& shape, std::int64_t rows,
+                                    std::int64_t context);
+
 /// z of the rows with one token; the others are left to attention_forward_kernels, which gives the
 /// same bits.
 void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params);

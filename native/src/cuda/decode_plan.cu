@@ -101,9 +101,9 @@ HEADSPARK_KERNEL(kMostThreads) decode_plan_kernel(DecodePlan plan) {
 DecodePlan plan_decode(OpDevice& device, const PagedRows& rows) {
   const std::int64_t splits = splits_of(rows.layout.longest_context);
   const std::int64_t count = splits * rows.layout.rows;
-  constexpr std::int64_t kBytes = sizeof(float*) + 3 * sizeof(std::int32_t);
-  auto* const first =
-      static_cast<float**>(device.scratch(ScratchSlot::attention_plan, count * kBytes));
+  auto* const first = static_cast<float**>(
+      device.scratch(ScratchSlot::attention_plan,
+                     decode_plan_bytes(rows.layout.rows, rows.layout.longest_context)));
   auto* const leader = reinterpret_cast<std::int32_t*>(first + count);
   const DecodePlan plan{rows,   static_cast<int>(splits), first,
                         leader, leader + count,           leader + 2 * count};

@@ -38,6 +38,12 @@ constexpr std::int64_t splits_of(std::int64_t context) {
   return (context + kSplitKeys - 1) / kSplitKeys;
 }
 
+/// What the arrays take.
+constexpr std::int64_t decode_plan_bytes(std::int64_t rows, std::int64_t context) {
+  return splits_of(context) * rows *
+         static_cast<std::int64_t>(sizeof(float*) + 3 * sizeof(std::int32_t));
+}
+
 /// Queued on the device's stream; the arrays are scratch memory (ScratchSlot::attention_plan).
 DecodePlan plan_decode(OpDevice& device, const PagedRows& rows);
 

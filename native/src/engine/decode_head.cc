@@ -43,7 +43,10 @@ std::int64_t DecodeHead::workspace_bytes(const Engine& engine, std::int64_t most
   const std::int64_t seen = std::min(config.vocab, config.max_positions);
   const std::int64_t row = (logits_stride(config.vocab) + config.hidden + seen) * 4 +
                            static_cast<std::int64_t>(sizeof(RowDraw) + sizeof(DrawnToken));
-  return chunk_rows(engine.context, most_rows) * row;
+  const std::int64_t rows = chunk_rows(engine.context, most_rows);
+  if (engine.context.on_cpu()) return rows * row;
+  // A library sums few rows' logits in scratch memory, in whole tiles of 128 rows.
+  return rows * row + (rows + 127) / 128 * 128 * logits_stride(config.vocab) * 4;
 }
 
 std::vector<DrawnToken> DecodeHead::sample(std::span<const float* const> residuals,

@@ -107,6 +107,20 @@ void throw_does_not_fit(const RowNeed& need) {
                   "; raise the budget (memoryBytes, --memory) or lower maxNewTokens.");
 }
 
+void check_room(const Engine& engine, const GenerationOptions& options, const FixedNeed& need) {
+  if (engine.context.on_cpu()) return;
+  Backend& backend = *engine.context.backend;
+  const std::int64_t available = backend.available_bytes();
+  if (need.total() <= available) return;
+  throw Error(ErrorCode::OUT_OF_MEMORY,
+              "A generation of " + std::to_string(options.max_rows) + " rows needs " +
+                  mebibytes(need.activations) + " for activations, " + mebibytes(need.logits) +
+                  " for logits and " + mebibytes(need.attention) +
+                  " for attention beside keys and values, but " + backend.name() + " has only " +
+                  mebibytes(available) +
+                  " free; lower maxRows (--max-rows), or stop what else uses the GPU.");
+}
+
 void throw_no_memory(std::int64_t tokens) {
   throw Error(ErrorCode::OUT_OF_MEMORY, "The system has no memory for the keys and values of " +
                                             std::to_string(tokens) +

@@ -28,6 +28,17 @@ struct RowNeed {
 };
 [[noreturn]] void throw_does_not_fit(const RowNeed& need);
 
+/// What a generation holds besides keys and values, in bytes.
+struct FixedNeed {
+  std::int64_t activations = 0;
+  std::int64_t logits = 0;     ///< and what drawing from them takes
+  std::int64_t attention = 0;  ///< scratch memory of the device
+
+  std::int64_t total() const { return activations + logits + attention; }
+};
+/// OUT_OF_MEMORY, with these sizes, where a device has no room for them.
+void check_room(const Engine& engine, const GenerationOptions& options, const FixedNeed& need);
+
 /// The budget holds any row alone, so the machine has less memory than the budget says.
 [[noreturn]] void throw_no_memory(std::int64_t tokens);
 

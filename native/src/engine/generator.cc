@@ -10,6 +10,7 @@
 #include "engine/prefill.h"
 #include "engine/repeated_step.h"
 #include "headspark/generate.h"
+#include "ops/paged_attention_memory.h"
 
 namespace headspark {
 namespace {
@@ -28,10 +29,15 @@ std::int64_t trace_tokens(const GenerationOptions& options) {
 
 // What is left for pages: at least half of the budget, so that a small one still holds some row.
 std::int64_t page_budget(const Engine& engine, const GenerationOptions& options) {
-  const std::int64_t fixed =
-      Trace::floats_per_token(engine.config(), {}) * 4 * trace_tokens(options) +
-      DecodeHead::workspace_bytes(engine, options.max_rows);
-  return std::max(options.memory_bytes - fixed, options.memory_bytes / 2);
+  const ModelConfig& config = engine.config();
+  const AttentionShape shape{config.heads, config.kv_heads, config.head_dim,
+                             config.attention_scale};
+  const FixedNeed fixed{
+      Trace::floats_per_token(config, {}) * 4 * trace_tokens(options),
+      DecodeHead::workspace_bytes(engine, options.max_rows),
+      paged_attention_bytes(engine.context, {shape, options.max_rows, config.max_positions})};
+  check_room(engine, options, fixed);
+  return std::max(options.memory_bytes - fixed.total(), options.memory_bytes / 2);
 }
 
 PromptUse use_of(const GenerationRow& row) {

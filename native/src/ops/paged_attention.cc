@@ -4,6 +4,7 @@
 #include "cpu/fast_ops.h"
 #include "ops/backends.h"
 #include "ops/check.h"
+#include "ops/paged_attention_memory.h"
 
 namespace headspark {
 namespace {
@@ -54,6 +55,10 @@ void check_gate(const HeadGate& gate, const char* op) {
 }
 
 }  // namespace
+
+std::int64_t paged_attention_bytes(const Context& context, const PagedAttentionSize& size) {
+  return context.on_cpu() ? 0 : paged_attention_bytes_cuda(size);
+}
 
 void paged_store(const Context& context, const PagedStore& params) {
   const char* op = "paged_store";

@@ -5,6 +5,7 @@
 #include "cuda/attention_forward.h"
 #include "cuda/decode_attention.h"
 #include "ops/backends.h"
+#include "ops/paged_attention_memory.h"
 
 namespace headspark {
 namespace {
@@ -39,6 +40,10 @@ void paged_store_cuda(const Context& context, const PagedStore& p) {
   const std::int64_t tokens =
       static_cast<std::int64_t>(p.rows.layout.rows) * p.rows.layout.longest_row;
   launch(op_device(context).stream(), {{blocks_for(tokens, 1)}, kThreads}, &store_kernel, p);
+}
+
+std::int64_t paged_attention_bytes_cuda(const PagedAttentionSize& size) {
+  return decode_attention_bytes(size.shape, size.rows, size.context);
 }
 
 void paged_attention_cuda(const Context& context, const PagedAttention& p) {

@@ -8,6 +8,7 @@
 
 #include "cuda/decode_plan.h"
 #include "cuda_emulation/read_watch.h"
+#include "ops/paged_attention_memory.h"
 #include "paged_fixture.h"
 
 namespace headspark::test {
@@ -165,6 +166,19 @@ TEST_CASE("decode attention reads no pages for heads whose gate is 0") {
   CHECK(bytes[0] == 0);
   CHECK(bytes[3] == whole / 2);
   CHECK(bytes[6] == whole);
+}
+
+TEST_CASE("decode attention: takes no more scratch memory than is planned for") {
+  const AttentionShape shape{12, 2, 128, 0.1f};
+  const Context context = device_context();
+  const auto planned = [&](std::int64_t rows, std::int64_t positions) {
+    return paged_attention_bytes(context, {shape, rows, positions});
+  };
+  // 4 * rows * heads * splits * (head_dim + 8), and 20 bytes a row and split of the plan.
+  CHECK(planned(1, 1) == 4 * 12 * (128 + 8) + 20);
+  CHECK(planned(64, 512) == 64 * 2 * (4 * 12 * (128 + 8) + 20));
+  CHECK(planned(256, 131072) == (std::int64_t{256} << 20) + 256 * 512 * 20);
+  CHECK(paged_attention_bytes(make_cpu_context(1, Isa::specification), {shape, 64, 512}) == 0);
 }
 
 }  // namespace headspark::test

@@ -284,4 +284,26 @@ TEST_CASE("decode graphs: a driver that refuses them gets every kernel by itself
   CHECK(refused.stats.step_repeats.plain > 0);
 }
 
+TEST_CASE(
+    "decode on a device: what does not fit is refused before the run, with what was planned") {
+  const Engine engine = engine_of(1024);
+  const std::int64_t used = cuda::emulated_bytes_in_use();
+  cuda::set_emulated_memory(used + (std::int64_t{30} << 20));
+  const std::int64_t rows = 60000;
+  std::string message;
+  try {
+    Generator generator(engine, {.max_rows = rows});
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::OUT_OF_MEMORY);
+    message = error.what();
+  }
+  cuda::set_emulated_memory(std::int64_t{4} << 30);
+  for (const char* part :
+       {"60000 rows", "for activations", "137 MiB for attention", "--max-rows"}) {
+    CAPTURE(part);
+    CAPTURE(message);
+    CHECK(message.find(part) != std::string::npos);
+  }
+}
+
 }  // namespace headspark::test

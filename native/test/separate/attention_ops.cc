@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ops/backends.h"
+#include "ops/paged_attention_memory.h"
 #include "separate/translate.h"
 
 namespace headspark {
@@ -132,6 +133,10 @@ void paged_store_cuda(const Context& context, const PagedStore& params) {
   p.k = bytes_of(p.k, key);
   p.v = bytes_of(p.v, key);
   paged_store(on_host(context), p);
+}
+
+std::int64_t paged_attention_bytes_cuda(const PagedAttentionSize&) {
+  return 0;  // the host's
 }
 
 void paged_attention_cuda(const Context& context, const PagedAttention& params) {
