@@ -12,7 +12,7 @@ namespace headspark {
 class SharedFloats {
  public:
   SharedFloats() = default;
-  // NOLINTNEXTLINE(google-explicit-constructor): a vector that nobody else changes any more
+  /// Of a vector that nobody else has.
   SharedFloats(std::vector<float>&& values)
       : values_(std::make_shared<const std::vector<float>>(std::move(values))) {}
 

@@ -149,7 +149,9 @@ std::vector<std::int64_t> RepeatedStep::run(std::span<GenerationRow* const> rows
   const ForwardInputs inputs{
       .gates = gates_of(placed, padded), .rotary = &rotary, .pages = &pages_};
   RepeatKey key;
-  key.add(padded).add(pages).add(batch.token_ids()).add(rotary.cosine.data());
+  key.add(padded).add(pages).add(batch.token_ids());
+  // A longer table may lie where a shorter one was.
+  key.add(rotary.cosine.data()).add(rotary.positions);
   pages_.add_to(key);
   if (!inputs.gates.empty()) {
     key.add(inputs.gates[0].scale).add(inputs.gates[0].replacement_begin);
