@@ -44,6 +44,14 @@ struct Block {
 
 // What every block needs.
 class PagedPass {
+  // What a thread asks for while it works: pages of its next block, and pages that all of the
+  // blocks that it takes next read, over all of those that it works on now.
+  struct Ahead {
+    PageFetch next;
+    PageFetch later;
+    std::int64_t share = 0;  // lines of later for the block at work
+  };
+
  public:
   PagedPass(const Context& context, const PagedAttention& p)
       : context_(context),
@@ -73,7 +81,12 @@ class PagedPass {
       for (std::int64_t at = untaken.fetch_add(taken); at < count;) {
         const std::int64_t then = untaken.fetch_add(taken);
         const std::int64_t end = std::min(at + taken, count);
-        for (; at < end; ++at) run_block(at, at + 1 < end ? at + 1 : then, stores);
+        Ahead ahead;
+        if (then < count) ahead.later = pages_of_group(then, end - 1);
+        for (; at < end; ++at) {
+          ahead.share = ceil_divide(page_lines(ahead.later), end - at);
+          run_block(at, at + 1 < end ? at + 1 : then, stores, ahead);
+        }
         at = then;
       }
     });
@@ -117,16 +130,18 @@ class PagedPass {
   }
 
   // `then`: the block that this thread works on next.
-  void run_block(std::int64_t at, std::int64_t then, bool stores) const {
+  void run_block(std::int64_t at, std::int64_t then, bool stores, Ahead& ahead) const {
     const Block& block = blocks_[static_cast<std::size_t>(at)];
-    PageFetch next;
+    ahead.next = {};
     if (then < static_cast<std::int64_t>(blocks_.size())) {
-      next = pages_of(blocks_[static_cast<std::size_t>(then)], block);
+      const Block& next = blocks_[static_cast<std::size_t>(then)];
+      const std::int64_t asked = then == at + 1 ? 0 : common_with_next(then);
+      ahead.next = pages_of(next, std::max(asked, common_pages(next, block)));
     }
     if (stores) store(block);
     float* partials = scratch(ScratchSlot::paged_partials, partial_size(block) * block.splits);
     for (std::int64_t s = 0; s < block.splits; ++s) {
-      run_part(block, s, partials + s * partial_size(block), next);
+      run_part(block, s, partials + s * partial_size(block), ahead);
     }
     finish(block, partials);
   }
@@ -147,19 +162,41 @@ class PagedPass {
            block.kv_head * layout_.head_stride();
   }
 
-  // The pages of a block that the one before it does not read.
-  PageFetch pages_of(const Block& block, const Block& before) const {
-    const auto count = [&](const Block& of) {
-      return position(of, of.tokens - 1) / kKvPageTokens + 1;
-    };
-    float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row];
-    float* const* known = p_.rows.pages + p_.rows.page_begin[before.row];
-    const std::int64_t total = count(block);
-    std::int64_t shared = 0;
-    if (block.kv_head == before.kv_head) {
-      const std::int64_t most = std::min(total, count(before));
-      while (shared < most && pages[shared] == known[shared]) ++shared;
+  std::int64_t page_count(const Block& block) const {
+    return position(block, block.tokens - 1) / kKvPageTokens + 1;
+  }
+  // Pages that two blocks begin with, of one head.
+  std::int64_t common_pages(const Block& a, const Block& b) const {
+    if (a.kv_head != b.kv_head) return 0;
+    float* const* pages = p_.rows.pages + p_.rows.page_begin[a.row];
+    float* const* others = p_.rows.pages + p_.rows.page_begin[b.row];
+    const std::int64_t most = std::min(page_count(a), page_count(b));
+    std::int64_t common = 0;
+    while (common < most && pages[common] == others[common]) ++common;
+    return common;
+  }
+  std::int64_t common_with_next(std::int64_t at) const {
+    const auto index = static_cast<std::size_t>(at);
+    return index + 1 < blocks_.size() ? common_pages(blocks_[index], blocks_[index + 1]) : 0;
+  }
+
+  // What the blocks from `then` on share and the one at `before` does not read.
+  PageFetch pages_of_group(std::int64_t then, std::int64_t before) const {
+    const Block& block = blocks_[static_cast<std::size_t>(then)];
+    const std::int64_t known = common_pages(block, blocks_[static_cast<std::size_t>(before)]);
+    PageFetch fetch = pages_of(block, known);
+    const std::int64_t common = std::max<std::int64_t>(0, common_with_next(then) - known);
+    if (common < fetch.count) {
+      fetch.count = common;
+      fetch.last_bytes = fetch.bytes;  // all of them are full
     }
+    return fetch;
+  }
+
+  // The pages of a block past its first `shared`.
+  PageFetch pages_of(const Block& block, std::int64_t shared) const {
+    float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row];
+    const std::int64_t total = page_count(block);
     PageFetch fetch;
     fetch.pages = pages + shared;
     fetch.count = std::min(total - shared, kFetchedPages);
@@ -202,7 +239,7 @@ class PagedPass {
     context_.threads->parallel_for(count, 1, [&](auto begin, auto end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const Part& part = parts[static_cast<std::size_t>(i)];
-        PageFetch nothing;
+        Ahead nothing;
         run_part(*part.block, part.split,
                  partials.data() + part.block->partial + part.split * partial_size(*part.block),
                  nothing);
@@ -211,7 +248,7 @@ class PagedPass {
     for (const Block& block : blocks_) finish(block, partials.data() + block.partial);
   }
 
-  void run_part(const Block& block, std::int64_t split, float* partial, PageFetch& next) const {
+  void run_part(const Block& block, std::int64_t split, float* partial, Ahead& ahead) const {
     const std::int64_t rows = queries(block);
     const std::int64_t dim = p_.shape.head_dim;
     float* q = scratch(ScratchSlot::paged_queries, rows * dim);
@@ -230,13 +267,11 @@ class PagedPass {
     float* scores = scratch(ScratchSlot::paged_scores, rows * kSplit);
     PagedScores products{q,    rows,   dim,   pages, ceil_divide(keys, kKvPageTokens),
                          head, scores, kSplit};
-    // What is left of the next block's pages, over the splits that are left.
-    const std::int64_t lines = ceil_divide(page_lines(next), block.splits - split);
+    // What is left to ask for, over the splits that are left.
+    const std::int64_t lines = ceil_divide(page_lines(ahead.next), block.splits - split);
     const std::int64_t depths = products.page_count * ceil_divide(dim, kFetchSteps);
-    const std::int64_t steps = depths + ceil_divide(keys, kFetchSteps);
-    PageFetch* fetch = lines > 0 ? &next : nullptr;
-    products.next = fetch;
-    products.lines = ceil_divide(lines, steps);
+    products.next = lines > 0 ? &ahead.next : nullptr;
+    products.lines = ceil_divide(lines, depths);
     kernels_.paged_scores(products);
     float* largest = partial + rows * layout_.padded_dim();
     for (std::int64_t f = 0; f < rows; ++f) {
@@ -245,9 +280,17 @@ class PagedPass {
       largest[f] = kernels_.largest(scores + f * kSplit, count);
       largest[rows + f] = kernels_.exp_in_place(scores + f * kSplit, count, count, largest[f]);
     }
-    kernels_.paged_values({scores, kSplit, rows, counts.data(), pages,
-                           head + layout_.value_offset(), layout_.padded_dim(), partial, fetch,
-                           products.lines});
+    PagedValues values{scores,
+                       kSplit,
+                       rows,
+                       counts.data(),
+                       pages,
+                       head + layout_.value_offset(),
+                       layout_.padded_dim(),
+                       partial};
+    values.next = ahead.later.count > 0 ? &ahead.later : nullptr;
+    values.lines = ceil_divide(ahead.share, block.splits * ceil_divide(keys, kFetchSteps));
+    kernels_.paged_values(values);
   }
 
   // The splits of each query, in order: out = sum of e^(m_s - m) out_s over that of the sums.

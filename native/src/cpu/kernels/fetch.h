@@ -35,8 +35,9 @@ static inline void fetch_lines(Fetch& next, std::int64_t lines) {
   }
 }
 
-/// Bytes of a page that are read as one stream: the processor's prefetcher stops there.
-constexpr std::int64_t kFetchPiece = 4096;
+/// Bytes of a page that are asked for in order. Shorter pieces side by side were slower: the
+/// processor's prefetcher has just begun when one ends.
+constexpr std::int64_t kFetchPiece = 16384;
 
 /// Lines of what is left of some pages.
 static inline std::int64_t page_lines(const PageFetch& next) {
