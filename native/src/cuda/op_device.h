@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "cuda/runtime.h"
 #include "headspark/context.h"
@@ -58,6 +59,13 @@ class OpDevice {
     if (values.empty()) return nullptr;
     return static_cast<const float*>(
         constant(values.data(), static_cast<std::int64_t>(values.size() * sizeof(float))));
+  }
+  /// A table of fp32 [rows, columns] that never changes while `owner` lives; see table().
+  const float* table_floats(const float* values, std::int64_t rows, std::int64_t columns,
+                            const std::weak_ptr<const void>& owner) {
+    WeightView view = contiguous_view(values, DType::f32, rows, columns);
+    view.owner = owner;
+    return static_cast<const float*>(table(view).data);
   }
   float* scratch_floats(ScratchSlot slot, std::int64_t count) {
     return static_cast<float*>(scratch(slot, count * static_cast<std::int64_t>(sizeof(float))));

@@ -29,14 +29,8 @@ LowRankOperands low_rank_operands(OpDevice& device, const LinearWeight& weight,
   const LowRank& low = *weight.low_rank;
   // It never changes, so that it is copied once; compared at every use it would take longer than
   // its products.
-  const auto uploaded = [&](const std::vector<float>& values, std::int64_t rows,
-                            std::int64_t columns) {
-    WeightView view = contiguous_view(values.data(), DType::f32, rows, columns);
-    view.owner = weight.low_rank;
-    return static_cast<const float*>(device.table(view).data);
-  };
-  const float* a = uploaded(low.a, low.rank, weight.in());
-  const float* b = uploaded(low.b, weight.out(), low.rank);
+  const float* a = device.table_floats(low.a.data(), low.rank, weight.in(), weight.low_rank);
+  const float* b = device.table_floats(low.b.data(), weight.out(), low.rank, weight.low_rank);
   return {low.rank,
           low.scale,
           {a + range.in_begin, DType::f32, weight.in(), by_depth},

@@ -44,9 +44,7 @@ HEADSPARK_KERNEL(kElementThreads) rotary_kernel(RotaryKernel p) {
 
 /// Uploaded once, for the layers of all passes.
 const float* on_device(OpDevice& device, const RotaryTable& table, const SharedFloats& values) {
-  WeightView view = contiguous_view(values.data(), DType::f32, table.positions, table.pairs);
-  view.owner = values.owner();
-  return static_cast<const float*>(device.table(view).data);
+  return device.table_floats(values.data(), table.positions, table.pairs, values.owner());
 }
 
 void rotate(const Context& context, const Rotary& p, float direction) {
