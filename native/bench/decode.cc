@@ -269,8 +269,7 @@ void print(const std::vector<Result>& results, const Options& options) {
       std::printf(
           "%s\n  {\"name\": \"%s\", \"rows\": %d, \"variants\": %d, \"tokensPerS\": %.2f, "
           "\"msPerStep\": %.4f, \"minMsPerStep\": %.4f, \"maxMsPerStep\": %.4f, "
-          "\"processorMsPerStep\": %.4f, \"byteFloorShare\": %.4f, "
-          "\"flopFloorShare\": %.4f}",
+          "\"processorMsPerStep\": %.4f, \"byteFloorShare\": %.4f, \"flopFloorShare\": %.4f}",
           separator, r.scenario.name.c_str(), r.scenario.rows, r.scenario.variants,
           r.tokens_per_second(), r.seconds_per_step * 1e3, r.least * 1e3, r.most * 1e3,
           r.processor_per_step * 1e3, byte_share, flop_share);
@@ -278,8 +277,7 @@ void print(const std::vector<Result>& results, const Options& options) {
     } else {
       std::printf(
           "%-28s %8.1f tokens/s  %8.2f ms/step (%.2f..%.2f; %.2f ms of processor time)  %3.0f %% "
-          "of the byte "
-          "floor, %3.0f %% of the FLOP floor\n",
+          "of the byte floor, %3.0f %% of the FLOP floor\n",
           r.scenario.name.c_str(), r.tokens_per_second(), r.seconds_per_step * 1e3, r.least * 1e3,
           r.most * 1e3, r.processor_per_step * 1e3, byte_share * 100, flop_share * 100);
     }

@@ -223,7 +223,7 @@ struct PageFetch {
   std::int64_t offset = 0;      ///< of the head in a page, in floats
   std::int64_t bytes = 0;       ///< of every page but the last
   std::int64_t last_bytes = 0;  ///< of the last
-  std::int64_t asked = 0;       ///< bytes of the first page's pieces that are on their way
+  std::int64_t asked = 0;       ///< bytes of the first page that are on their way
   std::int64_t owed = 0;        ///< lines that should have been asked for by now
 };
 

@@ -3,7 +3,8 @@
 // (flash-decoding, Dao et al. 2023); each leaves its maximum, sum and output, added in order. With
 // few items the splits of a long context go to different threads: the same sums, so the same bits.
 // Decoding reads keys and values from DRAM: an item stores its row's new ones itself, and asks for
-// the pages of the thread's next item while it works, but for those that both share.
+// the pages of the thread's next item while it works, but for those that both share; a prompt of
+// the items after these is asked for over several.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -156,10 +157,12 @@ class PagedPass {
     }
   }
 
+  float* const* pages_of_row(const Block& block) const {
+    return p_.rows.pages + p_.rows.page_begin[block.row];
+  }
   // The head's part of the page of a position.
   float* head_page(const Block& block, std::int64_t position) const {
-    return p_.rows.pages[p_.rows.page_begin[block.row] + position / kKvPageTokens] +
-           block.kv_head * layout_.head_stride();
+    return pages_of_row(block)[position / kKvPageTokens] + block.kv_head * layout_.head_stride();
   }
 
   std::int64_t page_count(const Block& block) const {
@@ -168,8 +171,8 @@ class PagedPass {
   // Pages that two blocks begin with, of one head.
   std::int64_t common_pages(const Block& a, const Block& b) const {
     if (a.kv_head != b.kv_head) return 0;
-    float* const* pages = p_.rows.pages + p_.rows.page_begin[a.row];
-    float* const* others = p_.rows.pages + p_.rows.page_begin[b.row];
+    float* const* pages = pages_of_row(a);
+    float* const* others = pages_of_row(b);
     const std::int64_t most = std::min(page_count(a), page_count(b));
     std::int64_t common = 0;
     while (common < most && pages[common] == others[common]) ++common;
@@ -195,10 +198,9 @@ class PagedPass {
 
   // The pages of a block past its first `shared`.
   PageFetch pages_of(const Block& block, std::int64_t shared) const {
-    float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row];
     const std::int64_t total = page_count(block);
     PageFetch fetch;
-    fetch.pages = pages + shared;
+    fetch.pages = pages_of_row(block) + shared;
     fetch.count = std::min(total - shared, kFetchedPages);
     fetch.offset = block.kv_head * layout_.head_stride();
     fetch.bytes = fetch.last_bytes = 4 * layout_.head_stride();
@@ -262,7 +264,7 @@ class PagedPass {
       counts[static_cast<std::size_t>(f)] = std::clamp<std::int64_t>(seen, 0, kSplit);
     }
     const std::int64_t keys = counts.back();  // the last token sees most
-    const float* const* pages = p_.rows.pages + p_.rows.page_begin[block.row] + split * kSplitPages;
+    const float* const* pages = pages_of_row(block) + split * kSplitPages;
     const std::int64_t head = block.kv_head * layout_.head_stride();
     float* scores = scratch(ScratchSlot::paged_scores, rows * kSplit);
     PagedScores products{q,    rows,   dim,   pages, ceil_divide(keys, kKvPageTokens),
