@@ -1,4 +1,4 @@
-// deviceInfo() and measurePeak(). Also the smallest example of a synchronous and of a job binding.
+// deviceInfo(), hiddenIsa() and measurePeak(). Also the smallest example of a synchronous and of a job binding.
 #include "device.h"
 
 #include "arguments.h"
@@ -21,6 +21,7 @@ Napi::Object features_to_js(Napi::Env env, const CpuFeatures& features) {
   object.Set("avx512Bf16", features.avx512_bf16);
   object.Set("amxTile", features.amx_tile);
   object.Set("amxBf16", features.amx_bf16);
+  object.Set("amxFp16", features.amx_fp16);
   return object;
 }
 
@@ -76,6 +77,15 @@ Napi::Value js_device_info(const Napi::CallbackInfo& call) {
   });
 }
 
+Napi::Value js_hidden_isa(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const Isa best = best_running_isa();
+    if (best == machine_isa()) return env.Null();
+    return Napi::String::New(env, isa_name(best));
+  });
+}
+
 Napi::Object peak_to_js(Napi::Env env, const PeakResult& peak) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("threads", peak.threads);
@@ -107,6 +117,7 @@ Napi::Value js_measure_peak(const Napi::CallbackInfo& call) {
 
 void register_device(Napi::Env env, Napi::Object exports) {
   exports.Set("deviceInfo", Napi::Function::New(env, js_device_info, "deviceInfo"));
+  exports.Set("hiddenIsa", Napi::Function::New(env, js_hidden_isa, "hiddenIsa"));
   exports.Set("measurePeak", Napi::Function::New(env, js_measure_peak, "measurePeak"));
 }
 

@@ -1,4 +1,4 @@
-// deviceInfo() and measurePeak(): what the machine has and what it reaches.
+// deviceInfo(), hiddenIsa() and measurePeak(): what the machine has and what it reaches.
 #pragma once
 
 #include "napi.h"

@@ -11,11 +11,19 @@ export type NativeProgress = (done: number, total: number, phase: string) => voi
 
 /** Levels of CPU kernels, lowest first. */
 export type Isa =
-  'specification' | 'portable' | 'avx2' | 'avx512' | 'avx512_bf16' | 'amx' | 'amx_emulated';
+  | 'specification'
+  | 'portable'
+  | 'avx2'
+  | 'avx512'
+  | 'avx512_bf16'
+  | 'amx'
+  | 'amx_fp16'
+  | 'amx_emulated'
+  | 'amx_fp16_emulated';
 
 /**
  * How matrix products run. `exact`: fp32-faithful. `fast`: one bf16 term per operand with fp32
- * sums, on levels with bf16 instructions (avx512_bf16, amx); the same as `exact` on the others.
+ * sums, on levels with bf16 instructions (avx512_bf16, amx, amx_fp16); the same as `exact` on the others.
  */
 export type Precision = 'exact' | 'fast';
 
@@ -38,6 +46,7 @@ export interface CpuFeatures {
   avx512Bf16: boolean;
   amxTile: boolean;
   amxBf16: boolean;
+  amxFp16: boolean;
 }
 
 export interface GpuDevice {
@@ -352,6 +361,12 @@ export interface NativeAddon {
   readonly version: string;
   buildInfo(): BuildInfo;
   deviceInfo(): DeviceInfo;
+  /**
+   * A level of kernels above the one that is chosen, which runs here though the processor does not
+   * announce it, as in some virtual machines: HEADSPARK_ISA may name it. Null where there is none. It is
+   * found by trying an instruction.
+   */
+  hiddenIsa(): Isa | null;
   measurePeak(options: PeakOptions, onProgress?: NativeProgress): NativeJob<PeakResult>;
 
   loadModel(options: NativeLoadOptions, onProgress?: NativeProgress): NativeJob<NativeModel>;

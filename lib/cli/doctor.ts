@@ -19,7 +19,12 @@ function featureText({ features }: DeviceInfo): string {
   return names.join(' ') || 'none of those that have kernels';
 }
 
-function deviceRows(info: DeviceInfo): [string, string][] {
+function kernelText(isa: string, hidden: string | null): string {
+  if (hidden === null) return isa;
+  return `${isa}; ${hidden} runs too, but is not announced: HEADSPARK_ISA=${hidden} takes it`;
+}
+
+function deviceRows(info: DeviceInfo, hidden: string | null): [string, string][] {
   const quota = info.cgroupCpus === null ? 'no limit' : `${formatNumber(info.cgroupCpus, 1)} CPUs`;
   const limit = info.cgroupMemoryBytes === null ? 'no limit' : formatBytes(info.cgroupMemoryBytes);
   const gpus = info.gpu.devices.map((gpu): [string, string] => [
@@ -33,7 +38,7 @@ function deviceRows(info: DeviceInfo): [string, string][] {
     ['cores', `${info.physicalCores} cores, ${info.logicalCpus} logical CPUs`],
     ['threads', `${info.usableThreads} may be used`],
     ['features', featureText(info)],
-    ['kernels', info.isa],
+    ['kernels', kernelText(info.isa, hidden)],
     [
       'memory',
       `${formatBytes(info.memoryAvailableBytes)} free of ${formatBytes(info.memoryTotalBytes)}`,
@@ -90,6 +95,7 @@ export const doctorCommand: Command = {
     }
     const build = addon.buildInfo();
     const device = addon.deviceInfo();
+    const hiddenIsa = addon.hiddenIsa();
     printRows(context, [
       ['node', `${process.version} on ${process.platform}-${process.arch}`],
       [
@@ -97,9 +103,9 @@ export const doctorCommand: Command = {
         `${build.version}, ${build.compiler}, ${build.buildType}, Node-API ${build.napiVersion}, ` +
           `${build.cuda ? 'with' : 'without'} CUDA`,
       ],
-      ...deviceRows(device),
+      ...deviceRows(device, hiddenIsa),
     ]);
-    if (!args.flag('measure')) return { versions, build, device };
+    if (!args.flag('measure')) return { versions, build, device, hiddenIsa };
     const options = { milliseconds: measureMs, threads: args.number('threads') ?? 0, copyBytes };
     const peak = await context.task('measure', 'steps', ({ onJob }) =>
       runJob((core, onProgress) => core.measurePeak(options, onProgress), {
@@ -109,6 +115,6 @@ export const doctorCommand: Command = {
     );
     context.heading('Measured peak');
     printRows(context, peakRows(peak));
-    return { versions, build, device, peak };
+    return { versions, build, device, hiddenIsa, peak };
   },
 };

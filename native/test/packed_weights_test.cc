@@ -24,7 +24,8 @@ float element(const PackedPanels& packed, std::int64_t k, std::int64_t column) {
         static_cast<const char*>(packed.at(panel, k / 2 * 2)) + t * packed.term_bytes();
     std::uint16_t bits = 0;
     std::memcpy(&bits, term + 2 * (2 * j + k % 2), sizeof bits);
-    sum += bf16_to_f32(bits);
+    sum += packed.layout == PanelLayout::pairs ? bf16_to_f32(bits)
+                                               : f16_to_f32(bits) * packed.scales[panel];
   }
   return sum;
 }
@@ -51,6 +52,32 @@ TEST_CASE("packing keeps every element of a strided view, both ways") {
     data.push_back(static_cast<std::uint16_t>(random.below(0x7000)));
   }
   ThreadPool threads(2);
+  const GemmKernels& fp16 = kernel_table(Isa::amx_fp16_emulated, Precision::exact).gemm;
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    // One fp16 term and a power of two hold what is not 2^29 times smaller than its panel's
+    // largest.
+    std::vector<std::uint16_t> near;
+    for (const std::uint16_t bits : data) {
+      near.push_back(dtype == DType::f16 ? bits
+                                         : static_cast<std::uint16_t>(0x3000u + bits % 0xc00));
+    }
+    const WeightView view = interleaved(near, dtype);
+    PackedWeights weights(view);
+    const PackedPanels& forward = weights.forward(threads, fp16);
+    const PackedPanels& transposed = weights.transposed(threads, fp16);
+    CHECK(forward.layout == PanelLayout::fp16_pairs);
+    CHECK(forward.terms == 1);
+    bool right = true;
+    for (std::int64_t o = 0; o < view.rows; ++o) {
+      for (std::int64_t i = 0; i < 7; ++i) {
+        right = right && element(forward, i, o) == view.at(o, i);
+        right = right && element(transposed, o, i) == view.at(o, i);
+      }
+    }
+    CHECK(right);
+    CHECK(&weights.forward(threads, fp16) == &forward);
+    CHECK(&weights.forward(threads, portable_kernels().gemm) != &forward);
+  }
   for (const auto& [dtype, isa] :
        {std::pair(DType::bf16, Isa::portable), std::pair(DType::f16, Isa::portable),
         std::pair(DType::bf16, Isa::amx_emulated), std::pair(DType::f16, Isa::amx_emulated)}) {

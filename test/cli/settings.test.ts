@@ -45,6 +45,10 @@ describe('doctor', () => {
     expect(report.versions.headspark).toBe(version);
     expect(report.device.usableThreads).toBeGreaterThan(0);
     expect(report.device.gpu.status).toEqual(expect.any(String));
+    // A level that runs without being announced can be forced, and then nothing above it is hidden.
+    const forced = report.hiddenIsa ?? report.device.isa;
+    const again = await headspark(['doctor', '--json'], { environment: { HEADSPARK_ISA: forced } });
+    expect(JSON.parse(again.stdout).device.isa).toBe(forced);
   });
 
   it('reports for a person, and measures when asked to', async () => {

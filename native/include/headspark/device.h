@@ -24,9 +24,14 @@ struct CpuFeatures {
   bool avx512_bf16 = false;
   bool amx_tile = false;
   bool amx_bf16 = false;
+  bool amx_fp16 = false;
 };
 
 const CpuFeatures& cpu_features();  // probed once
+
+/// Whether the product of fp16 tiles runs on this processor, by trying one. Only where amx_tile is
+/// set: the trial is for processors whose announcement is hidden.
+bool fp16_tiles_run();
 
 struct CgroupLimits {
   std::optional<double> cpus;                 // quota / period; absent: unlimited

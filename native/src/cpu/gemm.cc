@@ -118,7 +118,7 @@ struct Plan {
     sum.a = a;
     sum.a_stride = a_stride;
     sum.b = &b;
-    sum.lead = b.layout == PanelLayout::pairs ? depths.begin % 2 : 0;
+    sum.lead = b.layout != PanelLayout::f32 ? depths.begin % 2 : 0;
     sum.first_depth = depths.begin - sum.lead;
     sum.depth = depths.count() + sum.lead;
     sum.block = depth_block(kernels.gemm, sum.depth);

@@ -7,7 +7,9 @@ namespace headspark {
 
 const KernelTable& kernel_table(Isa isa, Precision precision) {
   if (isa == Isa::amx_emulated) return amx_emulated_kernels(precision);
+  if (isa == Isa::amx_fp16_emulated) return amx_fp16_emulated_kernels(precision);
 #if HEADSPARK_X86
+  if (isa == Isa::amx_fp16) return amx_fp16_kernels(precision);
   if (isa == Isa::amx) return amx_kernels(precision);
   // Without bf16 instructions one bf16 term is no faster than fp32, so `fast` is `exact` there.
   if (isa == Isa::avx512_bf16 && precision == Precision::fast) return avx512_bf16_fast_kernels();

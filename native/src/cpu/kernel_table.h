@@ -21,11 +21,14 @@ constexpr std::int64_t kDepthBlock = 256;
 /// sets.
 constexpr std::int64_t kTileStride = kDepthBlock + 16;
 
-/// How panels of 16 columns hold B. One panel of either layout serves every instruction set.
+/// How panels of 16 columns hold B. A panel of the
+/// first two layouts serves every instruction set.
 enum class PanelLayout {
-  f32,   ///< [depth][16] fp32
-  pairs  ///< [depth / 2][16][2] bf16, two depths side by side, as bf16 dot products and tiles read
-         ///< it
+  f32,        ///< [depth][16] fp32
+  pairs,      ///< [depth / 2][16][2] bf16, two depths side by side, as bf16 dot products and tiles
+              ///< read it
+  fp16_pairs  ///< the same of fp16, each panel times a power of two of its own: only for levels
+              ///< with fp16 tiles
 };
 
 /// Depth of a `pairs` panel as allocated: whole tiles of 32, zeros past the matrix.
@@ -48,14 +51,15 @@ struct PackRowsA {
   std::int64_t whole = 0;
 };
 
-/// fp32 panels [panel][depth][16] into the bf16 terms of a level: [term][panel][pairs].
+/// fp32 panels [panel][depth][16] into the terms of a level: [term][panel][pairs].
 struct SplitPanels {
   const float* panels = nullptr;
   std::int64_t panel_stride = 0;  ///< floats from one panel to the next
   std::int64_t count = 0;
   std::int64_t depth = 0;
-  int terms = 0;
+  int terms = 0;                 ///< 1 or the level's b_terms
   std::uint16_t* out = nullptr;  ///< terms * count * padded_depth(depth) * 16
+  float* scales = nullptr;       ///< fp16: [count], what a panel's terms are to be multiplied by
 };
 
 /// Memory to bring into L2 beside other work: `count` pieces of `bytes`, `stride` bytes apart.
@@ -69,16 +73,17 @@ struct Fetch {
 };
 
 /// c[rows, panels * 16] (+)= a[rows, depth] b[depth, panels * 16]; depth <= the level's depth
-/// block. The block's chain of every element starts at 0 (fp32 levels) or at c (tiles) and runs
-/// over depth in a fixed order, so neither rows nor threads change the bits.
+/// block. The block's chain of every element starts at 0 (fp32 levels, fp16 tiles) or at c (bf16
+/// tiles) and runs over depth in a fixed order, so neither rows nor threads change the bits.
 struct GemmTile {
   const void* a = nullptr;  ///< as pack_a made it; fp32 levels also take rows of stride kTileStride
   std::int64_t rows = 0;
   const void* b = nullptr;  ///< 64-byte aligned for `pairs`
   PanelLayout layout = PanelLayout::f32;
-  std::int64_t panel_bytes = 0;  ///< from one panel to the next
-  int b_terms = 1;               ///< `pairs`: bf16 terms whose sum is B
-  std::int64_t term_bytes = 0;   ///< from one term to the next
+  std::int64_t panel_bytes = 0;     ///< from one panel to the next
+  int b_terms = 1;                  ///< of pairs: terms whose sum is B
+  std::int64_t term_bytes = 0;      ///< from one term to the next
+  const float* b_scales = nullptr;  ///< fp16_pairs: [panels], as of SplitPanels
   std::int64_t panels = 0;
   std::int64_t depth = 0;
   float* c = nullptr;
@@ -103,7 +108,10 @@ struct GemmKernels {
   /// Panels of an item whose rows are one row block and weights packed: it goes down all depths, so
   /// that each panel is one stream of memory. 0: item_panels.
   std::int64_t stream_panels = 0;
-  int b_terms = 0;          ///< bf16 terms that an fp32 B is split into; 0: multiplied as fp32
+  int b_terms = 0;  ///< terms that an fp32 B is split into; 0: multiplied as fp32
+  PanelLayout terms_layout = PanelLayout::pairs;  ///< of those terms, and of bf16 weights
+  /// A of one block of depth is packed at once, because its rows share one scale.
+  bool whole_depths = false;
   bool writes_out = false;  ///< multiply reads GemmTile::out
   bool packs_a = false;     ///< A must go through pack_a; else fp32 rows may be used in place
   std::int64_t expand_rows =
@@ -328,9 +336,11 @@ const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
 const KernelTable& avx512_bf16_fast_kernels();
 const KernelTable& amx_kernels(Precision precision);
+const KernelTable& amx_fp16_kernels(Precision precision);
 #endif
 /// The AMX kernels with software tiles over the portable kernels: every machine runs them.
 const KernelTable& amx_emulated_kernels(Precision precision);
+const KernelTable& amx_fp16_emulated_kernels(Precision precision);
 
 /// The table of a level above `specification`.
 const KernelTable& kernel_table(Isa isa, Precision precision);

@@ -1,5 +1,5 @@
-// The kernel tables of level amx: matrix products on tiles over the avx512 kernels. Compiled with
-// that level's flags, so it holds nothing else.
+// The kernel tables of levels amx and amx_fp16: matrix products on tiles over the avx512 kernels.
+// Compiled with that level's flags, so it holds nothing else.
 
 // GCC 12's own avx512fintrin.h trips this warning (gcc bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
@@ -8,6 +8,7 @@
 #endif
 
 #include "cpu/kernels/bf16_terms_avx512.h"
+#include "cpu/kernels/fp16_terms_avx512.h"
 #include "cpu/kernels/tile_kernel.h"
 #include "cpu/tiles/tiles_amx.h"
 
@@ -29,6 +30,17 @@ const KernelTable& amx_table() {
 
 const KernelTable& amx_kernels(Precision precision) {
   return precision == Precision::fast ? amx_table<kFastTerms>() : amx_table<kExactTerms>();
+}
+
+const KernelTable& amx_fp16_kernels(Precision precision) {
+  // One bf16 term is what `fast` promises, and needs no look at the rows first.
+  if (precision == Precision::fast) return amx_kernels(precision);
+  static const KernelTable table = [] {
+    KernelTable tiles = avx512_kernels();
+    tiles.gemm = TileKernel<AmxFp16Tiles, Avx512Fp16Terms, kExactFp16Terms>::kernels();
+    return tiles;
+  }();
+  return table;
 }
 
 }  // namespace headspark

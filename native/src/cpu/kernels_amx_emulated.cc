@@ -1,4 +1,5 @@
-// The kernel tables of level amx_emulated: the AMX matrix products with software tiles.
+// The kernel tables of levels amx_emulated and amx_fp16_emulated: the AMX matrix products with
+// software tiles.
 #include "cpu/kernels/tile_kernel.h"
 #include "cpu/tiles/tiles_emulated.h"
 
@@ -21,6 +22,16 @@ const KernelTable& emulated_table() {
 const KernelTable& amx_emulated_kernels(Precision precision) {
   return precision == Precision::fast ? emulated_table<kFastTerms>()
                                       : emulated_table<kExactTerms>();
+}
+
+const KernelTable& amx_fp16_emulated_kernels(Precision precision) {
+  if (precision == Precision::fast) return amx_emulated_kernels(precision);
+  static const KernelTable table = [] {
+    KernelTable tiles = portable_kernels();
+    tiles.gemm = TileKernel<EmulatedFp16Tiles, PlainFp16Terms, kExactFp16Terms>::kernels();
+    return tiles;
+  }();
+  return table;
 }
 
 }  // namespace headspark

@@ -39,9 +39,7 @@ struct Walk {
         from(std::move(layers_from)),
         hidden_block(depth_block(kernels.gemm, hidden)),
         slab(depth_block(kernels.gemm, intermediate)),
-        chunk(kPanelWidth *
-              std::min(panels_of_product(*into.front().main, std::min(hidden_block, hidden)),
-                       whole_panels(std::min(slab, intermediate)))),
+        chunk(chunk_columns()),
         out_panels(panels_of_product(*from.front().main, std::min(slab, intermediate))),
         blocks(cut_rows(kernels.gemm, tokens, context.threads->threads())) {
     list_products();
@@ -67,6 +65,14 @@ struct Walk {
   }
 
  private:
+  // A level that packs whole blocks of depth needs all columns of a slab at once.
+  std::int64_t chunk_columns() const {
+    const std::int64_t most = whole_panels(std::min(slab, intermediate));
+    const std::int64_t panels =
+        panels_of_product(*into.front().main, std::min(hidden_block, hidden));
+    return kPanelWidth * (kernels.gemm.whole_depths ? most : std::min(panels, most));
+  }
+
   void list_products() {
     const auto for_depths = [&](const auto& body) { for_ranges(hidden, hidden_block, body); };
     for (const LayerPanels& b : into) {

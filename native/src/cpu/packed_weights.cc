@@ -23,20 +23,31 @@ PackedPanels allocate_panels(PanelLayout layout, int terms, std::int64_t columns
   packed.terms = terms;
   packed.depth = layout == PanelLayout::f32 ? depth : padded_depth(depth);
   packed.panels = (columns + kPanelWidth - 1) / kPanelWidth;
+  if (layout == PanelLayout::fp16_pairs)
+    packed.scales.resize(static_cast<std::size_t>(packed.panels));
   packed.memory = allocate_host_memory(packed.bytes() + kTailBytes);
   std::memset(static_cast<char*>(packed.memory.get()) + packed.bytes(), 0, kTailBytes);
   return packed;
 }
 
-std::uint16_t convert(std::uint16_t bits, std::uint16_t) {
-  return bits;
-}  // bf16 stays as it is
-float convert(float value, float) {
-  return value;
-}
-float convert(std::uint16_t bits, float) {
-  return f16_to_f32(bits);
-}
+// What panels are filled from.
+struct Bf16 {
+  using Stored = std::uint16_t;
+  static float value(Stored bits) { return bf16_to_f32(bits); }
+};
+struct Fp16 {
+  using Stored = std::uint16_t;
+  static float value(Stored bits) { return f16_to_f32(bits); }
+};
+struct Fp32 {
+  using Stored = float;
+  static float value(Stored value) { return value; }
+};
+/// bf16 as it is.
+struct Bf16Bits {
+  using Stored = std::uint16_t;
+  static std::uint16_t value(Stored bits) { return bits; }
+};
 
 // Element (k, j) of a panel: pairs put two depths side by side.
 std::int64_t place(std::int64_t k, std::int64_t j, float) {
@@ -47,67 +58,78 @@ std::int64_t place(std::int64_t k, std::int64_t j, std::uint16_t) {
 }
 
 // One panel of outputs: 16 matrix rows side by side. The panel is zero before.
-template <typename Stored, typename Packed>
+template <typename From, typename Packed>
 void pack_forward(const WeightView& view, std::int64_t panel, Packed* packed) {
+  using Stored = typename From::Stored;
   const auto* data = static_cast<const Stored*>(view.data);
   const std::int64_t first = panel * kPanelWidth;
   const std::int64_t width = std::min(kPanelWidth, view.rows - first);
   for (std::int64_t j = 0; j < width; ++j) {
     const Stored* source = data + view.offset(first + j, 0);
     for (std::int64_t k = 0; k < view.cols; ++k) {
-      packed[place(k, j, Packed{})] = convert(source[k * view.col_stride], Packed{});
+      packed[place(k, j, Packed{})] = From::value(source[k * view.col_stride]);
     }
   }
 }
 
 // One panel of inputs: 16 columns of every matrix row. The panel is zero before.
-template <typename Stored, typename Packed>
+template <typename From, typename Packed>
 void pack_transposed(const WeightView& view, std::int64_t panel, Packed* packed) {
+  using Stored = typename From::Stored;
   const auto* data = static_cast<const Stored*>(view.data);
   const std::int64_t first = panel * kPanelWidth;
   const std::int64_t width = std::min(kPanelWidth, view.cols - first);
   for (std::int64_t k = 0; k < view.rows; ++k) {
     const Stored* source = data + view.offset(k, first);
     for (std::int64_t j = 0; j < width; ++j) {
-      packed[place(k, j, Packed{})] = convert(source[j * view.col_stride], Packed{});
+      packed[place(k, j, Packed{})] = From::value(source[j * view.col_stride]);
     }
   }
 }
 
-template <typename Stored, typename Packed>
+template <typename From, typename Packed>
 void pack_panel(const WeightView& view, Direction direction, std::int64_t panel, Packed* packed,
                 std::int64_t count) {
   std::fill_n(packed, count, Packed{});
   if (direction == Direction::forward) {
-    pack_forward<Stored, Packed>(view, panel, packed);
+    pack_forward<From, Packed>(view, panel, packed);
   } else {
-    pack_transposed<Stored, Packed>(view, panel, packed);
+    pack_transposed<From, Packed>(view, panel, packed);
   }
 }
 
-// One panel in its final layout; fp32 and fp16 matrices by way of an fp32 panel when split.
+void pack_floats(const WeightView& view, Direction direction, std::int64_t panel, float* values,
+                 std::int64_t count) {
+  switch (view.dtype) {
+    case DType::bf16:
+      return pack_panel<Bf16>(view, direction, panel, values, count);
+    case DType::f16:
+      return pack_panel<Fp16>(view, direction, panel, values, count);
+    default:
+      return pack_panel<Fp32>(view, direction, panel, values, count);
+  }
+}
+
+// One panel in its final layout; by way of an fp32 panel where it is split or scaled.
 void pack_one(const WeightView& view, Direction direction, const GemmKernels& kernels,
-              std::int64_t panel, const PackedPanels& packed) {
+              std::int64_t panel, PackedPanels& packed) {
   char* target = static_cast<char*>(packed.memory.get()) + panel * packed.panel_bytes();
-  if (view.dtype == DType::bf16) {
-    return pack_panel<std::uint16_t>(view, direction, panel,
-                                     reinterpret_cast<std::uint16_t*>(target),
-                                     packed.depth * kPanelWidth);
+  if (view.dtype == DType::bf16 && packed.layout == PanelLayout::pairs) {
+    return pack_panel<Bf16Bits>(view, direction, panel, reinterpret_cast<std::uint16_t*>(target),
+                                packed.depth * kPanelWidth);
   }
   const std::int64_t depth = direction == Direction::forward ? view.cols : view.rows;
-  const bool split = packed.layout == PanelLayout::pairs;
+  const bool split = packed.layout != PanelLayout::f32;
   float* values =
       split ? scratch(ScratchSlot::gemm_b, depth * kPanelWidth) : reinterpret_cast<float*>(target);
-  if (view.dtype == DType::f32) {
-    pack_panel<float>(view, direction, panel, values, depth * kPanelWidth);
-  } else {
-    pack_panel<std::uint16_t>(view, direction, panel, values, depth * kPanelWidth);
-  }
+  pack_floats(view, direction, panel, values, depth * kPanelWidth);
   if (!split) return;
   const std::int64_t elements = packed.depth * kPanelWidth;
   auto* terms =
       reinterpret_cast<std::uint16_t*>(scratch(ScratchSlot::gemm_a, packed.terms * elements / 2));
-  kernels.split_panels({values, depth * kPanelWidth, 1, depth, packed.terms, terms});
+  SplitPanels panels{values, depth * kPanelWidth, 1, depth, packed.terms, terms};
+  if (!packed.scales.empty()) panels.scales = packed.scales.data() + panel;
+  kernels.split_panels(panels);
   for (int t = 0; t < packed.terms; ++t) {
     std::memcpy(target + t * packed.term_bytes(), terms + t * elements,
                 static_cast<std::size_t>(elements) * sizeof(std::uint16_t));
@@ -118,7 +140,7 @@ PackedPanels pack_view(const WeightView& view, Direction direction, int terms, T
                        const GemmKernels& kernels) {
   const bool forward = direction == Direction::forward;
   PackedPanels packed =
-      allocate_panels(terms > 0 ? PanelLayout::pairs : PanelLayout::f32, std::max(terms, 1),
+      allocate_panels(terms > 0 ? kernels.terms_layout : PanelLayout::f32, std::max(terms, 1),
                       forward ? view.rows : view.cols, forward ? view.cols : view.rows);
   threads.parallel_for(packed.panels, 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t panel = begin; panel < end; ++panel) {
@@ -130,11 +152,18 @@ PackedPanels pack_view(const WeightView& view, Direction direction, int terms, T
 
 }  // namespace
 
+int PackedWeights::terms_for(const GemmKernels& kernels) const {
+  if (view_.dtype == DType::bf16) return 1;
+  if (fp32_ == Fp32::whole || kernels.b_terms == 0) return 0;
+  const bool one = view_.dtype == DType::f16 && kernels.terms_layout == PanelLayout::fp16_pairs;
+  return one ? 1 : kernels.b_terms;
+}
+
 const PackedPanels& PackedWeights::packed(Direction direction, ThreadPool& threads,
                                           const GemmKernels& kernels) {
-  const int of_fp32 = fp32_ == Fp32::split ? kernels.b_terms : 0;
-  const int terms = view_.dtype == DType::bf16 ? 1 : of_fp32;
-  Form& entry = forms_[direction == Direction::forward ? 0 : 1][terms];
+  const int terms = terms_for(kernels);
+  const bool fp16 = terms > 0 && kernels.terms_layout == PanelLayout::fp16_pairs;
+  Form& entry = forms_[direction == Direction::forward ? 0 : 1][terms + (fp16 ? kBf16Forms : 0)];
   std::call_once(entry.once,
                  [&] { entry.panels = pack_view(view_, direction, terms, threads, kernels); });
   return entry.panels;

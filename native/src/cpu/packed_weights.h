@@ -1,10 +1,11 @@
 // The kernels' own copies of one weight matrix, made on first use and shared by all threads and all
-// copies of the LinearWeight. One layout serves every instruction set.
+// copies of the LinearWeight.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "cpu/kernel_table.h"
 #include "headspark/thread_pool.h"
@@ -16,14 +17,15 @@ namespace headspark {
 constexpr std::int64_t kPanelWidth = 16;
 
 /// Panels of 16 columns: element (k, j) of panel n is column n * 16 + j at depth k. bf16 weights
-/// are `pairs` for every level; fp32 and fp16 weights are fp32 panels, or bf16 terms where the
-/// level splits them, unless they are to stay whole. Columns past the matrix are zero. 64-byte
-/// aligned.
+/// are `pairs`, or `fp16_pairs` for levels with fp16 tiles; fp32 and fp16 weights are fp32 panels,
+/// or terms where the level splits them (one where fp16 weights meet fp16 terms), unless they are
+/// to stay whole. Columns past the matrix are zero. 64-byte aligned.
 struct PackedPanels {
   PanelLayout layout = PanelLayout::f32;
   int terms = 1;
   std::int64_t depth = 0;  ///< as allocated: padded for pairs
   std::int64_t panels = 0;
+  std::vector<float> scales;  ///< fp16_pairs: [panels], as of SplitPanels
   std::shared_ptr<void> memory;
 
   /// Of `count` depths of a panel in one term.
@@ -61,13 +63,17 @@ class PackedWeights {
   enum class Direction { forward, transposed };
 
  private:
-  // Forms differ in the bf16 terms of the matrix: none, 1 (bf16, or fast) or 3 (exact).
-  static constexpr int kForms = 4;
+  // Forms differ in the terms of the matrix: none, 1 (bf16, or fast) or 3 (exact) of bf16, and 1 or
+  // 2 of fp16.
+  static constexpr int kBf16Forms = 4;
+  static constexpr int kForms = kBf16Forms + 3;
   struct Form {
     std::once_flag once;
     PackedPanels panels;
   };
 
+  /// 0: fp32.
+  int terms_for(const GemmKernels& kernels) const;
   const PackedPanels& packed(Direction direction, ThreadPool& threads, const GemmKernels& kernels);
 
   WeightView view_;

@@ -17,12 +17,15 @@ void set_floats(const float* b, std::int64_t depth, GemmTile& tile) {
 void split_into_terms(const GemmKernels& kernels, GemmTile& tile) {
   const int terms = kernels.b_terms;
   const std::int64_t panel = padded_depth(tile.depth) * kPanelWidth;
-  auto* out = reinterpret_cast<std::uint16_t*>(
-      scratch(ScratchSlot::gemm_b_terms, ceil_divide(terms * tile.panels * panel, 2)));
+  const std::int64_t values = ceil_divide(terms * tile.panels * panel, 2);
+  float* memory = scratch(ScratchSlot::gemm_b_terms, values + tile.panels);
+  auto* out = reinterpret_cast<std::uint16_t*>(memory);
+  float* scales = memory + values;
   kernels.split_panels({static_cast<const float*>(tile.b), tile.panel_bytes / 4, tile.panels,
-                        tile.depth, terms, out});
+                        tile.depth, terms, out, scales});
   tile.b = out;
-  tile.layout = PanelLayout::pairs;
+  tile.b_scales = scales;
+  tile.layout = kernels.terms_layout;
   tile.panel_bytes = 2 * panel;
   tile.b_terms = terms;
   tile.term_bytes = 2 * tile.panels * panel;
@@ -43,6 +46,7 @@ void read_packed(const KernelTable& kernels, const PackedPanels& packed, std::in
   tile.panel_bytes = packed.panel_bytes();
   tile.b_terms = packed.terms;
   tile.term_bytes = packed.term_bytes();
+  tile.b_scales = packed.scales.empty() ? nullptr : packed.scales.data() + panel;
   if (packed.layout == PanelLayout::f32) {
     if (kernels.gemm.b_terms > 0) split_into_terms(kernels.gemm, tile);
     return;

@@ -38,7 +38,8 @@ class RowOperand {
   /// `count` rows of all depths from `first` on, a multiple of the level's row_tile, times `scale`.
   void pack(std::int64_t first, std::int64_t count, const float* rows, std::int64_t stride,
             float scale = 1.0f);
-  /// The same for the depths of `range`, a part of one block of depth.
+  /// The same for the depths of `range`, a part of one block of depth, or all of it where the level
+  /// packs whole ones.
   void pack_range(std::int64_t first, std::int64_t count, const Range& range, const float* rows,
                   std::int64_t stride, float scale = 1.0f);
 

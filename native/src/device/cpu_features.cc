@@ -69,6 +69,7 @@ CpuFeatures probe() {
   if (tiles_saved && bit(extended.edx, 24) && amx_permitted()) {
     features.amx_tile = true;
     features.amx_bf16 = bit(extended.edx, 22);
+    features.amx_fp16 = bit(extended1.eax, 21);
   }
   return features;
 }

@@ -10,13 +10,14 @@
 namespace headspark {
 namespace {
 
-constexpr Isa kLevels[] = {Isa::specification, Isa::portable, Isa::avx2,        Isa::avx512,
-                           Isa::avx512_bf16,   Isa::amx,      Isa::amx_emulated};
+constexpr Isa kLevels[] = {Isa::specification, Isa::portable,     Isa::avx2,
+                           Isa::avx512,        Isa::avx512_bf16,  Isa::amx,
+                           Isa::amx_fp16,      Isa::amx_emulated, Isa::amx_fp16_emulated};
 
 std::string level_list() {
   std::string names;
   for (const Isa isa : kLevels) {
-    if (!names.empty()) names += isa == Isa::amx_emulated ? " or " : ", ";
+    if (!names.empty()) names += isa == Isa::amx_fp16_emulated ? " or " : ", ";
     names += isa_name(isa);
   }
   return names;
@@ -38,8 +39,12 @@ const char* isa_name(Isa isa) noexcept {
       return "avx512_bf16";
     case Isa::amx:
       return "amx";
+    case Isa::amx_fp16:
+      return "amx_fp16";
     case Isa::amx_emulated:
       return "amx_emulated";
+    case Isa::amx_fp16_emulated:
+      return "amx_fp16_emulated";
   }
   return "unknown";
 }
@@ -53,7 +58,9 @@ Isa machine_isa() {
   const CpuFeatures& f = cpu_features();
   const bool avx2 = f.avx2 && f.fma && f.f16c;
   const bool avx512 = avx2 && f.avx512f && f.avx512bw && f.avx512vl && f.avx512dq;
-  if (avx512 && f.avx512_bf16 && f.amx_tile && f.amx_bf16) return Isa::amx;
+  if (avx512 && f.avx512_bf16 && f.amx_tile && f.amx_bf16) {
+    return f.amx_fp16 ? Isa::amx_fp16 : Isa::amx;
+  }
   if (avx512 && f.avx512_bf16) return Isa::avx512_bf16;
   if (avx512) return Isa::avx512;
   if (avx2) return Isa::avx2;
@@ -62,7 +69,13 @@ Isa machine_isa() {
 }
 
 bool isa_runs_here(Isa isa) {
-  return isa == Isa::amx_emulated || isa <= machine_isa();
+  if (isa == Isa::amx_emulated || isa == Isa::amx_fp16_emulated) return true;
+  const Isa best = machine_isa();
+  return isa <= best || (isa == Isa::amx_fp16 && best == Isa::amx && fp16_tiles_run());
+}
+
+Isa best_running_isa() {
+  return isa_runs_here(Isa::amx_fp16) ? Isa::amx_fp16 : machine_isa();
 }
 
 Isa default_isa() {

@@ -68,10 +68,12 @@ double run_phase(const Phase& phase, const Step& step, const RunControl& control
   return sum;
 }
 
+// Of levels with software tiles, what the machine itself has.
 PeakKernel kernel_for(Isa isa) {
 #if HEADSPARK_X86
-  if (isa >= Isa::avx512) return peak_avx512();
-  if (isa == Isa::avx2) return peak_avx2();
+  const Isa level = std::min(isa, machine_isa());
+  if (level >= Isa::avx512) return peak_avx512();
+  if (level == Isa::avx2) return peak_avx2();
 #else
   (void)isa;
 #endif

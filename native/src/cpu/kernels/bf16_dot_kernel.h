@@ -7,6 +7,7 @@
 
 #include "cpu/kernels/bf16_terms_avx512.h"
 #include "cpu/kernels/fetch.h"
+#include "cpu/kernels/split_panels.h"
 
 namespace headspark {
 

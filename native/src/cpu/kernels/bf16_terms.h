@@ -37,6 +37,8 @@ static inline void split_terms(const float* x, std::uint16_t (&terms)[Terms][Cou
 
 /// How rows of A and depth pairs of B are split; bf16_terms_avx512.h has the vector twin.
 struct PlainTerms {
+  static constexpr PanelLayout layout = PanelLayout::pairs;
+
   /// out[t * stride + i] = term t of scale * x[i], i < 32.
   template <int Terms>
   static void row(const float* x, float scale, std::uint16_t* out, std::int64_t stride) {
@@ -47,12 +49,18 @@ struct PlainTerms {
     for (int t = 0; t < Terms; ++t) __builtin_memcpy(out + t * stride, terms[t], sizeof terms[t]);
   }
 
-  /// out[t * stride + 2 j + odd] = term t of x[odd][j], j < 16.
+  /// out[t * stride + 2 j + odd] = term t of scale * x[odd][j], j < 16.
   template <int Terms>
-  static void pairs(const float* even, const float* odd, std::uint16_t* out, std::int64_t stride) {
+  static void pairs(const float* even, const float* odd, float scale, std::uint16_t* out,
+                    std::int64_t stride) {
+    float scaled[2][16];
+    for (int j = 0; j < 16; ++j) {
+      scaled[0][j] = scale * even[j];
+      scaled[1][j] = scale * odd[j];
+    }
     std::uint16_t terms[2][Terms][16];
-    split_terms<Terms, 16>(even, terms[0]);
-    split_terms<Terms, 16>(odd, terms[1]);
+    split_terms<Terms, 16>(scaled[0], terms[0]);
+    split_terms<Terms, 16>(scaled[1], terms[1]);
     for (int t = 0; t < Terms; ++t) {
       for (int j = 0; j < 16; ++j) {
         out[t * stride + 2 * j] = terms[0][t][j];
@@ -61,29 +69,5 @@ struct PlainTerms {
     }
   }
 };
-
-/// fp32 panels into `Terms` terms, [term][panel][padded depth / 2][16][2].
-template <int Terms, typename Split>
-static void split_panels_into(const SplitPanels& p) {
-  const std::int64_t depth = padded_depth(p.depth);
-  const std::int64_t panel = depth * 16;
-  const std::int64_t term = p.count * panel;
-  const float zeros[16] = {};
-  for (std::int64_t n = 0; n < p.count; ++n) {
-    const float* source = p.panels + n * p.panel_stride;
-    std::uint16_t* out = p.out + n * panel;
-    std::int64_t k = 0;
-    for (; k + 1 < p.depth; k += 2) {
-      Split::template pairs<Terms>(source + k * 16, source + k * 16 + 16, out + k * 16, term);
-    }
-    if (k < p.depth) {
-      Split::template pairs<Terms>(source + k * 16, zeros, out + k * 16, term);
-      k += 2;
-    }
-    for (int t = 0; t < Terms; ++t) {
-      __builtin_memset(out + t * term + k * 16, 0, static_cast<std::size_t>(2 * (depth - k) * 16));
-    }
-  }
-}
 
 }  // namespace headspark

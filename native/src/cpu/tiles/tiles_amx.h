@@ -62,4 +62,15 @@ struct AmxTiles {
   }
 };
 
+/// The same with tiles of fp16: Granite Rapids and later.
+struct AmxFp16Tiles : AmxTiles {
+  /// TDPFP16PS, VEX.128.F2.0F38.W0 5C: assemblers before binutils 2.40 do not know its name.
+  template <int C, int A, int B>
+  static void dot() {
+    __asm__ volatile(".byte 0xc4, 0xe2, %c0, 0x5c, %c1"
+                     :
+                     : "i"((~B & 15) << 3 | 3), "i"(0xc0 | C << 3 | A));
+  }
+};
+
 }  // namespace headspark

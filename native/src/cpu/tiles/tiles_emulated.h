@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "cpu/kernels/fp16_terms.h"
+
 namespace headspark {
 
 struct EmulatedTiles {
@@ -75,18 +77,26 @@ struct EmulatedTiles {
 
   template <int C, int A, int B>
   static void dot() {
+    dot_of<C, A, B>(
+        [](const unsigned char* pairs, bool odd) { return depths(pairs, odd ? 0 : 16); });
+  }
+
+ protected:
+  /// `read` gives four even or odd depths of one operand as fp32, in which the product of two is
+  /// exact: so that a product and a sum are the fused multiply-add.
+  template <int C, int A, int B, typename Read>
+  static void dot_of(const Read& read) {
     Registers& r = registers();
     for (int n = 0; n < 4; ++n) {  // four columns at a time
       Quad b[32];                  // by depth
-      for (int k = 0; k < 32; ++k) b[k] = depths(r.tile[B][k / 2] + 16 * n, k % 2 == 0 ? 16 : 0);
+      for (int k = 0; k < 32; ++k) b[k] = read(r.tile[B][k / 2] + 16 * n, k % 2 != 0);
       for (int m = 0; m < rows_of<A>(); ++m) {
         Quad even_chain{};
         Quad odd_chain{};
         for (int k = 0; k < 16; k += 4) {
-          const Quad even = depths(r.tile[A][m] + 4 * k, 16);
-          const Quad odd = depths(r.tile[A][m] + 4 * k, 0);
+          const Quad even = read(r.tile[A][m] + 4 * k, false);
+          const Quad odd = read(r.tile[A][m] + 4 * k, true);
           for (int i = 0; i < 4; ++i) {
-            // A product of two bf16 is exact in fp32, so this is the fused multiply-add.
             even_chain = flush(even_chain + even[i] * b[2 * (k + i)]);
             odd_chain = flush(odd_chain + odd[i] * b[2 * (k + i) + 1]);
           }
@@ -97,6 +107,21 @@ struct EmulatedTiles {
         __builtin_memcpy(r.tile[C][m] + 16 * n, &c, sizeof c);
       }
     }
+  }
+};
+
+/// The twin of AmxFp16Tiles: TDPFP16PS reads denormals as they are and makes zeros of those that it
+/// would write (Instruction Set Extensions Programming Reference).
+struct EmulatedFp16Tiles : EmulatedTiles {
+  template <int C, int A, int B>
+  static void dot() {
+    dot_of<C, A, B>([](const unsigned char* pairs, bool odd) {
+      std::uint16_t halves[8];
+      __builtin_memcpy(halves, pairs, sizeof halves);
+      Quad values;
+      for (int i = 0; i < 4; ++i) values[i] = fp16_value(halves[2 * i + (odd ? 1 : 0)]);
+      return values;
+    });
   }
 };
 
