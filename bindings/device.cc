@@ -1,4 +1,5 @@
-// deviceInfo(), hiddenIsa() and measurePeak(). Also the smallest example of a synchronous and of a job binding.
+// deviceInfo(), hiddenIsa() and measurePeak(). Also the smallest example of a synchronous and of a
+// job binding.
 #include "device.h"
 
 #include "arguments.h"

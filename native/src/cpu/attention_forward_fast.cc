@@ -1,6 +1,7 @@
 // Attention forward: per block of queries, scores against all keys they see in chunks of 256,
 // softmax in place, then the product with the values. Nothing of size [tokens, tokens] is kept.
 #include <cmath>
+#include <numeric>
 
 #include "cpu/attention_head.h"
 #include "cpu/fast_ops.h"
@@ -11,20 +12,27 @@ namespace {
 
 constexpr std::int64_t kQueryBlock = 24;  // whole tiles of 6 and of 12 rows
 
+// Parts of the queries of every (row, kv head), so that all threads get as much: few heads of one
+// long row are not a multiple of the threads. Each part packs the keys it sees for itself.
+std::int64_t parts_of(std::int64_t items, std::int64_t threads) {
+  constexpr std::int64_t many = 4;  // items per thread that even out by themselves
+  return items == 0 || items >= many * threads ? 1 : threads / std::gcd(items, threads);
+}
+
 class ForwardItem {
  public:
   ForwardItem(const KernelTable& kernels, const AttentionForward& p, std::int64_t item)
       : kernels_(kernels), p_(p), at_(p.shape, p.layout, item), dim_(p.shape.head_dim) {}
 
-  void run() {
-    const std::int64_t queries = at_.own * at_.group;
-    const std::int64_t first = at_.first * at_.group;
+  void run(std::int64_t part, std::int64_t parts) {
+    const std::int64_t first = begin_of(part, parts);
+    const std::int64_t queries = begin_of(part + 1, parts);
     if (first == queries) return;
-    const std::int64_t keys = at_.context();
-    keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, ScratchSlot::key_panels,
+    const std::int64_t keys = seen(queries - 1);
+    keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k, keys), dim_, ScratchSlot::key_panels,
                        ScratchSlot::key_terms);
-    values_ = column_panels(kernels_, at_.rows(p_.v, p_.prefix_v), dim_, ScratchSlot::value_panels,
-                            ScratchSlot::value_terms);
+    values_ = column_panels(kernels_, at_.rows(p_.v, p_.prefix_v, keys), dim_,
+                            ScratchSlot::value_panels, ScratchSlot::value_terms);
     query_rows_ =
         HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
     scores_ = scratch(ScratchSlot::scores,
@@ -36,6 +44,22 @@ class ForwardItem {
   }
 
  private:
+  // Flattened query where a part begins: whole blocks, and as many keys seen in each part.
+  std::int64_t begin_of(std::int64_t part, std::int64_t parts) const {
+    const std::int64_t first = at_.first * at_.group;
+    const std::int64_t queries = at_.own * at_.group;
+    if (part == 0) return first;
+    if (part == parts) return queries;
+    // The tokens from the first on see n0, n0 + 1, ... keys: n of them see n n0 + n (n - 1) / 2.
+    const double before = static_cast<double>(at_.prefix + at_.first) + 0.5;
+    const auto tokens = static_cast<double>(at_.own - at_.first);
+    const double seen_by_part = (before * tokens + 0.5 * tokens * tokens) *
+                                static_cast<double>(part) / static_cast<double>(parts);
+    const double token = std::sqrt(before * before + 2.0 * seen_by_part) - before;
+    const auto blocks =
+        static_cast<std::int64_t>(token * static_cast<double>(at_.group) / kQueryBlock + 0.5);
+    return std::min(first + blocks * kQueryBlock, queries);
+  }
   // Keys that flattened query f sees.
   std::int64_t seen(std::int64_t f) const { return at_.prefix + f / at_.group + 1; }
   float* chunk(std::int64_t key) const {
@@ -123,9 +147,12 @@ class ForwardItem {
 void attention_forward_fast(const Context& context, const AttentionForward& p) {
   const KernelTable& kernels = kernel_table(context);
   const std::int64_t items = p.layout.rows * p.shape.kv_heads;
-  context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t parts = parts_of(items, context.threads->threads());
+  context.threads->parallel_for(items * parts, 1, [&](std::int64_t begin, std::int64_t end) {
     const Multiplying multiplying(kernels.attention, 16);
-    for (std::int64_t item = begin; item < end; ++item) ForwardItem(kernels, p, item).run();
+    for (std::int64_t i = begin; i < end; ++i) {
+      ForwardItem(kernels, p, i / parts).run(i % parts, parts);
+    }
   });
 }
 

@@ -63,14 +63,16 @@ struct AttentionItem {
   std::int64_t query_scalar(std::int64_t f) const {  // in a [tokens, heads] array
     return (begin + f / group) * shape.heads + head(f);
   }
-  ContextRows rows(const float* x, const float* stored) const {
+  ContextRows rows(const float* x, const float* stored) const { return rows(x, stored, context()); }
+  /// The first `count` of them.
+  ContextRows rows(const float* x, const float* stored, std::int64_t count) const {
     ContextRows rows;
     rows.stride = shape.kv_heads * shape.head_dim;
     rows.own = x + begin * rows.stride + kv_head * shape.head_dim;
     rows.stored =
         prefix > 0 ? stored + prefix_begin * rows.stride + kv_head * shape.head_dim : nullptr;
     rows.prefix = prefix;
-    rows.count = context();
+    rows.count = count;
     return rows;
   }
 };
