@@ -10,7 +10,12 @@
 namespace headspark {
 namespace {
 
-constexpr std::int64_t kQueryBlock = 24;  // whole tiles of 6 and of 12 rows
+constexpr std::int64_t kMostQueries = 32;
+
+// Queries of a block: whole tiles of 6 and of 12 rows, or two tile registers.
+std::int64_t query_block(const GemmKernels& kernels) {
+  return kernels.row_tile == 32 ? kMostQueries : 24;
+}
 
 // Parts of the queries of every (row, kv head), so that all threads get as much: few heads of one
 // long row are not a multiple of the threads. Each part packs the keys it sees for itself.
@@ -22,7 +27,11 @@ std::int64_t parts_of(std::int64_t items, std::int64_t threads) {
 class ForwardItem {
  public:
   ForwardItem(const KernelTable& kernels, const AttentionForward& p, std::int64_t item)
-      : kernels_(kernels), p_(p), at_(p.shape, p.layout, item), dim_(p.shape.head_dim) {}
+      : kernels_(kernels),
+        p_(p),
+        at_(p.shape, p.layout, item),
+        dim_(p.shape.head_dim),
+        query_block_(query_block(kernels.attention)) {}
 
   void run(std::int64_t part, std::int64_t parts) {
     const std::int64_t first = begin_of(part, parts);
@@ -34,12 +43,12 @@ class ForwardItem {
     values_ = column_panels(kernels_, at_.rows(p_.v, p_.prefix_v, keys), dim_,
                             ScratchSlot::value_panels, ScratchSlot::value_terms);
     query_rows_ =
-        HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
+        HeadRows(kernels_, query_block_, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
     scores_ = scratch(ScratchSlot::scores,
-                      round_up(keys, kDepthBlock) / kDepthBlock * kQueryBlock * kTileStride);
-    output_ = scratch(ScratchSlot::output, kQueryBlock * at_.padded_dim());
-    for (std::int64_t f = first; f < queries; f += kQueryBlock) {
-      block(f, std::min(kQueryBlock, queries - f));
+                      round_up(keys, kDepthBlock) / kDepthBlock * query_block_ * kTileStride);
+    output_ = scratch(ScratchSlot::output, query_block_ * at_.padded_dim());
+    for (std::int64_t f = first; f < queries; f += query_block_) {
+      block(f, std::min(query_block_, queries - f));
     }
   }
 
@@ -56,14 +65,14 @@ class ForwardItem {
     const double seen_by_part = (before * tokens + 0.5 * tokens * tokens) *
                                 static_cast<double>(part) / static_cast<double>(parts);
     const double token = std::sqrt(before * before + 2.0 * seen_by_part) - before;
-    const auto blocks =
-        static_cast<std::int64_t>(token * static_cast<double>(at_.group) / kQueryBlock + 0.5);
-    return std::min(first + blocks * kQueryBlock, queries);
+    const auto blocks = static_cast<std::int64_t>(
+        token * static_cast<double>(at_.group) / static_cast<double>(query_block_) + 0.5);
+    return std::min(first + blocks * query_block_, queries);
   }
   // Keys that flattened query f sees.
   std::int64_t seen(std::int64_t f) const { return at_.prefix + f / at_.group + 1; }
   float* chunk(std::int64_t key) const {
-    return scores_ + key / kDepthBlock * kQueryBlock * kTileStride;
+    return scores_ + key / kDepthBlock * query_block_ * kTileStride;
   }
 
   void block(std::int64_t first, std::int64_t count) {
@@ -76,8 +85,8 @@ class ForwardItem {
       multiply_keys(kernels_, {&query_rows_, count, &keys_, key, std::min(kDepthBlock, keys - key),
                                chunk(key)});
     }
-    float largest[kQueryBlock];
-    float sums[kQueryBlock];
+    float largest[kMostQueries];
+    float sums[kMostQueries];
     for (std::int64_t r = 0; r < count; ++r) {
       softmax(r, seen(first + r), keys, largest[r], sums[r]);
     }
@@ -135,6 +144,7 @@ class ForwardItem {
   const AttentionForward& p_;
   AttentionItem at_;
   std::int64_t dim_;
+  std::int64_t query_block_;
   HeadPanels keys_;
   HeadPanels values_;
   HeadRows query_rows_;
