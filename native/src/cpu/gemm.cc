@@ -209,8 +209,8 @@ class Item {
         then_(then),
         c_stride_(span_.count() * kPanelWidth),
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
-        direct_(plan_.blocking.streams && kernels_.gemm.writes_out && rows_ > kSharedRows &&
-                plan_.main.depth > 0 && columns() == c_stride_),
+        direct_(kernels_.gemm.writes_out && (plan_.blocking.streams || !large()) &&
+                rows_ > kSharedRows && plan_.main.depth > 0 && columns() == c_stride_),
         multiplying_(kernels_.gemm, rows_) {
     if (inner == nullptr) return;
     const LowRankPanels& term = p_.b.low_rank;
@@ -240,6 +240,8 @@ class Item {
   std::int64_t columns() const {
     return std::min(first_column() + c_stride_, p_.columns) - begin_column();
   }
+  // Whether the result is written past the caches.
+  bool large() const { return p_.rows * p_.columns >= kCachedC; }
   float* scratch_row(std::int64_t r) const {
     return c_ + r * c_stride_ + begin_column() - first_column();
   }
@@ -271,7 +273,7 @@ class Item {
     copy.to_stride = p_.c_stride;
     copy.rows = rows_;
     copy.count = columns();
-    if (p_.rows * p_.columns >= kCachedC) return kernels_.copy_out(copy);
+    if (large()) return kernels_.copy_out(copy);
     for (std::int64_t r = 0; r < rows_; ++r) {
       std::copy_n(copy.from + r * copy.from_stride, copy.count, copy.to + r * copy.to_stride);
     }

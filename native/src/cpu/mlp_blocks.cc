@@ -129,12 +129,14 @@ class Block : protected RowBlock {
     low_rank_into_[layer].multiply(products_, c, walk_.chunk);
   }
 
-  // out += the slab that begins at `column`, times a layer.
+  // out += the slab that begins at `column`, times a layer; y, where given, becomes that sum
+  // instead.
   void multiply_from(std::size_t layer, const RowOperand& slab, std::int64_t column, float* out,
-                     bool begun) {
+                     bool begun, float* y = nullptr) {
     walk_.for_out_panels([&](const Range& panels) {
-      products_.multiply(slab.at(0), out + panels.begin * kPanelWidth, walk_.out_stride(),
-                         begun || column > 0);
+      const std::int64_t first = panels.begin * kPanelWidth;
+      products_.multiply(slab.at(0), out + first, walk_.out_stride(), begun || column > 0,
+                         y != nullptr ? y + first : nullptr, walk_.hidden);
     });
     low_rank_from_[layer].add(products_, slab.at(0), column > 0);
   }
@@ -165,6 +167,9 @@ class ForwardBlock : Block {
     begin_low_rank();
     float* out = floats(ScratchSlot::block_out, walk_.out_stride());
     const bool begun = begin_out(out);
+    // The last products of whole panels write y themselves.
+    const bool direct = kernels_.gemm.writes_out && p_.out == nullptr &&
+                        walk_.hidden == walk_.out_stride() && walk_.from.front().low_rank.rank == 0;
     float* gate = floats(ScratchSlot::block_first, walk_.chunk);
     float* up = gated_ ? floats(ScratchSlot::block_second, walk_.chunk) : nullptr;
     walk_.for_slabs([&](const Range& slab) {
@@ -177,8 +182,11 @@ class ForwardBlock : Block {
         if (p_.keep_inputs) keep(gate, up, part);
         activate(gate, up, {part.begin - slab.begin, part.end - slab.begin}, hidden);
       });
-      multiply_from(0, hidden, slab.begin, out, begun);
+      const bool last = direct && slab.end == walk_.intermediate;
+      multiply_from(0, hidden, slab.begin, out, begun,
+                    last ? p_.y + first_ * walk_.hidden : nullptr);
     });
+    if (direct) return;
     finish_low_rank(0, out);
     finish(out);
   }

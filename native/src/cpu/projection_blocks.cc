@@ -77,13 +77,20 @@ class ForwardBlock : Block {
     float* c = floats(ScratchSlot::block_first, stride);
     const float* bias = bias_of(*output.weight);
     if (bias != nullptr) fill_rows(c, stride, bias, part);
+    const std::int64_t out = output.weight->out();
+    float* y = output.y + first_ * out + part.begin;
+    // The last products of whole panels write the result themselves.
+    const bool direct = kernels_.gemm.writes_out && part.count() == stride &&
+                        walk_.layers[layer].panels.low_rank.rank == 0;
     for_ranges(walk_.width, input.block(), [&](const Range& depth) {
-      products_.multiply(input.at(depth.begin), c, stride, bias != nullptr || depth.begin > 0);
+      const bool last = direct && depth.end == walk_.width;
+      products_.multiply(input.at(depth.begin), c, stride, bias != nullptr || depth.begin > 0,
+                         last ? y : nullptr, out);
     });
     low_rank.multiply(products_, c, stride);
-    const std::int64_t out = output.weight->out();
+    if (direct) return;
     for (std::int64_t r = 0; r < rows_; ++r) {
-      std::copy_n(c + r * stride, part.count(), output.y + (first_ + r) * out + part.begin);
+      std::copy_n(c + r * stride, part.count(), y + r * out);
     }
   }
 

@@ -98,7 +98,8 @@ std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth) {
   return std::max<std::int64_t>(kProductBytes / b.depth_bytes(depth) / 2, 1) * 2;
 }
 
-void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, bool accumulate) {
+void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, bool accumulate,
+                             float* out, std::int64_t out_stride) {
   const PanelProduct& product = list_[next_];
   next_ = next_ + 1 < list_.size() ? next_ + 1 : 0;  // a block begins as this one did
   const PanelProduct& then = list_[next_];
@@ -108,10 +109,12 @@ void BlockProducts::multiply(const void* a, float* c, std::int64_t c_stride, boo
   tile.depth = product.depth.count();
   tile.c_stride = c_stride;
   tile.accumulate = accumulate;
+  tile.out_stride = out_stride;
   tile.next = read_of(*then.b, then.panels, then.depth);
   for_ranges(product.panels.count(), kernels_.gemm.panels, [&](const Range& panels) {
     tile.panels = panels.count();
     tile.c = c + panels.begin * kPanelWidth;
+    if (out != nullptr) tile.out = out + panels.begin * kPanelWidth;
     read_packed(kernels_, *product.b, product.panels.begin + panels.begin, product.depth.begin,
                 tile);
     kernels_.gemm.multiply(tile);

@@ -115,8 +115,10 @@ class BlockProducts {
                 std::int64_t rows)
       : kernels_(kernels), list_(list), rows_(rows), multiplying_(kernels.gemm, rows) {}
 
-  /// The next product of the list: c is where its first panel begins, [rows, panels * 16].
-  void multiply(const void* a, float* c, std::int64_t c_stride, bool accumulate);
+  /// The next product of the list: c is where its first panel begins, [rows, panels * 16]. Where
+  /// `out` is given, sums are written there instead, of levels that say so.
+  void multiply(const void* a, float* c, std::int64_t c_stride, bool accumulate,
+                float* out = nullptr, std::int64_t out_stride = 0);
 
  private:
   const KernelTable& kernels_;
