@@ -221,6 +221,27 @@ TEST_CASE("tokens that are keys only change no bit of the queries") {
   }
 }
 
+TEST_CASE("few long rows give the same bits on any number of threads") {
+  const AttentionFixture fixture({.name = "few long rows",
+                                  .heads = 6,
+                                  .kv_heads = 3,
+                                  .head_dim = 24,
+                                  .lengths = {290, 3},
+                                  .prefixes = {40, 0},
+                                  .first_query = {31, 0}},
+                                 6);
+  for (const Level& level : levels()) {
+    const AttentionResult one = run_attention(level.context(1), fixture);
+    for (const int threads : {2, 4, 5, 16}) {
+      const AttentionResult many = run_attention(level.context(threads), fixture);
+      const std::string where = level.name + ", " + std::to_string(threads) + " threads";
+      check_same_bits(where + " z", many.z, one.z);
+      check_same_bits(where + " lse", many.lse, one.lse);
+      check_same_bits(where + " d_k", many.d_k, one.d_k);
+    }
+  }
+}
+
 TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exactly") {
   for (const Replacement kind : kKinds) {
     AttentionFixture fixture({.name = "exact gate",
