@@ -15,33 +15,6 @@
 namespace headspark::bindings {
 namespace {
 
-// Prompts of one forward pass; more rows than this make a GEMM no faster, only the memory larger.
-constexpr std::int64_t kBatchTokens = 1024;
-
-std::vector<float> logits_in_batches(const Engine& engine, LogitsRequest request,
-                                     const RunControl& control) {
-  const TokenRows prompts = std::move(request.prompts);
-  const std::int64_t limit =
-      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
-  std::vector<float> logits;
-  for (std::size_t begin = 0; begin < prompts.size();) {
-    control.check();
-    control.report({begin, prompts.size(), "prompts"});
-    request.prompts.clear();
-    std::int64_t tokens = 0;
-    std::size_t end = begin;
-    while (end < prompts.size() && (end == begin || tokens + std::ssize(prompts[end]) <= limit)) {
-      tokens += std::ssize(prompts[end]);
-      request.prompts.push_back(prompts[end++]);
-    }
-    const std::vector<float> part = compute_logits(engine, request, control);
-    logits.insert(logits.end(), part.begin(), part.end());
-    begin = end;
-  }
-  control.report({prompts.size(), prompts.size(), "prompts"});
-  return logits;
-}
-
 // computeLogits(model, {prompts, heads, allPositions}, onProgress?) -> {promise, cancel()}
 Napi::Value js_compute_logits(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
@@ -60,8 +33,8 @@ Napi::Value js_compute_logits(const Napi::CallbackInfo& call) {
     return start_job(env, job,
                      [engine = loaded.engine,
                       request = std::move(request)](const RunControl& control) -> Deliver {
-                       auto logits = std::make_shared<std::vector<float>>(
-                           logits_in_batches(engine, request, control));
+                       auto logits = std::make_shared<HostArray<float>>(
+                           compute_logits(engine, request, control));
                        return [logits](Napi::Env js_env) -> Napi::Value {
                          return to_float32_array(js_env, std::move(*logits));
                        };

@@ -10,6 +10,7 @@
 #include "headspark/buffer.h"
 #include "headspark/context.h"
 #include "headspark/error.h"
+#include "headspark/host_array.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark::test {
@@ -72,6 +73,33 @@ TEST_CASE("an impossible buffer is an out-of-memory error that names its size") 
     CHECK(error.code() == ErrorCode::OUT_OF_MEMORY);
     CHECK(std::string(error.what()).find("1152921504606846976") != std::string::npos);
   }
+}
+
+TEST_CASE("host arrays are aligned, move, and say what they cannot hold") {
+  for (const std::int64_t count : {1, 100, 3 << 20}) {  // one page, and huge ones
+    HostArray<float> array(count, "the values");
+    CHECK(reinterpret_cast<std::uintptr_t>(array.data()) % 64 == 0);
+    for (float& value : array) value = 2.0f;
+    const float* const data = array.data();
+    HostArray<float> moved = std::move(array);
+    CHECK(array.empty());  // NOLINT: what a moved one is
+    CHECK(moved.data() == data);
+    CHECK(moved.size() == static_cast<std::size_t>(count));
+    CHECK(moved[moved.size() - 1] == 2.0f);
+    moved = HostArray<float>();
+    CHECK(moved.empty());
+  }
+  CHECK(HostArray<float>(0, "nothing").data() == nullptr);
+  for (const std::int64_t count : {std::int64_t{1} << 58, std::int64_t{1} << 62}) {
+    CHECK_THROWS_WITH_AS(HostArray<float>(count, "the values"),
+                         doctest::Contains("Could not allocate the values ("), Error);
+  }
+}
+
+TEST_CASE("the CPU writes where the host reads") {
+  float value = 0.0f;
+  CHECK(make_cpu_backend()->in_place(&value) == &value);
+  CHECK(FakeGpu().in_place(&value) == nullptr);
 }
 
 TEST_CASE("HEADSPARK_ISA chooses a level or is refused by name") {

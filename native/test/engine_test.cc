@@ -167,7 +167,7 @@ TEST_CASE("sweep: zero ablation and scaling equal the plain forward pass, in any
         LogitsRequest request;
         request.prompts = {pairs[p].clean};
         request.heads = variants[v].heads;
-        const std::vector<float> logits = compute_logits(engine, request, {});
+        const HostArray<float> logits = compute_logits(engine, request, {});
         const double expected =
             static_cast<double>(logits[static_cast<std::size_t>(pairs[p].correct[0])]) -
             logits[static_cast<std::size_t>(pairs[p].incorrect[0])];
@@ -235,7 +235,7 @@ TEST_CASE("engine: nll is the mean of -log p over the continuation") {
   request.prompts = {pairs[0].clean};
   request.prompts[0].insert(request.prompts[0].end(), {7, 200});
   request.all_positions = true;
-  const std::vector<float> logits = compute_logits(engine, request, {});
+  const HostArray<float> logits = compute_logits(engine, request, {});
   const auto vocab = static_cast<std::size_t>(engine.config().vocab);
   double expected = 0.0;
   for (std::size_t i = 0; i < 3; ++i) {

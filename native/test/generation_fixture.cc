@@ -10,7 +10,7 @@
 #include "engine/gate_replacement.h"
 #include "engine/gates.h"
 #include "engine/kv_pages.h"
-#include "engine/metric_head.h"
+#include "engine/output_rows.h"
 #include "golden.h"
 #include "op_suite.h"
 #include "suite_device.h"

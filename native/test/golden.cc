@@ -88,7 +88,7 @@ std::filesystem::path shared_folder() {
   return std::filesystem::is_directory(folder) ? folder : std::filesystem::path();
 }
 
-double max_difference(const std::vector<float>& a, const std::vector<float>& b) {
+double max_difference(std::span<const float> a, std::span<const float> b) {
   if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
   double largest = 0.0;
   for (std::size_t i = 0; i < a.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,6 @@ std::filesystem::path source_folder();
 std::filesystem::path shared_folder();
 
 /// max |a - b|; infinity when sizes differ or anything is NaN.
-double max_difference(const std::vector<float>& a, const std::vector<float>& b);
+double max_difference(std::span<const float> a, std::span<const float> b);
 
 }  // namespace headspark::golden

@@ -290,7 +290,7 @@ void check_scaled_heads(const GoldenCase& golden, const Engine& engine) {
     for (std::int64_t p = 0; p < per_case; ++p) {
       request.prompts.push_back(pairs.at(static_cast<std::size_t>(p)).clean);
     }
-    const std::vector<float> logits = compute_logits(engine, request, {});
+    const HostArray<float> logits = compute_logits(engine, request, {});
     ours.insert(ours.end(), logits.begin(), logits.end());
   }
   const double error = max_difference(ours, scaled.values);

@@ -58,6 +58,11 @@ struct SomeRows {
   }
 };
 
+std::vector<float> logits_of(const Engine& engine, const LogitsRequest& request) {
+  const HostArray<float> logits = compute_logits(engine, request, {});
+  return {logits.begin(), logits.end()};
+}
+
 std::vector<float> host(const Engine& engine, const float* x, std::int64_t count) {
   std::vector<float> values(static_cast<std::size_t>(count));
   engine.context.backend->copy_to_host(values.data(), x, count * 4);
@@ -275,9 +280,9 @@ TEST_CASE("last layer: logits of the last token are those of all positions, bit 
       LogitsRequest request;
       for (const Pair& pair : some_pairs(3)) request.prompts.push_back(pair.clean);
       request.heads = {{1, 2, 0.0f}};
-      const std::vector<float> last = compute_logits(engine, request, {});
+      const std::vector<float> last = logits_of(engine, request);
       request.all_positions = true;
-      const std::vector<float> all = compute_logits(engine, request, {});
+      const std::vector<float> all = logits_of(engine, request);
       std::vector<float> expected;
       std::ptrdiff_t end = 0;
       for (const auto& prompt : request.prompts) {

@@ -38,7 +38,7 @@ void bench_gates(Report& report, const Setup& setup) {
   }
   LogitsRequest zeros = ones;
   for (GatedHead& head : zeros.heads) head.factor = 0.0f;
-  std::vector<float> none_logits, one_logits;
+  HostArray<float> none_logits, one_logits;
   const std::function<void()> runs[] = {
       [&] { none_logits = compute_logits(setup.engine, request, {}); },
       [&] { one_logits = compute_logits(setup.engine, ones, {}); },

@@ -40,7 +40,10 @@ Workload prefill(const Setup& setup, std::size_t tokens, bool all_logits) {
                      : last_token_flops(config, {0, count}) + logits_flops(config, 1),
           layer_weight_bytes(*setup.engine.model),
           [=, &setup] { compute_logits(setup.engine, request(tokens), {}); },
-          [=](const Engine& engine) { return compute_logits(engine, request(small_tokens), {}); },
+          [=](const Engine& engine) {
+            const HostArray<float> logits = compute_logits(engine, request(small_tokens), {});
+            return std::vector<float>(logits.begin(), logits.end());
+          },
           "logits of " + std::to_string(small_tokens) + " tokens verified"};
 }
 
@@ -50,7 +53,7 @@ double decode_error(const Setup& setup, const GenerateRow& row) {
   const auto made = generate_greedy(setup.engine, {&row, 1}, {3, {}}, {}).front();
   std::vector<std::int32_t> tokens = row.prompt;
   tokens.insert(tokens.end(), made.begin(), made.end());
-  const std::vector<float> logits = compute_logits(setup.specification, {{tokens}, {}, true}, {});
+  const HostArray<float> logits = compute_logits(setup.specification, {{tokens}, {}, true}, {});
   const std::int64_t vocab = setup.config().vocab;
   double worst = 0;
   for (std::size_t i = 0; i < made.size(); ++i) {

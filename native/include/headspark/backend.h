@@ -34,6 +34,9 @@ class Backend {
   virtual void copy_to_device(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, std::int64_t bytes) = 0;
   virtual void zero(void* device, std::int64_t bytes) = 0;
+  /// `host` as ops may write it, where the device works on the host's memory; else null, and
+  /// results are copied there.
+  virtual void* in_place(void* /*host*/) { return nullptr; }
   /// A place for records of work that repeats; null where recording saves nothing, as on the CPU.
   virtual std::unique_ptr<RepeatedWork> repeated_work() { return nullptr; }
 };

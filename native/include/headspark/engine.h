@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "headspark/context.h"
+#include "headspark/host_array.h"
 #include "headspark/model.h"
 #include "headspark/run_control.h"
 
@@ -43,14 +44,18 @@ struct GatedHead {
   float factor = 0.0f;
 };
 
-/// Logits of prompts, [prompts, vocab] at the last token, or [all tokens, vocab], with zero-ablated
-/// or scaled heads.
 struct LogitsRequest {
   std::vector<std::vector<std::int32_t>> prompts;
-  std::vector<GatedHead> heads;
+  std::vector<GatedHead> heads;  ///< zero-ablated or scaled, in all prompts
   bool all_positions = false;
 };
-std::vector<float> compute_logits(const Engine& engine, const LogitsRequest& request,
-                                  const RunControl& control);
+
+/// Logits of prompts, [prompts, vocab] at the last token, or [tokens of all prompts in order,
+/// vocab]. Computed in batches of options.batch_tokens tokens (1024 unless set); every logit is
+/// written once, where it is returned, on devices that work on the host's memory. Errors:
+/// INVALID_ARGUMENT for an empty prompt, a token outside the vocabulary, a prompt longer than the
+/// model's positions, or a head outside the model; OUT_OF_MEMORY; CANCELLED.
+HostArray<float> compute_logits(const Engine& engine, const LogitsRequest& request,
+                                const RunControl& control);
 
 }  // namespace headspark

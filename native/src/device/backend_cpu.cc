@@ -48,6 +48,8 @@ class CpuBackend final : public Backend {
   void zero(void* device, std::int64_t bytes) override {
     if (bytes > 0) std::memset(device, 0, static_cast<std::size_t>(bytes));
   }
+
+  void* in_place(void* host) override { return host; }
 };
 
 }  // namespace

@@ -1,11 +1,11 @@
-// One chunk: gather residual rows, final norm, unembedding, metric; backward the same in reverse.
+// Chunks of logits rows, the metric on them, and back.
 #include "engine/metric_head.h"
 
 #include <algorithm>
 #include <numeric>
 
+#include "engine/output_rows.h"
 #include "headspark/ops/argmax.h"
-#include "headspark/ops/linear.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -13,67 +13,20 @@ namespace {
 
 constexpr std::int32_t kChunkRows = 64;  // 64 x 152k logits are 39 MB
 
-/// Buffers and targets of one chunk of logits rows.
+/// One chunk of logits rows.
 struct Chunk {
   const Engine& engine;
   std::int32_t begin;
   std::int32_t count;
-  Buffer<std::int32_t> token;
-  Buffer<float> residual;
-  Buffer<float> normed;
+  OutputRows rows;
   Buffer<float> logits;
 
   Chunk(const Engine& used, std::span<const std::int32_t> tokens, std::int32_t first)
       : engine(used),
         begin(first),
         count(static_cast<std::int32_t>(tokens.size())),
-        token(used.context.backend, tokens),
-        residual(used.context.backend, count * used.config().hidden),
-        normed(used.context.backend, count * used.config().hidden),
+        rows(used, tokens),
         logits(used.context.backend, count * used.config().vocab) {}
-
-  void forward(const float* final_residual) {
-    const ModelConfig& config = engine.config();
-    gather_rows(engine.context, count, config.hidden, token.data(), final_residual,
-                residual.data());
-    norm_forward(engine.context, {.norm = &engine.model->final_norm,
-                                  .rows = count,
-                                  .x = residual.data(),
-                                  .x_stride = config.hidden,
-                                  .y = normed.data(),
-                                  .y_stride = config.hidden});
-    LinearForward params;
-    params.weight = &engine.model->unembedding;
-    params.tokens = count;
-    params.x = normed.data();
-    params.x_stride = config.hidden;
-    params.y = logits.data();
-    params.y_stride = config.vocab;
-    linear_forward(engine.context, params);
-  }
-
-  void backward(const float* d_logits, float* d_final_residual) {
-    const ModelConfig& config = engine.config();
-    LinearBackward params;
-    params.weight = &engine.model->unembedding;
-    params.tokens = count;
-    params.d_y = d_logits;
-    params.d_y_stride = config.vocab;
-    params.d_x = normed.data();  // the normed input is not needed any more
-    params.d_x_stride = config.hidden;
-    linear_backward(engine.context, params);
-    norm_backward(engine.context, {.norm = &engine.model->final_norm,
-                                   .rows = count,
-                                   .x = residual.data(),
-                                   .x_stride = config.hidden,
-                                   .d_y = normed.data(),
-                                   .d_y_stride = config.hidden,
-                                   .d_x = normed.data(),
-                                   .d_x_stride = config.hidden,
-                                   .mode = GradientMode::overwrite});
-    scatter_add_rows(engine.context, count, config.hidden, token.data(), normed.data(),
-                     d_final_residual);
-  }
 };
 
 /// A window of a compressed-row token list, starting at 0.
@@ -177,7 +130,7 @@ void run_chunk(const MetricRun& run, Chunk& chunk, std::span<const float> weight
                LogitsRowResults& results) {
   const Engine& engine = chunk.engine;
   const std::int64_t vocab = engine.config().vocab;
-  chunk.forward(run.final_residual);
+  chunk.rows.forward(run.final_residual, chunk.logits.data());
   const ChunkTargets targets(run, engine, chunk);
   metric_forward(engine.context, targets.forward);
   read_results(run, engine, chunk, targets, results);
@@ -189,7 +142,7 @@ void run_chunk(const MetricRun& run, Chunk& chunk, std::span<const float> weight
   metric_backward(
       engine.context,
       {.forward = targets.forward, .d_value = d_value.data(), .d_logits = d_logits.data()});
-  chunk.backward(d_logits.data(), run.d_final_residual);
+  chunk.rows.backward(d_logits.data(), run.d_final_residual);
 }
 
 }  // namespace
@@ -257,24 +210,6 @@ MetricValues run_metric(const Engine& engine, const MetricRun& run) {
     values.correct.push_back(correct);
   }
   return values;
-}
-
-void run_logits(const Engine& engine, const float* final_residual,
-                std::span<const std::int32_t> tokens, float* logits) {
-  const std::int64_t vocab = engine.config().vocab;
-  const auto total = static_cast<std::int32_t>(tokens.size());
-  for (std::int32_t begin = 0; begin < total; begin += kChunkRows) {
-    const std::int32_t count = std::min(kChunkRows, total - begin);
-    Chunk chunk(engine,
-                tokens.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
-                begin);
-    chunk.forward(final_residual);
-    combine(engine.context, {.count = count * vocab,
-                             .a = 1.0f,
-                             .x = chunk.logits.data(),
-                             .b = 0.0f,
-                             .y = logits + begin * vocab});
-  }
 }
 
 }  // namespace headspark

@@ -56,8 +56,4 @@ struct MetricValues {
 
 MetricValues run_metric(const Engine& engine, const MetricRun& run);
 
-/// logits[i, :] of the given tokens of a batch, on the device.
-void run_logits(const Engine& engine, const float* final_residual,
-                std::span<const std::int32_t> tokens, float* logits);
-
 }  // namespace headspark

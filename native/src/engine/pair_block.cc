@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/output_rows.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/rows.h"

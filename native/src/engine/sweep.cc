@@ -10,6 +10,7 @@
 #include "engine/gates.h"
 #include "engine/mean_activations.h"
 #include "engine/methods.h"
+#include "engine/output_rows.h"
 #include "engine/pair_block.h"
 #include "engine/sweep_plan.h"
 #include "headspark/ops/rows.h"
