@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "headspark/error.h"
 #include "headspark/ops/argmax.h"
@@ -109,6 +110,48 @@ TEST_CASE("argmax_rows finds the first of the largest") {
     CHECK(index[2] == 77);
     CHECK_THROWS_AS(argmax_rows(level.context(1), 1, 0, x.data(), index), Error);
     CHECK_THROWS_AS(argmax_rows(level.context(1), 1, 4, nullptr, index), Error);
+  }
+}
+
+// Few distinct values, so that ties lie near and far apart; NaN first, inside and at the end; all
+// alike; infinities; zeros of both signs.
+TEST_CASE("argmax_rows: long rows with ties, NaN and infinities, as the specification has them") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const std::int64_t width : {1, 15, 1024, 1025, 5000}) {
+    std::vector<std::vector<float>> rows;
+    Random random(static_cast<std::uint64_t>(width));
+    for (int i = 0; i < 40; ++i) {
+      std::vector<float> row = random.values(width);
+      for (float& value : row) {
+        if (i % 2 == 0) value = std::round(4.0f * value);
+      }
+      const auto some = [&] { return static_cast<std::size_t>(random.below(width)); };
+      if (i % 5 == 1) row[some()] = kInfinity;
+      if (i % 5 == 2) row[some()] = kNan;
+      if (i % 5 == 3) row.back() = row[some()] = 2.0f;
+      rows.push_back(row);
+    }
+    for (const float value : {0.0f, -kInfinity, kInfinity, kNan}) {
+      rows.push_back(std::vector<float>(static_cast<std::size_t>(width), value));
+    }
+    rows.push_back(rows.front());
+    rows.back().front() = kNan;
+    rows.push_back(std::vector<float>(static_cast<std::size_t>(width), -0.0f));
+    rows.back().back() = 0.0f;
+    std::vector<float> x;
+    for (const auto& row : rows) x.insert(x.end(), row.begin(), row.end());
+    const auto count = std::ssize(rows);
+    std::vector<std::int32_t> expected(rows.size());
+    argmax_rows(make_cpu_context(1, Isa::specification), count, width, x.data(), expected.data());
+    for (const Level& level : levels()) {
+      for (const int threads : {1, 3}) {
+        CAPTURE(level.name + ", width " + std::to_string(width));
+        std::vector<std::int32_t> index(rows.size(), -1);
+        argmax_rows(level.context(threads), count, width, x.data(), index.data());
+        CHECK(index == expected);
+      }
+    }
   }
 }
 

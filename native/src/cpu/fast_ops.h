@@ -37,6 +37,8 @@ bool projections_forward_in_blocks(const Context& context, const ProjectionsForw
 bool projections_backward_in_blocks(const Context& context, const ProjectionsBackward& params);
 void mlp_activation_forward_fast(const Context& context, const MlpActivationForward& params);
 void mlp_activation_backward_fast(const Context& context, const MlpActivationBackward& params);
+void argmax_rows_fast(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
+                      std::int32_t* index);
 void embedding_forward_fast(const Context& context, const EmbeddingForward& params);
 void metric_forward_fast(const Context& context, const MetricForward& params);
 void metric_backward_fast(const Context& context, const MetricBackward& params);

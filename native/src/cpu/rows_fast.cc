@@ -1,5 +1,6 @@
 // Row-wise and element-wise ops over the kernel table: only the cutting into ranges is here.
 #include <algorithm>
+#include <cmath>
 
 #include "cpu/fast_ops.h"
 #include "cpu/kernel_table.h"
@@ -12,6 +13,24 @@ constexpr std::int64_t kElementGrain = 8192;  // 32 KB per range: an L1
 // Rows per range so that a range is worth waking a thread for.
 std::int64_t row_grain(std::int64_t width) {
   return std::max<std::int64_t>(1, kElementGrain / std::max<std::int64_t>(width, 1));
+}
+
+// Values among which the first of the largest is looked for once their range is known to hold it.
+constexpr std::int64_t kSearched = 1024;
+
+/// The first position of the largest of count > 0 values.
+std::int64_t first_largest(const KernelTable& kernels, const float* x, std::int64_t count) {
+  float best = 0.0f;
+  std::int64_t begin = -1;
+  for (std::int64_t i = 0; i < count; i += kSearched) {
+    const float largest = kernels.largest(x + i, std::min(kSearched, count - i));
+    // The specification's comparisons pass by a NaN, or never get away from it.
+    if (std::isnan(largest)) return argmax_of_row(x, count);
+    if (begin >= 0 && !(largest > best)) continue;
+    best = largest;
+    begin = i;
+  }
+  return std::find(x + begin, x + count, best) - x;
 }
 
 }  // namespace
@@ -127,6 +146,16 @@ void sum_blocks_fast(const Context& context, const SumBlocks& p) {
       for (std::int64_t s = 0; s < p.steps; ++s) {
         kernels.combine(1.0f, p.x + (group * p.steps + s) * p.block + begin, 1.0f, y, size);
       }
+    }
+  });
+}
+
+void argmax_rows_fast(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
+                      std::int32_t* index) {
+  const KernelTable& kernels = kernel_table(context);
+  context.threads->parallel_for(rows, row_grain(width), [&](auto begin, auto end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      index[r] = static_cast<std::int32_t>(first_largest(kernels, x + r * width, width));
     }
   });
 }

@@ -97,6 +97,8 @@ void sum_blocks_cuda(const Context& context, const SumBlocks& params);
 void sum_rows_cpu(const Context& context, const SumRows& params);
 void sum_rows_cuda(const Context& context, const SumRows& params);
 
+/// One row of the specification.
+std::int64_t argmax_of_row(const float* x, std::int64_t width);
 void argmax_rows_cpu(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
                      std::int32_t* index);
 void argmax_rows_cuda(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
