@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "headspark/error.h"
 #include "op_suite.h"
@@ -57,6 +58,48 @@ TEST_CASE("metrics agree with the specification") {
              metric_forward(context, p);
              metric_backward(context, {p, d_value.data(), outputs.dense("d_logits", 3 * vocab)});
            }});
+    }
+  }
+}
+
+// Rows of one clean row are added up side by side, in any number, and blocks of the vocabulary
+// follow each other; a token that the clean row rules out counts nothing, whatever the row says.
+TEST_CASE("kl: rows that share a clean row have the bits of rows that have their own") {
+  constexpr std::int64_t kRows = 12;
+  const std::vector<std::int32_t> clean_row = {2, 0, 2, 2, 1, 2, 2, 2, 0, 2, 2, 2};
+  for (const std::int64_t vocab : {7, 2048, 5003}) {
+    Random random(21);
+    std::vector<float> logits = random.values(kRows * vocab, -8.0f, 8.0f);
+    std::vector<float> clean = random.values(3 * vocab, -8.0f, 8.0f);
+    clean[static_cast<std::size_t>(2 * vocab + 3)] = -5000.0f;
+    logits[static_cast<std::size_t>(5 * vocab + 3)] = -std::numeric_limits<float>::infinity();
+    const std::vector<float> d_value = random.values(kRows);
+    std::vector<float> own;
+    for (const std::int32_t row : clean_row) {
+      own.insert(own.end(), clean.begin() + row * vocab, clean.begin() + (row + 1) * vocab);
+    }
+    const auto run = [&](const Context& context, bool shared, Outputs& outputs) {
+      MetricForward p{.metric = Metric::kl, .rows = kRows, .vocab = vocab, .logits = logits.data()};
+      p.clean_logits = shared ? clean.data() : own.data();
+      if (shared) {
+        p.clean_row = clean_row.data();
+        p.clean_rows = 3;
+      }
+      p.value = outputs.dense("value", kRows);
+      metric_forward(context, p);
+      metric_backward(context, {p, d_value.data(), outputs.dense("d_logits", kRows * vocab)});
+    };
+    check_case({"kl of shared clean rows", 3e-6,
+                [&](const Context& context, Outputs& outputs) { run(context, true, outputs); }});
+    for (const Level& level : levels()) {
+      Outputs shared, apart;
+      run(level.context(2), true, shared);
+      run(level.context(1), false, apart);
+      for (const char* name : {"value", "d_logits"}) {
+        check_same_bits(std::string(name) + " on " + level.name, shared[name].values(),
+                        apart[name].values());
+        CHECK(std::isfinite(shared[name].values()[5]));
+      }
     }
   }
 }
@@ -134,6 +177,10 @@ TEST_CASE("metrics refuse bad tokens by name") {
   CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("exactly one"), Error);
   p = make_metric(Metric::kl, logits, logits);
   p.value = value;
+  const std::int32_t clean_row[] = {0, 2, 1};
+  p.clean_row = clean_row;
+  p.clean_rows = 2;
+  CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("clean_row"), Error);
   p.clean_logits = nullptr;
   CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("clean_logits"), Error);
 }

@@ -40,6 +40,10 @@ void mlp_activation_backward_fast(const Context& context, const MlpActivationBac
 void argmax_rows_fast(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
                       std::int32_t* index);
 void embedding_forward_fast(const Context& context, const EmbeddingForward& params);
+/// In fp32, to double at the end.
+double log_sum_exp(const KernelTable& kernels, const float* x, std::int64_t count);
+void kl_forward_fast(const Context& context, const MetricForward& params);
+void kl_backward_fast(const Context& context, const MetricBackward& params);
 void metric_forward_fast(const Context& context, const MetricForward& params);
 void metric_backward_fast(const Context& context, const MetricBackward& params);
 void edge_contraction_fast(const Context& context, const EdgeContraction& params);

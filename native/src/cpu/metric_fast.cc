@@ -1,5 +1,5 @@
-// The metrics over the kernel table; formulas in src/ops/metric_cpu.cc. Only passes over the whole
-// vocabulary are vectorised; token sets are short.
+// The metrics over the kernel table, kl apart (kl_fast.cc); formulas in src/ops/metric_cpu.cc. Only
+// passes over the whole vocabulary are vectorised; token sets are short.
 #include <cmath>
 
 #include "cpu/fast_ops.h"
@@ -7,28 +7,13 @@
 #include "ops/token_set.h"
 
 namespace headspark {
-namespace {
 
 double log_sum_exp(const KernelTable& kernels, const float* x, std::int64_t count) {
   const float largest = kernels.largest(x, count);
   return largest + std::log(kernels.sum_exp(x, count, largest));
 }
 
-// KL needs q (log q - log p) in double per token, as in the specification: its terms cancel, and
-// fp32 would leave noise where the two rows are nearly equal.
-double kl_divergence(const KernelTable& kernels, const MetricForward& p, std::int64_t row) {
-  const float* clean = p.clean_logits + row * p.vocab;
-  const float* x = p.logits + row * p.vocab;
-  const double clean_lse = log_sum_exp(kernels, clean, p.vocab);
-  const double lse = log_sum_exp(kernels, x, p.vocab);
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < p.vocab; ++i) {
-    const double log_q = clean[i] - clean_lse;
-    const double q = std::exp(log_q);
-    if (q > 0.0) sum += q * (log_q - (x[i] - lse));
-  }
-  return sum;
-}
+namespace {
 
 double metric_value(const KernelTable& kernels, const MetricForward& p, std::int64_t row) {
   const float* x = p.logits + row * p.vocab;
@@ -41,8 +26,6 @@ double metric_value(const KernelTable& kernels, const MetricForward& p, std::int
       const double lse = log_sum_exp(kernels, x, p.vocab);
       return correct.mass(x, lse) - incorrect.mass(x, lse);
     }
-    case Metric::kl:
-      return kl_divergence(kernels, p, row);
     default:
       return log_sum_exp(kernels, x, p.vocab) - x[correct.begin[0]];
   }
@@ -71,12 +54,6 @@ void softmax_gradient(const KernelTable& kernels, const MetricForward& p, std::i
     for (std::int64_t i = 0; i < incorrect.size; ++i) {
       g[incorrect.begin[i]] -= static_cast<float>(std::exp(x[incorrect.begin[i]] - lse));
     }
-  } else if (p.metric == Metric::kl) {
-    const float* clean = p.clean_logits + row * p.vocab;
-    const double clean_lse = log_sum_exp(kernels, clean, p.vocab);
-    for (std::int64_t i = 0; i < p.vocab; ++i) {
-      g[i] = static_cast<float>(g[i] - std::exp(clean[i] - clean_lse));
-    }
   } else {
     add_sets(g, correct, -1.0);
   }
@@ -85,6 +62,7 @@ void softmax_gradient(const KernelTable& kernels, const MetricForward& p, std::i
 }  // namespace
 
 void metric_forward_fast(const Context& context, const MetricForward& p) {
+  if (p.metric == Metric::kl) return kl_forward_fast(context, p);
   const KernelTable& kernels = kernel_table(context);
   context.threads->parallel_for(p.rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
@@ -94,6 +72,7 @@ void metric_forward_fast(const Context& context, const MetricForward& p) {
 }
 
 void metric_backward_fast(const Context& context, const MetricBackward& p) {
+  if (p.forward.metric == Metric::kl) return kl_backward_fast(context, p);
   const KernelTable& kernels = kernel_table(context);
   const MetricForward& f = p.forward;
   context.threads->parallel_for(f.rows, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -6,45 +6,73 @@
 
 #include "engine/output_rows.h"
 #include "headspark/ops/argmax.h"
-#include "headspark/ops/rows.h"
 
 namespace headspark {
 namespace {
 
-constexpr std::int32_t kChunkRows = 64;  // 64 x 152k logits are 39 MB
+constexpr std::size_t kChunkRows = 64;  // 64 x 152k logits are 39 MB
+
+/// Some of the logits rows, by number.
+using RowNumbers = std::span<const std::int32_t>;
+
+template <typename T>
+std::vector<T> at_rows(std::span<const T> values, RowNumbers rows) {
+  std::vector<T> some;
+  some.reserve(rows.size());
+  for (const std::int32_t row : rows) some.push_back(values[static_cast<std::size_t>(row)]);
+  return some;
+}
+
+template <typename T>
+Buffer<T> to_device(const Engine& engine, const std::vector<T>& values) {
+  return Buffer<T>(engine.context.backend, std::span<const T>(values));
+}
+
+/// Logits and their gradient of one chunk after the other; fresh memory for each would cost a
+/// seventh of the time.
+struct ChunkMemory {
+  Buffer<float> logits;
+  Buffer<float> d_logits;  ///< empty where no gradient is wanted
+
+  ChunkMemory(const Engine& engine, std::int32_t most_rows, bool gradient) {
+    const std::int64_t size = most_rows * engine.config().vocab;
+    logits = Buffer<float>(engine.context.backend, size);
+    if (gradient) d_logits = Buffer<float>(engine.context.backend, size);
+  }
+};
 
 /// One chunk of logits rows.
 struct Chunk {
   const Engine& engine;
-  std::int32_t begin;
-  std::int32_t count;
+  RowNumbers numbers;
+  ChunkMemory& memory;
   OutputRows rows;
-  Buffer<float> logits;
 
-  Chunk(const Engine& used, std::span<const std::int32_t> tokens, std::int32_t first)
+  Chunk(const Engine& used, const SupervisedRows& supervised, RowNumbers some, ChunkMemory& kept)
       : engine(used),
-        begin(first),
-        count(static_cast<std::int32_t>(tokens.size())),
-        rows(used, tokens),
-        logits(used.context.backend, count * used.config().vocab) {}
+        numbers(some),
+        memory(kept),
+        rows(used, at_rows(std::span(supervised.token), some)) {}
+
+  std::int32_t count() const { return rows.count(); }
 };
 
-/// A window of a compressed-row token list, starting at 0.
+/// A compressed-row token list of some rows.
 struct TokenSets {
   Buffer<std::int32_t> values;
   Buffer<std::int32_t> begin;
 
-  TokenSets(const Context& context, const std::vector<std::int32_t>& all,
-            const std::vector<std::int32_t>& begins, std::int32_t first, std::int32_t count) {
-    const auto from = static_cast<std::size_t>(first);
-    std::vector<std::int32_t> window(begins.begin() + first, begins.begin() + first + count + 1);
-    const std::int32_t base = begins[from];
-    const std::int32_t end = window.back();
-    for (std::int32_t& value : window) value -= base;
-    begin = Buffer<std::int32_t>(context.backend, std::span<const std::int32_t>(window));
-    values = Buffer<std::int32_t>(
-        context.backend, std::span<const std::int32_t>(all).subspan(
-                             static_cast<std::size_t>(base), static_cast<std::size_t>(end - base)));
+  TokenSets(const Engine& engine, const std::vector<std::int32_t>& all,
+            const std::vector<std::int32_t>& begins, RowNumbers rows) {
+    std::vector<std::int32_t> tokens;
+    std::vector<std::int32_t> offsets{0};
+    for (const std::int32_t row : rows) {
+      const auto index = static_cast<std::size_t>(row);
+      tokens.insert(tokens.end(), all.begin() + begins[index], all.begin() + begins[index + 1]);
+      offsets.push_back(static_cast<std::int32_t>(tokens.size()));
+    }
+    values = to_device(engine, tokens);
+    begin = to_device(engine, offsets);
   }
 };
 
@@ -78,50 +106,44 @@ struct LogitsRowResults {
 struct ChunkTargets {
   TokenSets correct;
   TokenSets incorrect;
-  Buffer<float> clean;  ///< [rows, vocab] for kl, else empty
+  Buffer<std::int32_t> clean_row;  ///< of kl
   Buffer<float> value;
   MetricForward forward;
 
-  ChunkTargets(const MetricRun& run, const Engine& engine, const Chunk& chunk)
-      : correct(engine.context, run.rows->correct, run.rows->correct_begin, chunk.begin,
-                chunk.count),
-        incorrect(engine.context, run.rows->incorrect, run.rows->incorrect_begin, chunk.begin,
-                  chunk.count),
-        value(engine.context.backend, chunk.count) {
-    const std::int64_t vocab = engine.config().vocab;
-    if (run.metric == Metric::kl) {
-      const auto rows = std::span<const std::int32_t>(run.rows->clean_row)
-                            .subspan(static_cast<std::size_t>(chunk.begin),
-                                     static_cast<std::size_t>(chunk.count));
-      const Buffer<std::int32_t> index(engine.context.backend, rows);
-      clean = Buffer<float>(engine.context.backend, chunk.count * vocab);
-      gather_rows(engine.context, chunk.count, vocab, index.data(), run.clean_logits, clean.data());
-    }
+  ChunkTargets(const MetricRun& run, const Chunk& chunk)
+      : correct(chunk.engine, run.rows->correct, run.rows->correct_begin, chunk.numbers),
+        incorrect(chunk.engine, run.rows->incorrect, run.rows->incorrect_begin, chunk.numbers),
+        value(chunk.engine.context.backend, chunk.count()) {
     forward.metric = run.metric;
-    forward.rows = chunk.count;
-    forward.vocab = vocab;
-    forward.logits = chunk.logits.data();
+    forward.rows = chunk.count();
+    forward.vocab = chunk.engine.config().vocab;
+    forward.logits = chunk.memory.logits.data();
     forward.correct = correct.values.data();
     forward.correct_begin = correct.begin.data();
     forward.incorrect = incorrect.values.data();
     forward.incorrect_begin = incorrect.begin.data();
-    forward.clean_logits = clean.data();
     forward.value = value.data();
+    if (run.metric != Metric::kl) return;
+    const std::vector<std::int32_t> clean = at_rows(std::span(run.rows->clean_row), chunk.numbers);
+    clean_row = to_device(chunk.engine, clean);
+    forward.clean_logits = run.clean_logits;
+    forward.clean_row = clean_row.data();
+    forward.clean_rows = 1 + *std::max_element(clean.begin(), clean.end());
   }
 };
 
-void read_results(const MetricRun& run, const Engine& engine, const Chunk& chunk,
-                  const ChunkTargets& targets, LogitsRowResults& results) {
-  Buffer<std::int32_t> largest(engine.context.backend, chunk.count);
-  argmax_rows(engine.context, chunk.count, engine.config().vocab, chunk.logits.data(),
+void read_results(const MetricRun& run, const Chunk& chunk, const ChunkTargets& targets,
+                  LogitsRowResults& results) {
+  const Engine& engine = chunk.engine;
+  Buffer<std::int32_t> largest(engine.context.backend, chunk.count());
+  argmax_rows(engine.context, chunk.count(), engine.config().vocab, chunk.memory.logits.data(),
               largest.data());
   const std::vector<float> values = targets.value.to_host();
   const std::vector<std::int32_t> argmax = largest.to_host();
-  for (std::int32_t i = 0; i < chunk.count; ++i) {
-    const auto at = static_cast<std::size_t>(chunk.begin + i);
-    const std::int32_t token = argmax[static_cast<std::size_t>(i)];
-    results.value[at] = values[static_cast<std::size_t>(i)];
-    results.correct[at] = contains(*run.rows, chunk.begin + i, token) ? 1 : 0;
+  for (std::size_t i = 0; i < chunk.numbers.size(); ++i) {
+    const std::int32_t row = chunk.numbers[i];
+    results.value[static_cast<std::size_t>(row)] = values[i];
+    results.correct[static_cast<std::size_t>(row)] = contains(*run.rows, row, argmax[i]) ? 1 : 0;
   }
 }
 
@@ -129,20 +151,30 @@ void read_results(const MetricRun& run, const Engine& engine, const Chunk& chunk
 void run_chunk(const MetricRun& run, Chunk& chunk, std::span<const float> weights,
                LogitsRowResults& results) {
   const Engine& engine = chunk.engine;
-  const std::int64_t vocab = engine.config().vocab;
-  chunk.rows.forward(run.final_residual, chunk.logits.data());
-  const ChunkTargets targets(run, engine, chunk);
+  chunk.rows.forward(run.final_residual, chunk.memory.logits.data());
+  const ChunkTargets targets(run, chunk);
   metric_forward(engine.context, targets.forward);
-  read_results(run, engine, chunk, targets, results);
+  read_results(run, chunk, targets, results);
   if (weights.empty()) return;
-  const Buffer<float> d_value(engine.context.backend,
-                              weights.subspan(static_cast<std::size_t>(chunk.begin),
-                                              static_cast<std::size_t>(chunk.count)));
-  Buffer<float> d_logits(engine.context.backend, chunk.count * vocab);
-  metric_backward(
-      engine.context,
-      {.forward = targets.forward, .d_value = d_value.data(), .d_logits = d_logits.data()});
-  chunk.rows.backward(d_logits.data(), run.d_final_residual);
+  const Buffer<float> d_value = to_device(engine, at_rows(weights, chunk.numbers));
+  float* const d_logits = chunk.memory.d_logits.data();
+  metric_backward(engine.context,
+                  {.forward = targets.forward, .d_value = d_value.data(), .d_logits = d_logits});
+  chunk.rows.backward(d_logits, run.d_final_residual);
+}
+
+/// The order in which logits rows are computed: for kl, those of one clean row beside each other,
+/// because they share its probabilities.
+std::vector<std::int32_t> row_order(const MetricRun& run) {
+  std::vector<std::int32_t> order(run.rows->token.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (run.metric == Metric::kl) {
+    const std::vector<std::int32_t>& clean = run.rows->clean_row;
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return clean[static_cast<std::size_t>(a)] < clean[static_cast<std::size_t>(b)];
+    });
+  }
+  return order;
 }
 
 }  // namespace
@@ -188,12 +220,12 @@ MetricValues run_metric(const Engine& engine, const MetricRun& run) {
   LogitsRowResults results;
   results.value.resize(rows.token.size());
   results.correct.resize(rows.token.size());
-  for (std::int32_t begin = 0; begin < rows.logits_rows(); begin += kChunkRows) {
-    const std::int32_t count = std::min(kChunkRows, rows.logits_rows() - begin);
-    Chunk chunk(engine,
-                std::span<const std::int32_t>(rows.token)
-                    .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
-                begin);
+  const std::vector<std::int32_t> order = row_order(run);
+  const std::size_t most = std::min(kChunkRows, order.size());
+  ChunkMemory memory(engine, static_cast<std::int32_t>(most), !weights.empty());
+  for (std::size_t begin = 0; begin < order.size(); begin += most) {
+    const RowNumbers some = RowNumbers(order).subspan(begin, std::min(most, order.size() - begin));
+    Chunk chunk(engine, rows, some, memory);
     run_chunk(run, chunk, weights, results);
   }
   MetricValues values;

@@ -33,12 +33,20 @@ void check_one_per_row(const MetricForward& p, const char* op) {
   }
 }
 
+void check_clean_rows(const MetricForward& p, const char* op) {
+  for (std::int64_t r = 0; r < p.rows; ++r) {
+    check_argument(p.clean_row[r] >= 0 && p.clean_row[r] < p.clean_rows, op,
+                   "clean_row does not list rows of clean_logits");
+  }
+}
+
 void check_metric(const Context& context, const MetricForward& p, const char* op) {
   check_argument(p.rows >= 0 && p.vocab > 0, op, "rows is negative or vocab is not positive");
   if (p.rows == 0) return;
   check_pointer(p.logits, op, "logits");
   if (p.metric == Metric::kl) {
     check_pointer(p.clean_logits, op, "clean_logits");
+    if (context.on_cpu() && p.clean_row != nullptr) check_clean_rows(p, op);
     return;
   }
   check_pointer(p.correct_begin, op, "correct_begin");

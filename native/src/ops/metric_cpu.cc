@@ -47,7 +47,7 @@ double metric_value(const MetricForward& p, std::int64_t row) {
       return correct.mass(x, lse) - incorrect.mass(x, lse);
     }
     case Metric::kl:
-      return kl_divergence(p.clean_logits + row * p.vocab, x, p.vocab);
+      return kl_divergence(p.clean_logits + clean_row_of(p, row) * p.vocab, x, p.vocab);
     default:
       return log_sum_exp(x, p.vocab) - x[correct.begin[0]];
   }
@@ -78,7 +78,7 @@ void metric_gradient(const MetricForward& p, std::int64_t row, std::vector<doubl
   }
   for (std::int64_t i = 0; i < p.vocab; ++i) g[i] = std::exp(x[i] - lse);
   if (p.metric == Metric::kl) {
-    const float* clean = p.clean_logits + row * p.vocab;
+    const float* clean = p.clean_logits + clean_row_of(p, row) * p.vocab;
     const double clean_lse = log_sum_exp(clean, p.vocab);
     for (std::int64_t i = 0; i < p.vocab; ++i) g[i] -= std::exp(clean[i] - clean_lse);
   } else {

@@ -97,7 +97,8 @@ HEADSPARK_DEVICE RowInputs row_inputs(const MetricForward& p) {
   const std::int64_t r = block_x();
   const Row row = block_row(p.vocab);
   const float* x = p.logits + r * p.vocab;
-  const float* clean = p.metric == Metric::kl ? p.clean_logits + r * p.vocab : nullptr;
+  const std::int64_t clean_row = p.clean_row != nullptr ? p.clean_row[r] : r;
+  const float* clean = p.metric == Metric::kl ? p.clean_logits + clean_row * p.vocab : nullptr;
   return {r,
           row,
           x,

@@ -1,9 +1,11 @@
-// The correct or incorrect tokens of one row of a metric, and what is read from logits at them.
-// An empty set counts as mean or mass 0.
+// What belongs to one row of a metric: the correct or incorrect tokens and what is read from logits
+// at them (an empty set counts as mean or mass 0), and the clean row.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
+
+#include "headspark/ops/metric.h"
 
 namespace headspark {
 
@@ -32,5 +34,9 @@ struct TokenSet {
     return sum;
   }
 };
+
+inline std::int64_t clean_row_of(const MetricForward& p, std::int64_t row) {
+  return p.clean_row != nullptr ? p.clean_row[row] : row;
+}
 
 }  // namespace headspark

@@ -25,7 +25,9 @@ std::int64_t rows_of(const std::int32_t* index, std::int64_t count) {
 
 MetricForward translated(MetricForward p) {
   p.logits = bytes_of(p.logits, p.rows * p.vocab);
-  p.clean_logits = bytes_of(p.clean_logits, p.rows * p.vocab);
+  p.clean_row = bytes_of(p.clean_row, p.rows);
+  const std::int64_t clean_rows = p.clean_row != nullptr ? p.clean_rows : p.rows;
+  p.clean_logits = bytes_of(p.clean_logits, clean_rows * p.vocab);
   p.correct_begin = bytes_of(p.correct_begin, p.rows + 1);
   p.incorrect_begin = bytes_of(p.incorrect_begin, p.rows + 1);
   if (p.correct_begin != nullptr) p.correct = bytes_of(p.correct, p.correct_begin[p.rows]);

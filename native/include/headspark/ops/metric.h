@@ -21,8 +21,11 @@ struct MetricForward {
   const std::int32_t* correct_begin = nullptr;  ///< [rows + 1]
   const std::int32_t* incorrect = nullptr;
   const std::int32_t* incorrect_begin = nullptr;  ///< [rows + 1]
-  const float* clean_logits = nullptr;            ///< [rows, vocab], for kl
-  float* value = nullptr;                         ///< [rows]
+  const float* clean_logits = nullptr;            ///< [clean_rows, vocab], for kl
+  /// [rows] the clean row that each row is compared with; null: row r with clean row r.
+  const std::int32_t* clean_row = nullptr;
+  std::int64_t clean_rows = 0;  ///< read with clean_row only
+  float* value = nullptr;       ///< [rows]
 };
 
 struct MetricBackward {
