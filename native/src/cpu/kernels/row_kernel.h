@@ -119,16 +119,19 @@ struct RowKernel {
     });
   }
 
-  /// Stores that bypass the caches want whole aligned vectors; the fence orders them before what
-  /// other threads are told next.
+  /// Stores that bypass the caches want whole lines; the fence orders them before what other
+  /// threads are told next. Rows may begin anywhere in a line, as those of 50257 logits do.
   static void copy_out(const CopyOut& p) {
-    const bool aligned = reinterpret_cast<std::uintptr_t>(p.to) % 64 == 0 && p.to_stride % 16 == 0;
+    constexpr std::int64_t line = 16;
     for (std::int64_t r = 0; r < p.rows; ++r) {
       const float* from = p.from + r * p.from_stride;
       float* to = p.to + r * p.to_stride;
+      const auto place = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) / 4 % line);
       std::int64_t i = 0;
-      for (; aligned && i + S::width <= p.count; i += S::width)
-        S::stream(to + i, S::load(from + i));
+      for (; i < (line - place) % line && i < p.count; ++i) to[i] = from[i];
+      for (; i + line <= p.count; i += line) {
+        for (std::int64_t j = i; j < i + line; j += S::width) S::stream(to + j, S::load(from + j));
+      }
       for (; i < p.count; ++i) to[i] = from[i];
     }
     S::fence();
