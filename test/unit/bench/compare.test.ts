@@ -62,6 +62,16 @@ describe('a comparison', () => {
     return { worker: { run }, peer: name, task: 't', variant: 'v', ...rest };
   }
 
+  it('gives a short task as many runs a turn whether its first one packed weights or not', async () => {
+    const log: string[] = [];
+    const short = Array.from({ length: 60 }, () => 0.01);
+    const list = [contender('a', [0.2, ...short], log), contender('b', [0.02, ...short], log)];
+    const { contenders } = await compareTask('t', list, { rounds: 2 });
+    expect(contenders.map((each: { runs: number }) => each.runs)).toEqual([40, 40]);
+    expect(contenders[0]).toMatchObject({ maxMs: 10 });
+    expect(log.join('')).toMatch(/^aabba{20}b{20}a{20}b{20}$/);
+  });
+
   it('runs contenders in turn, drops warm-ups, and gives ratios of medians', async () => {
     const log: string[] = [];
     const list = [contender('a', [9e-1, 1, 3, 2], log), contender('b', [1.5, 4, 4, 5], log)];
