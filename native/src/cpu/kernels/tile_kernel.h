@@ -23,16 +23,6 @@ struct TileKernel {
   // past. Fewer blocks load and store C less often.
   static constexpr std::int64_t depth_block = Terms == 3 ? 192 : Terms == 2 ? 320 : 640;
   static constexpr bool scaled = Split::layout == PanelLayout::fp16_pairs;
-  struct NoSums {};
-  template <bool Scaled, typename S>
-  struct SumsOf {
-    using Type = NoSums;
-  };
-  template <typename S>
-  struct SumsOf<true, S> {
-    using Type = ScaledSums<S>;
-  };
-  using Sums = typename SumsOf<scaled, Split>::Type;
   // Behind the terms of a row tile: what sums of its rows are to be multiplied by.
   static constexpr std::int64_t scale_bytes = scaled ? 64 : 0;
 
@@ -101,12 +91,12 @@ struct TileKernel {
   // Times per step of depth, between the products: more lines at once would take all fill buffers.
   static constexpr std::int64_t kFetches = 2 * Terms;
 
-  // What is done beside the products of a block: what each of those times asks for, and the sums of
-  // the block before.
+  // What is done beside the products of a block: what each of those times asks for, and, where they
+  // are scaled, the sums of the block before.
   struct Beside {
     Fetch left;
     std::int64_t lines = 0;
-    Sums sums;
+    ScaledSums<Split> sums;
   };
 
   /// Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
@@ -150,9 +140,9 @@ struct TileKernel {
       }
     }
     if constexpr (scaled) {
+      constexpr std::int64_t stride = ScaledSums<Split>::stride;
       float* sums = beside.sums.buffer();
-      store_c<RowTiles, Panels>(
-          {{sums, Sums::stride}, {sums + tile_rows * Sums::stride, Sums::stride}});
+      store_c<RowTiles, Panels>({{sums, stride}, {sums + tile_rows * stride, stride}});
     } else {
       store_c<RowTiles, Panels>(out);
     }
