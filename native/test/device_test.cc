@@ -3,17 +3,29 @@
 #include "headspark/device.h"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
+
+#include "device/trial.h"
 
 namespace headspark {
 namespace {
 
 namespace fs = std::filesystem;
+
+void no_instruction() {
+#if defined(__x86_64__)
+  __asm__ volatile("ud2");
+#else
+  std::raise(SIGILL);
+#endif
+}
 
 // A folder that stands for "/" while a test lives.
 class FakeRoot {
@@ -128,6 +140,21 @@ TEST_CASE("measure_peak measures, reports to the end of both phases, and stops w
 
 }  // namespace
 // .ci/run asks this case which levels it can run the engine on.
+TEST_CASE("instructions are tried without harm, and the signal goes where it went before") {
+  struct sigaction before = {};
+  sigaction(SIGILL, nullptr, &before);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(runs_here([] {}));
+    CHECK_FALSE(runs_here(no_instruction));
+  }
+  struct sigaction after = {};
+  sigaction(SIGILL, nullptr, &after);
+  const bool same = after.sa_handler == before.sa_handler;
+  CHECK(same);
+  if (cpu_features().amx_fp16) CHECK(fp16_tiles_run());
+  CHECK(isa_runs_here(Isa::amx_fp16) == (best_running_isa() == Isa::amx_fp16));
+}
+
 TEST_CASE("the level that HEADSPARK_ISA names runs here") {
   CHECK(isa_runs_here(default_isa()));
 }

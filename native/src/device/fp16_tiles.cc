@@ -1,26 +1,13 @@
 // Tries the product of fp16 tiles, which some virtual machines run without announcing it.
-#include "headspark/device.h"
-
-#if defined(__x86_64__) && defined(__linux__)
-
-#include <setjmp.h>
-#include <signal.h>
-
 #include <cstdint>
+
+#include "device/trial.h"
+#include "headspark/device.h"
 
 namespace headspark {
 namespace {
 
-sigjmp_buf behind_trial;
-thread_local bool trying = false;
-
-extern "C" void on_illegal_instruction(int signal) {
-  if (trying) siglongjmp(behind_trial, 1);
-  // Another thread's: it gets what it would have got.
-  struct sigaction standard = {};
-  standard.sa_handler = SIG_DFL;
-  sigaction(signal, &standard, nullptr);
-}
+#if defined(__x86_64__) && defined(__linux__)
 
 void multiply_tiles() {
   struct alignas(64) Config {
@@ -42,41 +29,26 @@ void multiply_tiles() {
       : "memory");
 }
 
-bool try_once() {
-  struct sigaction trial = {};
-  struct sigaction before = {};
-  trial.sa_handler = on_illegal_instruction;
-  if (sigaction(SIGILL, &trial, &before) != 0) return false;
-  trying = true;
-  bool runs = false;
-  if (sigsetjmp(behind_trial, 1) == 0) {
-    multiply_tiles();
-    runs = true;
-  }
+bool try_tiles() {
+  const bool run = runs_here(multiply_tiles);
   __asm__ volatile("tilerelease");
-  trying = false;
-  sigaction(SIGILL, &before, nullptr);
-  return runs;
+  return run;
 }
+
+#else
+
+bool try_tiles() {
+  return false;
+}
+
+#endif
 
 }  // namespace
 
 bool fp16_tiles_run() {
   if (!cpu_features().amx_tile) return false;
-  static const bool runs = cpu_features().amx_fp16 || try_once();
-  return runs;
+  static const bool run = cpu_features().amx_fp16 || try_tiles();
+  return run;
 }
 
 }  // namespace headspark
-
-#else
-
-namespace headspark {
-
-bool fp16_tiles_run() {
-  return cpu_features().amx_fp16;
-}
-
-}  // namespace headspark
-
-#endif
