@@ -6,8 +6,6 @@
 
 #include <cstdint>
 
-#include "cpu/kernels/fp16_terms.h"
-
 namespace headspark {
 
 struct EmulatedTiles {
@@ -116,11 +114,15 @@ struct EmulatedFp16Tiles : EmulatedTiles {
   template <int C, int A, int B>
   static void dot() {
     dot_of<C, A, B>([](const unsigned char* pairs, bool odd) {
-      std::uint16_t halves[8];
-      __builtin_memcpy(halves, pairs, sizeof halves);
-      Quad values;
-      for (int i = 0; i < 4; ++i) values[i] = fp16_value(halves[2 * i + (odd ? 1 : 0)]);
-      return values;
+      Bits bits;
+      __builtin_memcpy(&bits, pairs, sizeof bits);
+      const Bits half = (odd ? bits >> 16 : bits) & 0xffff;
+      // As fp16_value, four at a time.
+      const Bits size = (half & 0x7fff) << 13;
+      const Bits number = reinterpret_cast<Bits>(reinterpret_cast<Quad>(size) * 0x1p112f);
+      const Bits endless = size >= (0x7c00 << 13);  // or no number
+      const Bits value = (endless & (size + 0x70000000)) | (~endless & number);
+      return reinterpret_cast<Quad>(value | (half & 0x8000) << 16);
     });
   }
 };
