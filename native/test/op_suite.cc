@@ -104,8 +104,7 @@ void Outputs::check(const std::string& where) const {
 
 std::vector<Isa> cpu_levels() {
   std::vector<Isa> found;
-  for (const Isa isa : {Isa::specification, Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512_bf16,
-                        Isa::amx, Isa::amx_fp16, Isa::amx_emulated, Isa::amx_fp16_emulated}) {
+  for (const Isa isa : isa_levels()) {
     if (isa_runs_here(isa)) found.push_back(isa);
   }
   return found;

@@ -2,6 +2,8 @@
 // ops; the others are one dispatch table.
 #pragma once
 
+#include <span>
+
 namespace headspark {
 
 /// Lowest first; each level's machine also has the ones before. `amx_emulated` and
@@ -17,6 +19,9 @@ enum class Isa {
   amx_emulated,
   amx_fp16_emulated
 };
+
+/// All levels, in that order.
+std::span<const Isa> isa_levels() noexcept;
 
 const char* isa_name(Isa isa) noexcept;
 

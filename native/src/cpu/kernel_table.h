@@ -60,6 +60,8 @@ struct SplitPanels {
   int terms = 0;                 ///< 1 or the level's b_terms
   std::uint16_t* out = nullptr;  ///< terms * count * padded_depth(depth) * 16
   float* scales = nullptr;       ///< fp16: [count], what a panel's terms are to be multiplied by
+  /// From one term to the next in out; 0: they lie one behind the other.
+  std::int64_t term_stride = 0;
 };
 
 /// Memory to bring into L2 beside other work: `count` pieces of `bytes`, `stride` bytes apart.

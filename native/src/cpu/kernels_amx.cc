@@ -13,34 +13,19 @@
 #include "cpu/tiles/tiles_amx.h"
 
 namespace headspark {
-namespace {
-
-template <int Terms>
-const KernelTable& amx_table() {
-  static const KernelTable table = [] {
-    KernelTable tiles = avx512_kernels();
-    tiles.gemm = TileKernel<AmxTiles, Avx512Terms, Terms>::kernels();
-    if (Terms == kFastTerms) tiles.attention = tiles.gemm;  // one term costs little to make
-    return tiles;
-  }();
-  return table;
-}
-
-}  // namespace
 
 const KernelTable& amx_kernels(Precision precision) {
-  return precision == Precision::fast ? amx_table<kFastTerms>() : amx_table<kExactTerms>();
+  static const KernelTable exact = with_tiles<AmxTiles, Avx512Terms, kExactTerms>(avx512_kernels());
+  static const KernelTable fast = with_tiles<AmxTiles, Avx512Terms, kFastTerms>(avx512_kernels());
+  return precision == Precision::fast ? fast : exact;
 }
 
 const KernelTable& amx_fp16_kernels(Precision precision) {
   // One bf16 term is what `fast` promises, and needs no look at the rows first.
   if (precision == Precision::fast) return amx_kernels(precision);
-  static const KernelTable table = [] {
-    KernelTable tiles = avx512_kernels();
-    tiles.gemm = TileKernel<AmxFp16Tiles, Avx512Fp16Terms, kExactFp16Terms>::kernels();
-    return tiles;
-  }();
-  return table;
+  static const KernelTable exact =
+      with_tiles<AmxFp16Tiles, Avx512Fp16Terms, kExactFp16Terms>(avx512_kernels());
+  return exact;
 }
 
 }  // namespace headspark

@@ -4,34 +4,20 @@
 #include "cpu/tiles/tiles_emulated.h"
 
 namespace headspark {
-namespace {
-
-template <int Terms>
-const KernelTable& emulated_table() {
-  static const KernelTable table = [] {
-    KernelTable tiles = portable_kernels();
-    tiles.gemm = TileKernel<EmulatedTiles, PlainTerms, Terms>::kernels();
-    if (Terms == kFastTerms) tiles.attention = tiles.gemm;
-    return tiles;
-  }();
-  return table;
-}
-
-}  // namespace
 
 const KernelTable& amx_emulated_kernels(Precision precision) {
-  return precision == Precision::fast ? emulated_table<kFastTerms>()
-                                      : emulated_table<kExactTerms>();
+  static const KernelTable exact =
+      with_tiles<EmulatedTiles, PlainTerms, kExactTerms>(portable_kernels());
+  static const KernelTable fast =
+      with_tiles<EmulatedTiles, PlainTerms, kFastTerms>(portable_kernels());
+  return precision == Precision::fast ? fast : exact;
 }
 
 const KernelTable& amx_fp16_emulated_kernels(Precision precision) {
   if (precision == Precision::fast) return amx_emulated_kernels(precision);
-  static const KernelTable table = [] {
-    KernelTable tiles = portable_kernels();
-    tiles.gemm = TileKernel<EmulatedFp16Tiles, PlainFp16Terms, kExactFp16Terms>::kernels();
-    return tiles;
-  }();
-  return table;
+  static const KernelTable exact =
+      with_tiles<EmulatedFp16Tiles, PlainFp16Terms, kExactFp16Terms>(portable_kernels());
+  return exact;
 }
 
 }  // namespace headspark

@@ -124,16 +124,11 @@ void pack_one(const WeightView& view, Direction direction, const GemmKernels& ke
       split ? scratch(ScratchSlot::gemm_b, depth * kPanelWidth) : reinterpret_cast<float*>(target);
   pack_floats(view, direction, panel, values, depth * kPanelWidth);
   if (!split) return;
-  const std::int64_t elements = packed.depth * kPanelWidth;
-  auto* terms =
-      reinterpret_cast<std::uint16_t*>(scratch(ScratchSlot::gemm_a, packed.terms * elements / 2));
-  SplitPanels panels{values, depth * kPanelWidth, 1, depth, packed.terms, terms};
+  SplitPanels panels{values, depth * kPanelWidth, 1, depth, packed.terms};
+  panels.out = reinterpret_cast<std::uint16_t*>(target);
+  panels.term_stride = packed.term_bytes() / 2;
   if (!packed.scales.empty()) panels.scales = packed.scales.data() + panel;
   kernels.split_panels(panels);
-  for (int t = 0; t < packed.terms; ++t) {
-    std::memcpy(target + t * packed.term_bytes(), terms + t * elements,
-                static_cast<std::size_t>(elements) * sizeof(std::uint16_t));
-  }
 }
 
 PackedPanels pack_view(const WeightView& view, Direction direction, int terms, ThreadPool& threads,

@@ -25,6 +25,10 @@ std::string level_list() {
 
 }  // namespace
 
+std::span<const Isa> isa_levels() noexcept {
+  return kLevels;
+}
+
 const char* isa_name(Isa isa) noexcept {
   switch (isa) {
     case Isa::specification:

@@ -1,7 +1,6 @@
 // Sums of fp16 tiles on their way to C, times the scales of their rows and panels. A tile's store
 // is not soon to be read, and the products that follow leave the vector units idle: so a block of
-// sums waits in one of two buffers and is added row by row beside the next block. Static, as its
-// users.
+// sums waits in a buffer and is added row by row beside the next block. Static, as its users.
 #pragma once
 
 #include "cpu/kernel_table.h"

@@ -12,7 +12,7 @@ template <int Terms, typename Split>
 static void split_panels_into(const SplitPanels& p) {
   const std::int64_t depth = padded_depth(p.depth);
   const std::int64_t panel = depth * 16;
-  const std::int64_t term = p.count * panel;
+  const std::int64_t term = p.term_stride > 0 ? p.term_stride : p.count * panel;
   const float zeros[16] = {};
   for (std::int64_t n = 0; n < p.count; ++n) {
     const float* source = p.panels + n * p.panel_stride;

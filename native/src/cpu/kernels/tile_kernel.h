@@ -278,4 +278,12 @@ constexpr int kFastTerms = 1;
 /// fp16 terms that hold fp32's bits, but for the last in some values.
 constexpr int kExactFp16Terms = 2;
 
+/// A table of other kernels with the products of tiles.
+template <typename Tiles, typename Split, int Terms>
+static KernelTable with_tiles(KernelTable table) {
+  table.gemm = TileKernel<Tiles, Split, Terms>::kernels();
+  if (Terms == kFastTerms) table.attention = table.gemm;  // one term costs little to make
+  return table;
+}
+
 }  // namespace headspark
