@@ -209,9 +209,10 @@ struct Blend {
   std::int64_t count = 0;
 };
 
-/// y = weight y, minus its mean when centered, + constant - sum over copies of multiples[c] x[c]:
+/// y = weight d, minus its mean when centered, + constant - sum over copies of multiples[c] x[c]:
 /// the end of a norm's backward, summed over copies (head_input_fast.cc).
 struct PullBack {
+  const float* d = nullptr;  ///< may be y
   float* y = nullptr;
   const float* weight = nullptr;
   const float* x = nullptr;  ///< [copies, width], stride x_stride
@@ -297,6 +298,9 @@ struct CopyOut {
 struct KernelTable {
   GemmKernels gemm;
   GemmKernels attention;  ///< the products of one head: too small to split into terms first
+  /// Those of edge_contraction, without scales, which would let a score depend on its neighbours;
+  /// without `multiply` at levels that use `contract`.
+  GemmKernels contraction;
   void (*pack_rows)(const PackRows&);
   /// [depth][16] fp32 from one `pairs` panel; depth is even.
   void (*expand_pairs)(const std::uint16_t* pairs, std::int64_t depth, float* values);

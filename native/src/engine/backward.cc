@@ -111,41 +111,13 @@ void undo_head_norm(const Pass& pass, const NormWeight& head_norm, const float* 
   }
 }
 
-/// Gives the sink the gradients at the inputs of `count` heads of one projection, of which `share`
-/// read the same rows of the weight. `projected` is the projection's output.
-struct HeadInputs {
-  HeadInput which;
-  const LinearWeight* weight;
-  const float* projected;
-  const float* d;
-  std::int64_t count;
-  std::int64_t share;
-};
-
-void give_head_inputs(const Pass& pass, std::int64_t index, const HeadInputs& inputs) {
-  HeadInputBackward params;
-  params.norm = &pass.weights(index).attention_norm;
-  params.weight = inputs.weight;
-  params.copies = pass.sink.copies();
-  params.tokens = pass.rows / params.copies;
-  params.heads = inputs.count;
-  params.share = inputs.share;
-  params.head_dim = pass.config().head_dim;
-  params.x = pass.trace.layer(index).residual;
-  params.projected = inputs.projected;
-  params.d = inputs.d;
-  params.y = pass.sink.head_inputs(index, inputs.which);
-  params.y_stride = params.tokens * pass.config().hidden;
-  head_input_backward(pass.context(), params);
-}
-
-/// The output of the q or k projection: kept as it was where heads are normed, else unrotated.
+/// The output of the q or k projection: kept as it was where heads are normed, else unrotated into
+/// `projected`.
 const float* before_rotation(const Pass& pass, const float* raw, const float* rotated,
-                             std::int64_t heads) {
+                             std::int64_t heads, float* projected) {
   if (pass.config().qk_norm) return raw;
   if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return rotated;
   const std::int64_t head_dim = pass.config().head_dim;
-  float* projected = pass.work.projected.data();
   combine(
       pass.context(),
       {.count = pass.rows * heads * head_dim, .a = 1.0f, .x = rotated, .b = 0.0f, .y = projected});
@@ -156,6 +128,38 @@ const float* before_rotation(const Pass& pass, const float* raw, const float* ro
                                    .head_dim = head_dim,
                                    .x = projected});
   return projected;
+}
+
+/// Gives the sink the gradients at the inputs of q, k and v, per head.
+void give_head_inputs(const Pass& pass, std::int64_t index) {
+  const ModelConfig& config = pass.config();
+  const LayerWeights& weights = pass.weights(index);
+  const LayerTrace& layer = pass.trace.layer(index);
+  BackwardWorkspace& work = pass.work;
+  const bool grouped = pass.sink.grouped_kv();
+  const std::int64_t count = grouped ? config.kv_heads : config.heads;
+  const std::int64_t share = count / config.kv_heads;
+  HeadInputBackward params;
+  params.norm = &weights.attention_norm;
+  params.copies = pass.sink.copies();
+  params.tokens = pass.rows / params.copies;
+  params.head_dim = config.head_dim;
+  params.x = layer.residual;
+  const auto add = [&](HeadInput which, const LinearWeight& weight, std::int64_t heads,
+                       std::int64_t sharing, const float* projected, const float* d) {
+    params.projections.push_back({&weight, heads, sharing, projected, d,
+                                  pass.sink.head_inputs(index, which),
+                                  params.tokens * config.hidden});
+  };
+  add(HeadInput::q, weights.q, config.heads, 1,
+      before_rotation(pass, layer.q_raw, layer.q, config.heads, work.projected_q.data()),
+      work.d_q.data());
+  add(HeadInput::k, weights.k, count, share,
+      before_rotation(pass, layer.k_raw, layer.k, config.kv_heads, work.projected_k.data()),
+      grouped ? work.d_k_group.data() : work.d_k.data());
+  add(HeadInput::v, weights.v, count, share, layer.v,
+      grouped ? work.d_v_group.data() : work.d_v.data());
+  head_input_backward(pass.context(), params);
 }
 
 /// forward: after += o(z)
@@ -226,29 +230,13 @@ void projections_backward(const Pass& pass, std::int64_t index, float* d_residua
 
 /// From work.d_z on.
 void attention_backward_block(const Pass& pass, std::int64_t index, float* d_residual) {
-  const LayerWeights& weights = pass.weights(index);
   const ModelConfig& config = pass.config();
   BackwardWorkspace& work = pass.work;
   attention_core_backward(pass, index);
   const AttentionShape shape{config.heads, config.kv_heads, config.head_dim, 0.0f};
   sum_head_groups(pass.context(), shape, pass.rows, work.d_k.data(), work.d_k_group.data());
   sum_head_groups(pass.context(), shape, pass.rows, work.d_v.data(), work.d_v_group.data());
-  const std::int64_t share = config.heads / config.kv_heads;
-  const bool grouped = pass.sink.grouped_kv();
-  const std::int64_t count = grouped ? config.kv_heads : config.heads;
-  const float* d_k = grouped ? work.d_k_group.data() : work.d_k.data();
-  const float* d_v = grouped ? work.d_v_group.data() : work.d_v.data();
-  const LayerTrace& layer = pass.trace.layer(index);
-  const std::int64_t kv_share = grouped ? 1 : share;
-  give_head_inputs(
-      pass, index,
-      {HeadInput::q, &weights.q, before_rotation(pass, layer.q_raw, layer.q, config.heads),
-       work.d_q.data(), config.heads, 1});
-  give_head_inputs(
-      pass, index,
-      {HeadInput::k, &weights.k, before_rotation(pass, layer.k_raw, layer.k, config.kv_heads), d_k,
-       count, kv_share});
-  give_head_inputs(pass, index, {HeadInput::v, &weights.v, layer.v, d_v, count, kv_share});
+  give_head_inputs(pass, index);
   pass.sink.attention_done(index);
   projections_backward(pass, index, d_residual);
 }
@@ -325,7 +313,8 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
   if (config.parallel_block) d_out = make(config.hidden);
   d_normed = make(config.hidden);
   d_input = make(config.hidden);
-  projected = make(query_width);
+  projected_q = make(query_width);
+  projected_k = make(kv_width);
   d_hidden = make(config.intermediate);
   if (config.gated_mlp) d_up = make(config.intermediate);
   d_z = make(query_width);
@@ -338,7 +327,7 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
 
 std::int64_t BackwardWorkspace::floats_per_token(const ModelConfig& config) {
   return 4 * config.hidden + 2 * config.intermediate +
-         (5 * config.heads + 2 * config.kv_heads) * config.head_dim;
+         (5 * config.heads + 3 * config.kv_heads) * config.head_dim;
 }
 
 void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,

@@ -35,19 +35,20 @@ class BackwardWorkspace {
   BackwardWorkspace(const Engine& engine, std::int64_t max_tokens);
   static std::int64_t floats_per_token(const ModelConfig& config);
 
-  Buffer<float> d_residual;  ///< [tokens, hidden]; the caller sets it to the gradient at the end
-  Buffer<float> d_out;       ///< [tokens, hidden] parallel blocks: gradient at the block's output
-  Buffer<float> d_normed;    ///< [tokens, hidden]
-  Buffer<float> d_input;     ///< [tokens, hidden]
-  Buffer<float> projected;   ///< [tokens, heads, head_dim] q or k before rotation
-  Buffer<float> d_hidden;    ///< [tokens, intermediate]
-  Buffer<float> d_up;        ///< [tokens, intermediate]
-  Buffer<float> d_z;         ///< [tokens, heads, head_dim]
-  Buffer<float> d_q;         ///< [tokens, heads, head_dim]
-  Buffer<float> d_k;         ///< [tokens, heads, head_dim], per query head
-  Buffer<float> d_v;         ///< [tokens, heads, head_dim], per query head
-  Buffer<float> d_k_group;   ///< [tokens, kv_heads, head_dim]
-  Buffer<float> d_v_group;   ///< [tokens, kv_heads, head_dim]
+  Buffer<float> d_residual;   ///< [tokens, hidden]; the caller sets it to the gradient at the end
+  Buffer<float> d_out;        ///< [tokens, hidden] parallel blocks: gradient at the block's output
+  Buffer<float> d_normed;     ///< [tokens, hidden]
+  Buffer<float> d_input;      ///< [tokens, hidden]
+  Buffer<float> projected_q;  ///< [tokens, heads, head_dim] before rotation
+  Buffer<float> projected_k;  ///< [tokens, kv_heads, head_dim] before rotation
+  Buffer<float> d_hidden;     ///< [tokens, intermediate]
+  Buffer<float> d_up;         ///< [tokens, intermediate]
+  Buffer<float> d_z;          ///< [tokens, heads, head_dim]
+  Buffer<float> d_q;          ///< [tokens, heads, head_dim]
+  Buffer<float> d_k;          ///< [tokens, heads, head_dim], per query head
+  Buffer<float> d_v;          ///< [tokens, heads, head_dim], per query head
+  Buffer<float> d_k_group;    ///< [tokens, kv_heads, head_dim]
+  Buffer<float> d_v_group;    ///< [tokens, kv_heads, head_dim]
 };
 
 /// workspace.d_residual holds the gradient at the final residual stream (before the final norm) on

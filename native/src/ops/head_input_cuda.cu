@@ -30,34 +30,43 @@ copies_kernel(CopiesKernel p) {
   }
 }
 
-}  // namespace
-
-void head_input_backward_cuda(const Context& context, const HeadInputBackward& p) {
+void sum_copies(const Context& context, const HeadInputBackward& p,
+                const HeadInputBackward::Projection& projection) {
   OpDevice& device = op_device(context);
-  const std::int64_t in = p.weight->in();
+  const std::int64_t in = p.in();
   const std::int64_t rows = p.copies * p.tokens;
-  if (p.copies == 0) {
-    for (std::int64_t head = 0; head < p.heads; ++head) {
-      zero(device.stream(), p.y + head * p.y_stride, p.tokens * in * 4);
-    }
-    return;
-  }
   float* d_normed = device.scratch_floats(ScratchSlot::head_input, rows * in);
   const NormConstants norm = norm_constants(device, *p.norm);
-  for (std::int64_t head = 0; head < p.heads; ++head) {
+  for (std::int64_t head = 0; head < projection.heads; ++head) {
     LinearBackward linear;
-    linear.weight = p.weight;
-    linear.slice.out_begin = head / p.share * p.head_dim;
+    linear.weight = projection.weight;
+    linear.slice.out_begin = head / projection.share * p.head_dim;
     linear.slice.out_end = linear.slice.out_begin + p.head_dim;
     linear.tokens = rows;
-    linear.d_y = p.d + head * p.head_dim;
-    linear.d_y_stride = p.heads * p.head_dim;
+    linear.d_y = projection.d + head * p.head_dim;
+    linear.d_y_stride = projection.width(p.head_dim);
     linear.d_x = d_normed;
     linear.d_x_stride = in;
     linear_backward_cuda(context, linear);
     launch(device.stream(), norm_shape(in, p.tokens),
            in > kWarpWidth ? &copies_kernel<true> : &copies_kernel<false>,
-           CopiesKernel{norm, p.copies, p.tokens, p.x, d_normed, p.y + head * p.y_stride});
+           CopiesKernel{norm, p.copies, p.tokens, p.x, d_normed,
+                        projection.y + head * projection.y_stride});
+  }
+}
+
+}  // namespace
+
+void head_input_backward_cuda(const Context& context, const HeadInputBackward& p) {
+  for (const HeadInputBackward::Projection& projection : p.projections) {
+    if (p.copies > 0) {
+      sum_copies(context, p, projection);
+      continue;
+    }
+    for (std::int64_t head = 0; head < projection.heads; ++head) {
+      zero(op_device(context).stream(), projection.y + head * projection.y_stride,
+           p.tokens * p.in() * 4);
+    }
   }
 }
 

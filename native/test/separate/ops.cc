@@ -57,10 +57,13 @@ void linear_backward_cuda(const Context& context, const LinearBackward& params) 
 void head_input_backward_cuda(const Context& context, const HeadInputBackward& params) {
   HeadInputBackward p = params;
   const std::int64_t rows = p.copies * p.tokens;
-  p.x = bytes_of(p.x, rows * p.weight->in());
-  p.projected = bytes_of(p.projected, rows * p.weight->out());
-  p.d = bytes_of(p.d, rows * p.heads * p.head_dim);
-  p.y = bytes_of(p.y, extent(p.heads, p.y_stride, p.tokens * p.weight->in()));
+  p.x = bytes_of(p.x, rows * p.in());
+  for (HeadInputBackward::Projection& projection : p.projections) {
+    projection.projected = bytes_of(projection.projected, rows * projection.weight->out());
+    projection.d = bytes_of(projection.d, rows * projection.width(p.head_dim));
+    projection.y =
+        bytes_of(projection.y, extent(projection.heads, projection.y_stride, p.tokens * p.in()));
+  }
   head_input_backward(on_host(context), p);
 }
 

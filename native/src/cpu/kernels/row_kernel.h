@@ -82,13 +82,13 @@ struct RowKernel {
     F sum = S::set(0.0f);
     if (p.centered) {
       for_lanes<S>(p.width, [&](std::int64_t i, std::int64_t lanes) {
-        sum = S::fma(load_lanes<S>(p.y + i, lanes), load_lanes<S>(p.weight + i, lanes), sum);
+        sum = S::fma(load_lanes<S>(p.d + i, lanes), load_lanes<S>(p.weight + i, lanes), sum);
       });
     }
     const float mean = p.centered ? S::sum(sum) / static_cast<float>(p.width) : 0.0f;
     const F added = S::set(p.constant - mean);
     for_lanes<S>(p.width, [&](std::int64_t i, std::int64_t lanes) {
-      F y = S::fma(load_lanes<S>(p.y + i, lanes), load_lanes<S>(p.weight + i, lanes), added);
+      F y = S::fma(load_lanes<S>(p.d + i, lanes), load_lanes<S>(p.weight + i, lanes), added);
       const float* x = p.x + i;
       for (std::int64_t c = 0; c < p.copies; ++c, x += p.x_stride) {
         y = S::sub(y, S::mul(S::set(p.multiples[c]), load_lanes<S>(x, lanes)));
