@@ -21,6 +21,7 @@ struct QuadSimd {
   static constexpr int row_panels = 8;
   static constexpr int expand_rows = 1 << 30;
   static constexpr int contraction_columns = 7;
+  static constexpr int transpose_depths = 4;
   static constexpr int transpose_width = 4;
   struct F {
     P::F part[4];

@@ -169,15 +169,18 @@ struct GemmKernel {
   static void pack_rows(const PackRows& p) {
     constexpr int block_width = S::transpose_width;
     for (int j = 0; j < 16; j += block_width) {
-      bool whole = true;
-      for (int r = 0; r < block_width; ++r) whole = whole && p.rows[j + r] != nullptr;
+      // A missing row is another one until its zeros are written.
+      const float* some = nullptr;
+      for (int r = 0; r < block_width; ++r) some = p.rows[j + r] != nullptr ? p.rows[j + r] : some;
+      const float* rows[block_width];
+      for (int r = 0; r < block_width; ++r) rows[r] = p.rows[j + r] ? p.rows[j + r] : some;
       std::int64_t k = 0;
-      for (; whole && k + block_width <= p.depth; k += block_width) {
-        S::transpose(p.rows + j, k, p.panel + k * p.stride + j, p.stride);
+      for (; some != nullptr && k + S::transpose_depths <= p.depth; k += S::transpose_depths) {
+        S::transpose(rows, k, p.panel + k * p.stride + j, p.stride);
       }
       for (int r = j; r < j + block_width; ++r) {
         const float* row = p.rows[r];
-        for (std::int64_t i = k; i < p.depth; ++i) {
+        for (std::int64_t i = row != nullptr ? k : 0; i < p.depth; ++i) {
           p.panel[i * p.stride + r] = row != nullptr ? row[i] : 0.0f;
         }
       }

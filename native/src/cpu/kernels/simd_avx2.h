@@ -73,6 +73,7 @@ struct Simd {
   }
   // 8 x 8: out[c * stride + r] = rows[r][k + c].
   static constexpr int transpose_width = 8;
+  static constexpr int transpose_depths = 8;
   static void transpose(const float* const* rows, std::int64_t k, float* out, std::int64_t stride) {
     F low[4], high[4];  // unpacked pairs of rows
     for (int i = 0; i < 4; ++i) {

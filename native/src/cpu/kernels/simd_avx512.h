@@ -80,18 +80,27 @@ struct Simd {
     s = _mm_max_ss(s, _mm_movehdup_ps(s));
     return _mm_cvtss_f32(s);
   }
-  // 4 x 4: out[c * stride + r] = rows[r][k + c].
-  static constexpr int transpose_width = 4;
+  // 16 rows of 4 depths: out[c * stride + r] = rows[r][k + c]. The lanes of load i are rows i,
+  // i + 4, i + 8 and i + 12, so that shuffles stay inside lanes.
+  static constexpr int transpose_width = 16;
+  static constexpr int transpose_depths = 4;
   static void transpose(const float* const* rows, std::int64_t k, float* out, std::int64_t stride) {
-    __m128 r0 = _mm_loadu_ps(rows[0] + k);
-    __m128 r1 = _mm_loadu_ps(rows[1] + k);
-    __m128 r2 = _mm_loadu_ps(rows[2] + k);
-    __m128 r3 = _mm_loadu_ps(rows[3] + k);
-    _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
-    _mm_storeu_ps(out, r0);
-    _mm_storeu_ps(out + stride, r1);
-    _mm_storeu_ps(out + 2 * stride, r2);
-    _mm_storeu_ps(out + 3 * stride, r3);
+    F lanes[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const F first = _mm512_castps128_ps512(_mm_loadu_ps(rows[i] + k));
+      const F second = _mm512_insertf32x4(first, _mm_loadu_ps(rows[i + 4] + k), 1);
+      const F third = _mm512_insertf32x4(second, _mm_loadu_ps(rows[i + 8] + k), 2);
+      lanes[i] = _mm512_insertf32x4(third, _mm_loadu_ps(rows[i + 12] + k), 3);
+    }
+    const F low = _mm512_unpacklo_ps(lanes[0], lanes[1]);
+    const F high = _mm512_unpackhi_ps(lanes[0], lanes[1]);
+    const F next_low = _mm512_unpacklo_ps(lanes[2], lanes[3]);
+    const F next_high = _mm512_unpackhi_ps(lanes[2], lanes[3]);
+    store(out, _mm512_shuffle_ps(low, next_low, 0x44));
+    store(out + stride, _mm512_shuffle_ps(low, next_low, 0xee));
+    store(out + 2 * stride, _mm512_shuffle_ps(high, next_high, 0x44));
+    store(out + 3 * stride, _mm512_shuffle_ps(high, next_high, 0xee));
   }
 };
 

@@ -82,8 +82,9 @@ struct Simd {
     }
     return v[0];
   }
-  // out[c * stride + r] = rows[r][k + c], transpose_width rows and columns.
+  // out[c * stride + r] = rows[r][k + c], of transpose_width rows and transpose_depths depths.
   static constexpr int transpose_width = 4;
+  static constexpr int transpose_depths = 4;
   static void transpose(const float* const* rows, std::int64_t k, float* out, std::int64_t stride) {
     for (int c = 0; c < 4; ++c) {
       for (int r = 0; r < 4; ++r) out[c * stride + r] = rows[r][k + c];
