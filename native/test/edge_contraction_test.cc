@@ -64,6 +64,55 @@ TEST_CASE("an edge's score does not depend on the other edges") {
   }
 }
 
+TEST_CASE("edge_contraction with ends touches no other score") {
+  Random random(3);
+  // Layers of a few sources and destinations, one that has none, and long rows in several segments.
+  for (const std::int64_t length : {40, 5000}) {
+    const std::vector<float> delta = random.values(70 * length);
+    const std::vector<float> gradient = random.values(40 * length);
+    const std::vector<float> before = random.values(70 * 40);
+    std::vector<std::int64_t> ends;
+    for (std::int64_t v = 0; v < 40; ++v) ends.push_back(std::min<std::int64_t>(v / 7 * 13, 61));
+    check_case({"edge_contraction with ends", 1e-5, [&](const Context& context, Outputs& outputs) {
+                  float* scores = outputs.initial("scores", before);
+                  edge_contraction(context, {70, 40, length, delta.data(), length, gradient.data(),
+                                             length, scores, 40, ends.data()});
+                  for (std::int64_t u = 0; u < 70; ++u) {
+                    for (std::int64_t v = 0; v < 40; ++v) {
+                      const auto at = static_cast<std::size_t>(u * 40 + v);
+                      if (u >= ends[static_cast<std::size_t>(v)] && scores[at] != before[at]) {
+                        FAIL_CHECK("score ", u, ", ", v, " was written");
+                      }
+                    }
+                  }
+                }});
+  }
+}
+
+TEST_CASE("several edge_contractions give the bits of each alone") {
+  Random random(8);
+  const std::vector<float> delta = random.values(50 * 4000);
+  const std::vector<float> gradient = random.values(20 * 4000);
+  for (const Level& level : levels()) {
+    std::vector<float> together(50 * 20);
+    std::vector<float> alone(50 * 20);
+    const auto contraction = [&](std::int64_t first, std::int64_t sources, float* scores) {
+      return EdgeContraction{sources, 20,
+                             4000,    delta.data() + first * 4000,
+                             4000,    gradient.data(),
+                             4000,    scores + first * 20,
+                             20};
+    };
+    const EdgeContraction both[] = {contraction(0, 17, together.data()),
+                                    contraction(17, 0, together.data()),
+                                    contraction(17, 33, together.data())};
+    edge_contraction(level.context(3), both);
+    edge_contraction(level.context(1), contraction(0, 17, alone.data()));
+    edge_contraction(level.context(2), contraction(17, 33, alone.data()));
+    check_same_bits(level.name, together, alone);
+  }
+}
+
 TEST_CASE("flow_proximity agrees with the specification") {
   for (const std::int64_t width : {1, 8, 24, 67}) {
     Random random(5);
@@ -98,6 +147,9 @@ TEST_CASE("edge_contraction refuses bad arguments by name") {
                        doctest::Contains("delta_stride"), Error);
   CHECK_THROWS_WITH_AS(edge_contraction(context, {1, 1, 4, x, 4, x, 4, nullptr, 1}),
                        doctest::Contains("scores is null"), Error);
+  const std::int64_t ends[] = {2};
+  CHECK_THROWS_WITH_AS(edge_contraction(context, {1, 1, 4, x, 4, x, 4, x, 1, ends}),
+                       doctest::Contains("ends"), Error);
 }
 
 }  // namespace headspark::test

@@ -29,28 +29,26 @@ struct Fixture {
         rotary(rotary_for(engine, 64)),
         block(engine, std::span(pairs).first(3), {Metric::logit_diff, true}, rotary, {}) {}
 
-  /// `cut`: the last MLP meets its layer's heads and the sources below in two calls.
-  std::vector<float> scores(HeadWrites writes, bool cut = false) {
+  /// Of the logits and the layers' columns, `group` destinations at a time.
+  std::vector<float> scores(HeadWrites writes, std::int64_t group) {
     SourceDifferences differences(engine, graph, block, writes);
-    const std::int64_t layer = engine.config().layers - 1;
+    const std::int64_t column_floats = block.tokens() * engine.config().hidden;
     test::Random random(4);
     const Buffer<float> gradients(
         engine.context.backend,
-        std::span<const float>(
-            random.values(graph.layer_columns() * block.tokens() * engine.config().hidden)));
+        std::span<const float>(random.values(graph.destinations() * column_floats)));
     Buffer<float> scores(engine.context.backend, static_cast<std::int64_t>(block.pairs()) *
                                                      graph.sources() * graph.destinations());
     scores.zero();
-    const auto contract = [&](std::int64_t column, std::int64_t columns, std::int64_t first,
-                              std::int64_t sources) {
-      differences.contract({column, columns, first, sources, gradients.data()}, scores.data());
-    };
-    const std::int64_t upper = graph.sources_of_attention(layer);
-    contract(graph.q_column(layer, 0), graph.layer_columns() - 1, 0, upper);
-    contract(graph.mlp_column(0), 1, 0, graph.sources_of_mlp(0));
-    contract(graph.mlp_column(layer), 1, cut ? upper : 0, graph.sources_of_mlp(layer));
-    if (cut) contract(graph.mlp_column(layer), 1, 0, upper);
-    contract(graph.logits_column(), 1, 0, graph.sources());
+    for (std::int64_t first = 0; first < graph.destinations(); first += group) {
+      ContractedColumns columns;
+      columns.first = first;
+      columns.gradients = gradients.data() + first * column_floats;
+      for (std::int64_t v = first; v < std::min(first + group, graph.destinations()); ++v) {
+        columns.ends.push_back(graph.sources_of_column(v));
+      }
+      differences.contract(columns, scores.data());
+    }
     return scores.to_host();
   }
 };
@@ -61,10 +59,11 @@ TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
   for (const char* model : {"qwen2", "neox"}) {
     CAPTURE(std::string(model));
     Fixture fixture(model);
-    const std::vector<float> expanded = fixture.scores(HeadWrites::expanded);
-    CHECK(fixture.scores(HeadWrites::per_layer) == expanded);
-    CHECK(fixture.scores(HeadWrites::expanded, true) == expanded);
-    CHECK(fixture.scores(HeadWrites::per_layer, true) == expanded);
+    const std::vector<float> expanded = fixture.scores(HeadWrites::expanded, 1);
+    for (const std::int64_t group : {std::int64_t{1}, std::int64_t{11}, std::int64_t{1000}}) {
+      CHECK(fixture.scores(HeadWrites::expanded, group) == expanded);
+      CHECK(fixture.scores(HeadWrites::per_layer, group) == expanded);
+    }
     CHECK(std::any_of(expanded.begin(), expanded.end(), [](float x) { return x != 0.0f; }));
     CHECK(
         SourceDifferences::floats_per_token(fixture.engine, fixture.graph, HeadWrites::per_layer) <

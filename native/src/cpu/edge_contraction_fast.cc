@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "cpu/edge_contraction_tiles.h"
 #include "cpu/fast_ops.h"
 #include "cpu/kernel_table.h"
+#include "cpu/range.h"
 #include "cpu/scratch.h"
+#include "ops/contraction_rectangles.h"
 
 namespace headspark {
 namespace {
@@ -15,19 +18,18 @@ constexpr std::int64_t kBlock = 512;
 constexpr std::int64_t kSources = 256;
 
 /// Some sources against all destinations; the order of the blocks is fixed.
-void contract_sources(const KernelTable& kernels, const EdgeContraction& p, std::int64_t begin,
-                      std::int64_t end) {
+void contract_sources(const KernelTable& kernels, const EdgeContraction& p, const Range& sources) {
   ContractionTile tile;
   tile.delta_stride = p.delta_stride;
   tile.gradient_stride = p.gradient_stride;
   tile.destinations = p.destinations;
   tile.scores_stride = p.scores_stride;
   tile.packed = scratch(ScratchSlot::contraction, contraction_floats(kBlock));
-  for (std::int64_t u = begin; u < end; u += kSources) {
+  for (std::int64_t u = sources.begin; u < sources.end; u += kSources) {
     for (std::int64_t i = 0; i < p.length; i += kBlock) {
       tile.length = std::min(kBlock, p.length - i);
       tile.gradient = p.gradient + i;
-      tile.sources = std::min(kSources, end - u);
+      tile.sources = std::min(kSources, sources.end - u);
       tile.delta = p.delta + u * p.delta_stride + i;
       tile.scores = p.scores + u * p.scores_stride;
       kernels.contract(tile);
@@ -37,15 +39,31 @@ void contract_sources(const KernelTable& kernels, const EdgeContraction& p, std:
 
 }  // namespace
 
-void edge_contraction_fast(const Context& context, const EdgeContraction& p) {
+void edge_contraction_fast(const Context& context, std::span<const EdgeContraction> contractions) {
   const KernelTable& kernels = kernel_table(context);
+  if (kernels.contraction.multiply != nullptr) {
+    return edge_contraction_in_tiles(context, contractions);
+  }
   // Shares of sources: every thread reads all gradients, but each source is read once.
+  struct Share {
+    EdgeContraction p;
+    Range sources;
+  };
+  std::vector<Share> shares;
   const std::int64_t threads = context.threads->threads();
-  const std::int64_t share = std::max<std::int64_t>((p.sources + threads - 1) / threads, 12);
-  const std::int64_t items = (p.sources + share - 1) / share;
-  context.threads->parallel_for(items, 1, [&](std::int64_t begin, std::int64_t end) {
-    contract_sources(kernels, p, begin * share, std::min(end * share, p.sources));
-  });
+  for (const EdgeContraction& contraction : contractions) {
+    for_rectangles(contraction, [&](const EdgeContraction& p) {
+      const std::int64_t share = std::max<std::int64_t>(ceil_divide(p.sources, threads), 12);
+      for_ranges(p.sources, share, [&](const Range& sources) { shares.push_back({p, sources}); });
+    });
+  }
+  context.threads->parallel_for(static_cast<std::int64_t>(shares.size()), 1,
+                                [&](std::int64_t begin, std::int64_t end) {
+                                  for (std::int64_t i = begin; i < end; ++i) {
+                                    const Share& share = shares[static_cast<std::size_t>(i)];
+                                    contract_sources(kernels, share.p, share.sources);
+                                  }
+                                });
 }
 
 void flow_proximity_fast(const Context& context, const FlowProximity& p) {

@@ -15,16 +15,18 @@
 namespace headspark {
 
 const KernelTable& amx_kernels(Precision precision) {
-  static const KernelTable exact = with_tiles<AmxTiles, Avx512Terms, kExactTerms>(avx512_kernels());
-  static const KernelTable fast = with_tiles<AmxTiles, Avx512Terms, kFastTerms>(avx512_kernels());
+  static const KernelTable base = with_contraction_tiles<AmxTiles, Avx512Terms>(avx512_kernels());
+  static const KernelTable exact = with_tiles<AmxTiles, Avx512Terms, kExactTerms>(base);
+  static const KernelTable fast = with_tiles<AmxTiles, Avx512Terms, kFastTerms>(base);
   return precision == Precision::fast ? fast : exact;
 }
 
 const KernelTable& amx_fp16_kernels(Precision precision) {
+  const KernelTable& of_bf16 = amx_kernels(precision);
   // One bf16 term is what `fast` promises, and needs no look at the rows first.
-  if (precision == Precision::fast) return amx_kernels(precision);
+  if (precision == Precision::fast) return of_bf16;
   static const KernelTable exact =
-      with_tiles<AmxFp16Tiles, Avx512Fp16Terms, kExactFp16Terms>(avx512_kernels());
+      with_tiles<AmxFp16Tiles, Avx512Fp16Terms, kExactFp16Terms>(of_bf16);
   return exact;
 }
 

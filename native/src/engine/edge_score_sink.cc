@@ -1,6 +1,8 @@
 // score[u, v] += <delta[u], sum over steps of gradient[v]>, per pair.
 #include "engine/edge_score_sink.h"
 
+#include <algorithm>
+
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -21,6 +23,19 @@ void BlockScores::contract(const ContractedColumns& columns) {
   differences_->contract(columns, scores_.data());
 }
 
+namespace {
+
+// Columns of a group of layers, about: what one pass over the differences meets. More would take
+// memory from the micro-batches.
+constexpr std::int64_t kGroupColumns = 128;
+
+std::int64_t group_layers(const Graph& graph) {
+  return std::clamp<std::int64_t>(kGroupColumns / graph.layer_columns(), 1,
+                                  std::max<std::int64_t>(graph.layers, 1));
+}
+
+}  // namespace
+
 EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const PairBlock& block,
                              BlockScores& scores, std::int64_t copies)
     : engine_(engine),
@@ -29,59 +44,70 @@ EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const Pai
       scores_(scores),
       copies_(copies),
       gradients_(engine.context.backend,
-                 graph.layer_columns() * block.tokens() * engine.config().hidden) {}
+                 kept_columns(graph) * block.tokens() * engine.config().hidden) {}
 
-float* EdgeScoreSink::column(std::int64_t index) {
+// The logits belong to the highest layers' group.
+std::int64_t EdgeScoreSink::kept_columns(const Graph& graph) {
+  return group_layers(graph) * graph.layer_columns() + 1;
+}
+
+std::int64_t EdgeScoreSink::sources_of(std::int64_t column) const {
+  const std::int64_t sources = graph_.sources_of_column(column);
+  const bool stopped = input_stopped_ && sources == 1 && !engine_.config().learned_positions;
+  return stopped ? 0 : sources;
+}
+
+float* EdgeScoreSink::gradient(std::int64_t column) {
+  const std::int64_t index = column - graph_.q_column(group_layer_, 0);
   return gradients_.data() + index * block_.tokens() * engine_.config().hidden;
 }
 
-void EdgeScoreSink::sum_copies(const float* d_input, float* to) {
+void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t column) {
   sum_blocks(engine_.context, {.groups = 1,
-                               .steps = copies_,
+                               .steps = d_input != nullptr ? copies_ : 0,
                                .block = block_.tokens() * engine_.config().hidden,
                                .x = d_input,
-                               .y = to});
+                               .y = gradient(column)});
+}
+
+void EdgeScoreSink::begin_group(std::int64_t end_column) {
+  group_end_ = end_column;
+  const std::int64_t layers = end_column / graph_.layer_columns();
+  group_layer_ = std::max<std::int64_t>(layers - group_layers(graph_), 0);
 }
 
 void EdgeScoreSink::logits_input(const float* d_input) {
-  sum_copies(d_input, column(0));
-  scores_.contract({.first_column = graph_.logits_column(),
-                    .columns = 1,
-                    .sources = graph_.sources(),
-                    .gradients = column(0)});
+  begin_group(graph_.destinations());
+  sum_copies(d_input, graph_.logits_column());
 }
 
-// Here only the heads that write between the attention's input and the MLP's: the other sources
-// meet this column together with the attention's, so that they are read once.
 void EdgeScoreSink::mlp_input(std::int64_t layer, const float* d_input) {
-  if (reads_only_stopped_input(graph_.sources_of_mlp(layer))) return;
-  float* gradient = column(graph_.layer_columns() - 1);
-  sum_copies(d_input, gradient);
-  scores_.contract({.first_column = graph_.mlp_column(layer),
-                    .columns = 1,
-                    .first_source = graph_.sources_of_attention(layer),
-                    .sources = graph_.sources_of_mlp(layer),
-                    .gradients = gradient});
-  mlp_waits_ = true;
+  sum_copies(d_input, graph_.mlp_column(layer));
+  mlp_shown_ = true;
 }
 
 float* EdgeScoreSink::head_inputs(std::int64_t layer, HeadInput which) {
-  std::int64_t first = graph_.q_column(layer, 0);
-  if (which == HeadInput::k) first = graph_.k_column(layer, 0);
-  if (which == HeadInput::v) first = graph_.v_column(layer, 0);
-  return column(first - graph_.q_column(layer, 0));
+  if (which == HeadInput::k) return gradient(graph_.k_column(layer, 0));
+  if (which == HeadInput::v) return gradient(graph_.v_column(layer, 0));
+  return gradient(graph_.q_column(layer, 0));
 }
 
 void EdgeScoreSink::attention_done(std::int64_t layer) {
-  const std::int64_t sources = graph_.sources_of_attention(layer);
-  const std::int64_t first = reads_only_stopped_input(sources) ? graph_.layer_columns() - 1 : 0;
-  const std::int64_t end = graph_.layer_columns() - (mlp_waits_ ? 0 : 1);
-  mlp_waits_ = false;
-  if (first >= end) return;
-  scores_.contract({.first_column = graph_.q_column(layer, 0) + first,
-                    .columns = end - first,
-                    .sources = sources,
-                    .gradients = column(first)});
+  if (!mlp_shown_) sum_copies(nullptr, graph_.mlp_column(layer));
+  mlp_shown_ = false;
+  if (layer > group_layer_) return;
+  contract_group();
+  begin_group(graph_.q_column(layer, 0));
+}
+
+void EdgeScoreSink::contract_group() {
+  ContractedColumns columns;
+  columns.first = graph_.q_column(group_layer_, 0);
+  columns.gradients = gradient(columns.first);
+  for (std::int64_t column = columns.first; column < group_end_; ++column) {
+    columns.ends.push_back(sources_of(column));
+  }
+  scores_.contract(columns);
 }
 
 }  // namespace headspark

@@ -1,5 +1,7 @@
 // Turns gradients at destinations into edge scores: the copies (steps) of each pair are summed
 // first, because delta does not depend on the step, then contracted with the source differences.
+// Gradients wait until those of several layers are there, so that the differences, which are far
+// larger than caches, are read once for all of them.
 #pragma once
 
 #include <cstdint>
@@ -42,17 +44,23 @@ class EdgeScoreSink final : public GradientSink {
   void attention_done(std::int64_t layer) override;
   bool grouped_kv() const override { return graph_.kv_edges == KvEdges::grouped; }
 
+  /// Destinations whose gradients are kept at a time.
+  static std::int64_t kept_columns(const Graph& graph);
+
   /// While the embedding is held constant with its gradient stopped, destinations that read nothing
   /// but the embedding have no gradient to show (as in the reference, where autograd never reaches
   /// them). Learned positions (GPT-2) add something that is not stopped.
   void stop_input_gradient(bool stopped) { input_stopped_ = stopped; }
 
  private:
-  bool reads_only_stopped_input(std::int64_t sources) const {
-    return input_stopped_ && sources == 1 && !engine_.config().learned_positions;
-  }
-  float* column(std::int64_t index);
-  void sum_copies(const float* d_input, float* to);
+  /// Sources that a destination has scores with.
+  std::int64_t sources_of(std::int64_t column) const;
+  /// Where the gradient of a destination of the group goes.
+  float* gradient(std::int64_t column);
+  /// `d_input` null: there is none.
+  void sum_copies(const float* d_input, std::int64_t column);
+  void begin_group(std::int64_t end_column);
+  void contract_group();
 
   const Engine& engine_;
   const Graph& graph_;
@@ -60,8 +68,10 @@ class EdgeScoreSink final : public GradientSink {
   BlockScores& scores_;
   std::int64_t copies_;
   bool input_stopped_ = false;
-  bool mlp_waits_ = false;   ///< the last column is this layer's MLP input, not yet contracted
-  Buffer<float> gradients_;  ///< [columns of a layer, block tokens, hidden], summed over copies
+  std::int64_t group_layer_ = 0;  ///< the lowest layer of the group at work
+  std::int64_t group_end_ = 0;    ///< end of the group's columns
+  bool mlp_shown_ = false;        ///< of the layer at work
+  Buffer<float> gradients_;  ///< [columns of a group, block tokens, hidden], summed over copies
 };
 
 }  // namespace headspark

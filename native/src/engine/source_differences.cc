@@ -2,6 +2,8 @@
 // 1)th.
 #include "engine/source_differences.h"
 
+#include <algorithm>
+
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/rows.h"
 
@@ -42,51 +44,49 @@ SourceDifferences::SourceDifferences(const Engine& engine, const Graph& graph, P
 
 void SourceDifferences::contract(const ContractedColumns& columns, float* scores) {
   const ModelConfig& config = engine_.config();
-  const std::int64_t stream = block_.tokens() * config.hidden;
-  const std::int64_t first = columns.first_source;
   if (writes_ == HeadWrites::expanded) {
-    return contract_rows(
-        {.delta = all_.data() + first * stream, .count = columns.sources - first, .first = first},
-        columns, scores);
+    return contract_rows({.delta = all_.data(), .count = graph_.sources()}, columns, scores);
   }
-  const std::int64_t step = config.heads + 1;
-  const std::int64_t first_stream = (first + config.heads) / step;
-  contract_rows({.delta = streams_.data() + first_stream * stream,
-                 .count = (columns.sources + config.heads) / step - first_stream,
-                 .first = first_stream * step,
-                 .step = step},
+  contract_rows({.delta = streams_.data(), .count = 1 + config.layers, .step = config.heads + 1},
                 columns, scores);
   const std::int64_t z = block_.tokens() * config.heads * config.head_dim;
-  for (std::int64_t layer = first / step; layer < columns.sources / step; ++layer) {
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    const std::int64_t head = graph_.head_source(layer, 0);
+    if (columns.ends.back() <= head) break;
     expand_head_writes(engine_, layer, block_.tokens(), z_.data() + layer * z, layer_.data(),
-                       stream);
-    contract_rows(
-        {.delta = layer_.data(), .count = config.heads, .first = graph_.head_source(layer, 0)},
-        columns, scores);
+                       block_.tokens() * config.hidden);
+    contract_rows({.delta = layer_.data(), .count = config.heads, .first = head}, columns, scores);
   }
 }
 
 void SourceDifferences::contract_rows(const Rows& rows, const ContractedColumns& columns,
                                       float* scores) const {
-  if (rows.count == 0) return;
   const std::int64_t hidden = engine_.config().hidden;
   const std::int64_t stride = block_.tokens() * hidden;
   const std::int64_t dense = graph_.sources() * graph_.destinations();
+  std::vector<std::int64_t> ends;  // in rows
+  for (const std::int64_t end : columns.ends) {
+    const std::int64_t of_rows = (end - rows.first + rows.step - 1) / rows.step;
+    ends.push_back(std::clamp<std::int64_t>(of_rows, 0, rows.count));
+  }
+  std::vector<EdgeContraction> contractions;
   for (std::size_t pair = 0; pair < block_.pairs(); ++pair) {
     const std::int64_t offset = block_.begin(pair) * hidden;
     EdgeContraction params;
-    params.sources = rows.count;
-    params.destinations = columns.columns;
+    params.sources = ends.back();
+    params.destinations = static_cast<std::int64_t>(ends.size());
     params.length = block_.own_length(pair) * hidden;
     params.delta = rows.delta + offset;
     params.delta_stride = stride;
     params.gradient = columns.gradients + offset;
     params.gradient_stride = stride;
     params.scores = scores + static_cast<std::int64_t>(pair) * dense +
-                    rows.first * graph_.destinations() + columns.first_column;
+                    rows.first * graph_.destinations() + columns.first;
     params.scores_stride = rows.step * graph_.destinations();
-    edge_contraction(engine_.context, params);
+    params.ends = ends.data();
+    contractions.push_back(params);
   }
+  edge_contraction(engine_.context, contractions);
 }
 
 std::int64_t SourceDifferences::floats_per_token(const Engine& engine, const Graph& graph,

@@ -1,10 +1,11 @@
 // What the sources of a block write, corrupted minus clean: the delta of every attribution score.
 // Heads are kept as z [heads, head_dim], which W_O expands to [heads, hidden] (5 to 16 times as
-// much) one layer at a time in every contraction; or once for all, where the memory allows it. The
-// bits are the same.
+// much) one layer at a time in every call of contract; or once for all, where the memory allows it.
+// The bits are the same.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "engine/pair_block.h"
 #include "headspark/graph.h"
@@ -13,12 +14,10 @@ namespace headspark {
 
 enum class HeadWrites { expanded, per_layer };
 
-/// Destinations whose inputs share their sources.
+/// Consecutive destinations.
 struct ContractedColumns {
-  std::int64_t first_column = 0;
-  std::int64_t columns = 0;
-  std::int64_t first_source = 0;     ///< 0, or the first head of a layer
-  std::int64_t sources = 0;          ///< end of the sources that feed them
+  std::int64_t first = 0;
+  std::vector<std::int64_t> ends;    ///< ascending: each reads the sources with a smaller index
   const float* gradients = nullptr;  ///< [columns, block tokens, hidden]
 };
 

@@ -1,17 +1,24 @@
 // Checks of edge_contraction and flow_proximity and the choice of their backend.
 #include "headspark/ops/edge_contraction.h"
 
+#include <vector>
+
 #include "cpu/fast_ops.h"
 #include "ops/backends.h"
 #include "ops/check.h"
+#include "ops/contraction_rectangles.h"
 
 namespace headspark {
+namespace {
 
-void edge_contraction(const Context& context, const EdgeContraction& params) {
+/// Whether there is anything to do.
+bool check_contraction(const EdgeContraction& params) {
   const char* op = "edge_contraction";
   check_argument(params.sources >= 0 && params.destinations >= 0 && params.length >= 0, op,
                  "sources, destinations or length is negative");
-  if (params.sources == 0 || params.destinations == 0 || params.length == 0) return;
+  if (params.sources == 0 || params.destinations == 0 || params.length == 0) {
+    return false;
+  }
   check_pointer(params.delta, op, "delta");
   check_pointer(params.gradient, op, "gradient");
   check_pointer(params.scores, op, "scores");
@@ -19,9 +26,31 @@ void edge_contraction(const Context& context, const EdgeContraction& params) {
                  op, "delta_stride or gradient_stride is smaller than length");
   check_argument(params.scores_stride >= params.destinations, op,
                  "scores_stride is smaller than destinations");
-  if (!context.on_cpu()) return edge_contraction_cuda(context, params);
-  if (context.isa != Isa::specification) return edge_contraction_fast(context, params);
-  edge_contraction_cpu(context, params);
+  if (params.ends != nullptr) {
+    check_argument(std::is_sorted(params.ends, params.ends + params.destinations) &&
+                       params.ends[0] >= 0 &&
+                       params.ends[params.destinations - 1] <= params.sources,
+                   op, "ends do not ascend from 0 to sources");
+  }
+  return true;
+}
+
+}  // namespace
+
+void edge_contraction(const Context& context, std::span<const EdgeContraction> contractions) {
+  std::vector<EdgeContraction> some;
+  for (const EdgeContraction& params : contractions) {
+    if (check_contraction(params)) some.push_back(params);
+  }
+  if (context.on_cpu() && context.isa != Isa::specification) {
+    return edge_contraction_fast(context, some);
+  }
+  for (const EdgeContraction& params : some) {
+    for_rectangles(params, [&](const EdgeContraction& rectangle) {
+      context.on_cpu() ? edge_contraction_cpu(context, rectangle)
+                       : edge_contraction_cuda(context, rectangle);
+    });
+  }
 }
 
 void flow_proximity(const Context& context, const FlowProximity& params) {

@@ -2,7 +2,9 @@
 // the L1 proximity of information-flow routes on the same operands.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "headspark/context.h"
 
@@ -18,10 +20,22 @@ struct EdgeContraction {
   std::int64_t gradient_stride = 0;
   float* scores = nullptr;  ///< [sources, destinations], stride scores_stride; added to
   std::int64_t scores_stride = 0;
+  /// Ascending: destination v has scores with the first ends[v] sources only, as layers have with
+  /// those below them. Null: with all.
+  const std::int64_t* ends = nullptr;
+
+  /// The first destination that has a score with source u.
+  std::int64_t first_destination(std::int64_t u) const {
+    return ends == nullptr ? 0 : std::upper_bound(ends, ends + destinations, u) - ends;
+  }
 };
 
-/// fp32 products summed in blocks of fixed size, so that the result depends on the operands alone.
-void edge_contraction(const Context& context, const EdgeContraction& params);
+/// fp32 products summed in blocks of fixed size, so that a score depends on its own operands alone.
+/// Several contractions share no score and run side by side.
+void edge_contraction(const Context& context, std::span<const EdgeContraction> contractions);
+inline void edge_contraction(const Context& context, const EdgeContraction& params) {
+  edge_contraction(context, std::span(&params, 1));
+}
 
 /// Information-flow routes (arXiv 2403.00824): per token t and source u,
 /// proximity = max(0, |input[t]|_1 - |input[t] - write[u, t]|_1), normalised over sources, and

@@ -286,4 +286,13 @@ static KernelTable with_tiles(KernelTable table) {
   return table;
 }
 
+/// The same for edge_contraction, in bf16 terms and exact whatever the precision: a small part of
+/// attribution, which decides what its scores are off by.
+template <typename Tiles, typename Split>
+static KernelTable with_contraction_tiles(KernelTable table) {
+  static_assert(Split::layout == PanelLayout::pairs);
+  table.contraction = TileKernel<Tiles, Split, kExactTerms>::kernels();
+  return table;
+}
+
 }  // namespace headspark
