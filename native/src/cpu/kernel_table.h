@@ -310,7 +310,7 @@ struct KernelTable {
   float (*largest)(const float* x, std::int64_t count);
   /// The largest and the second largest value (equal for a tie); no NaN among them. Absent: -inf.
   void (*largest_two)(const float* x, std::int64_t count, float* two);
-  /// x = exp(x - offset) up to count, 0 up to padded; returns the sum.
+  /// x = exp(x - offset) up to count, 0 up to padded; returns the sum. No x is larger than offset.
   float (*exp_in_place)(float* x, std::int64_t count, std::int64_t padded, float offset);
   /// Sum of exp(x - offset), nothing written.
   double (*sum_exp)(const float* x, std::int64_t count, float offset);

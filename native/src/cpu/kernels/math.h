@@ -9,16 +9,24 @@ namespace headspark {
 /// The first `count` (< width) values; the rest are `fill`.
 template <typename S>
 typename S::F load_part(const float* p, std::int64_t count, float fill = 0.0f) {
-  float lanes[S::width];
-  for (int i = 0; i < S::width; ++i) lanes[i] = i < count ? p[i] : fill;
-  return S::load(lanes);
+  if constexpr (requires { S::load_part(p, count, fill); }) {
+    return S::load_part(p, count, fill);
+  } else {
+    float lanes[S::width];
+    for (int i = 0; i < S::width; ++i) lanes[i] = i < count ? p[i] : fill;
+    return S::load(lanes);
+  }
 }
 
 template <typename S>
 void store_part(float* p, std::int64_t count, typename S::F v) {
-  float lanes[S::width];
-  S::store(lanes, v);
-  for (std::int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+  if constexpr (requires { S::store_part(p, count, v); }) {
+    S::store_part(p, count, v);
+  } else {
+    float lanes[S::width];
+    S::store(lanes, v);
+    for (std::int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+  }
 }
 
 /// Calls body(i, lanes) for whole vectors, then once for the rest.
@@ -73,7 +81,7 @@ typename S::F exp(typename S::F x) {
   return S::select(S::less(x, S::set(__builtin_inff())), p, x);  // NaN and infinity come back
 }
 
-/// The same for x <= 0, where nothing overflows.
+/// The same for x <= 0, or hardly more, where nothing overflows.
 template <typename S>
 typename S::F exp_of_negative(typename S::F x) {
   const typename S::F low = S::set(-87.33654f);

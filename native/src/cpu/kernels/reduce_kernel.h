@@ -66,15 +66,10 @@ struct ReduceKernel {
     F sum = S::set(0.0f);
     const F shift = S::set(offset);
     for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
-      F v = exp<S>(S::sub(load_lanes<S>(x + i, lanes), shift));
-      if (lanes < S::width) {
-        float parts[S::width];
-        S::store(parts, v);
-        for (std::int64_t j = lanes; j < S::width; ++j) parts[j] = 0.0f;
-        v = S::load(parts);
-      }
-      sum = S::add(sum, v);
-      store_lanes<S>(x + i, lanes, v);
+      const F v = load_lanes<S>(x + i, lanes, -__builtin_inff());  // e^-inf adds 0
+      const F e = exp_of_negative<S>(S::sub(v, shift));
+      sum = S::add(sum, e);
+      store_lanes<S>(x + i, lanes, e);
     });
     for (std::int64_t i = count; i < padded; ++i) x[i] = 0.0f;
     return S::sum(sum);
@@ -106,7 +101,7 @@ struct ReduceKernel {
     const F lse = S::set(s.lse);
     const F rowsum = S::set(s.rowsum);
     for_lanes<S>(s.count, [&](std::int64_t i, std::int64_t lanes) {
-      const F p = exp<S>(S::sub(load_lanes<S>(s.scores + i, lanes), lse));
+      const F p = exp_of_negative<S>(S::sub(load_lanes<S>(s.scores + i, lanes), lse));
       const F d = S::mul(p, S::sub(load_lanes<S>(s.d_p + i, lanes), rowsum));
       store_lanes<S>(s.scores + i, lanes, p);
       store_lanes<S>(s.d_p + i, lanes, d);

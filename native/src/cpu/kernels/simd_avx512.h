@@ -22,6 +22,13 @@ struct Simd {
   static void fence() { _mm_sfence(); }
   static F load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
+  static Mask first(std::int64_t count) { return static_cast<Mask>((1u << count) - 1); }
+  static F load_part(const float* p, std::int64_t count, float fill) {
+    return _mm512_mask_loadu_ps(set(fill), first(count), p);
+  }
+  static void store_part(float* p, std::int64_t count, F v) {
+    _mm512_mask_storeu_ps(p, first(count), v);
+  }
   static F load_bf16(const std::uint16_t* p) {
     const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
