@@ -151,6 +151,30 @@ TEST_CASE("attention with large scores stays finite") {
                  .score_range = 60.0f});
 }
 
+TEST_CASE("a NaN of a key shows in the queries that see it and in no other") {
+  AttentionSetting setting;
+  setting.name = "NaN";
+  setting.lengths = {5, 40, 300};
+  AttentionFixture fixture(setting, 9);
+  const std::int64_t token = fixture.row_begin[2] + 270;  // kv head 0: query heads 0 and 1
+  const std::int64_t kv_width = fixture.shape.kv_heads * fixture.shape.head_dim;
+  fixture.k[static_cast<std::size_t>(token * kv_width)] = std::numeric_limits<float>::quiet_NaN();
+  for (const Level& level : levels()) {
+    const AttentionResult result = run_attention(level.context(2), fixture);
+    std::int64_t wrong = 0;
+    for (std::int64_t t = 0; t < fixture.tokens(); ++t) {
+      for (std::int64_t head = 0; head < fixture.shape.heads; ++head) {
+        const bool sees = t >= token && head < 2;
+        const std::int64_t at = t * fixture.shape.heads + head;
+        wrong += std::isnan(result.lse[static_cast<std::size_t>(at)]) != sees;
+        const std::int64_t z = at * fixture.shape.head_dim;
+        wrong += std::isnan(result.z[static_cast<std::size_t>(z)]) != sees;
+      }
+    }
+    CHECK_MESSAGE(wrong == 0, level.name);
+  }
+}
+
 TEST_CASE("a row's attention does not depend on its batch") {
   const AttentionFixture fixture({.name = "batch",
                                   .heads = 4,

@@ -160,6 +160,7 @@ TEST_CASE("wide reductions and exponentials") {
     check_value("dot", wide().dot(x.data(), y.data(), count),
                 narrow.dot(x.data(), y.data(), count));
     CHECK(wide().largest(x.data(), count) == narrow.largest(x.data(), count));
+    CHECK(wide().largest_number(x.data(), count) == narrow.largest(x.data(), count));
     check_value("sum_exp", wide().sum_exp(x.data(), count, 1.0f),
                 narrow.sum_exp(x.data(), count, 1.0f));
     check_value("abs_sum", wide().abs_sum(x.data(), count), narrow.abs_sum(x.data(), count));
@@ -167,9 +168,39 @@ TEST_CASE("wide reductions and exponentials") {
                 narrow.abs_diff_sum(x.data(), y.data(), count));
     std::vector<float> a = x;
     std::vector<float> b = x;
-    check_value("exp_in_place", wide().exp_in_place(a.data(), count, count, 2.0f),
-                narrow.exp_in_place(b.data(), count, count, 2.0f));
+    check_value("exp_in_place", wide().exp_in_place(a.data(), count, count, 5.0f),
+                narrow.exp_in_place(b.data(), count, count, 5.0f));
     check_near("exp_in_place", a, b, 1e-6);
+  }
+}
+
+TEST_CASE("ends of rows: the largest number and exponentials on every level") {
+  Random random(6);
+  for (const Isa isa : cpu_levels()) {
+    if (isa == Isa::specification) continue;
+    const KernelTable& kernels = kernel_table(isa, Precision::exact);
+    for (std::int64_t count = 1; count <= 40; ++count) {
+      std::vector<float> x = random.values(64);
+      x[static_cast<std::size_t>(count)] = 9.0f;  // behind the end
+      const auto end = x.begin() + count;
+      CHECK(kernels.largest_number(x.data(), count) == *std::max_element(x.begin(), end));
+      std::vector<float> y = x;
+      const float sum = kernels.exp_in_place(y.data(), count, count + 5, 1.0f);
+      double expected = 0.0;
+      for (std::int64_t i = 0; i < 64; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const double e = std::exp(static_cast<double>(x[at]) - 1.0);
+        if (i < count) expected += e;
+        const double value = i < count ? e : i < count + 5 ? 0.0 : x[at];
+        CHECK(!(std::fabs(y[at] - value) > 3e-7));
+      }
+      CHECK(!(std::fabs(sum - expected) > 1e-6 * expected));
+      x[static_cast<std::size_t>(count - 1)] = NAN;
+      const float others = count > 1 ? *std::max_element(x.begin(), end - 1) : -INFINITY;
+      CHECK(kernels.largest_number(x.data(), count) == others);
+      CHECK(std::isnan(kernels.exp_in_place(x.data(), count, count, 1.0f)));
+      CHECK(std::isnan(x[static_cast<std::size_t>(count - 1)]));
+    }
   }
 }
 

@@ -104,14 +104,14 @@ class ForwardItem {
     }
   }
 
-  // Row r's scores become exp(score - largest) up to its own keys, 0 up to those of the block.
+  // Row r's scores become exp(score - largest) up to its own keys, 0 up to those of the block. A
+  // NaN is not the largest, but it stays one, and the sum becomes one.
   void softmax(std::int64_t r, std::int64_t own_keys, std::int64_t keys, float& largest,
                float& sum) const {
     largest = -HUGE_VALF;
     for (std::int64_t key = 0; key < own_keys; key += kDepthBlock) {
       const std::int64_t size = std::min(kDepthBlock, own_keys - key);
-      const float in_chunk = kernels_.largest(chunk(key) + r * kTileStride, size);
-      if (!(in_chunk <= largest)) largest = in_chunk;  // NaN wins and stays visible
+      largest = std::max(largest, kernels_.largest_number(chunk(key) + r * kTileStride, size));
     }
     sum = 0.0f;
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
@@ -123,12 +123,15 @@ class ForwardItem {
 
   // z = s raw + (1 - s) r of one query.
   void write(std::int64_t f, float* raw, float sum) const {
-    kernels_.combine(1.0f / sum, raw, 0.0f, raw, dim_);
-    if (p_.raw != nullptr) std::copy_n(raw, dim_, p_.raw + at_.query(f));
+    float* z = p_.z + at_.query(f);
     const GatedToken token{at_.row, f / at_.group, at_.prefix + f / at_.group};
     const float scale = gate_scale(p_.gate, token, at_.head(f), p_.shape.heads);
+    if (p_.raw == nullptr && scale == 1.0f) {
+      return kernels_.combine(1.0f / sum, raw, 0.0f, z, dim_);
+    }
+    kernels_.combine(1.0f / sum, raw, 0.0f, raw, dim_);
+    if (p_.raw != nullptr) std::copy_n(raw, dim_, p_.raw + at_.query(f));
     const float* r = gate_replacement(p_.gate, token, at_.head(f), p_.shape.heads, dim_);
-    float* z = p_.z + at_.query(f);
     if (scale == 1.0f) {
       std::copy_n(raw, dim_, z);
     } else if (scale != 0.0f) {

@@ -307,7 +307,8 @@ struct KernelTable {
   void (*expand_bf16)(const std::uint16_t* bits, std::int64_t count, float* values);
 
   float (*dot)(const float* a, const float* b, std::int64_t count);
-  float (*largest)(const float* x, std::int64_t count);
+  float (*largest)(const float* x, std::int64_t count);         ///< NaN if any value is
+  float (*largest_number)(const float* x, std::int64_t count);  ///< NaN apart; -inf of none
   /// The largest and the second largest value (equal for a tie); no NaN among them. Absent: -inf.
   void (*largest_two)(const float* x, std::int64_t count, float* two);
   /// x = exp(x - offset) up to count, 0 up to padded; returns the sum. No x is larger than offset.

@@ -20,6 +20,7 @@ constexpr KernelTable make_table() {
   table.expand_bf16 = GemmKernel<S>::expand_bf16;
   table.dot = ReduceKernel<S>::dot;
   table.largest = ReduceKernel<S>::largest;
+  table.largest_number = ReduceKernel<S>::largest_number;
   table.largest_two = ReduceKernel<S>::largest_two;
   table.exp_in_place = ReduceKernel<S>::exp_in_place;
   table.sum_exp = ReduceKernel<S>::sum_exp;

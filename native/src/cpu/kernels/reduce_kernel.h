@@ -38,6 +38,15 @@ struct ReduceKernel {
     return S::largest(best);
   }
 
+  static float largest_number(const float* x, std::int64_t count) {
+    const float lowest = -__builtin_inff();
+    F best = S::set(lowest);
+    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
+      best = S::max(load_lanes<S>(x + i, lanes, lowest), best);  // best, where x is NaN
+    });
+    return S::largest(best);
+  }
+
   // The two largest of every lane, then of all lanes' pairs.
   static void largest_two(const float* x, std::int64_t count, float* two) {
     const float lowest = -__builtin_inff();
