@@ -95,10 +95,10 @@ struct HeadPanels {
   /// Row j of a [depth, columns] matrix, scaled.
   void set_row(std::int64_t j, const float* x, std::int64_t columns, float scale) const {
     for (std::int64_t first = 0; first < columns; first += kPanelWidth) {
-      float* target = panels + first * depth + j * kPanelWidth;
+      float* __restrict target = panels + first * depth + j * kPanelWidth;
       const std::int64_t width = std::min(kPanelWidth, columns - first);
-      const float* source = x + first;
-      if (width == kPanelWidth) {  // a fixed count: four SSE multiplications
+      const float* __restrict source = x + first;
+      if (width == kPanelWidth) {  // a fixed count of values that do not overlap: four SSE stores
         for (std::int64_t d = 0; d < kPanelWidth; ++d) target[d] = scale * source[d];
         continue;
       }

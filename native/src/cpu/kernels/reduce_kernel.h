@@ -74,13 +74,20 @@ struct ReduceKernel {
   static float exp_in_place(float* x, std::int64_t count, std::int64_t padded, float offset) {
     F sum = S::set(0.0f);
     const F shift = S::set(offset);
-    for_lanes<S>(count, [&](std::int64_t i, std::int64_t lanes) {
-      const F v = load_lanes<S>(x + i, lanes, -__builtin_inff());  // e^-inf adds 0
+    const auto add_exp = [&](F v) {
       const F e = exp_of_negative<S>(S::sub(v, shift));
       sum = S::add(sum, e);
-      store_lanes<S>(x + i, lanes, e);
-    });
-    for (std::int64_t i = count; i < padded; ++i) x[i] = 0.0f;
+      return e;
+    };
+    std::int64_t i = 0;
+    for (; i + S::width <= count; i += S::width) S::store(x + i, add_exp(S::load(x + i)));
+    if (i < count) {
+      const F e = add_exp(load_part<S>(x + i, count - i, -__builtin_inff()));  // e^-inf adds 0
+      store_lanes<S>(x + i, padded - i < S::width ? padded - i : S::width, e);
+      i += S::width;
+    }
+    for (; i + S::width <= padded; i += S::width) S::store(x + i, S::set(0.0f));
+    if (i < padded) store_part<S>(x + i, padded - i, S::set(0.0f));
     return S::sum(sum);
   }
 
