@@ -184,8 +184,8 @@ struct Parts {
 
 void add_segments(const KernelTable& kernels, const Parts& parts, std::int64_t source) {
   const EdgeContraction& p = *parts.p;
+  const std::int64_t first = p.first_destination(source);
   for (std::size_t i = 0; i < parts.segments.size(); ++i) {
-    const std::int64_t first = p.first_destination(source);
     const float* sums = parts.sums + static_cast<std::int64_t>(i) * parts.scores();
     kernels.combine(1.0f, sums + source * p.destinations + first, 1.0f,
                     p.scores + source * p.scores_stride + first, p.destinations - first);

@@ -9,6 +9,7 @@
 #include "cpu/fast_ops.h"
 #include "cpu/read_packed.h"
 #include "cpu/row_block.h"
+#include "ops/head_gradient.h"
 
 namespace headspark {
 namespace {
@@ -48,15 +49,14 @@ class HeadInputs {
  public:
   HeadInputs(const Context& context, const HeadInputBackward& p)
       : context_(context), kernels_(kernel_table(context)), p_(p) {
-    std::int64_t heads = 0;
     for (const auto& projection : p.projections) {
       projections_.push_back(
           {projection,
            layer_panels(context, *projection.weight, PackedWeights::Direction::transposed),
            projection.width(p.head_dim), projection_offset(context, *p.norm, *projection.weight)});
-      heads += projection.heads;
+      heads_ += projection.heads;
     }
-    const std::int64_t rows = p.tokens * heads;
+    const std::int64_t rows = p.tokens * heads_;
     float* d = scratch(ScratchSlot::head_sums, rows * p.head_dim);
     float* multiples = scratch(ScratchSlot::head_multiples, rows * p.copies);
     float* constants = scratch(ScratchSlot::head_constants, rows);
@@ -107,7 +107,7 @@ class HeadInputs {
     const float* d = p.d + row * projection.width;
     kernels_.combine(rstd, d, 1.0f, projection.d + token * projection.width, projection.width);
     for (std::int64_t head = 0; head < p.heads; ++head) {
-      const std::int64_t out = head / p.share * p_.head_dim;
+      const std::int64_t out = first_row(p_, p, head);
       const float* d_head = d + head * p_.head_dim;
       float product = kernels_.dot(d_head, p.projected + row * p.weight->out() + out, p_.head_dim);
       if (!projection.offset.empty()) {
@@ -148,16 +148,8 @@ class HeadInputs {
   void multiply_in_steps(const Projection& projection) const {
     const HeadInputBackward::Projection& p = projection.p;
     for (std::int64_t head = 0; head < p.heads; ++head) {
-      LinearBackward linear;
-      linear.weight = p.weight;
-      linear.slice.out_begin = head / p.share * p_.head_dim;
-      linear.slice.out_end = linear.slice.out_begin + p_.head_dim;
-      linear.tokens = p_.tokens;
-      linear.d_y = projection.d + head * p_.head_dim;
-      linear.d_y_stride = projection.width;
-      linear.d_x = p.y + head * p.y_stride;
-      linear.d_x_stride = p_.in();
-      linear_backward_fast(context_, linear);
+      linear_backward_fast(
+          context_, head_gradient(p_, p, head, p_.tokens, projection.d, p.y + head * p.y_stride));
     }
     context_.threads->parallel_for(p_.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = begin; t < end; ++t) {
@@ -176,7 +168,7 @@ class HeadInputs {
   };
 
   void multiply_in_blocks() const {
-    std::vector<Item> items = cut_items();
+    const std::vector<Item> items = cut_items();
     context_.threads->parallel_for(static_cast<std::int64_t>(items.size()), 1,
                                    [&](std::int64_t begin, std::int64_t end) {
                                      for (std::int64_t i = begin; i < end; ++i) {
@@ -187,11 +179,9 @@ class HeadInputs {
 
   // Tokens inside heads: the next item of a thread reads the same weights.
   std::vector<Item> cut_items() const {
-    std::int64_t heads = 0;
-    for (const Projection& projection : projections_) heads += projection.p.heads;
     const std::int64_t wanted = kItemsPerThread * context_.threads->threads();
     const std::int64_t step =
-        std::max<std::int64_t>(heads * ceil_divide(p_.tokens, kItemTokens) / wanted, 1);
+        std::max<std::int64_t>(heads_ * ceil_divide(p_.tokens, kItemTokens) / wanted, 1);
     std::vector<Item> items;
     for (const Projection& projection : projections_) {
       if (!in_blocks(projection)) continue;
@@ -239,7 +229,7 @@ class HeadInputs {
   std::vector<PanelProduct> products_of(const Item& item, const PackedPanels& weights) const {
     std::vector<PanelProduct> list;
     for (std::int64_t head = item.heads.begin; head < item.heads.end; ++head) {
-      const std::int64_t first = head / item.projection->p.share * p_.head_dim;
+      const std::int64_t first = first_row(p_, item.projection->p, head);
       for_products(weights, [&](const Range& panels, const Range& depth) {
         list.push_back({&weights, panels, {first + depth.begin, first + depth.end}});
       });
@@ -251,6 +241,7 @@ class HeadInputs {
   const KernelTable& kernels_;
   const HeadInputBackward& p_;
   std::vector<Projection> projections_;
+  std::int64_t heads_ = 0;  // of all projections
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ops/backends.h"
+#include "ops/head_gradient.h"
 
 namespace headspark {
 namespace {
@@ -11,21 +12,12 @@ namespace {
 void sum_copies(const Context& context, const HeadInputBackward& p,
                 const HeadInputBackward::Projection& projection, std::int64_t head) {
   const std::int64_t in = p.in();
-  const std::int64_t width = projection.width(p.head_dim);
   std::vector<float> d_normed(static_cast<std::size_t>(p.tokens * in));
   float* y = projection.y + head * projection.y_stride;
   for (std::int64_t i = 0; i < p.tokens * in; ++i) y[i] = 0.0f;
   for (std::int64_t copy = 0; copy < p.copies; ++copy) {
-    LinearBackward linear;
-    linear.weight = projection.weight;
-    linear.slice.out_begin = head / projection.share * p.head_dim;
-    linear.slice.out_end = linear.slice.out_begin + p.head_dim;
-    linear.tokens = p.tokens;
-    linear.d_y = projection.d + copy * p.tokens * width + head * p.head_dim;
-    linear.d_y_stride = width;
-    linear.d_x = d_normed.data();
-    linear.d_x_stride = in;
-    linear_backward_cpu(context, linear);
+    const float* d = projection.d + copy * p.tokens * projection.width(p.head_dim);
+    linear_backward_cpu(context, head_gradient(p, projection, head, p.tokens, d, d_normed.data()));
     norm_backward_cpu(context, {.norm = p.norm,
                                 .rows = p.tokens,
                                 .x = p.x + copy * p.tokens * in,

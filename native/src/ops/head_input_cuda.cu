@@ -2,6 +2,7 @@
 // backward summed over copies, in order. Formula: head_input_cpu.cc.
 #include "cuda/norm_rows.h"
 #include "ops/backends.h"
+#include "ops/head_gradient.h"
 
 namespace headspark {
 namespace {
@@ -38,16 +39,7 @@ void sum_copies(const Context& context, const HeadInputBackward& p,
   float* d_normed = device.scratch_floats(ScratchSlot::head_input, rows * in);
   const NormConstants norm = norm_constants(device, *p.norm);
   for (std::int64_t head = 0; head < projection.heads; ++head) {
-    LinearBackward linear;
-    linear.weight = projection.weight;
-    linear.slice.out_begin = head / projection.share * p.head_dim;
-    linear.slice.out_end = linear.slice.out_begin + p.head_dim;
-    linear.tokens = rows;
-    linear.d_y = projection.d + head * p.head_dim;
-    linear.d_y_stride = projection.width(p.head_dim);
-    linear.d_x = d_normed;
-    linear.d_x_stride = in;
-    linear_backward_cuda(context, linear);
+    linear_backward_cuda(context, head_gradient(p, projection, head, rows, projection.d, d_normed));
     launch(device.stream(), norm_shape(in, p.tokens),
            in > kWarpWidth ? &copies_kernel<true> : &copies_kernel<false>,
            CopiesKernel{norm, p.copies, p.tokens, p.x, d_normed,
