@@ -85,10 +85,10 @@ class ForwardItem {
       multiply_keys(kernels_, {&query_rows_, count, &keys_, key, std::min(kDepthBlock, keys - key),
                                chunk(key)});
     }
-    float largest[kMostQueries];
-    float sums[kMostQueries];
+    SoftmaxRow rows[kMostQueries];
     for (std::int64_t r = 0; r < count; ++r) {
-      softmax(r, seen(first + r), keys, largest[r], sums[r]);
+      rows[r] = softmax_row(kernels_, scores_ + r * kTileStride, query_block_ * kTileStride,
+                            seen(first + r), keys);
     }
     std::fill_n(output_, count * at_.padded_dim(), 0.0f);
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
@@ -96,28 +96,11 @@ class ForwardItem {
           kernels_, {chunk(key), count, std::min(kDepthBlock, keys - key), &values_, key, output_});
     }
     for (std::int64_t r = 0; r < count; ++r) {
-      write(first + r, output_ + r * at_.padded_dim(), sums[r]);
+      write(first + r, output_ + r * at_.padded_dim(), rows[r].sum);
       if (p_.lse != nullptr) {
         p_.lse[at_.query_scalar(first + r)] =
-            static_cast<float>(largest[r] + std::log(static_cast<double>(sums[r])));
+            static_cast<float>(rows[r].largest + std::log(static_cast<double>(rows[r].sum)));
       }
-    }
-  }
-
-  // Row r's scores become exp(score - largest) up to its own keys, 0 up to those of the block. A
-  // NaN is not the largest, but it stays one, and the sum becomes one.
-  void softmax(std::int64_t r, std::int64_t own_keys, std::int64_t keys, float& largest,
-               float& sum) const {
-    largest = -HUGE_VALF;
-    for (std::int64_t key = 0; key < own_keys; key += kDepthBlock) {
-      const std::int64_t size = std::min(kDepthBlock, own_keys - key);
-      largest = std::max(largest, kernels_.largest_number(chunk(key) + r * kTileStride, size));
-    }
-    sum = 0.0f;
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      const std::int64_t size = std::clamp<std::int64_t>(own_keys - key, 0, kDepthBlock);
-      sum += kernels_.exp_in_place(chunk(key) + r * kTileStride, size,
-                                   std::min(kDepthBlock, keys - key), largest);
     }
   }
 

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "cpu/kernel_table.h"
 #include "cpu/packed_weights.h"
+#include "cpu/range.h"
 #include "cpu/scratch.h"
 #include "headspark/ops/attention.h"
 
@@ -228,6 +230,29 @@ inline void multiply_keys(const KernelTable& kernels, const HeadProduct& p) {
     tile.accumulate = d > 0;
     kernels.attention.multiply(tile);
   }
+}
+
+struct SoftmaxRow {
+  float largest = 0.0f;
+  float sum = 0.0f;  ///< of exp(score - largest)
+};
+
+/// One query's scores, in chunks of kDepthBlock keys that begin `chunk_stride` floats apart, become
+/// exp(score - largest) up to its own keys, 0 up to `keys`. A NaN is not the largest, but it stays
+/// one, and the sum becomes one.
+inline SoftmaxRow softmax_row(const KernelTable& kernels, float* scores, std::int64_t chunk_stride,
+                              std::int64_t own_keys, std::int64_t keys) {
+  SoftmaxRow row{-HUGE_VALF, 0.0f};
+  for_ranges(own_keys, kDepthBlock, [&](const Range& own) {
+    const float* chunk = scores + own.begin / kDepthBlock * chunk_stride;
+    row.largest = std::max(row.largest, kernels.largest_number(chunk, own.count()));
+  });
+  for_ranges(keys, kDepthBlock, [&](const Range& all) {
+    const std::int64_t own = std::clamp<std::int64_t>(own_keys - all.begin, 0, all.count());
+    row.sum += kernels.exp_in_place(scores + all.begin / kDepthBlock * chunk_stride, own,
+                                    all.count(), row.largest);
+  });
+  return row;
 }
 
 /// c[rows, padded head_dim] += a[rows, depth] b, with b as column_panels, from its row `first`.

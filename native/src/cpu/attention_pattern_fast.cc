@@ -1,7 +1,6 @@
 // Attention patterns: the first half of attention_forward_fast.cc (scores by the GEMM micro-kernel,
 // softmax in place), for the chosen heads of a group together, and a scaled copy out.
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "cpu/attention_head.h"
@@ -66,20 +65,11 @@ class PatternItem {
 
   /// Row r's scores as probabilities of its own keys; 0 behind them.
   void write(std::int64_t r, std::int64_t keys, float* out) const {
-    float largest = -HUGE_VALF;
+    const SoftmaxRow row =
+        softmax_row(kernels_, scores_ + r * kTileStride, kQueryBlock * kTileStride, keys, keys);
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
       const std::int64_t size = std::min(kDepthBlock, keys - key);
-      const float in_chunk = kernels_.largest(chunk(key) + r * kTileStride, size);
-      if (!(in_chunk <= largest)) largest = in_chunk;  // NaN wins and stays visible
-    }
-    float sum = 0.0f;
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      const std::int64_t size = std::min(kDepthBlock, keys - key);
-      sum += kernels_.exp_in_place(chunk(key) + r * kTileStride, size, size, largest);
-    }
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      const std::int64_t size = std::min(kDepthBlock, keys - key);
-      kernels_.combine(1.0f / sum, chunk(key) + r * kTileStride, 0.0f, out + key, size);
+      kernels_.combine(1.0f / row.sum, chunk(key) + r * kTileStride, 0.0f, out + key, size);
     }
     std::fill(out + keys, out + at_.context(), 0.0f);
   }
