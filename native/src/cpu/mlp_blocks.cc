@@ -236,17 +236,23 @@ class ForwardBlock : Block {
   }
 
   void finish(const float* out) const {
+    const std::int64_t stride = walk_.out_stride();
+    float* const y = p_.y + first_ * walk_.hidden;
+    if (p_.out == nullptr) return copy(out, stride, y);
+    // Not read again soon, unlike y.
+    kernels_.copy_out(
+        {out, stride, p_.out + first_ * walk_.hidden, walk_.hidden, rows_, walk_.hidden});
+    const float* residual = p_.residual + first_ * walk_.hidden;
     for (std::int64_t r = 0; r < rows_; ++r) {
-      const std::int64_t at = (first_ + r) * walk_.hidden;
-      const float* row = out + r * walk_.out_stride();
-      float* y = p_.y + at;
-      if (p_.out == nullptr) {
-        std::copy_n(row, walk_.hidden, y);
-        continue;
+      for (std::int64_t j = 0; j < walk_.hidden; ++j) {
+        y[r * walk_.hidden + j] = residual[r * walk_.hidden + j] + out[r * stride + j];
       }
-      std::copy_n(row, walk_.hidden, p_.out + at);
-      if (p_.residual != p_.y) std::copy_n(p_.residual + at, walk_.hidden, y);
-      kernels_.combine(1.0f, row, 1.0f, y, walk_.hidden);
+    }
+  }
+
+  void copy(const float* from, std::int64_t stride, float* to) const {
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      std::copy_n(from + r * stride, walk_.hidden, to + r * walk_.hidden);
     }
   }
 
