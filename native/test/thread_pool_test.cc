@@ -38,6 +38,15 @@ TEST_CASE("parallel_for visits every item once, in ranges cut by the grain") {
   }
 }
 
+TEST_CASE("for_each visits every item of a vector once") {
+  ThreadPool pool(3);
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{50}}) {
+    std::vector<int> items(count, 4);
+    pool.for_each(items, [](int& item) { ++item; });
+    CHECK(items == std::vector<int>(count, 5));
+  }
+}
+
 TEST_CASE("a pool of 0 threads takes what the process may use") {
   ThreadPool pool(0);
   CHECK(pool.threads() >= 1);

@@ -23,6 +23,17 @@ class ThreadPool {
   void parallel_for(std::int64_t count, std::int64_t grain,
                     const std::function<void(std::int64_t, std::int64_t)>& body);
 
+  /// body(item) for every item of a vector, one of them at a time on each thread.
+  template <typename Items, typename Body>
+  void for_each(Items&& items, const Body& body) {
+    parallel_for(static_cast<std::int64_t>(items.size()), 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i) {
+                     body(items[static_cast<std::size_t>(i)]);
+                   }
+                 });
+  }
+
  private:
   struct State;
   std::unique_ptr<State> state_;

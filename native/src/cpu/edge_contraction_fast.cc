@@ -57,13 +57,8 @@ void edge_contraction_fast(const Context& context, std::span<const EdgeContracti
       for_ranges(p.sources, share, [&](const Range& sources) { shares.push_back({p, sources}); });
     });
   }
-  context.threads->parallel_for(static_cast<std::int64_t>(shares.size()), 1,
-                                [&](std::int64_t begin, std::int64_t end) {
-                                  for (std::int64_t i = begin; i < end; ++i) {
-                                    const Share& share = shares[static_cast<std::size_t>(i)];
-                                    contract_sources(kernels, share.p, share.sources);
-                                  }
-                                });
+  context.threads->for_each(
+      shares, [&](const Share& share) { contract_sources(kernels, share.p, share.sources); });
 }
 
 void flow_proximity_fast(const Context& context, const FlowProximity& p) {

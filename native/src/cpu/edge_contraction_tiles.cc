@@ -217,12 +217,7 @@ void edge_contraction_in_tiles(const Context& context,
       segments.emplace_back(kernels, *parts.p, parts.segments[i], to);
     }
   }
-  context.threads->parallel_for(static_cast<std::int64_t>(segments.size()), 1,
-                                [&](std::int64_t begin, std::int64_t end) {
-                                  for (std::int64_t i = begin; i < end; ++i) {
-                                    segments[static_cast<std::size_t>(i)].run();
-                                  }
-                                });
+  context.threads->for_each(segments, [](Segment& segment) { segment.run(); });
   for (const Parts& parts : all) {
     if (parts.sums == nullptr) continue;
     context.threads->parallel_for(parts.p->sources, 64, [&](std::int64_t begin, std::int64_t end) {

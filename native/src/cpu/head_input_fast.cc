@@ -168,13 +168,7 @@ class HeadInputs {
   };
 
   void multiply_in_blocks() const {
-    const std::vector<Item> items = cut_items();
-    context_.threads->parallel_for(static_cast<std::int64_t>(items.size()), 1,
-                                   [&](std::int64_t begin, std::int64_t end) {
-                                     for (std::int64_t i = begin; i < end; ++i) {
-                                       multiply(items[static_cast<std::size_t>(i)]);
-                                     }
-                                   });
+    context_.threads->for_each(cut_items(), [&](const Item& item) { multiply(item); });
   }
 
   // Tokens inside heads: the next item of a thread reads the same weights.
