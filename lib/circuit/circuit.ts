@@ -113,11 +113,28 @@ export function headImportance(
   for (let index = 0; index < list.edges.length; index++) {
     outgoing[list.sources[index]] += Math.abs(scores[list.edges[index]]);
   }
-  const importance = perHead(
-    graph,
-    outgoing,
-    new Float64Array(graph.shape.layers * graph.shape.heads),
-  );
+  return headShares(graph, outgoing);
+}
+
+/**
+ * headImportance of all edges, without making a list of them first.
+ * @param scores [edgeCount], compact.
+ */
+export function wholeImportance(graph: CircuitGraph, scores: Float32Array): Float64Array {
+  const outgoing = new Float64Array(graph.nForward);
+  for (let source = 0; source < graph.nForward; source++) {
+    const end = graph.rowStart[source + 1];
+    let sum = 0;
+    for (let edge = graph.rowStart[source]; edge < end; edge++) sum += Math.abs(scores[edge]);
+    outgoing[source] = sum;
+  }
+  return headShares(graph, outgoing);
+}
+
+/** The heads' part of [nForward] sums, normalised to 1 over all heads. */
+function headShares(graph: CircuitGraph, outgoing: Float64Array): Float64Array {
+  const { layers, heads } = graph.shape;
+  const importance = perHead(graph, outgoing, new Float64Array(layers * heads));
   const total = importance.reduce((sum, value) => sum + value, 0);
   return total > 0 ? importance.map((value) => value / total) : importance;
 }

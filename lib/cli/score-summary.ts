@@ -2,13 +2,12 @@
 // and the completeness of integrated gradients.
 
 import type { AttributionResult } from '../attribution.js';
-import { edgeList } from '../circuit/prune.js';
-import { headImportance } from '../circuit/circuit.js';
+import { wholeImportance } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
 import { edgeName } from '../circuit/names.js';
-import type { ScoreTable } from '../circuit/score-table.js';
+import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { selectEdges } from '../circuit/select.js';
-import { CircuitResampler, runLoop, type LoopOptions } from '../diff/resample.js';
+import { runLoop, weightedMean, type LoopOptions } from '../diff/resample.js';
 import { compareHeads, formatHead, type HeadRef } from '../head-gate.js';
 import { resampleWeights } from '../stats/bootstrap.js';
 import { mean, percentileBounds } from '../stats/quantile.js';
@@ -31,24 +30,25 @@ export interface RankedEdge {
 /** Multiply-adds that a printed interval may cost: a few seconds. */
 const WORK_BUDGET = 2e9;
 
-const whole = { rule: 'threshold', tau: 0, prune: false } as const;
-
 /** [resamples][heads] importances of resampled pairs; undefined without pair scores. */
 async function resampled(
   table: ScoreTable,
   options: LoopOptions & { seed: number },
 ): Promise<Float32Array[] | undefined> {
-  if (!table.pairScores) return undefined;
-  const resampler = new CircuitResampler(table, 'the scores', whole);
-  const { pairs, graph } = resampler;
+  const { pairScores } = table;
+  if (!pairScores) return undefined;
+  const pairs = pairCountOf(table);
   if (pairs < 2) return undefined;
+  const graph = graphOf(table.shape);
+  const scores = new Float32Array(graph.edgeCount);
   const affordable = Math.floor(WORK_BUDGET / (graph.edgeCount * (pairs + 16)));
   const resamples = Math.max(100, Math.min(1000, affordable));
   const weights = new Uint32Array(pairs);
   const samples: Float32Array[] = [];
   const step = (resample: number): void => {
     resampleWeights(new Random(options.seed, resample), pairs, weights);
-    samples.push(Float32Array.from(resampler.heads(weights).importance));
+    weightedMean(pairScores, weights, scores);
+    samples.push(Float32Array.from(wholeImportance(graph, scores)));
   };
   await runLoop(resamples, step, options);
   return samples;
@@ -60,9 +60,7 @@ export async function rankHeads(
   options: LoopOptions & { seed: number },
 ): Promise<RankedHead[]> {
   const graph = graphOf(table.shape);
-  const scores = graph.compact(table.scores);
-  const edges = edgeList(graph, selectEdges(graph, scores, whole));
-  const importance = headImportance(graph, edges, scores);
+  const importance = wholeImportance(graph, graph.compact(table.scores));
   const samples = await resampled(table, options);
   return Array.from(importance, (value, index): RankedHead => {
     const layer = Math.floor(index / table.shape.heads);

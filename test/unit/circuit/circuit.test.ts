@@ -21,6 +21,8 @@ import {
 } from '../../../lib/circuit/index.js';
 import { ERROR_CODES, HeadsparkError, isHeadsparkError } from '../../../lib/errors.js';
 import type { GraphShape } from '../../../lib/circuit/index.js';
+import { wholeImportance } from '../../../lib/circuit/circuit.js';
+import { edgeList } from '../../../lib/circuit/prune.js';
 import { randomTable, SHAPES, shapeOf } from './helpers.js';
 
 /** A circuit of exactly these edges. */
@@ -95,6 +97,16 @@ describe('heads of a circuit', () => {
     );
     expect(Array.from(importance)).toEqual([0, 0, 0, 0, 0, 0]);
   });
+
+  test.each(Object.entries(SHAPES))(
+    'importance over all edges is that of their list: %s',
+    (_, shape) => {
+      const graph = graphOf(shape);
+      const scores = graph.compact(randomTable(shape, 3).scores);
+      const all = edgeList(graph, Uint32Array.from(scores.keys()));
+      expect(wholeImportance(graph, scores)).toEqual(headImportance(graph, all, scores));
+    },
+  );
 
   test('inGraph of the wrong length is refused', () => {
     const circuit = circuitOf(small, { 'input->logits': 1 });
