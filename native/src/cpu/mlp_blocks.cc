@@ -238,7 +238,7 @@ class ForwardBlock : Block {
   void finish(const float* out) const {
     const std::int64_t stride = walk_.out_stride();
     float* const y = p_.y + first_ * walk_.hidden;
-    if (p_.out == nullptr) return copy(out, stride, y);
+    if (p_.out == nullptr) return copy_rows(out, stride, walk_.hidden, y, walk_.hidden);
     // Not read again soon, unlike y.
     kernels_.copy_out(
         {out, stride, p_.out + first_ * walk_.hidden, walk_.hidden, rows_, walk_.hidden});
@@ -247,12 +247,6 @@ class ForwardBlock : Block {
       for (std::int64_t j = 0; j < walk_.hidden; ++j) {
         y[r * walk_.hidden + j] = residual[r * walk_.hidden + j] + out[r * stride + j];
       }
-    }
-  }
-
-  void copy(const float* from, std::int64_t stride, float* to) const {
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      std::copy_n(from + r * stride, walk_.hidden, to + r * walk_.hidden);
     }
   }
 

@@ -88,10 +88,7 @@ class ForwardBlock : Block {
                          last ? y : nullptr, out);
     });
     low_rank.multiply(products_, c, stride);
-    if (direct) return;
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      std::copy_n(c + r * stride, part.count(), y + r * out);
-    }
+    if (!direct) copy_rows(c, stride, part.count(), y, out);
   }
 
   const ProjectionsForward& p_;

@@ -94,6 +94,13 @@ void RowBlock::fill_rows(float* c, std::int64_t stride, const float* bias,
   }
 }
 
+void RowBlock::copy_rows(const float* from, std::int64_t stride, std::int64_t count, float* to,
+                         std::int64_t to_stride) const {
+  for (std::int64_t r = 0; r < rows_; ++r) {
+    std::copy_n(from + r * stride, count, to + r * to_stride);
+  }
+}
+
 std::int64_t panels_of_product(const PackedPanels& b, std::int64_t depth) {
   return std::max<std::int64_t>(kProductBytes / b.depth_bytes(depth) / 2, 1) * 2;
 }

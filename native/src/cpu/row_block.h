@@ -74,6 +74,9 @@ class RowBlock {
                    RowOperand& operand) const;
   /// Every row is `bias` of these columns, zero up to whole panels.
   void fill_rows(float* c, std::int64_t stride, const float* bias, const Range& columns) const;
+  /// The first `count` columns of rows in scratch.
+  void copy_rows(const float* from, std::int64_t stride, std::int64_t count, float* to,
+                 std::int64_t to_stride) const;
 
   const KernelTable& kernels_;
   std::int64_t first_;
