@@ -11,6 +11,7 @@
 #include "model.h"
 #include "napi.h"
 #include "sweep.h"
+#include "weighted_means.h"
 
 namespace headspark::bindings {
 namespace {
@@ -37,6 +38,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_heads(env, exports);
   register_activations(env, exports);
   register_generation(env, exports);
+  register_weighted_means(env, exports);
   return exports;
 }
 

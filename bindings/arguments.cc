@@ -2,7 +2,6 @@
 #include "arguments.h"
 
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "headspark/error.h"
@@ -61,16 +60,20 @@ std::string Arguments::string(const char* field) const {
 }
 
 template <typename T>
-std::vector<T> Arguments::typed_array(const char* field, napi_typedarray_type type,
-                                      const char* name) const {
+std::span<T> Arguments::view(const char* field, napi_typedarray_type type, const char* name) const {
   const Napi::Value found = value(field);
   if (!found.IsTypedArray() || found.As<Napi::TypedArray>().TypedArrayType() != type) {
     reject(field, std::string("a ") + name);
   }
-  const auto array = found.As<Napi::TypedArrayOf<T>>();
-  std::vector<T> copy(array.ElementLength());
-  if (!copy.empty()) std::memcpy(copy.data(), array.Data(), copy.size() * sizeof(T));
-  return copy;
+  auto array = found.As<Napi::TypedArrayOf<T>>();
+  return {array.Data(), array.ElementLength()};
+}
+
+template <typename T>
+std::vector<T> Arguments::typed_array(const char* field, napi_typedarray_type type,
+                                      const char* name) const {
+  const std::span<T> array = view<T>(field, type, name);
+  return {array.begin(), array.end()};
 }
 
 std::vector<std::int32_t> Arguments::int32s(const char* field) const {
@@ -87,6 +90,14 @@ std::vector<double> Arguments::float64s(const char* field) const {
 
 std::vector<std::uint8_t> Arguments::uint8s(const char* field) const {
   return typed_array<std::uint8_t>(field, napi_uint8_array, "Uint8Array");
+}
+
+std::span<float> Arguments::float32_view(const char* field) const {
+  return view<float>(field, napi_float32_array, "Float32Array");
+}
+
+std::span<const std::uint32_t> Arguments::uint32_view(const char* field) const {
+  return view<std::uint32_t>(field, napi_uint32_array, "Uint32Array");
 }
 
 }  // namespace headspark::bindings

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,13 @@ class Arguments {
   std::vector<double> float64s(const char* field) const;
   std::vector<std::uint8_t> uint8s(const char* field) const;
 
+  // The memory of typed arrays itself: for synchronous work only.
+  std::span<float> float32_view(const char* field) const;
+  std::span<const std::uint32_t> uint32_view(const char* field) const;
+
  private:
+  template <typename T>
+  std::span<T> view(const char* field, napi_typedarray_type type, const char* name) const;
   template <typename T>
   std::vector<T> typed_array(const char* field, napi_typedarray_type type, const char* name) const;
   [[noreturn]] void reject(const char* field, const std::string& expected) const;

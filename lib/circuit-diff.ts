@@ -5,7 +5,7 @@ import type { ScoreTable } from './circuit/score-table.js';
 import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
 import { diffCircuits, type CircuitDiff, type CircuitSummary } from './diff/circuit-diff.js';
 import { nullDiff, nullPValue, type NullDiff } from './diff/null-diff.js';
-import type { LoopOptions } from './diff/resample.js';
+import type { ResamplingOptions } from './diff/resample.js';
 import { headStatus, type HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
 import { formatHead } from './head-gate.js';
@@ -18,7 +18,7 @@ export interface DiffInput {
   readonly table: ScoreTable & Partial<Pick<Circuit, 'inGraph' | 'nodesInGraph'>>;
 }
 
-export interface DiffOptions extends LoopOptions {
+export interface DiffOptions extends ResamplingOptions {
   /** How every circuit is selected. Without it the tables must hold circuits, used as they are. */
   readonly selection?: BuildCircuitOptions | undefined;
   /** Bootstrap resamples, or `auto` (default). */
@@ -167,11 +167,12 @@ async function evidenceOf(
   inputs: readonly DiffInput[],
   options: DiffOptions,
 ): Promise<{ bootstrap?: BootstrapDiff; noise?: NullDiff }> {
-  const { selection, nullRepeats = 100, seed = 0, confidence = 0.95, signal, onProgress } = options;
+  const { selection, nullRepeats = 100, seed = 0, confidence = 0.95 } = options;
   if (!selection) return {};
   const basePairs = inputs[0].table.pairScores;
   const resampled = inputs.every(({ table }) => table.pairScores);
-  const loop = { selection, seed, signal, onProgress };
+  const { means, signal, onProgress } = options;
+  const loop = { selection, seed, means, signal, onProgress };
   const bootstrap = resampled
     ? await bootstrapDiff(inputs, { ...loop, confidence, resamples: options.resamples ?? 'auto' })
     : undefined;

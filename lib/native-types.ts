@@ -357,6 +357,17 @@ export interface NativeGeneration extends NativeJob<NativeGenerationStats> {
   take(): { events: Int32Array; margins: Float32Array };
 }
 
+/** As MeansRequest of lib/diff/weighted-means.ts. */
+export interface NativeWeightedMeans {
+  /** [pairs, columns], finite. */
+  values: Float32Array;
+  /** [rows, pairs] below 2^29, no row all 0. */
+  weights: Uint32Array;
+  rows: number;
+  /** [rows, columns], written. */
+  means: Float32Array;
+}
+
 export interface NativeAddon {
   readonly version: string;
   buildInfo(): BuildInfo;
@@ -368,6 +379,7 @@ export interface NativeAddon {
    */
   hiddenIsa(): Isa | null;
   measurePeak(options: PeakOptions, onProgress?: NativeProgress): NativeJob<PeakResult>;
+  weightedMeans(request: NativeWeightedMeans): void;
 
   loadModel(options: NativeLoadOptions, onProgress?: NativeProgress): NativeJob<NativeModel>;
   withAdapter(

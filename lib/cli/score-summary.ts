@@ -7,8 +7,9 @@ import { graphOf } from '../circuit/graph.js';
 import { edgeName } from '../circuit/names.js';
 import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { selectEdges } from '../circuit/select.js';
-import { runLoop, weightedMean, type LoopOptions } from '../diff/resample.js';
+import { runResamples, type LoopOptions } from '../diff/resample.js';
 import { compareHeads, formatHead, type HeadRef } from '../head-gate.js';
+import { fastestMeans } from '../native-means.js';
 import { resampleWeights } from '../stats/bootstrap.js';
 import { mean, percentileBounds } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
@@ -27,8 +28,8 @@ export interface RankedEdge {
   readonly score: number;
 }
 
-/** Multiply-adds that a printed interval may cost: a few seconds. */
-const WORK_BUDGET = 2e9;
+/** Multiply-adds that a printed interval may cost: one or two seconds. */
+const WORK_BUDGET = 2e10;
 
 /** [resamples][heads] importances of resampled pairs; undefined without pair scores. */
 async function resampled(
@@ -40,17 +41,26 @@ async function resampled(
   const pairs = pairCountOf(table);
   if (pairs < 2) return undefined;
   const graph = graphOf(table.shape);
-  const scores = new Float32Array(graph.edgeCount);
-  const affordable = Math.floor(WORK_BUDGET / (graph.edgeCount * (pairs + 16)));
+  const { edgeCount } = graph;
+  const affordable = Math.floor(WORK_BUDGET / (edgeCount * (pairs + 16)));
   const resamples = Math.max(100, Math.min(1000, affordable));
-  const weights = new Uint32Array(pairs);
+  const averages = fastestMeans();
   const samples: Float32Array[] = [];
-  const step = (resample: number): void => {
-    resampleWeights(new Random(options.seed, resample), pairs, weights);
-    weightedMean(pairScores, weights, scores);
-    samples.push(Float32Array.from(wholeImportance(graph, scores)));
+  const step = (begin: number, end: number): void => {
+    const rows = end - begin;
+    const weights = new Uint32Array(rows * pairs);
+    const means = new Float32Array(rows * edgeCount);
+    for (let row = 0; row < rows; row++) {
+      const own = weights.subarray(row * pairs, (row + 1) * pairs);
+      resampleWeights(new Random(options.seed, begin + row), pairs, own);
+    }
+    averages({ values: pairScores, weights, rows, means });
+    for (let row = 0; row < rows; row++) {
+      const scores = means.subarray(row * edgeCount, (row + 1) * edgeCount);
+      samples.push(Float32Array.from(wholeImportance(graph, scores)));
+    }
   };
-  await runLoop(resamples, step, options);
+  await runResamples({ total: resamples, edges: edgeCount }, step, options);
   return samples;
 }
 

@@ -13,9 +13,10 @@ import { Random } from '../stats/random.js';
 import {
   CircuitResampler,
   headView,
-  runLoop,
+  resamplingWork,
+  runResamples,
   type HeadView,
-  type LoopOptions,
+  type ResamplingOptions,
 } from './resample.js';
 import { headStatus, type HeadStatus } from './sets.js';
 
@@ -30,7 +31,7 @@ export interface NamedTable {
  */
 export type Pairing = 'paired' | 'independent';
 
-export interface BootstrapDiffOptions extends LoopOptions {
+export interface BootstrapDiffOptions extends ResamplingOptions {
   /** How every circuit is selected and pruned. */
   readonly selection: BuildCircuitOptions;
   /** A number, or `auto` (default): 1,000, fewer (at least 200) where that would take minutes. */
@@ -83,12 +84,12 @@ export interface BootstrapDiff {
 
 const DEFAULT_RESAMPLES = 1000;
 const LEAST_RESAMPLES = 200;
-/** Multiply-adds that take about half a minute on one core (measured 1.4 ns each on a busy one). */
-const WORK_BUDGET = 2e10;
+/** Of resamplingWork: about half a minute. */
+const WORK_BUDGET = 3e10;
 
 /** The number of resamples that `auto` means for these tables. */
 export function automaticResamples(edgeCount: number, pairCounts: readonly number[]): number {
-  const work = pairCounts.reduce((sum, pairs) => sum + pairs + 16, 0) * edgeCount;
+  const work = pairCounts.reduce((sum, pairs) => sum + resamplingWork(edgeCount, pairs), 0);
   const affordable = Math.floor(WORK_BUDGET / work);
   return Math.max(LEAST_RESAMPLES, Math.min(DEFAULT_RESAMPLES, affordable));
 }
@@ -197,7 +198,7 @@ export async function bootstrapDiff(
   tables: readonly NamedTable[],
   options: BootstrapDiffOptions,
 ): Promise<BootstrapDiff> {
-  const { selection, confidence = 0.95, seed = 0 } = options;
+  const { selection, means, confidence = 0.95, seed = 0 } = options;
   checkConfidence(confidence);
   const [base, ...others] = tables;
   if (!base || others.length === 0) {
@@ -210,7 +211,9 @@ export async function bootstrapDiff(
     checkComparable(base.table, table, { base: base.name, other: name });
   }
   const graph = graphOf(base.table.shape);
-  const resamplers = tables.map(({ name, table }) => new CircuitResampler(table, name, selection));
+  const resamplers = tables.map(
+    ({ name, table }) => new CircuitResampler(table, name, { selection, means }),
+  );
   const pairCounts = resamplers.map(({ pairs }) => pairs);
   const pairing = choosePairing(pairCounts, options.pairing);
   const resamples = chooseResamples(options.resamples ?? 'auto', graph.edgeCount, pairCounts);
@@ -221,19 +224,24 @@ export async function bootstrapDiff(
     masks: new Uint8Array(resamples * width),
     importances: new Float32Array(resamples * width),
   }));
-  const weights = pairCounts.map((pairs) => new Uint32Array(pairs));
-  const step = (resample: number): void => {
+  const step = (begin: number, end: number): void => {
     resamplers.forEach((resampler, index) => {
-      // The stream is the resample's number (and the table's, unless paired): any order of work
-      // gives the same draws.
-      const stream = resample * tables.length + (pairing === 'paired' ? 0 : index);
-      resampleWeights(new Random(seed, stream), resampler.pairs, weights[index]);
-      const view = resampler.heads(weights[index]);
-      samples[index].masks.set(view.mask, resample * width);
-      samples[index].importances.set(view.importance, resample * width);
+      const { pairs } = resampler;
+      const weights = new Uint32Array((end - begin) * pairs);
+      for (let resample = begin; resample < end; resample++) {
+        // The stream is the resample's number (and the table's, unless paired): any order of work
+        // gives the same draws.
+        const stream = resample * tables.length + (pairing === 'paired' ? 0 : index);
+        const own = weights.subarray((resample - begin) * pairs, (resample - begin + 1) * pairs);
+        resampleWeights(new Random(seed, stream), pairs, own);
+      }
+      resampler.heads(weights).forEach((view, row) => {
+        samples[index].masks.set(view.mask, (begin + row) * width);
+        samples[index].importances.set(view.importance, (begin + row) * width);
+      });
     });
   };
-  await runLoop(resamples, step, options);
+  await runResamples({ total: resamples, edges: graph.edgeCount }, step, options);
   const headsPerLayer = graph.shape.heads;
   const comparisons = samples
     .slice(1)

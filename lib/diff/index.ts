@@ -6,3 +6,4 @@ export * from './matched-controls.js';
 export * from './norm-matched-controls.js';
 export * from './null-diff.js';
 export { headStatus, type HeadStatus } from './sets.js';
+export { weightedMeans, type MeansRequest, type WeightedMeans } from './weighted-means.js';

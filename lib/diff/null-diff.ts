@@ -7,10 +7,10 @@ import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { mean, quantile } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
 import type { NamedTable } from './bootstrap-diff.js';
-import { CircuitResampler, runLoop, type LoopOptions } from './resample.js';
+import { CircuitResampler, runResamples, type ResamplingOptions } from './resample.js';
 import { jaccard, overlapOfMasks } from './sets.js';
 
-export interface NullDiffOptions extends LoopOptions {
+export interface NullDiffOptions extends ResamplingOptions {
   /** How both circuits are selected and pruned; as in the real difference. */
   readonly selection: BuildCircuitOptions;
   /** Random splits; default 100. */
@@ -75,29 +75,31 @@ export async function nullDiff(
   { name, table }: NamedTable,
   options: NullDiffOptions,
 ): Promise<NullDiff> {
-  const { selection, repeats = 100, seed = 0 } = options;
-  const resampler = new CircuitResampler(table, name, selection);
+  const { selection, means, repeats = 100, seed = 0 } = options;
+  const resampler = new CircuitResampler(table, name, { selection, means });
   const { pairs } = resampler;
   checkInputs(repeats, pairs, name);
   const halfPairs = Math.floor(pairs / 2);
   const emergentCounts: number[] = [];
   const vanishedCounts: number[] = [];
   const similarities: number[] = [];
-  const half = (chosen: number[]) => {
-    const weights = new Uint32Array(pairs);
-    for (const pair of chosen) weights[pair] = 1;
-    return resampler.heads(weights).mask;
+  const step = (begin: number, end: number): void => {
+    const weights = new Uint32Array((end - begin) * 2 * pairs);
+    for (let repeat = begin; repeat < end; repeat++) {
+      const order = new Random(seed, repeat).shuffle(Array.from({ length: pairs }, (_, i) => i));
+      const first = (repeat - begin) * 2 * pairs;
+      for (const pair of order.slice(0, halfPairs)) weights[first + pair] = 1;
+      for (const pair of order.slice(halfPairs, 2 * halfPairs)) weights[first + pairs + pair] = 1;
+    }
+    const halves = resampler.heads(weights);
+    for (let row = 0; row < halves.length; row += 2) {
+      const overlap = overlapOfMasks(halves[row].mask, halves[row + 1].mask);
+      emergentCounts.push(overlap.onlySecond);
+      vanishedCounts.push(overlap.onlyFirst);
+      similarities.push(jaccard(overlap));
+    }
   };
-  const step = (repeat: number): void => {
-    const order = new Random(seed, repeat).shuffle(Array.from({ length: pairs }, (_, i) => i));
-    const first = half(order.slice(0, halfPairs));
-    const second = half(order.slice(halfPairs, 2 * halfPairs));
-    const overlap = overlapOfMasks(first, second);
-    emergentCounts.push(overlap.onlySecond);
-    vanishedCounts.push(overlap.onlyFirst);
-    similarities.push(jaccard(overlap));
-  };
-  await runLoop(repeats, step, options);
+  await runResamples({ total: repeats, edges: 2 * resampler.graph.edgeCount }, step, options);
   return {
     base: name,
     repeats,

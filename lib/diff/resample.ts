@@ -10,65 +10,7 @@ import {
 } from '../circuit/circuit.js';
 import { graphOf, type CircuitGraph } from '../circuit/graph.js';
 import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
-
-/** Edges summed at a time: the double accumulators stay in the first-level cache. */
-const BLOCK_EDGES = 1024;
-
-/**
- * Weighted mean over pairs: out[e] = sum_p weights[p] * pairScores[p, e] / sum_p weights[p].
- * @param pairScores [pairs, edges]; @param weights [pairs] whole numbers, not all 0.
- */
-export function weightedMean(
-  pairScores: Float32Array,
-  weights: Uint32Array,
-  out: Float32Array,
-): void {
-  const edges = out.length;
-  const used = Array.from(weights.keys()).filter((pair) => weights[pair] > 0);
-  const scale = 1 / weights.reduce((sum, weight) => sum + weight, 0);
-  // Four pairs per sweep; what is left of the last four gets weight 0 (on a row that exists).
-  const padded = Math.ceil(used.length / 4) * 4;
-  const rows = Array.from({ length: padded }, (_, index) => (used[index] ?? used[0]) * edges);
-  const factors = Float64Array.from(rows, (_, index) =>
-    index < used.length ? weights[used[index]] * scale : 0,
-  );
-  const sums = new Float64Array(BLOCK_EDGES);
-  for (let start = 0; start < edges; start += BLOCK_EDGES) {
-    const count = Math.min(BLOCK_EDGES, edges - start);
-    sums.fill(0);
-    for (let index = 0; index < padded; index += 4) {
-      addFourRows(pairScores, { rows, factors, index, start, count }, sums);
-    }
-    for (let edge = 0; edge < count; edge++) out[start + edge] = sums[edge]!;
-  }
-}
-
-interface FourRows {
-  readonly rows: readonly number[];
-  readonly factors: Float64Array;
-  readonly index: number;
-  readonly start: number;
-  readonly count: number;
-}
-
-function addFourRows(values: Float32Array, part: FourRows, sums: Float64Array): void {
-  const { rows, factors, index, start, count } = part;
-  const factor0 = factors[index];
-  const factor1 = factors[index + 1];
-  const factor2 = factors[index + 2];
-  const factor3 = factors[index + 3];
-  const row0 = rows[index] + start;
-  const row1 = rows[index + 1] + start;
-  const row2 = rows[index + 2] + start;
-  const row3 = rows[index + 3] + start;
-  for (let edge = 0; edge < count; edge++) {
-    sums[edge] +=
-      factor0 * values[row0 + edge] +
-      factor1 * values[row1 + edge] +
-      factor2 * values[row2 + edge] +
-      factor3 * values[row3 + edge];
-  }
-}
+import { weightedMeans, type WeightedMeans } from './weighted-means.js';
 
 /** The heads of one rebuilt circuit. */
 export interface HeadView {
@@ -83,11 +25,11 @@ export class CircuitResampler {
   readonly pairs: number;
   readonly graph: CircuitGraph;
   readonly #pairScores: Float32Array;
-  readonly #selection: BuildCircuitOptions;
-  readonly #scores: Float32Array;
+  readonly #options: ResamplerOptions;
+  #means = new Float32Array(0);
 
   /** Throws ERR_HEADSPARK_INVALID_ARGUMENT when the table has no per-pair scores. */
-  constructor(table: ScoreTable, name: string, selection: BuildCircuitOptions) {
+  constructor(table: ScoreTable, name: string, options: ResamplerOptions) {
     if (!table.pairScores) {
       throw new HeadsparkError(
         'ERR_HEADSPARK_INVALID_ARGUMENT',
@@ -97,14 +39,20 @@ export class CircuitResampler {
     this.graph = graphOf(table.shape);
     this.pairs = pairCountOf(table);
     this.#pairScores = table.pairScores;
-    this.#selection = selection;
-    this.#scores = new Float32Array(this.graph.edgeCount);
+    this.#options = options;
   }
 
-  /** The heads of the circuit of weighted pairs. @param weights [pairs], not all 0. */
-  heads(weights: Uint32Array): HeadView {
-    weightedMean(this.#pairScores, weights, this.#scores);
-    return headView(this.graph, this.#scores, this.#selection);
+  /** The heads of the circuit of every weighting. @param weights [count, pairs], no row all 0. */
+  heads(weights: Uint32Array): HeadView[] {
+    const { means = weightedMeans, selection } = this.#options;
+    const { edgeCount } = this.graph;
+    const rows = weights.length / this.pairs;
+    if (this.#means.length < rows * edgeCount) this.#means = new Float32Array(rows * edgeCount);
+    const all = this.#means.subarray(0, rows * edgeCount);
+    means({ values: this.#pairScores, weights, rows, means: all });
+    return Array.from({ length: rows }, (_, row) =>
+      headView(this.graph, all.subarray(row * edgeCount, (row + 1) * edgeCount), selection),
+    );
   }
 }
 
@@ -123,21 +71,45 @@ export interface LoopOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const TURN_MS = 40;
+export interface ResamplingOptions extends LoopOptions {
+  /** How pairs are averaged; default in JavaScript, nativeMeans is faster and gives the same. */
+  readonly means?: WeightedMeans | undefined;
+}
+
+export interface ResamplerOptions {
+  /** How every circuit is selected and pruned. */
+  readonly selection: BuildCircuitOptions;
+  readonly means?: WeightedMeans | undefined;
+}
 
 /**
- * Runs `step(0 … total-1)`, giving the event loop a turn every 40 ms.
- * Throws ERR_HEADSPARK_CANCELLED when the signal fires.
+ * What one resample of a table costs, about in nanoseconds: selecting a circuit looks at every edge
+ * several times; averaging looks at it once per pair, but much faster (with nativeMeans).
  */
-export async function runLoop(
-  total: number,
-  step: (index: number) => void,
+export const resamplingWork = (edges: number, pairs: number): number => edges * (16 + pairs / 32);
+
+const TURN_MS = 40;
+/** Bytes of the means of one block of resamples. */
+const BLOCK_BYTES = 1 << 25;
+
+/** Resamples at a time: pair scores are read from memory once for all of them. */
+const blockOf = (edges: number): number =>
+  Math.max(2, Math.min(16, Math.floor(BLOCK_BYTES / (4 * edges))));
+
+/**
+ * Runs `step(begin, end)` over blocks of the resamples 0 … total-1 of a graph with so many edges,
+ * giving the event loop a turn every 40 ms. Throws ERR_HEADSPARK_CANCELLED when the signal fires.
+ */
+export async function runResamples(
+  { total, edges }: { total: number; edges: number },
+  step: (begin: number, end: number) => void,
   { signal, onProgress }: LoopOptions,
 ): Promise<void> {
   let turnEnds = performance.now() + TURN_MS;
-  for (let index = 0; index < total; index++) {
+  const block = blockOf(edges);
+  for (let begin = 0; begin < total; begin += block) {
     if (performance.now() >= turnEnds) {
-      onProgress?.(index, total);
+      onProgress?.(begin, total);
       await setImmediate();
       turnEnds = performance.now() + TURN_MS;
     }
@@ -146,7 +118,7 @@ export async function runLoop(
         cause: signal.reason,
       });
     }
-    step(index);
+    step(begin, Math.min(begin + block, total));
   }
   onProgress?.(total, total);
 }

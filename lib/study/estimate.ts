@@ -6,6 +6,8 @@ import { attribute } from '../attribution.js';
 import { evaluateCircuits } from '../circuit-evaluation.js';
 import { edgeCount } from '../circuit/shape.js';
 import { nullDiff } from '../diff/null-diff.js';
+import { resamplingWork } from '../diff/resample.js';
+import { fastestMeans } from '../native-means.js';
 import { generateGreedy } from '../generate.js';
 import type { Model } from '../model.js';
 import {
@@ -106,7 +108,9 @@ async function measure(
     const repeats = pairs.length < 2 ? 0 : sampleRepeats;
     const resample = async (): Promise<void> => {
       if (repeats === 0) return;
-      await nullDiff({ name: 'sample', table }, { selection: study.selection, repeats, signal });
+      const means = fastestMeans();
+      const { selection } = study;
+      await nullDiff({ name: 'sample', table }, { selection, repeats, means, signal });
     };
     const { seconds: resampled } = await timed(resample);
     return {
@@ -115,7 +119,8 @@ async function measure(
       // Clean, corrupted and empty circuit were run; an evaluation also has the circuit and a sweep.
       circuits: ((5 / 3) * circuits) / pairs.length,
       sweep: swept / (variants.length * pairs.length),
-      resampling: repeats === 0 ? 0 : resampled / (repeats * 2 * (pairs.length / 2 + 16) * edges),
+      resampling:
+        repeats === 0 ? 0 : resampled / (repeats * 2 * resamplingWork(edges, pairs.length / 2)),
     };
   } finally {
     sweep.dispose();

@@ -5,7 +5,9 @@ import { edgeCount } from '../../circuit/shape.js';
 import { diff, type DiffReport } from '../../circuit-diff.js';
 import { automaticResamples } from '../../diff/bootstrap-diff.js';
 import { nullPValue } from '../../diff/null-diff.js';
+import { resamplingWork } from '../../diff/resample.js';
 import { readScoreFile } from '../../formats/score-file.js';
+import { fastestMeans } from '../../native-means.js';
 import { pairsKey, type Facts } from '../facts.js';
 import {
   placeId,
@@ -25,7 +27,7 @@ export const diffFile = 'diff.json';
 export const diffFormat = 'headspark-diff';
 
 /** The work of resampling two tables of one graph. */
-export function resamplingWork(place: Place, study: Study, facts: Facts): StageWork {
+export function diffWork(place: Place, study: Study, facts: Facts): StageWork {
   const { checkpoint, task, form } = place;
   const { pairs } = facts.pairs.get(pairsKey(checkpoint.base, task, form))!;
   const { layers, heads } = facts.checkpoints.get(checkpoint.name)!.shape;
@@ -37,7 +39,7 @@ export function resamplingWork(place: Place, study: Study, facts: Facts): StageW
     forwards: 0,
     backwards: 0,
     rate: 'resampling',
-    units: rounds * 2 * (pairs.length + 16) * edges,
+    units: rounds * 2 * resamplingWork(edges, pairs.length),
     memoryBytes: 8 * edges * (pairs.length + 8) + 10 * rounds * layers * heads,
     diskBytes: 600 * layers * heads + 4096,
   };
@@ -59,6 +61,7 @@ export async function diffOfResults(
     confidence: study.statistics.confidence,
     resamples: study.statistics.resamples,
     nullRepeats: 0,
+    means: fastestMeans(),
     signal,
     onProgress: (done, total) => onProgress(done / total),
   });
@@ -86,7 +89,7 @@ export function diffSettings(study: Study): Record<string, unknown> {
 export const diffStage: StageKind = {
   kind: 'diff',
   title: 'differences against the base',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     places(study)
       .filter(({ checkpoint }) => checkpoint.base !== checkpoint.name)
@@ -107,7 +110,7 @@ export const diffStage: StageKind = {
           },
           weights: [],
           checkpoint: place.checkpoint.name,
-          work: resamplingWork(place, study, facts),
+          work: diffWork(place, study, facts),
         };
       }),
   async run({ settings }, context) {

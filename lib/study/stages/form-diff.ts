@@ -2,13 +2,13 @@
 // as base and post are. The study's first form takes the place of the base.
 
 import { placeId, places, type StageKind } from '../stage.js';
-import { diffFile, diffOfResults, diffSettings, resamplingWork } from './diff.js';
+import { diffFile, diffOfResults, diffSettings, diffWork } from './diff.js';
 import { writeResult } from './files.js';
 
 export const formDiffStage: StageKind = {
   kind: 'form-diff',
   title: 'differences between prompt forms',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     places(study).flatMap((place) => {
       const forms = study.tasks.find(({ name }) => name === place.task)!.forms;
@@ -26,7 +26,7 @@ export const formDiffStage: StageKind = {
           },
           weights: [],
           checkpoint: place.checkpoint.name,
-          work: resamplingWork(place, study, facts),
+          work: diffWork(place, study, facts),
         },
       ];
     }),

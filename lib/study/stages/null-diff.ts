@@ -3,7 +3,9 @@
 
 import { edgeCount } from '../../circuit/shape.js';
 import { nullDiff, type NullDiff } from '../../diff/null-diff.js';
+import { resamplingWork } from '../../diff/resample.js';
 import { readScoreFile } from '../../formats/score-file.js';
+import { fastestMeans } from '../../native-means.js';
 import { pairsKey } from '../facts.js';
 import { littleWork, placeId, places, type StageKind } from '../stage.js';
 import { scoresFile } from './attribution.js';
@@ -20,7 +22,7 @@ export interface NullDiffFile {
 export const nullDiffStage: StageKind = {
   kind: 'null-diff',
   title: 'base against itself: what noise alone makes',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     places(study)
       .filter(({ checkpoint }) => checkpoint.base === checkpoint.name)
@@ -44,7 +46,7 @@ export const nullDiffStage: StageKind = {
           work: {
             ...littleWork,
             rate: 'resampling' as const,
-            units: repeats * 2 * (pairs.length / 2 + 16) * edges,
+            units: repeats * 2 * resamplingWork(edges, pairs.length / 2),
             memoryBytes: 4 * edges * (pairs.length + 8),
           },
         };
@@ -62,6 +64,7 @@ export const nullDiffStage: StageKind = {
               selection: study.selection,
               repeats,
               seed: study.seed,
+              means: fastestMeans(),
               signal,
               onProgress: (done, total) => onProgress(done / total),
             },

@@ -295,6 +295,14 @@ struct CopyOut {
   std::int64_t count = 0;
 };
 
+/// sums[i] += weights[0] rows[0][i], then of rows 1, 2 and 3.
+struct WeightedRows {
+  const float* rows[4] = {};
+  double weights[4] = {};
+  double* sums = nullptr;
+  std::int64_t count = 0;
+};
+
 struct KernelTable {
   GemmKernels gemm;
   GemmKernels attention;  ///< the products of one head: too small to split into terms first
@@ -335,6 +343,7 @@ struct KernelTable {
   void (*copy_out)(const CopyOut&);
   double (*abs_sum)(const float* x, std::int64_t count);
   double (*abs_diff_sum)(const float* x, const float* y, std::int64_t count);
+  void (*add_weighted_rows)(const WeightedRows&);
 };
 
 const KernelTable& portable_kernels();

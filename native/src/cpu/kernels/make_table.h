@@ -7,6 +7,7 @@
 #include "cpu/kernels/paged_kernel.h"
 #include "cpu/kernels/reduce_kernel.h"
 #include "cpu/kernels/row_kernel.h"
+#include "cpu/kernels/weighted_kernel.h"
 
 namespace headspark {
 
@@ -44,6 +45,7 @@ constexpr KernelTable make_table() {
   table.copy_out = RowKernel<S>::copy_out;
   table.abs_sum = ReduceKernel<S>::abs_sum;
   table.abs_diff_sum = ReduceKernel<S>::abs_diff_sum;
+  table.add_weighted_rows = WeightedKernel<S>::add_weighted_rows;
   return table;
 }
 
