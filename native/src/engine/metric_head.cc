@@ -6,6 +6,7 @@
 
 #include "engine/output_rows.h"
 #include "headspark/ops/argmax.h"
+#include "headspark/ops/logit_diff.h"
 
 namespace headspark {
 namespace {
@@ -34,6 +35,7 @@ struct ChunkMemory {
   Buffer<float> logits;
   Buffer<float> d_logits;  ///< empty where no gradient is wanted
 
+  ChunkMemory() = default;  ///< where no logits are needed
   ChunkMemory(const Engine& engine, std::int32_t most_rows, bool gradient) {
     const std::int64_t size = most_rows * engine.config().vocab;
     logits = Buffer<float>(engine.context.backend, size);
@@ -132,19 +134,53 @@ struct ChunkTargets {
   }
 };
 
-void read_results(const MetricRun& run, const Chunk& chunk, const ChunkTargets& targets,
-                  LogitsRowResults& results) {
+void read_values(const Chunk& chunk, const ChunkTargets& targets, LogitsRowResults& results) {
+  const std::vector<float> values = targets.value.to_host();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    results.value[static_cast<std::size_t>(chunk.numbers[i])] = values[i];
+  }
+}
+
+void read_correct(const MetricRun& run, const Chunk& chunk, LogitsRowResults& results) {
   const Engine& engine = chunk.engine;
   Buffer<std::int32_t> largest(engine.context.backend, chunk.count());
   argmax_rows(engine.context, chunk.count(), engine.config().vocab, chunk.memory.logits.data(),
               largest.data());
-  const std::vector<float> values = targets.value.to_host();
   const std::vector<std::int32_t> argmax = largest.to_host();
-  for (std::size_t i = 0; i < chunk.numbers.size(); ++i) {
+  for (std::size_t i = 0; i < argmax.size(); ++i) {
     const std::int32_t row = chunk.numbers[i];
-    results.value[static_cast<std::size_t>(row)] = values[i];
     results.correct[static_cast<std::size_t>(row)] = contains(*run.rows, row, argmax[i]) ? 1 : 0;
   }
+}
+
+/// Whether the metric is read at its own tokens, without the other logits.
+bool reads_own_tokens(const Engine& engine, const MetricRun& run) {
+  return run.metric == Metric::logit_diff && !run.correct &&
+         low_rank_of(engine.model->unembedding) == nullptr;
+}
+
+/// run_chunk of what reads_own_tokens.
+void run_own_tokens(const MetricRun& run, Chunk& chunk, std::span<const float> weights,
+                    LogitsRowResults& results) {
+  const Engine& engine = chunk.engine;
+  const ChunkTargets targets(run, chunk);
+  LogitDiffForward forward;
+  forward.unembedding = &engine.model->unembedding;
+  forward.rows = chunk.count();
+  forward.x = chunk.rows.norm(run.final_residual);
+  forward.correct = targets.forward.correct;
+  forward.correct_begin = targets.forward.correct_begin;
+  forward.incorrect = targets.forward.incorrect;
+  forward.incorrect_begin = targets.forward.incorrect_begin;
+  forward.value = targets.forward.value;
+  logit_diff_forward(engine.context, forward);
+  read_values(chunk, targets, results);
+  if (weights.empty()) return;
+  const Buffer<float> d_value = to_device(engine, at_rows(weights, chunk.numbers));
+  logit_diff_backward(
+      engine.context,
+      {.forward = forward, .d_value = d_value.data(), .d_x = chunk.rows.d_normed()});
+  chunk.rows.backward_norm(run.d_final_residual);
 }
 
 /// Forward of one chunk, and its backward where `weights` (of all logits rows) are given.
@@ -154,7 +190,8 @@ void run_chunk(const MetricRun& run, Chunk& chunk, std::span<const float> weight
   chunk.rows.forward(run.final_residual, chunk.memory.logits.data());
   const ChunkTargets targets(run, chunk);
   metric_forward(engine.context, targets.forward);
-  read_results(run, chunk, targets, results);
+  read_values(chunk, targets, results);
+  if (run.correct) read_correct(run, chunk, results);
   if (weights.empty()) return;
   const Buffer<float> d_value = to_device(engine, at_rows(weights, chunk.numbers));
   float* const d_logits = chunk.memory.d_logits.data();
@@ -175,6 +212,26 @@ std::vector<std::int32_t> row_order(const MetricRun& run) {
     });
   }
   return order;
+}
+
+/// Means over the logits rows of every batch row.
+MetricValues batch_row_values(const SupervisedRows& rows, const LogitsRowResults& results) {
+  MetricValues values;
+  for (std::int32_t row = 0; row < rows.rows(); ++row) {
+    const auto index = static_cast<std::size_t>(row);
+    const std::int32_t first = rows.row_begin[index];
+    const std::int32_t last = rows.row_begin[index + 1];
+    double sum = 0.0;
+    for (std::int32_t i = first; i < last; ++i) sum += results.value[static_cast<std::size_t>(i)];
+    values.value.push_back(static_cast<float>(sum / (last - first)));
+    if (results.correct.empty()) continue;
+    values.correct.push_back(std::all_of(results.correct.begin() + first,
+                                         results.correct.begin() + last,
+                                         [](std::uint8_t one) { return one != 0; })
+                                 ? 1
+                                 : 0);
+  }
+  return values;
 }
 
 }  // namespace
@@ -219,29 +276,20 @@ MetricValues run_metric(const Engine& engine, const MetricRun& run) {
       run.d_value.empty() ? std::vector<float>() : logits_weights(rows, run.d_value);
   LogitsRowResults results;
   results.value.resize(rows.token.size());
-  results.correct.resize(rows.token.size());
+  results.correct.resize(run.correct ? rows.token.size() : 0);
   const std::vector<std::int32_t> order = row_order(run);
-  const std::size_t most = std::min(kChunkRows, order.size());
-  ChunkMemory memory(engine, static_cast<std::int32_t>(most), !weights.empty());
+  const bool own_tokens = reads_own_tokens(engine, run);
+  const std::size_t most = own_tokens ? order.size() : std::min(kChunkRows, order.size());
+  ChunkMemory memory;
+  if (!own_tokens) {
+    memory = ChunkMemory(engine, static_cast<std::int32_t>(most), !weights.empty());
+  }
   for (std::size_t begin = 0; begin < order.size(); begin += most) {
     const RowNumbers some = RowNumbers(order).subspan(begin, std::min(most, order.size() - begin));
     Chunk chunk(engine, rows, some, memory);
-    run_chunk(run, chunk, weights, results);
+    (own_tokens ? run_own_tokens : run_chunk)(run, chunk, weights, results);
   }
-  MetricValues values;
-  for (std::int32_t row = 0; row < rows.rows(); ++row) {
-    const auto index = static_cast<std::size_t>(row);
-    double sum = 0.0;
-    std::uint8_t correct = 1;
-    for (std::int32_t i = rows.row_begin[index]; i < rows.row_begin[index + 1]; ++i) {
-      sum += results.value[static_cast<std::size_t>(i)];
-      correct &= results.correct[static_cast<std::size_t>(i)];
-    }
-    const std::int32_t count = rows.row_begin[index + 1] - rows.row_begin[index];
-    values.value.push_back(static_cast<float>(sum / count));
-    values.correct.push_back(correct);
-  }
-  return values;
+  return batch_row_values(rows, results);
 }
 
 }  // namespace headspark

@@ -1,5 +1,6 @@
 // Final norm, unembedding and metric at the supervised positions only, forward and backward, in
-// chunks of logits rows, so that a [tokens, vocab] matrix never exists.
+// chunks of logits rows, so that a [tokens, vocab] matrix never exists. The logit-diff reads its
+// own tokens' rows of the unembedding alone, unless the most likely token is asked for.
 #pragma once
 
 #include <cstdint>
@@ -47,11 +48,13 @@ struct MetricRun {
   /// Weight of each batch row's value in the scalar whose gradient is wanted; empty: no gradient.
   std::span<const float> d_value;
   float* d_final_residual = nullptr;  ///< [tokens, hidden], added to
+  bool correct = false;               ///< whether MetricValues::correct is wanted
 };
 
 struct MetricValues {
-  std::vector<float> value;           ///< [rows], mean over the row's supervised positions
-  std::vector<std::uint8_t> correct;  ///< [rows], every supervised argmax is a correct token
+  std::vector<float> value;  ///< [rows], mean over the row's supervised positions
+  /// [rows] every supervised argmax is a correct token; empty where it was not asked for.
+  std::vector<std::uint8_t> correct;
 };
 
 MetricValues run_metric(const Engine& engine, const MetricRun& run);

@@ -32,7 +32,7 @@ OutputRows::OutputRows(const Engine& engine, std::span<const std::int32_t> token
       residual_(engine.context.backend, count_ * engine.config().hidden),
       normed_(engine.context.backend, count_ * engine.config().hidden) {}
 
-void OutputRows::forward(const float* final_residual, float* logits) {
+const float* OutputRows::norm(const float* final_residual) {
   const ModelConfig& config = engine_.config();
   gather_rows(engine_.context, count_, config.hidden, token_.data(), final_residual,
               residual_.data());
@@ -42,10 +42,15 @@ void OutputRows::forward(const float* final_residual, float* logits) {
                                  .x_stride = config.hidden,
                                  .y = normed_.data(),
                                  .y_stride = config.hidden});
+  return normed_.data();
+}
+
+void OutputRows::forward(const float* final_residual, float* logits) {
+  const ModelConfig& config = engine_.config();
   LinearForward params;
   params.weight = &engine_.model->unembedding;
   params.tokens = count_;
-  params.x = normed_.data();
+  params.x = norm(final_residual);
   params.x_stride = config.hidden;
   params.y = logits;
   params.y_stride = config.vocab;
@@ -59,9 +64,14 @@ void OutputRows::backward(const float* d_logits, float* d_final_residual) {
   params.tokens = count_;
   params.d_y = d_logits;
   params.d_y_stride = config.vocab;
-  params.d_x = normed_.data();  // the normed input is not needed any more
+  params.d_x = d_normed();  // the normed input is not needed any more
   params.d_x_stride = config.hidden;
   linear_backward(engine_.context, params);
+  backward_norm(d_final_residual);
+}
+
+void OutputRows::backward_norm(float* d_final_residual) {
+  const ModelConfig& config = engine_.config();
   norm_backward(engine_.context, {.norm = &engine_.model->final_norm,
                                   .rows = count_,
                                   .x = residual_.data(),

@@ -20,6 +20,13 @@ class OutputRows {
   /// After forward: adds to d_final_residual [batch tokens, hidden].
   void backward(const float* d_logits, float* d_final_residual);
 
+  /// What the unembedding reads, [count, hidden], from final_residual: half of forward.
+  const float* norm(const float* final_residual);
+  /// Where backward_norm takes the gradient of norm()'s rows from, in their place.
+  float* d_normed() { return normed_.data(); }
+  /// After norm: adds to d_final_residual.
+  void backward_norm(float* d_final_residual);
+
  private:
   const Engine& engine_;
   std::int32_t count_;

@@ -133,6 +133,7 @@ class SweepBlock {
     metric.rows = &supervised;
     metric.final_residual = final_residual;
     metric.clean_logits = clean_logits_.data();
+    metric.correct = true;
     return run_metric(engine_, metric);
   }
 

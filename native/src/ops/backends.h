@@ -11,6 +11,7 @@
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/head_input.h"
 #include "headspark/ops/linear.h"
+#include "headspark/ops/logit_diff.h"
 #include "headspark/ops/metric.h"
 #include "headspark/ops/mlp.h"
 #include "headspark/ops/mlp_activation.h"
@@ -69,6 +70,11 @@ void projections_forward_cuda(const Context& context, const ProjectionsForward& 
 
 void embedding_forward_cpu(const Context& context, const EmbeddingForward& params);
 void embedding_forward_cuda(const Context& context, const EmbeddingForward& params);
+
+void logit_diff_forward_cpu(const Context& context, const LogitDiffForward& params);
+void logit_diff_forward_cuda(const Context& context, const LogitDiffForward& params);
+void logit_diff_backward_cpu(const Context& context, const LogitDiffBackward& params);
+void logit_diff_backward_cuda(const Context& context, const LogitDiffBackward& params);
 
 void metric_forward_cpu(const Context& context, const MetricForward& params);
 void metric_forward_cuda(const Context& context, const MetricForward& params);

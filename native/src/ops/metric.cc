@@ -4,27 +4,10 @@
 #include "cpu/fast_ops.h"
 #include "ops/backends.h"
 #include "ops/check.h"
+#include "ops/token_set.h"
 
 namespace headspark {
 namespace {
-
-struct Sets {
-  const std::int32_t* tokens = nullptr;
-  const std::int32_t* begin = nullptr;
-  const char* problem = "";
-};
-
-void check_tokens(const MetricForward& p, const Sets& sets, const char* op) {
-  if (sets.begin == nullptr) return;
-  check_argument(sets.begin[0] >= 0, op, sets.problem);
-  for (std::int64_t r = 0; r < p.rows; ++r) {
-    check_argument(sets.begin[r] <= sets.begin[r + 1], op, sets.problem);
-  }
-  check_argument(sets.tokens != nullptr || sets.begin[0] == sets.begin[p.rows], op, sets.problem);
-  for (std::int32_t i = sets.begin[0]; i < sets.begin[p.rows]; ++i) {
-    check_argument(sets.tokens[i] >= 0 && sets.tokens[i] < p.vocab, op, sets.problem);
-  }
-}
 
 void check_one_per_row(const MetricForward& p, const char* op) {
   for (std::int64_t r = 0; r < p.rows; ++r) {
@@ -52,11 +35,11 @@ void check_metric(const Context& context, const MetricForward& p, const char* op
   check_pointer(p.correct_begin, op, "correct_begin");
   if (p.metric != Metric::nll) check_pointer(p.incorrect_begin, op, "incorrect_begin");
   if (!context.on_cpu()) return;
-  check_tokens(p, {p.correct, p.correct_begin, "correct does not list tokens of the vocabulary"},
-               op);
+  check_token_sets({p.correct, p.correct_begin, p.rows, p.vocab}, op,
+                   "correct does not list tokens of the vocabulary");
   if (p.metric == Metric::nll) return check_one_per_row(p, op);
-  check_tokens(
-      p, {p.incorrect, p.incorrect_begin, "incorrect does not list tokens of the vocabulary"}, op);
+  check_token_sets({p.incorrect, p.incorrect_begin, p.rows, p.vocab}, op,
+                   "incorrect does not list tokens of the vocabulary");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "headspark/ops/metric.h"
+#include "ops/check.h"
 
 namespace headspark {
 
@@ -34,6 +35,27 @@ struct TokenSet {
     return sum;
   }
 };
+
+/// The token sets of all rows, to be checked.
+struct TokenSetRows {
+  const std::int32_t* tokens = nullptr;
+  const std::int32_t* begin = nullptr;  ///< [rows + 1]; null: nothing to check
+  std::int64_t rows = 0;
+  std::int64_t vocab = 0;
+};
+
+inline void check_token_sets(const TokenSetRows& sets, const char* op, const char* problem) {
+  if (sets.begin == nullptr) return;
+  check_argument(sets.begin[0] >= 0, op, problem);
+  for (std::int64_t r = 0; r < sets.rows; ++r) {
+    check_argument(sets.begin[r] <= sets.begin[r + 1], op, problem);
+  }
+  const std::int32_t end = sets.begin[sets.rows];
+  check_argument(sets.tokens != nullptr || sets.begin[0] == end, op, problem);
+  for (std::int32_t i = sets.begin[0]; i < end; ++i) {
+    check_argument(sets.tokens[i] >= 0 && sets.tokens[i] < sets.vocab, op, problem);
+  }
+}
 
 inline std::int64_t clean_row_of(const MetricForward& p, std::int64_t row) {
   return p.clean_row != nullptr ? p.clean_row[row] : row;

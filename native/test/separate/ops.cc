@@ -23,15 +23,26 @@ std::int64_t rows_of(const std::int32_t* index, std::int64_t count) {
   return std::int64_t{1} + *std::max_element(index, index + count);
 }
 
+/// Those of MetricForward and of LogitDiffForward.
+template <typename Params>
+void translate_token_sets(Params& p) {
+  p.correct_begin = bytes_of(p.correct_begin, p.rows + 1);
+  p.incorrect_begin = bytes_of(p.incorrect_begin, p.rows + 1);
+  if (p.correct_begin != nullptr) p.correct = bytes_of(p.correct, p.correct_begin[p.rows]);
+  if (p.incorrect_begin != nullptr) p.incorrect = bytes_of(p.incorrect, p.incorrect_begin[p.rows]);
+}
+
 MetricForward translated(MetricForward p) {
   p.logits = bytes_of(p.logits, p.rows * p.vocab);
   p.clean_row = bytes_of(p.clean_row, p.rows);
   const std::int64_t clean_rows = p.clean_row != nullptr ? p.clean_rows : p.rows;
   p.clean_logits = bytes_of(p.clean_logits, clean_rows * p.vocab);
-  p.correct_begin = bytes_of(p.correct_begin, p.rows + 1);
-  p.incorrect_begin = bytes_of(p.incorrect_begin, p.rows + 1);
-  if (p.correct_begin != nullptr) p.correct = bytes_of(p.correct, p.correct_begin[p.rows]);
-  if (p.incorrect_begin != nullptr) p.incorrect = bytes_of(p.incorrect, p.incorrect_begin[p.rows]);
+  translate_token_sets(p);
+  return p;
+}
+
+LogitDiffForward translated(LogitDiffForward p) {
+  translate_token_sets(p);
   return p;
 }
 
@@ -153,6 +164,21 @@ void projections_forward_cuda(const Context& context, const ProjectionsForward& 
   p.normed = bytes_of(p.normed, p.tokens * width_of(p.norm));
   for (auto& output : p.outputs) output.y = bytes_of(output.y, p.tokens * output.weight->out());
   projections_forward(on_host(context), p);
+}
+
+void logit_diff_forward_cuda(const Context& context, const LogitDiffForward& params) {
+  LogitDiffForward p = translated(params);
+  p.x = bytes_of(p.x, p.rows * p.unembedding->in());
+  p.value = bytes_of(p.value, p.rows);
+  logit_diff_forward(on_host(context), p);
+}
+
+void logit_diff_backward_cuda(const Context& context, const LogitDiffBackward& params) {
+  LogitDiffBackward p = params;
+  p.forward = translated(p.forward);
+  p.d_value = bytes_of(p.d_value, p.forward.rows);
+  p.d_x = bytes_of(p.d_x, p.forward.rows * p.forward.unembedding->in());
+  logit_diff_backward(on_host(context), p);
 }
 
 void embedding_forward_cuda(const Context& context, const EmbeddingForward& params) {

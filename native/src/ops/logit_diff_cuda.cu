@@ -1,0 +1,109 @@
+// logit_diff on the GPU: a block per row, a thread per column and stride, sums in double in a fixed
+// order. Formulas: logit_diff_cpu.cc. Tokens are not checked here, where the host cannot see them.
+#include "cuda/op_device.h"
+#include "cuda/reduce.h"
+#include "cuda/stored_value.h"
+#include "ops/backends.h"
+
+namespace headspark {
+namespace {
+
+using namespace cuda;
+
+constexpr int kThreads = 256;
+
+struct LogitDiffKernel {
+  DeviceMatrix unembedding;
+  const float* bias;  // may be null
+  const std::int32_t* correct;
+  const std::int32_t* correct_begin;
+  const std::int32_t* incorrect;
+  const std::int32_t* incorrect_begin;
+  const float* in;  // [rows, width] x, or [rows] d_value
+  float* out;       // [rows] value, or [rows, width] d_x
+};
+
+HEADSPARK_DEVICE double mean_weight(const DeviceMatrix& matrix, const std::int32_t* tokens,
+                                    std::int64_t size, std::int64_t column) {
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    sum += stored_value(matrix.data, matrix.dtype, tokens[i] * matrix.cols + column);
+  }
+  return sum / static_cast<double>(size > 0 ? size : 1);
+}
+
+HEADSPARK_DEVICE double mean_bias(const float* bias, const std::int32_t* tokens,
+                                  std::int64_t size) {
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < size; ++i) sum += bias[tokens[i]];
+  return sum / static_cast<double>(size > 0 ? size : 1);
+}
+
+/// Element `column` of a row's direction.
+HEADSPARK_DEVICE double direction(const LogitDiffKernel& s, std::int64_t row, std::int64_t column) {
+  const std::int64_t right = s.correct_begin[row];
+  const std::int64_t wrong = s.incorrect_begin[row];
+  return mean_weight(s.unembedding, s.correct + right, s.correct_begin[row + 1] - right, column) -
+         mean_weight(s.unembedding, s.incorrect + wrong, s.incorrect_begin[row + 1] - wrong,
+                     column);
+}
+
+HEADSPARK_KERNEL(kThreads) forward_kernel(LogitDiffKernel s) {
+  SharedMemory memory;
+  const SharedArray<double> sums = memory.take<double>(kThreads);
+  const std::int64_t row = block_x();
+  const std::int64_t width = s.unembedding.cols;
+  double sum = 0.0;
+  for (std::int64_t k = thread_index(); k < width; k += kThreads) {
+    sum += s.in[row * width + k] * direction(s, row, k);
+  }
+  sum = block_sum(sums, kThreads, sum);
+  if (thread_index() != 0) return;
+  if (s.bias != nullptr) {
+    const std::int64_t right = s.correct_begin[row];
+    const std::int64_t wrong = s.incorrect_begin[row];
+    sum += mean_bias(s.bias, s.correct + right, s.correct_begin[row + 1] - right) -
+           mean_bias(s.bias, s.incorrect + wrong, s.incorrect_begin[row + 1] - wrong);
+  }
+  s.out[row] = static_cast<float>(sum);
+}
+
+HEADSPARK_KERNEL(kThreads) backward_kernel(LogitDiffKernel s) {
+  const std::int64_t row = block_x();
+  const std::int64_t width = s.unembedding.cols;
+  for (std::int64_t k = thread_index(); k < width; k += kThreads) {
+    s.out[row * width + k] = static_cast<float>(s.in[row] * direction(s, row, k));
+  }
+}
+
+LogitDiffKernel kernel_params(OpDevice& device, const LogitDiffForward& p, const float* in,
+                              float* out) {
+  return {device.matrix(*p.unembedding),
+          device.constant_floats(p.unembedding->bias),
+          p.correct,
+          p.correct_begin,
+          p.incorrect,
+          p.incorrect_begin,
+          in,
+          out};
+}
+
+LaunchShape rows_shape(std::int64_t rows, int shared_bytes) {
+  return {{blocks_for(rows, 1)}, kThreads, shared_bytes};
+}
+
+}  // namespace
+
+void logit_diff_forward_cuda(const Context& context, const LogitDiffForward& params) {
+  OpDevice& device = op_device(context);
+  launch(device.stream(), rows_shape(params.rows, kThreads * static_cast<int>(sizeof(double))),
+         &forward_kernel, kernel_params(device, params, params.x, params.value));
+}
+
+void logit_diff_backward_cuda(const Context& context, const LogitDiffBackward& params) {
+  OpDevice& device = op_device(context);
+  launch(device.stream(), rows_shape(params.forward.rows, 0), &backward_kernel,
+         kernel_params(device, params.forward, params.d_value, params.d_x));
+}
+
+}  // namespace headspark
