@@ -7,10 +7,9 @@ import { graphOf } from '../circuit/graph.js';
 import { edgeName } from '../circuit/names.js';
 import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { selectEdges } from '../circuit/select.js';
-import { runResamples, type LoopOptions } from '../diff/resample.js';
+import { resampledWeights, runResamples, type LoopOptions } from '../diff/resample.js';
 import { compareHeads, formatHead, type HeadRef } from '../head-gate.js';
 import { fastestMeans } from '../native-means.js';
-import { resampleWeights } from '../stats/bootstrap.js';
 import { mean, percentileBounds } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
 
@@ -48,12 +47,11 @@ async function resampled(
   const samples: Float32Array[] = [];
   const step = (begin: number, end: number): void => {
     const rows = end - begin;
-    const weights = new Uint32Array(rows * pairs);
     const means = new Float32Array(rows * edgeCount);
-    for (let row = 0; row < rows; row++) {
-      const own = weights.subarray(row * pairs, (row + 1) * pairs);
-      resampleWeights(new Random(options.seed, begin + row), pairs, own);
-    }
+    const weights = resampledWeights(
+      { begin, end, pairs },
+      (resample) => new Random(options.seed, resample),
+    );
     averages({ values: pairScores, weights, rows, means });
     for (let row = 0; row < rows; row++) {
       const scores = means.subarray(row * edgeCount, (row + 1) * edgeCount);

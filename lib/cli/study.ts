@@ -102,7 +102,7 @@ function printPlannedKinds({ kinds, total }: StudyPlan, context: Context): void 
 async function plan(args: Arguments, context: Context) {
   const file = onePath(args, 'plan', 'study file');
   const study = await readStudy(file);
-  const result = await context.task('measure rates', 'prompt forms', ({ onCount }) =>
+  const result = await context.task('measure rates', 'measurements', ({ onCount }) =>
     planStudy(study, {
       ...poolOptions(args, context),
       out: runFolder(args, file),

@@ -7,12 +7,12 @@ import type { HeadRef } from '../head-gate.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
 import { checkComparable, type ScoreTable } from '../circuit/score-table.js';
-import { resampleWeights } from '../stats/bootstrap.js';
 import { checkConfidence, percentileBounds, type Interval } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
 import {
   CircuitResampler,
   headView,
+  resampledWeights,
   resamplingWork,
   runResamples,
   type HeadView,
@@ -227,14 +227,12 @@ export async function bootstrapDiff(
   const step = (begin: number, end: number): void => {
     resamplers.forEach((resampler, index) => {
       const { pairs } = resampler;
-      const weights = new Uint32Array((end - begin) * pairs);
-      for (let resample = begin; resample < end; resample++) {
-        // The stream is the resample's number (and the table's, unless paired): any order of work
-        // gives the same draws.
-        const stream = resample * tables.length + (pairing === 'paired' ? 0 : index);
-        const own = weights.subarray((resample - begin) * pairs, (resample - begin + 1) * pairs);
-        resampleWeights(new Random(seed, stream), pairs, own);
-      }
+      // The stream is the resample's number, and the table's unless paired.
+      const offset = pairing === 'paired' ? 0 : index;
+      const weights = resampledWeights(
+        { begin, end, pairs },
+        (resample) => new Random(seed, resample * tables.length + offset),
+      );
       resampler.heads(weights).forEach((view, row) => {
         samples[index].masks.set(view.mask, (begin + row) * width);
         samples[index].importances.set(view.importance, (begin + row) * width);

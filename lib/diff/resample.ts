@@ -10,6 +10,8 @@ import {
 } from '../circuit/circuit.js';
 import { graphOf, type CircuitGraph } from '../circuit/graph.js';
 import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
+import { resampleWeights } from '../stats/bootstrap.js';
+import type { Random } from '../stats/random.js';
 import { weightedMeans, type WeightedMeans } from './weighted-means.js';
 
 /** The heads of one rebuilt circuit. */
@@ -89,6 +91,22 @@ export interface ResamplerOptions {
 export const resamplingWork = (edges: number, pairs: number): number => edges * (16 + pairs / 32);
 
 const TURN_MS = 40;
+/**
+ * [end - begin, pairs] weights of the resamples begin … end - 1, each drawn from a stream of its own,
+ * so that any order of work gives the same draws.
+ */
+export function resampledWeights(
+  { begin, end, pairs }: { begin: number; end: number; pairs: number },
+  streamOf: (resample: number) => Random,
+): Uint32Array {
+  const weights = new Uint32Array((end - begin) * pairs);
+  for (let resample = begin; resample < end; resample++) {
+    const row = (resample - begin) * pairs;
+    resampleWeights(streamOf(resample), pairs, weights.subarray(row, row + pairs));
+  }
+  return weights;
+}
+
 /** Bytes of the means of one block of resamples. */
 const BLOCK_BYTES = 1 << 25;
 

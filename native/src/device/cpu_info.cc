@@ -86,11 +86,22 @@ const char* architecture() {
 #endif
 }
 
+/// Arm processors have numbers in place of a name, as the Arm reference manual lists them
+/// (MIDR_EL1).
+std::string cpu_name() {
+  constexpr const char* file = "/proc/cpuinfo";
+  if (const auto name = field(file, "model name")) return *name;
+  const auto implementer = field(file, "CPU implementer");
+  const auto part = field(file, "CPU part");
+  if (!implementer || !part) return "unknown processor";
+  return "Arm processor, implementer " + *implementer + ", part " + *part;
+}
+
 }  // namespace
 
 DeviceInfo device_info() {
   DeviceInfo info;
-  info.cpu_name = field("/proc/cpuinfo", "model name").value_or("unknown processor");
+  info.cpu_name = cpu_name();
   info.architecture = architecture();
   info.features = cpu_features();
   info.isa = default_isa();

@@ -30,6 +30,8 @@ thread_local bool inside_loop = false;
 void pause_briefly() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // some dozen cycles, where `yield` is none
 #else
   std::this_thread::yield();
 #endif
