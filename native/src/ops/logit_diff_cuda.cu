@@ -3,6 +3,7 @@
 #include "cuda/op_device.h"
 #include "cuda/reduce.h"
 #include "cuda/stored_value.h"
+#include "cuda/token_set.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -23,29 +24,19 @@ struct LogitDiffKernel {
   float* out;       // [rows] value, or [rows, width] d_x
 };
 
-HEADSPARK_DEVICE double mean_weight(const DeviceMatrix& matrix, const std::int32_t* tokens,
-                                    std::int64_t size, std::int64_t column) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < size; ++i) {
-    sum += stored_value(matrix.data, matrix.dtype, tokens[i] * matrix.cols + column);
-  }
-  return sum / static_cast<double>(size > 0 ? size : 1);
-}
-
-HEADSPARK_DEVICE double mean_bias(const float* bias, const std::int32_t* tokens,
-                                  std::int64_t size) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < size; ++i) sum += bias[tokens[i]];
-  return sum / static_cast<double>(size > 0 ? size : 1);
+HEADSPARK_DEVICE double mean_weight(const DeviceMatrix& matrix, const Tokens& set,
+                                    std::int64_t column) {
+  return token_mean(set, [&](std::int32_t token) {
+    return stored_value(matrix.data, matrix.dtype, token * matrix.cols + column);
+  });
 }
 
 /// Element `column` of a row's direction.
 HEADSPARK_DEVICE double direction(const LogitDiffKernel& s, std::int64_t row, std::int64_t column) {
-  const std::int64_t right = s.correct_begin[row];
-  const std::int64_t wrong = s.incorrect_begin[row];
-  return mean_weight(s.unembedding, s.correct + right, s.correct_begin[row + 1] - right, column) -
-         mean_weight(s.unembedding, s.incorrect + wrong, s.incorrect_begin[row + 1] - wrong,
-                     column);
+  const Tokens correct = token_set(s.correct, s.correct_begin, row);
+  const Tokens incorrect = token_set(s.incorrect, s.incorrect_begin, row);
+  return mean_weight(s.unembedding, correct, column) -
+         mean_weight(s.unembedding, incorrect, column);
 }
 
 HEADSPARK_KERNEL(kThreads) forward_kernel(LogitDiffKernel s) {
@@ -60,10 +51,8 @@ HEADSPARK_KERNEL(kThreads) forward_kernel(LogitDiffKernel s) {
   sum = block_sum(sums, kThreads, sum);
   if (thread_index() != 0) return;
   if (s.bias != nullptr) {
-    const std::int64_t right = s.correct_begin[row];
-    const std::int64_t wrong = s.incorrect_begin[row];
-    sum += mean_bias(s.bias, s.correct + right, s.correct_begin[row + 1] - right) -
-           mean_bias(s.bias, s.incorrect + wrong, s.incorrect_begin[row + 1] - wrong);
+    sum += mean_logit(token_set(s.correct, s.correct_begin, row), s.bias) -
+           mean_logit(token_set(s.incorrect, s.incorrect_begin, row), s.bias);
   }
   s.out[row] = static_cast<float>(sum);
 }

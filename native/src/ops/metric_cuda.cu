@@ -2,6 +2,7 @@
 // order. Formulas: metric_cpu.cc.
 #include "cuda/op_device.h"
 #include "cuda/reduce.h"
+#include "cuda/token_set.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -16,17 +17,6 @@ struct Row {
   SharedArray<double> sums;
   SharedArray<float> maxima;
 };
-
-struct Tokens {
-  const std::int32_t* begin;
-  std::int64_t size;
-};
-
-HEADSPARK_DEVICE Tokens token_set(const std::int32_t* tokens, const std::int32_t* offsets,
-                                  std::int64_t row) {
-  if (offsets == nullptr) return {nullptr, 0};
-  return {tokens + offsets[row], offsets[row + 1] - offsets[row]};
-}
 
 HEADSPARK_DEVICE Row block_row(std::int64_t vocab) {
   SharedMemory memory;
@@ -45,12 +35,6 @@ HEADSPARK_DEVICE double log_sum_exp(const Row& row, const float* x) {
     sum += exponential(x[i] - largest);
   }
   return largest + logarithm(block_sum(row.sums, kThreads, sum));
-}
-
-HEADSPARK_DEVICE double mean_logit(const Tokens& set, const float* x) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < set.size; ++i) sum += x[set.begin[i]];
-  return sum / static_cast<double>(set.size > 0 ? set.size : 1);
 }
 
 HEADSPARK_DEVICE double mass(const Tokens& set, const float* x, double lse) {
