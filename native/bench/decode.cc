@@ -1,19 +1,20 @@
 // Benchmark of decoding: batch 1, 64 rows without gates, and 64 rows of 16 variants, in turns, each
 // verified first, beside the floors that this machine's peak and bandwidth set in the same run.
-// Usage: bench_decode [--model DIR] [--threads N] [--prompt N] [--steps N] [--rounds N] [--rows N]
-// [--variants N] [--precision exact|fast] [--json]. Without a model: random weights of the shape of
-// SmolLM2-135M, in bf16.
+// Usage: bench_decode [--model DIR] [--device cpu|cuda:N] [--threads N] [--prompt N] [--steps N]
+// [--rounds N] [--rows N] [--variants N] [--memory MB] [--precision exact|fast] [--json]. Without a
+// model: random weights of the shape of SmolLM2-135M, in bf16.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/options.h"
+#include "common/peaks.h"
 #include "headspark/device.h"
 #include "headspark/error.h"
 #include "headspark/generate.h"
@@ -28,16 +29,16 @@ using headspark::Generator;
 using headspark::Model;
 using headspark::ModelConfig;
 
+namespace bench = headspark::bench;
+
 struct Options {
+  bench::Options engine;  ///< threads, device, precision, memory of keys and values, JSON
   std::string model;
-  int threads = 0;
   int prompt = 64;
   int steps = 48;
   int rounds = 3;
   int rows = 64;
   int variants = 16;
-  headspark::Precision precision = headspark::Precision::exact;
-  bool json = false;
 };
 
 /// Random weights that live as long as the model.
@@ -139,6 +140,11 @@ std::vector<GenerationRequest> requests_of(const Engine& engine, const Scenario&
 
 using Tokens = std::map<std::uint64_t, std::vector<std::int32_t>>;
 
+/// Bytes of keys and values, `otherwise` GiB where --memory does not say.
+std::int64_t pages_of(const Options& options, std::int64_t otherwise) {
+  return options.engine.memory_bytes > 0 ? options.engine.memory_bytes : otherwise << 30;
+}
+
 /// Seconds on the clock, and of processor time over all threads: where neighbours take their part
 /// of the machine, the latter is what stays comparable.
 struct Times {
@@ -150,7 +156,7 @@ struct Times {
 Times time_steps(const Engine& engine, const Scenario& scenario, const Options& options,
                  Tokens& tokens) {
   using Clock = std::chrono::steady_clock;
-  Generator generator(engine, {.max_rows = scenario.rows, .memory_bytes = std::int64_t{2} << 30});
+  Generator generator(engine, {.max_rows = scenario.rows, .memory_bytes = pages_of(options, 2)});
   for (auto& request : requests_of(engine, scenario, options)) generator.add(std::move(request));
   const auto sink = [&](const GenerationEvent& event) {
     tokens[event.request].push_back(event.token);
@@ -171,7 +177,7 @@ bool verify(const Engine& engine, const Scenario& scenario, const Options& optio
   time_steps(engine, scenario, few, together);
   const auto requests = requests_of(engine, scenario, few);
   for (const std::size_t row : {std::size_t{0}, requests.size() / 2, requests.size() - 1}) {
-    Generator generator(engine, {.max_rows = 1, .memory_bytes = std::int64_t{1} << 30});
+    Generator generator(engine, {.max_rows = 1, .memory_bytes = pages_of(options, 1)});
     generator.add(requests[row]);
     std::vector<std::int32_t> alone;
     while (alone.size() < together[row].size()) {
@@ -190,7 +196,7 @@ struct Floors {
 // Weights once per step as they are packed, keys and values of every row once, and two operations
 // for every weight and row.
 Floors floors_of(const Engine& engine, const Scenario& scenario, const Options& options,
-                 const headspark::PeakResult& peak) {
+                 const bench::Peaks& peak) {
   const ModelConfig& c = engine.config();
   const std::int64_t attention = (2 * c.heads + 2 * c.kv_heads) * c.head_dim * c.hidden;
   const std::int64_t mlp = (c.gated_mlp ? 3 : 2) * c.hidden * c.intermediate;
@@ -201,7 +207,7 @@ Floors floors_of(const Engine& engine, const Scenario& scenario, const Options& 
       static_cast<double>(headspark::dtype_bytes(engine.model->unembedding.view.dtype));
   Floors floors;
   floors.byte_seconds = (weights * weight_bytes + kv * scenario.rows) / (peak.copy_gb_per_s * 1e9);
-  floors.flop_seconds = 2 * weights * scenario.rows / (peak.fma_gflops * 1e9);
+  floors.flop_seconds = 2 * weights * scenario.rows / (peak.gflops() * 1e9);
   return floors;
 }
 
@@ -212,37 +218,30 @@ double median(std::vector<double> values) {
 
 Options parse(int argc, char** argv) {
   Options options;
-  const std::map<std::string, int*> numbers = {
-      {"--threads", &options.threads}, {"--prompt", &options.prompt},
-      {"--steps", &options.steps},     {"--rounds", &options.rounds},
-      {"--rows", &options.rows},       {"--variants", &options.variants}};
+  const std::map<std::string, int*> numbers = {{"--prompt", &options.prompt},
+                                               {"--steps", &options.steps},
+                                               {"--rounds", &options.rounds},
+                                               {"--rows", &options.rows},
+                                               {"--variants", &options.variants}};
+  std::vector<char*> others{argv[0]};
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--json") {
-      options.json = true;
+    const auto number = numbers.find(name);
+    if (number == numbers.end() && name != "--model") {
+      others.push_back(argv[i]);
       continue;
     }
-    const auto number = numbers.find(name);
-    const bool is_text = name == "--model" || name == "--precision";
-    if ((number == numbers.end() && !is_text) || i + 1 == argc) {
-      throw headspark::Error(headspark::ErrorCode::INVALID_ARGUMENT,
-                             name + " is no option of bench_decode, or it needs a value.");
+    if (i + 1 == argc) {
+      throw headspark::Error(headspark::ErrorCode::INVALID_ARGUMENT, name + " needs a value.");
     }
     const char* value = argv[++i];
-    if (name == "--model") {
+    if (number == numbers.end()) {
       options.model = value;
-    } else if (name == "--precision") {
-      const bool fast = std::string(value) == headspark::precision_name(headspark::Precision::fast);
-      if (!fast && std::string(value) != "exact") {
-        throw headspark::Error(headspark::ErrorCode::INVALID_ARGUMENT,
-                               "--precision must be exact or fast.");
-      }
-      options.precision = fast ? headspark::Precision::fast : headspark::Precision::exact;
-    } else if ((*number->second = std::atoi(value)) < (name == "--threads" ? 0 : 1)) {
-      throw headspark::Error(headspark::ErrorCode::INVALID_ARGUMENT,
-                             name + " must be a positive number.");
+    } else if ((*number->second = bench::whole_number(name, value)) == 0) {
+      throw headspark::Error(headspark::ErrorCode::INVALID_ARGUMENT, name + " must be at least 1.");
     }
   }
+  options.engine = bench::parse_options(static_cast<int>(others.size()), others.data());
   return options;
 }
 
@@ -265,7 +264,7 @@ void print(const std::vector<Result>& results, const Options& options) {
   for (const Result& r : results) {
     const double byte_share = r.floors.byte_seconds / r.seconds_per_step;
     const double flop_share = r.floors.flop_seconds / r.seconds_per_step;
-    if (options.json) {
+    if (options.engine.json) {
       std::printf(
           "%s\n  {\"name\": \"%s\", \"rows\": %d, \"variants\": %d, \"tokensPerS\": %.2f, "
           "\"msPerStep\": %.4f, \"minMsPerStep\": %.4f, \"maxMsPerStep\": %.4f, "
@@ -282,7 +281,7 @@ void print(const std::vector<Result>& results, const Options& options) {
           r.most * 1e3, r.processor_per_step * 1e3, byte_share * 100, flop_share * 100);
     }
   }
-  if (options.json) {
+  if (options.engine.json) {
     std::printf("\n], \"batchOverOne\": %.3f, \"gatedOverUngated\": %.4f}\n", gated / one,
                 gated / ungated);
   } else {
@@ -297,22 +296,28 @@ int run(const Options& options) {
   if (options.model.empty()) synthetic.emplace();
   const std::shared_ptr<const Model> model =
       synthetic ? synthetic->model() : headspark::load_model(options.model, {}, {});
-  const Engine engine =
-      headspark::make_engine(model, {.threads = options.threads, .precision = options.precision});
+  headspark::EngineOptions engine_options = bench::engine_options(options.engine);
+  engine_options.memory_bytes = 0;  // --memory is of the pages alone
+  const Engine engine = headspark::make_engine(model, engine_options);
   const std::string rows = std::to_string(options.rows) + " rows";
   const std::vector<Scenario> scenarios = {
       {"1 row", 1, 1},
       {rows, options.rows, 1},
       {rows + " of " + std::to_string(options.variants) + " variants", options.rows,
        options.variants}};
-  headspark::PeakOptions peak_options;
-  peak_options.threads = engine.context.threads->threads();
-  const headspark::PeakResult peak = headspark::measure_peak(peak_options, {});
-  std::printf(options.json ? "{\"cpu\": \"%s\", \"threads\": %d, \"peakGflops\": %.1f, "
-                             "\"copyGbPerS\": %.1f, \"precision\": \"%s\", \"results\": ["
-                           : "%s, %d threads; peak %.1f GFLOP/s of fp32, copy %.1f GB/s; %s\n",
-              headspark::device_info().cpu_name.c_str(), peak.threads, peak.fma_gflops,
-              peak.copy_gb_per_s, headspark::precision_name(options.precision));
+  const bench::Peaks peak = bench::PeakMeter(engine.context, 500).measure();
+  const char* const precision = headspark::precision_name(options.engine.precision);
+  if (options.engine.json) {
+    const std::string device = engine.context.on_cpu() ? "cpu" : engine.context.backend->name();
+    std::printf(
+        "{\"cpu\": \"%s\", \"device\": \"%s\", \"threads\": %d, \"peakGflops\": %.1f, "
+        "\"copyGbPerS\": %.1f, \"precision\": \"%s\", \"results\": [",
+        headspark::device_info().cpu_name.c_str(), device.c_str(),
+        engine.context.threads->threads(), peak.gflops(), peak.copy_gb_per_s, precision);
+  } else {
+    std::printf("%s; peaks: %s; %s\n", bench::computer_text(engine.context).c_str(),
+                bench::peaks_text(peak).c_str(), precision);
+  }
   if (!verify(engine, scenarios.back(), options)) {
     std::fprintf(stderr, "bench_decode: a row's tokens depend on its batch\n");
     return 1;
@@ -343,6 +348,10 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   try {
     return run(parse(argc, argv));
+  } catch (const headspark::Error& error) {
+    std::fprintf(stderr, "bench_decode: %s [%s]\n", error.what(),
+                 headspark::error_code_name(error.code()));
+    return error.code() == headspark::ErrorCode::INTERNAL ? 2 : 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench_decode: %s\n", error.what());
     return 2;

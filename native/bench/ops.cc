@@ -1,6 +1,7 @@
-// Benchmarks of the CPU ops: each is verified against the specification, then timed, and set beside
-// the peaks measured in the same run. Usage: bench_ops [--threads N] [--isa NAME]
+// Benchmarks of the ops on the CPU or a GPU: each is verified, then timed, and set beside the peaks
+// measured in the same run. Usage: bench_ops [--device cpu|cuda:N] [--threads N] [--isa NAME]
 // [--precision exact|fast] [--filter TEXT] [--milliseconds N] [--quick] [--json].
+#include "common/on_device.h"
 #include "common/report.h"
 #include "ops/benchmark.h"
 
@@ -11,35 +12,30 @@ namespace {
 constexpr double exact_tolerance = 1e-4;
 constexpr double fast_tolerance = 1e-2;
 
-std::vector<Benchmark> all_benchmarks(bool quick) {
-  std::vector<Benchmark> all;
-  for (auto& group :
-       {linear_benchmarks(quick), contraction_benchmarks(quick), attention_benchmarks(quick),
-        mlp_benchmarks(quick), elementwise_benchmarks()}) {
-    all.insert(all.end(), group.begin(), group.end());
-  }
-  return all;
-}
+using Group = std::vector<Benchmark> (*)(const Context&, bool quick);
+constexpr Group kGroups[] = {linear_benchmarks, contraction_benchmarks, attention_benchmarks,
+                             mlp_benchmarks, elementwise_benchmarks};
 
 int run_ops(const Options& options) {
-  const Context context = make_cpu_context(options.threads, default_isa(), options.precision);
-  const Context specification = make_cpu_context(options.threads, Isa::specification);
+  const Context context = make_context(options);
+  const Context reference = reference_of(context);
   const double otherwise = options.quick ? 100 : 500;
   const Budget budget{options.milliseconds > 0 ? options.milliseconds : otherwise,
                       options.quick ? 3 : 5};
   Report report("bench_ops", context, options);
-  for (const Benchmark& b : all_benchmarks(options.quick)) {
-    if (!options.selects(b.name)) continue;
-    b.run(context);
-    Result result;
-    result.name = b.name;
-    result.flops = b.flops;
-    result.bytes = b.bytes;
-    result.tolerance = options.precision == Precision::exact ? exact_tolerance : fast_tolerance;
-    result.error = b.error(specification);
-    const std::function<void()> run = [&] { b.run(context); };
-    result.timing = time_interleaved({&run, 1}, budget).front();
-    report.add(result);
+  for (const Group group : kGroups) {
+    for (const Benchmark& b : group(context, options.quick)) {
+      if (!options.selects(b.name)) continue;
+      b.run();
+      Result result;
+      result.name = b.name;
+      result.flops = b.flops;
+      result.bytes = b.bytes;
+      result.tolerance = options.precision == Precision::exact ? exact_tolerance : fast_tolerance;
+      result.error = b.error(reference);
+      result.timing = time_queued(context, b.run, budget);
+      report.add(result);
+    }
   }
   return report.finish();
 }

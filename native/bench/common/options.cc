@@ -22,16 +22,11 @@ Number number(const std::string& option, const std::string& text) {
   return value;
 }
 
-Precision precision_named(const std::string& name) {
-  for (const Precision precision : {Precision::exact, Precision::fast}) {
-    if (name == precision_name(precision)) return precision;
-  }
-  throw Error(ErrorCode::INVALID_ARGUMENT, "--precision must be exact or fast, not " + name + ".");
-}
-
 void set_value(Options& options, const std::string& option, const std::string& value) {
   if (option == "--threads") {
     options.threads = number<int>(option, value);
+  } else if (option == "--device") {
+    set_device(options, value);
   } else if (option == "--isa") {
     setenv("HEADSPARK_ISA", value.c_str(), 1);
     default_isa();  // throws here, not in the middle of a run
@@ -55,6 +50,39 @@ void set_value(Options& options, const std::string& option, const std::string& v
 }
 
 }  // namespace
+
+int whole_number(const std::string& option, const std::string& text) {
+  return number<int>(option, text);
+}
+
+void set_device(Options& options, const std::string& name) {
+  const std::string prefix = "cuda:";
+  if (name == "cpu") {
+    options.device = DeviceKind::cpu;
+  } else if (name.starts_with(prefix)) {
+    options.device = DeviceKind::cuda;
+    options.device_index = number<int>("The number in --device", name.substr(prefix.size()));
+  } else {
+    throw Error(ErrorCode::INVALID_ARGUMENT, "--device must be cpu or cuda:0, not " + name + ".");
+  }
+}
+
+Precision precision_named(const std::string& name) {
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    if (name == precision_name(precision)) return precision;
+  }
+  throw Error(ErrorCode::INVALID_ARGUMENT, "--precision must be exact or fast, not " + name + ".");
+}
+
+EngineOptions engine_options(const Options& options) {
+  EngineOptions engine;
+  engine.threads = options.threads;
+  engine.memory_bytes = options.memory_bytes;
+  engine.device = options.device;
+  engine.device_index = options.device_index;
+  engine.precision = options.precision;
+  return engine;
+}
 
 Options parse_options(int argc, char** argv) {
   Options options;

@@ -5,11 +5,14 @@
 #include <vector>
 
 #include "headspark/context.h"
+#include "headspark/engine.h"
 
 namespace headspark::bench {
 
 struct Options {
   int threads = 0;
+  DeviceKind device = DeviceKind::cpu;
+  int device_index = 0;
   Precision precision = Precision::exact;
   std::string filter;                // part of the names of the benchmarks to run
   double milliseconds = 0;           // least time spent on each; 0: the program's own default
@@ -23,11 +26,23 @@ struct Options {
   bool selects(const std::string& name) const { return name.find(filter) != std::string::npos; }
 };
 
-/// Reads --threads N, --isa NAME, --precision exact|fast, --filter TEXT, --milliseconds N, --pairs
-/// FILE, --paper-pairs FILE, --adapter DIR, --memory MB, --json and --quick. `--isa` acts as
-/// HEADSPARK_ISA does.
+/// Reads --threads N, --device cpu|cuda:N, --isa NAME, --precision exact|fast, --filter TEXT,
+/// --milliseconds N, --pairs FILE, --paper-pairs FILE, --adapter DIR, --memory MB,
+/// --json and --quick. `--isa` acts as HEADSPARK_ISA does.
 /// Errors: INVALID_ARGUMENT naming the option.
 Options parse_options(int argc, char** argv);
+
+/// The options of an engine: threads, device, memory and precision.
+EngineOptions engine_options(const Options& options);
+
+/// A number that is not negative. Errors: INVALID_ARGUMENT naming the option.
+int whole_number(const std::string& option, const std::string& text);
+
+/// `cpu` or `cuda:N` into options.device. Errors: INVALID_ARGUMENT.
+void set_device(Options& options, const std::string& name);
+
+/// exact or fast. Errors: INVALID_ARGUMENT.
+Precision precision_named(const std::string& name);
 
 /// Runs `body`; an exception becomes a line on stderr and exit code 1 (mistakes) or 2.
 int run_main(const char* program, int (*body)(const Options&), int argc, char** argv);

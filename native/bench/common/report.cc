@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "common/bf16_peak.h"
+#include "headspark/device.h"
 
 namespace headspark::bench {
 namespace {
@@ -31,31 +31,27 @@ std::string error_text(double error) {
 }  // namespace
 
 Report::Report(const char* program, const Context& context, const Options& options)
-    : program_(program), json_(options.json), lines_(json_ ? stderr : stdout) {
-  context_ = context;
-  peak_options_.threads = context.threads->threads();
-  peak_options_.milliseconds = options.quick ? 20 : 60;
-  measure_peaks();
+    : program_(program),
+      json_(options.json),
+      lines_(json_ ? stderr : stdout),
+      meter_(context, options.quick ? 20 : 60),
+      latest_(meter_.measure()) {
   const DeviceInfo device = device_info();
-  const char* instruction = measure_bf16_peak(context, 1).instruction;
   all_ = {{"program", program_},
           {"cpu", device.cpu_name},
-          {"threads", peak_options_.threads},
+          {"device", context.on_cpu() ? "cpu" : context.backend->name()},
+          {"threads", context.threads->threads()},
           {"isa", isa_name(context.isa)},
           {"precision", precision_name(context.precision)},
           {"peakGflops", latest_.fma_gflops},
-          {"bf16Instruction", instruction},
+          {"bf16Instruction", latest_.bf16_instruction},
           {"bf16PeakGflops", latest_.bf16_gflops},
           {"copyGbPerS", latest_.copy_gb_per_s},
           {"results", nlohmann::json::array()},
           {"ratios", nlohmann::json::array()},
           {"scaling", nlohmann::json::array()}};
-  std::fprintf(lines_,
-               "%s, %d threads, kernels %s, %s; peaks: fp32 FMA %.1f GFLOP/s, bf16 %.1f%s%s, ",
-               device.cpu_name.c_str(), peak_options_.threads, isa_name(context.isa),
-               precision_name(context.precision), latest_.fma_gflops, latest_.bf16_gflops,
-               *instruction == 0 ? "" : " ", instruction);
-  std::fprintf(lines_, "copy %.1f GB/s\n", latest_.copy_gb_per_s);
+  std::fprintf(lines_, "%s, %s; peaks: %s\n", computer_text(context).c_str(),
+               precision_name(context.precision), peaks_text(latest_).c_str());
 }
 
 void Report::check(const std::string& name, double error, double tolerance) {
@@ -65,18 +61,10 @@ void Report::check(const std::string& name, double error, double tolerance) {
   correct_ = false;
 }
 
-void Report::measure_peaks() {
-  const PeakResult peak = measure_peak(peak_options_, {});
-  latest_ = {peak.fma_gflops, measure_bf16_peak(context_, peak_options_.milliseconds).gflops,
-             peak.copy_gb_per_s};
-}
-
-Report::Peaks Report::beside_result() {
+Peaks Report::beside_result() {
   const Peaks before = latest_;
-  measure_peaks();
-  return {std::max(before.fma_gflops, latest_.fma_gflops),
-          std::max(before.bf16_gflops, latest_.bf16_gflops),
-          std::max(before.copy_gb_per_s, latest_.copy_gb_per_s)};
+  latest_ = meter_.measure();
+  return larger(before, latest_);
 }
 
 void Report::add(const Result& r) {
@@ -87,7 +75,7 @@ void Report::add(const Result& r) {
   nlohmann::json entry = to_json(r.timing);
   entry.update({{"name", r.name},
                 {"gflops", gflops},
-                {"peakShare", gflops / peak.fma_gflops},
+                {"peakShare", gflops / peak.gflops()},
                 {"peakGflops", peak.fma_gflops},
                 {"bf16PeakGflops", peak.bf16_gflops},
                 {"gbPerS", gb_per_s},
@@ -96,10 +84,10 @@ void Report::add(const Result& r) {
   if (r.peak_memory > 0) entry["peakBytes"] = r.peak_memory;
   if (!r.note.empty()) entry["note"] = r.note;
   all_["results"].push_back(entry);
-  std::fprintf(lines_, "%-56s %9.3f ms (%.3f..%.3f)  %6.1f GFLOP/s %3.0f %%  %5.1f GB/s%s%s\n",
+  std::fprintf(lines_, "%-56s %9.3f ms (%.3f..%.3f)  %14s %3.0f %%  %5.1f GB/s%s%s\n",
                r.name.c_str(), r.timing.median * 1e3, r.timing.least * 1e3, r.timing.most * 1e3,
-               gflops, gflops / peak.fma_gflops * 100, gb_per_s, error_text(r.error).c_str(),
-               memory_text(r.peak_memory).c_str());
+               rate_text(gflops).c_str(), gflops / peak.gflops() * 100, gb_per_s,
+               error_text(r.error).c_str(), memory_text(r.peak_memory).c_str());
   std::fflush(lines_);
 }
 

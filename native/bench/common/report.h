@@ -6,8 +6,8 @@
 
 #include "common/measure.h"
 #include "common/options.h"
+#include "common/peaks.h"
 #include "headspark/context.h"
-#include "headspark/device.h"
 #include "nlohmann/json.hpp"
 
 namespace headspark::bench {
@@ -59,18 +59,13 @@ class Report {
 
  private:
   void check(const std::string& name, double error, double tolerance);
-  void measure_peaks();
+  /// The larger of the peaks before and after the result that was just measured.
+  Peaks beside_result();
 
   std::string program_;
   bool json_ = false;
   std::FILE* lines_ = nullptr;  // where lines for people go: stderr when stdout has the JSON
-  struct Peaks {
-    double fma_gflops = 0, bf16_gflops = 0, copy_gb_per_s = 0;
-  };
-  Peaks beside_result();
-
-  Context context_;
-  PeakOptions peak_options_;
+  PeakMeter meter_;
   Peaks latest_;
   nlohmann::json all_;
   bool correct_ = true;

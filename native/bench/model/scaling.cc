@@ -10,7 +10,10 @@ namespace {
 
 constexpr std::int64_t workspace = std::int64_t{256} << 20;
 
-using Run = std::function<void(std::int64_t amount)>;
+struct Run {
+  std::function<void(std::int64_t amount)> body;
+  bool on_cpu;  ///< what the process holds is what the work takes
+};
 
 /// The three amounts in turn; the time that one more unit costs shows whether growth is linear.
 void bench_amounts(Report& report, const std::string& what, std::int64_t first, const Run& run) {
@@ -21,8 +24,8 @@ void bench_amounts(Report& report, const std::string& what, std::int64_t first, 
     row.what = what;
     row.amount = i == 0 ? first : 4 * rows[i - 1].amount;
     runs.emplace_back([&row, &run] {
-      const bool measured = reset_peak_memory();
-      run(row.amount);
+      const bool measured = run.on_cpu && reset_peak_memory();
+      run.body(row.amount);
       if (measured) row.peak_memory = std::max(row.peak_memory, peak_memory_bytes());
     });
   }
@@ -51,14 +54,15 @@ void bench_scaling(Report& report, const Setup& setup) {
     attribute(engine, repeat_pairs(setup.pairs, pairs), options, {});
   };
   eap_ig(few, 1);
-  bench_amounts(report, "pairs", first,
-                [&](std::int64_t amount) { eap_ig(static_cast<std::size_t>(amount), 5); });
-  bench_amounts(report, "steps", first,
-                [&](std::int64_t amount) { eap_ig(few, static_cast<int>(amount)); });
+  const bool on_cpu = engine.context.on_cpu();
+  const auto pairs = [&](std::int64_t amount) { eap_ig(static_cast<std::size_t>(amount), 5); };
+  const auto steps = [&](std::int64_t amount) { eap_ig(few, static_cast<int>(amount)); };
+  bench_amounts(report, "pairs", first, {pairs, on_cpu});
+  bench_amounts(report, "steps", first, {steps, on_cpu});
   // The same few heads over and over, so that every variant costs the same.
   const std::vector<AblationVariant> heads = single_heads(setup.config(), 2);
   const Sweep sweep(engine, repeat_pairs(setup.pairs, few), {}, {});
-  bench_amounts(report, "variants", 2 * first, [&](std::int64_t amount) {
+  const auto run_variants = [&](std::int64_t amount) {
     std::vector<AblationVariant> variants;
     for (std::int64_t i = 0; i < amount; ++i) {
       variants.push_back(heads[static_cast<std::size_t>(i) % heads.size()]);
@@ -66,7 +70,8 @@ void bench_scaling(Report& report, const Setup& setup) {
       variants.back().heads.front().factor = 1.0f / static_cast<float>(i + 2);
     }
     sweep.run(variants, {});
-  });
+  };
+  bench_amounts(report, "variants", 2 * first, {run_variants, on_cpu});
 }
 
 }  // namespace headspark::bench

@@ -17,10 +17,14 @@ Budget Setup::budget() const {
 
 namespace {
 
+// Enough for the specification, which runs on few tokens, beside a GPU.
+constexpr std::int64_t kReferenceMemory = std::int64_t{1} << 30;
+
 void set_engines(Setup& setup, Engine engine) {
   setup.specification = engine;
-  setup.specification.context.isa = Isa::specification;
-  setup.specification.context.precision = Precision::exact;
+  setup.specification.context =
+      make_cpu_context(engine.context.threads->threads(), Isa::specification);
+  if (!engine.context.on_cpu()) setup.specification.options = {.memory_bytes = kReferenceMemory};
   setup.engine = std::move(engine);
 }
 
@@ -32,11 +36,8 @@ Setup make_setup(const Options& options) {
   }
   Setup setup;
   setup.options = options;
-  EngineOptions engine_options;
-  engine_options.threads = options.threads;
-  engine_options.memory_bytes = options.memory_bytes;
-  engine_options.precision = options.precision;
-  set_engines(setup, make_engine(load_model(options.folders.front(), {}, {}), engine_options));
+  set_engines(setup,
+              make_engine(load_model(options.folders.front(), {}, {}), engine_options(options)));
   if (options.pairs.empty()) {
     throw Error(ErrorCode::INVALID_ARGUMENT,
                 "--pairs is missing; scripts/bench/pairs.mjs writes such a file.");

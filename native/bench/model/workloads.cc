@@ -172,7 +172,7 @@ void bench_workload(Report& report, const Setup& setup, const Workload& w) {
   result.note = w.note;
   result.tolerance = check.tolerance;
   result.error = check.error;
-  const bool measured = reset_peak_memory();
+  const bool measured = setup.engine.context.on_cpu() && reset_peak_memory();
   result.timing = time_interleaved({&w.run, 1}, setup.budget()).front();
   if (measured) result.peak_memory = peak_memory_bytes();
   report.add(result);

@@ -13,16 +13,18 @@ struct Benchmark {
   std::string name;
   double flops = 0;  // per run
   double bytes = 0;  // per run, read and written at least once
-  std::function<void(const Context&)> run;
-  /// Largest error of a part of the result against the specification, relative to its largest
-  /// value; called after run.
-  std::function<double(const Context& specification)> error;
+  std::function<void()> run;
+  /// Largest error of a part of the result, relative to its largest value, against the same op on
+  /// the CPU context `reference` (see reference_of); called after run.
+  std::function<double(const Context& reference)> error;
 };
 
-std::vector<Benchmark> linear_benchmarks(bool quick);
-std::vector<Benchmark> attention_benchmarks(bool quick);
-std::vector<Benchmark> contraction_benchmarks(bool quick);
-std::vector<Benchmark> mlp_benchmarks(bool quick);
-std::vector<Benchmark> elementwise_benchmarks();
+/// Each group on the device of `context`, with sizes for a CPU or for a GPU; `quick` leaves out the
+/// large ones.
+std::vector<Benchmark> linear_benchmarks(const Context& context, bool quick);
+std::vector<Benchmark> attention_benchmarks(const Context& context, bool quick);
+std::vector<Benchmark> contraction_benchmarks(const Context& context, bool quick);
+std::vector<Benchmark> mlp_benchmarks(const Context& context, bool quick);
+std::vector<Benchmark> elementwise_benchmarks(const Context& context, bool quick);
 
 }  // namespace headspark::bench

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "common/measure.h"
+#include "common/on_device.h"
 #include "headspark/ops/mlp_activation.h"
 #include "headspark/ops/norm.h"
 #include "ops/benchmark.h"
@@ -10,37 +11,41 @@ namespace headspark::bench {
 namespace {
 
 struct ElementwiseData {
-  std::vector<float> x, up, y;
+  std::vector<float> x, up;
+  Buffer<float> x_there, up_there, y;
   NormWeight norm;
 };
 
 }  // namespace
 
-std::vector<Benchmark> elementwise_benchmarks() {
-  const std::int64_t tokens = 512;
+std::vector<Benchmark> elementwise_benchmarks(const Context& context, bool quick) {
+  const std::int64_t tokens = context.on_cpu() ? 512 : quick ? 16 : 40960;
   const std::int64_t width = 1536;
   const std::int64_t count = tokens * width;
-  const auto data = std::make_shared<ElementwiseData>(
-      ElementwiseData{noise(count), noise(count), noise(count), {}});
+  const auto data = std::make_shared<ElementwiseData>();
+  data->x = noise(count);
+  data->up = noise(count);
+  data->x_there = to_device(context, data->x);
+  data->up_there = to_device(context, data->up);
+  data->y = floats(context, count);
   data->norm.weight = noise(width);
-  const auto norm = [=](const Context& c) {
-    norm_forward(c, {&data->norm, tokens, data->x.data(), width, data->y.data(), width});
+  const auto norm = [=](const Context& c, const float* x, const float*, float* y) {
+    norm_forward(c, {&data->norm, tokens, x, width, y, width});
   };
-  const auto silu = [=](const Context& c) {
-    mlp_activation_forward(
-        c, {Activation::silu, count, data->x.data(), data->up.data(), data->y.data()});
+  const auto silu = [=](const Context& c, const float* x, const float* up, float* y) {
+    mlp_activation_forward(c, {Activation::silu, count, x, up, y});
   };
-  const auto error = [=](const auto& run) {
-    return [=](const Context& c) {
-      const std::vector<float> got = data->y;
-      run(c);
-      return relative_error(got, data->y);
-    };
+  const auto benchmark = [&](const std::string& name, double arrays, const auto& op) -> Benchmark {
+    return {name + std::to_string(tokens) + "x" + std::to_string(width), 0,
+            arrays * 4.0 * static_cast<double>(count),
+            [=] { op(context, data->x_there.data(), data->up_there.data(), data->y.data()); },
+            [=](const Context& reference) {
+              std::vector<float> expected(data->x.size());
+              op(reference, data->x.data(), data->up.data(), expected.data());
+              return relative_error(data->y.to_host(), expected);
+            }};
   };
-  const double bytes = 4.0 * static_cast<double>(count);
-  const std::string name = std::to_string(tokens) + "x" + std::to_string(width);
-  return {{"norm_forward " + name, 0, 2 * bytes, norm, error(norm)},
-          {"mlp_activation silu " + name, 0, 3 * bytes, silu, error(silu)}};
+  return {benchmark("norm_forward ", 2, norm), benchmark("mlp_activation silu ", 3, silu)};
 }
 
 }  // namespace headspark::bench

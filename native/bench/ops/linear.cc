@@ -9,34 +9,36 @@
 namespace headspark::bench {
 namespace {
 
-// The first tokens of y again by the specification.
-template <typename Params, typename Op>
-double linear_error(const Context& specification, const LinearData& data, Params params, Op op,
-                    float* Params::*result, std::int64_t width) {
-  params.tokens = std::min<std::int64_t>(4, params.tokens);
-  std::vector<float> expected(static_cast<std::size_t>(params.tokens * width));
-  params.*result = expected.data();
-  op(specification, params);
-  return relative_error(data.y, expected);
+constexpr std::int64_t kVerifiedTokens = 4;
+
+// The first tokens of y again, from the operands on the host.
+double forward_error(const Context& reference, const LinearData& data, std::int64_t tokens) {
+  const std::int64_t few = std::min(kVerifiedTokens, tokens);
+  std::vector<float> expected(static_cast<std::size_t>(few * data.shape.out));
+  linear_forward(reference, whole_layer(data.weight, few, data.x.data(), expected.data()));
+  return relative_error(data.y.to_host(), expected);
 }
 
-void add_linear(std::vector<Benchmark>& all, const LinearShape& s) {
-  const auto data = std::make_shared<LinearData>(s);
+double backward_error(const Context& reference, const LinearData& data) {
+  const std::int64_t few = std::min(kVerifiedTokens, data.shape.tokens);
+  std::vector<float> expected(static_cast<std::size_t>(few * data.shape.in));
+  linear_backward(reference,
+                  whole_layer_gradient(data.weight, few, data.x.data(), expected.data()));
+  return relative_error(data.y.to_host(), expected);
+}
+
+void add_linear(std::vector<Benchmark>& all, const Context& context, const LinearShape& s) {
+  const auto data = std::make_shared<LinearData>(context, s);
   const double bytes = static_cast<double>(s.out * s.in * dtype_bytes(s.dtype)) +
                        4.0 * static_cast<double>(s.tokens * (s.in + s.out));
   const std::string name = s.name() + (s.dtype == DType::bf16 ? " bf16" : " f32");
-  all.push_back({"linear_forward " + name, s.flops(), bytes,
-                 [data](const Context& c) { linear_forward(c, data->forward()); },
-                 [data, s](const Context& c) {
-                   return linear_error(c, *data, data->forward(), linear_forward, &LinearForward::y,
-                                       s.out);
-                 }});
+  all.push_back(
+      {"linear_forward " + name, s.flops(), bytes,
+       [=] { linear_forward(context, data->forward()); },
+       [=](const Context& reference) { return forward_error(reference, *data, s.tokens); }});
   all.push_back({"linear_backward " + name, s.flops(), bytes,
-                 [data](const Context& c) { linear_backward(c, data->backward()); },
-                 [data, s](const Context& c) {
-                   return linear_error(c, *data, data->backward(), linear_backward,
-                                       &LinearBackward::d_x, s.in);
-                 }});
+                 [=] { linear_backward(context, data->backward()); },
+                 [=](const Context& reference) { return backward_error(reference, *data); }});
 }
 
 // The linear layers of SmolLM2-135M, so that weights come from L3 or DRAM as in a decode step while
@@ -49,11 +51,11 @@ class Layers {
   static constexpr int kCount = 30;
 
   void run(const Context& context, std::int64_t tokens) {
-    if (layers_.empty()) make();
+    if (layers_.empty()) make(context);
     for (const auto& layer : layers_) {
       LinearForward params = layer->forward();
       params.tokens = tokens;
-      params.x = last().x.data();
+      params.x = last().x_there.data();
       params.y = last().y.data();
       linear_forward(context, params);
     }
@@ -61,19 +63,19 @@ class Layers {
   LinearData& last() { return *layers_.back(); }
 
  private:
-  void make() {
+  void make(const Context& context) {
     for (int i = 0; i < kCount; ++i) {
       for (const auto& [out, in] : kShapes) {
-        layers_.push_back(std::make_unique<LinearData>(LinearShape{1, out, in}));
+        layers_.push_back(std::make_unique<LinearData>(context, LinearShape{1, out, in}));
       }
     }
-    layers_.push_back(std::make_unique<LinearData>(LinearShape{kMostTokens, 576, 1536}));
+    layers_.push_back(std::make_unique<LinearData>(context, LinearShape{kMostTokens, 576, 1536}));
   }
 
   std::vector<std::unique_ptr<LinearData>> layers_;
 };
 
-void add_layers(std::vector<Benchmark>& all) {
+void add_layers(std::vector<Benchmark>& all, const Context& context) {
   const auto layers = std::make_shared<Layers>();
   double weights = 0;
   for (const auto& [out, in] : Layers::kShapes) weights += Layers::kCount * out * in;
@@ -81,30 +83,45 @@ void add_layers(std::vector<Benchmark>& all) {
   for (const std::int64_t tokens : {1, 16, 32, 64, 128}) {
     all.push_back({"linear_layers " + std::to_string(tokens) + " rows of smollm2-135m",
                    2.0 * static_cast<double>(tokens) * weights, 2.0 * weights,
-                   [layers, tokens](const Context& c) { layers->run(c, tokens); },
-                   [layers, tokens](const Context& c) {
-                     LinearForward last = layers->last().forward();
-                     last.tokens = tokens;
-                     return linear_error(c, layers->last(), last, linear_forward, &LinearForward::y,
-                                         576);
+                   [=] { layers->run(context, tokens); },
+                   [=](const Context& reference) {
+                     return forward_error(reference, layers->last(), tokens);
                    }});
   }
 }
 
+void add_cpu_shapes(std::vector<Benchmark>& all, const Context& context, bool quick) {
+  for (const std::int64_t tokens : {1, 5, 31, 93, 512})
+    add_linear(all, context, {tokens, 1536, 576});
+  add_linear(all, context, {512, 576, 1536});
+  // As many rows as 16 pairs of 31 tokens in 5 steps.
+  add_linear(all, context, {2480, 1536, 576});
+  add_linear(all, context, {2480, 576, 1536});
+  add_linear(all, context, {512, 1536, 576, DType::f32});
+  if (quick) return;
+  add_layers(all, context);
+  add_linear(all, context, {512, 8960, 1536});
+  add_linear(all, context, {1, 8960, 1536});
+}
+
+// Qwen2.5-1.5B in a micro-batch of attribution, in decoding, and a square that fills the GPU.
+void add_gpu_shapes(std::vector<Benchmark>& all, const Context& context, bool quick) {
+  add_linear(all, context, {quick ? 17 : 256, quick ? 96 : 1536, quick ? 80 : 1536});
+  if (quick) return;
+  for (const std::int64_t tokens : {256, 8192, 40960}) {
+    add_linear(all, context, {tokens, 8960, 1536});
+    add_linear(all, context, {tokens, 1536, 8960});
+  }
+  add_linear(all, context, {8192, 1536, 1536});
+  add_linear(all, context, {8192, 1536, 1536, DType::f32});
+  add_linear(all, context, {8192, 8192, 8192});
+}
+
 }  // namespace
 
-std::vector<Benchmark> linear_benchmarks(bool quick) {
+std::vector<Benchmark> linear_benchmarks(const Context& context, bool quick) {
   std::vector<Benchmark> all;
-  for (const std::int64_t tokens : {1, 5, 31, 93, 512}) add_linear(all, {tokens, 1536, 576});
-  add_linear(all, {512, 576, 1536});
-  // As many rows as 16 pairs of 31 tokens in 5 steps.
-  add_linear(all, {2480, 1536, 576});
-  add_linear(all, {2480, 576, 1536});
-  add_linear(all, {512, 1536, 576, DType::f32});
-  if (quick) return all;
-  add_layers(all);
-  add_linear(all, {512, 8960, 1536});
-  add_linear(all, {1, 8960, 1536});
+  (context.on_cpu() ? add_cpu_shapes : add_gpu_shapes)(all, context, quick);
   return all;
 }
 

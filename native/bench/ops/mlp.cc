@@ -17,45 +17,53 @@ struct MlpShape {
   std::int64_t hidden = 0;
 };
 
-struct MlpData {
-  MlpShape shape;
+/// The weights, which need no device of their own.
+struct MlpLayer {
   LinearData gate, up, down;
   NormWeight norm;
-  std::vector<float> x, y, kept_gate, kept_up, d_y, d_x, d_residual, normed, hidden, d_up;
 
-  explicit MlpData(const MlpShape& s)
-      : shape(s),
-        gate({1, s.intermediate, s.hidden}),
-        up({1, s.intermediate, s.hidden}),
-        down({1, s.hidden, s.intermediate}) {
+  MlpLayer(const Context& context, const MlpShape& s)
+      : gate(context, {1, s.intermediate, s.hidden}),
+        up(context, {1, s.intermediate, s.hidden}),
+        down(context, {1, s.hidden, s.intermediate}) {
     norm.weight = noise(s.hidden);
-    x = noise(s.tokens * s.hidden);
-    d_y = noise(s.tokens * s.hidden);
-    for (auto* array : {&y, &d_x, &d_residual, &normed}) array->resize(x.size());
-    for (auto* array : {&kept_gate, &kept_up, &hidden, &d_up}) {
-      array->resize(static_cast<std::size_t>(s.tokens * s.intermediate));
-    }
   }
-
   MlpWeights weights() const {
     return {&norm, &gate.weight, &up.weight, &down.weight, Activation::silu};
   }
-  MlpForward forward() {
+};
+
+/// Operands on the device of a context.
+struct MlpData {
+  std::int64_t tokens;
+  Buffer<float> x, d_y, y, d_x, d_residual, normed, kept_gate, kept_up, hidden, d_up;
+
+  MlpData(const Context& context, const MlpShape& s, const std::vector<float>& host_x,
+          const std::vector<float>& host_d_y)
+      : tokens(s.tokens), x(to_device(context, host_x)), d_y(to_device(context, host_d_y)) {
+    for (auto* array : {&y, &d_x, &d_residual, &normed}) *array = floats(context, x.size());
+    for (auto* array : {&kept_gate, &kept_up, &hidden, &d_up}) {
+      *array = floats(context, s.tokens * s.intermediate);
+    }
+    d_residual.zero();
+  }
+
+  void run_forward(const Context& context, const MlpWeights& weights) {
     MlpForward p;
-    p.weights = weights();
-    p.tokens = shape.tokens;
+    p.weights = weights;
+    p.tokens = tokens;
     p.x = p.residual = x.data();
     p.y = y.data();
     p.gate = kept_gate.data();
     p.up = kept_up.data();
     p.normed = normed.data();
     p.hidden = hidden.data();
-    return p;
+    mlp_forward(context, p);
   }
-  MlpBackward backward() {
+  void run_backward(const Context& context, const MlpWeights& weights) {
     MlpBackward p;
-    p.weights = weights();
-    p.tokens = shape.tokens;
+    p.weights = weights;
+    p.tokens = tokens;
     p.x = x.data();
     p.gate = kept_gate.data();
     p.up = kept_up.data();
@@ -65,12 +73,40 @@ struct MlpData {
     p.d_hidden = hidden.data();
     p.d_up = d_up.data();
     p.d_normed = normed.data();
-    return p;
+    mlp_backward(context, p);
   }
 };
 
-void add_mlp(std::vector<Benchmark>& all, const MlpShape& s) {
-  const auto data = std::make_shared<MlpData>(s);
+struct Mlp {
+  MlpShape shape;
+  MlpLayer layer;
+  std::vector<float> x, d_y;
+  MlpData data;
+
+  Mlp(const Context& context, const MlpShape& s)
+      : shape(s),
+        layer(context, s),
+        x(noise(s.tokens * s.hidden)),
+        d_y(noise(s.tokens * s.hidden)),
+        data(context, s, x, d_y) {
+    // For the backward, in case that benchmark alone is selected.
+    data.run_forward(context, layer.weights());
+  }
+  /// The first tokens again.
+  double error(const Context& reference, Buffer<float> MlpData::*member) const {
+    const MlpShape few{std::min<std::int64_t>(4, shape.tokens), shape.intermediate, shape.hidden};
+    const auto first = [&](const std::vector<float>& all) {
+      return std::vector<float>(all.begin(), all.begin() + few.tokens * few.hidden);
+    };
+    MlpData expected(reference, few, first(x), first(d_y));
+    expected.run_forward(reference, layer.weights());
+    expected.run_backward(reference, layer.weights());
+    return relative_error((data.*member).to_host(), (expected.*member).to_host());
+  }
+};
+
+void add_mlp(std::vector<Benchmark>& all, const Context& context, const MlpShape& s) {
+  const auto mlp = std::make_shared<Mlp>(context, s);
   const auto bytes = [](std::int64_t count, std::int64_t each) {
     return static_cast<double>(count * each);
   };
@@ -78,31 +114,26 @@ void add_mlp(std::vector<Benchmark>& all, const MlpShape& s) {
   const double weights = bytes(s.hidden * s.intermediate, 3 * 2);
   const double kept = bytes(s.tokens * s.intermediate, 2 * 4);
   const double stream = bytes(s.tokens * s.hidden, 4);
-  // The first tokens again by the specification, over what the run left in the same arrays.
-  const auto error = [s](auto params, auto op, std::vector<float>* result) {
-    params.tokens = 4;
-    return [=](const Context& specification) {
-      const std::vector<float> got = *result;
-      op(specification, params);
-      return relative_error(got, {result->begin(), result->begin() + params.tokens * s.hidden});
-    };
-  };
   const std::string name = std::to_string(s.tokens) + "x" + std::to_string(s.intermediate) + "x" +
                            std::to_string(s.hidden) + " bf16";
   all.push_back({"mlp_forward " + name, flops, weights + kept + 2 * stream,
-                 [data](const Context& c) { mlp_forward(c, data->forward()); },
-                 error(data->forward(), mlp_forward, &data->y)});
+                 [=] { mlp->data.run_forward(context, mlp->layer.weights()); },
+                 [=](const Context& reference) { return mlp->error(reference, &MlpData::y); }});
   all.push_back({"mlp_backward " + name, flops, weights + kept + 5 * stream,
-                 [data](const Context& c) { mlp_backward(c, data->backward()); },
-                 error(data->backward(), mlp_backward, &data->d_x)});
+                 [=] { mlp->data.run_backward(context, mlp->layer.weights()); },
+                 [=](const Context& reference) { return mlp->error(reference, &MlpData::d_x); }});
 }
 
 }  // namespace
 
-std::vector<Benchmark> mlp_benchmarks(bool quick) {
+std::vector<Benchmark> mlp_benchmarks(const Context& context, bool quick) {
   std::vector<Benchmark> all;
-  add_mlp(all, {512, 1536, 576});
-  if (!quick) add_mlp(all, {512, 8960, 1536});
+  if (context.on_cpu()) {
+    add_mlp(all, context, {512, 1536, 576});
+    if (!quick) add_mlp(all, context, {512, 8960, 1536});
+  } else {
+    add_mlp(all, context, quick ? MlpShape{9, 96, 64} : MlpShape{8192, 8960, 1536});
+  }
   return all;
 }
 
