@@ -4,7 +4,16 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { buildPrograms, pairsFile, resolveModel, runProgram, vocabularySize } from './programs.mjs';
+import {
+  buildPrograms,
+  checkDevice,
+  defaultPairs,
+  defaultShape,
+  pairsFile,
+  resolveModel,
+  runProgram,
+  vocabularySize,
+} from './programs.mjs';
 import { busyWarning, isBusy, loadAverage } from './machine-load.mjs';
 import { ratiosTable, resultsTable, scalingTable } from './tables.mjs';
 import { failAsUserError, runMain, UserError } from './user-error.mjs';
@@ -14,11 +23,12 @@ function parse() {
     .scriptName('npm run bench --')
     .usage('$0 [options]\n\nTimes headspark on this machine.')
     .option('model', { describe: 'checkpoint folder (default: random weights)', type: 'string' })
-    .option('shape', { describe: 'shape of the random weights', default: 'smollm2-135m' })
+    .option('shape', { describe: 'shape of the random weights', type: 'string' })
     .option('pairs', {
       describe: 'pairs of token ids, JSON lines (default: random)',
       type: 'string',
     })
+    .option('device', { describe: 'cpu | cuda:N', default: 'cpu' })
     .option('threads', { describe: 'threads (default: all)', type: 'number', default: 0 })
     .option('precision', { describe: 'exact | fast', choices: ['exact', 'fast'], default: 'exact' })
     .option('memory', { describe: 'workspace in MB (default: by the core)', type: 'number' })
@@ -53,27 +63,33 @@ function commonArguments({ threads, precision, filter, quick }) {
 }
 
 async function runAll(options) {
-  const quiet = options.json;
-  const model = await resolveModel(options.model, options.shape);
+  const { device } = options;
+  const using = { quiet: options.json, device };
+  const model = await resolveModel(options.model, options.shape ?? defaultShape(device));
   const vocab = await vocabularySize(model);
   const pairs = options.pairs
     ? { file: path.resolve(options.pairs), text: options.pairs }
-    : await pairsFile('mixed', vocab);
+    : await pairsFile(defaultPairs(device), vocab);
   const paper = await pairsFile('paper', vocab);
-  buildPrograms({ quiet });
+  buildPrograms(using);
   const load = loadAverage();
   const common = commonArguments(options);
   const programs = [];
-  if (options.only !== 'model') programs.push(await runProgram('bench_ops', common, { quiet }));
+  if (options.only !== 'model') programs.push(await runProgram('bench_ops', common, using));
   if (options.only !== 'ops') {
     const files = ['--pairs', pairs.file, '--paper-pairs', paper.file];
     const memory = options.memory ? ['--memory', String(options.memory)] : [];
-    programs.push(
-      await runProgram('bench_model', [model, ...files, ...memory, ...common], { quiet }),
-    );
+    programs.push(await runProgram('bench_model', [model, ...files, ...memory, ...common], using));
   }
   const [{ cpu, isa, threads }] = programs;
-  const machine = { cpu, isa, precision: options.precision, threads, loadBefore: load };
+  const machine = {
+    cpu,
+    device: programs[0].device,
+    isa,
+    precision: options.precision,
+    threads,
+    loadBefore: load,
+  };
   const inputs = { model, pairs: pairs.text, paperPairs: paper.text };
   return {
     date: new Date().toISOString(),
@@ -87,17 +103,18 @@ async function runAll(options) {
 function print(run) {
   const all = (key) => run.programs.flatMap((program) => program[key]);
   const [results, ratios, scaling] = ['results', 'ratios', 'scaling'].map(all);
-  console.log(
-    `\n${run.cpu}, kernels ${run.isa} (${run.precision}), ${run.threads} threads${run.quick ? ', quick' : ''}`,
-  );
+  const kernels =
+    run.device === 'cpu' ? `kernels ${run.isa}, ${run.threads} threads` : `on ${run.device}`;
+  console.log(`\n${run.cpu}, ${kernels} (${run.precision})${run.quick ? ', quick' : ''}`);
   console.log(`model ${run.model}; ${run.pairs}`);
   if (isBusy(run.loadBefore)) console.log(busyWarning(run.loadBefore));
   for (const { program, peakGflops, bf16Instruction, bf16PeakGflops, copyGbPerS } of run.programs) {
-    const fp32 = `fp32 FMA ${(peakGflops / 1000).toFixed(3)} TFLOP/s`;
+    const fp32 = peakGflops > 0 ? [`fp32 FMA ${(peakGflops / 1000).toFixed(3)} TFLOP/s`] : [];
     const bf16 = bf16Instruction
-      ? `, ${bf16Instruction} ${(bf16PeakGflops / 1000).toFixed(3)}`
-      : '';
-    console.log(`peaks before ${program}: ${fp32}${bf16}, copy ${copyGbPerS.toFixed(1)} GB/s`);
+      ? [`${bf16Instruction} ${(bf16PeakGflops / 1000).toFixed(3)} TFLOP/s`]
+      : [];
+    const copy = `copy ${copyGbPerS.toFixed(1)} GB/s`;
+    console.log(`peaks before ${program}: ${[...fp32, ...bf16, copy].join(', ')}`);
   }
   if (results.length > 0) console.log(resultsTable(results));
   if (ratios.length > 0) console.log(ratiosTable(ratios));
@@ -107,6 +124,7 @@ function print(run) {
 await runMain(async () => {
   const options = await parse();
   checkNumbers(options);
+  checkDevice(options.device);
   const run = await runAll(options);
   if (
     run.programs.every(

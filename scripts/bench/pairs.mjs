@@ -1,10 +1,14 @@
 // Pairs of random token ids for benchmarks, the same for a seed, as JSON lines: `mixed` pairs differ
-// from the first token on, `paper` pairs share a long prompt and differ in their openings only.
+// from the first token on, and so do `long`, `deep` and `prompts`, which fill a GPU; `paper` pairs share a
+// long prompt and differ in their openings only.
 import { writeFile } from 'node:fs/promises';
 import { randomBits } from './checkpoint/random.mjs';
 
 export const KINDS = {
   mixed: { pairs: 16, prompt: 0, opening: [27, 35], text: '27 to 35 tokens, nothing shared' },
+  long: { pairs: 64, prompt: 0, opening: [128, 128], text: '128 tokens, nothing shared' },
+  deep: { pairs: 4, prompt: 0, opening: [512, 512], text: '512 tokens, nothing shared' },
+  prompts: { pairs: 100, prompt: 0, opening: [128, 128], text: '128 tokens, nothing shared' },
   paper: { pairs: 8, prompt: 150, opening: [16, 16], text: '150 shared tokens, openings of 16' },
 };
 

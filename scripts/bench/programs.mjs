@@ -20,8 +20,21 @@ export function cacheFolder() {
   return path.resolve(process.env.HEADSPARK_BENCH_CACHE || path.join(base, 'headspark-bench'));
 }
 
-/** Builds bench_ops, bench_model and bench_peer where they are missing or old; says so on stderr. */
-export function buildPrograms({ quiet = false } = {}) {
+/** `cpu` or `cuda:N`. @throws UserError for any other text. */
+export function checkDevice(device) {
+  if (device === 'cpu' || /^cuda:\d{1,3}$/.test(device)) return device;
+  throw new UserError(`--device ${device} is unknown; it must be cpu or cuda:N.`);
+}
+
+/** The CMake preset whose programs compute on a device. */
+const presetOf = (device) => (device === 'cpu' ? 'cpu' : 'cuda');
+
+/** What is computed where nothing is named: a checkpoint of a size that fills the device. */
+export const defaultShape = (device) => (device === 'cpu' ? 'smollm2-135m' : 'qwen2.5-1.5b');
+export const defaultPairs = (device) => (device === 'cpu' ? 'mixed' : 'long');
+
+/** Builds the benchmark programs where they are missing or old; says so on stderr. */
+export function buildPrograms({ quiet = false, device = 'cpu' } = {}) {
   const run = (...args) => {
     const stdio = quiet ? 'pipe' : ['ignore', 2, 2];
     const { status, error, stdout, stderr } = spawnSync('cmake', args, { cwd: root, stdio });
@@ -34,24 +47,27 @@ export function buildPrograms({ quiet = false } = {}) {
     if (quiet) process.stderr.write(`${stdout}${stderr}`);
     throw new UserError(`cmake ${args.join(' ')} failed; its output above says why.`);
   };
-  const targets = ['bench_ops', 'bench_model', 'bench_peer'].flatMap((name) => ['--target', name]);
-  run('--preset', 'cpu');
-  run('--build', '--preset', 'cpu', ...targets, '--parallel', String(availableParallelism()));
+  const programs = ['bench_ops', 'bench_model', 'bench_peer', 'bench_decode'];
+  const targets = programs.flatMap((name) => ['--target', name]);
+  const preset = presetOf(device);
+  run('--preset', preset);
+  run('--build', '--preset', preset, ...targets, '--parallel', String(availableParallelism()));
 }
 
-export function programPath(name) {
+export function programPath(name, device = 'cpu') {
   const suffix = process.platform === 'win32' ? '.exe' : '';
-  return path.join(root, 'build-cpu', 'native', `${name}${suffix}`);
+  return path.join(root, `build-${presetOf(device)}`, 'native', `${name}${suffix}`);
 }
 
 /**
  * Runs a native program with --json and returns the object it prints. Its progress goes to stderr
  * unless `quiet`; a program that found a wrong result (exit code 1 with JSON) sets `failed`.
  */
-export function runProgram(name, args, { quiet = false } = {}) {
+export function runProgram(name, args, { quiet = false, device = 'cpu' } = {}) {
   return new Promise((resolve, reject) => {
     const stdio = ['ignore', 'pipe', quiet ? 'pipe' : 'inherit'];
-    const child = spawn(programPath(name), [...args, '--json'], { stdio });
+    const command = [...args, '--device', device, '--json'];
+    const child = spawn(programPath(name, device), command, { stdio });
     let [output, errors] = ['', ''];
     child.stdout.on('data', (text) => (output += text));
     child.stderr?.on('data', (text) => (errors += text));
@@ -85,7 +101,7 @@ export async function vocabularySize(model) {
 }
 
 /** The named checkpoint, or one of random weights of `shape` in the cache, made when missing. */
-export async function resolveModel(model, shape = 'smollm2-135m') {
+export async function resolveModel(model, shape = defaultShape('cpu')) {
   if (model !== undefined) return path.resolve(model);
   const folder = path.join(cacheFolder(), 'models', shape);
   if (existsSync(path.join(folder, 'model.safetensors'))) return folder;

@@ -1,4 +1,4 @@
-// Tables for people: one for timings, one for ratios, one for growth, one for peers.
+// Tables for people: for timings, ratios, growth, peers, and goals.
 import Table from 'cli-table3';
 
 const plain = { style: { head: [], border: [], compact: true } };
@@ -30,7 +30,7 @@ export function resultsTable(results) {
     formatMs(r.medianMs),
     range(r),
     r.gflops > 0 ? (r.gflops / 1000).toFixed(3) : '',
-    r.gflops > 0 ? percent(r.peakShare) : '',
+    r.gflops > 0 && r.peakGflops > 0 ? percent(r.peakShare) : '',
     r.gflops > 0 && r.bf16PeakGflops > 0 ? percent(r.gflops / r.bf16PeakGflops) : '',
     r.gbPerS > 0 ? r.gbPerS.toFixed(1) : '',
     formatBytes(r.peakBytes),
@@ -70,6 +70,13 @@ export function scalingTable(scaling) {
     formatBytes(s.peakBytes),
   ]);
   return render(['', 'median', 'each added', 'memory'], rows, [1, 2, 3]);
+}
+
+/** Figures of gpu/goals.mjs. */
+export function goalsTable(figures) {
+  const verdict = ({ met }) => (met === undefined ? 'not measured' : met ? 'met' : 'missed');
+  const rows = figures.map((f) => [f.name, f.value, f.goal, verdict(f)]);
+  return render(['', 'measured', 'goal', ''], rows, [1, 2]);
 }
 
 /** `comparisons` of compare/measure.mjs: one block of rows per task. */

@@ -49,6 +49,20 @@ export const SHAPES = {
     normEpsilon: 1e-6,
     tied: true,
   },
+  'qwen2.5-7b': {
+    architecture: 'qwen2',
+    layers: 28,
+    heads: 28,
+    kvHeads: 4,
+    hidden: 3584,
+    intermediate: 18944,
+    vocab: 152064,
+    headDim: 128,
+    maxPositions: 131072,
+    ropeTheta: 1000000,
+    normEpsilon: 1e-6,
+    tied: false,
+  },
 };
 
 const OTHERWISE = { maxPositions: 2048, ropeTheta: 10000, normEpsilon: 1e-5, tied: true };

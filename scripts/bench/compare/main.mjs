@@ -11,6 +11,9 @@ import { hideBin } from 'yargs/helpers';
 import {
   buildPrograms,
   cacheFolder,
+  checkDevice,
+  defaultPairs,
+  defaultShape,
   pairsFile,
   resolveModel,
   vocabularySize,
@@ -23,6 +26,8 @@ import { findPeers, installCommands, peerPaths } from './peers.mjs';
 import { Worker } from './worker.mjs';
 
 const PEERS = ['torch', 'onnx', 'llama'];
+/** Those whose packages here compute on a GPU. */
+const GPU_PEERS = ['torch'];
 /** Forwards of which the bound of the sweep is the median, over all rounds. */
 const sweepForwards = 20;
 
@@ -31,15 +36,19 @@ function parse() {
     .scriptName('npm run bench:compare --')
     .usage('$0 [options]\n\nTimes headspark and its peers in turn and prints ratios.')
     .option('model', { describe: 'checkpoint folder (default: random weights)', type: 'string' })
-    .option('shape', { describe: 'shape of the random weights', default: 'smollm2-135m' })
+    .option('shape', { describe: 'shape of the random weights', type: 'string' })
     .option('pairs', {
       describe: 'pairs of token ids, JSON lines (default: random)',
       type: 'string',
     })
+    .option('device', { describe: 'cpu | cuda:N', default: 'cpu' })
     .option('threads', { describe: 'threads of every peer', type: 'number', default: 2 })
     .option('rounds', { describe: 'timed runs of each', type: 'number', default: 3 })
-    .option('peers', { describe: PEERS.join(', '), default: PEERS.join(',') })
-    .option('filter', { describe: 'only tasks whose name contains this', default: '' })
+    .option('peers', { describe: `${PEERS.join(', ')} (default: all)`, type: 'string' })
+    .option('filter', {
+      describe: 'only tasks whose name contains this, or one of A,B',
+      default: '',
+    })
     .option('variants', { describe: 'only variants whose name contains this', default: '' })
     .option('python', { describe: 'a Python that has torch', type: 'string' })
     .option('modules', { describe: 'folder whose node_modules has the npm peers', type: 'string' })
@@ -58,10 +67,17 @@ function checkOptions(options) {
       throw new UserError(`--${name} must be a whole number of at least 1.`);
     }
   }
-  const wanted = options.peers.split(',').filter((name) => name !== '');
+  const possible = checkDevice(options.device) === 'cpu' ? PEERS : GPU_PEERS;
+  const wanted = options.peers?.split(',').filter((name) => name !== '') ?? possible;
   const unknown = wanted.find((name) => !PEERS.includes(name));
   if (unknown !== undefined) {
     throw new UserError(`--peers ${unknown} is unknown; these are: ${PEERS.join(', ')}.`);
+  }
+  const onCpu = wanted.find((name) => !possible.includes(name));
+  if (onCpu !== undefined) {
+    throw new UserError(
+      `--peers ${onCpu} computes on the CPU; beside ${options.device} there is: ${GPU_PEERS.join(', ')}.`,
+    );
   }
   return wanted;
 }
@@ -131,7 +147,8 @@ function contendersFor(task, workers, { heads, rounds, variants }) {
 async function compareAll(workers, options, log) {
   const tasks = [...new Set(workers[0].info.tasks.map(({ task }) => task))];
   const comparisons = [];
-  for (const task of tasks.filter((name) => name.includes(options.filter))) {
+  const filters = options.filter.split(',');
+  for (const task of tasks.filter((name) => filters.some((part) => name.includes(part)))) {
     log(`${task} …`);
     const contenders = contendersFor(task, workers, options);
     const comparison = await compareTask(task, contenders, { rounds: options.rounds });
@@ -160,13 +177,14 @@ function watchSignals(workers) {
 async function prepare(options) {
   const wanted = checkOptions(options);
   if (options.install) await install(options);
-  const model = await resolveModel(options.model, options.shape);
+  const { device } = options;
+  const model = await resolveModel(options.model, options.shape ?? defaultShape(device));
   const vocab = await vocabularySize(model);
   const pairs = options.pairs
     ? { file: path.resolve(options.pairs), text: options.pairs }
-    : await pairsFile('mixed', vocab);
+    : await pairsFile(defaultPairs(device), vocab);
   const config = JSON.parse(await readFile(path.join(model, 'config.json'), 'utf8'));
-  buildPrograms({ quiet: options.json });
+  buildPrograms({ quiet: options.json, device });
   const peers = await findPeers({
     ...options,
     model,
@@ -211,6 +229,7 @@ await runMain(async () => {
   const run = {
     date: new Date().toISOString(),
     cpu: cpus()[0]?.model,
+    device: options.device,
     threads: options.threads,
     loadBefore: load,
     model,

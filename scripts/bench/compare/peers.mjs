@@ -89,11 +89,11 @@ function convert(script, { python, model, target }) {
 
 /**
  * Every peer as { name, command, env } or { name, missing, install }.
- * @param options  model and pairs paths (undefined: linear layers only), threads, python, modules,
+ * @param options  model and pairs paths, device (`cpu` or `cuda:N`), threads, python, modules,
  *                 vocab, key (a name for the model in the cache), wanted (names of peers)
  */
 export async function findPeers(options) {
-  const { model, pairs, threads, vocab, key, wanted } = options;
+  const { model, pairs, device, threads, vocab, key, wanted } = options;
   const paths = peerPaths(options);
   const install = installCommands(paths);
   const cpus = await allowedCpus();
@@ -102,12 +102,12 @@ export async function findPeers(options) {
     command: pinned(command, threads, cpus),
     env,
   });
-  const native = ['--threads', String(threads), '--pairs', pairs];
-  const peers = [start('headspark', [programPath('bench_peer'), model, ...native])];
+  const native = ['--device', device, '--threads', String(threads), '--pairs', pairs];
+  const peers = [start('headspark', [programPath('bench_peer', device), model, ...native])];
 
   if (wanted.includes('torch')) {
     const found = works(paths.python, '-c', 'import torch, transformers');
-    const command = [paths.python, here('torch_peer.py'), model, pairs, String(threads)];
+    const command = [paths.python, here('torch_peer.py'), model, pairs, String(threads), device];
     peers.push(
       found
         ? start('torch', command, openMp(threads))

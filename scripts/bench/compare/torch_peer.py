@@ -1,33 +1,86 @@
 # PyTorch and Hugging Face transformers as a peer of scripts/bench/compare: announces its tasks in
 # one JSON line, then runs one task per request line and answers with the seconds it took.
-# Usage: torch_peer.py MODEL PAIRS THREADS ("-" for MODEL leaves out what needs a checkpoint).
+# Usage: torch_peer.py MODEL PAIRS THREADS [cpu|cuda:N] ("-" for MODEL leaves out what needs a
+# checkpoint).
+import functools
 import json
+import math
 import sys
 import time
 
 import torch
 import torch.nn.functional as functional
 
-LINEAR_SHAPES = [(512, 1536, 576), (512, 8960, 1536)]  # rows, outputs, inputs
+# rows, outputs, inputs
+LINEAR_SHAPES = [(512, 1536, 576), (512, 8960, 1536)]
+GPU_LINEAR_SHAPES = [(8192, 8960, 1536), (8192, 1536, 8960), (8192, 8192, 8192)]
+# FlashAttention's own benchmark (arXiv 2307.08691): so many tokens in all, so many values wide.
+ATTENTION_TOKENS, ATTENTION_WIDTH = 16384, 2048
+ATTENTION_LENGTHS, HEAD_DIMS = [128, 512, 2048, 8192], [64, 128]
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 ATTENTIONS = ["eager", "sdpa"]
 PREFILL_TOKENS = 512
 STEPS = 5
+# A GPU is given many short runs without waiting for each.
+QUEUED_SECONDS, MOST_QUEUED = 5e-3, 1000
 
 
-def linear_tasks():
+def linear_tasks(device):
     """y = x Wᵀ of random operands, in each dtype."""
     tasks = []
-    for rows, outputs, inputs in LINEAR_SHAPES:
+    for rows, outputs, inputs in LINEAR_SHAPES if device == "cpu" else GPU_LINEAR_SHAPES:
         for name, dtype in DTYPES.items():
-            x = torch.randn(rows, inputs).to(dtype)
-            weight = torch.randn(outputs, inputs).to(dtype)
+            x = torch.randn(rows, inputs, device=device).to(dtype)
+            weight = torch.randn(outputs, inputs, device=device).to(dtype)
 
             def run(x=x, weight=weight):
                 with torch.inference_mode():
                     functional.linear(x, weight)
 
             tasks.append((f"linear {rows}x{outputs}x{inputs}", name, run))
+    return tasks
+
+
+def attention_tasks(device):
+    """Causal scaled dot product attention forward and backward, by kernel."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    kernels = {
+        "cudnn bf16": (SDPBackend.CUDNN_ATTENTION, torch.bfloat16),
+        "flash bf16": (SDPBackend.FLASH_ATTENTION, torch.bfloat16),
+        "efficient f32": (SDPBackend.EFFICIENT_ATTENTION, torch.float32),
+    }
+    held = {}  # of each kernel the operands of the size that was asked for last
+
+    def operands(shape, variant):
+        if variant not in held or held[variant][0] != shape:
+            held.pop(variant, None)
+            kernel, dtype = kernels[variant]
+            q, k, v, d_out = (torch.randn(shape, device=device).to(dtype) for _ in range(4))
+            for operand in (q, k, v):
+                operand.requires_grad_(True)
+            with sdpa_kernel(kernel):
+                out = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            held[variant] = shape, (q, k, v), out, d_out
+        return held[variant][1:]
+
+    def forward(shape, variant):
+        (q, k, v), _, _ = operands(shape, variant)
+        with sdpa_kernel(kernels[variant][0]), torch.no_grad():
+            functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    def backward(shape, variant):
+        inputs, out, d_out = operands(shape, variant)
+        torch.autograd.grad(out, inputs, d_out, retain_graph=True)
+
+    tasks = []
+    for head_dim in HEAD_DIMS:
+        for length in ATTENTION_LENGTHS:
+            shape = (ATTENTION_TOKENS // length, ATTENTION_WIDTH // head_dim, length, head_dim)
+            for variant in kernels:
+                for direction, run in (("forward", forward), ("backward", backward)):
+                    name = f"attention {direction} {length}x{head_dim}"
+                    tasks.append((name, variant, functools.partial(run, shape, variant)))
     return tasks
 
 
@@ -47,17 +100,19 @@ class Batch:
     call without a mask is the faster one.
     """
 
-    def __init__(self, pairs):
+    def __init__(self, pairs, device):
+        def tensor(values):
+            return torch.tensor(values, device=device)
+
         longest = max(len(pair["clean"]) for pair in pairs)
-        self.last = torch.tensor([len(pair["clean"]) - 1 for pair in pairs])
-        self.rows = torch.arange(len(pairs))
+        self.last = tensor([len(pair["clean"]) - 1 for pair in pairs])
+        self.rows = torch.arange(len(pairs), device=device)
         self.clean, self.corrupted = (
-            torch.tensor([pair[side] + [0] * (longest - len(pair[side])) for pair in pairs])
+            tensor([pair[side] + [0] * (longest - len(pair[side])) for pair in pairs])
             for side in ("clean", "corrupted")
         )
         self.correct, self.incorrect = (
-            torch.tensor([as_list(pair[side])[0] for pair in pairs])
-            for side in ("correct", "incorrect")
+            tensor([as_list(pair[side])[0] for pair in pairs]) for side in ("correct", "incorrect")
         )
 
     def logit_difference(self, logits):
@@ -86,17 +141,29 @@ def eap_ig_bound(model, batch):
         batch.logit_difference(logits).backward()
 
 
-def model_tasks(folder, pairs_path):
+def fitting_dtypes(folder, device):
+    """Those whose weights leave a GPU three quarters of its memory for activations."""
+    import pathlib
+
+    if device == "cpu":
+        return DTYPES
+    stored = sum(file.stat().st_size for file in pathlib.Path(folder).glob("*.safetensors"))
+    room = torch.cuda.get_device_properties(device).total_memory / 4
+    return {name: dtype for name, dtype in DTYPES.items() if stored * dtype.itemsize / 2 < room}
+
+
+def model_tasks(folder, pairs_path, device):
     """Prefill, the bound of EAP-IG and one forward of the prompts, per attention and dtype."""
     from transformers import AutoModelForCausalLM
 
-    batch = Batch(read_pairs(pairs_path))
+    batch = Batch(read_pairs(pairs_path), device)
     tasks = []
-    for dtype_name, dtype in DTYPES.items():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    for dtype_name, dtype in fitting_dtypes(folder, device).items():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
         model.requires_grad_(False)
         generator = torch.Generator().manual_seed(1)
         prompt = torch.randint(model.config.vocab_size, (1, PREFILL_TOKENS), generator=generator)
+        prompt = prompt.to(device)
         for attention in ATTENTIONS:
             variant = f"{attention} {dtype_name}"
 
@@ -121,16 +188,25 @@ def model_tasks(folder, pairs_path):
     return tasks
 
 
-def announce(tasks, threads):
+def settings_text(threads, device):
+    if device != "cpu":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{properties.name}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    return (
+        f"{torch.get_num_threads()} of {threads} threads asked for, "
+        f"{torch.backends.cpu.get_cpu_capability()}, "
+        f"oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}"
+    )
+
+
+def announce(tasks, threads, device):
     import transformers
 
     print(
         json.dumps(
             {
                 "peer": f"PyTorch {torch.__version__}, transformers {transformers.__version__}",
-                "settings": f"{torch.get_num_threads()} of {threads} threads asked for, "
-                f"{torch.backends.cpu.get_cpu_capability()}, "
-                f"oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}",
+                "settings": settings_text(threads, device),
                 "tasks": [{"task": task, "variant": variant} for task, variant, _ in tasks],
             }
         ),
@@ -138,22 +214,42 @@ def announce(tasks, threads):
     )
 
 
+def timed(run, runs, device):
+    """Seconds of `runs` runs, all of them finished."""
+    begin = time.perf_counter()
+    for _ in range(runs):
+        run()
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begin
+
+
+def seconds_of(run, device):
+    """Seconds of one run."""
+    once = timed(run, 1, device)
+    if device == "cpu" or once >= QUEUED_SECONDS:
+        return once
+    runs = min(MOST_QUEUED, math.ceil(QUEUED_SECONDS / once))
+    return timed(run, runs, device) / runs
+
+
 def main():
     folder, pairs_path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-    tasks = linear_tasks()
+    tasks = linear_tasks(device)
+    if device != "cpu":
+        tasks += attention_tasks(device)
     if folder != "-":
-        tasks += model_tasks(folder, pairs_path)
-    announce(tasks, threads)
+        tasks += model_tasks(folder, pairs_path, device)
+    announce(tasks, threads, device)
     by_name = {(task, variant): run for task, variant, run in tasks}
     for line in sys.stdin:
         request = json.loads(line)
         try:
             run = by_name[(request["task"], request["variant"])]
-            begin = time.perf_counter()
-            run()
-            print(json.dumps({"seconds": time.perf_counter() - begin}), flush=True)
+            print(json.dumps({"seconds": seconds_of(run, device)}), flush=True)
         except Exception as error:  # the orchestrator reports it beside the other peers
             print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
 

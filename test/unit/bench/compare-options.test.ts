@@ -13,6 +13,15 @@ it.each([
   ['compare/main.mjs', ['--rounds', '0'], /--rounds must be a whole number of at least 1/],
   ['compare/main.mjs', ['--peers', 'jax'], /--peers jax is unknown; these are: torch, onnx, llama/],
   ['compare/main.mjs', ['--round', '3'], /round/],
+  ['compare/main.mjs', ['--device', 'gpu'], /--device gpu is unknown; it must be cpu or cuda:N/],
+  [
+    'compare/main.mjs',
+    ['--device', 'cuda:0', '--peers', 'llama'],
+    /--peers llama computes on the CPU; beside cuda:0 there is: torch/,
+  ],
+  ['main.mjs', ['--device', 'cuda'], /--device cuda is unknown/],
+  ['gpu/main.mjs', ['--out', '/tmp', '--parts', 'all'], /--parts all is unknown; these are: build/],
+  ['gpu/main.mjs', [], /out/],
 ])('%s refuses %j', (script, args, message) => {
   const env = { ...process.env, HEADSPARK_BENCH_CACHE: '/nonexistent/cache' };
   const command = [path.join(benchFolder, script), ...args];
