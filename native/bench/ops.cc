@@ -13,8 +13,8 @@ constexpr double exact_tolerance = 1e-4;
 constexpr double fast_tolerance = 1e-2;
 
 using Group = std::vector<Benchmark> (*)(const Context&, bool quick);
-constexpr Group kGroups[] = {linear_benchmarks, contraction_benchmarks, attention_benchmarks,
-                             mlp_benchmarks, elementwise_benchmarks};
+constexpr Group kGroups[] = {linear_benchmarks,     contraction_benchmarks, attention_benchmarks,
+                             head_input_benchmarks, mlp_benchmarks,         elementwise_benchmarks};
 
 int run_ops(const Options& options) {
   const Context context = make_context(options);

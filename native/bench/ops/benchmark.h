@@ -24,6 +24,7 @@ struct Benchmark {
 std::vector<Benchmark> linear_benchmarks(const Context& context, bool quick);
 std::vector<Benchmark> attention_benchmarks(const Context& context, bool quick);
 std::vector<Benchmark> contraction_benchmarks(const Context& context, bool quick);
+std::vector<Benchmark> head_input_benchmarks(const Context& context, bool quick);
 std::vector<Benchmark> mlp_benchmarks(const Context& context, bool quick);
 std::vector<Benchmark> elementwise_benchmarks(const Context& context, bool quick);
 
