@@ -1,9 +1,12 @@
 // cuBLASLt is column-major: it computes cᵀ = op(b) aᵀ, [columns, 128] per tile.
 #include "cuda/lt_products.h"
 
+#include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "headspark/dtype.h"
 #include "headspark/error.h"
 
 namespace headspark::cuda {
@@ -11,6 +14,10 @@ namespace {
 
 // What cuBLASLt's documentation recommends for Hopper.
 constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;
+
+// The results of a trial for the bits of two algorithms take no more. A wider product, the logits',
+// has blocks enough for the device with the algorithm for many rows.
+constexpr std::int64_t kMostTrialBytes = std::int64_t{64} << 20;
 
 void check(lt::Status status, const char* what) {
   if (status == lt::kSuccess) return;
@@ -86,12 +93,69 @@ LtProducts::~LtProducts() {
   functions_.Destroy(handle_);
 }
 
-// Chosen for one tile, whatever the product at hand, so that every number of rows gets the same.
-const std::optional<lt::Algorithm>& LtProducts::algorithm(const LtProduct& p) {
+/// Device memory of a trial.
+struct LtProducts::Memory {
+  WeightMemory& from;
+  void* data;
+
+  Memory(WeightMemory& memory, std::int64_t bytes) : from(memory), data(memory.allocate(bytes)) {}
+  ~Memory() { from.release(data); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+};
+
+// Both are chosen once, whatever the product at hand, so that every number of rows gets the same.
+const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProduct& p) {
   const Shape shape{p.columns, p.depth, p.a_stride, p.b_stride, p.by_depth};
   const auto found = algorithms_.find(shape);
   if (found != algorithms_.end()) return found->second;
-  const Call call(functions_, p, 1);
+  Algorithms chosen;
+  chosen.many = chosen_for(p, kManyTiles);
+  if (chosen.many) {
+    const std::optional<lt::Algorithm> few = chosen_for(p, 1);
+    if (few && same_bits(stream, p, *few, *chosen.many)) chosen.few = few;
+  }
+  return algorithms_.emplace(shape, chosen).first->second;
+}
+
+bool LtProducts::same_bits(Stream stream, const LtProduct& p, const lt::Algorithm& one,
+                           const lt::Algorithm& other) {
+  if (std::memcmp(&one, &other, sizeof one) == 0) return true;
+  const std::int64_t results = kLtTileRows * p.columns;
+  const std::int64_t bytes = results * static_cast<std::int64_t>(sizeof(float));
+  if (bytes > kMostTrialBytes) return false;
+  // Any two orders of a sum differ somewhere among so many sums of random terms.
+  std::vector<std::uint16_t> rows(static_cast<std::size_t>(kLtTileRows * p.a_stride));
+  std::uint64_t state = 1;
+  for (std::uint16_t& value : rows) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    value = f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1.0f);
+  }
+  const auto row_bytes = static_cast<std::int64_t>(rows.size() * sizeof(std::uint16_t));
+  std::vector<float> sums[2];
+  try {
+    const Memory a(memory_, row_bytes);
+    memory_.copy(a.data, rows.data(), row_bytes);
+    const Memory c(memory_, bytes);
+    LtProduct trial = p;
+    trial.tiles = 1;
+    trial.a = a.data;
+    trial.c = static_cast<float*>(c.data);
+    trial.add = nullptr;
+    for (int i = 0; i < 2; ++i) {
+      run(stream, trial, i == 0 ? one : other);
+      sums[i].resize(static_cast<std::size_t>(results));
+      copy_to_host(stream, sums[i].data(), c.data, bytes);
+    }
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::OUT_OF_MEMORY) throw;
+    return false;
+  }
+  return std::memcmp(sums[0].data(), sums[1].data(), static_cast<std::size_t>(bytes)) == 0;
+}
+
+std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int64_t tiles) {
+  const Call call(functions_, p, tiles);
   lt::Preference made = nullptr;
   check(functions_.MatmulPreferenceCreate(&made), "describe a preference");
   const std::unique_ptr<lt::OpaquePreference, lt::Status (*)(lt::Preference)> preference(
@@ -115,23 +179,24 @@ const std::optional<lt::Algorithm>& LtProducts::algorithm(const LtProduct& p) {
   int count = 0;
   const lt::Status status = functions_.MatmulAlgoGetHeuristic(
       handle_, call.desc, call.a, call.b, call.c, call.c, made, 1, &result, &count);
-  std::optional<lt::Algorithm> chosen;
-  if (status == lt::kSuccess && count > 0 && result.state == lt::kSuccess) {
-    chosen = result.algorithm;
-  }
-  return algorithms_.emplace(shape, chosen).first->second;
+  const bool found = status == lt::kSuccess && count > 0 && result.state == lt::kSuccess;
+  return found ? std::optional(result.algorithm) : std::nullopt;
 }
 
-bool LtProducts::multiply(Stream stream, const LtProduct& p) {
-  const std::optional<lt::Algorithm>& chosen = algorithm(p);
-  if (!chosen) return false;
+void LtProducts::run(Stream stream, const LtProduct& p, const lt::Algorithm& algorithm) {
   const Call call(functions_, p, p.tiles);
   const float one = 1.0f;
   const float beta = p.add != nullptr ? 1.0f : 0.0f;
   const float* const add = p.add != nullptr ? p.add : p.c;
   check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, add, call.c,
-                          p.c, call.c, &*chosen, workspace_, kWorkspaceBytes, stream),
+                          p.c, call.c, &algorithm, workspace_, kWorkspaceBytes, stream),
         "multiply");
+}
+
+bool LtProducts::multiply(Stream stream, const LtProduct& p) {
+  const Algorithms& known = algorithms(stream, p);
+  if (!known.many) return false;
+  run(stream, p, known.few && p.tiles <= kFewTiles ? *known.few : *known.many);
   return true;
 }
 

@@ -1,5 +1,7 @@
 // Matrix products by cuBLASLt whose bits do not depend on how many rows there are: every product is
-// a batch of tiles of 128 rows, computed by one algorithm per shape of the weight, without split-K.
+// a batch of tiles of 128 rows, computed without split-K by the algorithm that the library chooses
+// for many tiles of the weight's shape. What it chooses for one tile computes products of few,
+// where that gives the same bits.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +15,11 @@
 namespace headspark::cuda {
 
 constexpr std::int64_t kLtTileRows = 128;
+/// Tiles that an algorithm for many rows is chosen for: a micro-batch of attribution. One for a
+/// single tile fills the device with small blocks, each of which reads its operands again.
+constexpr std::int64_t kManyTiles = 32;
+/// Up to so many tiles, which are decode steps, the algorithm for few rows is used.
+constexpr std::int64_t kFewTiles = 3;
 
 /// c[tiles * 128, columns] = a b, or a b + add: bf16 operands, fp32 sums. Arrays are aligned to 16
 /// bytes, strides to 8 elements.
@@ -42,15 +49,26 @@ class LtProducts {
 
  private:
   using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool>;
+  /// Of one shape. `many` computes any number of rows; empty: the library has none.
+  struct Algorithms {
+    std::optional<lt::Algorithm> many;
+    std::optional<lt::Algorithm> few;  ///< empty where `many` serves
+  };
   struct Call;
+  struct Memory;
 
-  const std::optional<lt::Algorithm>& algorithm(const LtProduct& product);
+  const Algorithms& algorithms(Stream stream, const LtProduct& product);
+  std::optional<lt::Algorithm> chosen_for(const LtProduct& product, std::int64_t tiles);
+  /// Whether both give the same bits for a tile of random rows.
+  bool same_bits(Stream stream, const LtProduct& product, const lt::Algorithm& one,
+                 const lt::Algorithm& other);
+  void run(Stream stream, const LtProduct& product, const lt::Algorithm& algorithm);
 
   lt::Functions functions_;
   WeightMemory& memory_;
   lt::Handle handle_ = nullptr;
   void* workspace_ = nullptr;
-  std::map<Shape, std::optional<lt::Algorithm>> algorithms_;
+  std::map<Shape, Algorithms> algorithms_;
 };
 
 }  // namespace headspark::cuda

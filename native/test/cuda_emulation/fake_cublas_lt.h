@@ -14,8 +14,9 @@ struct FakeCublasLt {
   int heuristics = 0;
   int multiplications = 0;
   std::int64_t tiles = 0;              // of all products
-  std::set<std::uint64_t> algorithms;  // that products used
+  std::set<std::uint64_t> algorithms;  // that products used, by the tiles they were chosen for
   bool has_algorithm = true;
+  bool few_round_otherwise = false;  // what is chosen for one tile sums from the end
   std::uint32_t reduction_schemes = 99;
   std::uint32_t least_alignment = 256;
 

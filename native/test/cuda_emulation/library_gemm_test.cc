@@ -38,7 +38,9 @@ class LibraryDevice final : public OpDevice, public WeightMemory {
     return ::operator new(static_cast<std::size_t>(bytes));
   }
   void release(void* memory) noexcept override { ::operator delete(memory); }
-  void copy(void*, const void*, std::int64_t) override {}
+  void copy(void* device, const void* host, std::int64_t bytes) override {
+    copy_to_device(nullptr, device, host, bytes);
+  }
 
  private:
   std::map<ScratchSlot, std::vector<std::byte>> scratch_;
@@ -93,7 +95,8 @@ TEST_CASE("products by cuBLASLt are the products, in terms that hold all bits") 
       const Problem problem(150, 20, 37, by_depth);
       LibraryDevice device;
       const std::vector<float> c = problem.run(device, precision, problem.rows);
-      CHECK(fake.multiplications == (precision == Precision::exact ? 3 : 1));
+      const int trials = 2;  // of the two algorithms, the first time
+      CHECK(fake.multiplications == trials + (precision == Precision::exact ? 3 : 1));
       CHECK(fake.reduction_schemes == 0);
       double largest = 0.0;
       for (std::int64_t row = 0; row < problem.rows; ++row) {
@@ -120,18 +123,28 @@ TEST_CASE("products by cuBLASLt are the products, in terms that hold all bits") 
   }
 }
 
-TEST_CASE(
-    "products by cuBLASLt: one algorithm per shape of the weight, the same bits for any rows") {
-  const Problem problem(300, 24, 40, false);
-  LibraryDevice device;
-  const std::vector<float> all = problem.run(device, Precision::exact, 300);
-  for (const std::int64_t rows : {1, 127, 128, 129, 256}) {
-    const std::vector<float> some = problem.run(device, Precision::exact, rows);
-    check_same_bits("rows", some,
-                    {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(some.size())});
+TEST_CASE("products by cuBLASLt: one choice per shape of the weight, the same bits for any rows") {
+  constexpr std::int64_t kMany = (kFewTiles + 1) * kLtTileRows;
+  const Problem problem(kMany, 24, 40, false);
+  for (const bool otherwise : {false, true}) {
+    LibraryDevice device;
+    fake.few_round_otherwise = otherwise;
+    const std::vector<float> all = problem.run(device, Precision::exact, kMany);
+    CHECK(fake.heuristics == 2);
+    for (const std::int64_t rows : {1, 127, 128, 129, 256, 384}) {
+      fake.algorithms.clear();
+      const std::vector<float> some = problem.run(device, Precision::exact, rows);
+      check_same_bits("rows", some,
+                      {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(some.size())});
+      // What is chosen for one tile is used for few rows, unless it gives other bits.
+      const std::uint64_t tiles = otherwise ? kManyTiles : 1;
+      CHECK(fake.algorithms == std::set<std::uint64_t>{tiles});
+    }
+    fake.algorithms.clear();
+    problem.run(device, Precision::exact, kMany);
+    CHECK(fake.algorithms == std::set<std::uint64_t>{kManyTiles});
+    CHECK(fake.heuristics == 2);
   }
-  CHECK(fake.heuristics == 1);
-  CHECK(fake.algorithms.size() == 1);
 }
 
 TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it where") {
@@ -168,7 +181,7 @@ TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it whe
                             {first, first + rows * 8});
           }
         }
-        CHECK(fake.heuristics == 1);
+        CHECK(fake.heuristics == 2);
       }
     }
   }
