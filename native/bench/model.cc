@@ -1,9 +1,8 @@
 // Benchmarks of whole computations on a checkpoint: loading, prefill, decode, EAP-IG, sweeps,
 // circuits, what prefix sharing, gates and an adapter cost or save, and how time and memory grow.
 // Usage: bench_model FOLDER --pairs FILE [--paper-pairs FILE] [--adapter DIR] [--memory MB]
-// [--device cpu|cuda:N] [--threads N] [--isa NAME] [--precision exact|fast] [--filter TEXT]
-// [--milliseconds N] [--quick]
-// [--json]; `npm run bench` makes the files.
+// [--batch-tokens N] [--device cpu|cuda:N] [--threads N] [--isa NAME] [--precision exact|fast]
+// [--filter TEXT] [--milliseconds N] [--quick] [--json]; `npm run bench` makes the files.
 #include "model/setup.h"
 
 namespace headspark::bench {

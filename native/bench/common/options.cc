@@ -42,6 +42,8 @@ void set_value(Options& options, const std::string& option, const std::string& v
     options.paper_pairs = value;
   } else if (option == "--adapter") {
     options.adapter = value;
+  } else if (option == "--batch-tokens") {
+    options.batch_tokens = number<std::int64_t>(option, value);
   } else if (option == "--memory") {
     options.memory_bytes = number<std::int64_t>(option, value) << 20;
   } else {
@@ -78,6 +80,7 @@ EngineOptions engine_options(const Options& options) {
   EngineOptions engine;
   engine.threads = options.threads;
   engine.memory_bytes = options.memory_bytes;
+  engine.batch_tokens = options.batch_tokens;
   engine.device = options.device;
   engine.device_index = options.device_index;
   engine.precision = options.precision;

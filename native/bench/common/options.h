@@ -21,6 +21,7 @@ struct Options {
   std::string pairs, paper_pairs;    // files of pairs, a JSON object per line
   std::string adapter;               // a LoRA folder, timed beside the checkpoint without it
   std::int64_t memory_bytes = 0;     // EngineOptions::memory_bytes
+  std::int64_t batch_tokens = 0;     // EngineOptions::batch_tokens
   std::vector<std::string> folders;  // what is not an option
 
   bool selects(const std::string& name) const { return name.find(filter) != std::string::npos; }
@@ -28,7 +29,7 @@ struct Options {
 
 /// Reads --threads N, --device cpu|cuda:N, --isa NAME, --precision exact|fast, --filter TEXT,
 /// --milliseconds N, --pairs FILE, --paper-pairs FILE, --adapter DIR, --memory MB,
-/// --json and --quick. `--isa` acts as HEADSPARK_ISA does.
+/// --batch-tokens N, --json and --quick. `--isa` acts as HEADSPARK_ISA does.
 /// Errors: INVALID_ARGUMENT naming the option.
 Options parse_options(int argc, char** argv);
 

@@ -8,7 +8,9 @@
 // of copies.
 #include <algorithm>
 
+#include "cuda/layer_product.h"
 #include "cuda/norm_rows.h"
+#include "cuda/term_rows.h"
 #include "ops/backends.h"
 #include "ops/head_gradient.h"
 
@@ -20,6 +22,8 @@ using namespace cuda;
 // Copies whose values a thread holds at once; more go round again.
 constexpr int kCopies = 8;
 constexpr int kSumThreads = 256;
+// Depths that a product reads at a time: a head of whole ones is a part of all heads' rows.
+constexpr std::int64_t kDepthTile = 32;
 
 struct MomentsKernel {
   NormConstants norm;
@@ -234,10 +238,7 @@ class HeadInputs {
            SumKernel{p_.copies, p_.tokens, projection.heads, projection.share, p_.head_dim,
                      1.0f / static_cast<float>(p_.in()), mean_, rstd_, projection.d,
                      projection.projected, offset, d_sum_, multiples_, constants_});
-    for (std::int64_t head = 0; head < projection.heads; ++head) {
-      linear_backward_cuda(context_, head_gradient(p_, projection, head, p_.tokens, d_sum_,
-                                                   projection.y + head * projection.y_stride));
-    }
+    multiply(projection);
     if (norm_.kind == NormKind::layer) {
       launch(device_.stream(), norm_shape(p_.in(), sums),
              wide_ ? &centre_kernel<true> : &centre_kernel<false>,
@@ -248,6 +249,30 @@ class HeadInputs {
            wide_ ? &pull_back_kernel<true> : &pull_back_kernel<false>,
            PullBackKernel{norm_, p_.copies, p_.tokens, projection.heads, p_.x, multiples_,
                           constants_, projection.y, projection.y_stride});
+  }
+
+  /// d W of every head, with the terms of all heads made at once where products read them.
+  void multiply(const HeadInputBackward::Projection& projection) {
+    const LinearWeight* const layers[] = {projection.weight};
+    const bool whole_tiles = p_.head_dim % kDepthTile == 0;
+    const int terms = whole_tiles ? terms_for(device_, context_.precision, layers) : 0;
+    const std::int64_t width = projection.width(p_.head_dim);
+    TermRows all;
+    if (terms > 0) {
+      all = term_rows(device_, terms, p_.tokens, width);
+      split_rows(device_, d_sum_, width, all);
+    }
+    for (std::int64_t head = 0; head < projection.heads; ++head) {
+      const LinearBackward product = head_gradient(p_, projection, head, p_.tokens, d_sum_,
+                                                   projection.y + head * projection.y_stride);
+      GemmRows rows{product.d_y, product.d_y_stride};
+      if (terms > 0) {
+        rows.terms = all;
+        rows.terms.data += head * p_.head_dim;
+        rows.terms.depth = p_.head_dim;
+      }
+      layer_backward(device_, context_.precision, product, rows);
+    }
   }
 
   const Context& context_;
