@@ -77,6 +77,45 @@ TEST_CASE("rotary of two arrays at once has the bits of one after the other") {
   }
 }
 
+TEST_CASE("rotary from elsewhere has the bits of a copy rotated in place") {
+  Random random(5);
+  const RotaryTable table = make_table(20, 5);  // of 14: four elements are not rotated
+  const std::vector<std::int32_t> positions = {3, 0, 19, 7, 7};
+  const std::vector<float> q = random.values(5 * 4 * 14);
+  const std::vector<float> k = random.values(5 * 2 * 14);
+  for (const auto rotate : {&rotary_forward, &rotary_backward}) {
+    for (const Level& level : levels()) {
+      const Context context = level.context(2);
+      Outputs outputs;
+      rotate(context, {.table = &table,
+                       .positions = positions.data(),
+                       .tokens = 5,
+                       .heads = 4,
+                       .head_dim = 14,
+                       .x = outputs.initial("q", q),
+                       .second_heads = 2,
+                       .second = outputs.initial("k", k)});
+      Rotary p{
+          .table = &table, .positions = positions.data(), .tokens = 5, .heads = 4, .head_dim = 14};
+      p.x = outputs.dense("q there", static_cast<std::int64_t>(q.size()));
+      p.x_from = outputs.initial("q here", q);
+      p.second_heads = 2;
+      p.second = outputs.dense("k there", static_cast<std::int64_t>(k.size()));
+      p.second_from = outputs.initial("k here", k);
+      rotate(context, p);
+      outputs.check("rotary from elsewhere on " + level.name);
+      check_same_bits("q", outputs["q there"].values(), outputs["q"].values());
+      check_same_bits("k", outputs["k there"].values(), outputs["k"].values());
+      check_same_bits("q is left", outputs["q here"].values(), q);
+      // One of both in place.
+      p.x = outputs.initial("q again", q);
+      p.x_from = nullptr;
+      rotate(context, p);
+      check_same_bits("q in place", outputs["q again"].values(), outputs["q"].values());
+    }
+  }
+}
+
 TEST_CASE("rotary_backward undoes rotary_forward and turns by the table's angle") {
   const RotaryTable table = make_table(5, 1);
   const std::int32_t position[] = {3};
@@ -101,6 +140,16 @@ TEST_CASE("rotary refuses positions outside its table") {
   CHECK_THROWS_WITH_AS(rotary_forward(make_cpu_context(1, Isa::specification),
                                       {&table, position, 1, 1, 2, x.data(), 1}),
                        doctest::Contains("second_heads"), Error);
+  const RotaryTable none = make_table(5, 0);
+  const Rotary copied{.table = &none,
+                      .positions = position,
+                      .tokens = 1,
+                      .heads = 1,
+                      .head_dim = 2,
+                      .x = x.data(),
+                      .x_from = x.data()};
+  CHECK_THROWS_WITH_AS(rotary_forward(make_cpu_context(1, Isa::specification), copied),
+                       doctest::Contains("no pairs"), Error);
 }
 
 }  // namespace headspark::test

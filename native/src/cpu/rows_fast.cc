@@ -81,6 +81,7 @@ void rotary_fast(const Context& context, const Rotary& p, float direction) {
     for (std::int64_t t = begin; t < end; ++t) {
       const float* cosine = p.table->cosine.data() + p.positions[t] * pairs;
       const float* sine = p.table->sine.data() + p.positions[t] * pairs;
+      if (p.x_from != nullptr) std::copy_n(p.x_from + t * width, width, p.x + t * width);
       for (std::int64_t h = 0; h < p.heads; ++h) {
         float* x = p.x + t * width + h * p.head_dim;
         kernels.rotate({x, x + pairs, cosine, sine, pairs, direction});

@@ -111,23 +111,30 @@ void undo_head_norm(const Pass& pass, const NormWeight& head_norm, const float* 
   }
 }
 
-/// The output of the q or k projection: kept as it was where heads are normed, else unrotated into
-/// `projected`.
-const float* before_rotation(const Pass& pass, const float* raw, const float* rotated,
-                             std::int64_t heads, float* projected) {
-  if (pass.config().qk_norm) return raw;
-  if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return rotated;
-  const std::int64_t head_dim = pass.config().head_dim;
-  combine(
-      pass.context(),
-      {.count = pass.rows * heads * head_dim, .a = 1.0f, .x = rotated, .b = 0.0f, .y = projected});
+/// The outputs of the q and k projections.
+struct ProjectedHeads {
+  const float* q;
+  const float* k;
+};
+
+/// Kept as they were where heads are normed, else unrotated into the workspace.
+ProjectedHeads before_rotation(const Pass& pass, const LayerTrace& layer) {
+  const ModelConfig& config = pass.config();
+  if (config.qk_norm) return {layer.q_raw, layer.k_raw};
+  if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return {layer.q, layer.k};
+  float* const q = pass.work.projected_q.data();
+  float* const k = pass.work.projected_k.data();
   rotary_backward(pass.context(), {.table = pass.inputs.rotary,
                                    .positions = pass.batch.positions(),
                                    .tokens = pass.rows,
-                                   .heads = heads,
-                                   .head_dim = head_dim,
-                                   .x = projected});
-  return projected;
+                                   .heads = config.heads,
+                                   .head_dim = config.head_dim,
+                                   .x = q,
+                                   .second_heads = config.kv_heads,
+                                   .second = k,
+                                   .x_from = layer.q,
+                                   .second_from = layer.k});
+  return {q, k};
 }
 
 /// Gives the sink the gradients at the inputs of q, k and v, per head.
@@ -151,11 +158,9 @@ void give_head_inputs(const Pass& pass, std::int64_t index) {
                                   pass.sink.head_inputs(index, which),
                                   params.tokens * config.hidden});
   };
-  add(HeadInput::q, weights.q, config.heads, 1,
-      before_rotation(pass, layer.q_raw, layer.q, config.heads, work.projected_q.data()),
-      work.d_q.data());
-  add(HeadInput::k, weights.k, count, share,
-      before_rotation(pass, layer.k_raw, layer.k, config.kv_heads, work.projected_k.data()),
+  const ProjectedHeads projected = before_rotation(pass, layer);
+  add(HeadInput::q, weights.q, config.heads, 1, projected.q, work.d_q.data());
+  add(HeadInput::k, weights.k, count, share, projected.k,
       grouped ? work.d_k_group.data() : work.d_k.data());
   add(HeadInput::v, weights.v, count, share, layer.v,
       grouped ? work.d_v_group.data() : work.d_v.data());

@@ -20,6 +20,8 @@ bool check_rotary(const Context& context, const Rotary& p, const char* op) {
   const auto entries = static_cast<std::size_t>(p.table->positions * p.table->pairs);
   check_argument(p.table->cosine.size() == entries && p.table->sine.size() == entries, op,
                  "table.cosine or table.sine does not have positions * pairs values");
+  check_argument(p.table->pairs > 0 || (p.x_from == nullptr && p.second_from == nullptr), op,
+                 "x_from or second_from is given, but the table has no pairs to rotate");
   if (p.tokens == 0 || p.heads + p.second_heads == 0 || p.table->pairs == 0) return false;
   check_pointer(p.positions, op, "positions");
   if (p.heads > 0) check_pointer(p.x, op, "x");
@@ -37,9 +39,11 @@ void each_array(const Rotary& params, const Rotate& rotate) {
   Rotary one = params;
   one.second_heads = 0;
   one.second = nullptr;
+  one.second_from = nullptr;
   if (params.heads > 0) rotate(one);
   one.heads = params.second_heads;
   one.x = params.second;
+  one.x_from = params.second_from;
   if (one.heads > 0) rotate(one);
 }
 

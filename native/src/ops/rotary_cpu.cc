@@ -1,6 +1,8 @@
 // Specification of rotary embedding (arXiv 2104.09864), half-split: with a = x[i], b = x[i +
 // pairs],
 //   a' = a cos - b sin, b' = b cos + a sin.  Backward is the rotation by the opposite angle.
+#include <algorithm>
+
 #include "ops/backends.h"
 
 namespace headspark {
@@ -13,7 +15,9 @@ void rotate(const Context& context, const Rotary& p, double direction) {
       const float* cosine = p.table->cosine.data() + p.positions[t] * pairs;
       const float* sine = p.table->sine.data() + p.positions[t] * pairs;
       for (std::int64_t h = 0; h < p.heads; ++h) {
-        float* x = p.x + (t * p.heads + h) * p.head_dim;
+        const std::int64_t at = (t * p.heads + h) * p.head_dim;
+        float* x = p.x + at;
+        if (p.x_from != nullptr) std::copy_n(p.x_from + at, p.head_dim, x);
         for (std::int64_t i = 0; i < pairs; ++i) {
           const double a = x[i];
           const double b = x[i + pairs];

@@ -46,6 +46,17 @@ LogitDiffForward translated(LogitDiffForward p) {
   return p;
 }
 
+Rotary translated(Rotary p) {
+  p.positions = bytes_of(p.positions, p.tokens);
+  const std::int64_t first = p.tokens * p.heads * p.head_dim;
+  const std::int64_t second = p.tokens * p.second_heads * p.head_dim;
+  p.x = bytes_of(p.x, first);
+  p.x_from = bytes_of(p.x_from, first);
+  p.second = bytes_of(p.second, second);
+  p.second_from = bytes_of(p.second_from, second);
+  return p;
+}
+
 }  // namespace
 
 void linear_forward_cuda(const Context& context, const LinearForward& params) {
@@ -94,19 +105,11 @@ void norm_backward_cuda(const Context& context, const NormBackward& params) {
 }
 
 void rotary_forward_cuda(const Context& context, const Rotary& params) {
-  Rotary p = params;
-  p.positions = bytes_of(p.positions, p.tokens);
-  p.x = bytes_of(p.x, p.tokens * p.heads * p.head_dim);
-  p.second = bytes_of(p.second, p.tokens * p.second_heads * p.head_dim);
-  rotary_forward(on_host(context), p);
+  rotary_forward(on_host(context), translated(params));
 }
 
 void rotary_backward_cuda(const Context& context, const Rotary& params) {
-  Rotary p = params;
-  p.positions = bytes_of(p.positions, p.tokens);
-  p.x = bytes_of(p.x, p.tokens * p.heads * p.head_dim);
-  p.second = bytes_of(p.second, p.tokens * p.second_heads * p.head_dim);
-  rotary_backward(on_host(context), p);
+  rotary_backward(on_host(context), translated(params));
 }
 
 void mlp_activation_forward_cuda(const Context& context, const MlpActivationForward& params) {

@@ -23,15 +23,21 @@ struct Rotary {
   std::int64_t tokens = 0;
   std::int64_t heads = 0;
   std::int64_t head_dim = 0;
-  float* x = nullptr;  ///< [tokens, heads, head_dim], rotated in place
+  float* x = nullptr;  ///< [tokens, heads, head_dim], rotated in place unless x_from is given
   /// k beside q, in one launch where launches cost: [tokens, second_heads, head_dim], or null.
   std::int64_t second_heads = 0;
   float* second = nullptr;
+  /// Where x and second are read, with their shapes; null: where they are written.
+  const float* x_from = nullptr;
+  const float* second_from = nullptr;
+
+  /// The same for one array.
+  const float* source() const { return x_from != nullptr ? x_from : x; }
 };
 
 void rotary_forward(const Context& context, const Rotary& params);
 
-/// The gradient: the inverse rotation of params.x, in place.
+/// The gradient: the inverse rotation of params.x.
 void rotary_backward(const Context& context, const Rotary& params);
 
 }  // namespace headspark
