@@ -134,7 +134,11 @@ std::string peaks_text(const Peaks& peaks) {
 }
 
 std::string computer_text(const Context& context) {
-  if (!context.on_cpu()) return context.backend->name();
+  if (!context.on_cpu()) {
+    const std::string library = probe_gpus().cublas_lt;
+    return context.backend->name() + ", products by " +
+           (library.empty() ? "headspark's own kernels" : library);
+  }
   return device_info().cpu_name + ", " + std::to_string(context.threads->threads()) +
          " threads, kernels " + isa_name(context.isa);
 }

@@ -44,7 +44,8 @@ std::string rate_text(double gflops);
 
 std::string peaks_text(const Peaks& peaks);
 
-/// The device in words: the CPU with its threads and kernels, or the GPU.
+/// The device in words: the CPU with its threads and kernels, or the GPU with what multiplies
+/// there.
 std::string computer_text(const Context& context);
 
 }  // namespace headspark::bench
