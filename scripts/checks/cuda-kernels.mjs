@@ -47,7 +47,9 @@ function run(file) {
     nvcc,
     [
       ...['-std=c++20', '--expt-relaxed-constexpr', '--fmad=false', '-O3', '-c', '-o', '/dev/null'],
-      ...['-Werror', 'all-warnings', '-Xcompiler', '-Wall,-Wextra,-Werror', '-Xptxas', '-v'],
+      // The host's half is checked, not compiled: no object is wanted.
+      ...['-Werror', 'all-warnings', '-Xcompiler', '-Wall,-Wextra,-Werror,-fsyntax-only'],
+      ...['-Xptxas', '-v'],
       ...['-Inative/include', '-Inative/src', ...flags, file],
     ],
     { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
