@@ -27,7 +27,7 @@ export function checkDevice(device) {
 }
 
 /** The CMake preset whose programs compute on a device. */
-const presetOf = (device) => (device === 'cpu' ? 'cpu' : 'cuda');
+export const presetOf = (device) => (device === 'cpu' ? 'cpu' : 'cuda');
 
 /** What is computed where nothing is named: a checkpoint of a size that fills the device. */
 export const defaultShape = (device) => (device === 'cpu' ? 'smollm2-135m' : 'qwen2.5-1.5b');

@@ -22,6 +22,25 @@ Number number(const std::string& option, const std::string& text) {
   return value;
 }
 
+void set_device(Options& options, const std::string& name) {
+  const std::string prefix = "cuda:";
+  if (name == "cpu") {
+    options.device = DeviceKind::cpu;
+  } else if (name.starts_with(prefix)) {
+    options.device = DeviceKind::cuda;
+    options.device_index = number<int>("The number in --device", name.substr(prefix.size()));
+  } else {
+    throw Error(ErrorCode::INVALID_ARGUMENT, "--device must be cpu or cuda:0, not " + name + ".");
+  }
+}
+
+Precision precision_named(const std::string& name) {
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    if (name == precision_name(precision)) return precision;
+  }
+  throw Error(ErrorCode::INVALID_ARGUMENT, "--precision must be exact or fast, not " + name + ".");
+}
+
 void set_value(Options& options, const std::string& option, const std::string& value) {
   if (option == "--threads") {
     options.threads = number<int>(option, value);
@@ -55,25 +74,6 @@ void set_value(Options& options, const std::string& option, const std::string& v
 
 int whole_number(const std::string& option, const std::string& text) {
   return number<int>(option, text);
-}
-
-void set_device(Options& options, const std::string& name) {
-  const std::string prefix = "cuda:";
-  if (name == "cpu") {
-    options.device = DeviceKind::cpu;
-  } else if (name.starts_with(prefix)) {
-    options.device = DeviceKind::cuda;
-    options.device_index = number<int>("The number in --device", name.substr(prefix.size()));
-  } else {
-    throw Error(ErrorCode::INVALID_ARGUMENT, "--device must be cpu or cuda:0, not " + name + ".");
-  }
-}
-
-Precision precision_named(const std::string& name) {
-  for (const Precision precision : {Precision::exact, Precision::fast}) {
-    if (name == precision_name(precision)) return precision;
-  }
-  throw Error(ErrorCode::INVALID_ARGUMENT, "--precision must be exact or fast, not " + name + ".");
 }
 
 EngineOptions engine_options(const Options& options) {

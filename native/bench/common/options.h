@@ -39,12 +39,6 @@ EngineOptions engine_options(const Options& options);
 /// A number that is not negative. Errors: INVALID_ARGUMENT naming the option.
 int whole_number(const std::string& option, const std::string& text);
 
-/// `cpu` or `cuda:N` into options.device. Errors: INVALID_ARGUMENT.
-void set_device(Options& options, const std::string& name);
-
-/// exact or fast. Errors: INVALID_ARGUMENT.
-Precision precision_named(const std::string& name);
-
 /// Runs `body`; an exception becomes a line on stderr and exit code 1 (mistakes) or 2.
 int run_main(const char* program, int (*body)(const Options&), int argc, char** argv);
 

@@ -1,7 +1,6 @@
 // Attention forward and backward, in the shapes of attribution (many short rows), of prefill, and
 // on a GPU of FlashAttention's benchmark, with gates and without.
 #include <algorithm>
-#include <memory>
 
 #include "ops/attention_data.h"
 #include "ops/benchmark.h"
@@ -32,7 +31,7 @@ struct Attention {
 
 void add_attention(std::vector<Benchmark>& all, const Context& context, const AttentionSize& size,
                    bool with_gates) {
-  const auto attention = std::make_shared<Attention>(context, size);
+  const auto attention = on_first_use<Attention>(context, size);
   const double product = size.product_flops();
   const double bytes = 4.0 * static_cast<double>(2 * size.query_values() + 2 * size.key_values());
   for (const bool gated : {false, true}) {

@@ -15,6 +15,16 @@ struct ContractionData {
   std::vector<float> delta, gradient;
   Buffer<float> delta_there, gradient_there, scores;
 
+  ContractionData(const Context& context, std::int64_t from, std::int64_t to, std::int64_t axis)
+      : sources(from),
+        destinations(to),
+        length(axis),
+        delta(noise(from * axis)),
+        gradient(noise(to * axis)),
+        delta_there(to_device(context, delta)),
+        gradient_there(to_device(context, gradient)),
+        scores(floats(context, from * to)) {}
+
   static EdgeContraction params(std::int64_t sources, std::int64_t destinations,
                                 std::int64_t length, const float* delta, const float* gradient,
                                 float* scores) {
@@ -36,15 +46,7 @@ struct ContractionData {
 
 void add_contraction(std::vector<Benchmark>& all, const Context& context, std::int64_t sources,
                      std::int64_t destinations, std::int64_t length) {
-  const auto data = std::make_shared<ContractionData>();
-  data->sources = sources;
-  data->destinations = destinations;
-  data->length = length;
-  data->delta = noise(sources * length);
-  data->gradient = noise(destinations * length);
-  data->delta_there = to_device(context, data->delta);
-  data->gradient_there = to_device(context, data->gradient);
-  data->scores = floats(context, sources * destinations);
+  const auto data = on_first_use<ContractionData>(context, sources, destinations, length);
   all.push_back({"edge_contraction " + std::to_string(sources) + "x" +
                      std::to_string(destinations) + "x" + std::to_string(length),
                  2.0 * static_cast<double>(sources * destinations) * static_cast<double>(length),

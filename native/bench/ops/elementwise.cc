@@ -14,6 +14,15 @@ struct ElementwiseData {
   std::vector<float> x, up;
   Buffer<float> x_there, up_there, y;
   NormWeight norm;
+
+  ElementwiseData(const Context& context, std::int64_t tokens, std::int64_t width)
+      : x(noise(tokens * width)),
+        up(noise(tokens * width)),
+        x_there(to_device(context, x)),
+        up_there(to_device(context, up)),
+        y(floats(context, tokens * width)) {
+    norm.weight = noise(width);
+  }
 };
 
 }  // namespace
@@ -22,13 +31,7 @@ std::vector<Benchmark> elementwise_benchmarks(const Context& context, bool quick
   const std::int64_t tokens = context.on_cpu() ? 512 : quick ? 16 : 40960;
   const std::int64_t width = 1536;
   const std::int64_t count = tokens * width;
-  const auto data = std::make_shared<ElementwiseData>();
-  data->x = noise(count);
-  data->up = noise(count);
-  data->x_there = to_device(context, data->x);
-  data->up_there = to_device(context, data->up);
-  data->y = floats(context, count);
-  data->norm.weight = noise(width);
+  const auto data = on_first_use<ElementwiseData>(context, tokens, width);
   const auto norm = [=](const Context& c, const float* x, const float*, float* y) {
     norm_forward(c, {&data->norm, tokens, x, width, y, width});
   };

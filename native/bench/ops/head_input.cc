@@ -108,9 +108,27 @@ struct HeadInputData {
   }
 };
 
+/// Operands on the host and on the device.
+struct HeadInputCase {
+  HeadInputs inputs;
+  HeadInputData data;
+
+  HeadInputCase(const Context& context, const HeadInputShape& s)
+      : inputs(context, s), data(context, inputs, s.tokens) {}
+  /// Of the first head of v, whose projection is shared.
+  double error(const Context& reference) const {
+    const std::int64_t few = std::min<std::int64_t>(4, data.tokens);
+    HeadInputData expected(reference, inputs, few);
+    expected.run();
+    const std::vector<float> all_v = expected.y.back().to_host();
+    return relative_error(
+        data.y.back().to_host(),
+        std::span(all_v).first(static_cast<std::size_t>(few * inputs.shape.hidden)));
+  }
+};
+
 void add_head_input(std::vector<Benchmark>& all, const Context& context, const HeadInputShape& s) {
-  const auto inputs = std::make_shared<HeadInputs>(context, s);
-  const auto data = std::make_shared<HeadInputData>(context, *inputs, s.tokens);
+  const auto heads = on_first_use<HeadInputCase>(context, s);
   const auto real = [](std::int64_t value) { return static_cast<double>(value); };
   // One product for all copies; each copy's rows are read once.
   const double outputs = 3 * real(s.heads * s.tokens * s.hidden);
@@ -119,17 +137,8 @@ void add_head_input(std::vector<Benchmark>& all, const Context& context, const H
   all.push_back({"head_input_backward " + std::to_string(s.copies) + " copies of " +
                      std::to_string(s.tokens) + " tokens, " + std::to_string(s.heads) + "/" +
                      std::to_string(s.kv_heads) + " heads of " + std::to_string(s.head_dim),
-                 2 * outputs * real(s.head_dim), 4 * (outputs + kept), [=] { data->run(); },
-                 [inputs, data](const Context& reference) {
-                   const std::int64_t few = std::min<std::int64_t>(4, data->tokens);
-                   HeadInputData expected(reference, *inputs, few);
-                   expected.run();
-                   // The first head of v, whose projection is shared.
-                   const std::vector<float> all_v = expected.y.back().to_host();
-                   return relative_error(data->y.back().to_host(),
-                                         std::span(all_v).first(
-                                             static_cast<std::size_t>(few * inputs->shape.hidden)));
-                 }});
+                 2 * outputs * real(s.head_dim), 4 * (outputs + kept), [=] { heads->data.run(); },
+                 [=](const Context& reference) { return heads->error(reference); }});
 }
 
 }  // namespace

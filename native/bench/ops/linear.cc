@@ -28,7 +28,7 @@ double backward_error(const Context& reference, const LinearData& data) {
 }
 
 void add_linear(std::vector<Benchmark>& all, const Context& context, const LinearShape& s) {
-  const auto data = std::make_shared<LinearData>(context, s);
+  const auto data = on_first_use<LinearData>(context, s);
   const double bytes = static_cast<double>(s.out * s.in * dtype_bytes(s.dtype)) +
                        4.0 * static_cast<double>(s.tokens * (s.in + s.out));
   const std::string name = s.name() + (s.dtype == DType::bf16 ? " bf16" : " f32");
@@ -42,7 +42,7 @@ void add_linear(std::vector<Benchmark>& all, const Context& context, const Linea
 }
 
 // The linear layers of SmolLM2-135M, so that weights come from L3 or DRAM as in a decode step while
-// the activations stay in L2. Made on first use.
+// the activations stay in L2.
 class Layers {
  public:
   static constexpr std::int64_t kMostTokens = 128;
@@ -50,8 +50,16 @@ class Layers {
       {576, 576}, {192, 576}, {192, 576}, {576, 576}, {1536, 576}, {1536, 576}, {576, 1536}};
   static constexpr int kCount = 30;
 
+  explicit Layers(const Context& context) {
+    for (int i = 0; i < kCount; ++i) {
+      for (const auto& [out, in] : kShapes) {
+        layers_.push_back(std::make_unique<LinearData>(context, LinearShape{1, out, in}));
+      }
+    }
+    layers_.push_back(std::make_unique<LinearData>(context, LinearShape{kMostTokens, 576, 1536}));
+  }
+
   void run(const Context& context, std::int64_t tokens) {
-    if (layers_.empty()) make(context);
     for (const auto& layer : layers_) {
       LinearForward params = layer->forward();
       params.tokens = tokens;
@@ -63,20 +71,11 @@ class Layers {
   LinearData& last() { return *layers_.back(); }
 
  private:
-  void make(const Context& context) {
-    for (int i = 0; i < kCount; ++i) {
-      for (const auto& [out, in] : kShapes) {
-        layers_.push_back(std::make_unique<LinearData>(context, LinearShape{1, out, in}));
-      }
-    }
-    layers_.push_back(std::make_unique<LinearData>(context, LinearShape{kMostTokens, 576, 1536}));
-  }
-
   std::vector<std::unique_ptr<LinearData>> layers_;
 };
 
 void add_layers(std::vector<Benchmark>& all, const Context& context) {
-  const auto layers = std::make_shared<Layers>();
+  const auto layers = on_first_use<Layers>(context);
   double weights = 0;
   for (const auto& [out, in] : Layers::kShapes) weights += Layers::kCount * out * in;
   weights += 576 * 1536;

@@ -106,7 +106,7 @@ struct Mlp {
 };
 
 void add_mlp(std::vector<Benchmark>& all, const Context& context, const MlpShape& s) {
-  const auto mlp = std::make_shared<Mlp>(context, s);
+  const auto mlp = on_first_use<Mlp>(context, s);
   const auto bytes = [](std::int64_t count, std::int64_t each) {
     return static_cast<double>(count * each);
   };

@@ -5,8 +5,8 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
-  buildPrograms,
   pairsFile,
+  presetOf,
   programPath,
   resolveModel,
   runProgram,
@@ -35,13 +35,12 @@ async function mustRun(command, ...args) {
   if (code !== 0) throw new Error(`${command} ended with code ${code}; its output above says why`);
 }
 
-const presetOf = ({ device }) => (device === 'cpu' ? 'cpu' : 'cuda');
 const smallModel = ({ model }) => resolveModel(model, SMALL);
 const largeModel = ({ largeModel: model }) => resolveModel(model, LARGE);
 
 /** The core, its tests and the benchmarks, while the checkpoints of random weights are written. */
 async function build(options) {
-  const preset = presetOf(options);
+  const preset = presetOf(options.device);
   await mustRun('cmake', '--preset', preset);
   const parallel = ['--parallel', String(availableParallelism())];
   await Promise.all([
@@ -54,7 +53,7 @@ const testProgram = ({ device }) => programPath('headspark_tests', device);
 
 /** The op suite on CPU and GPU and the goldens. */
 async function tests(options) {
-  const code = await run('ctest', '--preset', presetOf(options), '--no-tests=error');
+  const code = await run('ctest', '--preset', presetOf(options.device), '--no-tests=error');
   return { failed: code !== 0, code };
 }
 
@@ -67,7 +66,6 @@ async function sanitize(options, tool) {
 
 /** bench_ops in both precisions. */
 async function ops({ device }) {
-  buildPrograms({ device });
   const exact = await runProgram('bench_ops', [], { device });
   const fast = await runProgram('bench_ops', ['--precision', 'fast'], { device });
   return { exact, fast, failed: exact.failed || fast.failed };
