@@ -19,9 +19,14 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Names the machine, so that nobody takes another one's process for dead. */
-function temporarySuffix(): string {
-  return `.${process.pid}.${randomBytes(4).toString('hex')}@${hostname()}.tmp`;
+/**
+ * Where to write what is renamed to `path` then: in the same folder, so named that
+ * `clearTemporaryFiles` can tell whose it is before a byte of it is written. Names the machine, so
+ * that nobody takes another one's process for dead.
+ */
+export function temporaryPath(path: string): string {
+  const suffix = `${process.pid}.${randomBytes(4).toString('hex')}@${hostname()}.tmp`;
+  return join(dirname(path), `.${basename(path)}.${suffix}`);
 }
 
 /**
@@ -42,7 +47,7 @@ export async function clearTemporaryFiles(folder: string): Promise<void> {
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}${temporarySuffix()}`);
+  const temporary = temporaryPath(path);
   try {
     const handle = await open(temporary, 'wx');
     try {

@@ -4,6 +4,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { clearTemporaryFiles, temporaryPath } from '../atomic-file.js';
 import { mayRun, parseOwner, thisProcess, type LockOwner } from '../lock-file.js';
 
 /** What one process of a run does. */
@@ -29,6 +30,7 @@ export class Announcement {
   readonly #owner: LockOwner = thisProcess();
   readonly #folder: string;
   readonly #path: string;
+  readonly #temporary: string;
   #stage: Pick<RunningStage, 'kind' | 'id' | 'share' | 'since'> | undefined;
   #lastWrite = -Infinity;
   #writing: Promise<void> = Promise.resolve();
@@ -37,6 +39,7 @@ export class Announcement {
   constructor(run: string) {
     this.#folder = join(run, folderName);
     this.#path = join(this.#folder, `${this.#owner.token}.json`);
+    this.#temporary = temporaryPath(this.#path);
     this.#beat = setInterval(() => this.#write(), beatMs);
     this.#beat.unref();
     this.#write();
@@ -56,8 +59,8 @@ export class Announcement {
     this.#writing = this.#writing.then(async () => {
       try {
         await mkdir(this.#folder, { recursive: true });
-        await writeFile(`${this.#path}.tmp`, text);
-        await rename(`${this.#path}.tmp`, this.#path);
+        await writeFile(this.#temporary, text);
+        await rename(this.#temporary, this.#path);
       } catch {
         // A full disk stops the run where it matters.
       }
@@ -69,6 +72,7 @@ export class Announcement {
     clearInterval(this.#beat);
     await this.#writing;
     await rm(this.#path, { force: true }).catch(() => undefined);
+    await clearTemporaryFiles(this.#folder);
     await clearGone(this.#folder);
   }
 }
@@ -93,7 +97,7 @@ async function clearGone(folder: string): Promise<void> {
     const path = join(folder, name);
     try {
       const owner = parseOwner(await readFile(path, 'utf8'));
-      // Half-written by a process that was killed, or by one that is about to go on.
+      // Half-written on another machine by a process that was killed, or is about to go on.
       const gone = owner ? await isGone(owner, path) : await isSilent(path);
       if (gone) await rm(path, { force: true });
     } catch {
