@@ -82,6 +82,74 @@ TEST_CASE("edge_sum adds the differences of the circuit's edges to the base") {
   }
 }
 
+TEST_CASE("edge_sum: sums of the same differences, of other sources, and on top of one") {
+  const EdgeSumFixture fixture(230, 6, 1300, 8);
+  check_case({"edge_sum", 0.0, [&](const Context& context, Outputs& outputs) {
+                float* y = outputs.strided("y", 6 * fixture.y_stride);
+                const EdgeSum whole = fixture.params(y);
+                EdgeSum few = whole;  // columns 0 to 3, of the first sources
+                few.sources = 100;
+                few.destinations = 4;
+                EdgeSum none = whole;  // column 4, of no source
+                none.sources = 0;
+                none.destinations = 1;
+                none.y += 4 * fixture.y_stride;
+                EdgeSum other = whole;  // column 5, from elsewhere
+                other.length = 700;
+                other.destinations = 1;
+                other.mask += 5;
+                other.y += 5 * fixture.y_stride;
+                EdgeSum rest = other;
+                rest.length = 600;
+                rest.difference += 700;
+                rest.base += 700;
+                rest.y += 700;
+                const EdgeSum sums[] = {few, none, other, rest};
+                edge_sum(context, sums);
+                for (std::int64_t v = 0; v < 4; ++v) {
+                  EdgeSum later = whole;
+                  later.sources = 130;
+                  later.destinations = 1;
+                  later.mask += 100 * fixture.mask_stride + v;
+                  later.difference += 100 * fixture.difference_stride;
+                  later.base = later.y = y + v * fixture.y_stride;
+                  edge_sum(context, later);
+                }
+                for (const std::int64_t v : {0, 1, 2, 3, 5}) {
+                  for (std::int64_t i = 0; i < fixture.length; ++i) {
+                    const double difference =
+                        static_cast<double>(y[v * fixture.y_stride + i]) - fixture.expected(v, i);
+                    CHECK(std::abs(difference) <= 2e-5);
+                  }
+                }
+                for (std::int64_t i = 0; i < fixture.length; ++i) {
+                  CHECK(y[4 * fixture.y_stride + i] == fixture.base[static_cast<std::size_t>(i)]);
+                }
+              }});
+}
+
+TEST_CASE("edge_sum: an infinite difference stays with the edges that carry it") {
+  EdgeSumFixture fixture(3, 2, 70, 9);
+  fixture.mask.assign(fixture.mask.size(), 0);
+  fixture.mask[0] = 1;  // source 0 into destination 0
+  fixture.mask[static_cast<std::size_t>(fixture.mask_stride) + 1] = 1;  // 1 into 1
+  fixture.difference[5] = std::numeric_limits<float>::infinity();
+  for (const Level& level : levels()) {
+    std::vector<float> y(static_cast<std::size_t>(2 * fixture.y_stride));
+    edge_sum(level.context(1), fixture.params(y.data()));
+    CHECK(std::isinf(y[5]));
+    CHECK(std::isfinite(y[static_cast<std::size_t>(fixture.y_stride) + 5]));
+  }
+}
+
+TEST_CASE("edge_sum refuses to add to several destinations in place") {
+  const EdgeSumFixture fixture(2, 2, 8, 1);
+  std::vector<float> y(32, 0.0f);
+  EdgeSum params = fixture.params(y.data());
+  params.base = y.data();
+  CHECK_THROWS_AS(edge_sum(make_cpu_context(1, default_isa()), params), Error);
+}
+
 TEST_CASE("edge_sum at a position does not depend on the length") {
   const EdgeSumFixture fixture(17, 3, 1500, 6);
   const Context context = make_cpu_context(2, default_isa());

@@ -5,11 +5,13 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/circuit_nodes.h"
 #include "golden.h"
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
 #include "headspark/generate.h"
 #include "headspark/sweep.h"
+#include "op_suite.h"
 #include "suite_device.h"
 
 namespace headspark::golden {
@@ -120,6 +122,52 @@ TEST_CASE("engine: a full circuit is the model and an empty one the corrupted ru
           CHECK(max_difference(empty, result.corrupted_metric) <= 1e-5);
         }
       }
+    }
+  }
+}
+
+/// Every edge with a chance of one in `rarity`.
+std::vector<std::uint8_t> random_circuit(const Graph& graph, std::int64_t rarity) {
+  test::Random random(7);
+  std::vector<std::uint8_t> mask;
+  for (std::int64_t edge = 0; edge < graph.sources() * graph.destinations(); ++edge) {
+    const bool exists =
+        edge / graph.destinations() < graph.sources_of_column(edge % graph.destinations());
+    mask.push_back(exists && random.below(rarity) == 0 ? 1 : 0);
+  }
+  return mask;
+}
+
+TEST_CASE("engine: what a circuit does not read changes no bit, nor do the circuits before it") {
+  for (const char* name : kModels) {
+    const Engine engine = engine_for(name);
+    const std::vector<Pair> pairs = some_pairs(3);
+    for (const KvEdges kv_edges : {KvEdges::per_query_head, KvEdges::grouped}) {
+      CAPTURE(std::string(name) + (kv_edges == KvEdges::grouped ? ", grouped" : ""));
+      const Graph graph = make_graph(engine.config(), kv_edges);
+      const std::int64_t columns = graph.destinations();
+      const std::vector<std::uint8_t> circuit = random_circuit(graph, columns / 2);
+      // All edges into nodes without one out of them are added.
+      std::vector<std::uint8_t> more = circuit;
+      const CircuitNodes nodes(graph, circuit);
+      CHECK(nodes.columns() < columns);
+      for (std::int64_t edge = 0; edge < graph.sources() * columns; ++edge) {
+        const std::int64_t source = edge / columns;
+        const auto begin = circuit.begin() + source * columns;
+        const bool is_read = std::count(begin, begin + columns, 1) > 0;
+        if (is_read && !nodes.has_column(edge % columns)) more[static_cast<std::size_t>(edge)] = 1;
+      }
+      CHECK(more != circuit);
+      std::vector<std::uint8_t> masks = circuit;
+      masks.insert(masks.end(), circuit.size(), 1);
+      masks.insert(masks.end(), more.begin(), more.end());
+      const CircuitEvalResult result =
+          evaluate_circuits(engine, pairs, masks, {.kv_edges = kv_edges}, {});
+      const auto values = [&](std::ptrdiff_t i) {
+        return std::vector<float>(result.values.begin() + 3 * i, result.values.begin() + 3 * i + 3);
+      };
+      CHECK(values(2) == values(0));
+      CHECK(values(1) != values(0));
     }
   }
 }

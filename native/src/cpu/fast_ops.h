@@ -47,6 +47,7 @@ void kl_backward_fast(const Context& context, const MetricBackward& params);
 void metric_forward_fast(const Context& context, const MetricForward& params);
 void metric_backward_fast(const Context& context, const MetricBackward& params);
 void edge_contraction_fast(const Context& context, std::span<const EdgeContraction> contractions);
+void edge_sum_fast(const Context& context, std::span<const EdgeSum> sums);
 void flow_proximity_fast(const Context& context, const FlowProximity& params);
 void combine_fast(const Context& context, const Combine& params);
 void interpolate_fast(const Context& context, const Interpolate& params);

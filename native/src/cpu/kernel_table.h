@@ -295,6 +295,16 @@ struct CopyOut {
   std::int64_t count = 0;
 };
 
+/// y[i] = base[i] + rows[offsets[0] + i] + rows[offsets[1] + i] + ..., in this order.
+struct AddRows {
+  const float* rows = nullptr;
+  const std::int64_t* offsets = nullptr;
+  std::int64_t count = 0;
+  const float* base = nullptr;  ///< may be y
+  float* y = nullptr;
+  std::int64_t length = 0;
+};
+
 /// sums[i] += weights[0] rows[0][i], then of rows 1, 2 and 3.
 struct WeightedRows {
   const float* rows[4] = {};
@@ -340,6 +350,7 @@ struct KernelTable {
   void (*blend)(const Blend&);
   /// y = a x + b y; b = 0 does not read y.
   void (*combine)(float a, const float* x, float b, float* y, std::int64_t count);
+  void (*add_rows)(const AddRows&);
   void (*copy_out)(const CopyOut&);
   double (*abs_sum)(const float* x, std::int64_t count);
   double (*abs_diff_sum)(const float* x, const float* y, std::int64_t count);

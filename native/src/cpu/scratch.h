@@ -48,6 +48,7 @@ enum class ScratchSlot {
   contraction_rows,
   contraction_sums,
   contraction_partials,
+  edge_differences,
   block_input,
   block_rows,
   block_first,

@@ -9,6 +9,22 @@
 #include "headspark/error.h"
 
 namespace headspark {
+namespace {
+
+ReferenceRun reference(const Engine& engine, PairBlock& block, ExcludedEdges excluded,
+                       const MeanActivations& means) {
+  switch (excluded) {
+    case ExcludedEdges::patch:
+      return {engine, block};
+    case ExcludedEdges::mean:
+      return {engine, means, block.tokens()};
+    case ExcludedEdges::zero:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
 
 CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> pairs,
                                     std::span<const std::uint8_t> circuits,
@@ -25,8 +41,10 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
   const std::size_t count = circuits.size() / dense;
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
   const bool share = options.excluded == ExcludedEdges::patch && engine.options.share_prefix;
-  std::vector<float> means;
-  if (options.excluded == ExcludedEdges::mean) means = mean_writes(engine, graph, pairs, control);
+  MeanActivations means;
+  if (options.excluded == ExcludedEdges::mean) {
+    means = mean_activations(engine, pairs, false, control);
+  }
   CircuitEvalResult result;
   result.pairs = static_cast<std::int64_t>(pairs.size());
   result.values.resize(count * pairs.size());
@@ -37,8 +55,7 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
   for (const auto& [begin, end] : ranges) {
     PairBlock block(engine, pairs.subspan(begin, end - begin), {options.metric, share}, rotary,
                     control);
-    CircuitForward forward(engine, graph, block,
-                           reference_writes(engine, graph, block, options.excluded, means));
+    CircuitForward forward(engine, graph, block, reference(engine, block, options.excluded, means));
     for (std::size_t circuit = 0; circuit < count; ++circuit) {
       control.report({done, ranges.size() * count, "circuits"});
       const std::vector<float> values =

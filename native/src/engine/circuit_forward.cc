@@ -1,11 +1,10 @@
 // Per layer: sum the edges into each q, k and v input, project head by head, attend, expand the
-// heads' writes, then the MLP the same way. Sources without a circuit edge are skipped.
+// heads' writes, then the MLP the same way. Nodes that nobody reads are skipped.
 #include "engine/circuit_forward.h"
 
 #include <algorithm>
 
 #include "headspark/ops/attention.h"
-#include "headspark/ops/edge_sum.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/mlp.h"
@@ -13,21 +12,21 @@
 
 namespace headspark {
 
-/// One of q, k, v of a layer: `count` heads, head i reads stream `slot + i` through rows
-/// (i / share) * head_dim … of the weight.
+/// One of q, k, v of a layer: `count` heads; head i, if it is among the nodes, reads the next
+/// stream through rows (i / share) * head_dim … of the weight.
 struct CircuitForward::Projection {
   std::int64_t layer;
   const LinearWeight* weight;
   const NormWeight* head_norm;  ///< null or empty: none (v has none, and is not rotated)
   bool rotate;
-  std::int64_t slot;
+  std::int64_t first_column;
   std::int64_t count;
   std::int64_t share;
   float* out;  ///< [tokens, count, head_dim]
 };
 
 CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlock& block,
-                               Buffer<float> reference)
+                               ReferenceRun reference)
     : engine_(engine),
       graph_(graph),
       block_(block),
@@ -41,16 +40,21 @@ CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlo
   };
   const std::int64_t width = block.tokens() * config.heads * config.head_dim;
   differences_ = make(graph.sources() * stride_);
-  streams_ = make((graph.layer_columns() - 1) * stride_);
+  streams_ = make(graph.layer_columns() * stride_);
   normed_ = make(stride_);
   q_ = make(width);
   k_ = make(width);
   v_ = make(width);
   z_ = make(width);
   if (config.qk_norm) head_raw_ = make(width);
+  // Heads that are not read keep what stands here, and are computed with and closed.
+  for (Buffer<float>* heads : {&q_, &k_, &v_, &head_raw_}) {
+    if (!heads->empty()) heads->zero();
+  }
   gate_ = make(block.tokens() * config.intermediate);
   if (config.gated_mlp) up_ = make(block.tokens() * config.intermediate);
   mask_ = Buffer<std::uint8_t>(engine.context.backend, graph.sources() * graph.destinations());
+  head_scales_ = make(graph.layers * batch_.rows() * graph.heads);
   build_base();
 }
 
@@ -74,61 +78,89 @@ void CircuitForward::build_base() {
                                 .tokens = block_.tokens(),
                                 .y = stream.data()});
   }
-  const auto add_writes = [&](std::int64_t first, std::int64_t count) {
-    if (reference_.empty()) return;
-    for (std::int64_t source = first; source < first + count; ++source) {
-      combine(context,
-              {.count = stride_, .x = reference_.data() + source * stride_, .y = stream.data()});
-    }
+  const auto add = [&](const float* writes) {
+    combine(context, {.count = stride_, .x = writes, .y = stream.data()});
   };
   const auto keep = [&](const float* from) {
     base_.emplace_back(context.backend, stride_);
     combine(context, {.count = stride_, .x = from, .b = 0.0f, .y = base_.back().data()});
   };
-  add_writes(0, 1);
+  if (!reference_.empty()) add(reference_.embedding());
   for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
     keep(stream.data());
-    add_writes(graph_.head_source(layer, 0), graph_.heads);
-    add_broadcast(engine_.model->layers[static_cast<std::size_t>(layer)].o.bias, stream.data());
+    const LinearWeight& o = engine_.model->layers[static_cast<std::size_t>(layer)].o;
+    if (reference_.empty()) {
+      add_broadcast(o.bias, stream.data());
+    } else {
+      LinearForward writes = whole_layer(o, block_.tokens(), reference_.z(layer), stream.data());
+      writes.residual = stream.data();
+      linear_forward(context, writes);
+    }
     keep(graph_.parallel_block ? base_.back().data() : stream.data());
-    add_writes(graph_.mlp_source(layer), 1);
+    if (!reference_.empty()) add(reference_.mlp(layer));
   }
   keep(stream.data());
 }
 
-void CircuitForward::subtract_reference(std::int64_t first, std::int64_t count) {
-  if (reference_.empty()) return;
-  combine(engine_.context, {.count = count * stride_,
-                            .a = -1.0f,
-                            .x = reference_.data() + first * stride_,
-                            .y = difference(first)});
+/// y -= reference, [tokens, width]
+void CircuitForward::subtract(const float* reference, std::int64_t width, float* y) {
+  combine(engine_.context, {.count = block_.tokens() * width, .a = -1.0f, .x = reference, .y = y});
 }
 
-void CircuitForward::sum_edges(std::int64_t first_column, std::int64_t columns,
-                               std::int64_t sources, const float* base) {
-  edge_sum(engine_.context, {.sources = sources,
-                             .destinations = columns,
-                             .length = stride_,
-                             .mask = mask_.data() + first_column,
-                             .mask_stride = graph_.destinations(),
-                             .difference = differences_.data(),
-                             .difference_stride = stride_,
-                             .base = base,
-                             .y = streams_.data(),
-                             .y_stride = stride_});
+void CircuitForward::use_nodes(std::span<const std::uint8_t> mask) {
+  Backend& backend = *engine_.context.backend;
+  nodes_.emplace(graph_, mask);
+  backend.copy_to_device(mask_.data(), nodes_->mask().data(), std::ssize(nodes_->mask()));
+  std::vector<float> scales;
+  for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
+    for (std::int64_t row = 0; row < batch_.rows(); ++row) {
+      for (std::int64_t head = 0; head < graph_.heads; ++head) {
+        scales.push_back(nodes_->head(layer, head) ? 1.0f : 0.0f);
+      }
+    }
+  }
+  backend.copy_to_device(head_scales_.data(), scales.data(), head_scales_.bytes());
 }
 
-void CircuitForward::project(const Projection& projection) {
+/// The nodes' columns from first_column on and before end_column.
+EdgeSum CircuitForward::edges_into(std::int64_t first_column, std::int64_t end_column,
+                                   std::int64_t sources, const Buffer<float>& base, float* y) {
+  const std::int64_t first = nodes_->place(first_column);
+  return {.sources = sources,
+          .destinations = nodes_->place(end_column) - first,
+          .length = stride_,
+          .mask = mask_.data() + first,
+          .mask_stride = nodes_->columns(),
+          .difference = differences_.data(),
+          .difference_stride = stride_,
+          .base = base.data(),
+          .y = y,
+          .y_stride = stride_};
+}
+
+/// All inputs of a layer, as far as the layers below it write them: one pass over their writes.
+void CircuitForward::sum_layer(std::int64_t layer) {
+  const std::int64_t sources = graph_.sources_of_attention(layer);
+  const std::int64_t mlp = graph_.mlp_column(layer);
+  const auto base = base_.begin() + 2 * layer;
+  const EdgeSum sums[] = {
+      edges_into(graph_.q_column(layer, 0), mlp, sources, base[0], streams_.data()),
+      edges_into(mlp, mlp + 1, sources, base[1], mlp_stream())};
+  edge_sum(engine_.context, sums);
+}
+
+void CircuitForward::project(const Projection& projection, std::int64_t& slot) {
   const ModelConfig& config = engine_.config();
   const std::int64_t tokens = block_.tokens();
   const bool normed = projection.head_norm != nullptr && !projection.head_norm->empty();
   float* raw = normed ? head_raw_.data() : projection.out;
   for (std::int64_t head = 0; head < projection.count; ++head) {
+    if (!nodes_->has_column(projection.first_column + head)) continue;
     norm_forward(
         engine_.context,
         {.norm = &engine_.model->layers[static_cast<std::size_t>(projection.layer)].attention_norm,
          .rows = tokens,
-         .x = streams_.data() + (projection.slot + head) * stride_,
+         .x = streams_.data() + slot++ * stride_,
          .x_stride = config.hidden,
          .y = normed_.data(),
          .y_stride = config.hidden});
@@ -190,17 +222,27 @@ void CircuitForward::add_prefix(std::int64_t layer, AttentionForward& params) {
   params.prefix_v = prefix_v_.data();
 }
 
+/// Closed on the heads that nobody reads, whose inputs are not summed.
+HeadGate CircuitForward::read_heads(std::int64_t layer) const {
+  if (nodes_->heads(layer) == graph_.heads) return {};
+  return {.scale = head_scales_.data() + layer * batch_.rows() * graph_.heads};
+}
+
 void CircuitForward::attention(std::int64_t layer) {
   const ModelConfig& config = engine_.config();
   const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
   const bool grouped = graph_.kv_edges == KvEdges::grouped;
   const std::int64_t count = graph_.kv_columns();
   const std::int64_t share = grouped ? 1 : config.heads / config.kv_heads;
-  sum_edges(graph_.q_column(layer, 0), graph_.layer_columns() - 1,
-            graph_.sources_of_attention(layer), base_[static_cast<std::size_t>(2 * layer)].data());
-  project({layer, &weights.q, &weights.q_norm, true, 0, config.heads, 1, q_.data()});
-  project({layer, &weights.k, &weights.k_norm, true, config.heads, count, share, k_.data()});
-  project({layer, &weights.v, nullptr, false, config.heads + count, count, share, v_.data()});
+  std::int64_t slot = 0;
+  project({layer, &weights.q, &weights.q_norm, true, graph_.q_column(layer, 0), config.heads, 1,
+           q_.data()},
+          slot);
+  project({layer, &weights.k, &weights.k_norm, true, graph_.k_column(layer, 0), count, share,
+           k_.data()},
+          slot);
+  project({layer, &weights.v, nullptr, false, graph_.v_column(layer, 0), count, share, v_.data()},
+          slot);
   AttentionForward params;
   params.shape = {config.heads, count, config.head_dim, config.attention_scale};
   params.layout = batch_.layout();
@@ -208,23 +250,40 @@ void CircuitForward::attention(std::int64_t layer) {
   params.k = k_.data();
   params.v = v_.data();
   if (!block_.prefix().empty()) add_prefix(layer, params);
+  params.gate = read_heads(layer);
   params.z = z_.data();
   attention_forward(engine_.context, params);
-  expand_head_writes(engine_, layer, block_.tokens(), z_.data(),
-                     difference(graph_.head_source(layer, 0)), stride_);
-  subtract_reference(graph_.head_source(layer, 0), graph_.heads);
+  // What heads write is linear in z: its difference is the write of the difference.
+  if (!reference_.empty()) {
+    subtract(reference_.z(layer), config.heads * config.head_dim, z_.data());
+  }
+  for (std::int64_t head = 0; head < graph_.heads; ++head) {
+    if (!nodes_->head(layer, head)) continue;
+    expand_head_write(engine_, layer, head, block_.tokens(), z_.data(),
+                      difference(graph_.head_source(layer, head)));
+  }
 }
 
 void CircuitForward::mlp(std::int64_t layer) {
   const ModelConfig& config = engine_.config();
   const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
   const std::int64_t tokens = block_.tokens();
-  sum_edges(graph_.mlp_column(layer), 1, graph_.sources_of_mlp(layer),
-            base_[static_cast<std::size_t>(2 * layer + 1)].data());
+  const std::int64_t below = graph_.sources_of_attention(layer);
+  // This layer's heads, where they come before its MLP.
+  EdgeSum own;
+  own.sources = graph_.sources_of_mlp(layer) - below;
+  own.destinations = 1;
+  own.length = stride_;
+  own.mask = mask_.data() + below * nodes_->columns() + nodes_->place(graph_.mlp_column(layer));
+  own.mask_stride = nodes_->columns();
+  own.difference = difference(below);
+  own.difference_stride = stride_;
+  own.base = own.y = mlp_stream();
+  edge_sum(engine_.context, own);
   MlpForward params;
   params.weights = mlp_weights(config, weights);
   params.tokens = tokens;
-  params.x = streams_.data();
+  params.x = mlp_stream();
   params.y = difference(graph_.mlp_source(layer));
   params.gate = gate_.data();
   params.up = config.gated_mlp ? up_.data() : nullptr;
@@ -232,18 +291,25 @@ void CircuitForward::mlp(std::int64_t layer) {
   params.normed = normed_.data();
   params.hidden = gate_.data();  // the nonlinearity works in place
   mlp_forward(engine_.context, params);
-  subtract_reference(graph_.mlp_source(layer), 1);
+  if (!reference_.empty()) subtract(reference_.mlp(layer), config.hidden, params.y);
 }
 
-bool CircuitForward::used(std::span<const std::uint8_t> mask, std::int64_t first,
-                          std::int64_t count) const {
-  const auto begin = mask.begin() + first * graph_.destinations();
-  return std::any_of(begin, begin + count * graph_.destinations(),
-                     [](std::uint8_t edge) { return edge != 0; });
-}
-
+/// The final residual stream of the supervised tokens is all that the metric reads.
 std::vector<float> CircuitForward::metric() {
-  sum_edges(graph_.logits_column(), 1, graph_.sources(), base_.back().data());
+  const std::int64_t hidden = engine_.config().hidden;
+  const std::int64_t logits = graph_.logits_column();
+  EdgeSum whole = edges_into(logits, logits, graph_.sources(), base_.back(), streams_.data());
+  whole.destinations = 1;
+  std::vector<EdgeSum> sums;
+  for (const std::int64_t token : supervised_.token) {
+    EdgeSum sum = whole;
+    sum.length = hidden;
+    sum.difference += token * hidden;
+    sum.base += token * hidden;
+    sum.y += token * hidden;
+    sums.push_back(sum);
+  }
+  edge_sum(engine_.context, sums);
   MetricRun run;
   run.metric = block_.metric();
   run.rows = &supervised_;
@@ -253,23 +319,29 @@ std::vector<float> CircuitForward::metric() {
 }
 
 std::vector<float> CircuitForward::run(std::span<const std::uint8_t> mask,
-                                       const RunControl& control) {
-  engine_.context.backend->copy_to_device(mask_.data(), mask.data(), mask_.bytes());
-  combine(engine_.context,
-          {.count = stride_, .x = block_.ends().embedding(), .b = 0.0f, .y = difference(0)});
-  subtract_reference(0, 1);
-  for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
+                                       const RunControl& control, std::int64_t first_layer) {
+  use_nodes(mask);
+  if (first_layer == 0) {
+    const float* embedding = block_.ends().embedding();
+    combine(engine_.context, {.count = stride_, .x = embedding, .b = 0.0f, .y = difference(0)});
+    if (!reference_.empty()) {
+      subtract(reference_.embedding(), engine_.config().hidden, difference(0));
+    }
+  }
+  for (std::int64_t layer = first_layer; layer < graph_.layers; ++layer) {
     control.check();
-    if (used(mask, graph_.head_source(layer, 0), graph_.heads)) attention(layer);
-    if (used(mask, graph_.mlp_source(layer), 1)) mlp(layer);
+    sum_layer(layer);
+    if (nodes_->heads(layer) > 0) attention(layer);
+    if (nodes_->mlp(layer)) mlp(layer);
   }
   return metric();
 }
 
 std::int64_t CircuitForward::floats_per_token(const ModelConfig& config, const Graph& graph) {
-  const std::int64_t streams = 2 * graph.sources() + graph.layer_columns() + 2 * graph.layers + 2;
+  const std::int64_t streams = graph.sources() + graph.layer_columns() + 2 * graph.layers + 2;
+  // Both ends, and means.
   return streams * config.hidden + 5 * config.heads * config.head_dim + 2 * config.intermediate +
-         2 * Trace::floats_per_token(config, {.sources = true});
+         3 * Trace::floats_per_token(config, {.sources = true});
 }
 
 }  // namespace headspark

@@ -3,32 +3,29 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "engine/pair_block.h"
+#include "engine/circuit_nodes.h"
+#include "engine/reference_run.h"
 #include "headspark/circuit_eval.h"
 #include "headspark/ops/attention.h"
+#include "headspark/ops/edge_sum.h"
 
 namespace headspark {
-
-/// What the edges outside the circuit carry, [sources, tokens * hidden] of a block; empty: zero.
-Buffer<float> reference_writes(const Engine& engine, const Graph& graph, PairBlock& block,
-                               ExcludedEdges excluded, const std::vector<float>& mean_writes);
-
-/// Mean writes [sources, hidden] over all clean tokens of all pairs.
-std::vector<float> mean_writes(const Engine& engine, const Graph& graph,
-                               std::span<const Pair> pairs, const RunControl& control);
 
 class CircuitForward {
  public:
   /// The block must have been made without prefix sharing unless the reference is the corrupted
   /// run (before the first difference both runs are the same, so patching changes nothing there).
   CircuitForward(const Engine& engine, const Graph& graph, PairBlock& block,
-                 Buffer<float> reference);
+                 ReferenceRun reference);
 
-  /// Metric of each pair of the block; mask: [sources, destinations] of 0 and 1, host.
-  std::vector<float> run(std::span<const std::uint8_t> mask, const RunControl& control);
+  /// Metric of each pair of the block; mask: [sources, destinations] of 0 and 1, host. Layers below
+  /// first_layer are left as the last runs wrote them, whose edges into them were the same.
+  std::vector<float> run(std::span<const std::uint8_t> mask, const RunControl& control,
+                         std::int64_t first_layer = 0);
 
   static std::int64_t floats_per_token(const ModelConfig& config, const Graph& graph);
 
@@ -37,14 +34,17 @@ class CircuitForward {
   void build_base();
   void add_broadcast(const std::vector<float>& row, float* y);
   float* difference(std::int64_t source) { return differences_.data() + source * stride_; }
-  void subtract_reference(std::int64_t first, std::int64_t count);
-  void sum_edges(std::int64_t first_column, std::int64_t columns, std::int64_t sources,
-                 const float* base);
-  void project(const Projection& projection);
+  void subtract(const float* reference, std::int64_t width, float* y);
+  void use_nodes(std::span<const std::uint8_t> mask);
+  EdgeSum edges_into(std::int64_t first_column, std::int64_t end_column, std::int64_t sources,
+                     const Buffer<float>& base, float* y);
+  float* mlp_stream() { return streams_.data() + (graph_.layer_columns() - 1) * stride_; }
+  void sum_layer(std::int64_t layer);
+  void project(const Projection& projection, std::int64_t& slot);
+  HeadGate read_heads(std::int64_t layer) const;
   void attention(std::int64_t layer);
   void add_prefix(std::int64_t layer, AttentionForward& params);
   void mlp(std::int64_t layer);
-  bool used(std::span<const std::uint8_t> mask, std::int64_t first, std::int64_t count) const;
   std::vector<float> metric();
 
   const Engine& engine_;
@@ -52,16 +52,18 @@ class CircuitForward {
   PairBlock& block_;
   Batch batch_;
   SupervisedRows supervised_;
-  std::int64_t stride_;              ///< tokens * hidden
-  Buffer<float> reference_;          ///< [sources, stride] or empty
+  std::int64_t stride_;  ///< tokens * hidden
+  ReferenceRun reference_;
   std::vector<Buffer<float>> base_;  ///< 2 * layers + 1: attention and MLP of each layer, logits
   Buffer<float> differences_;        ///< [sources, stride]
-  Buffer<float> streams_;            ///< [columns of a layer, stride]
+  Buffer<float> streams_;  ///< [columns of a layer, stride], of heads that are read from slot 0 on
   Buffer<float> normed_;
   Buffer<float> q_, k_, v_, z_, head_raw_;
   Buffer<float> gate_, up_;
   Buffer<float> prefix_k_, prefix_v_;  ///< one layer's, per query head
-  Buffer<std::uint8_t> mask_;
+  std::optional<CircuitNodes> nodes_;  ///< of the circuit that runs
+  Buffer<std::uint8_t> mask_;          ///< its mask of CircuitNodes
+  Buffer<float> head_scales_;          ///< [layers, rows, heads]: 1 where a head is read, else 0
 };
 
 }  // namespace headspark

@@ -10,8 +10,7 @@ AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> 
                                     const AttributionOptions& options, const RunControl& control) {
   const Graph graph = make_graph(engine.config(), options.kv_edges);
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
-  const auto destinations = static_cast<std::size_t>(graph.destinations());
-  const auto dense = static_cast<std::size_t>(graph.sources()) * destinations;
+  const auto dense = static_cast<std::size_t>(graph.sources() * graph.destinations());
   const auto ranges =
       plan_pairs(engine, pairs, options.metric,
                  {.floats = CircuitForward::floats_per_token(engine.config(), graph)});
@@ -21,22 +20,23 @@ AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> 
   for (const auto& [begin, end] : ranges) {
     PairBlock block(engine, pairs.subspan(begin, end - begin),
                     {options.metric, engine.options.share_prefix}, rotary, control);
-    CircuitForward forward(engine, graph, block,
-                           reference_writes(engine, graph, block, ExcludedEdges::patch, {}));
+    CircuitForward forward(engine, graph, block, {engine, block});
     std::vector<std::uint8_t> mask(dense, 1);
     const std::vector<float> full = forward.run(mask, control);
     std::vector<float> scores(block.pairs() * dense, 0.0f);
-    for (std::size_t edge = 0; edge < dense; ++edge) {
-      const auto source = static_cast<std::int64_t>(edge / destinations);
-      if (source >= graph.sources_of_column(static_cast<std::int64_t>(edge % destinations)))
-        continue;
-      mask[edge] = 0;
-      const std::vector<float> patched = forward.run(mask, control);
-      mask[edge] = 1;
-      for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
-        scores[pair * dense + edge] = loss_sign(options.metric) * (patched[pair] - full[pair]);
+    // From the last destination down: the layers below an edge's are still those of the full run.
+    for (std::int64_t column = graph.destinations() - 1; column >= 0; --column) {
+      const std::int64_t layer = column / graph.layer_columns();
+      for (std::int64_t source = 0; source < graph.sources_of_column(column); ++source) {
+        const auto edge = static_cast<std::size_t>(source * graph.destinations() + column);
+        mask[edge] = 0;
+        const std::vector<float> patched = forward.run(mask, control, layer);
+        mask[edge] = 1;
+        for (std::size_t pair = 0; pair < block.pairs(); ++pair) {
+          scores[pair * dense + edge] = loss_sign(options.metric) * (patched[pair] - full[pair]);
+        }
+        control.report({++done, total, "edges"});
       }
-      control.report({++done, total, "edges"});
     }
     book.add(block, scores);
   }

@@ -162,21 +162,26 @@ SupervisedRows PairBlock::supervised(std::int64_t copies) const {
   return rows;
 }
 
+void expand_head_write(const Engine& engine, std::int64_t layer, std::int64_t head,
+                       std::int64_t tokens, const float* z, float* write) {
+  const ModelConfig& config = engine.config();
+  LinearForward params;
+  params.weight = &engine.model->layers[static_cast<std::size_t>(layer)].o;
+  params.slice.in_begin = head * config.head_dim;
+  params.slice.in_end = params.slice.in_begin + config.head_dim;
+  params.tokens = tokens;
+  params.x = z + head * config.head_dim;
+  params.x_stride = config.heads * config.head_dim;
+  params.y = write;
+  params.y_stride = config.hidden;
+  params.with_bias = false;
+  linear_forward(engine.context, params);
+}
+
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
                         const float* z, float* writes, std::int64_t stride) {
-  const ModelConfig& config = engine.config();
-  for (std::int64_t head = 0; head < config.heads; ++head) {
-    LinearForward params;
-    params.weight = &engine.model->layers[static_cast<std::size_t>(layer)].o;
-    params.slice.in_begin = head * config.head_dim;
-    params.slice.in_end = params.slice.in_begin + config.head_dim;
-    params.tokens = tokens;
-    params.x = z + head * config.head_dim;
-    params.x_stride = config.heads * config.head_dim;
-    params.y = writes + head * stride;
-    params.y_stride = config.hidden;
-    params.with_bias = false;
-    linear_forward(engine.context, params);
+  for (std::int64_t head = 0; head < engine.config().heads; ++head) {
+    expand_head_write(engine, layer, head, tokens, z, writes + head * stride);
   }
 }
 

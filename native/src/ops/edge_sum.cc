@@ -1,24 +1,43 @@
 // Checks of edge_sum and the choice of its backend.
 #include "headspark/ops/edge_sum.h"
 
+#include <vector>
+
+#include "cpu/fast_ops.h"
 #include "ops/backends.h"
 #include "ops/check.h"
 
 namespace headspark {
+namespace {
 
-void edge_sum(const Context& context, const EdgeSum& params) {
+/// Whether there is anything to do.
+bool check_sum(const EdgeSum& params) {
   const char* op = "edge_sum";
   check_argument(params.sources >= 0 && params.destinations >= 0 && params.length >= 0, op,
                  "sources, destinations or length is negative");
-  if (params.destinations == 0 || params.length == 0) return;
+  if (params.destinations == 0 || params.length == 0) return false;
   check_pointer(params.base, op, "base");
   check_pointer(params.y, op, "y");
+  check_argument(params.base != params.y || params.destinations == 1, op,
+                 "base is y of several destinations");
   if (params.sources > 0) {
     check_pointer(params.mask, op, "mask");
     check_pointer(params.difference, op, "difference");
   }
-  if (!context.on_cpu()) return edge_sum_cuda(context, params);
-  edge_sum_cpu(context, params);
+  return true;
+}
+
+}  // namespace
+
+void edge_sum(const Context& context, std::span<const EdgeSum> sums) {
+  std::vector<EdgeSum> some;
+  for (const EdgeSum& params : sums) {
+    if (check_sum(params)) some.push_back(params);
+  }
+  if (has_fast_kernels(context)) return edge_sum_fast(context, some);
+  for (const EdgeSum& params : some) {
+    context.on_cpu() ? edge_sum_cpu(context, params) : edge_sum_cuda(context, params);
+  }
 }
 
 }  // namespace headspark

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "headspark/context.h"
 
@@ -16,12 +17,16 @@ struct EdgeSum {
   std::int64_t mask_stride = 0;
   const float* difference = nullptr;  ///< [sources, length], stride difference_stride
   std::int64_t difference_stride = 0;
-  const float* base = nullptr;  ///< [length]
+  const float* base = nullptr;  ///< [length]; may be y where there is one destination
   float* y = nullptr;           ///< [destinations, length], stride y_stride
   std::int64_t y_stride = 0;
 };
 
-/// y[v] = base + sum over u in order with mask[u, v] of difference[u].
-void edge_sum(const Context& context, const EdgeSum& params);
+/// y[v] = base + sum over u in order with mask[u, v] of difference[u]. Several sums write different
+/// y; on the CPU, neighbours of one difference, difference_stride and length read it once.
+void edge_sum(const Context& context, std::span<const EdgeSum> sums);
+inline void edge_sum(const Context& context, const EdgeSum& params) {
+  edge_sum(context, std::span(&params, 1));
+}
 
 }  // namespace headspark

@@ -42,6 +42,7 @@ constexpr KernelTable make_table() {
   table.activations[3] = ActivationKernel<S, Relu>::kernels();
   table.blend = RowKernel<S>::blend;
   table.combine = RowKernel<S>::combine;
+  table.add_rows = RowKernel<S>::add_rows;
   table.copy_out = RowKernel<S>::copy_out;
   table.abs_sum = ReduceKernel<S>::abs_sum;
   table.abs_diff_sum = ReduceKernel<S>::abs_diff_sum;

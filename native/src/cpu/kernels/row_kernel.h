@@ -146,6 +146,31 @@ struct RowKernel {
       store_lanes<S>(y + i, lanes, sum);
     });
   }
+
+  // Four chains at a time, since each waits for its last addition.
+  static void add_rows(const AddRows& s) {
+    constexpr int chains = 4;
+    std::int64_t i = 0;
+    for (; i + chains * S::width <= s.length; i += chains * S::width) {
+      F sums[chains];
+#pragma GCC unroll 4
+      for (int j = 0; j < chains; ++j) sums[j] = S::load(s.base + i + j * S::width);
+      for (std::int64_t k = 0; k < s.count; ++k) {
+        const float* row = s.rows + s.offsets[k] + i;
+#pragma GCC unroll 4
+        for (int j = 0; j < chains; ++j) sums[j] = S::add(sums[j], S::load(row + j * S::width));
+      }
+#pragma GCC unroll 4
+      for (int j = 0; j < chains; ++j) S::store(s.y + i + j * S::width, sums[j]);
+    }
+    for_lanes<S>(s.length - i, [&](std::int64_t at, std::int64_t lanes) {
+      F sum = load_lanes<S>(s.base + i + at, lanes);
+      for (std::int64_t k = 0; k < s.count; ++k) {
+        sum = S::add(sum, load_lanes<S>(s.rows + s.offsets[k] + i + at, lanes));
+      }
+      store_lanes<S>(s.y + i + at, lanes, sum);
+    });
+  }
 };
 
 }  // namespace headspark
