@@ -28,6 +28,11 @@ set_source_files_properties(${cuda_sources} PROPERTIES COMPILE_OPTIONS "${emulat
 if(HEADSPARK_EMULATION_SANITIZE)
   # Kernels pass through the device at every step of a thread.
   set_source_files_properties(${emulation_sources} PROPERTIES COMPILE_OPTIONS "${emulation_options};-O2")
+  # What these two read and write is the device's own.
+  set(unsanitized_options ${emulation_options})
+  list(FILTER unsanitized_options EXCLUDE REGEX "sanitize")
+  set_source_files_properties(${emulation}/shared_shadow.cc ${emulation}/tensor_core.cc PROPERTIES
+    COMPILE_OPTIONS "${unsanitized_options};-O3")
 endif()
 set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")

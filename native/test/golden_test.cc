@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
@@ -112,7 +113,7 @@ struct MethodCase {
   AttributionMethod method;
   Metric metric;
   BatchScale scale;
-  bool strict;  ///< the tighter tolerance of EAP and EAP-IG-inputs
+  bool strict;  ///< EAP and EAP-IG-inputs: the tighter tolerance
 };
 
 constexpr MethodCase kMethods[] = {
@@ -327,37 +328,46 @@ void check_generations(const GoldenCase& golden, const Engine& engine) {
   CHECK(different == 0);
 }
 
-}  // namespace
-
-TEST_CASE("goldens: logits, head-scaled logits and greedy generations") {
+void for_each_case(const std::function<void(const GoldenCase&, const Engine&)>& check) {
   const std::vector<GoldenCase> list = cases();
   if (list.empty()) MESSAGE("skipped: ../shared is absent");
   for (const GoldenCase& golden : list) {
     CAPTURE(golden.name);
-    const Engine engine = engine_of(golden);
+    check(golden, engine_of(golden));
+  }
+}
+
+void check_methods(bool strict) {
+  for_each_case([&](const GoldenCase& golden, const Engine& engine) {
+    for (const MethodCase& method : kMethods) {
+      if (method.strict == strict) check_scores(golden, engine, method);
+    }
+  });
+}
+
+}  // namespace
+
+TEST_CASE("goldens: logits and head-scaled logits") {
+  for_each_case([](const GoldenCase& golden, const Engine& engine) {
     check_logits(golden, engine);
     check_scaled_heads(golden, engine);
-    check_generations(golden, engine);
-  }
+  });
+}
+
+TEST_CASE("goldens: greedy generations") {
+  for_each_case(check_generations);
 }
 
 TEST_CASE("goldens: circuit sizes and metric values") {
-  const std::vector<GoldenCase> list = cases();
-  if (list.empty()) MESSAGE("skipped: ../shared is absent");
-  for (const GoldenCase& golden : list) {
-    CAPTURE(golden.name);
-    check_circuits(golden, engine_of(golden));
-  }
+  for_each_case(check_circuits);
 }
 
-TEST_CASE("goldens: edge scores of every method") {
-  const std::vector<GoldenCase> list = cases();
-  if (list.empty()) MESSAGE("skipped: ../shared is absent");
-  for (const GoldenCase& golden : list) {
-    CAPTURE(golden.name);
-    const Engine engine = engine_of(golden);
-    for (const MethodCase& method : kMethods) check_scores(golden, engine, method);
-  }
+TEST_CASE("goldens: edge scores of EAP and EAP-IG-inputs") {
+  check_methods(true);
+}
+
+TEST_CASE("goldens: edge scores of the other methods") {
+  check_methods(false);
 }
 
 }  // namespace headspark::golden

@@ -22,6 +22,7 @@ namespace {
 
 // Kernels keep fragments of some KB on the stack; AddressSanitizer surrounds each with red zones.
 constexpr std::size_t kStackBytes = 128 << 10;
+[[maybe_unused]] constexpr std::size_t kLastFrames = 4 << 10;
 
 }  // namespace
 
@@ -129,11 +130,13 @@ Fiber::~Fiber() {
 void Fiber::start(void (*entry)(void*), void* argument) {
   entry_ = entry;
   argument_ = argument;
-  finished_ = false;
   fiber_fake_stack_ = nullptr;
 #if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(stack_, kStackBytes);  // frames that a forgotten run left behind
+  // Frames that a run left behind: one that ended those of `run` and `leave`, a forgotten one any.
+  const std::size_t left = finished_ ? kLastFrames : kStackBytes;
+  __asan_unpoison_memory_region(stack_ + kStackBytes - left, left);
 #endif
+  finished_ = false;
   machine_->prepare(stack_, &Fiber::run, this);
 }
 

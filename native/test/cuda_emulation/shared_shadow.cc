@@ -6,10 +6,9 @@ namespace headspark::cuda_emulation {
 SharedShadow::SharedShadow(std::size_t bytes, int warps)
     : cells_((bytes + kGranule - 1) / kGranule), warp_epoch_(static_cast<std::size_t>(warps), 1) {}
 
+// Epochs only ever grow, so that what stands in the cells needs no clearing.
 void SharedShadow::reset() {
-  cells_.assign(cells_.size(), Cell{});
-  epoch_ = 1;
-  warp_epoch_.assign(warp_epoch_.size(), 1);
+  first_epoch_ = ++epoch_;
 }
 
 // Whether the last access happened before one by `thread` now.
@@ -22,25 +21,25 @@ bool SharedShadow::ordered(const Last& last, int thread) const {
 
 int SharedShadow::access(std::size_t offset, std::size_t bytes, int thread, bool write,
                          bool& unwritten) {
+  const auto own = static_cast<std::int16_t>(thread);  // of at most 1024
   const std::uint32_t warp_epoch = warp_epoch_[static_cast<std::size_t>(thread / 32)];
   for (std::size_t i = offset / kGranule; i < (offset + bytes + kGranule - 1) / kGranule; ++i) {
     Cell& cell = cells_[i];
     if (!ordered(cell.write, thread)) return cell.write.thread;
     if (write) {
       if (!ordered(cell.read, thread)) return cell.read.thread;
-      cell.write = {epoch_, warp_epoch, thread, false, false};
-      cell.written = true;
+      cell.write = {epoch_, warp_epoch, own, false, false};
       continue;
     }
-    if (!cell.written) unwritten = true;
+    if (cell.write.epoch < first_epoch_) unwritten = true;
     Last& read = cell.read;
     if (read.epoch != epoch_) {
-      read = {epoch_, warp_epoch, thread, false, false};
+      read = {epoch_, warp_epoch, own, false, false};
     } else {
       read.many_threads = read.many_threads || read.thread != thread;
       read.many_warps = read.many_warps || read.thread / 32 != thread / 32;
       read.warp_epoch = warp_epoch;
-      read.thread = thread;
+      read.thread = own;
     }
   }
   return -1;

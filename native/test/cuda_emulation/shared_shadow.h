@@ -12,6 +12,7 @@ class SharedShadow {
  public:
   SharedShadow(std::size_t bytes, int warps);
 
+  /// For the next block: nobody has written yet.
   void reset();
   void barrier() { ++epoch_; }
   void warp_barrier(int warp) { ++warp_epoch_[static_cast<std::size_t>(warp)]; }
@@ -23,21 +24,21 @@ class SharedShadow {
  private:
   static constexpr std::size_t kGranule = 2;  // a bf16
   struct Last {
-    std::uint32_t epoch = 0;  // of the block; 0: never
+    std::uint32_t epoch = 0;  // 0: never
     std::uint32_t warp_epoch = 0;
-    std::int32_t thread = -1;
+    std::int16_t thread = -1;
     bool many_threads = false;
     bool many_warps = false;
   };
   struct Cell {
     Last write;
     Last read;
-    bool written = false;
   };
   bool ordered(const Last& last, int thread) const;
 
   std::vector<Cell> cells_;
   std::uint32_t epoch_ = 1;
+  std::uint32_t first_epoch_ = 1;  // of this block
   std::vector<std::uint32_t> warp_epoch_;
 };
 

@@ -41,13 +41,20 @@ float cut_off(double value) {
   if (std::fabs(static_cast<double>(nearest)) <= std::fabs(value) || !std::isfinite(value)) {
     return nearest;
   }
-  return std::nextafter(nearest, 0.0f);
+  return bits_to_f32(f32_to_bits(nearest) - 1);  // of either sign: it is not zero
 }
 
-// Eight of them, in order.
-double add_products(double sum, const double* x, const double* y) {
-  for (int k = 0; k < 8; ++k) sum += x[k] * y[k];
-  return sum;
+constexpr int kColumns = 8;
+constexpr int kDepthsAtOnce = 8;
+
+// sums[column] += x[k] * y[k][column] of eight depths, in order, then cut off.
+void add_products(float* sums, const double* x, const double (*y)[kColumns]) {
+  double exact[kColumns];
+  for (int column = 0; column < kColumns; ++column) exact[column] = sums[column];
+  for (int k = 0; k < kDepthsAtOnce; ++k) {
+    for (int column = 0; column < kColumns; ++column) exact[column] += x[k] * y[k][column];
+  }
+  for (int column = 0; column < kColumns; ++column) sums[column] = cut_off(exact[column]);
 }
 
 }  // namespace
@@ -62,10 +69,10 @@ void distribute_columns(const unsigned char* in, unsigned char* out) {
 
 void multiply_16x8x16(const unsigned char* in, unsigned char* out) {
   double a[16][16];
-  double b[8][16];  // by column
-  MmaOperands lanes[kWarpLanes];
+  double b[16][kColumns];
+  float c[16][kColumns];
   for (int lane = 0; lane < kWarpLanes; ++lane) {
-    MmaOperands& r = lanes[lane];
+    MmaOperands r;
     std::memcpy(&r, in + static_cast<std::size_t>(lane) * kSlot, sizeof r);
     const int g = lane / 4;
     const int t = 2 * (lane % 4);
@@ -74,21 +81,20 @@ void multiply_16x8x16(const unsigned char* in, unsigned char* out) {
       a[g + 8][t + half] = half_of(r.a[1], half);
       a[g][t + 8 + half] = half_of(r.a[2], half);
       a[g + 8][t + 8 + half] = half_of(r.a[3], half);
-      b[g][t + half] = half_of(r.b[0], half);
-      b[g][t + 8 + half] = half_of(r.b[1], half);
+      b[t + half][g] = half_of(r.b[0], half);
+      b[t + 8 + half][g] = half_of(r.b[1], half);
+      c[g][t + half] = r.c[half];
+      c[g + 8][t + half] = r.c[2 + half];
     }
   }
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < 16; k += kDepthsAtOnce) add_products(c[row], a[row] + k, b + k);
+  }
   for (int lane = 0; lane < kWarpLanes; ++lane) {
-    float c[4];
-    for (int i = 0; i < 4; ++i) {
-      const int row = lane / 4 + (i < 2 ? 0 : 8);
-      const int column = 2 * (lane % 4) + i % 2;
-      c[i] = lanes[lane].c[i];
-      for (int block = 0; block < 16; block += 8) {
-        c[i] = cut_off(add_products(c[i], a[row] + block, b[column] + block));
-      }
-    }
-    std::memcpy(out + static_cast<std::size_t>(lane) * kSlot, c, sizeof c);
+    const int g = lane / 4;
+    const int t = 2 * (lane % 4);
+    const float r[4] = {c[g][t], c[g][t + 1], c[g + 8][t], c[g + 8][t + 1]};
+    std::memcpy(out + static_cast<std::size_t>(lane) * kSlot, r, sizeof r);
   }
 }
 
