@@ -82,7 +82,7 @@ TEST_CASE("edge_sum adds the differences of the circuit's edges to the base") {
   }
 }
 
-TEST_CASE("edge_sum: sums of the same differences, of other sources, and on top of one") {
+TEST_CASE("edge_sum: sums of the same differences, of other sources, and on top of them") {
   const EdgeSumFixture fixture(230, 6, 1300, 8);
   check_case({"edge_sum", 0.0, [&](const Context& context, Outputs& outputs) {
                 float* y = outputs.strided("y", 6 * fixture.y_stride);
@@ -106,15 +106,13 @@ TEST_CASE("edge_sum: sums of the same differences, of other sources, and on top 
                 rest.y += 700;
                 const EdgeSum sums[] = {few, none, other, rest};
                 edge_sum(context, sums);
-                for (std::int64_t v = 0; v < 4; ++v) {
-                  EdgeSum later = whole;
-                  later.sources = 130;
-                  later.destinations = 1;
-                  later.mask += 100 * fixture.mask_stride + v;
-                  later.difference += 100 * fixture.difference_stride;
-                  later.base = later.y = y + v * fixture.y_stride;
-                  edge_sum(context, later);
-                }
+                EdgeSum later = whole;
+                later.sources = 130;
+                later.destinations = 4;
+                later.mask += 100 * fixture.mask_stride;
+                later.difference += 100 * fixture.difference_stride;
+                later.base = nullptr;
+                edge_sum(context, later);
                 for (const std::int64_t v : {0, 1, 2, 3, 5}) {
                   for (std::int64_t i = 0; i < fixture.length; ++i) {
                     const double difference =
@@ -140,14 +138,6 @@ TEST_CASE("edge_sum: an infinite difference stays with the edges that carry it")
     CHECK(std::isinf(y[5]));
     CHECK(std::isfinite(y[static_cast<std::size_t>(fixture.y_stride) + 5]));
   }
-}
-
-TEST_CASE("edge_sum refuses to add to several destinations in place") {
-  const EdgeSumFixture fixture(2, 2, 8, 1);
-  std::vector<float> y(32, 0.0f);
-  EdgeSum params = fixture.params(y.data());
-  params.base = y.data();
-  CHECK_THROWS_AS(edge_sum(make_cpu_context(1, default_isa()), params), Error);
 }
 
 TEST_CASE("edge_sum at a position does not depend on the length") {

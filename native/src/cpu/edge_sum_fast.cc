@@ -123,7 +123,7 @@ class Group {
       sum.rows = rows;
       sum.offsets = chunk.offsets.data() + begin;
       sum.count = chunk.ends[c] - begin;
-      sum.base = index == 0 ? column.sum->base + at.begin : y;
+      sum.base = index == 0 && column.sum->base != nullptr ? column.sum->base + at.begin : y;
       sum.y = y;
       sum.length = at.count();
       begin = chunk.ends[c];

@@ -11,6 +11,13 @@
 #include "headspark/ops/rows.h"
 
 namespace headspark {
+namespace {
+
+// Layers whose inputs are summed at once from the writes below the lowest of them, which are many
+// times what caches hold. More would take more memory for streams than they save in traffic.
+constexpr std::int64_t kGroupLayers = 3;
+
+}  // namespace
 
 /// One of q, k, v of a layer: `count` heads; head i, if it is among the nodes, reads the next
 /// stream through rows (i / share) * head_dim … of the weight.
@@ -40,7 +47,7 @@ CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlo
   };
   const std::int64_t width = block.tokens() * config.heads * config.head_dim;
   differences_ = make(graph.sources() * stride_);
-  streams_ = make(graph.layer_columns() * stride_);
+  streams_ = make(kGroupLayers * graph.layer_columns() * stride_);
   normed_ = make(stride_);
   q_ = make(width);
   k_ = make(width);
@@ -122,30 +129,53 @@ void CircuitForward::use_nodes(std::span<const std::uint8_t> mask) {
   backend.copy_to_device(head_scales_.data(), scales.data(), head_scales_.bytes());
 }
 
-/// The nodes' columns from first_column on and before end_column.
+/// What the nodes' columns from first_column on and before end_column read of some sources; where
+/// to is the caller's.
 EdgeSum CircuitForward::edges_into(std::int64_t first_column, std::int64_t end_column,
-                                   std::int64_t sources, const Buffer<float>& base, float* y) {
+                                   std::int64_t first_source, std::int64_t end_source) {
   const std::int64_t first = nodes_->place(first_column);
-  return {.sources = sources,
+  return {.sources = end_source - first_source,
           .destinations = nodes_->place(end_column) - first,
           .length = stride_,
-          .mask = mask_.data() + first,
+          .mask = mask_.data() + first_source * nodes_->columns() + first,
           .mask_stride = nodes_->columns(),
-          .difference = differences_.data(),
+          .difference = difference(first_source),
           .difference_stride = stride_,
-          .base = base.data(),
-          .y = y,
           .y_stride = stride_};
 }
 
-/// All inputs of a layer, as far as the layers below it write them: one pass over their writes.
-void CircuitForward::sum_layer(std::int64_t layer) {
-  const std::int64_t sources = graph_.sources_of_attention(layer);
+float* CircuitForward::streams(std::int64_t layer) {
+  return streams_.data() + (layer - group_) * graph_.layer_columns() * stride_;
+}
+
+/// The inputs of a group's layers as far as the layers below the group write them.
+void CircuitForward::begin_group(std::int64_t first_layer) {
+  group_ = first_layer;
+  const std::int64_t below = graph_.sources_of_attention(first_layer);
+  std::vector<EdgeSum> sums;
+  const std::int64_t end = std::min(first_layer + kGroupLayers, graph_.layers);
+  for (std::int64_t layer = first_layer; layer < end; ++layer) {
+    const std::int64_t mlp = graph_.mlp_column(layer);
+    const auto base = base_.begin() + 2 * layer;
+    sums.push_back(edges_into(graph_.q_column(layer, 0), mlp, 0, below));
+    sums.back().base = base[0].data();
+    sums.back().y = streams(layer);
+    sums.push_back(edges_into(mlp, mlp + 1, 0, below));
+    sums.back().base = base[1].data();
+    sums.back().y = mlp_stream(layer);
+  }
+  edge_sum(engine_.context, sums);
+}
+
+/// What the group's layers below `layer` add to its inputs.
+void CircuitForward::add_group(std::int64_t layer) {
+  const std::int64_t first = graph_.sources_of_attention(group_);
+  const std::int64_t end = graph_.sources_of_attention(layer);
   const std::int64_t mlp = graph_.mlp_column(layer);
-  const auto base = base_.begin() + 2 * layer;
-  const EdgeSum sums[] = {
-      edges_into(graph_.q_column(layer, 0), mlp, sources, base[0], streams_.data()),
-      edges_into(mlp, mlp + 1, sources, base[1], mlp_stream())};
+  EdgeSum sums[] = {edges_into(graph_.q_column(layer, 0), mlp, first, end),
+                    edges_into(mlp, mlp + 1, first, end)};
+  sums[0].y = streams(layer);
+  sums[1].y = mlp_stream(layer);
   edge_sum(engine_.context, sums);
 }
 
@@ -160,7 +190,7 @@ void CircuitForward::project(const Projection& projection, std::int64_t& slot) {
         engine_.context,
         {.norm = &engine_.model->layers[static_cast<std::size_t>(projection.layer)].attention_norm,
          .rows = tokens,
-         .x = streams_.data() + slot++ * stride_,
+         .x = streams(projection.layer) + slot++ * stride_,
          .x_stride = config.hidden,
          .y = normed_.data(),
          .y_stride = config.hidden});
@@ -268,22 +298,16 @@ void CircuitForward::mlp(std::int64_t layer) {
   const ModelConfig& config = engine_.config();
   const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
   const std::int64_t tokens = block_.tokens();
-  const std::int64_t below = graph_.sources_of_attention(layer);
   // This layer's heads, where they come before its MLP.
-  EdgeSum own;
-  own.sources = graph_.sources_of_mlp(layer) - below;
-  own.destinations = 1;
-  own.length = stride_;
-  own.mask = mask_.data() + below * nodes_->columns() + nodes_->place(graph_.mlp_column(layer));
-  own.mask_stride = nodes_->columns();
-  own.difference = difference(below);
-  own.difference_stride = stride_;
-  own.base = own.y = mlp_stream();
+  const std::int64_t mlp = graph_.mlp_column(layer);
+  EdgeSum own =
+      edges_into(mlp, mlp + 1, graph_.sources_of_attention(layer), graph_.sources_of_mlp(layer));
+  own.y = mlp_stream(layer);
   edge_sum(engine_.context, own);
   MlpForward params;
   params.weights = mlp_weights(config, weights);
   params.tokens = tokens;
-  params.x = mlp_stream();
+  params.x = mlp_stream(layer);
   params.y = difference(graph_.mlp_source(layer));
   params.gate = gate_.data();
   params.up = config.gated_mlp ? up_.data() : nullptr;
@@ -298,15 +322,15 @@ void CircuitForward::mlp(std::int64_t layer) {
 std::vector<float> CircuitForward::metric() {
   const std::int64_t hidden = engine_.config().hidden;
   const std::int64_t logits = graph_.logits_column();
-  EdgeSum whole = edges_into(logits, logits, graph_.sources(), base_.back(), streams_.data());
+  EdgeSum whole = edges_into(logits, logits, 0, graph_.sources());
   whole.destinations = 1;
   std::vector<EdgeSum> sums;
   for (const std::int64_t token : supervised_.token) {
     EdgeSum sum = whole;
     sum.length = hidden;
     sum.difference += token * hidden;
-    sum.base += token * hidden;
-    sum.y += token * hidden;
+    sum.base = base_.back().data() + token * hidden;
+    sum.y = streams_.data() + token * hidden;
     sums.push_back(sum);
   }
   edge_sum(engine_.context, sums);
@@ -330,7 +354,11 @@ std::vector<float> CircuitForward::run(std::span<const std::uint8_t> mask,
   }
   for (std::int64_t layer = first_layer; layer < graph_.layers; ++layer) {
     control.check();
-    sum_layer(layer);
+    if ((layer - first_layer) % kGroupLayers == 0) {
+      begin_group(layer);
+    } else {
+      add_group(layer);
+    }
     if (nodes_->heads(layer) > 0) attention(layer);
     if (nodes_->mlp(layer)) mlp(layer);
   }
@@ -338,7 +366,8 @@ std::vector<float> CircuitForward::run(std::span<const std::uint8_t> mask,
 }
 
 std::int64_t CircuitForward::floats_per_token(const ModelConfig& config, const Graph& graph) {
-  const std::int64_t streams = graph.sources() + graph.layer_columns() + 2 * graph.layers + 2;
+  const std::int64_t streams =
+      graph.sources() + kGroupLayers * graph.layer_columns() + 2 * graph.layers + 2;
   // Both ends, and means.
   return streams * config.hidden + 5 * config.heads * config.head_dim + 2 * config.intermediate +
          3 * Trace::floats_per_token(config, {.sources = true});

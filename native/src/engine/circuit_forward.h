@@ -36,10 +36,14 @@ class CircuitForward {
   float* difference(std::int64_t source) { return differences_.data() + source * stride_; }
   void subtract(const float* reference, std::int64_t width, float* y);
   void use_nodes(std::span<const std::uint8_t> mask);
-  EdgeSum edges_into(std::int64_t first_column, std::int64_t end_column, std::int64_t sources,
-                     const Buffer<float>& base, float* y);
-  float* mlp_stream() { return streams_.data() + (graph_.layer_columns() - 1) * stride_; }
-  void sum_layer(std::int64_t layer);
+  EdgeSum edges_into(std::int64_t first_column, std::int64_t end_column, std::int64_t first_source,
+                     std::int64_t end_source);
+  float* streams(std::int64_t layer);
+  float* mlp_stream(std::int64_t layer) {
+    return streams(layer) + (graph_.layer_columns() - 1) * stride_;
+  }
+  void begin_group(std::int64_t first_layer);
+  void add_group(std::int64_t layer);
   void project(const Projection& projection, std::int64_t& slot);
   HeadGate read_heads(std::int64_t layer) const;
   void attention(std::int64_t layer);
@@ -56,7 +60,9 @@ class CircuitForward {
   ReferenceRun reference_;
   std::vector<Buffer<float>> base_;  ///< 2 * layers + 1: attention and MLP of each layer, logits
   Buffer<float> differences_;        ///< [sources, stride]
-  Buffer<float> streams_;  ///< [columns of a layer, stride], of heads that are read from slot 0 on
+  std::int64_t group_ = 0;           ///< the first layer of the group that runs
+  /// [layers of a group, columns of a layer, stride]; of the heads, those that are read come first.
+  Buffer<float> streams_;
   Buffer<float> normed_;
   Buffer<float> q_, k_, v_, z_, head_raw_;
   Buffer<float> gate_, up_;

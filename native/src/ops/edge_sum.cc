@@ -16,10 +16,7 @@ bool check_sum(const EdgeSum& params) {
   check_argument(params.sources >= 0 && params.destinations >= 0 && params.length >= 0, op,
                  "sources, destinations or length is negative");
   if (params.destinations == 0 || params.length == 0) return false;
-  check_pointer(params.base, op, "base");
   check_pointer(params.y, op, "y");
-  check_argument(params.base != params.y || params.destinations == 1, op,
-                 "base is y of several destinations");
   if (params.sources > 0) {
     check_pointer(params.mask, op, "mask");
     check_pointer(params.difference, op, "difference");

@@ -11,7 +11,7 @@ constexpr std::int64_t kGrain = 512;  // positions
 void sum_range(const EdgeSum& p, std::int64_t begin, std::int64_t end) {
   for (std::int64_t v = 0; v < p.destinations; ++v) {
     float* y = p.y + v * p.y_stride;
-    if (y != p.base) std::copy(p.base + begin, p.base + end, y + begin);
+    if (p.base != nullptr) std::copy(p.base + begin, p.base + end, y + begin);
     for (std::int64_t u = 0; u < p.sources; ++u) {
       if (p.mask[u * p.mask_stride + v] == 0) continue;
       const float* difference = p.difference + u * p.difference_stride;

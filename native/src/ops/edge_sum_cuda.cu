@@ -18,9 +18,15 @@ HEADSPARK_KERNEL(kThreads) edge_sum_kernel(EdgeSum p) {
   const std::int64_t first = static_cast<std::int64_t>(block_y()) * kDestinations;
   if (i >= p.length) return;
   float sum[kDestinations];
-  const float base = p.base[i];
   HEADSPARK_UNROLL
-  for (int v = 0; v < kDestinations; ++v) sum[v] = base;
+  for (int v = 0; v < kDestinations; ++v) {
+    sum[v] = 0.0f;
+    if (p.base != nullptr) {
+      sum[v] = p.base[i];
+    } else if (first + v < p.destinations) {
+      sum[v] = p.y[(first + v) * p.y_stride + i];
+    }
+  }
   for (std::int64_t u = 0; u < p.sources; ++u) {
     const std::uint8_t* mask = p.mask + u * p.mask_stride + first;
     const float difference = p.difference[u * p.difference_stride + i];

@@ -17,7 +17,7 @@ struct EdgeSum {
   std::int64_t mask_stride = 0;
   const float* difference = nullptr;  ///< [sources, length], stride difference_stride
   std::int64_t difference_stride = 0;
-  const float* base = nullptr;  ///< [length]; may be y where there is one destination
+  const float* base = nullptr;  ///< [length]; null: y is added to
   float* y = nullptr;           ///< [destinations, length], stride y_stride
   std::int64_t y_stride = 0;
 };
