@@ -65,16 +65,6 @@ CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlo
   build_base();
 }
 
-void CircuitForward::add_broadcast(const std::vector<float>& row, float* y) {
-  if (row.empty()) return;
-  const std::int64_t hidden = engine_.config().hidden;
-  const Buffer<float> one(engine_.context.backend, std::span<const float>(row));
-  const std::vector<std::int32_t> zeros(static_cast<std::size_t>(block_.tokens()), 0);
-  const Buffer<std::int32_t> index(engine_.context.backend, std::span<const std::int32_t>(zeros));
-  gather_rows(engine_.context, block_.tokens(), hidden, index.data(), one.data(), normed_.data());
-  combine(engine_.context, {.count = stride_, .x = normed_.data(), .y = y});
-}
-
 void CircuitForward::build_base() {
   const Context& context = engine_.context;
   Buffer<float> stream(context.backend, stride_);
@@ -97,7 +87,7 @@ void CircuitForward::build_base() {
     keep(stream.data());
     const LinearWeight& o = engine_.model->layers[static_cast<std::size_t>(layer)].o;
     if (reference_.empty()) {
-      add_broadcast(o.bias, stream.data());
+      if (!o.bias.empty()) add(repeat_row(engine_, o.bias, block_.tokens()).data());
     } else {
       LinearForward writes = whole_layer(o, block_.tokens(), reference_.z(layer), stream.data());
       writes.residual = stream.data();
@@ -148,35 +138,37 @@ float* CircuitForward::streams(std::int64_t layer) {
   return streams_.data() + (layer - group_) * graph_.layer_columns() * stride_;
 }
 
+/// What a layer's attention and MLP read of some sources, added to its streams.
+std::array<EdgeSum, 2> CircuitForward::layer_edges(std::int64_t layer, std::int64_t first_source,
+                                                   std::int64_t end_source) {
+  const std::int64_t mlp = graph_.mlp_column(layer);
+  std::array<EdgeSum, 2> sums = {
+      edges_into(graph_.q_column(layer, 0), mlp, first_source, end_source),
+      edges_into(mlp, mlp + 1, first_source, end_source)};
+  sums[0].y = streams(layer);
+  sums[1].y = mlp_stream(layer);
+  return sums;
+}
+
 /// The inputs of a group's layers as far as the layers below the group write them.
 void CircuitForward::begin_group(std::int64_t first_layer) {
   group_ = first_layer;
-  const std::int64_t below = graph_.sources_of_attention(first_layer);
   std::vector<EdgeSum> sums;
   const std::int64_t end = std::min(first_layer + kGroupLayers, graph_.layers);
   for (std::int64_t layer = first_layer; layer < end; ++layer) {
-    const std::int64_t mlp = graph_.mlp_column(layer);
-    const auto base = base_.begin() + 2 * layer;
-    sums.push_back(edges_into(graph_.q_column(layer, 0), mlp, 0, below));
-    sums.back().base = base[0].data();
-    sums.back().y = streams(layer);
-    sums.push_back(edges_into(mlp, mlp + 1, 0, below));
-    sums.back().base = base[1].data();
-    sums.back().y = mlp_stream(layer);
+    auto base = base_.begin() + 2 * layer;
+    for (EdgeSum& sum : layer_edges(layer, 0, graph_.sources_of_attention(first_layer))) {
+      sum.base = (base++)->data();
+      sums.push_back(sum);
+    }
   }
   edge_sum(engine_.context, sums);
 }
 
 /// What the group's layers below `layer` add to its inputs.
 void CircuitForward::add_group(std::int64_t layer) {
-  const std::int64_t first = graph_.sources_of_attention(group_);
-  const std::int64_t end = graph_.sources_of_attention(layer);
-  const std::int64_t mlp = graph_.mlp_column(layer);
-  EdgeSum sums[] = {edges_into(graph_.q_column(layer, 0), mlp, first, end),
-                    edges_into(mlp, mlp + 1, first, end)};
-  sums[0].y = streams(layer);
-  sums[1].y = mlp_stream(layer);
-  edge_sum(engine_.context, sums);
+  edge_sum(engine_.context, layer_edges(layer, graph_.sources_of_attention(group_),
+                                        graph_.sources_of_attention(layer)));
 }
 
 void CircuitForward::project(const Projection& projection, std::int64_t& slot) {

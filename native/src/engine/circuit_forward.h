@@ -2,6 +2,7 @@
 // the circuit's differences along the edges that are in.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -32,12 +33,13 @@ class CircuitForward {
  private:
   struct Projection;
   void build_base();
-  void add_broadcast(const std::vector<float>& row, float* y);
   float* difference(std::int64_t source) { return differences_.data() + source * stride_; }
   void subtract(const float* reference, std::int64_t width, float* y);
   void use_nodes(std::span<const std::uint8_t> mask);
   EdgeSum edges_into(std::int64_t first_column, std::int64_t end_column, std::int64_t first_source,
                      std::int64_t end_source);
+  std::array<EdgeSum, 2> layer_edges(std::int64_t layer, std::int64_t first_source,
+                                     std::int64_t end_source);
   float* streams(std::int64_t layer);
   float* mlp_stream(std::int64_t layer) {
     return streams(layer) + (graph_.layer_columns() - 1) * stride_;

@@ -45,7 +45,7 @@ struct FlowPass {
 
 std::vector<float> block_flow(const Engine& engine, const Graph& graph, PairBlock& block,
                               const RunControl& control) {
-  const Buffer<float> writes = source_writes(engine, graph, block, 0);
+  const Buffer<float> writes = clean_writes(engine, graph, block);
   const Batch batch(engine.context, block.repeated_rows(1));
   Trace trace(engine, block.tokens(), {.gradients = true});  // keeps every residual stream
   run_forward(engine, batch, {.rotary = &block.rotary()}, trace, control);

@@ -187,37 +187,29 @@ void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t t
 
 namespace {
 
-/// to[0 .. count) = b * base + x; with no base just x.
-void take(const Engine& engine, const float* x, const float* minus, std::int64_t count, float* to) {
-  combine(engine.context, {.count = count, .a = 1.0f, .x = x, .b = 0.0f, .y = to});
-  if (minus == nullptr) return;
-  combine(engine.context, {.count = count, .a = -1.0f, .x = minus, .b = 1.0f, .y = to});
-}
-
-/// Writes of side `plus` of the ends, minus those of side `minus` unless that is negative.
-Buffer<float> collect_writes(const Engine& engine, const Graph& graph, PairBlock& block, int plus,
-                             int minus) {
+/// Writes of the clean run, or the corrupted run's minus those.
+Buffer<float> collect_writes(const Engine& engine, const Graph& graph, PairBlock& block,
+                             bool differences) {
   const ModelConfig& config = engine.config();
   const std::int64_t tokens = block.tokens();
   const std::int64_t stride = tokens * config.hidden;
   const std::int64_t z_width = config.heads * config.head_dim;
   Buffer<float> writes(engine.context.backend, graph.sources() * stride);
   Buffer<float> z(engine.context.backend, tokens * z_width);
-  const auto side = [&](const float* both, std::int64_t width, int which) -> const float* {
-    return which < 0 ? nullptr : both + which * tokens * width;
+  const auto take = [&](const float* ends, std::int64_t width, float* to) {
+    const std::int64_t count = tokens * width;
+    const float* from = differences ? ends + count : ends;
+    combine(engine.context, {.count = count, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
+    if (!differences) return;
+    combine(engine.context, {.count = count, .a = -1.0f, .x = ends, .b = 1.0f, .y = to});
   };
-  const float* embedding = block.ends().embedding();
-  take(engine, side(embedding, config.hidden, plus), side(embedding, config.hidden, minus), stride,
-       writes.data());
+  take(block.ends().embedding(), config.hidden, writes.data());
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const LayerTrace& trace = block.ends().layer(layer);
-    take(engine, side(trace.z, z_width, plus), side(trace.z, z_width, minus), tokens * z_width,
-         z.data());
+    take(trace.z, z_width, z.data());
     expand_head_writes(engine, layer, tokens, z.data(),
                        writes.data() + graph.head_source(layer, 0) * stride, stride);
-    take(engine, side(trace.mlp_out, config.hidden, plus),
-         side(trace.mlp_out, config.hidden, minus), stride,
-         writes.data() + graph.mlp_source(layer) * stride);
+    take(trace.mlp_out, config.hidden, writes.data() + graph.mlp_source(layer) * stride);
   }
   return writes;
 }
@@ -225,11 +217,11 @@ Buffer<float> collect_writes(const Engine& engine, const Graph& graph, PairBlock
 }  // namespace
 
 Buffer<float> source_differences(const Engine& engine, const Graph& graph, PairBlock& block) {
-  return collect_writes(engine, graph, block, 1, 0);
+  return collect_writes(engine, graph, block, true);
 }
 
-Buffer<float> source_writes(const Engine& engine, const Graph& graph, PairBlock& block, int side) {
-  return collect_writes(engine, graph, block, side, -1);
+Buffer<float> clean_writes(const Engine& engine, const Graph& graph, PairBlock& block) {
+  return collect_writes(engine, graph, block, false);
 }
 
 }  // namespace headspark

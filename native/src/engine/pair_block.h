@@ -110,7 +110,7 @@ void expand_head_write(const Engine& engine, std::int64_t layer, std::int64_t he
 /// What all sources write, [sources, tokens * hidden]: corrupted minus clean of a block's ends.
 Buffer<float> source_differences(const Engine& engine, const Graph& graph, PairBlock& block);
 
-/// The writes of one side of the block's ends (clean: side 0, corrupted: side 1).
-Buffer<float> source_writes(const Engine& engine, const Graph& graph, PairBlock& block, int side);
+/// The same of the clean run alone.
+Buffer<float> clean_writes(const Engine& engine, const Graph& graph, PairBlock& block);
 
 }  // namespace headspark

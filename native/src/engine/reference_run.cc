@@ -5,6 +5,16 @@
 
 namespace headspark {
 
+Buffer<float> repeat_row(const Engine& engine, const std::vector<float>& row, std::int64_t tokens) {
+  const std::int64_t width = std::ssize(row);
+  const std::vector<std::int32_t> zeros(static_cast<std::size_t>(tokens), 0);
+  const Buffer<std::int32_t> first(engine.context.backend, std::span<const std::int32_t>(zeros));
+  const Buffer<float> one(engine.context.backend, std::span<const float>(row));
+  Buffer<float> rows(engine.context.backend, tokens * width);
+  gather_rows(engine.context, tokens, width, first.data(), one.data(), rows.data());
+  return rows;
+}
+
 ReferenceRun::ReferenceRun(const Engine& engine, PairBlock& corrupted) {
   const ModelConfig& config = engine.config();
   const std::int64_t tokens = corrupted.tokens();
@@ -18,14 +28,8 @@ ReferenceRun::ReferenceRun(const Engine& engine, PairBlock& corrupted) {
 
 ReferenceRun::ReferenceRun(const Engine& engine, const MeanActivations& means,
                            std::int64_t tokens) {
-  const std::vector<std::int32_t> zeros(static_cast<std::size_t>(tokens), 0);
-  const Buffer<std::int32_t> first(engine.context.backend, std::span<const std::int32_t>(zeros));
   const auto repeated = [&](const std::vector<float>& mean) -> const float* {
-    const std::int64_t width = std::ssize(mean);
-    const Buffer<float> row(engine.context.backend, std::span<const float>(mean));
-    means_.emplace_back(engine.context.backend, tokens * width);
-    gather_rows(engine.context, tokens, width, first.data(), row.data(), means_.back().data());
-    return means_.back().data();
+    return means_.emplace_back(repeat_row(engine, mean, tokens)).data();
   };
   embedding_ = repeated(means.embedding);
   for (const auto& mean : means.z) z_.push_back(repeated(mean));

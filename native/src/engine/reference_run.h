@@ -9,6 +9,9 @@
 
 namespace headspark {
 
+/// A row for each of `tokens` tokens, [tokens, width].
+Buffer<float> repeat_row(const Engine& engine, const std::vector<float>& row, std::int64_t tokens);
+
 class ReferenceRun {
  public:
   /// Nothing: zero ablation.
