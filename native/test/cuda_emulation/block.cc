@@ -273,15 +273,23 @@ void Block::check_shared(std::size_t offset, std::size_t bytes, bool write, cons
              std::to_string(shared_bytes()) + " bytes of shared memory",
          where);
   }
-  bool unwritten = false;
-  const int other = shadow_.access(offset, bytes, running_, write, unwritten);
-  if (other >= 0) {
-    fail(std::string(write ? "writes" : "reads") + " shared byte " + std::to_string(offset) +
-             " without a barrier since thread " + std::to_string(other) + " used it",
-         where);
-  }
-  if (unwritten) {
-    fail("reads shared byte " + std::to_string(offset) + ", which nobody has written", where);
+  check(shadow_.access(offset, bytes, running_, write), write ? "writes" : "reads", offset, where);
+}
+
+void Block::check(const SharedShadow::Finding& finding, const char* what, std::size_t offset,
+                  const Where& where) const {
+  const std::string use = std::string(what) + " shared byte " + std::to_string(offset);
+  switch (finding.problem) {
+    case SharedShadow::Problem::none:
+      return;
+    case SharedShadow::Problem::race:
+      fail(use + " without a barrier since thread " + std::to_string(finding.thread) + " used it",
+           where);
+    case SharedShadow::Problem::under_way:
+      fail(use + ", to which a copy of thread " + std::to_string(finding.thread) + " is under way",
+           where);
+    case SharedShadow::Problem::unwritten:
+      fail(use + ", which nobody has written", where);
   }
 }
 
@@ -295,6 +303,8 @@ void Block::begin_copy(const PendingCopy& copy, const Where& where) {
       reinterpret_cast<std::uintptr_t>(copy.source) % copy.bytes != 0) {
     fail("copies " + std::to_string(copy.bytes) + " bytes that are not aligned to that", where);
   }
+  check(shadow_.begin_copy(copy.offset, copy.bytes, running_), "begins a copy to", copy.offset,
+        where);
   threads_[static_cast<std::size_t>(running_)].open.push_back(copy);
 }
 
@@ -308,7 +318,8 @@ void Block::wait_copies(std::size_t groups_left) {
   Thread& thread = threads_[static_cast<std::size_t>(running_)];
   while (thread.groups.size() > groups_left) {
     for (const PendingCopy& copy : thread.groups.front()) {
-      check_shared(copy.offset, copy.bytes, true, Where::current());
+      check(shadow_.end_copy(copy.offset, copy.bytes, running_), "ends a copy to", copy.offset,
+            Where::current());
       std::memset(shared_.get() + copy.offset, 0, copy.bytes);
       std::memcpy(shared_.get() + copy.offset, copy.source, copy.valid_bytes);
     }

@@ -30,7 +30,7 @@ Schedule schedule();
 void run_grid(const cuda::LaunchShape& shape, const std::function<void()>& body);
 
 /// A copy that cp.async has begun: it happens when its group is waited for, the latest moment that
-/// a device may choose.
+/// a device may choose; until then no thread may use the bytes, since it may choose an earlier one.
 struct PendingCopy {
   std::size_t offset = 0;  // into shared memory
   const void* source = nullptr;
@@ -110,6 +110,8 @@ class Block {
   void check_exit();
   void check_deadlock() const;
   std::string describe(int thread) const;
+  void check(const SharedShadow::Finding& finding, const char* what, std::size_t offset,
+             const Where& where) const;
 
   cuda::LaunchShape shape_;
   const std::function<void()>& body_;

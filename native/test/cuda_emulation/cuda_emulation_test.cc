@@ -214,7 +214,25 @@ TEST_CASE("cuda emulation: an asynchronous copy arrives when it is waited for, n
           copy_async(to, 0, source, 16);
           commit_copies();
           to.load(0);
-        }).find("nobody has written") != std::string::npos);
+        }).find("reads shared byte 0, to which a copy of thread") != std::string::npos);
+  // Into what the other warp may still read: a barrier before the wait comes too late.
+  const auto copy_while_read = [&] {
+    const SharedArray<float> to = SharedMemory().take<float>(12);
+    if (thread_index() == 5) to.store(0, 1.0f);
+    sync_threads();
+    if (thread_index() == 40) to.load(0);
+    if (thread_index() == 5) {
+      copy_async(to, 0, source, 16);
+      commit_copies();
+    }
+    sync_threads();
+    if (thread_index() == 5) wait_copies<0>();
+  };
+  CHECK(failure(64, 48, copy_while_read).find("to which a copy of thread 5 is under way") !=
+        std::string::npos);
+  const ScopedSchedule reader_first(cuda_emulation::Schedule::descending);
+  CHECK(failure(64, 48, copy_while_read).find("begins a copy to shared byte 0 without a barrier") !=
+        std::string::npos);
   CHECK(failure(32, 48, [&] {
           SharedMemory memory;
           copy_async(memory.take<float>(12), 0, source + 1, 16);

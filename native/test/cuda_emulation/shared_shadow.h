@@ -17,9 +17,17 @@ class SharedShadow {
   void barrier() { ++epoch_; }
   void warp_barrier(int warp) { ++warp_epoch_[static_cast<std::size_t>(warp)]; }
 
-  /// The thread that this access races with, or -1. Also true of bytes that were never written when
-  /// `unwritten` comes back set.
-  int access(std::size_t offset, std::size_t bytes, int thread, bool write, bool& unwritten);
+  enum class Problem { none, race, unwritten, under_way };
+  struct Finding {
+    Problem problem = Problem::none;
+    int thread = -1;  // the other one of a race, or the one that copies
+  };
+  Finding access(std::size_t offset, std::size_t bytes, int thread, bool write);
+
+  /// An asynchronous copy may write at any moment from here to end_copy, which counts as its write:
+  /// nobody may use the bytes in between.
+  Finding begin_copy(std::size_t offset, std::size_t bytes, int thread);
+  Finding end_copy(std::size_t offset, std::size_t bytes, int thread);
 
  private:
   static constexpr std::size_t kGranule = 2;  // a bf16
@@ -33,8 +41,13 @@ class SharedShadow {
   struct Cell {
     Last write;
     Last read;
+    std::int16_t copied_by = -1;  // while a copy is under way
   };
   bool ordered(const Last& last, int thread) const;
+  Finding read(Cell& cell, int thread) const;
+  Finding write(Cell& cell, int thread) const;
+  template <typename Use>
+  Finding each_cell(std::size_t offset, std::size_t bytes, const Use& use);
 
   std::vector<Cell> cells_;
   std::uint32_t epoch_ = 1;
