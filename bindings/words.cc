@@ -98,6 +98,8 @@ const char* architecture_name(Architecture architecture) noexcept {
       return "qwen3";
     case Architecture::llama:
       return "llama";
+    case Architecture::mistral:
+      return "mistral";
     case Architecture::gpt2:
       return "gpt2";
     case Architecture::gpt_neox:

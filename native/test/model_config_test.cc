@@ -53,6 +53,52 @@ TEST_CASE("config: transformers 4 and 5 dialects agree") {
   CHECK(parse(old_style).rotary.factor == 2.5);
 }
 
+TEST_CASE("config: yarn, its defaults, and what it does to the attention's scale") {
+  json config = tiny_checkpoint("llama").config;
+  const double positions = parse(config).max_positions;
+  const float plain = parse(config).attention_scale;
+  config["rope_scaling"] = {{"type", "yarn"}, {"factor", 4.0}};
+  const ModelConfig defaults = parse(config);
+  CHECK(defaults.rotary.scaling == RotaryScaling::yarn);
+  CHECK(defaults.rotary.original_max_positions == positions);
+  CHECK(defaults.rotary.fast_rotations == 32.0);
+  CHECK(defaults.rotary.slow_rotations == 1.0);
+  CHECK(defaults.rotary.whole_dimensions);
+  CHECK(defaults.rotary.attention_factor == doctest::Approx(1.1386294361119891));
+  CHECK(defaults.attention_scale == doctest::Approx(plain * 1.2964769925));
+
+  // Without a factor, the positions say it.
+  config["rope_scaling"] = {
+      {"rope_type", "yarn"},  {"original_max_position_embeddings", positions / 8},
+      {"beta_fast", 16},      {"beta_slow", 2},
+      {"truncate", false},    {"mscale", 1.0},
+      {"mscale_all_dim", 0.5}};
+  const ModelConfig named = parse(config);
+  CHECK(named.rotary.factor == 8.0);
+  CHECK(named.rotary.original_max_positions == positions / 8);
+  CHECK(named.rotary.fast_rotations == 16.0);
+  CHECK(named.rotary.slow_rotations == 2.0);
+  CHECK(!named.rotary.whole_dimensions);
+  CHECK(named.rotary.attention_factor == doctest::Approx(1.2079441542 / 1.1039720771));
+  config["rope_scaling"]["attention_factor"] = 1.0;
+  CHECK(parse(config).attention_scale == plain);
+  config["original_max_position_embeddings"] = positions / 2;
+  CHECK(parse(config).rotary.factor == 2.0);
+}
+
+TEST_CASE("config: a window of mistral bounds its positions") {
+  json config = tiny_checkpoint("llama").config;
+  config["model_type"] = "mistral";
+  config["max_position_embeddings"] = 32768;
+  CHECK(parse(config).max_positions == 4096);
+  config["sliding_window"] = 512;
+  CHECK(parse(config).max_positions == 512);
+  config["sliding_window"] = nullptr;
+  CHECK(parse(config).max_positions == 32768);
+  config["sliding_window"] = 0;
+  expect_error(ErrorCode::CONFIG, {"sliding_window"}, [&] { parse(config); });
+}
+
 TEST_CASE("config: what is particular to an architecture") {
   const ModelConfig gpt2 = parse(tiny_checkpoint("gpt2").config);
   CHECK(gpt2.learned_positions);
@@ -100,8 +146,18 @@ TEST_CASE("config: what changes the computation is refused by name") {
       {"qwen2", "use_sliding_window", true, {"use_sliding_window"}},
       {"qwen3", "layer_types", {"full_attention", "sliding_attention"}, {"sliding_attention"}},
       {"llama", "quantization_config", {{"bits", 4}}, {"quantization_config"}},
-      {"llama", "rope_scaling", {{"type", "yarn"}, {"factor", 2}}, {"yarn"}},
       {"llama", "rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}, {"dynamic"}},
+      {"llama", "rope_scaling", {{"type", "yarn"}, {"factor", -2}}, {"factor"}},
+      {"llama", "rope_scaling", {{"type", "yarn"}, {"beta_fast", 0}}, {"beta_fast"}},
+      {"llama", "rope_scaling", {{"type", "yarn"}, {"attention_factor", 0}}, {"attention_factor"}},
+      {"llama",
+       "rope_scaling",
+       {{"type", "yarn"}, {"factor", 4.0}, {"mscale", -20.0}, {"mscale_all_dim", 1.0}},
+       {"attention factor"}},
+      {"gpt_neox",
+       "rope_parameters",
+       {{"rope_type", "yarn"}, {"factor", 4.0}, {"partial_rotary_factor", 0.5}},
+       {"yarn", "partial"}},
       {"llama", "rope_scaling", {{"rope_type", "llama3"}, {"factor", 2}}, {"low_freq_factor"}},
       {"llama", "rope_parameters", {{"full_attention", json::object()}}, {"full_attention"}},
       {"llama", "partial_rotary_factor", 0.5, {"partial rotary factor"}},

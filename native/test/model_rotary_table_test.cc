@@ -40,6 +40,20 @@ const Expected linear = {{{0.968912423f, 0.998243213f, 0.999968767f, 0.999994457
                           {-0.538292885f, 0.975468397f, 0.938375354f, 0.823269963f, 0.998367548f,
                            0.344779938f, 0.191184893f, 0.269690752f}}};
 
+// As Qwen3's configurations for long texts have it; the attention factor is not in the tables.
+const Expected yarn = {
+    {{0.540302336f, 0.993339777f, 0.999986708f, 0.999999464f, 0.999999821f, 0.99999994f, 1, 1},
+     {0.562379062f, -0.724336088f, 0.428115666f, 0.517715454f, 0.834631205f, 0.947749436f,
+      0.999011934f, 0.99999994f},
+     {-0.646390498f, -0.965726256f, -0.187454358f, -0.526981115f, 0.0656475797f, -0.88604635f,
+      0.934427857f, 0.999995053f}},
+    {{0.841470957f, 0.115221716f, 0.00515477266f, 0.00102661748f, 0.000583333313f, 0.000324690831f,
+      4.44569851e-05f, 3.84981632e-07f},
+     {0.826879561f, 0.689447045f, -0.903723955f, 0.855552852f, 0.550809145f, 0.319015771f,
+      0.0444423407f, 0.000384981628f},
+     {-0.763006806f, -0.259562612f, -0.98227334f, 0.849877f, -0.997842848f, 0.463596642f,
+      0.356152505f, 0.00315337954f}}};
+
 void check_table(const RotaryConfig& config, const Expected& expected) {
   const RotaryTable table = make_rotary_table(config, 8192);
   REQUIRE(table.pairs == 32);
@@ -71,6 +85,17 @@ TEST_CASE("rotary table: linear scaling") {
   config.scaling = RotaryScaling::linear;
   config.factor = 4.0;
   check_table(config, linear);
+}
+
+TEST_CASE("rotary table: yarn, kept, blended and divided frequencies") {
+  RotaryConfig config;
+  config.rotary_dim = 64;
+  config.theta = 1000000.0;
+  config.scaling = RotaryScaling::yarn;
+  config.factor = 4.0;
+  config.original_max_positions = 32768;
+  config.attention_factor = 1.1386;
+  check_table(config, yarn);
 }
 
 TEST_CASE("rotary table: none, and bad sizes") {

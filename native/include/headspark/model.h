@@ -15,9 +15,9 @@
 
 namespace headspark {
 
-enum class Architecture { qwen2, qwen3, llama, gpt2, gpt_neox };
+enum class Architecture { qwen2, qwen3, llama, mistral, gpt2, gpt_neox };
 
-enum class RotaryScaling { none, linear, llama3 };
+enum class RotaryScaling { none, linear, llama3, yarn };
 
 struct RotaryConfig {
   std::int64_t rotary_dim = 0;  ///< rotated dimensions of a head; 0: no rotary
@@ -27,6 +27,12 @@ struct RotaryConfig {
   double low_frequency_factor = 1.0;
   double high_frequency_factor = 4.0;
   double original_max_positions = 8192;
+  // Of yarn: the rotations over the original positions between which frequencies are blended.
+  double fast_rotations = 32.0;
+  double slow_rotations = 1.0;
+  bool whole_dimensions = true;  ///< the dimensions that those belong to are rounded outwards
+  /// What yarn multiplies cosines and sines by. Not in the tables: attention_scale has its square.
+  double attention_factor = 1.0;
 };
 
 struct ModelConfig {

@@ -1,7 +1,5 @@
 // GPT-NeoX and Pythia (transformers models/gpt_neox): LayerNorm, parallel block, rotary embedding
 // on a part of each head, q, k and v interleaved per head in query_key_value.
-#include <cmath>
-
 #include "model/config_json.h"
 
 namespace headspark {
@@ -25,9 +23,8 @@ BiasRule read_config(const JsonObject& json, ModelConfig& config) {
   config.gated_mlp = false;
   config.parallel_block = json.boolean("use_parallel_residual").value_or(true);
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(false);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
-  config.attention_scale = static_cast<float>(scale);
   config.rotary = read_rotary(json, config, {.partial_factor = 0.25, .partial_allowed = true});
+  config.attention_scale = attention_scale(config);
   const bool bias = json.boolean("attention_bias").value_or(true);
   return {.qkv = bias, .attention_output = bias, .mlp = true};
 }

@@ -66,6 +66,11 @@ Activation read_activation(const JsonObject& json, const char* key, const char* 
             "; supported are silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh and relu");
 }
 
+float attention_scale(const ModelConfig& config) {
+  const double factor = config.rotary.attention_factor;  // of q and of k
+  return static_cast<float>(factor * factor / std::sqrt(static_cast<double>(config.head_dim)));
+}
+
 void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
                          ModelConfig& config) {
   config.layers = json.size("num_hidden_layers", SizeLimits::layers);
@@ -89,9 +94,8 @@ void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
   config.activation = read_activation(json, "hidden_act", "silu");
   config.gated_mlp = true;
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(false);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
-  config.attention_scale = static_cast<float>(scale);
   config.rotary = read_rotary(json, config, RotaryDefaults());
+  config.attention_scale = attention_scale(config);
 }
 
 ParsedConfig parse_config(std::span<const std::byte> text, const std::string& source) {

@@ -37,13 +37,16 @@ struct SizeLimits {
   static constexpr std::int64_t positions = 1 << 28;
 };
 
-/// The keys that Llama, Qwen2 and Qwen3 share. head_dim_default 0: hidden / heads.
+/// The keys that Llama, Mistral, Qwen2 and Qwen3 share. head_dim_default 0: hidden / heads.
 void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
                          ModelConfig& config);
 
-/// Needs config.head_dim.
+/// Needs config.head_dim and config.max_positions.
 RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
                          const RotaryDefaults& defaults);
+
+/// 1 / sqrt(head_dim), times the square of yarn's factor. Needs config.head_dim and config.rotary.
+float attention_scale(const ModelConfig& config);
 
 /// "silu", "gelu_new", … as Hugging Face names them; CONFIG naming `key` otherwise.
 Activation read_activation(const JsonObject& json, const char* key, const char* otherwise);

@@ -38,6 +38,11 @@ std::string config_text(const ModelConfig& config) {
         config.rotary.high_frequency_factor, config.rotary.original_max_positions}) {
     add_real(value);
   }
+  if (config.rotary.scaling == RotaryScaling::yarn) {
+    add_integer(config.rotary.whole_dimensions ? 1 : 0);
+    add_real(config.rotary.fast_rotations);
+    add_real(config.rotary.slow_rotations);
+  }
   return text;
 }
 

@@ -1,4 +1,4 @@
-// The module names of Llama's block, which Qwen2 and Qwen3 kept.
+// The module names of Llama's block, which Mistral, Qwen2 and Qwen3 kept.
 #pragma once
 
 #include "model/architecture.h"

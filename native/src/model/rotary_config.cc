@@ -14,7 +14,44 @@ double positive(const JsonObject& json, const char* key) {
   return value;
 }
 
-void read_scaling(const JsonObject& scaling, RotaryConfig& rotary) {
+double magnitude_scale(double factor, double weight) {
+  return factor <= 1.0 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
+}
+
+/// YaRN (arXiv 2309.00071) with the keys and defaults of transformers.
+void read_yarn(const JsonObject& json, const JsonObject& scaling, std::int64_t max_positions,
+               RotaryConfig& rotary) {
+  rotary.scaling = RotaryScaling::yarn;
+  // A top-level key goes before the one inside, as in transformers (Phi-3).
+  rotary.original_max_positions = static_cast<double>(max_positions);
+  for (const JsonObject* object : {&json, &scaling}) {
+    if (!object->has("original_max_position_embeddings")) continue;
+    rotary.original_max_positions = positive(*object, "original_max_position_embeddings");
+    break;
+  }
+  rotary.factor = scaling.has("factor")
+                      ? positive(scaling, "factor")
+                      : static_cast<double>(max_positions) / rotary.original_max_positions;
+  if (scaling.has("beta_fast")) rotary.fast_rotations = positive(scaling, "beta_fast");
+  if (scaling.has("beta_slow")) rotary.slow_rotations = positive(scaling, "beta_slow");
+  rotary.whole_dimensions = scaling.boolean("truncate").value_or(true);
+  const double weight = scaling.number("mscale").value_or(0.0);
+  const double weight_of_all = scaling.number("mscale_all_dim").value_or(0.0);
+  if (scaling.has("attention_factor")) {
+    rotary.attention_factor = positive(scaling, "attention_factor");
+  } else if (weight != 0.0 && weight_of_all != 0.0) {
+    rotary.attention_factor =
+        magnitude_scale(rotary.factor, weight) / magnitude_scale(rotary.factor, weight_of_all);
+  } else {
+    rotary.attention_factor = magnitude_scale(rotary.factor, 1.0);
+  }
+  if (!(rotary.attention_factor > 0.0)) {
+    scaling.fail("the attention factor of yarn must be above 0");
+  }
+}
+
+void read_scaling(const JsonObject& json, const JsonObject& scaling, std::int64_t max_positions,
+                  RotaryConfig& rotary) {
   std::string type = "default";
   if (const auto named = scaling.text("rope_type")) {
     type = *named;
@@ -27,9 +64,10 @@ void read_scaling(const JsonObject& scaling, RotaryConfig& rotary) {
     rotary.factor = positive(scaling, "factor");
     return;
   }
+  if (type == "yarn") return read_yarn(json, scaling, max_positions, rotary);
   if (type != "llama3") {
     scaling.fail("rope scaling " + quote(type) + " is not supported; supported are default, " +
-                 "linear and llama3");
+                 "linear, llama3 and yarn");
   }
   rotary.scaling = RotaryScaling::llama3;
   rotary.factor = positive(scaling, "factor");
@@ -68,7 +106,7 @@ RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
         inner.fail("separate parameters per layer type (" + quote(key) + ") are not supported");
       }
     }
-    read_scaling(inner, rotary);
+    read_scaling(json, inner, config.max_positions, rotary);
   }
   rotary.theta = find_number(json, rope, {"rope_theta", "rotary_emb_base"}, defaults.theta);
   if (!(rotary.theta > 1.0)) json.fail("the base of the rotary embedding must be above 1");
@@ -77,6 +115,9 @@ RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
   if (!(partial > 0.0) || partial > 1.0 || (partial != 1.0 && !defaults.partial_allowed)) {
     json.fail("a partial rotary factor of " + std::to_string(partial) +
               " is not supported for this architecture");
+  }
+  if (partial != 1.0 && rotary.scaling == RotaryScaling::yarn) {
+    json.fail("yarn with a partial rotary factor is not supported");
   }
   rotary.rotary_dim = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * partial);
   if (rotary.rotary_dim < 2 || rotary.rotary_dim % 2 != 0) {
