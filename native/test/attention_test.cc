@@ -151,6 +151,25 @@ TEST_CASE("attention with large scores stays finite") {
                  .score_range = 60.0f});
 }
 
+TEST_CASE("a query that attends to one key gets no gradient from rounding") {
+  // Rows of one token; and a row whose first key takes all but e^-60 of every query.
+  AttentionFixture fixture({.name = "one key", .kv_heads = 4, .lengths = {1, 1, 9}, .prefixes = {}},
+                           3);
+  const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
+  for (std::int64_t i = 2 * width; i < fixture.count(); ++i) {
+    const bool first_of_head = i % fixture.shape.head_dim == 0;
+    fixture.q[i] = first_of_head ? 10.0f : 0.0f;
+    if (first_of_head) fixture.k[i] = i < 3 * width ? 10.0f : -10.0f;
+  }
+  for (const Level& level : levels()) {
+    if (!level.isa) continue;  // a GPU has the sum of d_raw * raw for that of p d_p
+    const AttentionResult result = run_attention(level.context(1), fixture);
+    for (const std::vector<float>* gradient : {&result.d_q, &result.d_k}) {
+      for (const float value : *gradient) CHECK_MESSAGE(!(std::fabs(value) > 1e-10), level.name);
+    }
+  }
+}
+
 TEST_CASE("a NaN of a key shows in the queries that see it and in no other") {
   AttentionSetting setting;
   setting.name = "NaN";

@@ -122,10 +122,11 @@ class BackwardItem {
     multiply_keys(kernels_, {&query_rows_, count, &keys_, key, keys, scores_});
     multiply_keys(kernels_, {&grad_rows_, count, &values_, key, keys, d_scores_});
     for (std::int64_t r = 0; r < count; ++r) {
-      const std::int64_t seen = at_.prefix + first + r + 1 - key;
+      const std::int64_t all = at_.prefix + first + r + 1;
+      const std::int64_t seen = all - key;
       kernels_.attention_scores({scores_ + r * kTileStride, d_scores_ + r * kTileStride,
-                                 std::clamp<std::int64_t>(seen, 0, keys), keys, lse_[r],
-                                 rowsum_[r]});
+                                 std::clamp<std::int64_t>(seen, 0, keys), keys, lse_[r], rowsum_[r],
+                                 all <= kDepthBlock});
     }
     multiply_columns(kernels_, {d_scores_, count, keys, &key_columns_, key, d_query_});
     own_keys(count, key, keys);

@@ -154,7 +154,9 @@ struct PackRows {
 
 /// One chunk of one query's scores in the attention backward: on entry scores are scale q·k and d_p
 /// is d_raw·v; on return scores are p = exp(score - lse) and d_p is p (d_p - rowsum). Zero from
-/// `count` to `padded`.
+/// `count` to `padded`. Of a whole query, p is divided by its sum and rowsum is the sum of p d_p:
+/// lse and the rowsum that is given are fp32 values of the forward, whose rounding alone would be
+/// the gradient of a query that attends to one key.
 struct AttentionScores {
   float* scores = nullptr;
   float* d_p = nullptr;
@@ -162,6 +164,7 @@ struct AttentionScores {
   std::int64_t padded = 0;
   float lse = 0.0f;
   float rowsum = 0.0f;
+  bool whole = false;  ///< these are all keys of the query
 };
 
 struct NormRow {

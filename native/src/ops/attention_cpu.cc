@@ -1,6 +1,7 @@
 // Specification of causal attention: per query, p = softmax(scale q Kᵀ) over prefix and own tokens
-// up to itself, raw = p V, z = s raw + (1 - s) r. Backward as in FlashAttention (arXiv 2205.14135,
-// appendix B): P again from lse, D = sum(d_raw * raw). All sums in double, in order.
+// up to itself, raw = p V, z = s raw + (1 - s) r. Backward: P again, dS = P (dP - sum(P dP)), where
+// FlashAttention (arXiv 2205.14135, appendix B) has sum(d_raw * raw) for the sum; what fp32 has cut
+// off raw and lse would be all there is of a query that attends to one key. All sums in double.
 #include <cmath>
 #include <vector>
 
@@ -54,11 +55,15 @@ struct HeadGradient {
   std::vector<double> k;
   std::vector<double> v;
   std::vector<double> q;
+  // Of one query, over its keys; not yet divided by their sum.
+  std::vector<double> probabilities;
+  std::vector<double> d_probabilities;
 };
 
 void backward_token(const AttentionBackward& p, const HeadView& view, std::int64_t i,
                     HeadGradient& d) {
   const std::int64_t head_dim = p.shape.head_dim;
+  const std::int64_t keys = view.prefix + i + 1;
   const GatedToken at{view.row, i, view.prefix + i};
   // forward: z = s raw + (1 - s) r
   const double scale = gate_scale(p.gate, at, view.head, p.shape.heads);
@@ -66,16 +71,25 @@ void backward_token(const AttentionBackward& p, const HeadView& view, std::int64
   for (std::int64_t e = 0; e < head_dim; ++e) {
     d_raw[e] = static_cast<float>(scale * p.d_z[view.query(i) + e]);
   }
-  const double rowsum = dot(d_raw.data(), p.raw + view.query(i), head_dim);
   const float* q = p.q + view.query(i);
   d.q.assign(static_cast<std::size_t>(head_dim), 0.0);
-  for (std::int64_t j = 0; j <= view.prefix + i; ++j) {
-    const float* k = view.context(p.k, p.prefix_k, j);
-    const float* v = view.context(p.v, p.prefix_v, j);
+  d.probabilities.resize(static_cast<std::size_t>(keys));
+  d.d_probabilities.resize(static_cast<std::size_t>(keys));
+  const double lse = p.lse[(view.begin + i) * p.shape.heads + view.head];
+  double sum = 0.0;
+  double d_sum = 0.0;
+  for (std::int64_t j = 0; j < keys; ++j) {
     // forward: p = exp(scale q·k - lse); raw = p V
-    const double lse = p.lse[(view.begin + i) * p.shape.heads + view.head];
-    const double prob = std::exp(p.shape.scale * dot(q, k, head_dim) - lse);
-    const double d_score = prob * (dot(d_raw.data(), v, head_dim) - rowsum) * p.shape.scale;
+    const double score = p.shape.scale * dot(q, view.context(p.k, p.prefix_k, j), head_dim);
+    d.probabilities[j] = std::exp(score - lse);
+    d.d_probabilities[j] = dot(d_raw.data(), view.context(p.v, p.prefix_v, j), head_dim);
+    sum += d.probabilities[j];
+    d_sum += d.probabilities[j] * d.d_probabilities[j];
+  }
+  for (std::int64_t j = 0; j < keys; ++j) {
+    const float* k = view.context(p.k, p.prefix_k, j);
+    const double prob = d.probabilities[j] / sum;
+    const double d_score = prob * (d.d_probabilities[j] - d_sum / sum) * p.shape.scale;
     const std::int64_t own = j - view.prefix;
     for (std::int64_t e = 0; e < head_dim; ++e) {
       d.q[e] += d_score * k[e];

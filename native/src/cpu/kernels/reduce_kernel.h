@@ -116,12 +116,28 @@ struct ReduceKernel {
   static void attention_scores(const AttentionScores& s) {
     const F lse = S::set(s.lse);
     const F rowsum = S::set(s.rowsum);
+    F sum = S::set(0.0f);
+    F d_sum = S::set(0.0f);
     for_lanes<S>(s.count, [&](std::int64_t i, std::int64_t lanes) {
-      const F p = exp_of_negative<S>(S::sub(load_lanes<S>(s.scores + i, lanes), lse));
+      const F score = load_lanes<S>(s.scores + i, lanes, -__builtin_inff());  // e^-inf adds 0
+      const F p = exp_of_negative<S>(S::sub(score, lse));
       const F d = S::mul(p, S::sub(load_lanes<S>(s.d_p + i, lanes), rowsum));
+      sum = S::add(sum, p);
+      d_sum = S::add(d_sum, d);
       store_lanes<S>(s.scores + i, lanes, p);
       store_lanes<S>(s.d_p + i, lanes, d);
     });
+    if (s.whole && s.count > 0) {
+      const float scale = 1.0f / S::sum(sum);
+      const F one_over_sum = S::set(scale);
+      const F rest = S::set(S::sum(d_sum) * scale);  // of rowsum
+      for_lanes<S>(s.count, [&](std::int64_t i, std::int64_t lanes) {
+        const F p = load_lanes<S>(s.scores + i, lanes);
+        const F d = S::sub(load_lanes<S>(s.d_p + i, lanes), S::mul(p, rest));
+        store_lanes<S>(s.scores + i, lanes, S::mul(p, one_over_sum));
+        store_lanes<S>(s.d_p + i, lanes, S::mul(d, one_over_sum));
+      });
+    }
     for (std::int64_t i = s.count; i < s.padded; ++i) s.scores[i] = s.d_p[i] = 0.0f;
   }
 
