@@ -1,9 +1,18 @@
 // Configurations that the reference models do not have (YaRN, windows, biases, unscaled attention, …),
-// against transformers in fp64; scripts/fixtures/architectures.py makes the fixtures.
+// against transformers in fp64, and their edges against scripts/fixtures/edge_graph.py, which takes
+// gradients by torch's autograd. scripts/fixtures/architectures.py makes the fixtures.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { computeLogits, loadModel, type GatedHead } from '../../lib/index.js';
+import {
+  attribute,
+  computeLogits,
+  evaluateCircuits,
+  loadModel,
+  type GatedHead,
+  type TokenizedPair,
+} from '../../lib/index.js';
+import { graphOf } from '../../lib/circuit/graph.js';
 
 const fixtures = path.join(import.meta.dirname, '../fixtures/architectures');
 
@@ -11,6 +20,13 @@ interface Expected {
   prompts: number[][];
   logits: number[][];
   halved: { heads: GatedHead[]; logits: number[][] };
+  edges: {
+    pairs: { clean: number[]; corrupted: number[]; correct: number[]; incorrect: number[] }[];
+    igSteps: number;
+    scores: number[][];
+    circuit: number[][];
+    values: number[];
+  };
 }
 
 function largest(values: Iterable<number>): number {
@@ -21,9 +37,23 @@ function largest(values: Iterable<number>): number {
   return most;
 }
 
+function expectNear(values: ArrayLike<number>, wanted: ArrayLike<number>): void {
+  expect(values).toHaveLength(wanted.length);
+  const differences = Array.from(wanted, (value, i) => value - values[i]);
+  expect(largest(differences) / largest(Array.from(wanted))).toBeLessThanOrEqual(5e-6);
+}
+
 describe.each(readdirSync(fixtures))('%s', (name) => {
   const folder = path.join(fixtures, name);
   const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as Expected;
+  const { edges } = expected;
+  const pairs = edges.pairs.map((pair, index): TokenizedPair => ({
+    ...pair,
+    index,
+    line: index + 1,
+    clean: Int32Array.from(pair.clean),
+    corrupted: Int32Array.from(pair.corrupted),
+  }));
 
   it.each([
     ['as it is', [], expected.logits],
@@ -31,10 +61,30 @@ describe.each(readdirSync(fixtures))('%s', (name) => {
   ])('gives the logits of transformers, %s', async (_, heads, logits) => {
     const model = await loadModel(folder);
     const values = await computeLogits(model, expected.prompts, { heads });
-    const wanted = logits.flat();
-    expect(values).toHaveLength(wanted.length);
-    const difference = largest(wanted.map((value, i) => value - values[i]));
-    expect(difference / largest(wanted)).toBeLessThanOrEqual(5e-6);
+    expectNear(values, logits.flat());
+  });
+
+  it('gives the scores of every edge by EAP-IG', async () => {
+    const model = await loadModel(folder);
+    const { scores } = await attribute(model, pairs, { igSteps: edges.igSteps });
+    // Where there is no edge, theirs is of a source that comes later: not a score.
+    const graph = graphOf(model.shape());
+    expectNear(graph.compact(scores), graph.compact(Float32Array.from(edges.scores.flat())));
+  });
+
+  it('gives the metric of a circuit', async () => {
+    const model = await loadModel(folder);
+    const shape = model.shape();
+    const inGraph = Uint8Array.from(edges.circuit.flat());
+    const circuit = {
+      shape,
+      inGraph,
+      meta: {},
+      scores: new Float32Array(inGraph.length),
+      nodesInGraph: new Uint8Array(edges.circuit.length).fill(1),
+    };
+    const { circuits } = await evaluateCircuits(model, pairs, [circuit]);
+    expectNear(circuits[0].values, edges.values);
   });
 });
 
