@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "cpu/scratch.h"
 #include "device/host_memory.h"
@@ -57,30 +58,56 @@ std::int64_t place(std::int64_t k, std::int64_t j, std::uint16_t) {
   return k / 2 * 2 * kPanelWidth + 2 * j + k % 2;
 }
 
-// One panel of outputs: 16 matrix rows side by side. The panel is zero before.
+// Depths of a panel that are filled for all of its columns before the next: they stay in L1.
+constexpr std::int64_t kPackedDepths = 128;
+
+// Depths [begin, end) of column j, from elements `stride` apart; begin is even.
+template <typename From, typename Packed>
+void pack_column(const typename From::Stored* source, std::int64_t stride, std::int64_t begin,
+                 std::int64_t end, std::int64_t j, Packed* packed) {
+  if constexpr (std::is_same_v<From, Bf16Bits>) {
+    for (; stride == 1 && begin + 1 < end; begin += 2) {
+      std::memcpy(packed + place(begin, j, Packed{}), source + begin, 2 * sizeof(Packed));
+    }
+  }
+  for (std::int64_t k = begin; k < end; ++k) {
+    packed[place(k, j, Packed{})] = From::value(source[k * stride]);
+  }
+}
+
+// One panel of outputs: 16 matrix rows side by side. What is not written was zero before.
 template <typename From, typename Packed>
 void pack_forward(const WeightView& view, std::int64_t panel, Packed* packed) {
-  using Stored = typename From::Stored;
-  const auto* data = static_cast<const Stored*>(view.data);
+  const auto* data = static_cast<const typename From::Stored*>(view.data);
   const std::int64_t first = panel * kPanelWidth;
   const std::int64_t width = std::min(kPanelWidth, view.rows - first);
-  for (std::int64_t j = 0; j < width; ++j) {
-    const Stored* source = data + view.offset(first + j, 0);
-    for (std::int64_t k = 0; k < view.cols; ++k) {
-      packed[place(k, j, Packed{})] = From::value(source[k * view.col_stride]);
+  for (std::int64_t k = 0; k < view.cols; k += kPackedDepths) {
+    const std::int64_t end = std::min(k + kPackedDepths, view.cols);
+    for (std::int64_t j = 0; j < width; ++j) {
+      pack_column<From>(data + view.offset(first + j, 0), view.col_stride, k, end, j, packed);
     }
   }
 }
 
-// One panel of inputs: 16 columns of every matrix row. The panel is zero before.
+// One panel of inputs: 16 columns of every matrix row. What is not written was zero before.
 template <typename From, typename Packed>
 void pack_transposed(const WeightView& view, std::int64_t panel, Packed* packed) {
-  using Stored = typename From::Stored;
-  const auto* data = static_cast<const Stored*>(view.data);
+  const auto* data = static_cast<const typename From::Stored*>(view.data);
   const std::int64_t first = panel * kPanelWidth;
   const std::int64_t width = std::min(kPanelWidth, view.cols - first);
-  for (std::int64_t k = 0; k < view.rows; ++k) {
-    const Stored* source = data + view.offset(k, first);
+  std::int64_t k = 0;
+  if constexpr (std::is_same_v<From, Bf16Bits>) {
+    for (; width == kPanelWidth && view.col_stride == 1 && k + 1 < view.rows; k += 2) {
+      const Packed* even = data + view.offset(k, first);
+      const Packed* odd = data + view.offset(k + 1, first);
+      for (std::int64_t j = 0; j < kPanelWidth; ++j) {
+        packed[k * kPanelWidth + 2 * j] = even[j];
+        packed[k * kPanelWidth + 2 * j + 1] = odd[j];
+      }
+    }
+  }
+  for (; k < view.rows; ++k) {
+    const auto* source = data + view.offset(k, first);
     for (std::int64_t j = 0; j < width; ++j) {
       packed[place(k, j, Packed{})] = From::value(source[j * view.col_stride]);
     }
@@ -90,11 +117,15 @@ void pack_transposed(const WeightView& view, std::int64_t panel, Packed* packed)
 template <typename From, typename Packed>
 void pack_panel(const WeightView& view, Direction direction, std::int64_t panel, Packed* packed,
                 std::int64_t count) {
-  std::fill_n(packed, count, Packed{});
-  if (direction == Direction::forward) {
-    pack_forward<From, Packed>(view, panel, packed);
+  const bool forward = direction == Direction::forward;
+  const std::int64_t columns = forward ? view.rows : view.cols;
+  const std::int64_t depth = forward ? view.cols : view.rows;
+  const bool whole = (panel + 1) * kPanelWidth <= columns && depth * kPanelWidth == count;
+  if (!whole) std::fill_n(packed, count, Packed{});
+  if (forward) {
+    pack_forward<From>(view, panel, packed);
   } else {
-    pack_transposed<From, Packed>(view, panel, packed);
+    pack_transposed<From>(view, panel, packed);
   }
 }
 
