@@ -1,5 +1,6 @@
-// Attention backward (arXiv 2205.14135, appendix B) in blocks of queries times chunks of 256 keys,
-// so that its workspace does not grow with the square of the length. Formulas: attention_cpu.cc.
+// Attention backward in blocks of 48 queries times chunks of 256 keys, twice over the chunks:
+// scores and their sums first, gradients from them after, so that the workspace does not grow with
+// the square of the length. Formulas: attention_cpu.cc.
 #include "cpu/attention_head.h"
 #include "cpu/fast_ops.h"
 #include "ops/head_gate_apply.h"
@@ -43,8 +44,9 @@ class BackwardItem {
         HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
     grad_rows_ =
         HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::grad_rows, ScratchSlot::grad_packed);
-    scores_ = scratch(ScratchSlot::scores, kQueryBlock * kTileStride);
-    d_scores_ = scratch(ScratchSlot::d_scores, kQueryBlock * kTileStride);
+    const std::int64_t chunks = chunk_offset(round_up(at_.prefix + at_.own, kDepthBlock));
+    scores_ = scratch(ScratchSlot::scores, chunks);
+    d_scores_ = scratch(ScratchSlot::d_scores, chunks);
     scores_transposed_ = scratch(ScratchSlot::scores_transposed, kDepthBlock * kTileStride);
     d_scores_transposed_ = scratch(ScratchSlot::d_scores_transposed, kDepthBlock * kTileStride);
     d_query_ = scratch(ScratchSlot::output, kQueryBlock * at_.padded_dim());
@@ -107,9 +109,14 @@ class BackwardItem {
   void block(std::int64_t member, std::int64_t first, std::int64_t count) {
     load_block(member, first, count);
     std::fill_n(d_query_, count * at_.padded_dim(), 0.0f);
+    std::fill_n(sum_, count, 0.0f);
+    std::fill_n(d_sum_, count, 0.0f);
     const std::int64_t keys = at_.prefix + first + count;
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      chunk(first, count, key, std::min(kDepthBlock, keys - key));
+      score_chunk(first, count, key, std::min(kDepthBlock, keys - key));
+    }
+    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
+      gradient_chunk(first, count, key, std::min(kDepthBlock, keys - key));
     }
     for (std::int64_t r = 0; r < count; ++r) {
       // forward: score = scale q·k
@@ -118,17 +125,36 @@ class BackwardItem {
     }
   }
 
-  void chunk(std::int64_t first, std::int64_t count, std::int64_t key, std::int64_t keys) {
-    multiply_keys(kernels_, {&query_rows_, count, &keys_, key, keys, scores_});
-    multiply_keys(kernels_, {&grad_rows_, count, &values_, key, keys, d_scores_});
+  // Keys of the chunk that query r of the block sees.
+  std::int64_t seen(std::int64_t first, std::int64_t r, std::int64_t key, std::int64_t keys) const {
+    return std::clamp<std::int64_t>(at_.prefix + first + r + 1 - key, 0, keys);
+  }
+
+  // Where the chunk that begins at `key` is kept until its gradients are taken.
+  static std::int64_t chunk_offset(std::int64_t key) {
+    return key / kDepthBlock * kQueryBlock * kTileStride;
+  }
+
+  void score_chunk(std::int64_t first, std::int64_t count, std::int64_t key, std::int64_t keys) {
+    float* const scores = scores_ + chunk_offset(key);
+    float* const d_scores = d_scores_ + chunk_offset(key);
+    multiply_keys(kernels_, {&query_rows_, count, &keys_, key, keys, scores});
+    multiply_keys(kernels_, {&grad_rows_, count, &values_, key, keys, d_scores});
     for (std::int64_t r = 0; r < count; ++r) {
-      const std::int64_t all = at_.prefix + first + r + 1;
-      const std::int64_t seen = all - key;
-      kernels_.attention_scores({scores_ + r * kTileStride, d_scores_ + r * kTileStride,
-                                 std::clamp<std::int64_t>(seen, 0, keys), keys, lse_[r], rowsum_[r],
-                                 all <= kDepthBlock});
+      kernels_.attention_scores({scores + r * kTileStride, d_scores + r * kTileStride,
+                                 seen(first, r, key, keys), keys, lse_[r], rowsum_[r], sum_ + r,
+                                 d_sum_ + r});
     }
-    multiply_columns(kernels_, {d_scores_, count, keys, &key_columns_, key, d_query_});
+  }
+
+  void gradient_chunk(std::int64_t first, std::int64_t count, std::int64_t key, std::int64_t keys) {
+    float* const scores = scores_ + chunk_offset(key);
+    float* const d_scores = d_scores_ + chunk_offset(key);
+    for (std::int64_t r = 0; r < count; ++r) {
+      kernels_.attention_gradients({scores + r * kTileStride, d_scores + r * kTileStride,
+                                    seen(first, r, key, keys), sum_[r], d_sum_[r]});
+    }
+    multiply_columns(kernels_, {d_scores, count, keys, &key_columns_, key, d_query_});
     own_keys(count, key, keys);
   }
 
@@ -147,8 +173,8 @@ class BackwardItem {
     const std::int64_t skip = std::max<std::int64_t>(at_.prefix - key, 0);
     if (skip >= keys) return;
     const std::int64_t own = keys - skip;
-    transpose(scores_ + skip, count, own, scores_transposed_);
-    transpose(d_scores_ + skip, count, own, d_scores_transposed_);
+    transpose(scores_ + chunk_offset(key) + skip, count, own, scores_transposed_);
+    transpose(d_scores_ + chunk_offset(key) + skip, count, own, d_scores_transposed_);
     const std::int64_t target = (key + skip - at_.prefix) * at_.padded_dim();
     // forward: raw = p V, score = scale q·k (the scale is in the columns of q)
     multiply_columns(kernels_,
@@ -177,6 +203,8 @@ class BackwardItem {
   float* d_value_ = nullptr;
   float rowsum_[kQueryBlock] = {};
   float lse_[kQueryBlock] = {};
+  float sum_[kQueryBlock] = {};    // of p, over the chunks so far
+  float d_sum_[kQueryBlock] = {};  // of p (d_p - rowsum)
 };
 
 }  // namespace

@@ -153,10 +153,8 @@ struct PackRows {
 };
 
 /// One chunk of one query's scores in the attention backward: on entry scores are scale q·k and d_p
-/// is d_raw·v; on return scores are p = exp(score - lse) and d_p is p (d_p - rowsum). Zero from
-/// `count` to `padded`. Of a whole query, p is divided by its sum and rowsum is the sum of p d_p:
-/// lse and the rowsum that is given are fp32 values of the forward, whose rounding alone would be
-/// the gradient of a query that attends to one key.
+/// is d_raw·v; on return scores are p = exp(score - lse) and d_p is p (d_p - rowsum), zero from
+/// `count` to `padded`, and their sums are added to those of the query.
 struct AttentionScores {
   float* scores = nullptr;
   float* d_p = nullptr;
@@ -164,7 +162,19 @@ struct AttentionScores {
   std::int64_t padded = 0;
   float lse = 0.0f;
   float rowsum = 0.0f;
-  bool whole = false;  ///< these are all keys of the query
+  float* sum = nullptr;
+  float* d_sum = nullptr;
+};
+
+/// The same chunk once the sums of all chunks are known: p divided by its sum, and the sum of p d_p
+/// in place of rowsum. Both lse and rowsum are fp32 values of the forward, and their rounding would
+/// be all the gradient that a query has that attends to one key.
+struct AttentionGradients {
+  float* scores = nullptr;
+  float* d_p = nullptr;
+  std::int64_t count = 0;
+  float sum = 1.0f;
+  float d_sum = 0.0f;
 };
 
 struct NormRow {
@@ -339,6 +349,7 @@ struct KernelTable {
   /// y = exp(x - offset).
   void (*exp_range)(const float* x, std::int64_t count, float offset, float* y);
   void (*attention_scores)(const AttentionScores&);
+  void (*attention_gradients)(const AttentionGradients&);
   void (*contract)(const ContractionTile&);
   void (*paged_scores)(const PagedScores&);
   void (*paged_values)(const PagedValues&);

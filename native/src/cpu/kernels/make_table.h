@@ -27,6 +27,7 @@ constexpr KernelTable make_table() {
   table.sum_exp = ReduceKernel<S>::sum_exp;
   table.exp_range = ReduceKernel<S>::exp_range;
   table.attention_scores = ReduceKernel<S>::attention_scores;
+  table.attention_gradients = ReduceKernel<S>::attention_gradients;
   table.contract = ContractionKernel<S>::contract;
   table.paged_scores = PagedKernel<S>::scores;
   table.paged_values = PagedKernel<S>::values;

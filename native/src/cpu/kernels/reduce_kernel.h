@@ -127,18 +127,21 @@ struct ReduceKernel {
       store_lanes<S>(s.scores + i, lanes, p);
       store_lanes<S>(s.d_p + i, lanes, d);
     });
-    if (s.whole && s.count > 0) {
-      const float scale = 1.0f / S::sum(sum);
-      const F one_over_sum = S::set(scale);
-      const F rest = S::set(S::sum(d_sum) * scale);  // of rowsum
-      for_lanes<S>(s.count, [&](std::int64_t i, std::int64_t lanes) {
-        const F p = load_lanes<S>(s.scores + i, lanes);
-        const F d = S::sub(load_lanes<S>(s.d_p + i, lanes), S::mul(p, rest));
-        store_lanes<S>(s.scores + i, lanes, S::mul(p, one_over_sum));
-        store_lanes<S>(s.d_p + i, lanes, S::mul(d, one_over_sum));
-      });
-    }
     for (std::int64_t i = s.count; i < s.padded; ++i) s.scores[i] = s.d_p[i] = 0.0f;
+    *s.sum += S::sum(sum);
+    *s.d_sum += S::sum(d_sum);
+  }
+
+  static void attention_gradients(const AttentionGradients& s) {
+    const float scale = 1.0f / s.sum;
+    const F one_over_sum = S::set(scale);
+    const F rest = S::set(s.d_sum * scale);  // of rowsum
+    for_lanes<S>(s.count, [&](std::int64_t i, std::int64_t lanes) {
+      const F p = load_lanes<S>(s.scores + i, lanes);
+      const F d = S::sub(load_lanes<S>(s.d_p + i, lanes), S::mul(p, rest));
+      store_lanes<S>(s.scores + i, lanes, S::mul(p, one_over_sum));
+      store_lanes<S>(s.d_p + i, lanes, S::mul(d, one_over_sum));
+    });
   }
 
   static double abs_sum(const float* x, std::int64_t count) {
