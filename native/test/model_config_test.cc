@@ -149,6 +149,8 @@ TEST_CASE("config: what changes the computation is refused by name") {
       {"llama", "rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}, {"dynamic"}},
       {"llama", "rope_scaling", {{"type", "yarn"}, {"factor", -2}}, {"factor"}},
       {"llama", "rope_scaling", {{"type", "yarn"}, {"beta_fast", 0}}, {"beta_fast"}},
+      {"llama", "rope_scaling", {{"type", "yarn"}, {"beta_slow", 1e-308}}, {"beta_slow", "sane"}},
+      {"llama", "rope_scaling", {{"type", "yarn"}, {"attention_factor", 1e200}}, {"million"}},
       {"llama", "rope_scaling", {{"type", "yarn"}, {"attention_factor", 0}}, {"attention_factor"}},
       {"llama",
        "rope_scaling",

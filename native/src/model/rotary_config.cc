@@ -34,6 +34,10 @@ void read_yarn(const JsonObject& json, const JsonObject& scaling, std::int64_t m
                       : static_cast<double>(max_positions) / rotary.original_max_positions;
   if (scaling.has("beta_fast")) rotary.fast_rotations = positive(scaling, "beta_fast");
   if (scaling.has("beta_slow")) rotary.slow_rotations = positive(scaling, "beta_slow");
+  for (const double rotations : {rotary.fast_rotations, rotary.slow_rotations}) {
+    if (std::isfinite(std::log(rotary.original_max_positions / rotations))) continue;
+    scaling.fail("\"beta_fast\", \"beta_slow\" or the original positions of yarn are not sane");
+  }
   rotary.whole_dimensions = scaling.boolean("truncate").value_or(true);
   const double weight = scaling.number("mscale").value_or(0.0);
   const double weight_of_all = scaling.number("mscale_all_dim").value_or(0.0);
@@ -45,8 +49,8 @@ void read_yarn(const JsonObject& json, const JsonObject& scaling, std::int64_t m
   } else {
     rotary.attention_factor = magnitude_scale(rotary.factor, 1.0);
   }
-  if (!(rotary.attention_factor > 0.0)) {
-    scaling.fail("the attention factor of yarn must be above 0");
+  if (!(rotary.attention_factor > 0.0) || rotary.attention_factor > 1e6) {
+    scaling.fail("the attention factor of yarn must be above 0 and at most a million");
   }
 }
 
