@@ -1,8 +1,11 @@
-// One line of progress on stderr for work in bytes, with rate and time left: rewritten in place on
-// a terminal, a line every five seconds elsewhere, so that short work says nothing.
+// One line of progress on stderr for work in bytes, or in units of another name, with rate and time
+// left: rewritten in place on a terminal, a line every five seconds elsewhere, so that short work says
+// nothing.
+
+const megabytes = { name: 'MB', size: 1e6 };
 
 /** { report(done, total), end() }. */
-export function progressLine(label, stream = process.stderr) {
+export function progressLine(label, stream = process.stderr, unit = megabytes) {
   const start = performance.now();
   let last = start;
   let shown = false;
@@ -17,8 +20,8 @@ export function progressLine(label, stream = process.stderr) {
       last = now;
       const rate = done / ((now - start) / 1000);
       const left = Math.ceil((total - done) / rate);
-      const [mb, of] = [done, total].map((bytes) => (bytes / 1e6).toFixed(0));
-      write(`${label}: ${mb} of ${of} MB, ${(rate / 1e6).toFixed(0)} MB/s, ${left} s left`);
+      const [units, of, speed] = [done, total, rate].map((value) => (value / unit.size).toFixed(0));
+      write(`${label}: ${units} of ${of} ${unit.name}, ${speed} ${unit.name}/s, ${left} s left`);
     },
     end() {
       if (shown && stream.isTTY) stream.write('\r\x1b[K');

@@ -1,0 +1,131 @@
+"""Writes checkpoints of random configurations and what torch computes from them, in fp64 and in fp32:
+logits by transformers, scores of edges and the metric of a circuit by edge_graph.py. main.mjs calls
+it: python make.py FOLDER COUNT SEED.
+"""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import torch
+import transformers as hf
+
+sys.path.append(str(Path(__file__).parents[2] / "fixtures"))
+from edge_graph import EdgeGraph  # noqa: E402
+
+HEADS = [1, 2, 3, 4, 6, 8]
+HEAD_DIMS = [2, 4, 6, 8, 10, 16, 20, 24, 32, 40, 64, 80, 96, 128]
+ACTIVATIONS = ["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
+LENGTHS = [1, 2, 5, 17, 33, 40]
+
+
+def rotary(rng):
+    kind = rng.choice(["default", "linear", "llama3", "yarn"])
+    parameters = {"rope_type": kind, "rope_theta": rng.choice([1e3, 1e4, 5e5])}
+    if kind != "default":
+        parameters["factor"] = rng.choice([2.0, 4.0, 8.0])
+    if kind == "llama3":
+        parameters |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    if kind in ("llama3", "yarn"):
+        parameters["original_max_position_embeddings"] = rng.choice([16, 32])
+    if kind == "yarn" and rng.random() < 0.5:
+        parameters |= {"attention_factor": rng.choice([0.7, 1.3]), "beta_fast": 4.0, "truncate": False}
+    return parameters
+
+
+def configuration(rng):
+    kind = rng.choice(["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox"])
+    heads, width = rng.choice(HEADS), rng.choice(HEAD_DIMS)
+    common = {
+        "vocab_size": rng.choice([11, 50, 97, 259]),
+        "num_hidden_layers": rng.choice([1, 2, 3]),
+        "hidden_size": heads * width,
+        "intermediate_size": rng.choice([1, 7, 16, 33, 64, 130]),
+        "num_attention_heads": heads,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": rng.random() < 0.4,
+    }
+    if kind == "gpt2":
+        names = {"num_hidden_layers": "n_layer", "hidden_size": "n_embd", "intermediate_size": "n_inner"}
+        names |= {"num_attention_heads": "n_head", "max_position_embeddings": "n_positions"}
+        own = {names.get(key, key): value for key, value in common.items()}
+        own |= {"activation_function": rng.choice(ACTIVATIONS), "scale_attn_weights": rng.random() < 0.8}
+        return hf.GPT2Config(**own, bos_token_id=0, eos_token_id=0)
+    common |= {"hidden_act": rng.choice(ACTIVATIONS), "rope_parameters": rotary(rng)}
+    if kind == "gpt_neox":
+        if common["rope_parameters"]["rope_type"] != "yarn" and width % 4 == 0:
+            common["rope_parameters"]["partial_rotary_factor"] = 0.5
+        else:
+            common["rope_parameters"]["partial_rotary_factor"] = 1.0
+        common |= {"use_parallel_residual": rng.random() < 0.6, "attention_bias": rng.random() < 0.7}
+        return hf.GPTNeoXConfig(**common, bos_token_id=0, eos_token_id=0)
+    common["num_key_value_heads"] = rng.choice([k for k in range(1, heads + 1) if heads % k == 0])
+    if kind == "qwen2":
+        return hf.Qwen2Config(**common)
+    if kind == "mistral":
+        return hf.MistralConfig(**common, head_dim=width, sliding_window=rng.choice([None, 40]))
+    common |= {"head_dim": width, "attention_bias": rng.random() < 0.3}
+    if kind == "qwen3":
+        return hf.Qwen3Config(**common | {"hidden_size": rng.choice([16, 50, 72])})
+    return hf.LlamaConfig(**common, mlp_bias=rng.random() < 0.3)
+
+
+def fill(model, rng):
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            norm = "norm" in name or ".ln_" in name
+            size = 0.3 if norm else rng.choice([0.05, 0.2, 0.5])
+            parameter.copy_(size * torch.randn_like(parameter) + (norm and name.endswith("weight")))
+
+
+def make_pair(rng, vocab):
+    length = rng.choice(LENGTHS)
+    shared = rng.choice([0, length // 2, length - 1])
+    clean = [rng.randrange(vocab) for _ in range(length)]
+    corrupted = clean[:shared] + [rng.randrange(vocab) for _ in range(length - shared)]
+    answers = rng.sample(range(vocab), 4)
+    return {"clean": clean, "corrupted": corrupted, "correct": answers[:2], "incorrect": answers[2:]}
+
+
+def values(folder, dtype, task):
+    torch.set_default_dtype(dtype)
+    model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
+    graph = EdgeGraph(model)
+    with torch.no_grad():
+        logits = [model(torch.tensor([pair["clean"]])).logits[0, -1] for pair in task["pairs"]]
+    scores = sum(graph.eap_ig(pair, task["igSteps"]) for pair in task["pairs"]) / len(task["pairs"])
+    return {
+        "logits": torch.cat(logits).tolist(),
+        "scores": scores.flatten().tolist(),
+        "circuit": [graph.circuit(pair, task["edges"]).item() for pair in task["pairs"]],
+    }
+
+
+def make(folder, seed):
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    torch.set_default_dtype(torch.float32)
+    config = configuration(rng)
+    model = hf.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    fill(model, rng)
+    stored = rng.choice([torch.float32, torch.float16, torch.bfloat16])
+    model.to(stored).save_pretrained(folder, max_shard_size=rng.choice(["20KB", "5GB"]))
+    graph = EdgeGraph(model)
+    task = {
+        "pairs": [make_pair(rng, config.vocab_size) for _ in range(rng.choice([1, 3]))],
+        "igSteps": rng.choice([1, 2, 5]),
+        "edges": [[int(rng.random() < 0.5) for _ in range(graph.destinations)] for _ in range(graph.sources)],
+    }
+    expected = {"fp64": values(folder, torch.float64, task), "fp32": values(folder, torch.float32, task)}
+    (folder / "expected.json").write_text(json.dumps(task | expected))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    hf.logging.set_verbosity_error()
+    hf.utils.logging.disable_progress_bar()
+    out, count, first = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    for seed in range(first, first + count):
+        make(out / str(seed), seed)
+        print(seed - first + 1, flush=True)
