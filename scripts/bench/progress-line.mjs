@@ -5,7 +5,7 @@
 const megabytes = { name: 'MB', size: 1e6 };
 
 /** { report(done, total), end() }. */
-export function progressLine(label, stream = process.stderr, unit = megabytes) {
+export function progressLine(label, unit = megabytes, stream = process.stderr) {
   const start = performance.now();
   let last = start;
   let shown = false;

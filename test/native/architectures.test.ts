@@ -29,12 +29,9 @@ interface Expected {
   };
 }
 
-function largest(values: Iterable<number>): number {
-  let most = 0;
-  for (const value of values) {
-    if (!(Math.abs(value) <= most)) most = Math.abs(value);
-  }
-  return most;
+/** NaN if any value is. */
+function largest(values: readonly number[]): number {
+  return Math.max(...values.map(Math.abs));
 }
 
 function expectNear(values: ArrayLike<number>, wanted: ArrayLike<number>): void {

@@ -1,7 +1,5 @@
 // GPT-2 (transformers models/gpt2): learned positions, LayerNorm, Conv1D weights stored [in, out],
 // q, k and v as column blocks of c_attn.
-#include <cmath>
-
 #include "model/config_json.h"
 
 namespace headspark {
@@ -33,8 +31,7 @@ BiasRule read_config(const JsonObject& json, ModelConfig& config) {
   config.learned_positions = true;
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(true);
   const bool scaled = json.boolean("scale_attn_weights").value_or(true);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
-  config.attention_scale = scaled ? static_cast<float>(scale) : 1.0f;
+  config.attention_scale = scaled ? attention_scale(config) : 1.0f;
   return {.qkv = true, .attention_output = true, .mlp = true};
 }
 

@@ -58,7 +58,7 @@ function checkOptions({ models, seed }) {
 function makeModels(folder, { python, models, seed }) {
   const script = fileURLToPath(new URL('make.py', import.meta.url));
   const child = spawn(python, [script, folder, String(models), String(seed)]);
-  const progress = progressLine('torch', process.stderr, { name: 'checkpoints', size: 1 });
+  const progress = progressLine('torch', { name: 'checkpoints', size: 1 });
   child.stdout.on('data', (data) => {
     progress.report(Number(data.toString().trim().split('\n').at(-1)), models);
   });
