@@ -59,13 +59,16 @@ class Spin {
   int spins_ = kMostSpins;
 };
 
+// Two lines, so that taking the next item does not take the line from who reads the rest.
+constexpr std::size_t kLine = 128;
+
 struct Loop {
   std::int64_t count = 0;
   std::int64_t grain = 1;
   const std::function<void(std::int64_t, std::int64_t)>* body = nullptr;
-  std::atomic<std::int64_t> next{0};
   std::mutex failure_mutex;
   std::exception_ptr failure;
+  alignas(kLine) std::atomic<std::int64_t> next{0};
 
   void run() {
     inside_loop = true;
@@ -93,46 +96,88 @@ void run_serially(std::int64_t count, std::int64_t grain,
 
 }  // namespace
 
+// Workers join a loop and leave it by one addition each, without a lock that all of them would want
+// at the same time; locks are for those who sleep.
 struct ThreadPool::State {
+  // Added to `inside` while no loop may be joined.
+  static constexpr std::int64_t kClosed = std::int64_t{1} << 32;
+
   std::mutex caller_mutex;  // one loop at a time; another caller's loop waits its turn
-  std::mutex mutex;         // guards loop, active, stopping
-  std::condition_variable work;
-  std::condition_variable done;
-  Loop* loop = nullptr;
-  std::atomic<int> active{0};  // workers inside `loop`; changed under the mutex
-  bool stopping = false;
-  std::atomic<std::uint64_t> generation{0};  // counts loops; idle workers spin on it
-  Spin spin;                                 // of callers, one at a time
+  Loop* loop = nullptr;     // read by those who joined, written while it is closed and empty
+  Spin spin;                // of callers, one at a time
   std::vector<std::thread> workers;
 
+  alignas(kLine) std::atomic<std::uint64_t> generation{0};  // counts loops; idle workers spin on it
+  std::atomic<bool> stopping{false};
+  alignas(kLine) std::atomic<std::int64_t> inside{kClosed};  // workers in the loop
+  std::atomic<bool> caller_sleeps{false};
+  alignas(kLine) std::atomic<std::int64_t> sleepers{0};  // workers; changed under the mutex
+  std::mutex mutex;
+  std::condition_variable work;
+  std::condition_variable done;
+
   void stop() {
-    {
-      const std::lock_guard lock(mutex);
-      stopping = true;
-      generation.fetch_add(1);
-    }
-    work.notify_all();
+    stopping = true;
+    announce(std::ssize(workers));
     for (std::thread& worker : workers) worker.join();
     workers.clear();
+  }
+
+  /// Tells workers that there is something new, at least `wanted` of those who sleep.
+  void announce(std::int64_t wanted) {
+    generation.fetch_add(1);
+    // Whoever is not counted here has yet to look at the generation under the mutex.
+    const std::int64_t asleep = sleepers.load();
+    if (asleep == 0) return;
+    { const std::lock_guard lock(mutex); }
+    if (wanted >= asleep) return work.notify_all();
+    for (std::int64_t i = 0; i < wanted; ++i) work.notify_one();
+  }
+
+  bool empty() const { return inside.load() == kClosed; }
+
+  void leave() {
+    // The caller sets its flag before it looks at `inside` for the last time.
+    if (inside.fetch_sub(1) - 1 != kClosed || !caller_sleeps.load()) return;
+    const std::lock_guard lock(mutex);
+    done.notify_one();
+  }
+
+  void wait_until_empty() {
+    if (spin.until([&] { return empty(); })) return;
+    std::unique_lock lock(mutex);
+    caller_sleeps = true;
+    done.wait(lock, [&] { return empty(); });
+    caller_sleeps = false;
   }
 
   void work_forever() {
     std::uint64_t seen = 0;
     Spin spin;
+    const auto is_new = [&] { return generation.load() != seen; };
     for (;;) {
-      spin.until([&] { return generation.load() != seen; });
-      std::unique_lock lock(mutex);
-      work.wait(lock, [&] { return stopping || generation.load() != seen; });
+      if (!spin.until(is_new)) {
+        std::unique_lock lock(mutex);
+        ++sleepers;
+        work.wait(lock, is_new);
+        --sleepers;
+      }
       if (stopping) return;
       seen = generation.load();
-      Loop* current = loop;
-      if (current == nullptr) continue;  // woke after the others had finished it
-      ++active;
-      lock.unlock();
-      current->run();
-      lock.lock();
-      if (--active == 0) done.notify_one();
+      // A loop that began after `seen` may be joined too, and once more after it.
+      if (inside.fetch_add(1) < kClosed) loop->run();
+      leave();
     }
+  }
+
+  /// Of the caller alone: publishes the loop, takes part in it, and waits for the others.
+  void run(Loop& own, std::int64_t others) {
+    loop = &own;
+    inside.fetch_sub(kClosed);
+    announce(others);
+    own.run();
+    inside.fetch_add(kClosed);  // nobody joins from here on
+    wait_until_empty();
   }
 };
 
@@ -171,22 +216,7 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain,
   loop.count = count;
   loop.grain = grain;
   loop.body = &body;
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->loop = &loop;
-    state_->generation.fetch_add(1);
-  }
-  state_->work.notify_all();
-  loop.run();
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->loop = nullptr;  // nobody joins from here on
-  }
-  state_->spin.until([&] { return state_->active.load() == 0; });
-  {
-    std::unique_lock lock(state_->mutex);
-    state_->done.wait(lock, [&] { return state_->active.load() == 0; });
-  }
+  state_->run(loop, (count - 1) / grain);  // ranges but one
   if (loop.failure) std::rethrow_exception(loop.failure);
 }
 
