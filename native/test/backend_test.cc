@@ -5,8 +5,11 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <string>
+#include <vector>
 
+#include "device/kept_memory.h"
 #include "headspark/buffer.h"
 #include "headspark/context.h"
 #include "headspark/error.h"
@@ -62,6 +65,67 @@ TEST_CASE("CPU buffers are aligned, zeroed on request, and copy both ways") {
   Buffer<float> moved = std::move(buffer);
   CHECK(moved.size() == 3);
   CHECK(Buffer<float>(backend, 0).empty());
+}
+
+TEST_CASE("a job's released buffers serve those that come after, and go back with the job") {
+  constexpr std::int64_t kBytes = 6 << 20;  // large enough to be kept
+  KeptMemory memory;
+  const auto allocate = [&](std::int64_t bytes) {
+    void* made = memory.try_allocate(bytes);
+    REQUIRE(made != nullptr);
+    std::memset(made, 1, static_cast<std::size_t>(bytes));
+    return made;
+  };
+  memory.release(allocate(kBytes));
+  CHECK(memory.bytes_kept() == 0);  // no job
+  memory.begin();
+  memory.begin();  // a job inside of a job
+  void* first = allocate(kBytes);
+  memory.release(first);
+  CHECK(memory.bytes_kept() == kBytes);
+  CHECK(allocate(kBytes - 1) == first);
+  CHECK(memory.bytes_kept() == 0);
+  memory.release(first);
+  // Too large for a much smaller one; and no more is kept than was ever used at once.
+  void* small = allocate(kBytes - (2 << 20));
+  CHECK(small != first);
+  CHECK(memory.bytes_kept() == 0);
+  memory.release(small);
+  memory.release(allocate(100));  // the C library's
+  memory.release(nullptr);
+  CHECK(memory.bytes_kept() == kBytes - (2 << 20));
+  memory.end();
+  CHECK(memory.bytes_kept() == kBytes - (2 << 20));
+  memory.end();
+  CHECK(memory.bytes_kept() == 0);
+}
+
+TEST_CASE("what is kept and used stays below what was used at once") {
+  constexpr std::int64_t kMiB = 1 << 20;
+  KeptMemory memory;
+  memory.begin();
+  std::vector<void*> at_once;
+  for (int i = 0; i < 3; ++i) at_once.push_back(memory.try_allocate(8 * kMiB));
+  for (void* one : at_once) memory.release(one);
+  CHECK(memory.bytes_kept() == 24 * kMiB);
+  void* large = memory.try_allocate(15 * kMiB);  // takes 16: what was unused for longest goes
+  CHECK(memory.bytes_kept() == 8 * kMiB);
+  CHECK(memory.try_allocate(8 * kMiB) == at_once.back());
+  memory.release(at_once.back());
+  memory.release(large);
+  memory.end();
+}
+
+TEST_CASE("a CPU backend keeps buffers while a job says so") {
+  const auto backend = make_cpu_backend();
+  const float* first = nullptr;
+  const BufferReuse reuse(backend);
+  for (int i = 0; i < 3; ++i) {
+    Buffer<float> buffer(backend, 2 << 20);
+    buffer.zero();
+    if (i > 0) CHECK(buffer.data() == first);
+    first = buffer.data();
+  }
 }
 
 TEST_CASE("an impossible buffer is an out-of-memory error that names its size") {

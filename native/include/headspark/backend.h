@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "headspark/repeated_work.h"
 
@@ -31,6 +32,9 @@ class Backend {
   /// 64-byte aligned device memory; throws Error(OUT_OF_MEMORY) naming the size asked for.
   virtual void* allocate(std::int64_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
+  /// See BufferReuse. Calls pair up, from any thread; nothing where released memory is kept anyway.
+  virtual void begin_reuse() {}
+  virtual void end_reuse() noexcept {}
   virtual void copy_to_device(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void copy_to_host(void* host, const void* device, std::int64_t bytes) = 0;
   virtual void zero(void* device, std::int64_t bytes) = 0;
@@ -39,6 +43,21 @@ class Backend {
   virtual void* in_place(void* /*host*/) { return nullptr; }
   /// A place for records of work that repeats; null where recording saves nothing, as on the CPU.
   virtual std::unique_ptr<RepeatedWork> repeated_work() { return nullptr; }
+};
+
+/// While one lives, the backend keeps what buffers release for those that come after: a job has one
+/// for as long as it runs.
+class BufferReuse {
+ public:
+  explicit BufferReuse(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {
+    backend_->begin_reuse();
+  }
+  ~BufferReuse() { backend_->end_reuse(); }
+  BufferReuse(const BufferReuse&) = delete;
+  BufferReuse& operator=(const BufferReuse&) = delete;
+
+ private:
+  std::shared_ptr<Backend> backend_;
 };
 
 std::shared_ptr<Backend> make_cpu_backend();

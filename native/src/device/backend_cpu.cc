@@ -2,7 +2,7 @@
 #include <cstring>
 #include <string>
 
-#include "device/host_memory.h"
+#include "device/kept_memory.h"
 #include "headspark/backend.h"
 #include "headspark/context.h"
 #include "headspark/device.h"
@@ -27,7 +27,7 @@ class CpuBackend final : public Backend {
     if (bytes < 0) {
       throw Error(ErrorCode::INVALID_ARGUMENT, "A buffer of a negative size was asked for.");
     }
-    void* memory = bytes <= kLargestBuffer ? try_allocate_host(bytes) : nullptr;
+    void* memory = bytes <= kLargestBuffer ? memory_.try_allocate(bytes) : nullptr;
     if (memory == nullptr) {
       throw Error(ErrorCode::OUT_OF_MEMORY, "Could not allocate " + std::to_string(bytes) +
                                                 " bytes; use a smaller batch or free memory.");
@@ -35,7 +35,9 @@ class CpuBackend final : public Backend {
     return memory;
   }
 
-  void release(void* memory) noexcept override { release_host(memory); }
+  void release(void* memory) noexcept override { memory_.release(memory); }
+  void begin_reuse() override { memory_.begin(); }
+  void end_reuse() noexcept override { memory_.end(); }
 
   void copy_to_device(void* device, const void* host, std::int64_t bytes) override {
     if (bytes > 0) std::memcpy(device, host, static_cast<std::size_t>(bytes));
@@ -50,6 +52,9 @@ class CpuBackend final : public Backend {
   }
 
   void* in_place(void* host) override { return host; }
+
+ private:
+  KeptMemory memory_;
 };
 
 }  // namespace

@@ -133,6 +133,7 @@ AttributionResult attribute(const Engine& engine, std::span<const Pair> pairs,
                             const AttributionOptions& options, const RunControl& control) {
   check_options(options);
   check_pairs(engine, pairs, options.metric);
+  const BufferReuse reuse(engine.context.backend);
   switch (options.method) {
     case AttributionMethod::information_flow_routes:
       return flow_attribution(engine, pairs, options, control);

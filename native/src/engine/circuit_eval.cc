@@ -39,6 +39,7 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
                                                  std::to_string(circuits.size()) + ".");
   }
   const std::size_t count = circuits.size() / dense;
+  const BufferReuse reuse(engine.context.backend);
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
   const bool share = options.excluded == ExcludedEdges::patch && engine.options.share_prefix;
   MeanActivations means;

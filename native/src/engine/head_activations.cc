@@ -144,6 +144,7 @@ class Collector {
 HeadActivations head_activations(const Engine& engine, const HeadActivationsRequest& request,
                                  const RunControl& control) {
   check_sequences(engine, request);
+  const BufferReuse reuse(engine.context.backend);
   std::int64_t longest = 0;
   for (const auto& sequence : request.sequences) {
     longest = std::max(longest, static_cast<std::int64_t>(sequence.size()));

@@ -271,6 +271,7 @@ HeadProperties head_properties(const Engine& engine, const HeadPropertiesRequest
   result.maps.resize(request.maps.size());
   if (request.heads.empty()) return result;
   const HeadRequestPlan plan = plan_head_request(engine, request);
+  const BufferReuse reuse(engine.context.backend);
   const RotaryTable rotary = rotary_for(engine, plan.longest);
   for (const auto& range : plan.batches) {
     control.report({range.first, request.prompts.size(), "prompts"});

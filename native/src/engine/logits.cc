@@ -86,6 +86,7 @@ HostArray<float> compute_logits(const Engine& engine, const LogitsRequest& reque
   check_prompts(prompts, vocab);
   HostArray<float> logits(logits_rows(prompts, request.all_positions) * vocab, "the logits");
   if (prompts.empty()) return logits;
+  const BufferReuse reuse(engine.context.backend);
   const RotaryTable rotary = rotary_for(engine, longest(prompts));
   const std::int64_t batch_tokens =
       engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;

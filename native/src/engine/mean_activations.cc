@@ -80,6 +80,7 @@ struct Sums {
 MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pairs,
                                  bool per_position, const RunControl& control) {
   const ModelConfig& config = engine.config();
+  const BufferReuse reuse(engine.context.backend);
   const std::int64_t longest = longest_pair(pairs);
   const RotaryTable rotary = rotary_for(engine, longest);
   const TraceOptions options{.sources = true};

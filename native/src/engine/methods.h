@@ -1,6 +1,7 @@
 // The attribution methods without gradients, and how every method cuts pairs into micro-batches.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <utility>
 #include <vector>
@@ -15,17 +16,20 @@ AttributionResult flow_attribution(const Engine& engine, std::span<const Pair> p
 AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> pairs,
                                     const AttributionOptions& options, const RunControl& control);
 
-/// Tokens of a micro-batch, where the options do not name them. On a CPU a GEMM gains nothing from
-/// more than about a thousand rows, while the activations leave the caches and the memory grows. A
-/// GPU is full with thousands only: 8192 rows by a matrix of 1536 columns are 768 tiles of 128 x
-/// 128, for some 130 multiprocessors. (Counted, not measured.)
+/// Tokens of a micro-batch, where the options do not name them. Two threads of a CPU gain nothing
+/// from more than 512, while the activations leave the caches and the memory grows; many threads
+/// need rows for each, or they wait for each other more often than they compute. A GPU is full with
+/// thousands only: 8192 rows by a matrix of 1536 columns are 768 tiles of 128 x 128, for some 130
+/// multiprocessors. (Counted, not measured.)
 inline constexpr std::int64_t kBatchTokens = 512;
+inline constexpr std::int64_t kThreadTokens = 128;
 inline constexpr std::int64_t kGpuBatchTokens = 8192;
 
 /// Tokens of a micro-batch that pay on the engine's device, whatever the memory holds.
 inline std::int64_t paying_batch_tokens(const Engine& engine) {
   if (engine.options.batch_tokens > 0) return engine.options.batch_tokens;
-  return engine.context.on_cpu() ? kBatchTokens : kGpuBatchTokens;
+  if (!engine.context.on_cpu()) return kGpuBatchTokens;
+  return std::max(kBatchTokens, kThreadTokens * engine.context.threads->threads());
 }
 
 /// Fed tokens of the longest pair.

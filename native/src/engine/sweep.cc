@@ -351,6 +351,7 @@ Sweep::Result Sweep::run(std::span<const AblationVariant> variants,
   State& state = *state_;
   const ModelConfig& config = state.inputs.engine.config();
   for (const AblationVariant& variant : variants) check_gated_heads(config, variant.heads);
+  const BufferReuse reuse(state.inputs.engine.context.backend);
   const std::size_t total = state.pairs.size();
   Result result;
   result.values.resize(variants.size() * total);
