@@ -99,6 +99,17 @@ TEST_CASE("several callers share one pool") {
   CHECK(sum == 4 * 200 * 30);
 }
 
+TEST_CASE("pools end right after a loop, while their threads join it or fall asleep") {
+  std::int64_t visited = 0;
+  for (int round = 0; round < 3000; ++round) {
+    ThreadPool pool(2 + round % 3);
+    std::atomic<std::int64_t> sum{0};
+    pool.parallel_for(4, 1, [&](std::int64_t begin, std::int64_t end) { sum += end - begin; });
+    visited += sum;
+  }
+  CHECK(visited == 4 * 3000);
+}
+
 TEST_CASE("a pool with nothing to do sleeps") {
   ThreadPool pool(4);
   check_covers(pool, 100, 1);

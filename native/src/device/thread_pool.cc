@@ -162,8 +162,8 @@ struct ThreadPool::State {
         work.wait(lock, is_new);
         --sleepers;
       }
-      if (stopping) return;
       seen = generation.load();
+      if (stopping) return;  // set before the generation that tells of it
       // A loop that began after `seen` may be joined too, and once more after it.
       if (inside.fetch_add(1) < kClosed) loop->run();
       leave();
