@@ -5,6 +5,7 @@
 #include <span>
 
 #include "cpu/kernel_table.h"
+#include "headspark/ops/linear_each.h"
 #include "headspark/ops/mlp.h"
 #include "headspark/ops/projections.h"
 #include "ops/backends.h"
@@ -13,6 +14,7 @@ namespace headspark {
 
 /// Layers that read the same rows.
 void linear_forward_fast(const Context& context, std::span<const LinearForward> layers);
+void linear_forward_each_fast(const Context& context, const LinearEach& params);
 void linear_backward_fast(const Context& context, const LinearBackward& params);
 void attention_forward_fast(const Context& context, const AttentionForward& params);
 void attention_backward_fast(const Context& context, const AttentionBackward& params);

@@ -6,6 +6,7 @@
 
 #include "cpu/layer_panels.h"
 #include "headspark/context.h"
+#include "headspark/ops/norm.h"
 
 namespace headspark {
 
@@ -23,6 +24,7 @@ struct Gemm {
   const float* bias = nullptr;  ///< [columns] or null
   const float* initial =
       nullptr;  ///< [rows, columns], stride c_stride: added to the product; may be c
+  const NormWeight* norm = nullptr;  ///< of gemm_each: rows of a go through it, from depth 0 on
 };
 
 /// Runs on all threads; bits depend on the operands of each element alone.
@@ -30,5 +32,7 @@ void gemm(const Context& context, const Gemm& product);
 /// Products of one A, which is packed once: rows, depth, a and a_stride of all are those of the
 /// first, and each B is from the same first depth.
 void gemm(const Context& context, std::span<const Gemm> products);
+/// Products of rows of their own, in one parallel loop.
+void gemm_each(const Context& context, std::span<const Gemm> products);
 
 }  // namespace headspark

@@ -39,6 +39,16 @@ void linear_forward_fast(const Context& context, std::span<const LinearForward> 
   gemm(context, products);
 }
 
+void linear_forward_each_fast(const Context& context, const LinearEach& p) {
+  std::vector<Gemm> products;
+  products.reserve(p.layers.size());
+  for (const LinearForward& layer : p.layers) {
+    products.push_back(product_of(context, layer));
+    products.back().norm = p.norm;
+  }
+  gemm_each(context, products);
+}
+
 void linear_backward_fast(const Context& context, const LinearBackward& p) {
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_backward");
   Gemm product;

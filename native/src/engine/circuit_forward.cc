@@ -6,7 +6,7 @@
 
 #include "headspark/ops/attention.h"
 #include "headspark/ops/embedding.h"
-#include "headspark/ops/linear.h"
+#include "headspark/ops/linear_each.h"
 #include "headspark/ops/mlp.h"
 #include "headspark/ops/rows.h"
 
@@ -20,7 +20,7 @@ constexpr std::int64_t kGroupLayers = 3;
 }  // namespace
 
 /// One of q, k, v of a layer: `count` heads; head i, if it is among the nodes, reads the next
-/// stream through rows (i / share) * head_dim … of the weight.
+/// stream through the norm and rows (i / share) * head_dim … of the weight.
 struct CircuitForward::Projection {
   std::int64_t layer;
   const LinearWeight* weight;
@@ -53,11 +53,8 @@ CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlo
   k_ = make(width);
   v_ = make(width);
   z_ = make(width);
-  if (config.qk_norm) head_raw_ = make(width);
   // Heads that are not read keep what stands here, and are computed with and closed.
-  for (Buffer<float>* heads : {&q_, &k_, &v_, &head_raw_}) {
-    if (!heads->empty()) heads->zero();
-  }
+  for (Buffer<float>* heads : {&q_, &k_, &v_}) heads->zero();
   gate_ = make(block.tokens() * config.intermediate);
   if (config.gated_mlp) up_ = make(block.tokens() * config.intermediate);
   mask_ = Buffer<std::uint8_t>(engine.context.backend, graph.sources() * graph.destinations());
@@ -171,36 +168,33 @@ void CircuitForward::add_group(std::int64_t layer) {
                                         graph_.sources_of_attention(layer)));
 }
 
-void CircuitForward::project(const Projection& projection, std::int64_t& slot) {
+/// Adds the heads of a projection that are read, the first of them at the layer's stream `slot`.
+void CircuitForward::add_heads(const Projection& projection, std::int64_t& slot,
+                               std::vector<LinearForward>& heads) {
   const ModelConfig& config = engine_.config();
-  const std::int64_t tokens = block_.tokens();
-  const bool normed = projection.head_norm != nullptr && !projection.head_norm->empty();
-  float* raw = normed ? head_raw_.data() : projection.out;
   for (std::int64_t head = 0; head < projection.count; ++head) {
     if (!nodes_->has_column(projection.first_column + head)) continue;
-    norm_forward(
-        engine_.context,
-        {.norm = &engine_.model->layers[static_cast<std::size_t>(projection.layer)].attention_norm,
-         .rows = tokens,
-         .x = streams(projection.layer) + slot++ * stride_,
-         .x_stride = config.hidden,
-         .y = normed_.data(),
-         .y_stride = config.hidden});
     LinearForward params;
     params.weight = projection.weight;
     params.slice.out_begin = head / projection.share * config.head_dim;
     params.slice.out_end = params.slice.out_begin + config.head_dim;
-    params.tokens = tokens;
-    params.x = normed_.data();
+    params.tokens = block_.tokens();
+    params.x = streams(projection.layer) + slot++ * stride_;
     params.x_stride = config.hidden;
-    params.y = raw + head * config.head_dim;
+    params.y = projection.out + head * config.head_dim;
     params.y_stride = projection.count * config.head_dim;
-    linear_forward(engine_.context, params);
+    heads.push_back(params);
   }
-  if (normed) {
+}
+
+/// What comes after the products.
+void CircuitForward::finish_heads(const Projection& projection) {
+  const ModelConfig& config = engine_.config();
+  const std::int64_t tokens = block_.tokens();
+  if (projection.head_norm != nullptr && !projection.head_norm->empty()) {
     norm_forward(engine_.context, {.norm = projection.head_norm,
                                    .rows = tokens * projection.count,
-                                   .x = raw,
+                                   .x = projection.out,
                                    .x_stride = config.head_dim,
                                    .y = projection.out,
                                    .y_stride = config.head_dim});
@@ -213,6 +207,21 @@ void CircuitForward::project(const Projection& projection, std::int64_t& slot) {
                                      .head_dim = config.head_dim,
                                      .x = projection.out});
   }
+}
+
+void CircuitForward::project(std::int64_t layer, std::int64_t kv_count, std::int64_t share) {
+  const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
+  const Projection projections[] = {
+      {layer, &weights.q, &weights.q_norm, true, graph_.q_column(layer, 0), graph_.heads, 1,
+       q_.data()},
+      {layer, &weights.k, &weights.k_norm, true, graph_.k_column(layer, 0), kv_count, share,
+       k_.data()},
+      {layer, &weights.v, nullptr, false, graph_.v_column(layer, 0), kv_count, share, v_.data()}};
+  LinearEach heads{.norm = &weights.attention_norm, .layers = {}, .normed = normed_.data()};
+  std::int64_t slot = 0;
+  for (const Projection& projection : projections) add_heads(projection, slot, heads.layers);
+  linear_forward_each(engine_.context, heads);
+  for (const Projection& projection : projections) finish_heads(projection);
 }
 
 /// The stored keys and values of the shared prompt; in per-query-head mode each query head gets its
@@ -252,19 +261,9 @@ HeadGate CircuitForward::read_heads(std::int64_t layer) const {
 
 void CircuitForward::attention(std::int64_t layer) {
   const ModelConfig& config = engine_.config();
-  const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
   const bool grouped = graph_.kv_edges == KvEdges::grouped;
   const std::int64_t count = graph_.kv_columns();
-  const std::int64_t share = grouped ? 1 : config.heads / config.kv_heads;
-  std::int64_t slot = 0;
-  project({layer, &weights.q, &weights.q_norm, true, graph_.q_column(layer, 0), config.heads, 1,
-           q_.data()},
-          slot);
-  project({layer, &weights.k, &weights.k_norm, true, graph_.k_column(layer, 0), count, share,
-           k_.data()},
-          slot);
-  project({layer, &weights.v, nullptr, false, graph_.v_column(layer, 0), count, share, v_.data()},
-          slot);
+  project(layer, count, grouped ? 1 : config.heads / config.kv_heads);
   AttentionForward params;
   params.shape = {config.heads, count, config.head_dim, config.attention_scale};
   params.layout = batch_.layout();
@@ -279,11 +278,12 @@ void CircuitForward::attention(std::int64_t layer) {
   if (!reference_.empty()) {
     subtract(reference_.z(layer), config.heads * config.head_dim, z_.data());
   }
+  std::vector<HeadWrite> writes;
   for (std::int64_t head = 0; head < graph_.heads; ++head) {
     if (!nodes_->head(layer, head)) continue;
-    expand_head_write(engine_, layer, head, block_.tokens(), z_.data(),
-                      difference(graph_.head_source(layer, head)));
+    writes.push_back({head, difference(graph_.head_source(layer, head))});
   }
+  expand_head_writes(engine_, layer, block_.tokens(), z_.data(), writes);
 }
 
 void CircuitForward::mlp(std::int64_t layer) {
@@ -361,7 +361,7 @@ std::int64_t CircuitForward::floats_per_token(const ModelConfig& config, const G
   const std::int64_t streams =
       graph.sources() + kGroupLayers * graph.layer_columns() + 2 * graph.layers + 2;
   // Both ends, and means.
-  return streams * config.hidden + 5 * config.heads * config.head_dim + 2 * config.intermediate +
+  return streams * config.hidden + 4 * config.heads * config.head_dim + 2 * config.intermediate +
          3 * Trace::floats_per_token(config, {.sources = true});
 }
 

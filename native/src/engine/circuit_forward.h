@@ -13,6 +13,7 @@
 #include "headspark/circuit_eval.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/edge_sum.h"
+#include "headspark/ops/linear.h"
 
 namespace headspark {
 
@@ -46,7 +47,10 @@ class CircuitForward {
   }
   void begin_group(std::int64_t first_layer);
   void add_group(std::int64_t layer);
-  void project(const Projection& projection, std::int64_t& slot);
+  void project(std::int64_t layer, std::int64_t kv_count, std::int64_t share);
+  void add_heads(const Projection& projection, std::int64_t& slot,
+                 std::vector<LinearForward>& heads);
+  void finish_heads(const Projection& projection);
   HeadGate read_heads(std::int64_t layer) const;
   void attention(std::int64_t layer);
   void add_prefix(std::int64_t layer, AttentionForward& params);
@@ -66,7 +70,7 @@ class CircuitForward {
   /// [layers of a group, columns of a layer, stride]; of the heads, those that are read come first.
   Buffer<float> streams_;
   Buffer<float> normed_;
-  Buffer<float> q_, k_, v_, z_, head_raw_;
+  Buffer<float> q_, k_, v_, z_;
   Buffer<float> gate_, up_;
   Buffer<float> prefix_k_, prefix_v_;  ///< one layer's, per query head
   std::optional<CircuitNodes> nodes_;  ///< of the circuit that runs

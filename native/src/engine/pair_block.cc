@@ -5,7 +5,7 @@
 
 #include "engine/output_rows.h"
 #include "headspark/ops/embedding.h"
-#include "headspark/ops/linear.h"
+#include "headspark/ops/linear_each.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -162,27 +162,33 @@ SupervisedRows PairBlock::supervised(std::int64_t copies) const {
   return rows;
 }
 
-void expand_head_write(const Engine& engine, std::int64_t layer, std::int64_t head,
-                       std::int64_t tokens, const float* z, float* write) {
+void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
+                        const float* z, std::span<const HeadWrite> heads) {
   const ModelConfig& config = engine.config();
-  LinearForward params;
-  params.weight = &engine.model->layers[static_cast<std::size_t>(layer)].o;
-  params.slice.in_begin = head * config.head_dim;
-  params.slice.in_end = params.slice.in_begin + config.head_dim;
-  params.tokens = tokens;
-  params.x = z + head * config.head_dim;
-  params.x_stride = config.heads * config.head_dim;
-  params.y = write;
-  params.y_stride = config.hidden;
-  params.with_bias = false;
-  linear_forward(engine.context, params);
+  LinearEach writes;
+  for (const HeadWrite& head : heads) {
+    LinearForward write;
+    write.weight = &engine.model->layers[static_cast<std::size_t>(layer)].o;
+    write.slice.in_begin = head.head * config.head_dim;
+    write.slice.in_end = write.slice.in_begin + config.head_dim;
+    write.tokens = tokens;
+    write.x = z + head.head * config.head_dim;
+    write.x_stride = config.heads * config.head_dim;
+    write.y = head.y;
+    write.y_stride = config.hidden;
+    write.with_bias = false;
+    writes.layers.push_back(write);
+  }
+  linear_forward_each(engine.context, writes);
 }
 
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
                         const float* z, float* writes, std::int64_t stride) {
+  std::vector<HeadWrite> heads;
   for (std::int64_t head = 0; head < engine.config().heads; ++head) {
-    expand_head_write(engine, layer, head, tokens, z, writes + head * stride);
+    heads.push_back({head, writes + head * stride});
   }
+  expand_head_writes(engine, layer, tokens, z, heads);
 }
 
 namespace {

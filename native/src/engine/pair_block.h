@@ -103,9 +103,13 @@ class PairBlock {
 /// part of it.
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
                         const float* z, float* writes, std::int64_t stride);
-/// The same of one head, at `write`.
-void expand_head_write(const Engine& engine, std::int64_t layer, std::int64_t head,
-                       std::int64_t tokens, const float* z, float* write);
+/// The same of some heads, wherever their writes go.
+struct HeadWrite {
+  std::int64_t head = 0;
+  float* y = nullptr;  ///< [tokens, hidden]
+};
+void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
+                        const float* z, std::span<const HeadWrite> heads);
 
 /// What all sources write, [sources, tokens * hidden]: corrupted minus clean of a block's ends.
 Buffer<float> source_differences(const Engine& engine, const Graph& graph, PairBlock& block);

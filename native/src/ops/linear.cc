@@ -26,7 +26,9 @@ void check_weight(const LinearWeight* weight, const char* op) {
   }
 }
 
-LinearRange check_forward(const LinearForward& p, const char* op) {
+}  // namespace
+
+LinearRange check_linear_forward(const LinearForward& p, const char* op) {
   check_weight(p.weight, op);
   const LinearRange range = linear_range(*p.weight, p.slice, op);
   check_argument(p.tokens >= 0, op, "tokens is negative");
@@ -38,8 +40,6 @@ LinearRange check_forward(const LinearForward& p, const char* op) {
   return range;
 }
 
-}  // namespace
-
 void linear_forward(const Context& context, const LinearForward& params) {
   linear_forward_all(context, std::span(&params, 1));
 }
@@ -48,7 +48,7 @@ void linear_forward_all(const Context& context, std::span<const LinearForward> l
   const char* op = "linear_forward";
   bool work = false;
   for (const LinearForward& layer : layers) {
-    const LinearRange range = check_forward(layer, op);
+    const LinearRange range = check_linear_forward(layer, op);
     const LinearForward& first = layers.front();
     const LinearRange read = linear_range(*first.weight, first.slice, op);
     check_argument(layer.x == first.x && layer.x_stride == first.x_stride &&

@@ -29,4 +29,7 @@ inline LinearRange linear_range(const LinearWeight& weight, const LinearSlice& s
   return range;
 }
 
+/// The arguments of linear_forward.
+LinearRange check_linear_forward(const LinearForward& params, const char* op);
+
 }  // namespace headspark

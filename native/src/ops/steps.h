@@ -2,6 +2,7 @@
 // are compared with, and what runs where those do not pay.
 #pragma once
 
+#include "headspark/ops/linear_each.h"
 #include "headspark/ops/mlp.h"
 #include "headspark/ops/projections.h"
 
@@ -10,5 +11,6 @@ namespace headspark {
 void mlp_forward_in_steps(const Context& context, const MlpForward& params);
 void mlp_backward_in_steps(const Context& context, const MlpBackward& params);
 void projections_forward_in_steps(const Context& context, const ProjectionsForward& params);
+void linear_forward_each_in_steps(const Context& context, const LinearEach& params);
 
 }  // namespace headspark
