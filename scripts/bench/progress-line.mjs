@@ -20,7 +20,8 @@ export function progressLine(label, unit = megabytes, stream = process.stderr) {
       last = now;
       const rate = done / ((now - start) / 1000);
       const left = Math.ceil((total - done) / rate);
-      const [units, of, speed] = [done, total, rate].map((value) => (value / unit.size).toFixed(0));
+      const [units, of] = [done, total].map((value) => (value / unit.size).toFixed(0));
+      const speed = (rate / unit.size).toFixed(rate < 10 * unit.size ? 1 : 0);
       write(`${label}: ${units} of ${of} ${unit.name}, ${speed} ${unit.name}/s, ${left} s left`);
     },
     end() {

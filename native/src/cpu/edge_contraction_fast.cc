@@ -16,6 +16,9 @@ namespace {
 // 512 KB and stay in L2 for the next gradients.
 constexpr std::int64_t kBlock = 512;
 constexpr std::int64_t kSources = 256;
+// Sources of a register tile, and tiles of a share where there are enough for all threads.
+constexpr std::int64_t kTileSources = 3;
+constexpr std::int64_t kLeastTiles = 4;
 
 /// Some sources against all destinations; the order of the blocks is fixed.
 void contract_sources(const KernelTable& kernels, const EdgeContraction& p, const Range& sources) {
@@ -44,18 +47,30 @@ void edge_contraction_fast(const Context& context, std::span<const EdgeContracti
   if (kernels.contraction.multiply != nullptr) {
     return edge_contraction_in_tiles(context, contractions);
   }
-  // Shares of sources: every thread reads all gradients, but each source is read once.
+  // Shares of sources: every thread reads all gradients, but each source is read once. Few sources
+  // are cut into register tiles, so that all threads have some; otherwise packing the gradients for
+  // each share would cost more than it saves.
   struct Share {
     EdgeContraction p;
     Range sources;
   };
-  std::vector<Share> shares;
-  const std::int64_t threads = context.threads->threads();
+  std::vector<EdgeContraction> rectangles;
+  std::int64_t all = 0;
   for (const EdgeContraction& contraction : contractions) {
     for_rectangles(contraction, [&](const EdgeContraction& p) {
-      const std::int64_t share = std::max<std::int64_t>(ceil_divide(p.sources, threads), 12);
-      for_ranges(p.sources, share, [&](const Range& sources) { shares.push_back({p, sources}); });
+      rectangles.push_back(p);
+      all += p.sources;
     });
+  }
+  const std::int64_t threads = context.threads->threads();
+  const std::int64_t tiles = ceil_divide(all, 2 * threads * kTileSources);
+  const std::int64_t least = kTileSources * std::clamp<std::int64_t>(tiles, 1, kLeastTiles);
+  std::vector<Share> shares;
+  for (const EdgeContraction& p : rectangles) {
+    for_ranges(p.sources, std::max(ceil_divide(p.sources, threads), least),
+               [&](const Range& sources) {
+                 shares.push_back({p, sources});
+               });
   }
   context.threads->for_each(
       shares, [&](const Share& share) { contract_sources(kernels, share.p, share.sources); });

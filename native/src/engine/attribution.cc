@@ -102,9 +102,10 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
             .copies = copies};
   };
   // Expanded writes save time as long as they leave room for micro-batches of full size.
-  const HeadWrites writes = fits_full_batches(engine, cost_of(HeadWrites::expanded))
-                                ? HeadWrites::expanded
-                                : HeadWrites::per_layer;
+  const HeadWrites writes =
+      fits_full_batches(engine, pairs, options.metric, cost_of(HeadWrites::expanded))
+          ? HeadWrites::expanded
+          : HeadWrites::per_layer;
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
   const auto ranges = plan_pairs(engine, pairs, options.metric, cost_of(writes));
   PathWorkspace workspace(engine, copies * largest_block(engine, pairs, options.metric, ranges),

@@ -42,8 +42,9 @@ struct TokenCost {
   bool share_prefix = true;  ///< the method can use shared prefixes at all
 };
 
-/// Whether the memory budget holds a micro-batch of the size that pays.
-bool fits_full_batches(const Engine& engine, const TokenCost& cost);
+/// Whether the memory budget holds all pairs, or a micro-batch of the size that pays.
+bool fits_full_batches(const Engine& engine, std::span<const Pair> pairs, Metric metric,
+                       const TokenCost& cost);
 
 /// Ranges of pairs that fit the engine's memory budget and keep a micro-batch at a size where
 /// weights are read often enough (engine.options.batch_tokens).

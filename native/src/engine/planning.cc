@@ -54,9 +54,12 @@ std::int64_t longest_pair(std::span<const Pair> pairs) {
   return static_cast<std::int64_t>(longest);
 }
 
-bool fits_full_batches(const Engine& engine, const TokenCost& cost) {
+bool fits_full_batches(const Engine& engine, std::span<const Pair> pairs, Metric metric,
+                       const TokenCost& cost) {
   const BatchTokens tokens = batch_tokens(engine, cost);
-  return tokens.by_memory >= tokens.wanted;
+  const std::vector<std::int32_t> own = own_tokens(pairs, metric, engine.options.share_prefix);
+  const std::int64_t all = std::accumulate(own.begin(), own.end(), std::int64_t{0});
+  return tokens.by_memory >= std::min(tokens.wanted, all);
 }
 
 std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine,

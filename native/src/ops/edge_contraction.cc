@@ -42,7 +42,7 @@ void edge_contraction(const Context& context, std::span<const EdgeContraction> c
   for (const EdgeContraction& params : contractions) {
     if (check_contraction(params)) some.push_back(params);
   }
-  if (context.on_cpu() && context.isa != Isa::specification) {
+  if (has_fast_kernels(context)) {
     return edge_contraction_fast(context, some);
   }
   for (const EdgeContraction& params : some) {
