@@ -17,6 +17,8 @@ namespace {
 // The C library keeps smaller ones itself.
 constexpr std::int64_t kLarge = 4 << 20;
 constexpr std::int64_t kHugePage = 2 << 20;
+// More than any job has at once; there is room for them before anything is released.
+constexpr std::size_t kMostKept = 1024;
 
 }  // namespace
 
@@ -68,9 +70,9 @@ void KeptMemory::release(void* memory) noexcept {
   const Block block{memory, found->second};
   used_.erase(found);
   used_bytes_ -= block.size;
-  if (users_ == 0) return release_host(memory);
+  if (users_ == 0 || kept_.size() == kMostKept) return release_host(memory);
   ASAN_POISON_MEMORY_REGION(block.memory, static_cast<std::size_t>(block.size));
-  kept_.push_back(block);
+  kept_.push_back(block);  // reserved
   kept_bytes_ += block.size;
 }
 
@@ -87,6 +89,7 @@ void KeptMemory::shrink(std::int64_t most) noexcept {
 
 void KeptMemory::begin() {
   const std::lock_guard lock(mutex_);
+  kept_.reserve(kMostKept);
   if (users_++ == 0) most_used_ = used_bytes_;
 }
 
