@@ -16,8 +16,7 @@ namespace {
 // 512 KB and stay in L2 for the next gradients.
 constexpr std::int64_t kBlock = 512;
 constexpr std::int64_t kSources = 256;
-// Sources of a register tile, and tiles of a share where there are enough for all threads.
-constexpr std::int64_t kTileSources = 3;
+// Register tiles of a share where there are sources enough for all threads.
 constexpr std::int64_t kLeastTiles = 4;
 
 /// Some sources against all destinations; the order of the blocks is fixed.
@@ -63,8 +62,8 @@ void edge_contraction_fast(const Context& context, std::span<const EdgeContracti
     });
   }
   const std::int64_t threads = context.threads->threads();
-  const std::int64_t tiles = ceil_divide(all, 2 * threads * kTileSources);
-  const std::int64_t least = kTileSources * std::clamp<std::int64_t>(tiles, 1, kLeastTiles);
+  const std::int64_t tiles = ceil_divide(all, 2 * threads * kContractionRows);
+  const std::int64_t least = kContractionRows * std::clamp<std::int64_t>(tiles, 1, kLeastTiles);
   std::vector<Share> shares;
   for (const EdgeContraction& p : rectangles) {
     for_ranges(p.sources, std::max(ceil_divide(p.sources, threads), least),

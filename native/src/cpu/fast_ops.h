@@ -23,6 +23,8 @@ void head_input_backward_fast(const Context& context, const HeadInputBackward& p
 void paged_attention_fast(const Context& context, const PagedAttention& params);
 /// The kernels' view of a norm; x, d_y and out are the caller's.
 NormRow norm_row(const NormWeight& norm);
+/// norm_forward on this thread alone.
+void norm_rows(const KernelTable& kernels, const NormForward& params);
 void norm_forward_fast(const Context& context, const NormForward& params);
 void norm_backward_fast(const Context& context, const NormBackward& params);
 void rotary_fast(const Context& context, const Rotary& params, float direction);

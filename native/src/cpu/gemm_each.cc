@@ -48,12 +48,7 @@ const char* pack_rows(const GemmPlan& plan) {
     rows.a = p.a + tile.begin * p.a_stride;
     if (p.norm != nullptr) {
       float* normed = scratch(ScratchSlot::block_rows, kernels.row_tile * p.depth);
-      NormRow row = norm_row(*p.norm);
-      for (std::int64_t r = 0; r < tile.count(); ++r) {
-        row.x = rows.a + r * p.a_stride;
-        row.out = normed + r * p.depth;
-        plan.kernels.norm_forward(row);
-      }
+      norm_rows(plan.kernels, {p.norm, tile.count(), rows.a, p.a_stride, normed, p.depth});
       rows.a = normed;
       rows.a_stride = p.depth;
     }

@@ -292,6 +292,8 @@ struct ContractionTile {
   std::int64_t scores_stride = 0;
   float* packed = nullptr;  ///< workspace: contraction_floats(length)
 };
+/// Sources of a register tile.
+constexpr std::int64_t kContractionRows = 3;
 /// Destinations that a level packs at once, at most.
 constexpr std::int64_t kContractionColumns = 8;
 static constexpr std::int64_t contraction_floats(std::int64_t length) {

@@ -73,14 +73,9 @@ void RowOperand::pack_range(std::int64_t first, std::int64_t count, const Range&
 void RowBlock::pack_normed(const NormWeight* norm, const float* x, std::int64_t width,
                            RowOperand& operand) const {
   if (norm == nullptr) return operand.pack(0, rows_, x, width);
-  NormRow row = norm_row(*norm);
   float* normed = scratch(ScratchSlot::block_rows, kernels_.gemm.row_tile * width);
   for_row_tiles([&](const Range& tile) {
-    for (std::int64_t r = tile.begin; r < tile.end; ++r) {
-      row.x = x + r * width;
-      row.out = normed + (r - tile.begin) * width;
-      kernels_.norm_forward(row);
-    }
+    norm_rows(kernels_, {norm, tile.count(), x + tile.begin * width, width, normed, width});
     operand.pack(tile.begin, tile.count(), normed, width);
   });
 }

@@ -45,16 +45,24 @@ NormRow norm_row(const NormWeight& norm) {
   return row;
 }
 
+void norm_rows(const KernelTable& kernels, const NormForward& p) {
+  NormRow row = norm_row(*p.norm);
+  for (std::int64_t r = 0; r < p.rows; ++r) {
+    row.x = p.x + r * p.x_stride;
+    row.out = p.y + r * p.y_stride;
+    kernels.norm_forward(row);
+  }
+}
+
 void norm_forward_fast(const Context& context, const NormForward& p) {
   const KernelTable& kernels = kernel_table(context);
-  NormRow all = norm_row(*p.norm);
-  context.threads->parallel_for(p.rows, row_grain(all.width), [&](auto begin, auto end) {
-    NormRow row = all;
-    for (std::int64_t r = begin; r < end; ++r) {
-      row.x = p.x + r * p.x_stride;
-      row.out = p.y + r * p.y_stride;
-      kernels.norm_forward(row);
-    }
+  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
+  context.threads->parallel_for(p.rows, row_grain(width), [&](auto begin, auto end) {
+    NormForward part = p;
+    part.rows = end - begin;
+    part.x += begin * p.x_stride;
+    part.y += begin * p.y_stride;
+    norm_rows(kernels, part);
   });
 }
 

@@ -14,9 +14,6 @@ namespace headspark {
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-// Smaller arrays would leave most of a huge page unused.
-constexpr std::size_t kHugeFrom = 2 * kHugePage;
 // Arrays that are smaller but not small share blocks of this size.
 constexpr std::size_t kShared = 8 * kHugePage;
 constexpr std::size_t kSharedFrom = std::size_t{64} << 10;

@@ -7,6 +7,11 @@
 
 namespace headspark {
 
+inline constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
+/// Smaller arrays would leave most of a huge page unused, and the C library keeps them when they
+/// are released.
+inline constexpr std::int64_t kHugeFrom = 2 * kHugePage;
+
 /// Uninitialised. Null when there is no memory.
 void* try_allocate_host(std::int64_t bytes) noexcept;
 void release_host(void* memory) noexcept;

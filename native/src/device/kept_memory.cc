@@ -14,9 +14,6 @@
 namespace headspark {
 namespace {
 
-// The C library keeps smaller ones itself.
-constexpr std::int64_t kLarge = 4 << 20;
-constexpr std::int64_t kHugePage = 2 << 20;
 // More than any job has at once; there is room for them before anything is released.
 constexpr std::size_t kMostKept = 1024;
 
@@ -27,39 +24,37 @@ KeptMemory::~KeptMemory() {
 }
 
 void* KeptMemory::try_allocate(std::int64_t bytes) {
-  if (bytes < kLarge) return try_allocate_host(bytes);
+  if (bytes < kHugeFrom) return try_allocate_host(bytes);
   const std::int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
   const std::lock_guard lock(mutex_);
-  void* memory = take_kept(size);
-  if (memory == nullptr) {
+  Block block = take_kept(size);
+  if (block.memory == nullptr) {
     shrink(std::max<std::int64_t>(most_used_ - used_bytes_ - size, 0));
-    memory = try_allocate_host(size);
-    if (memory == nullptr && kept_bytes_ > 0) {
+    block = {try_allocate_host(size), size};
+    if (block.memory == nullptr && kept_bytes_ > 0) {
       shrink(0);
-      memory = try_allocate_host(size);
+      block.memory = try_allocate_host(size);
     }
-    if (memory == nullptr) return nullptr;
-    used_[memory] = size;
-    used_bytes_ += size;
+    if (block.memory == nullptr) return nullptr;
   }
+  used_[block.memory] = block.size;
+  used_bytes_ += block.size;
   most_used_ = std::max(most_used_, used_bytes_);
-  return memory;
+  return block.memory;
 }
 
-void* KeptMemory::take_kept(std::int64_t size) {
+KeptMemory::Block KeptMemory::take_kept(std::int64_t size) {
   auto best = kept_.end();
   for (auto block = kept_.begin(); block != kept_.end(); ++block) {
     const bool fits = block->size >= size && block->size <= size + size / 4;
     if (fits && (best == kept_.end() || block->size < best->size)) best = block;
   }
-  if (best == kept_.end()) return nullptr;
+  if (best == kept_.end()) return {};
   const Block block = *best;
   kept_.erase(best);
   kept_bytes_ -= block.size;
-  used_[block.memory] = block.size;
-  used_bytes_ += block.size;
   ASAN_UNPOISON_MEMORY_REGION(block.memory, static_cast<std::size_t>(block.size));
-  return block.memory;
+  return block;
 }
 
 void KeptMemory::release(void* memory) noexcept {

@@ -35,7 +35,8 @@ class KeptMemory {
     std::int64_t size = 0;
   };
 
-  void* take_kept(std::int64_t size);
+  /// Its memory is null where none of about this size is kept.
+  Block take_kept(std::int64_t size);
   /// Gives back what has been unused for longest, until no more than `most` bytes are kept.
   void shrink(std::int64_t most) noexcept;
 

@@ -11,8 +11,11 @@
 namespace headspark {
 namespace {
 
-/// Tokens of each pair that are computed for itself: those after the shared prefix.
-std::vector<std::int32_t> own_tokens(std::span<const Pair> pairs, Metric metric, bool shared) {
+/// Tokens of each pair that are computed for itself: those after the shared prefix, where the
+/// method can share it.
+std::vector<std::int32_t> own_tokens(const Engine& engine, std::span<const Pair> pairs,
+                                     Metric metric, bool can_share) {
+  const bool shared = can_share && engine.options.share_prefix;
   std::vector<std::int32_t> own;
   for (const Pair& pair : pairs) {
     const auto fed = static_cast<std::int32_t>(fed_tokens(pair, false).size());
@@ -57,7 +60,7 @@ std::int64_t longest_pair(std::span<const Pair> pairs) {
 bool fits_full_batches(const Engine& engine, std::span<const Pair> pairs, Metric metric,
                        const TokenCost& cost) {
   const BatchTokens tokens = batch_tokens(engine, cost);
-  const std::vector<std::int32_t> own = own_tokens(pairs, metric, engine.options.share_prefix);
+  const std::vector<std::int32_t> own = own_tokens(engine, pairs, metric, cost.share_prefix);
   const std::int64_t all = std::accumulate(own.begin(), own.end(), std::int64_t{0});
   return tokens.by_memory >= std::min(tokens.wanted, all);
 }
@@ -65,8 +68,7 @@ bool fits_full_batches(const Engine& engine, std::span<const Pair> pairs, Metric
 std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine,
                                                             std::span<const Pair> pairs,
                                                             Metric metric, const TokenCost& cost) {
-  const std::vector<std::int32_t> own =
-      own_tokens(pairs, metric, cost.share_prefix && engine.options.share_prefix);
+  const std::vector<std::int32_t> own = own_tokens(engine, pairs, metric, cost.share_prefix);
   const BatchTokens tokens = batch_tokens(engine, cost);
   check_longest(engine, *std::max_element(own.begin(), own.end()), cost);
   return cut_pairs(own, std::max<std::int64_t>(1, std::min(tokens.wanted, tokens.by_memory)));
@@ -74,7 +76,7 @@ std::vector<std::pair<std::size_t, std::size_t>> plan_pairs(const Engine& engine
 
 std::int64_t largest_block(const Engine& engine, std::span<const Pair> pairs, Metric metric,
                            std::span<const std::pair<std::size_t, std::size_t>> ranges) {
-  const std::vector<std::int32_t> own = own_tokens(pairs, metric, engine.options.share_prefix);
+  const std::vector<std::int32_t> own = own_tokens(engine, pairs, metric, true);
   std::int64_t largest = 0;
   for (const auto& [begin, end] : ranges) {
     largest = std::max(

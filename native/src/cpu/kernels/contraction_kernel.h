@@ -12,7 +12,7 @@ namespace headspark {
 template <typename S>
 struct ContractionKernel {
   using F = typename S::F;
-  static constexpr int tile_rows = 3;
+  static constexpr int tile_rows = kContractionRows;
   static constexpr int tile_columns = S::contraction_columns;
   static_assert(tile_columns <= kContractionColumns && S::width <= 16);
 
