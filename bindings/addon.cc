@@ -10,8 +10,8 @@
 #include "logits.h"
 #include "model.h"
 #include "napi.h"
+#include "resampling.h"
 #include "sweep.h"
-#include "weighted_means.h"
 
 namespace headspark::bindings {
 namespace {
@@ -38,7 +38,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_heads(env, exports);
   register_activations(env, exports);
   register_generation(env, exports);
-  register_weighted_means(env, exports);
+  register_resampling(env, exports);
   return exports;
 }
 

@@ -96,6 +96,14 @@ std::span<float> Arguments::float32_view(const char* field) const {
   return view<float>(field, napi_float32_array, "Float32Array");
 }
 
+std::span<double> Arguments::float64_view(const char* field) const {
+  return view<double>(field, napi_float64_array, "Float64Array");
+}
+
+std::span<std::uint8_t> Arguments::uint8_view(const char* field) const {
+  return view<std::uint8_t>(field, napi_uint8_array, "Uint8Array");
+}
+
 std::span<const std::uint32_t> Arguments::uint32_view(const char* field) const {
   return view<std::uint32_t>(field, napi_uint32_array, "Uint32Array");
 }

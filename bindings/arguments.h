@@ -33,6 +33,8 @@ class Arguments {
 
   // The memory of typed arrays itself: for synchronous work only.
   std::span<float> float32_view(const char* field) const;
+  std::span<double> float64_view(const char* field) const;
+  std::span<std::uint8_t> uint8_view(const char* field) const;
   std::span<const std::uint32_t> uint32_view(const char* field) const;
 
  private:

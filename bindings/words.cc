@@ -90,6 +90,17 @@ HeadQueries queries_of(const std::string& word) {
   return look_up<HeadQueries>("queries", word, {{"all", all}, {"answer", answer}});
 }
 
+SelectionRule selection_rule_of(const std::string& word) {
+  using enum SelectionRule;
+  return look_up<SelectionRule>("rule", word,
+                                {{"top-n", top_n}, {"threshold", threshold}, {"greedy", greedy}});
+}
+
+Ranking ranking_of(const std::string& word) {
+  using enum Ranking;
+  return look_up<Ranking>("ranking", word, {{"absolute", absolute}, {"signed", signed_score}});
+}
+
 const char* architecture_name(Architecture architecture) noexcept {
   switch (architecture) {
     case Architecture::qwen2:

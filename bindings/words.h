@@ -7,6 +7,7 @@
 #include "headspark/circuit_eval.h"
 #include "headspark/head_activations.h"
 #include "headspark/head_properties.h"
+#include "headspark/resampled_heads.h"
 #include "headspark/sweep.h"
 
 namespace headspark::bindings {
@@ -22,6 +23,8 @@ ActivationRows activation_rows_of(const std::string& word);
 GatePositions positions_of(const std::string& word);
 HeadQueries queries_of(const std::string& word);
 Precision precision_of(const std::string& word);
+SelectionRule selection_rule_of(const std::string& word);
+Ranking ranking_of(const std::string& word);
 
 const char* architecture_name(Architecture architecture) noexcept;
 

@@ -171,8 +171,8 @@ async function evidenceOf(
   if (!selection) return {};
   const basePairs = inputs[0].table.pairScores;
   const resampled = inputs.every(({ table }) => table.pairScores);
-  const { means, signal, onProgress } = options;
-  const loop = { selection, seed, means, signal, onProgress };
+  const { resampledHeads, signal, onProgress } = options;
+  const loop = { selection, seed, resampledHeads, signal, onProgress };
   const bootstrap = resampled
     ? await bootstrapDiff(inputs, { ...loop, confidence, resamples: options.resamples ?? 'auto' })
     : undefined;

@@ -27,7 +27,7 @@ export * from './heads/index.js';
 export * from './logits.js';
 export * from './model.js';
 export type { JobOptions, JobProgress } from './native.js';
-export * from './native-means.js';
+export * from './native-resampling.js';
 export * from './pairs.js';
 export * from './prompts.js';
 export * from './report/index.js';

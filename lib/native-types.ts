@@ -368,6 +368,24 @@ export interface NativeWeightedMeans {
   means: Float32Array;
 }
 
+/** As ResampledHeadsRequest of lib/diff/resampled-heads.ts; the graph's sizes are of its shape. */
+export interface NativeResampledHeads extends NativeWeightedMeans {
+  layers: number;
+  heads: number;
+  keyValueHeads: number;
+  parallelBlock: boolean;
+  kvEdges: string;
+  rule: string;
+  ranking: string;
+  prune: boolean;
+  n?: number;
+  tau?: number | undefined;
+  /** [rows, layers * heads], written. */
+  masks: Uint8Array;
+  /** [rows, layers * heads], written. */
+  importances: Float64Array;
+}
+
 export interface NativeAddon {
   readonly version: string;
   buildInfo(): BuildInfo;
@@ -380,6 +398,7 @@ export interface NativeAddon {
   hiddenIsa(): Isa | null;
   measurePeak(options: PeakOptions, onProgress?: NativeProgress): NativeJob<PeakResult>;
   weightedMeans(request: NativeWeightedMeans): void;
+  resampledHeads(request: NativeResampledHeads): void;
 
   loadModel(options: NativeLoadOptions, onProgress?: NativeProgress): NativeJob<NativeModel>;
   withAdapter(

@@ -7,7 +7,7 @@ import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { diff, type DiffInput } from '../circuit-diff.js';
 import { diffCsv } from '../diff-report.js';
 import { readScoreFile } from '../formats/score-file.js';
-import { fastestMeans } from '../native-means.js';
+import { fastestResampledHeads } from '../native-resampling.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { printDiff } from './diff-tables.js';
@@ -91,7 +91,7 @@ export const diffCommand: Command = {
         nullRepeats: args.value('null-repeats'),
         confidence: args.value('confidence'),
         seed: args.value('seed'),
-        means: fastestMeans(),
+        resampledHeads: fastestResampledHeads(),
         signal: context.signal,
         onProgress: onCount,
       }),

@@ -9,7 +9,7 @@ import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { selectEdges } from '../circuit/select.js';
 import { resampledWeights, runResamples, type LoopOptions } from '../diff/resample.js';
 import { compareHeads, formatHead, type HeadRef } from '../head-gate.js';
-import { fastestMeans } from '../native-means.js';
+import { fastestMeans } from '../native-resampling.js';
 import { mean, percentileBounds } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
 

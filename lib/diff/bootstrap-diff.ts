@@ -11,13 +11,12 @@ import { checkConfidence, percentileBounds, type Interval } from '../stats/quant
 import { Random } from '../stats/random.js';
 import {
   CircuitResampler,
-  headView,
   resampledWeights,
   resamplingWork,
   runResamples,
-  type HeadView,
   type ResamplingOptions,
 } from './resample.js';
+import { headView, type HeadView } from './resampled-heads.js';
 import { headStatus, type HeadStatus } from './sets.js';
 
 export interface NamedTable {
@@ -198,7 +197,7 @@ export async function bootstrapDiff(
   tables: readonly NamedTable[],
   options: BootstrapDiffOptions,
 ): Promise<BootstrapDiff> {
-  const { selection, means, confidence = 0.95, seed = 0 } = options;
+  const { selection, resampledHeads, confidence = 0.95, seed = 0 } = options;
   checkConfidence(confidence);
   const [base, ...others] = tables;
   if (!base || others.length === 0) {
@@ -212,7 +211,7 @@ export async function bootstrapDiff(
   }
   const graph = graphOf(base.table.shape);
   const resamplers = tables.map(
-    ({ name, table }) => new CircuitResampler(table, name, { selection, means }),
+    ({ name, table }) => new CircuitResampler(table, name, { selection, resampledHeads }),
   );
   const pairCounts = resamplers.map(({ pairs }) => pairs);
   const pairing = choosePairing(pairCounts, options.pairing);

@@ -75,8 +75,8 @@ export async function nullDiff(
   { name, table }: NamedTable,
   options: NullDiffOptions,
 ): Promise<NullDiff> {
-  const { selection, means, repeats = 100, seed = 0 } = options;
-  const resampler = new CircuitResampler(table, name, { selection, means });
+  const { selection, resampledHeads, repeats = 100, seed = 0 } = options;
+  const resampler = new CircuitResampler(table, name, { selection, resampledHeads });
   const { pairs } = resampler;
   checkInputs(repeats, pairs, name);
   const halfPairs = Math.floor(pairs / 2);

@@ -2,25 +2,12 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { HeadsparkError } from '../errors.js';
-import {
-  circuitEdges,
-  headImportance,
-  headMask,
-  type BuildCircuitOptions,
-} from '../circuit/circuit.js';
+import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { graphOf, type CircuitGraph } from '../circuit/graph.js';
 import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { resampleWeights } from '../stats/bootstrap.js';
 import type { Random } from '../stats/random.js';
-import { weightedMeans, type WeightedMeans } from './weighted-means.js';
-
-/** The heads of one rebuilt circuit. */
-export interface HeadView {
-  /** [layers * heads] 1 for heads in the circuit. */
-  readonly mask: Uint8Array;
-  /** [layers * heads], normalised to 1. */
-  readonly importance: Float64Array;
-}
+import { resampledHeads, type HeadView, type ResampledHeads } from './resampled-heads.js';
 
 /** Rebuilds circuits of one table from weights over its pairs, always by the same selection. */
 export class CircuitResampler {
@@ -46,26 +33,14 @@ export class CircuitResampler {
 
   /** The heads of the circuit of every weighting. @param weights [count, pairs], no row all 0. */
   heads(weights: Uint32Array): HeadView[] {
-    const { means = weightedMeans, selection } = this.#options;
-    const { edgeCount } = this.graph;
-    const rows = weights.length / this.pairs;
-    if (this.#means.length < rows * edgeCount) this.#means = new Float32Array(rows * edgeCount);
-    const all = this.#means.subarray(0, rows * edgeCount);
-    means({ values: this.#pairScores, weights, rows, means: all });
-    return Array.from({ length: rows }, (_, row) =>
-      headView(this.graph, all.subarray(row * edgeCount, (row + 1) * edgeCount), selection),
-    );
+    const { selection, resampledHeads: heads = resampledHeads } = this.#options;
+    const { graph, pairs } = this;
+    const rows = weights.length / pairs;
+    const size = rows * graph.edgeCount;
+    if (this.#means.length < size) this.#means = new Float32Array(size);
+    const means = this.#means.subarray(0, size);
+    return heads({ graph, selection, values: this.#pairScores, weights, rows, means });
   }
-}
-
-/** The heads of the circuit of compact scores. */
-export function headView(
-  graph: CircuitGraph,
-  scores: Float32Array,
-  selection: BuildCircuitOptions,
-): HeadView {
-  const { list } = circuitEdges(graph, scores, selection);
-  return { mask: headMask(graph, list), importance: headImportance(graph, list, scores) };
 }
 
 export interface LoopOptions {
@@ -74,21 +49,21 @@ export interface LoopOptions {
 }
 
 export interface ResamplingOptions extends LoopOptions {
-  /** How pairs are averaged; default in JavaScript, nativeMeans is faster and gives the same. */
-  readonly means?: WeightedMeans | undefined;
+  /** How circuits are rebuilt; default in JavaScript, nativeResampledHeads is faster and gives the same. */
+  readonly resampledHeads?: ResampledHeads | undefined;
 }
 
 export interface ResamplerOptions {
   /** How every circuit is selected and pruned. */
   readonly selection: BuildCircuitOptions;
-  readonly means?: WeightedMeans | undefined;
+  readonly resampledHeads?: ResampledHeads | undefined;
 }
 
 /**
- * What one resample of a table costs, about in nanoseconds: selecting a circuit looks at every edge
- * several times; averaging looks at it once per pair, but much faster (with nativeMeans).
+ * What one resample of a table costs by the addon, about in nanoseconds on two cores: selecting a
+ * circuit looks at every edge several times, averaging once per pair.
  */
-export const resamplingWork = (edges: number, pairs: number): number => edges * (16 + pairs / 32);
+export const resamplingWork = (edges: number, pairs: number): number => edges * (2 + pairs / 32);
 
 const TURN_MS = 40;
 /**

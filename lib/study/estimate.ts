@@ -7,7 +7,7 @@ import { evaluateCircuits } from '../circuit-evaluation.js';
 import { edgeCount } from '../circuit/shape.js';
 import { nullDiff } from '../diff/null-diff.js';
 import { resamplingWork } from '../diff/resample.js';
-import { fastestMeans } from '../native-means.js';
+import { fastestResampledHeads } from '../native-resampling.js';
 import { generateGreedy } from '../generate.js';
 import type { Model } from '../model.js';
 import {
@@ -108,9 +108,9 @@ async function measure(
     const repeats = pairs.length < 2 ? 0 : sampleRepeats;
     const resample = async (): Promise<void> => {
       if (repeats === 0) return;
-      const means = fastestMeans();
+      const resampledHeads = fastestResampledHeads();
       const { selection } = study;
-      await nullDiff({ name: 'sample', table }, { selection, repeats, means, signal });
+      await nullDiff({ name: 'sample', table }, { selection, repeats, resampledHeads, signal });
     };
     const { seconds: resampled } = await timed(resample);
     return {

@@ -5,7 +5,7 @@ import { edgeCount } from '../../circuit/shape.js';
 import { nullDiff, type NullDiff } from '../../diff/null-diff.js';
 import { resamplingWork } from '../../diff/resample.js';
 import { readScoreFile } from '../../formats/score-file.js';
-import { fastestMeans } from '../../native-means.js';
+import { fastestResampledHeads } from '../../native-resampling.js';
 import { pairsKey } from '../facts.js';
 import { littleWork, placeId, places, type StageKind } from '../stage.js';
 import { scoresFile } from './attribution.js';
@@ -64,7 +64,7 @@ export const nullDiffStage: StageKind = {
               selection: study.selection,
               repeats,
               seed: study.seed,
-              means: fastestMeans(),
+              resampledHeads: fastestResampledHeads(),
               signal,
               onProgress: (done, total) => onProgress(done / total),
             },

@@ -11,7 +11,7 @@ import {
   type HeadEvidence,
 } from '../../../lib/diff/index.js';
 import { CircuitResampler } from '../../../lib/diff/resample.js';
-import { weightedMeans, type WeightedMeans } from '../../../lib/diff/weighted-means.js';
+import { resampledHeads, type ResampledHeads } from '../../../lib/diff/resampled-heads.js';
 import { randomTable, shapeOf, tableWithPairs } from '../circuit/helpers.js';
 
 const shape = shapeOf({ layers: 2, heads: 4 });
@@ -134,8 +134,9 @@ describe('settings', () => {
 
   test('auto: 1,000 for small graphs, fewer where that takes minutes, never under 200', () => {
     expect(automaticResamples(32_491, [64, 64])).toBe(1000);
-    expect(automaticResamples(1_000_000, [64, 64])).toBeLessThan(1000);
-    expect(automaticResamples(4_000_000, [64, 64, 64])).toBe(200);
+    expect(automaticResamples(1_000_000, [64, 64])).toBe(1000);
+    expect(automaticResamples(4_000_000, [64, 64, 64])).toBe(625);
+    expect(automaticResamples(16_000_000, [64, 64, 64])).toBe(200);
   });
 
   test('refusals', async () => {
@@ -262,21 +263,21 @@ describe('circuits of weighted pairs', () => {
   test('the number of resamples that are weighted at once changes nothing', async () => {
     const all = await bootstrapDiff([base, post], { ...options, resamples: 37 });
     const counted: number[] = [];
-    const means: WeightedMeans = (request) => {
-      counted.push(request.rows);
-      const { rows } = request;
-      const pairs = request.weights.length / rows;
-      for (let row = 0; row < rows; row++) {
-        const columns = request.means.length / rows;
-        weightedMeans({
-          values: request.values,
-          weights: request.weights.subarray(row * pairs, (row + 1) * pairs),
+    const oneByOne: ResampledHeads = ({ weights, rows, means, ...request }) => {
+      counted.push(rows);
+      const part = <T extends Float32Array | Uint32Array>(array: T, row: number): T =>
+        array.subarray((row * array.length) / rows, ((row + 1) * array.length) / rows) as T;
+      return Array.from({ length: rows }, (_, row) =>
+        resampledHeads({
+          ...request,
           rows: 1,
-          means: request.means.subarray(row * columns, (row + 1) * columns),
-        });
-      }
+          weights: part(weights, row),
+          means: part(means, row),
+        }),
+      ).flat();
     };
-    expect(await bootstrapDiff([base, post], { ...options, resamples: 37, means })).toEqual(all);
+    const some = { ...options, resamples: 37, resampledHeads: oneByOne };
+    expect(await bootstrapDiff([base, post], some)).toEqual(all);
     expect(counted).toEqual([16, 16, 16, 16, 5, 5]);
   });
 });
