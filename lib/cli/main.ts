@@ -1,33 +1,7 @@
 #!/usr/bin/env node
 // The command line's entry: the process's streams and signals around one run.
-import { ablateCommand } from './ablate.js';
-import { attributeCommand } from './attribute.js';
-import { circuitCommand } from './circuit.js';
-import { demoCommand } from './demo.js';
-import { diffCommand } from './diff.js';
-import { doctorCommand } from './doctor.js';
-import { evaluateCommand } from './evaluate.js';
-import { headsCommand } from './heads.js';
-import { mergeCommand } from './merge.js';
-import { generateCommand } from './generate.js';
-import { reportCommand } from './report.js';
+import { commandNames, loadCommands } from './commands.js';
 import { runLine } from './run.js';
-import { studyCommand } from './study.js';
-
-const commands = [
-  attributeCommand,
-  circuitCommand,
-  diffCommand,
-  ablateCommand,
-  headsCommand,
-  generateCommand,
-  evaluateCommand,
-  mergeCommand,
-  studyCommand,
-  reportCommand,
-  demoCommand,
-  doctorCommand,
-];
 
 const controller = new AbortController();
 let interruptedBy: number | undefined;
@@ -48,8 +22,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await runLine(process.argv.slice(2), {
-  commands,
+const argv = process.argv.slice(2);
+process.exitCode = await runLine(argv, {
+  commandNames,
+  loadCommands: () => loadCommands(argv),
   terminal: { stdout: process.stdout, stderr: process.stderr, environment: process.env },
   interruption: { signal: controller.signal, exitCode: () => interruptedBy },
 });

@@ -25,15 +25,13 @@ function configPath(argv: readonly string[], environment: NodeJS.ProcessEnv): st
 async function presetOf(
   command: Command | undefined,
   argv: readonly string[],
-  place: { commands: readonly Command[]; environment: NodeJS.ProcessEnv },
+  place: { commandNames: readonly string[]; environment: NodeJS.ProcessEnv },
 ): Promise<Preset> {
   if (!command) return {};
   const { options } = command;
   const path = configPath(argv, place.environment);
-  const names = place.commands.map(({ name }) => name);
-  const file = path
-    ? await configPreset(path, { command: command.name, commands: names, options })
-    : {};
+  const { commandNames: commands } = place;
+  const file = path ? await configPreset(path, { command: command.name, commands, options }) : {};
   return { ...file, ...environmentPreset(place.environment, options) };
 }
 
@@ -76,20 +74,24 @@ export interface Interruption {
 }
 
 export interface RunOptions {
-  readonly commands: readonly Command[];
+  /** Of all commands. */
+  readonly commandNames: readonly string[];
+  /** The commands that the line may mean. */
+  readonly loadCommands: () => Promise<readonly Command[]>;
   readonly terminal: Terminal;
   readonly interruption: Interruption;
 }
 
 /** Runs one command line and gives its exit code. Never throws. */
 export async function runLine(argv: readonly string[], options: RunOptions): Promise<number> {
-  const { commands, terminal, interruption } = options;
+  const { commandNames, loadCommands, terminal, interruption } = options;
   const debug = argv.includes('--debug');
   let context: Context | undefined;
   try {
     // The shell's questions must be answered whatever the environment says.
     const completing = argv.some((item) => item.startsWith('--get-yargs-completions'));
-    const place = { commands, environment: terminal.environment };
+    const commands = await loadCommands();
+    const place = { commandNames, environment: terminal.environment };
     const named = completing ? undefined : commandOf(argv, commands);
     const preset = await presetOf(named, argv, place);
     const parsed = await parseLine(argv, commands, preset);
