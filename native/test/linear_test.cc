@@ -222,7 +222,15 @@ TEST_CASE("linear adds low-rank terms") {
       check_linear(c);
     }
   }
-  // Several blocks of rows, depths and ranks; a slice that begins at an odd depth of bf16 pairs.
+  // Several tiles of a GPU's kernel each way.
+  LinearCase c{.name = "more rows and ranks", .tokens = 70, .out = 90, .in = 140};
+  c.rank = 70;
+  c.dtype = DType::bf16;
+  check_linear(c);
+}
+
+TEST_CASE("linear adds low-rank terms of several blocks of rows, depths and ranks") {
+  // A slice begins at an odd depth of bf16 pairs.
   LinearCase c{.name = "many rows and ranks", .tokens = 300, .out = 90, .in = 530};
   c.rank = 290;
   c.dtype = DType::bf16;
