@@ -3,7 +3,8 @@
 
 import { HeadsparkError } from '../errors.js';
 import { checkConfidence, mean, percentileBounds, type Interval } from './quantile.js';
-import { Random } from './random.js';
+import type { Random } from './random.js';
+import { sharedIndexes } from './shared-draws.js';
 
 export interface BootstrapOptions {
   /** Default 10,000. */
@@ -46,10 +47,10 @@ export function bootstrapStatistic(
   }
   const indexes = Uint32Array.from({ length: count }, (_, index) => index);
   const estimate = statistic(indexes);
-  const random = new Random(seed);
+  const draw = sharedIndexes(seed, count, resamples * count);
   const values = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample++) {
-    for (let draw = 0; draw < count; draw++) indexes[draw] = random.below(count);
+    draw(indexes);
     values[resample] = statistic(indexes);
   }
   return { estimate, ...percentileBounds(values, confidence) };
@@ -57,12 +58,13 @@ export function bootstrapStatistic(
 
 /** Percentile interval of the mean. */
 export function bootstrapMean(values: ArrayLike<number>, options?: BootstrapOptions): Interval {
+  const numbers = Float64Array.from(values);
   const statistic = (indexes: Uint32Array): number => {
     let sum = 0;
-    for (let draw = 0; draw < indexes.length; draw++) sum += values[indexes[draw]];
+    for (let draw = 0; draw < indexes.length; draw++) sum += numbers[indexes[draw]];
     return sum / indexes.length;
   };
-  return bootstrapStatistic(values.length, statistic, options);
+  return bootstrapStatistic(numbers.length, statistic, options);
 }
 
 /** after[i] - before[i]. Throws ERR_HEADSPARK_INVALID_ARGUMENT when the lengths differ. */

@@ -4,7 +4,7 @@
 import { HeadsparkError } from '../errors.js';
 import { pairedDifferences } from './bootstrap.js';
 import { mean } from './quantile.js';
-import { Random } from './random.js';
+import { sharedWords } from './shared-draws.js';
 
 /** 2^20 sign patterns take a few milliseconds; beyond that, Monte-Carlo. */
 const EXACT_LIMIT = 20;
@@ -26,7 +26,7 @@ export interface PermutationResult {
   readonly permutations: number;
 }
 
-/** Sums of all 2^n sign patterns of up to 10 values. */
+/** Sums of all 2^n sign patterns of up to 10 values, by the bits of the pattern. */
 function signedSums(values: Float64Array): Float64Array {
   const sums = new Float64Array(2 ** values.length);
   for (let pattern = 0; pattern < sums.length; pattern++) {
@@ -50,24 +50,45 @@ function exactShare(values: Float64Array, threshold: number): number {
   return extreme / (low.length * high.length);
 }
 
+/** [ceil(values / 8), 256] sums of up to 8 neighbours, by the bits of a byte: 1 adds, 0 subtracts. */
+function byteSums(values: Float64Array): Float64Array {
+  const sums = new Float64Array(Math.ceil(values.length / 8) * 256);
+  for (let begin = 0; begin < values.length; begin += 8) {
+    const some = signedSums(values.subarray(begin, begin + 8));
+    for (let byte = 0; byte < 256; byte++) sums[begin * 32 + byte] = some[byte % some.length];
+  }
+  return sums;
+}
+
+/** Sign patterns that are drawn at a time. */
+const BATCH = 256;
+
 function monteCarloShare(
   values: Float64Array,
   threshold: number,
   options: { permutations: number; seed: number },
 ): number {
-  const random = new Random(options.seed);
+  const { permutations, seed } = options;
+  const width = Math.ceil(values.length / 32);
+  const draw = sharedWords(seed, permutations * width);
+  const words = new Uint32Array(BATCH * width);
+  const sums = byteSums(values);
+  const bytes = sums.length / 256;
   let extreme = 0;
-  for (let round = 0; round < options.permutations; round++) {
-    let sum = 0;
-    let word = 0;
-    for (let index = 0; index < values.length; index++) {
-      if (index % 32 === 0) word = random.uint32();
-      sum += (word >>> (index % 32)) & 1 ? values[index] : -values[index];
+  for (let begin = 0; begin < permutations; begin += BATCH) {
+    const end = Math.min(begin + BATCH, permutations);
+    draw(words.subarray(0, (end - begin) * width));
+    for (let first = 0; first < (end - begin) * width; first += width) {
+      let sum = 0;
+      for (let byte = 0; byte < bytes; byte++) {
+        const signs = (words[first + (byte >> 2)] >>> (8 * (byte & 3))) & 255;
+        sum += sums[byte * 256 + signs];
+      }
+      if (Math.abs(sum) >= threshold) extreme++;
     }
-    if (Math.abs(sum) >= threshold) extreme++;
   }
   // The observed pattern counts as one of the draws, so p is never 0.
-  return (extreme + 1) / (options.permutations + 1);
+  return (extreme + 1) / (permutations + 1);
 }
 
 /**

@@ -10,36 +10,50 @@ const KEY_STEP_0 = 0x9e3779b9;
 const KEY_STEP_1 = 0xbb67ae85;
 const ROUNDS = 10;
 
-/** High 32 bits of the product of two unsigned 32-bit integers, without BigInt. */
+/** High 32 bits of the product of two unsigned 32-bit integers: every sum here is below 2^32. */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  const cross = aLow * bHigh + (middle & 0xffff);
-  return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(cross / 0x10000)) >>> 0;
+  const middle = (Math.imul(aHigh, bLow) + (Math.imul(aLow, bLow) >>> 16)) >>> 0;
+  const cross = (Math.imul(aLow, bHigh) + (middle & 0xffff)) >>> 0;
+  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (cross >>> 16)) >>> 0;
 }
 
-type Block = readonly [number, number, number, number];
+type Words = readonly [number, number, number, number];
 
-/** Philox4x32-10: the four random words of a counter under a key. All words are uint32. */
-export function philox4x32(counter: Block, key: readonly [number, number]): Block {
-  let [c0, c1, c2, c3] = counter;
-  let [k0, k1] = key;
+/** Turns the counter in `words` ([4]) into its random words, under a key. */
+function scramble(words: Uint32Array, key0: number, key1: number): void {
+  let c0 = words[0];
+  let c1 = words[1];
+  let c2 = words[2];
+  let c3 = words[3];
+  let k0 = key0;
+  let k1 = key1;
   for (let round = 0; round < ROUNDS; round++) {
     const high0 = multiplyHigh(MULTIPLIER_0, c0);
-    const low0 = Math.imul(MULTIPLIER_0, c0) >>> 0;
     const high1 = multiplyHigh(MULTIPLIER_1, c2);
-    const low1 = Math.imul(MULTIPLIER_1, c2) >>> 0;
-    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    const low0 = Math.imul(MULTIPLIER_0, c0);
+    const low1 = Math.imul(MULTIPLIER_1, c2);
+    c0 = high1 ^ c1 ^ k0;
     c1 = low1;
-    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c2 = high0 ^ c3 ^ k1;
     c3 = low0;
-    k0 = (k0 + KEY_STEP_0) >>> 0;
-    k1 = (k1 + KEY_STEP_1) >>> 0;
+    k0 = (k0 + KEY_STEP_0) | 0;
+    k1 = (k1 + KEY_STEP_1) | 0;
   }
-  return [c0, c1, c2, c3];
+  words[0] = c0;
+  words[1] = c1;
+  words[2] = c2;
+  words[3] = c3;
+}
+
+/** Philox4x32-10: the four random words of a counter under a key. All words are uint32. */
+export function philox4x32(counter: Words, key: readonly [number, number]): Words {
+  const words = Uint32Array.from(counter);
+  scramble(words, key[0], key[1]);
+  return [words[0], words[1], words[2], words[3]];
 }
 
 function checkWord(value: number, name: string): void {
@@ -55,9 +69,12 @@ function checkWord(value: number, name: string): void {
 export class Random {
   readonly #key: readonly [number, number];
   readonly #stream: readonly [number, number];
+  readonly #block = new Uint32Array(4);
   #position = 0;
-  #block: Block = [0, 0, 0, 0];
-  #left = 0;
+  #next = 4;
+  /** The last limit of below() and the words that it takes. */
+  #limit = 0;
+  #usable = 0;
 
   /** @param seed, stream whole numbers from 0 to 2^53 - 1. */
   constructor(seed: number, stream = 0) {
@@ -69,13 +86,18 @@ export class Random {
 
   /** A uniform unsigned 32-bit integer. */
   uint32(): number {
-    if (this.#left === 0) {
-      const position = this.#position++;
-      const high = Math.floor(position / 0x100000000);
-      this.#block = philox4x32([position >>> 0, high, this.#stream[0], this.#stream[1]], this.#key);
-      this.#left = 4;
-    }
-    return this.#block[4 - this.#left--];
+    if (this.#next === 4) this.#refill();
+    return this.#block[this.#next++];
+  }
+
+  #refill(): void {
+    const position = this.#position++;
+    this.#block[0] = position;
+    this.#block[1] = Math.floor(position / 0x100000000);
+    this.#block[2] = this.#stream[0];
+    this.#block[3] = this.#stream[1];
+    scramble(this.#block, this.#key[0], this.#key[1]);
+    this.#next = 0;
   }
 
   /** A uniform number in [0, 1) with 53 bits. */
@@ -87,9 +109,12 @@ export class Random {
 
   /** A uniform whole number in [0, limit), unbiased by rejection. 1 <= limit <= 2^32. */
   below(limit: number): number {
-    const usable = 0x100000000 - (0x100000000 % limit);
+    if (limit !== this.#limit) {
+      this.#limit = limit;
+      this.#usable = 0x100000000 - (0x100000000 % limit);
+    }
     let word = this.uint32();
-    while (word >= usable) word = this.uint32();
+    while (word >= this.#usable) word = this.uint32();
     return word % limit;
   }
 
