@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { HeadsparkError } from '../errors.js';
 import { holmAdjust } from '../stats/proportion.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
-import { ablationRow, compareWithControls, variantMeans, type RowOptions } from './row.js';
+import { ablationRow, compareWithControls, variantMeans } from './row.js';
 import { unablated, variantKey, type VariantResults } from './run.js';
 import type { AblationRow, AblationSettings, AblationTable, ControlRow } from './types.js';
 
@@ -106,16 +106,15 @@ export async function buildTable(options: BuildTableOptions): Promise<AblationTa
   const baseline = variantMeans({ name: 'unablated', ...unablated }, whole);
   const controls: ControlRow[] = [];
   const rows: AblationRow[] = [];
-  for (const [index, set] of planned.rows.entries()) {
+  for (const set of planned.rows) {
     await setImmediate();
     if (signal?.aborted) {
       throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the ablation was cancelled.', {
         cause: signal.reason,
       });
     }
-    const rowOptions: RowOptions = { ...settings, seed: settings.seed + index };
     const variant = results.get(variantKey(set))!;
-    const row = ablationRow(set, { baseline: whole, variant }, rowOptions);
+    const row = ablationRow(set, { baseline: whole, variant }, settings);
     const own = controlRows(set, results, baseline);
     controls.push(...own);
     const flat = {
@@ -124,7 +123,7 @@ export async function buildTable(options: BuildTableOptions): Promise<AblationTa
       accuracyChange: row.accuracyChange.estimate,
     };
     rows.push(
-      own.length === 0 ? row : { ...row, controls: compareWithControls(flat, own, rowOptions) },
+      own.length === 0 ? row : { ...row, controls: compareWithControls(flat, own, settings) },
     );
   }
   const variants = correct(rows);
