@@ -72,9 +72,6 @@ export class Random {
   readonly #block = new Uint32Array(4);
   #position = 0;
   #next = 4;
-  /** The last limit of below() and the words that it takes. */
-  #limit = 0;
-  #usable = 0;
 
   /** @param seed, stream whole numbers from 0 to 2^53 - 1. */
   constructor(seed: number, stream = 0) {
@@ -109,12 +106,12 @@ export class Random {
 
   /** A uniform whole number in [0, limit), unbiased by rejection. 1 <= limit <= 2^32. */
   below(limit: number): number {
-    if (limit !== this.#limit) {
-      this.#limit = limit;
-      this.#usable = 0x100000000 - (0x100000000 % limit);
-    }
     let word = this.uint32();
-    while (word >= this.#usable) word = this.uint32();
+    // Words from the last whole multiple of the limit on are drawn again; only the highest can be.
+    if (word >= 0x100000000 - limit) {
+      const usable = 0x100000000 - (0x100000000 % limit);
+      while (word >= usable) word = this.uint32();
+    }
     return word % limit;
   }
 

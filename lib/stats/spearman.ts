@@ -19,6 +19,44 @@ export function averageRanks(values: ArrayLike<number>): Float64Array {
   return ranks;
 }
 
+/** Ranks within resamples of the same values, which are sorted once. */
+class ResampledRanks {
+  /** Indexes of the values, ascending. */
+  readonly #order: Uint32Array;
+  /** [values + 1] 1 where a value of #order is above the one before, and at the end. */
+  readonly #steps: Uint8Array;
+  readonly #counts: Uint32Array;
+  readonly #rankOf: Float64Array;
+
+  constructor(values: ArrayLike<number>) {
+    this.#order = Uint32Array.from({ length: values.length }, (_, index) => index);
+    this.#order.sort((a, b) => values[a] - values[b]);
+    this.#steps = Uint8Array.from({ length: values.length + 1 }, (_, place) =>
+      values[this.#order[place]] === values[this.#order[place - 1]] ? 0 : 1,
+    );
+    this.#counts = new Uint32Array(values.length);
+    this.#rankOf = new Float64Array(values.length);
+  }
+
+  /** averageRanks of the values at `indexes`, into `ranks`, in linear time. */
+  write(indexes: Uint32Array, ranks: Float64Array): void {
+    this.#counts.fill(0);
+    for (let draw = 0; draw < indexes.length; draw++) this.#counts[indexes[draw]]++;
+    let before = 0;
+    for (let start = 0; start < this.#order.length;) {
+      let end = start;
+      let equal = 0;
+      do equal += this.#counts[this.#order[end++]];
+      while (!this.#steps[end]);
+      const rank = before + (1 + equal) / 2;
+      for (let place = start; place < end; place++) this.#rankOf[this.#order[place]] = rank;
+      before += equal;
+      start = end;
+    }
+    for (let draw = 0; draw < indexes.length; draw++) ranks[draw] = this.#rankOf[indexes[draw]];
+  }
+}
+
 function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = x.length;
   let [meanX, meanY] = [0, 0];
@@ -92,19 +130,29 @@ function forEachOrdering(items: Float64Array, visit: () => void): void {
   }
 }
 
+/** Ranks minus their mean, which is (n + 1) / 2 whatever is equal. */
+const centred = (ranks: Float64Array): Float64Array =>
+  ranks.map((rank) => rank - (ranks.length + 1) / 2);
+
+function dot(x: Float64Array, y: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i] * y[i];
+  return sum;
+}
+
 function permutationPValue(
   x: ArrayLike<number>,
   y: ArrayLike<number>,
   options: { permutations: number; seed: number },
 ): { pValue: number; exact: boolean } {
-  const [ranksX, ranksY] = [averageRanks(x), averageRanks(y)];
-  const observed = Math.abs(pearson(ranksX, ranksY));
+  const [ranksX, ranksY] = [centred(averageRanks(x)), centred(averageRanks(y))];
+  const largest = Math.sqrt(dot(ranksX, ranksX) * dot(ranksY, ranksY));
   // Orderings equal up to rounding count as equal.
-  const threshold = observed - 1e-12;
+  const threshold = Math.abs(dot(ranksX, ranksY)) - 1e-12 * largest;
   let [extreme, total] = [0, 0];
   const count = (): void => {
     total++;
-    if (Math.abs(pearson(ranksX, ranksY)) >= threshold) extreme++;
+    if (Math.abs(dot(ranksX, ranksY)) >= threshold) extreme++;
   };
   if (x.length <= EXACT_LIMIT) {
     forEachOrdering(ranksY, count);
@@ -114,7 +162,9 @@ function permutationPValue(
   for (let round = 0; round < options.permutations; round++) {
     for (let i = ranksY.length - 1; i > 0; i--) {
       const j = random.below(i + 1);
-      [ranksY[i], ranksY[j]] = [ranksY[j], ranksY[i]];
+      const held = ranksY[i];
+      ranksY[i] = ranksY[j];
+      ranksY[j] = held;
     }
     count();
   }
@@ -161,11 +211,14 @@ export function spearmanSeries(
   const estimate = spearman(x, y);
   const random = new Random(seed);
   const indexes = new Uint32Array(points);
+  const [sidesX, sidesY] = [new ResampledRanks(x), new ResampledRanks(y)];
+  const [ranksX, ranksY] = [new Float64Array(points), new Float64Array(points)];
   const usable: number[] = [];
   for (let resample = 0; resample < resamples; resample++) {
     blockResample(random, points, blockLength, indexes);
-    const pick = (values: readonly number[]) => Array.from(indexes, (index) => values[index]);
-    const value = spearman(pick(x), pick(y));
+    sidesX.write(indexes, ranksX);
+    sidesY.write(indexes, ranksY);
+    const value = pearson(ranksX, ranksY);
     if (Number.isFinite(value)) usable.push(value);
   }
   const bounds =

@@ -49,11 +49,12 @@ std::vector<SelectedEdge>& EdgeSelector::select(const float* scores) {
   switch (selection_.rule) {
     case SelectionRule::top_n:
       keep_highest();
-      if (selection_.tau) keep_reaching();
+      if (selection_.tau) {
+        std::erase_if(selected_, [&](const SelectedEdge& edge) { return !reaches_tau(edge.edge); });
+      }
       break;
     case SelectionRule::threshold:
-      keep_where([](std::int32_t) { return true; });
-      keep_reaching();
+      keep_where([&](std::int32_t edge) { return reaches_tau(edge); });
       break;
     case SelectionRule::greedy:
       keep_greedy();
@@ -127,13 +128,9 @@ std::uint32_t EdgeSelector::lowest_of_bin(std::size_t n) {
   }
 }
 
-void EdgeSelector::keep_reaching() {
-  const double tau = *selection_.tau;
-  const bool magnitude = selection_.ranking == Ranking::absolute;
-  std::erase_if(selected_, [&](const SelectedEdge& edge) {
-    const double score = scores_[edge.edge];
-    return !((magnitude ? std::fabs(score) : score) >= tau);
-  });
+bool EdgeSelector::reaches_tau(std::int32_t edge) const {
+  const double score = scores_[edge];
+  return (selection_.ranking == Ranking::absolute ? std::fabs(score) : score) >= *selection_.tau;
 }
 
 /// Best-first search, the semantics of hannamw/EAP-IG's apply_greedy: the best edge into a node

@@ -16,6 +16,7 @@ struct SelectedEdge {
   std::int32_t column;
 };
 
+/// Selects edges of one table of scores after the other, by one rule.
 class EdgeSelector {
  public:
   EdgeSelector(const EdgeIndex& index, const CircuitSelection& selection);
@@ -31,7 +32,7 @@ class EdgeSelector {
   void keep_highest();
   std::uint32_t lowest_of_bin(std::size_t n);
   void keep_greedy();
-  void keep_reaching();
+  bool reaches_tau(std::int32_t edge) const;
   template <typename Keep>
   void keep_where(const Keep& keep);
 

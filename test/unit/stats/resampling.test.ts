@@ -1,10 +1,11 @@
-// Numbers that several statistics share are those of a stream of their own.
+// Resampling that shares draws or work gives what each resample by itself would give.
 
 import { describe, expect, test } from 'vitest';
 import { bootstrapMean } from '../../../lib/stats/bootstrap.js';
 import { pairedPermutationTest } from '../../../lib/stats/permutation.js';
 import { percentileBounds } from '../../../lib/stats/quantile.js';
 import { Random } from '../../../lib/stats/random.js';
+import { blockResample, spearman, spearmanSeries } from '../../../lib/stats/spearman.js';
 import { sharedIndexes, sharedWords, type Fill } from '../../../lib/stats/shared-draws.js';
 
 /** In pieces of 3. */
@@ -59,6 +60,21 @@ test('bootstrapMean is the percentile interval of means of such draws', () => {
   expect(bootstrapMean(values, { resamples: 500, seed: 9 })).toMatchObject(
     percentileBounds(means, 0.95),
   );
+});
+
+test('spearmanSeries resamples as if every resample were ranked by itself', () => {
+  const random = new Random(5);
+  const series = (): number[] => Array.from({ length: 30 }, () => random.below(9));
+  const [x, y] = [series(), series()];
+  const blocks = new Random(3);
+  const indexes = new Uint32Array(x.length);
+  const rhos = Array.from({ length: 300 }, () => {
+    blockResample(blocks, x.length, 4, indexes);
+    const pick = (values: number[]): number[] => Array.from(indexes, (index) => values[index]);
+    return spearman(pick(x), pick(y));
+  });
+  const options = { blockLength: 4, resamples: 300, permutations: 9, seed: 3 };
+  expect(spearmanSeries(x, y, options).rho).toMatchObject(percentileBounds(rhos, 0.95));
 });
 
 test.each([21, 32, 33, 61, 64, 100])('sign patterns of %d pairs, one sign at a time', (count) => {
