@@ -9,7 +9,6 @@
 #include "headspark/device.h"
 #include "headspark/error.h"
 #include "headspark/resampled_heads.h"
-#include "headspark/weighted_means.h"
 #include "words.h"
 
 namespace headspark::bindings {
@@ -84,26 +83,23 @@ Napi::Value js_resampled_heads(const Napi::CallbackInfo& call) {
   return guarded(env, [&]() -> Napi::Value {
     const std::string function = "resampledHeads";
     const Arguments arguments(call[0], function);
-    const WeightedMeans means = means_of(arguments, function);
-    ResampledHeads work{.graph = graph_of(arguments), .selection = selection_of(arguments)};
+    ResampledHeads work{.graph = graph_of(arguments),
+                        .selection = selection_of(arguments),
+                        .means = means_of(arguments, function)};
     const std::span<std::uint8_t> masks = arguments.uint8_view("masks");
     const std::span<double> importances = arguments.float64_view("importances");
-    const auto heads = static_cast<std::size_t>(means.rows * work.graph.layers * work.graph.heads);
-    if (work.graph.edges() != means.columns || masks.size() != heads ||
+    const auto heads =
+        static_cast<std::size_t>(work.means.rows * work.graph.layers * work.graph.heads);
+    if (work.graph.edges() != work.means.columns || masks.size() != heads ||
         importances.size() != heads) {
       throw Error(ErrorCode::INVALID_ARGUMENT,
                   function +
                       ": values must have a column for every edge of the graph, and masks and "
                       "importances be [rows, layers * heads].");
     }
-    work.pair_scores = means.values;
-    work.pairs = means.pairs;
-    work.weights = means.weights;
-    work.rows = means.rows;
-    work.means = means.means;
     work.masks = masks.data();
     work.importances = importances.data();
-    resampled_heads(context_for(means), work);
+    resampled_heads(context_for(work.means), work);
     return env.Undefined();
   });
 }

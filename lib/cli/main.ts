@@ -22,10 +22,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const argv = process.argv.slice(2);
-process.exitCode = await runLine(argv, {
+process.exitCode = await runLine(process.argv.slice(2), {
   commandNames,
-  loadCommands: () => loadCommands(argv),
+  loadCommands,
   terminal: { stdout: process.stdout, stderr: process.stderr, environment: process.env },
   interruption: { signal: controller.signal, exitCode: () => interruptedBy },
 });

@@ -76,8 +76,8 @@ export interface Interruption {
 export interface RunOptions {
   /** Of all commands. */
   readonly commandNames: readonly string[];
-  /** The commands that the line may mean. */
-  readonly loadCommands: () => Promise<readonly Command[]>;
+  /** The commands that a line may mean. */
+  readonly loadCommands: (argv: readonly string[]) => Promise<readonly Command[]>;
   readonly terminal: Terminal;
   readonly interruption: Interruption;
 }
@@ -90,7 +90,7 @@ export async function runLine(argv: readonly string[], options: RunOptions): Pro
   try {
     // The shell's questions must be answered whatever the environment says.
     const completing = argv.some((item) => item.startsWith('--get-yargs-completions'));
-    const commands = await loadCommands();
+    const commands = await loadCommands(argv);
     const place = { commandNames, environment: terminal.environment };
     const named = completing ? undefined : commandOf(argv, commands);
     const preset = await presetOf(named, argv, place);

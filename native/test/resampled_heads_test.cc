@@ -41,16 +41,13 @@ Written run(const Graph& graph, const CircuitSelection& selection, const std::ve
   const auto pairs = static_cast<std::int64_t>(scores.size()) / graph.edges();
   const auto rows = static_cast<std::int64_t>(weights.size()) / pairs;
   Written written(graph, rows);
-  resampled_heads(make_cpu_context(threads, default_isa()),
-                  {.graph = graph,
-                   .selection = selection,
-                   .pair_scores = scores.data(),
-                   .pairs = pairs,
-                   .weights = weights.data(),
-                   .rows = rows,
-                   .means = written.means.data(),
-                   .masks = written.masks.data(),
-                   .importances = written.importances.data()});
+  resampled_heads(
+      make_cpu_context(threads, default_isa()),
+      {.graph = graph,
+       .selection = selection,
+       .means = {scores.data(), pairs, graph.edges(), weights.data(), rows, written.means.data()},
+       .masks = written.masks.data(),
+       .importances = written.importances.data()});
   CHECK(written.guards_intact());
   return written;
 }

@@ -7,6 +7,7 @@
 
 #include "headspark/context.h"
 #include "headspark/graph.h"
+#include "headspark/weighted_means.h"
 
 namespace headspark {
 
@@ -32,14 +33,10 @@ struct CircuitSelection {
 struct ResampledHeads {
   Graph graph;
   CircuitSelection selection;
-  const float* pair_scores = nullptr;  ///< [pairs, edges]
-  std::int64_t pairs = 0;
-  const std::uint32_t* weights = nullptr;  ///< [rows, pairs], below 2^29, no row all 0
-  std::int64_t rows = 0;
-  float* means = nullptr;         ///< [rows, edges], written: weighted_means of the pair scores
+  WeightedMeans means;            ///< of pair scores: a column for every edge of the graph
   std::uint8_t* masks = nullptr;  ///< [rows, layers * heads], 1 where the head has an edge
-  double* importances =
-      nullptr;  ///< [rows, layers * heads], sums of |score| of outgoing edges, of 1
+  /// [rows, layers * heads], sums of |score| of outgoing edges, normalised to 1
+  double* importances = nullptr;
 };
 
 /// The bits of resampledHeads of lib/diff/resampled-heads.ts, for any number of threads. Throws

@@ -5,14 +5,6 @@
 #include <cmath>
 
 namespace headspark {
-namespace {
-
-std::size_t at(std::int32_t i) {
-  return static_cast<std::size_t>(i);
-}
-
-}  // namespace
-
 CircuitHeads::CircuitHeads(const EdgeIndex& index)
     : index_(index),
       nodes_(at(index.sources())),

@@ -11,6 +11,11 @@
 
 namespace headspark {
 
+/// An edge, source or column as an index of a vector.
+inline std::size_t at(std::int32_t number) {
+  return static_cast<std::size_t>(number);
+}
+
 class EdgeIndex {
  public:
   explicit EdgeIndex(const Graph& graph);
@@ -21,9 +26,9 @@ class EdgeIndex {
   std::int32_t edges() const { return row_starts_.back(); }
 
   /// First destination that reads `source`; the others follow, up to the logits.
-  std::int32_t first_column(std::int32_t source) const { return first_columns_[index(source)]; }
+  std::int32_t first_column(std::int32_t source) const { return first_columns_[at(source)]; }
   /// First edge of `source`; row_start(sources()) is edges().
-  std::int32_t row_start(std::int32_t source) const { return row_starts_[index(source)]; }
+  std::int32_t row_start(std::int32_t source) const { return row_starts_[at(source)]; }
   std::int32_t edge(std::int32_t source, std::int32_t column) const {
     return row_start(source) + column - first_column(source);
   }
@@ -31,14 +36,12 @@ class EdgeIndex {
 
   /// The columns that `source` reads: q, k and v of a head, an MLP's own; -1 pads.
   const std::array<std::int32_t, 3>& read_columns(std::int32_t source) const {
-    return read_columns_[index(source)];
+    return read_columns_[at(source)];
   }
   /// The only source that reads `column`; -1 for the logits and a k or v that several heads share.
-  std::int32_t only_reader(std::int32_t column) const { return owners_[index(column)]; }
+  std::int32_t only_reader(std::int32_t column) const { return owners_[at(column)]; }
 
  private:
-  static std::size_t index(std::int32_t i) { return static_cast<std::size_t>(i); }
-
   Graph graph_;
   std::vector<std::int32_t> first_columns_;
   std::vector<std::int32_t> row_starts_;

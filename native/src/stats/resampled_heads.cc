@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "headspark/thread_pool.h"
-#include "headspark/weighted_means.h"
 #include "ops/check.h"
 #include "stats/circuit_heads.h"
 #include "stats/edge_index.h"
@@ -38,19 +37,19 @@ void check_selection(const CircuitSelection& selection, std::int64_t edges) {
 void resampled_heads(const Context& context, const ResampledHeads& work) {
   check_graph(work.graph);
   check_selection(work.selection, work.graph.edges());
-  if (work.rows == 0) return;
+  const std::int64_t edges = work.graph.edges();
+  check_argument(work.means.columns == edges, kOp, "means need a column for every edge");
+  if (work.means.rows == 0) return;
   check_pointer(work.masks, kOp, "masks");
   check_pointer(work.importances, kOp, "importances");
-  const std::int64_t edges = work.graph.edges();
-  weighted_means(context,
-                 {work.pair_scores, work.pairs, edges, work.weights, work.rows, work.means});
+  weighted_means(context, work.means);
   const EdgeIndex index(work.graph);
   const std::int64_t heads = work.graph.layers * work.graph.heads;
-  context.threads->parallel_for(work.rows, 1, [&](std::int64_t begin, std::int64_t end) {
+  context.threads->parallel_for(work.means.rows, 1, [&](std::int64_t begin, std::int64_t end) {
     EdgeSelector selector(index, work.selection);
     CircuitHeads circuit(index);
     for (std::int64_t row = begin; row < end; ++row) {
-      const float* scores = work.means + row * edges;
+      const float* scores = work.means.means + row * edges;
       std::vector<SelectedEdge>& selected = selector.select(scores);
       if (work.selection.prune) circuit.prune(selected);
       circuit.write_mask(selected, work.masks + row * heads);

@@ -33,10 +33,6 @@ std::uint32_t key_of(std::uint32_t bits, Ranking ranking) {
                                            "; scores must be finite to select a circuit.");
 }
 
-std::size_t at(std::int32_t i) {
-  return static_cast<std::size_t>(i);
-}
-
 }  // namespace
 
 EdgeSelector::EdgeSelector(const EdgeIndex& index, const CircuitSelection& selection)
