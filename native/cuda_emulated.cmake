@@ -37,6 +37,20 @@ endif()
 set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")
 
+# Counts what kernels ask of memory: the compiler announces their accesses as to a sanitizer.
+option(HEADSPARK_EMULATION_COUNTS "Count what kernels ask of an emulated device's memories" OFF)
+if(HEADSPARK_EMULATION_COUNTS)
+  if(HEADSPARK_EMULATION_SANITIZE)
+    message(FATAL_ERROR "HEADSPARK_EMULATION_COUNTS and HEADSPARK_EMULATION_SANITIZE exclude each other.")
+  endif()
+  file(GLOB traced_sources CONFIGURE_DEPENDS ${emulation}/traced/*.cc)
+  set_source_files_properties(${traced_sources} PROPERTIES COMPILE_OPTIONS "${emulation_options}")
+  list(APPEND cuda_sources ${traced_sources})
+  # No access may be joined with another that nvcc would leave alone.
+  set_source_files_properties(${cuda_kernels} PROPERTIES COMPILE_OPTIONS
+    "${emulation_options};-xc++;-O2;-g1;-fno-tree-vectorize;-fno-store-merging;-fsanitize=thread;--param=tsan-instrument-func-entry-exit=0")
+endif()
+
 # The tests of an op that has kernels, and the goldens, run on the emulated device.
 set(emulated_tests main op_suite attention_fixture paged_fixture generation_fixture source_folder golden
   golden_test)

@@ -48,6 +48,10 @@ RowLayout AttentionFixture::layout() const {
   if (!setting.prefixes.empty()) {
     layout.prefix_begin = prefix_begin.data();
     layout.prefix_length = setting.prefixes.data();
+    for (std::int32_t r = 0; r < layout.rows; ++r) {
+      const std::int32_t end = prefix_begin[static_cast<std::size_t>(r)] + layout.prefix(r);
+      layout.store_tokens = std::max(layout.store_tokens, end);
+    }
   }
   if (!setting.first_query.empty()) layout.first_query = setting.first_query.data();
   for (std::int32_t r = 0; r < layout.rows; ++r) {

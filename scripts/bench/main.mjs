@@ -10,6 +10,7 @@ import {
   defaultPairs,
   defaultShape,
   pairsFile,
+  presetOf,
   resolveModel,
   runProgram,
   vocabularySize,
@@ -71,7 +72,7 @@ async function runAll(options) {
     ? { file: path.resolve(options.pairs), text: options.pairs }
     : await pairsFile(defaultPairs(device), vocab);
   const paper = await pairsFile('paper', vocab);
-  buildPrograms(using);
+  buildPrograms({ ...using, preset: presetOf(device) });
   const load = loadAverage();
   const common = commonArguments(options);
   const programs = [];

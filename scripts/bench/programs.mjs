@@ -33,8 +33,10 @@ export const presetOf = (device) => (device === 'cpu' ? 'cpu' : 'cuda');
 export const defaultShape = (device) => (device === 'cpu' ? 'smollm2-135m' : 'qwen2.5-1.5b');
 export const defaultPairs = (device) => (device === 'cpu' ? 'mixed' : 'long');
 
+const PROGRAMS = ['bench_ops', 'bench_model', 'bench_peer', 'bench_decode'];
+
 /** Builds the benchmark programs where they are missing or old; says so on stderr. */
-export function buildPrograms({ quiet = false, device = 'cpu' } = {}) {
+export function buildPrograms({ quiet = false, preset = 'cpu', programs = PROGRAMS } = {}) {
   const run = (...args) => {
     const stdio = quiet ? 'pipe' : ['ignore', 2, 2];
     const { status, error, stdout, stderr } = spawnSync('cmake', args, { cwd: root, stdio });
@@ -47,16 +49,14 @@ export function buildPrograms({ quiet = false, device = 'cpu' } = {}) {
     if (quiet) process.stderr.write(`${stdout}${stderr}`);
     throw new UserError(`cmake ${args.join(' ')} failed; its output above says why.`);
   };
-  const programs = ['bench_ops', 'bench_model', 'bench_peer', 'bench_decode'];
   const targets = programs.flatMap((name) => ['--target', name]);
-  const preset = presetOf(device);
   run('--preset', preset);
   run('--build', '--preset', preset, ...targets, '--parallel', String(availableParallelism()));
 }
 
-export function programPath(name, device = 'cpu') {
+export function programPath(name, preset = 'cpu') {
   const suffix = process.platform === 'win32' ? '.exe' : '';
-  return path.join(root, `build-${presetOf(device)}`, 'native', `${name}${suffix}`);
+  return path.join(root, `build-${preset}`, 'native', `${name}${suffix}`);
 }
 
 /**
@@ -67,7 +67,7 @@ export function runProgram(name, args, { quiet = false, device = 'cpu' } = {}) {
   return new Promise((resolve, reject) => {
     const stdio = ['ignore', 'pipe', quiet ? 'pipe' : 'inherit'];
     const command = [...args, '--device', device, '--json'];
-    const child = spawn(programPath(name, device), command, { stdio });
+    const child = spawn(programPath(name, presetOf(device)), command, { stdio });
     let [output, errors] = ['', ''];
     child.stdout.on('data', (text) => (output += text));
     child.stderr?.on('data', (text) => (errors += text));

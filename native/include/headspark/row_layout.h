@@ -20,6 +20,7 @@ struct RowLayout {
   /// [rows] own tokens at the start of a row that are keys and values only: attention's outputs
   /// there are not wanted, so an implementation may leave them as they are; null: none.
   const std::int32_t* first_query = nullptr;
+  std::int32_t store_tokens = 0;  ///< no prefix ends after so many tokens of the store
 
   /// For the CPU's kernels: the arrays are memory of the batch's device.
   constexpr std::int32_t prefix(std::int32_t row) const {

@@ -3,8 +3,11 @@
 // and weights stay in registers. Over pages the context is cut into splits, merged in order as in
 // decode_attention.cu; in between the sums lie in z. Heads wider than 128 are cut into chunks: a
 // block writes one chunk of z and computes the scores anew.
+#include <type_traits>
+
 #include "cuda/attention_forward.h"
 #include "cuda/attention_softmax.h"
+#include "cuda/term_rows.h"
 #include "ops/head_gate_apply.h"
 
 namespace headspark::cuda {
@@ -76,12 +79,20 @@ HEADSPARK_DEVICE void add_split(Totals& totals, FragmentC (&sums)[Width / 8],
   }
 }
 
+HEADSPARK_DEVICE void write_two(const ForwardAttention& p, float* to, std::int32_t d, float low,
+                                float high) {
+  if (d >= p.shape.head_dim) return;
+  if (p.two) return store_two(to + d, {low, high});
+  to[d] = low;
+  if (d + 1 < p.shape.head_dim) to[d + 1] = high;
+}
+
 template <int Width>
 HEADSPARK_DEVICE void write(const ForwardAttention& p, const Place& place, const Totals& totals,
                             const FragmentC (&sums)[Width / 8]) {
   const HeadAt& at = place.at;
   HEADSPARK_UNROLL
-  for (int r = 0; r < 4; ++r) {
+  for (int r = 0; r < 4; r += 2) {
     const std::int32_t token = token_of(place, r);
     if (!at.has_query(token)) continue;
     const GatedToken gated{at.row, token, at.prefix + token};
@@ -92,15 +103,20 @@ HEADSPARK_DEVICE void write(const ForwardAttention& p, const Place& place, const
                       : gate_replacement(p.gate, gated, at.head, p.shape.heads, p.shape.head_dim);
     HEADSPARK_UNROLL
     for (int n = 0; n < Width / 8; ++n) {
-      const std::int32_t d = column_of<Width>(place, n, r);
-      if (d >= p.shape.head_dim) continue;
-      const float raw = sums[n].r[r] / totals[r / 2].sum;
-      if (p.raw != nullptr) p.raw[at.query(token) + d] = raw;
-      // The line that gates a head.
-      p.z[at.query(token) + d] =
-          gated_value(scale, raw, replacement != nullptr ? replacement[d] : 0.0f);
+      const std::int32_t d = column_of<Width>(place, n, 0);
+      float value[2];
+      HEADSPARK_UNROLL
+      for (int i = 0; i < 2; ++i) value[i] = sums[n].r[r + i] / totals[r / 2].sum;
+      if (p.raw != nullptr) write_two(p, p.raw + at.query(token), d, value[0], value[1]);
+      HEADSPARK_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        const bool replaced = replacement != nullptr && d + i < p.shape.head_dim;
+        // The line that gates a head.
+        value[i] = gated_value(scale, value[i], replaced ? replacement[d + i] : 0.0f);
+      }
+      write_two(p, p.z + at.query(token), d, value[0], value[1]);
     }
-    if (p.lse != nullptr && place.chunk == 0 && r % 2 == 0 && lane_index() % 4 == 0) {
+    if (p.lse != nullptr && place.chunk == 0 && lane_index() % 4 == 0) {
       p.lse[(at.begin + token) * p.shape.heads + at.head] =
           totals[r / 2].largest + logarithm(totals[r / 2].sum);
     }
@@ -114,38 +130,131 @@ struct Tiles {
   Tile<Terms, Width> values;
 };
 
-// Scores of the block's queries and the keys from first_key on, over all chunks of the head; leaves
-// the values of the block's chunk in shared memory.
-template <int Terms, int Width, bool Paged>
-HEADSPARK_DEVICE void scores(FragmentC (&s)[kStepPieces], const ForwardAttention& p,
-                             const Place& place, const Tiles<Terms, Width>& tiles,
-                             std::int32_t first_key) {
-  const HeadAt& at = place.at;
-  for (int chunk = 0; chunk < place.chunks; ++chunk) {
-    const Columns columns{chunk * static_cast<std::int64_t>(Width), p.shape.head_dim, p.four};
-    sync_threads();  // everyone is done with the tiles before
-    if (chunk == 0) {
-      tiles.values.load([&](int r) { return context_row<Paged>(at, p.store, first_key + r, true); },
-                        {place.chunk * std::int64_t{Width}, p.shape.head_dim, p.four});
-    }
-    tiles.keys.load([&](int r) { return context_row<Paged>(at, p.store, first_key + r, false); },
-                    columns);
-    if (place.chunks > 1 || first_key == 0) {
-      tiles.queries.load(
-          [&](int r) {
-            const std::int32_t token = place.first + r;
-            return RowAt{at.has_query(token) ? p.q + at.query(token) : nullptr, 1, 1.0f};
-          },
-          columns);
-    }
-    sync_threads();
-    add_scores(s, tiles.queries, tiles.keys);
+// Pieces of fp32 rows that a thread asks for at once: what registers leave room for.
+template <int Terms, int Width>
+constexpr int at_once() {
+  return Width <= 64 ? 4 : Terms == 1 ? 2 : 1;
+}
+
+// Where keys and values come from: pages of fp32, terms of heads that fit one tile, terms of wider
+// heads.
+enum class Source { pages, terms, wide_terms };
+
+// One term of the queries stays in registers, where there is room for it beside the sums.
+struct NothingHeld {};
+template <int Terms, int Width, Source From>
+using HeldQueries = std::conditional_t<Terms == 1 && (Width <= 64 || From == Source::terms),
+                                       HeldRows<Terms, Width>, NothingHeld>;
+
+template <int Terms, int Width, typename Held>
+HEADSPARK_DEVICE void multiply_queries(FragmentC (&s)[kStepPieces],
+                                       const Tiles<Terms, Width>& tiles, Held& held,
+                                       bool new_queries) {
+  if constexpr (!std::is_same_v<Held, NothingHeld>) {
+    if (new_queries) held.hold(tiles.queries);
+    add_scores(s, held, tiles.keys);
+  } else {
+    add_scores(s, SharedRows<Terms, Width>{tiles.queries}, tiles.keys);
   }
 }
 
-template <int Terms, int Width, bool Paged>
+// Each query is read by one block only, which splits it.
+template <int Terms, int Width>
+HEADSPARK_DEVICE void load_queries(const ForwardAttention& p, const Place& place,
+                                   const Tiles<Terms, Width>& tiles, int column) {
+  tiles.queries.template load<at_once<Terms, Width>()>(
+      [&](int r) {
+        const std::int32_t token = place.first + r;
+        return RowAt{place.at.has_query(token) ? p.q + place.at.query(token) : nullptr, 1, 1.0f};
+      },
+      {column, p.shape.head_dim, p.four});
+}
+
+// The keys or values of a step, from this column on.
+template <int Terms, int Width>
+HEADSPARK_DEVICE void begin_context(const Place& place, const Tile<Terms, Width>& tile,
+                                    const TermStore& store, std::int32_t first_key, int column) {
+  tile.begin_copy([&](int r) { return context_terms(place.at, store, first_key + r); }, column,
+                  store.own.width);
+}
+
+HEADSPARK_DEVICE void end_copies() {
+  wait_copies<0>();
+  sync_threads();
+}
+
+// Scores of the block's queries and the keys of a step, whose values follow: each tile is on its
+// way while the other is multiplied.
+template <int Terms, int Width, typename Held>
+HEADSPARK_DEVICE void scores_of_terms(FragmentC (&s)[kStepPieces], const ForwardAttention& p,
+                                      const Place& place, const Tiles<Terms, Width>& tiles,
+                                      Held& held, std::int32_t key) {
+  if (key == 0) {
+    begin_context(place, tiles.keys, p.k_terms, 0, 0);
+    commit_copies();
+    load_queries(p, place, tiles, 0);
+  }
+  end_copies();  // and everyone is done with the values before
+  begin_context(place, tiles.values, p.v_terms, key, 0);
+  commit_copies();
+  multiply_queries(s, tiles, held, key == 0);
+}
+template <int Terms, int Width>
+HEADSPARK_DEVICE void next_keys(const ForwardAttention& p, const Place& place,
+                                const Tiles<Terms, Width>& tiles, std::int32_t key,
+                                std::int32_t end) {
+  end_copies();  // of the values, and everyone is done with the keys
+  if (key >= end) return;
+  begin_context(place, tiles.keys, p.k_terms, key, 0);
+  commit_copies();
+}
+
+// The same over all chunks of the head; the values of the block's chunk are there when it returns.
+template <int Terms, int Width, typename Held>
+HEADSPARK_DEVICE void scores_of_chunks(FragmentC (&s)[kStepPieces], const ForwardAttention& p,
+                                       const Place& place, const Tiles<Terms, Width>& tiles,
+                                       Held& held, std::int32_t key) {
+  for (int chunk = 0; chunk < place.chunks; ++chunk) {
+    sync_threads();  // everyone is done with the tiles before
+    if (chunk == 0) {
+      begin_context(place, tiles.values, p.v_terms, key, place.chunk * Width);
+    }
+    begin_context(place, tiles.keys, p.k_terms, key, chunk * Width);
+    commit_copies();
+    load_queries(p, place, tiles, chunk * Width);
+    end_copies();
+    multiply_queries(s, tiles, held, true);
+  }
+}
+
+// The same over pages, which are split here.
+template <int Terms, int Width, typename Held>
+HEADSPARK_DEVICE void scores_of_pages(FragmentC (&s)[kStepPieces], const ForwardAttention& p,
+                                      const Place& place, const Tiles<Terms, Width>& tiles,
+                                      Held& held, std::int32_t key) {
+  constexpr int kAtOnce = at_once<Terms, Width>();
+  const HeadAt& at = place.at;
+  for (int chunk = 0; chunk < place.chunks; ++chunk) {
+    const Columns columns{chunk * static_cast<std::int64_t>(Width), p.shape.head_dim, p.four};
+    const bool new_queries = place.chunks > 1 || key == 0;
+    sync_threads();  // everyone is done with the tiles before
+    if (chunk == 0) {
+      tiles.values.template load<kAtOnce>(
+          [&](int r) { return context_row<true>(at, p.store, key + r, true); },
+          {place.chunk * std::int64_t{Width}, p.shape.head_dim, p.four});
+    }
+    tiles.keys.template load<kAtOnce, kStepKeys>(
+        [&](int r) { return context_row<true>(at, p.store, key + r, false); }, columns);
+    if (new_queries) load_queries(p, place, tiles, chunk * Width);
+    sync_threads();
+    multiply_queries(s, tiles, held, new_queries);
+  }
+}
+
+template <int Terms, int Width, Source From>
 HEADSPARK_KERNEL(kMostThreads, 2)
 forward_kernel(ForwardAttention p) {
+  constexpr bool kPaged = From == Source::pages;
   const int rows = block_threads() / 32 * kWarpRows;
   const int blocks = (p.layout.longest_row + rows - 1) / rows;
   Place place{head_at(p.shape, p.layout, block_x() / blocks), 0, block_y(),
@@ -159,31 +268,64 @@ forward_kernel(ForwardAttention p) {
   const auto keys = Tile<Terms, Width>::take(memory, kStepKeys);
   const auto values = Tile<Terms, Width>::take(memory, kStepKeys);
   const Tiles<Terms, Width> tiles{Tile<Terms, Width>::take(memory, rows), keys, values};
+  HeldQueries<Terms, Width, From> held;
   Totals totals = {{-infinity(), 0.0f}, {-infinity(), 0.0f}};
   FragmentC sums[Width / 8] = {};
   const std::int32_t last = place.first + rows < at.own ? place.first + rows : at.own;
   const std::int32_t end = hidden(p, place) ? 0 : at.prefix + last;
   for (Split split{0, end}; split.begin < end; split.begin = split.end) {
-    if constexpr (Paged) split.end = split_end(split.begin, end);
+    if constexpr (kPaged) split.end = split_end(split.begin, end);
     Softmax softmax = nothing_seen();
     HEADSPARK_UNROLL
     for (int n = 0; n < Width / 8; ++n) sums[n] = {};
     for (std::int32_t key = split.begin; key < split.end; key += kStepKeys) {
       FragmentC s[kStepPieces] = {};
-      scores<Terms, Width, Paged>(s, p, place, tiles, key);
+      if constexpr (kPaged) {
+        scores_of_pages(s, p, place, tiles, held, key);
+      } else if constexpr (From == Source::wide_terms) {
+        scores_of_chunks(s, p, place, tiles, held, key);
+      } else {
+        scores_of_terms(s, p, place, tiles, held, key);
+      }
       float shrink[2];
       const std::int32_t positions[2] = {at.prefix + token_of(place, 0),
                                          at.prefix + token_of(place, 2)};
       weigh(s, softmax, shrink, positions, key, p.shape.scale);
       const LeftTerms<Terms, kStepPieces> weights(s);
+      if constexpr (From == Source::terms) next_keys(p, place, tiles, key + kStepKeys, end);
       add_weighted(sums, weights, tiles.values, shrink);
     }
-    add_split<Width, Paged>(totals, sums, softmax, p, place, split, split.end == end);
+    add_split<Width, kPaged>(totals, sums, softmax, p, place, split, split.end == end);
   }
   write<Width>(p, place, totals, sums);
 }
 
 using Choice = AttentionChoice<void (*)(ForwardAttention)>;
+
+template <int Terms, int Width>
+auto kernel_of(const ForwardAttention& p) {
+  if (p.store.pages != nullptr) return &forward_kernel<Terms, Width, Source::pages>;
+  if constexpr (Width == 64) {
+    if (chunk_count(p.shape.head_dim) > 1) {
+      return &forward_kernel<Terms, Width, Source::wide_terms>;
+    }
+  }
+  return &forward_kernel<Terms, Width, Source::terms>;
+}
+
+// Tokens that no row has are split as well: where they lie is memory, and nobody reads the terms.
+void split_context(OpDevice& device, Precision precision, ForwardAttention& p) {
+  const int terms = term_count(precision);
+  const std::int64_t tokens = p.layout.token_count;
+  const std::int64_t stored = p.store.prefix_k != nullptr ? p.layout.store_tokens : 0;
+  const std::int64_t heads = p.shape.kv_heads;
+  const HeadValues arrays[] = {{p.store.k, tokens, heads, &p.k_terms.own},
+                               {p.store.v, tokens, heads, &p.v_terms.own},
+                               {p.store.prefix_k, stored, heads, &p.k_terms.prefix},
+                               {p.store.prefix_v, stored, heads, &p.v_terms.prefix}};
+  place_head_terms(device, terms, p.shape.head_dim, arrays);
+  split_heads(device, terms, p.shape.head_dim, arrays);
+}
 
 }  // namespace
 
@@ -191,21 +333,22 @@ void attention_forward_kernels(OpDevice& device, Precision precision,
                                const ForwardAttention& params) {
   const std::int32_t longest = params.layout.longest_row;
   if (longest <= 0) return;
+  ForwardAttention p = params;
+  p.two = pairs_aligned(p.shape.head_dim, p.z, p.raw);
+  if (p.store.pages == nullptr) split_context(device, precision, p);
   const Choice chosen =
-      choose_tiles(precision, params.shape.head_dim, [&]<int Terms, int Width>() -> Choice {
+      choose_tiles(precision, p.shape.head_dim, [&]<int Terms, int Width>() -> Choice {
         const int warps = warps_for<Terms, Width>(longest);
         const int elements = Tile<Terms, Width>::elements(warps * kWarpRows) +
                              2 * Tile<Terms, Width>::elements(kStepKeys);
-        return {params.store.pages != nullptr ? &forward_kernel<Terms, Width, true>
-                                              : &forward_kernel<Terms, Width, false>,
-                warps, elements * static_cast<int>(sizeof(Bf16))};
+        return {kernel_of<Terms, Width>(p), warps, elements * static_cast<int>(sizeof(Bf16))};
       });
   const std::int64_t blocks = blocks_for(longest, chosen.warps * kWarpRows);
-  const LaunchShape shape{{blocks_for(blocks * params.shape.heads * params.layout.rows, 1),
-                           chunk_count(params.shape.head_dim)},
-                          32 * chosen.warps,
-                          chosen.shared_bytes};
-  launch(device.stream(), shape, chosen.kernel, params);
+  const LaunchShape shape{
+      {blocks_for(blocks * p.shape.heads * p.layout.rows, 1), chunk_count(p.shape.head_dim)},
+      32 * chosen.warps,
+      chosen.shared_bytes};
+  launch(device.stream(), shape, chosen.kernel, p);
 }
 
 }  // namespace headspark::cuda

@@ -16,7 +16,10 @@ struct ForwardAttention {
   float* z = nullptr;
   float* raw = nullptr;  ///< these two not over pages
   float* lse = nullptr;
-  bool four = false;          ///< rows of q, keys and values are aligned
+  bool four = false;       ///< rows of q, keys and values are aligned
+  bool two = false;        ///< rows of z and raw are, to two floats; these three are made here
+  TermStore k_terms = {};  ///< these two are made here, for what is not in pages
+  TermStore v_terms = {};
   std::int32_t shortest = 0;  ///< rows with fewer own tokens are left to others
 };
 

@@ -2,7 +2,7 @@
 // queries, keys and values come to shared memory as bf16 terms, and the product of two such tiles.
 #pragma once
 
-#include "cuda/bf16_terms.h"
+#include "cuda/head_terms.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/paged_attention.h"
 
@@ -87,6 +87,20 @@ HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std:
   }
 }
 
+/// Keys or values as terms: own tokens and the store of prefixes.
+struct TermStore {
+  HeadTerms own;
+  HeadTerms prefix;
+};
+
+/// The same of terms: key or value at a position of the context.
+HEADSPARK_DEVICE TermRow context_terms(const HeadAt& at, const TermStore& store,
+                                       std::int32_t position) {
+  if (position >= at.prefix + at.own) return store.own.zeros();
+  if (position < at.prefix) return store.prefix.row(at.prefix_begin + position, at.kv_head);
+  return store.own.row(at.begin + position - at.prefix, at.kv_head);
+}
+
 /// Columns [begin, begin + Width) of a head, of which those below head_dim exist.
 struct Columns {
   std::int64_t begin;
@@ -109,6 +123,24 @@ HEADSPARK_DEVICE Four read_columns(const RowAt& row, const Columns& columns, std
   return {v.x * row.scale, v.y * row.scale, v.z * row.scale, v.w * row.scale};
 }
 
+/// Calls store(i, read(i)) for all pieces of the block, a thread each. It asks for AtOnce pieces
+/// before it waits for the first.
+template <int AtOnce, typename Read, typename Store>
+HEADSPARK_DEVICE void move_pieces(int pieces, const Read& read, const Store& store) {
+  const int threads = block_threads();
+  for (int first = thread_index(); first < pieces; first += AtOnce * threads) {
+    Four values[AtOnce];
+    HEADSPARK_UNROLL
+    for (int j = 0; j < AtOnce; ++j) {
+      if (first + j * threads < pieces) values[j] = read(first + j * threads);
+    }
+    HEADSPARK_UNROLL
+    for (int j = 0; j < AtOnce; ++j) {
+      if (first + j * threads < pieces) store(first + j * threads, values[j]);
+    }
+  }
+}
+
 /// `rows` rows of Width columns as terms in shared memory, [term][row][Width + 8].
 template <int Terms, int Width>
 struct Tile {
@@ -116,44 +148,112 @@ struct Tile {
 
   SharedArray<Bf16> data;
   int rows;
+  int begin;  ///< element where it begins
 
   HEADSPARK_DEVICE static Tile take(SharedMemory& memory, int rows) {
-    return {memory.take<Bf16>(elements(rows)), rows};
+    return {memory.take<Bf16>(elements(rows)), rows, 0};
   }
   static constexpr int elements(int rows) { return Terms * rows * kStride; }
 
-  /// All threads of the block fill it; row_at(r) names row r.
-  template <typename Rows>
+  /// All threads of the block fill it; row_at(r) names row r. Neighbouring threads take
+  /// neighbouring columns of a row, or, where a row's elements lie apart, neighbouring ones of the
+  /// tile's Apart rows.
+  template <int AtOnce, int Apart = 0, typename Rows>
   HEADSPARK_DEVICE void load(const Rows& row_at, const Columns& columns) const {
     constexpr int kPieces = Width / 4;
+    constexpr int kTogether = Apart > 0 ? Apart : 1;
+    const auto row_of = [](int i) { return Apart > 0 ? i % kTogether : i / kPieces; };
+    const auto column_of = [](int i) { return (Apart > 0 ? i / kTogether : i % kPieces) * 4; };
+    move_pieces<AtOnce>(
+        rows * kPieces,
+        [&](int i) {
+          return read_columns(row_at(row_of(i)), columns, columns.begin + column_of(i));
+        },
+        [&](int i, const Four& values) {
+          store_terms<Terms>(data, begin + row_of(i) * kStride + column_of(i), rows * kStride,
+                             values);
+        });
+  }
+  /// Begins to copy rows that are terms already, from column `first` on; row_at(r) names row r.
+  template <typename Rows>
+  HEADSPARK_DEVICE void begin_copy(const Rows& row_at, int first, int width) const {
+    constexpr int kPieces = Width / 8;
     for (int i = thread_index(); i < rows * kPieces; i += block_threads()) {
-      const int column = i % kPieces * 4;
-      store_terms<Terms>(data, i / kPieces * kStride + column, rows * kStride,
-                         read_columns(row_at(i / kPieces), columns, columns.begin + column));
+      const int r = i / kPieces;
+      const int column = i % kPieces * 8;
+      const TermRow row = row_at(r);
+      const bool exists = row.exists && first + column < width;
+      const Bf16* const from = row.data + (exists ? first + column : 0);
+      HEADSPARK_UNROLL
+      for (int t = 0; t < Terms; ++t) {
+        copy_async(data, begin + (t * rows + r) * kStride + column, from + t * row.term_stride,
+                   exists ? 16 : 0);
+      }
     }
   }
   HEADSPARK_DEVICE SharedMatrix term(int number) const {
-    return {data, kStride, number * rows * kStride};
+    return {data, kStride, begin + number * rows * kStride};
   }
 };
 
+/// The warp's 16 rows of a tile as left operands, read from shared memory where they are used.
+template <int Terms, int Width>
+struct SharedRows {
+  static constexpr bool kHeld = false;
+  Tile<Terms, Width> tile;
+
+  HEADSPARK_DEVICE FragmentA at(int term, int depth) const {
+    return tile.term(term).left(warp_index() * kWarpRows, depth);
+  }
+};
+
+/// The same in registers, for rows that are multiplied again and again.
+template <int Terms, int Width>
+struct HeldRows {
+  static constexpr bool kHeld = true;
+  FragmentA a[Terms][Width / 16];
+
+  HEADSPARK_DEVICE void hold(const Tile<Terms, Width>& tile) {
+    HEADSPARK_UNROLL
+    for (int i = 0; i < Terms; ++i) {
+      HEADSPARK_UNROLL
+      for (int k = 0; k < Width / 16; ++k) {
+        a[i][k] = tile.term(i).left(warp_index() * kWarpRows, 16 * k);
+      }
+    }
+  }
+  HEADSPARK_DEVICE const FragmentA& at(int term, int depth) const { return a[term][depth / 16]; }
+};
+
+/// c[n] += one term of `left` times one of `right`, over 16 depths.
+template <int Pieces>
+HEADSPARK_DEVICE void add_depths(FragmentC (&c)[Pieces], const FragmentA& left,
+                                 const SharedMatrix& right, int depth) {
+  HEADSPARK_UNROLL
+  for (int n = 0; n < Pieces; n += 2) {
+    FragmentB b[2];
+    right.right_by_column(b, 8 * n, depth);
+    multiply_add(c[n], left, b[0]);
+    multiply_add(c[n + 1], left, b[1]);
+  }
+}
+
 /// sums[n] += left right ᵀ for the warp's 16 rows of `left` and all 8 * Pieces rows of `right`. The
 /// tensor core begins at zero: its cut-off sums stay short.
-template <int Terms, int Width, int Pieces>
-HEADSPARK_DEVICE void add_scores(FragmentC (&sums)[Pieces], const Tile<Terms, Width>& left,
+template <int Terms, int Width, int Pieces, typename Left>
+HEADSPARK_DEVICE void add_scores(FragmentC (&sums)[Pieces], const Left& left,
                                  const Tile<Terms, Width>& right) {
   FragmentC c[Pieces] = {};
-  const int row = warp_index() * kWarpRows;
   for_products<Terms, Terms>([&](int i, int j) {
-    HEADSPARK_ROLL
-    for (int depth = 0; depth < Width; depth += 16) {
-      const FragmentA a = left.term(i).left(row, depth);
+    if constexpr (Left::kHeld) {
       HEADSPARK_UNROLL
-      for (int n = 0; n < Pieces; n += 2) {
-        FragmentB b[2];
-        right.term(j).right_by_column(b, 8 * n, depth);
-        multiply_add(c[n], a, b[0]);
-        multiply_add(c[n + 1], a, b[1]);
+      for (int depth = 0; depth < Width; depth += 16) {
+        add_depths(c, left.at(i, depth), right.term(j), depth);
+      }
+    } else {
+      HEADSPARK_ROLL
+      for (int depth = 0; depth < Width; depth += 16) {
+        add_depths(c, left.at(i, depth), right.term(j), depth);
       }
     }
   });
@@ -262,6 +362,11 @@ auto choose_tiles(Precision precision, std::int64_t head_dim, const Choose& choo
 template <typename... Pointers>
 bool reads_four(std::int64_t head_dim, Pointers... pointers) {
   return head_dim % 4 == 0 && ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
+}
+/// Whether two at a time.
+template <typename... Pointers>
+bool pairs_aligned(std::int64_t head_dim, Pointers... pointers) {
+  return head_dim % 2 == 0 && ((reinterpret_cast<std::uintptr_t>(pointers) % 8 == 0) && ...);
 }
 
 }  // namespace headspark::cuda

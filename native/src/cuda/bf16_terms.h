@@ -100,6 +100,11 @@ struct alignas(8) FourBf16 {
   std::uint32_t high;
 };
 
+/// To device memory, aligned to 8 bytes.
+HEADSPARK_DEVICE void store_four_bf16(Bf16* to, const FourBf16& four) {
+  store_two(reinterpret_cast<float*>(to), {bits_to_float(four.low), bits_to_float(four.high)});
+}
+
 /// Stores four values as terms; term i lies `term_stride` elements after term i - 1.
 template <int Terms>
 HEADSPARK_DEVICE void store_terms(const SharedArray<Bf16>& to, int index, int term_stride,

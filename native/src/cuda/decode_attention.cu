@@ -19,11 +19,6 @@ constexpr int kMostTokensPerRow = 4;  // of a decode step, on average
 // Floats after the values of a partial result: the largest score, the four lanes' sums, padding.
 constexpr int kSoftmaxFloats = 8;
 
-struct alignas(8) Two {
-  float x;
-  float y;
-};
-
 struct DecodeKernel {
   PagedAttention a;
   DecodePlan plan;   // splits only, where a row is alone
@@ -221,7 +216,7 @@ HEADSPARK_DEVICE void page_scores(FragmentC (&s)[kStepPieces],
     head.first_column = chunk * std::int64_t{Width};
     tiles.keys.load(head);
     if (p.chunks > 1 || page == segment.begin) {
-      tiles.queries.load(
+      tiles.queries.template load<1>(
           [&](int i) {
             const std::int32_t row = tiles.rows.load(i);
             if (row < 0) return RowAt{nullptr, 1, 1.0f};

@@ -39,11 +39,6 @@ struct alignas(16) EightBf16 {
   std::uint32_t pairs[4];
 };
 
-struct alignas(8) FourStored {
-  std::uint32_t low;
-  std::uint32_t high;
-};
-
 HEADSPARK_DEVICE float narrow_value(DType dtype, std::uint32_t bits) {
   const auto half = static_cast<std::uint16_t>(bits);
   return dtype == DType::bf16 ? bf16_to_float(Bf16{half}) : half_to_float(half);
@@ -55,11 +50,12 @@ HEADSPARK_DEVICE Four read_four(const Source& from, const Piece& at) {
   const std::int64_t index = at.row * from.stride + at.column;
   if (from.four && at.column + 4 <= from.columns) {
     if (from.dtype == DType::f32) return load_four(static_cast<const float*>(from.data) + index);
-    const FourStored bits =
-        *reinterpret_cast<const FourStored*>(static_cast<const std::uint16_t*>(from.data) + index);
-    return {narrow_value(from.dtype, bits.low & 0xffffu), narrow_value(from.dtype, bits.low >> 16),
-            narrow_value(from.dtype, bits.high & 0xffffu),
-            narrow_value(from.dtype, bits.high >> 16)};
+    const std::uint64_t bits = *reinterpret_cast<const std::uint64_t*>(
+        static_cast<const std::uint16_t*>(from.data) + index);
+    const auto low = static_cast<std::uint32_t>(bits);
+    const auto high = static_cast<std::uint32_t>(bits >> 32);
+    return {narrow_value(from.dtype, low & 0xffffu), narrow_value(from.dtype, low >> 16),
+            narrow_value(from.dtype, high & 0xffffu), narrow_value(from.dtype, high >> 16)};
   }
   const std::int64_t left = from.columns - at.column;
   Four v{stored_value(from.data, from.dtype, index), 0.0f, 0.0f, 0.0f};
@@ -69,19 +65,26 @@ HEADSPARK_DEVICE Four read_four(const Source& from, const Piece& at) {
   return v;
 }
 
-// Which piece a thread moves: tiles are [64][32], or [32][64] when Wide.
-template <bool Wide>
+// The order in which threads take long rows. Two rows are stored at once; four rows apart they lie
+// in different halves of the banks (kLongRow is 20 banks, four times that is 16 more than 64).
+HEADSPARK_DEVICE int long_row(int number) {
+  return number / 8 * 8 + number % 2 * 4 + number % 8 / 2;
+}
+
+// Which piece of Elements a thread moves: tiles are [64][32], or [32][64] when Wide.
+template <bool Wide, int Elements>
 HEADSPARK_DEVICE Piece piece_of(int number) {
-  constexpr int kInRow = (Wide ? kTile : kDepth) / 4;
+  constexpr int kInRow = (Wide ? kTile : kDepth) / Elements;
   const int piece = thread_index() + number * kThreads;
-  return {piece / kInRow, piece % kInRow * 4};
+  const int row = piece / kInRow;
+  return {Wide ? row : long_row(row), piece % kInRow * Elements};
 }
 
 template <bool Wide>
 HEADSPARK_DEVICE void read_tile(Four (&values)[kPieces], const Source& from, const Piece& corner) {
   HEADSPARK_UNROLL
   for (int i = 0; i < kPieces; ++i) {
-    const Piece piece = piece_of<Wide>(i);
+    const Piece piece = piece_of<Wide, 4>(i);
     values[i] = read_four(from, {corner.row + piece.row, corner.column + piece.column});
   }
 }
@@ -96,7 +99,7 @@ HEADSPARK_DEVICE void store_tile(const SharedArray<Bf16>& to, const Four (&value
   constexpr int kStride = Wide ? kWideRow : kLongRow;
   HEADSPARK_UNROLL
   for (int i = 0; i < kPieces; ++i) {
-    const Piece piece = piece_of<Wide>(i);
+    const Piece piece = piece_of<Wide, 4>(i);
     store_terms<Terms>(to, static_cast<int>(piece.row) * kStride + static_cast<int>(piece.column),
                        tile_elements<Wide>(), values[i]);
   }
@@ -113,6 +116,7 @@ struct GemmKernel {
   const float* bias;
   const float* initial;
   float* plain;
+  bool two;  // rows of c, initial and plain are aligned to two floats
   std::int64_t depth;
   std::int64_t depth_split;   // of one block
   std::int64_t split_stride;  // elements of c from one split to the next
@@ -136,15 +140,11 @@ template <int Terms>
 struct TermTile {
   EightBf16 values[Terms][kTermPieces];
 
-  HEADSPARK_DEVICE static Piece piece_of(int number) {
-    const int piece = thread_index() + number * kThreads;
-    return {piece / (kDepth / 8), piece % (kDepth / 8) * 8};
-  }
   HEADSPARK_DEVICE void read(const GemmKernel& p, const Piece& corner) {
     const TermRows& from = p.a_terms;
     HEADSPARK_UNROLL
     for (int i = 0; i < kTermPieces; ++i) {
-      const Piece piece = piece_of(i);
+      const Piece piece = piece_of<false, 8>(i);
       const std::int64_t row = corner.row + piece.row;
       const std::int64_t column = corner.column + piece.column;
       const bool inside = row < from.rows && column < from.stride;
@@ -159,7 +159,7 @@ struct TermTile {
   HEADSPARK_DEVICE void store(const SharedArray<Bf16>& to) const {
     HEADSPARK_UNROLL
     for (int i = 0; i < kTermPieces; ++i) {
-      const Piece piece = piece_of(i);
+      const Piece piece = piece_of<false, 8>(i);
       const int at = static_cast<int>(piece.row) * kLongRow + static_cast<int>(piece.column);
       HEADSPARK_UNROLL
       for (int t = 0; t < Terms; ++t) {
@@ -239,6 +239,25 @@ HEADSPARK_DEVICE void write_element(const GemmKernel& p, const Extents& all, con
   p.c[block_z() * p.split_stride + index] = value;
 }
 
+// Columns at.column, which is even, and the next.
+HEADSPARK_DEVICE void write_pair(const GemmKernel& p, const Extents& all, const Piece& at,
+                                 const Two& sums) {
+  if (!p.two || at.column + 2 > all.columns) {
+    write_element(p, all, at, sums.x);
+    return write_element(p, all, {at.row, at.column + 1}, sums.y);
+  }
+  if (at.row >= all.rows) return;
+  const std::int64_t index = at.row * p.c_stride + at.column;
+  Two value{p.scale * sums.x, p.scale * sums.y};
+  if (p.bias != nullptr) value = {value.x + p.bias[at.column], value.y + p.bias[at.column + 1]};
+  if (p.plain != nullptr) store_two(p.plain + index, value);
+  if (p.initial != nullptr) {
+    const Two initial = read_two(p.initial + index);
+    value = {value.x + initial.x, value.y + initial.y};
+  }
+  store_two(p.c + block_z() * p.split_stride + index, value);
+}
+
 HEADSPARK_DEVICE void write_tile(const GemmKernel& p, const Extents& all, const Accumulators& sums,
                                  const Piece& corner) {
   const int g = lane_index() / 4;
@@ -248,10 +267,9 @@ HEADSPARK_DEVICE void write_tile(const GemmKernel& p, const Extents& all, const 
     HEADSPARK_UNROLL
     for (int n = 0; n < kColumnTiles; ++n) {
       HEADSPARK_UNROLL
-      for (int r = 0; r < 4; ++r) {
-        write_element(p, all,
-                      {corner.row + 16 * m + g + r / 2 * 8, corner.column + 8 * n + t + r % 2},
-                      sums[m][n].r[r]);
+      for (int r = 0; r < 4; r += 2) {
+        write_pair(p, all, {corner.row + 16 * m + g + r / 2 * 8, corner.column + 8 * n + t},
+                   {sums[m][n].r[r], sums[m][n].r[r + 1]});
       }
     }
   }
@@ -358,6 +376,10 @@ bool reads_four(const void* data, std::int64_t element_bytes, std::int64_t strid
   return reinterpret_cast<std::uintptr_t>(data) % bytes == 0 && stride % 4 == 0;
 }
 
+bool aligned_to_8(const void* p) {
+  return reinterpret_cast<std::uintptr_t>(p) % 8 == 0;
+}
+
 }  // namespace
 
 void gemm(OpDevice& device, Precision precision, const Gemm& g) {
@@ -395,6 +417,8 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
     p.initial = nullptr;
     p.plain = nullptr;
   }
+  p.two = p.c_stride % 2 == 0 && p.split_stride % 2 == 0 && aligned_to_8(p.c) &&
+          aligned_to_8(p.initial) && aligned_to_8(p.plain);
   const Choice chosen = choose(precision, g);
   const LaunchShape shape{
       {blocks_for(g.rows, kTile), blocks_for(g.columns, kTile), static_cast<int>(splits)},

@@ -25,6 +25,7 @@ enum class ScratchSlot {
   gemm_terms,
   gemm_splits,
   attention_rows,
+  attention_terms,
   attention_splits,
   attention_plan,
   head_input,

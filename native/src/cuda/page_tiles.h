@@ -8,6 +8,9 @@
 
 namespace headspark::cuda {
 
+/// Pieces of a page that a thread asks for at once: a decode step lives from the bytes under way.
+constexpr int kPagePieces = 4;
+
 /// One key/value head of a page, and which of its columns.
 struct PageHead {
   const float* data;
@@ -30,13 +33,17 @@ struct KeyTile {
   /// All threads of the block fill it. Keys that are not stored may hold anything.
   HEADSPARK_DEVICE void load(const PageHead& page) const {
     constexpr int kPieces = kStepKeys / 4;
-    for (int i = thread_index(); i < Width * kPieces; i += block_threads()) {
-      const std::int64_t d = page.first_column + i / kPieces;
-      const int key = i % kPieces * 4;
-      const Four v = d < page.layout.head_dim ? load_four(page.data + d * kStepKeys + key)
-                                              : Four{0.0f, 0.0f, 0.0f, 0.0f};
-      store_terms<Terms>(data, i / kPieces * kStride + key, Width * kStride, v);
-    }
+    move_pieces<kPagePieces>(
+        Width * kPieces,
+        [&](int i) {
+          const std::int64_t d = page.first_column + i / kPieces;
+          if (d >= page.layout.head_dim) return Four{0.0f, 0.0f, 0.0f, 0.0f};
+          return load_four(page.data + d * kStepKeys + i % kPieces * 4);
+        },
+        [&](int i, const Four& values) {
+          store_terms<Terms>(data, i / kPieces * kStride + i % kPieces * 4, Width * kStride,
+                             values);
+        });
   }
   HEADSPARK_DEVICE SharedMatrix term(int number) const {
     return {data, kStride, number * Width * kStride};
@@ -48,16 +55,18 @@ template <int Terms, int Width>
 HEADSPARK_DEVICE void load_values(const Tile<Terms, Width>& tile, const PageHead& page) {
   constexpr int kPieces = Width / 4;
   const float* const values = page.data + page.layout.value_offset();
-  for (int i = thread_index(); i < kStepKeys * kPieces; i += block_threads()) {
-    const int key = i / kPieces;
-    const int column = i % kPieces * 4;
-    const std::int64_t d = page.first_column + column;
-    const bool stored = key < page.keys && d < page.layout.padded_dim();
-    const Four v = stored ? load_four(values + key * page.layout.padded_dim() + d)
-                          : Four{0.0f, 0.0f, 0.0f, 0.0f};
-    store_terms<Terms>(tile.data, key * Tile<Terms, Width>::kStride + column,
-                       kStepKeys * Tile<Terms, Width>::kStride, v);
-  }
+  move_pieces<kPagePieces>(
+      kStepKeys * kPieces,
+      [&](int i) {
+        const int key = i / kPieces;
+        const std::int64_t d = page.first_column + i % kPieces * 4;
+        if (key >= page.keys || d >= page.layout.padded_dim()) return Four{0.0f, 0.0f, 0.0f, 0.0f};
+        return load_four(values + key * page.layout.padded_dim() + d);
+      },
+      [&](int i, const Four& piece) {
+        store_terms<Terms>(tile.data, i / kPieces * Tile<Terms, Width>::kStride + i % kPieces * 4,
+                           kStepKeys * Tile<Terms, Width>::kStride, piece);
+      });
 }
 
 /// sums[n] += left keys for the 16 rows of `left` from `row` on and 8 * Pieces keys from `key` on.

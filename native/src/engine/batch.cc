@@ -17,6 +17,7 @@ void BatchRows::add(std::span<const std::int32_t> own, std::int32_t begin, std::
   row_begin.push_back(row_begin.back() + count);
   prefix_begin.push_back(begin);
   prefix_length.push_back(length);
+  if (length > 0) store_tokens = std::max(store_tokens, begin + length);
   longest_row = std::max(longest_row, count);
   longest_context = std::max(longest_context, length + count);
 }
@@ -58,6 +59,7 @@ RowLayout Batch::layout() const {
   layout.row_begin = row_begin();
   layout.prefix_begin = array(3);
   layout.prefix_length = array(4);
+  layout.store_tokens = host_.store_tokens;
   layout.longest_row = host_.longest_row;
   layout.longest_context = host_.longest_context;
   layout.token_count = host_.token_count();

@@ -22,6 +22,7 @@ struct BatchRows {
   std::vector<std::int32_t> prefix_begin;
   std::vector<std::int32_t> prefix_length;
   std::int32_t longest_row = 0;
+  std::int32_t store_tokens = 0;  // no prefix ends after so many
   std::int32_t longest_context = 0;
 
   /// Adds a row of `own` tokens that continues `length` stored tokens from `begin` on.

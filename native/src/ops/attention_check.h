@@ -28,6 +28,9 @@ inline void check_attention_layout(const Context& context, const RowLayout& layo
     check_argument(layout.row_begin[row] <= layout.row_begin[row + 1], op,
                    "layout.row_begin is not ascending");
     check_argument(layout.prefix(row) >= 0, op, "layout.prefix_length is negative");
+    check_argument(layout.prefix(row) == 0 ||
+                       layout.prefix_begin[row] + layout.prefix(row) <= layout.store_tokens,
+                   op, "a prefix ends after layout.store_tokens");
     const std::int32_t own = layout.row_begin[row + 1] - layout.row_begin[row];
     check_argument(layout.query_begin(row) >= 0 && layout.query_begin(row) <= own, op,
                    "layout.first_query is outside its row");

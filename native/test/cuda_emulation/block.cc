@@ -6,12 +6,14 @@
 #include <cstring>
 #include <numeric>
 
+#include "cuda_emulation/tensor_core.h"
 #include "headspark/error.h"
 
 namespace headspark::cuda_emulation {
 namespace {
 
 Schedule chosen_schedule = Schedule::ascending;
+Observer* chosen_observer = nullptr;
 // In a program of its own: its address is known without a call.
 [[gnu::tls_model("initial-exec")]] thread_local Block* current_block = nullptr;
 
@@ -88,6 +90,14 @@ Schedule schedule() {
   return chosen_schedule;
 }
 
+void set_observer(Observer* observer) {
+  chosen_observer = observer;
+}
+
+Observer* observer() {
+  return chosen_observer;
+}
+
 Block::Block(const cuda::LaunchShape& shape, const std::function<void()>& body)
     : shape_(shape),
       body_(body),
@@ -111,6 +121,10 @@ Block& Block::current() {
     throw Error(ErrorCode::INTERNAL, "A device function was called outside a kernel.");
   }
   return *current_block;
+}
+
+bool Block::runs() {
+  return current_block != nullptr;
 }
 
 std::string Block::describe(int thread) const {
@@ -146,7 +160,7 @@ void Block::start(cuda::Position3 index) {
   for (Warp& warp : warps_) warp.arrived = warp.finished = 0;
   for (Thread& thread : threads_) {
     thread.state = State::ready;
-    thread.open.clear();
+    thread.copies.clear();
     thread.groups.clear();
     thread.fiber->start(&Block::enter, &thread);
   }
@@ -154,10 +168,12 @@ void Block::start(cuda::Position3 index) {
 
 void Block::run(cuda::Position3 index) {
   start(index);
+  if (chosen_observer != nullptr) chosen_observer->block_begins(shared_.get());
   Block* const outer = current_block;
   current_block = this;
   while (!error_ && finished_ < shape_.threads) schedule_round();
   current_block = outer;
+  if (chosen_observer != nullptr) chosen_observer->block_ends();
   if (error_) std::rethrow_exception(error_);
 }
 
@@ -207,7 +223,7 @@ void Block::check_exit() {
     }
   }
   const Thread& thread = threads_[static_cast<std::size_t>(running_)];
-  if (!thread.open.empty() || !thread.groups.empty()) {
+  if (!thread.copies.empty()) {
     fail("ends with asynchronous copies under way that it never waited for", Where::current());
   }
 }
@@ -232,6 +248,7 @@ void Block::sync_threads(const Where& where) {
   if (++at_barrier_ < shape_.threads) return wait(State::at_barrier, where);
   at_barrier_ = 0;
   shadow_.barrier();
+  if (chosen_observer != nullptr) chosen_observer->block_met();
   release(0, shape_.threads);
 }
 
@@ -249,9 +266,18 @@ void Block::exchange(const Exchange& e, const Where& where) {
   warp.name = e.name;
   const auto slot = static_cast<std::size_t>(lane) * kSlotBytes;
   copy_registers(warp.in + slot, e.in, e.in_bytes);
+  if (chosen_observer != nullptr && e.reads_shared) {
+    const auto offset = static_cast<const unsigned char*>(e.in) - shared_.get();
+    chosen_observer->matrix_row(running_, static_cast<std::size_t>(offset),
+                                __builtin_return_address(0));
+  }
   if (++warp.arrived < kWarpLanes) {
     wait(State::in_warp, where);
   } else {
+    if (chosen_observer != nullptr) {
+      if (e.combine == &multiply_16x8x16) chosen_observer->product(first / kWarpLanes);
+      chosen_observer->warp_met(first / kWarpLanes);
+    }
     e.combine(warp.in, warp.out);
     warp.arrived = 0;
     release(first, kWarpLanes);
@@ -278,6 +304,7 @@ void Block::check_shared(std::size_t offset, std::size_t bytes, bool write, cons
 
 void Block::check(const SharedShadow::Finding& finding, const char* what, std::size_t offset,
                   const Where& where) const {
+  if (finding.problem == SharedShadow::Problem::none) return;  // nearly always
   const std::string use = std::string(what) + " shared byte " + std::to_string(offset);
   switch (finding.problem) {
     case SharedShadow::Problem::none:
@@ -305,36 +332,51 @@ void Block::begin_copy(const PendingCopy& copy, const Where& where) {
   }
   check(shadow_.begin_copy(copy.offset, copy.bytes, running_), "begins a copy to", copy.offset,
         where);
-  threads_[static_cast<std::size_t>(running_)].open.push_back(copy);
+  if (chosen_observer != nullptr) {
+    chosen_observer->copy(running_, copy.offset, copy.source, copy.bytes,
+                          __builtin_return_address(0));
+  }
+  threads_[static_cast<std::size_t>(running_)].copies.push_back(copy);
 }
 
 void Block::commit_copies() {
   Thread& thread = threads_[static_cast<std::size_t>(running_)];
-  thread.groups.push_back(std::move(thread.open));
-  thread.open.clear();
+  std::size_t grouped = 0;
+  for (const std::size_t count : thread.groups) grouped += count;
+  thread.groups.push_back(thread.copies.size() - grouped);
 }
 
 void Block::wait_copies(std::size_t groups_left) {
   Thread& thread = threads_[static_cast<std::size_t>(running_)];
-  while (thread.groups.size() > groups_left) {
-    for (const PendingCopy& copy : thread.groups.front()) {
+  const auto waited = thread.groups.size() - std::min(groups_left, thread.groups.size());
+  std::size_t done = 0;
+  for (std::size_t group = 0; group < waited; ++group) {
+    for (const std::size_t end = done + thread.groups[group]; done < end; ++done) {
+      const PendingCopy& copy = thread.copies[done];
       check(shadow_.end_copy(copy.offset, copy.bytes, running_), "ends a copy to", copy.offset,
             Where::current());
       std::memset(shared_.get() + copy.offset, 0, copy.bytes);
       std::memcpy(shared_.get() + copy.offset, copy.source, copy.valid_bytes);
     }
-    thread.groups.erase(thread.groups.begin());
   }
+  const auto erase = [](auto& list, std::size_t count) {
+    list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(count));
+  };
+  erase(thread.copies, done);
+  erase(thread.groups, waited);
 }
 
-void run_grid(const cuda::LaunchShape& shape, const std::function<void()>& body) {
+void run_grid(const cuda::LaunchShape& shape, const std::function<void()>& body,
+              const void* kernel) {
   cuda::check_launch_shape(shape);
+  if (chosen_observer != nullptr) chosen_observer->launch_begins(kernel, shape);
   Block block(shape, body);
   const int blocks = shape.grid.x * shape.grid.y * shape.grid.z;
   for (const int i : turns(blocks)) {
     block.run(
         {i % shape.grid.x, i / shape.grid.x % shape.grid.y, i / (shape.grid.x * shape.grid.y)});
   }
+  if (chosen_observer != nullptr) chosen_observer->launch_ends();
 }
 
 }  // namespace headspark::cuda_emulation

@@ -26,8 +26,31 @@ enum class Schedule { ascending, descending, shuffled };
 void set_schedule(Schedule schedule);
 Schedule schedule();
 
-/// Runs `body` once per thread of the grid; Error(DEVICE) with what a thread did wrong.
-void run_grid(const cuda::LaunchShape& shape, const std::function<void()>& body);
+/// Runs `body` once per thread of the grid; Error(DEVICE) with what a thread did wrong. `kernel`
+/// tells launches apart.
+void run_grid(const cuda::LaunchShape& shape, const std::function<void()>& body,
+              const void* kernel = nullptr);
+
+/// Is told what runs: access_counts.h. `caller` is where in the kernel's code it was asked for.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void launch_begins(const void* kernel, const cuda::LaunchShape& shape) = 0;
+  virtual void launch_ends() = 0;
+  virtual void block_begins(const unsigned char* shared) = 0;
+  virtual void block_ends() = 0;
+  virtual void block_met() = 0;
+  virtual void warp_met(int warp) = 0;
+  virtual void product(int warp) = 0;
+  /// A lane names its row of matrices, or copies past the registers.
+  virtual void matrix_row(int thread, std::size_t offset, const void* caller) = 0;
+  virtual void copy(int thread, std::size_t offset, const void* source, std::size_t bytes,
+                    const void* caller) = 0;
+};
+
+/// Of all launches from now on; null: none.
+void set_observer(Observer* observer);
+Observer* observer();
 
 /// A copy that cp.async has begun: it happens when its group is waited for, the latest moment that
 /// a device may choose; until then no thread may use the bytes, since it may choose an earlier one.
@@ -51,6 +74,7 @@ class Block {
 
   /// The block whose thread is running; Error outside a kernel.
   static Block& current();
+  static bool runs();
 
   int thread() const { return running_; }
   cuda::Position3 index() const { return index_; }
@@ -69,6 +93,7 @@ class Block {
     std::size_t in_bytes = 0;
     void* out = nullptr;
     std::size_t out_bytes = 0;
+    bool reads_shared = false;  ///< `in` lies in shared memory
   };
   void exchange(const Exchange& exchange, const Where& where);
   void sync_warp(const Where& where);
@@ -89,8 +114,8 @@ class Block {
     std::unique_ptr<Fiber> fiber;
     State state = State::ready;
     Where where;
-    std::vector<PendingCopy> open;                 // begun, not committed
-    std::vector<std::vector<PendingCopy>> groups;  // committed, oldest first
+    std::vector<PendingCopy> copies;  // under way, oldest first: committed ones, then the others
+    std::vector<std::size_t> groups;  // how many each committed group has
     Block* block = nullptr;
   };
   struct Warp {

@@ -270,25 +270,44 @@ struct alignas(16) Four {
   float w;
 };
 
-inline void check_alignment(const void* p, const Where& where) {
-  if (reinterpret_cast<std::uintptr_t>(p) % sizeof(Four) != 0) {
-    Block::current().fail("reaches 16 bytes of device memory that are not aligned to that", where);
+struct alignas(8) Two {
+  float x;
+  float y;
+};
+
+inline void check_alignment(const void* p, std::size_t bytes, const Where& where) {
+  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0) {
+    Block::current().fail(
+        "reaches " + std::to_string(bytes) + " bytes of device memory that are not aligned to that",
+        where);
   }
 }
 inline Four load_four(const float* p, const Where& where = Where::current()) {
-  check_alignment(p, where);
+  check_alignment(p, sizeof(Four), where);
   cuda_emulation::ReadWatch::note(p, sizeof(Four));
-  return {p[0], p[1], p[2], p[3]};
+  Four four;
+  std::memcpy(&four, p, sizeof four);
+  return four;
 }
 inline Four read_four(const float* p, const Where& where = Where::current()) {
   return load_four(p, where);
 }
 inline void store_four(float* p, const Four& value, const Where& where = Where::current()) {
-  check_alignment(p, where);
-  p[0] = value.x;
-  p[1] = value.y;
-  p[2] = value.z;
-  p[3] = value.w;
+  check_alignment(p, sizeof(Four), where);
+  std::memcpy(p, &value, sizeof value);
+}
+inline Two load_two(const float* p, const Where& where = Where::current()) {
+  check_alignment(p, sizeof(Two), where);
+  Two two;
+  std::memcpy(&two, p, sizeof two);
+  return two;
+}
+inline Two read_two(const float* p, const Where& where = Where::current()) {
+  return load_two(p, where);
+}
+inline void store_two(float* p, const Two& value, const Where& where = Where::current()) {
+  check_alignment(p, sizeof value, where);
+  std::memcpy(p, &value, sizeof value);
 }
 inline float load_constant(const float* p) {
   return *p;
@@ -310,7 +329,7 @@ inline void load_matrices_with(const char* name, Block::Combine combine, std::ui
                                std::size_t offset, const Where& where) {
   Block& block = Block::current();
   block.check_shared(offset, 16, false, where);
-  Block::current().exchange({name, combine, block.shared() + offset, 16, r, sizeof r}, where);
+  block.exchange({name, combine, block.shared() + offset, 16, r, sizeof r, true}, where);
 }
 inline void load_matrices(std::uint32_t (&r)[4], const SharedArray<Bf16>& from, int index,
                           const Where& where = Where::current()) {

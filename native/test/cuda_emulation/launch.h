@@ -12,7 +12,8 @@ template <typename Params>
 void launch(Stream stream, const LaunchShape& shape, void (*kernel)(Params), const Params& params) {
   check_launch_shape(shape);
   queue(stream, [shape, kernel, params] {
-    cuda_emulation::run_grid(shape, [kernel, &params] { kernel(params); });
+    cuda_emulation::run_grid(
+        shape, [kernel, &params] { kernel(params); }, reinterpret_cast<const void*>(kernel));
   });
 }
 

@@ -105,6 +105,15 @@ std::int64_t emulated_bytes_in_use() {
   return in_use;
 }
 
+bool is_emulated_memory(std::uintptr_t address) {
+  const std::lock_guard lock(mutex);
+  auto found = allocated.upper_bound(reinterpret_cast<void*>(address));
+  if (found == allocated.begin()) return false;
+  --found;
+  return address - reinterpret_cast<std::uintptr_t>(found->first) <
+         static_cast<std::uintptr_t>(found->second);
+}
+
 void* try_allocate(std::int64_t bytes) {
   refuse_captured("allocate");
   const std::lock_guard lock(mutex);

@@ -11,6 +11,8 @@ namespace headspark::cuda {
 /// The device's size; 4 GiB unless set.
 void set_emulated_memory(std::int64_t bytes);
 std::int64_t emulated_bytes_in_use();
+/// Whether the device has allocated it.
+bool is_emulated_memory(std::uintptr_t address);
 
 /// Runs `work`, or records it where the stream is captured; Error(DEVICE) on the default stream
 /// while another one is. What kernels and libraries queue goes through here.

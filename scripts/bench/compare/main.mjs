@@ -15,6 +15,7 @@ import {
   defaultPairs,
   defaultShape,
   pairsFile,
+  presetOf,
   resolveModel,
   vocabularySize,
 } from '../programs.mjs';
@@ -184,7 +185,7 @@ async function prepare(options) {
     ? { file: path.resolve(options.pairs), text: options.pairs }
     : await pairsFile(defaultPairs(device), vocab);
   const config = JSON.parse(await readFile(path.join(model, 'config.json'), 'utf8'));
-  buildPrograms({ quiet: options.json, device });
+  buildPrograms({ quiet: options.json, preset: presetOf(device) });
   const peers = await findPeers({
     ...options,
     model,

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cacheFolder, programPath } from '../programs.mjs';
+import { cacheFolder, presetOf, programPath } from '../programs.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const works = (program, ...args) => spawnSync(program, args, { stdio: 'ignore' }).status === 0;
@@ -103,7 +103,9 @@ export async function findPeers(options) {
     env,
   });
   const native = ['--device', device, '--threads', String(threads), '--pairs', pairs];
-  const peers = [start('headspark', [programPath('bench_peer', device), model, ...native])];
+  const peers = [
+    start('headspark', [programPath('bench_peer', presetOf(device)), model, ...native]),
+  ];
 
   if (wanted.includes('torch')) {
     const found = works(paths.python, '-c', 'import torch, transformers');

@@ -49,7 +49,7 @@ async function build(options) {
   ]);
 }
 
-const testProgram = ({ device }) => programPath('headspark_tests', device);
+const testProgram = ({ device }) => programPath('headspark_tests', presetOf(device));
 
 /** The op suite on CPU and GPU and the goldens. */
 async function tests(options) {

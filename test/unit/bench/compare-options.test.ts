@@ -21,6 +21,7 @@ it.each([
   ],
   ['main.mjs', ['--device', 'cuda'], /--device cuda is unknown/],
   ['gpu/main.mjs', ['--out', '/tmp', '--parts', 'all'], /--parts all is unknown; these are: build/],
+  ['device-counts/main.mjs', ['--heads', '3'], /--heads 3: give an even number/],
   ['gpu/main.mjs', [], /out/],
 ])('%s refuses %j', (script, args, message) => {
   const env = { ...process.env, HEADSPARK_BENCH_CACHE: '/nonexistent/cache' };
