@@ -404,6 +404,13 @@ TEST_CASE("attention refuses bad arguments by name") {
   const std::int32_t outside[] = {3, 2, 0};
   bad.layout.first_query = outside;
   CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("first_query"), Error);
+  AttentionSetting with_prefixes = small();
+  with_prefixes.prefixes = {2, 0, 1};
+  const AttentionFixture stored(with_prefixes, 1);
+  bad = stored.forward();
+  bad.z = z.data();
+  --bad.layout.store_tokens;
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("store_tokens"), Error);
 }
 
 }  // namespace headspark::test

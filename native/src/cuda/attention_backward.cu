@@ -55,8 +55,7 @@ rowsum_kernel(BackwardKernel p) {
   const std::int64_t i = item % longest;
   if (!at.has_query(i)) return;
   const float scale = gate_scale(b.gate, {at.row, i, at.prefix + i}, at.head, b.shape.heads);
-  const TermRow terms = p.d_raw.row(at.begin + i, at.head);
-  auto* const to = const_cast<Bf16*>(terms.data);
+  Bf16* const to = p.d_raw.at(at.begin + i, at.head);
   float sum = 0.0f;
   for (std::int64_t d = 2 * lane_index(); d < p.d_raw.width; d += 64) {
     const Two d_z = read_two(b.d_z + at.query(i), d, b.shape.head_dim, p.two);
@@ -66,7 +65,7 @@ rowsum_kernel(BackwardKernel p) {
     const TermPair<Terms> pair = split_pair<Terms>(d_raw.x, d_raw.y);
     HEADSPARK_UNROLL
     for (int t = 0; t < Terms; ++t) {
-      *reinterpret_cast<std::uint32_t*>(to + t * terms.term_stride + d) = pair.term[t];
+      *reinterpret_cast<std::uint32_t*>(to + t * p.d_raw.term_stride + d) = pair.term[t];
     }
   }
   sum = warp_sum(sum);
@@ -140,17 +139,11 @@ HEADSPARK_DEVICE void begin_other(const TilePair<Terms, Width>& to, const Backwa
                        p.q.width);
 }
 
-HEADSPARK_DEVICE void end_copies() {
-  wait_copies<0>();
-  sync_threads();
-}
-
 template <int Terms, int Width>
 struct HeldOwn {
   HeldRows<Terms, Width> first;
   HeldRows<Terms, Width> second;
 };
-struct NothingHeld {};
 
 // Adds scores and d_weights of the tiles' columns.
 template <Target Of, int Terms, int Width, int Pieces, typename Held>
@@ -178,7 +171,7 @@ HEADSPARK_DEVICE void to_weights(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
                                  const BackwardKernel& p, const Place& place, std::int32_t from) {
   const HeadAt& at = place.at;
   const float scale = p.b.shape.scale;
-  const auto heads = static_cast<std::int32_t>(p.b.shape.heads);
+  const auto heads = static_cast<std::int32_t>(p.b.shape.heads);  // in 32 bits: see HeadAt
   HEADSPARK_UNROLL
   for (int n = 0; n < Pieces; ++n) {
     HEADSPARK_UNROLL

@@ -141,7 +141,6 @@ constexpr int at_once() {
 enum class Source { pages, terms, wide_terms };
 
 // One term of the queries stays in registers, where there is room for it beside the sums.
-struct NothingHeld {};
 template <int Terms, int Width, Source From>
 using HeldQueries = std::conditional_t<Terms == 1 && (Width <= 64 || From == Source::terms),
                                        HeldRows<Terms, Width>, NothingHeld>;
@@ -176,11 +175,6 @@ HEADSPARK_DEVICE void begin_context(const Place& place, const Tile<Terms, Width>
                                     const TermStore& store, std::int32_t first_key, int column) {
   tile.begin_copy([&](int r) { return context_terms(place.at, store, first_key + r); }, column,
                   store.own.width);
-}
-
-HEADSPARK_DEVICE void end_copies() {
-  wait_copies<0>();
-  sync_threads();
 }
 
 // Scores of the block's queries and the keys of a step, whose values follow: each tile is on its

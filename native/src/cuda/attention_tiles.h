@@ -225,6 +225,15 @@ struct HeldRows {
   HEADSPARK_DEVICE const FragmentA& at(int term, int depth) const { return a[term][depth / 16]; }
 };
 
+/// In place of HeldRows where registers leave no room.
+struct NothingHeld {};
+
+/// Until this thread's copies have arrived, and every thread is here.
+HEADSPARK_DEVICE void end_copies() {
+  wait_copies<0>();
+  sync_threads();
+}
+
 /// c[n] += one term of `left` times one of `right`, over 16 depths.
 template <int Pieces>
 HEADSPARK_DEVICE void add_depths(FragmentC (&c)[Pieces], const FragmentA& left,

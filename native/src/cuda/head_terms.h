@@ -23,8 +23,11 @@ struct HeadTerms {
   std::int32_t heads = 0;
   std::int32_t width = 0;  ///< head_dim rounded up to 8: rows are aligned to 16 bytes
 
+  HEADSPARK_DEVICE Bf16* at(std::int64_t token, std::int32_t head) const {
+    return data + (token * heads + head) * width;
+  }
   HEADSPARK_DEVICE TermRow row(std::int64_t token, std::int32_t head) const {
-    return {data + (token * heads + head) * width, term_stride, true};
+    return {at(token, head), term_stride, true};
   }
   HEADSPARK_DEVICE TermRow zeros() const { return {data, 0, false}; }
 };
