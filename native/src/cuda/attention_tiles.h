@@ -11,11 +11,10 @@ namespace headspark::cuda {
 /// Rows of the tile that a warp owns.
 constexpr int kWarpRows = 16;
 
-/// A row of head_dim floats, `stride` apart, times `scale`; null: zeros.
+/// A row of head_dim floats, `stride` apart; null: zeros.
 struct RowAt {
   const float* data;
   std::int64_t stride;
-  float scale;
 };
 
 /// Where keys and values lie: own tokens and a store of prefixes, or (Paged) pages.
@@ -68,14 +67,14 @@ HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& la
 template <bool Paged>
 HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std::int32_t position,
                                    bool value) {
-  if (position >= at.prefix + at.own) return {nullptr, 1, 1.0f};
+  if (position >= at.prefix + at.own) return {nullptr, 1};
   if constexpr (Paged) {
     const KvPageLayout layout{at.shape.kv_heads, at.shape.head_dim};
     const float* page = store.pages[store.page_begin[at.row] + position / kKvPageTokens] +
                         at.kv_head * layout.head_stride();
     const std::int64_t slot = position % kKvPageTokens;
-    if (!value) return {page + slot, kKvPageTokens, 1.0f};
-    return {page + layout.value_offset() + slot * layout.padded_dim(), 1, 1.0f};
+    if (!value) return {page + slot, kKvPageTokens};
+    return {page + layout.value_offset() + slot * layout.padded_dim(), 1};
   } else {
     const bool stored = position < at.prefix;
     const std::int64_t token =
@@ -83,7 +82,7 @@ HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std:
     const float* own = value ? store.v : store.k;
     const float* prefix = value ? store.prefix_v : store.prefix_k;
     return {(stored ? prefix : own) + (token * at.shape.kv_heads + at.kv_head) * at.shape.head_dim,
-            1, 1.0f};
+            1};
   }
 }
 
@@ -112,15 +111,12 @@ HEADSPARK_DEVICE Four read_columns(const RowAt& row, const Columns& columns, std
   if (row.data == nullptr || d >= columns.head_dim) return {0.0f, 0.0f, 0.0f, 0.0f};
   Four v{0.0f, 0.0f, 0.0f, 0.0f};
   const float* p = row.data + d * row.stride;
-  if (columns.four && row.stride == 1) {
-    v = load_four(p);
-  } else {
-    v.x = p[0];
-    if (d + 1 < columns.head_dim) v.y = p[row.stride];
-    if (d + 2 < columns.head_dim) v.z = p[2 * row.stride];
-    if (d + 3 < columns.head_dim) v.w = p[3 * row.stride];
-  }
-  return {v.x * row.scale, v.y * row.scale, v.z * row.scale, v.w * row.scale};
+  if (columns.four && row.stride == 1) return load_four(p);
+  v.x = p[0];
+  if (d + 1 < columns.head_dim) v.y = p[row.stride];
+  if (d + 2 < columns.head_dim) v.z = p[2 * row.stride];
+  if (d + 3 < columns.head_dim) v.w = p[3 * row.stride];
+  return v;
 }
 
 /// Calls store(i, read(i)) for all pieces of the block, a thread each. It asks for AtOnce pieces

@@ -219,10 +219,10 @@ HEADSPARK_DEVICE void page_scores(FragmentC (&s)[kStepPieces],
       tiles.queries.template load<1>(
           [&](int i) {
             const std::int32_t row = tiles.rows.load(i);
-            if (row < 0) return RowAt{nullptr, 1, 1.0f};
+            if (row < 0) return RowAt{nullptr, 1};
             const std::int64_t query =
                 rows.layout.row_begin[row] * p.a.shape.heads + head_of(p, segment, i);
-            return RowAt{p.a.q + query * p.a.shape.head_dim, 1, 1.0f};
+            return RowAt{p.a.q + query * p.a.shape.head_dim, 1};
           },
           {head.first_column, p.a.shape.head_dim, p.four});
     }
