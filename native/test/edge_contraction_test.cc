@@ -65,21 +65,34 @@ TEST_CASE("an edge's score does not depend on the other edges") {
 }
 
 TEST_CASE("edge_contraction with ends touches no other score") {
+  struct Edges {
+    std::int64_t sources = 70;
+    std::int64_t destinations = 40;
+    std::int64_t length = 40;
+    std::int64_t step = 13;  // sources of a layer of 7 destinations
+  };
   Random random(3);
-  // Layers of a few sources and destinations, one that has none, and long rows in several segments.
-  for (const std::int64_t length : {40, 5000}) {
-    const std::vector<float> delta = random.values(70 * length);
-    const std::vector<float> gradient = random.values(40 * length);
-    const std::vector<float> before = random.values(70 * 40);
+  // Layers of a few sources and destinations, one that has none; long rows in several segments;
+  // more destinations than a tile of any backend has.
+  for (const Edges& e :
+       {Edges{}, Edges{.length = 5000}, Edges{.length = 8203, .step = 5}, Edges{150, 140, 33, 7}}) {
+    const std::vector<float> delta = random.values(e.sources * e.length);
+    const std::vector<float> gradient = random.values(e.destinations * e.length);
+    const std::vector<float> before = random.values(e.sources * e.destinations);
     std::vector<std::int64_t> ends;
-    for (std::int64_t v = 0; v < 40; ++v) ends.push_back(std::min<std::int64_t>(v / 7 * 13, 61));
-    check_case({"edge_contraction with ends", 1e-5, [&](const Context& context, Outputs& outputs) {
+    for (std::int64_t v = 0; v < e.destinations; ++v) {
+      ends.push_back(std::min<std::int64_t>(v / 7 * e.step, e.sources - 9));
+    }
+    const std::string name = "edge_contraction with ends " + std::to_string(e.sources) + "x" +
+                             std::to_string(e.destinations) + "x" + std::to_string(e.length);
+    check_case({name, 1e-5, [&](const Context& context, Outputs& outputs) {
                   float* scores = outputs.initial("scores", before);
-                  edge_contraction(context, {70, 40, length, delta.data(), length, gradient.data(),
-                                             length, scores, 40, ends.data()});
-                  for (std::int64_t u = 0; u < 70; ++u) {
-                    for (std::int64_t v = 0; v < 40; ++v) {
-                      const auto at = static_cast<std::size_t>(u * 40 + v);
+                  edge_contraction(
+                      context, {e.sources, e.destinations, e.length, delta.data(), e.length,
+                                gradient.data(), e.length, scores, e.destinations, ends.data()});
+                  for (std::int64_t u = 0; u < e.sources; ++u) {
+                    for (std::int64_t v = 0; v < e.destinations; ++v) {
+                      const auto at = static_cast<std::size_t>(u * e.destinations + v);
                       if (u >= ends[static_cast<std::size_t>(v)] && scores[at] != before[at]) {
                         FAIL_CHECK("score ", u, ", ", v, " was written");
                       }
@@ -109,6 +122,36 @@ TEST_CASE("several edge_contractions give the bits of each alone") {
     edge_contraction(level.context(3), both);
     edge_contraction(level.context(1), contraction(0, 17, alone.data()));
     edge_contraction(level.context(2), contraction(17, 33, alone.data()));
+    check_same_bits(level.name, together, alone);
+  }
+}
+
+TEST_CASE("many edge_contractions of different lengths give the bits of each alone") {
+  constexpr std::int64_t kSources = 5;
+  constexpr std::int64_t kDestinations = 6;
+  constexpr std::int64_t kStride = 8300;
+  constexpr std::int64_t kCount = 35;
+  Random random(9);
+  const std::vector<float> delta = random.values(kSources * kStride + kCount);
+  const std::vector<float> gradient = random.values(kDestinations * kStride + kCount);
+  const std::int64_t ends[] = {0, 2, 2, 3, 5, 5};
+  for (const Level& level : levels()) {
+    const auto contractions = [&](std::vector<float>& scores) {
+      std::vector<EdgeContraction> all;
+      for (std::int64_t i = 0; i < kCount; ++i) {
+        const std::int64_t length = i == 20 ? kStride : 1 + 3 * i;
+        all.push_back({kSources, kDestinations, length, delta.data() + i, kStride,
+                       gradient.data() + i, kStride, scores.data() + i * kSources * kDestinations,
+                       kDestinations, ends});
+      }
+      return all;
+    };
+    std::vector<float> together(kCount * kSources * kDestinations, 0.5f);
+    std::vector<float> alone = together;
+    edge_contraction(level.context(2), contractions(together));
+    for (const EdgeContraction& one : contractions(alone)) {
+      edge_contraction(level.context(1), one);
+    }
     check_same_bits(level.name, together, alone);
   }
 }

@@ -2,6 +2,7 @@
 // queries, keys and values come to shared memory as bf16 terms, and the product of two such tiles.
 #pragma once
 
+#include "cuda/alignment.h"
 #include "cuda/head_terms.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/paged_attention.h"
@@ -366,12 +367,12 @@ auto choose_tiles(Precision precision, std::int64_t head_dim, const Choose& choo
 /// Whether rows of head_dim floats from these pointers on may be read four at a time.
 template <typename... Pointers>
 bool reads_four(std::int64_t head_dim, Pointers... pointers) {
-  return head_dim % 4 == 0 && ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
+  return head_dim % 4 == 0 && (aligned_to(16, pointers) && ...);
 }
 /// Whether two at a time.
 template <typename... Pointers>
 bool pairs_aligned(std::int64_t head_dim, Pointers... pointers) {
-  return head_dim % 2 == 0 && ((reinterpret_cast<std::uintptr_t>(pointers) % 8 == 0) && ...);
+  return head_dim % 2 == 0 && (aligned_to(8, pointers) && ...);
 }
 
 }  // namespace headspark::cuda

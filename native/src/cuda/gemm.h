@@ -34,9 +34,6 @@ struct Gemm {
   const float* bias = nullptr;     ///< [columns] or null
   const float* initial = nullptr;  ///< [rows, columns], stride c_stride, or null; may be c
   float* plain = nullptr;          ///< the same: where c without `initial` goes as well, or null
-  /// Cuts the depth into pieces of this size whose sums are added in order: more blocks for
-  /// products of few elements over a long depth. A multiple of 32; 0: one piece.
-  std::int64_t depth_split = 0;
 };
 
 /// By cuBLASLt where it is there and suits the weight (library_gemm.h).

@@ -1,6 +1,7 @@
 // Rows become bf16 terms (one, or the three that hold all bits), unless they are already, in tiles
 // of 128 rows; the terms' products with the bf16 weight are summed in fp32, the smallest first;
 // then bias and residual.
+#include "cuda/alignment.h"
 #include "cuda/elements.h"
 #include "cuda/library_gemm.h"
 #include "cuda/lt_products.h"
@@ -38,12 +39,8 @@ HEADSPARK_KERNEL(kElementThreads) finish_kernel(Finish p) {
   p.c[at] = value;
 }
 
-bool aligned_to_16(const void* p) {
-  return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
-}
-
 bool suits(const Gemm& g) {
-  return library_reads(g.b) && g.depth_split == 0 && g.depth > 0;
+  return library_reads(g.b) && g.depth > 0;
 }
 
 /// Sums of products that lie where the caller wants them, or in scratch.
@@ -57,8 +54,8 @@ Sums direct_sums(const Gemm& g, int terms) {
   const Sums sums{g.plain != nullptr ? g.plain : g.c, g.plain != nullptr ? nullptr : g.initial};
   const bool as_they_are = g.scale == 1.0f && g.bias == nullptr && g.c_stride == g.columns;
   // Several terms are summed before anything else is added.
-  const bool adds = sums.add == nullptr || (terms == 1 && aligned_to_16(sums.add));
-  return as_they_are && adds && aligned_to_16(sums.to) ? sums : Sums{nullptr, nullptr};
+  const bool adds = sums.add == nullptr || (terms == 1 && aligned_to(16, sums.add));
+  return as_they_are && adds && aligned_to(16, sums.to) ? sums : Sums{nullptr, nullptr};
 }
 
 struct LibraryProduct {
@@ -102,7 +99,7 @@ void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const
 }  // namespace
 
 bool library_reads(const GemmOperand& b) {
-  return b.dtype == DType::bf16 && aligned_to_16(b.data) && b.stride % kElementsOf16Bytes == 0;
+  return b.dtype == DType::bf16 && aligned_to(16, b.data) && b.stride % kElementsOf16Bytes == 0;
 }
 
 bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
@@ -128,8 +125,8 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
     }
   }
   if (in_place == tiles) return true;
-  float* const sums =
-      device.scratch_floats(ScratchSlot::gemm_splits, (tiles - in_place) * kLtTileRows * g.columns);
+  float* const sums = device.scratch_floats(ScratchSlot::product_sums,
+                                            (tiles - in_place) * kLtTileRows * g.columns);
   if (!multiply_terms(l, begin, tiles - in_place, {sums, nullptr})) return false;
   finish(l, begin, g.rows, sums);
   return true;

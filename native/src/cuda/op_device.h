@@ -23,7 +23,7 @@ struct DeviceMatrix {
 enum class ScratchSlot {
   low_rank,
   gemm_terms,
-  gemm_splits,
+  product_sums,
   attention_rows,
   attention_terms,
   attention_splits,

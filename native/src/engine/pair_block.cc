@@ -191,6 +191,11 @@ void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t t
   expand_head_writes(engine, layer, tokens, z, heads);
 }
 
+void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to) {
+  combine(engine.context,
+          {.count = count, .a = 1.0f, .x = ends + count, .b = -1.0f, .y = to, .base = ends});
+}
+
 namespace {
 
 /// Writes of the clean run, or the corrupted run's minus those.
@@ -204,10 +209,11 @@ Buffer<float> collect_writes(const Engine& engine, const Graph& graph, PairBlock
   Buffer<float> z(engine.context.backend, tokens * z_width);
   const auto take = [&](const float* ends, std::int64_t width, float* to) {
     const std::int64_t count = tokens * width;
-    const float* from = differences ? ends + count : ends;
-    combine(engine.context, {.count = count, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
-    if (!differences) return;
-    combine(engine.context, {.count = count, .a = -1.0f, .x = ends, .b = 1.0f, .y = to});
+    if (differences) {
+      subtract_ends(engine, ends, count, to);
+    } else {
+      combine(engine.context, {.count = count, .x = ends, .b = 0.0f, .y = to});
+    }
   };
   take(block.ends().embedding(), config.hidden, writes.data());
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {

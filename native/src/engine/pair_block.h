@@ -111,6 +111,9 @@ struct HeadWrite {
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
                         const float* z, std::span<const HeadWrite> heads);
 
+/// to = corrupted - clean of an activation of both ends, [2, count].
+void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to);
+
 /// What all sources write, [sources, tokens * hidden]: corrupted minus clean of a block's ends.
 Buffer<float> source_differences(const Engine& engine, const Graph& graph, PairBlock& block);
 

@@ -5,19 +5,8 @@
 #include <algorithm>
 
 #include "headspark/ops/edge_contraction.h"
-#include "headspark/ops/rows.h"
 
 namespace headspark {
-namespace {
-
-/// to = corrupted - clean of an activation of both ends, [2, tokens, width].
-void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to) {
-  combine(engine.context,
-          {.count = count, .a = 1.0f, .x = ends + count, .b = -1.0f, .y = to, .base = ends});
-}
-
-}  // namespace
-
 SourceDifferences::SourceDifferences(const Engine& engine, const Graph& graph, PairBlock& block,
                                      HeadWrites writes)
     : engine_(engine), graph_(graph), block_(block), writes_(writes) {

@@ -4,7 +4,7 @@
 
 namespace headspark {
 
-void edge_contraction_cuda(const Context&, const EdgeContraction&) {
+void edge_contraction_cuda(const Context&, std::span<const EdgeContraction>) {
   throw_no_cuda("edge_contraction");
 }
 

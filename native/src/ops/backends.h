@@ -82,7 +82,7 @@ void metric_backward_cpu(const Context& context, const MetricBackward& params);
 void metric_backward_cuda(const Context& context, const MetricBackward& params);
 
 void edge_contraction_cpu(const Context& context, const EdgeContraction& params);
-void edge_contraction_cuda(const Context& context, const EdgeContraction& params);
+void edge_contraction_cuda(const Context& context, std::span<const EdgeContraction> contractions);
 void flow_proximity_cpu(const Context& context, const FlowProximity& params);
 void flow_proximity_cuda(const Context& context, const FlowProximity& params);
 

@@ -42,13 +42,11 @@ void edge_contraction(const Context& context, std::span<const EdgeContraction> c
   for (const EdgeContraction& params : contractions) {
     if (check_contraction(params)) some.push_back(params);
   }
-  if (has_fast_kernels(context)) {
-    return edge_contraction_fast(context, some);
-  }
+  if (!context.on_cpu()) return edge_contraction_cuda(context, some);
+  if (has_fast_kernels(context)) return edge_contraction_fast(context, some);
   for (const EdgeContraction& params : some) {
     for_rectangles(params, [&](const EdgeContraction& rectangle) {
-      context.on_cpu() ? edge_contraction_cpu(context, rectangle)
-                       : edge_contraction_cuda(context, rectangle);
+      edge_contraction_cpu(context, rectangle);
     });
   }
 }

@@ -1,9 +1,15 @@
-// The attribution sums on the GPU. Formulas: edge_contraction_cpu.cc. The contraction is a product
-// over a long depth, in pieces of fixed size; proximities sum |input| - |input - write| itself, in
-// which nothing cancels.
+// The attribution sums on the GPU. Formulas: edge_contraction_cpu.cc. A contraction is a product of
+// few rows over a long axis: a block has 128 destinations, up to 128 sources and one piece of the
+// axis, of fixed length; sums of pieces are added in order afterwards, where an edge has a score.
+// One launch serves as many pairs of prompts as there are, and all their layers. Proximities sum
+// |input| - |input - write| itself, in which nothing cancels.
+#include <algorithm>
+
+#include "cuda/alignment.h"
 #include "cuda/elements.h"
-#include "cuda/gemm.h"
+#include "cuda/product_tiles.h"
 #include "cuda/reduce.h"
+#include "cuda/term_rows.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -11,10 +17,258 @@ namespace {
 
 using namespace cuda;
 
-// Long enough that the sums of the pieces cost little, short enough to fill the device when there
-// are few edges: 128 tokens of 1536 are 48 pieces.
-constexpr std::int64_t kDepthSplit = 4096;
+// Long enough that sums of pieces cost little, short enough to fill the device for one pair: 128
+// tokens of 1536 are 24 pieces.
+constexpr std::int64_t kPiece = 8192;
 constexpr int kThreads = 256;
+constexpr int kColumns = 128;  // destinations of a block
+constexpr int kWarpColumns = 32;
+// What a kernel's argument holds of 4 KB.
+constexpr int kMostAtOnce = 32;
+// Sums of pieces that lie in device memory at once, unless one contraction has more.
+constexpr std::int64_t kMostSums = std::int64_t{1} << 24;
+
+struct Operands {
+  const float* delta;
+  const float* gradient;
+  float* scores;
+  std::int64_t length;
+  std::int32_t first_piece;  // of all pieces of the launch
+};
+
+struct ContractionKernel {
+  Operands each[kMostAtOnce];
+  std::int32_t count;
+  std::int32_t sources;
+  std::int32_t destinations;
+  std::int64_t delta_stride;
+  std::int64_t gradient_stride;
+  std::int64_t scores_stride;
+  bool four;      // rows are aligned to four floats
+  bool has_ends;  // there are kColumns destinations at most then
+  std::int32_t ends[kColumns];
+  float* sums;  // [pieces, sources, destinations]
+
+  /// Sources that destination v has scores with.
+  HEADSPARK_DEVICE std::int32_t end(std::int32_t v) const { return has_ends ? ends[v] : sources; }
+  /// The same of the last destination before `end_column`, which has the most.
+  HEADSPARK_DEVICE std::int32_t last_end(std::int32_t end_column) const {
+    return end(end_column < destinations ? end_column - 1 : destinations - 1);
+  }
+};
+
+// Four elements of a row from i on; what lies past `end` is zero.
+HEADSPARK_DEVICE Four read_row(const float* row, std::int64_t i, std::int64_t end, bool four) {
+  if (four && i + 4 <= end) return load_four(row + i);
+  Four v{0.0f, 0.0f, 0.0f, 0.0f};
+  if (i < end) v.x = row[i];
+  if (i + 1 < end) v.y = row[i + 1];
+  if (i + 2 < end) v.z = row[i + 2];
+  if (i + 3 < end) v.w = row[i + 3];
+  return v;
+}
+
+/// The next tile of an operand on its way through registers: Rows rows of kTileDepth.
+template <int Rows>
+struct RowTile {
+  static constexpr int kInRow = kTileDepth / 4;
+  static constexpr int kRowsAtOnce = kThreads / kInRow;
+  static constexpr int kPieces = Rows / kRowsAtOnce;
+
+  Four values[kPieces];
+
+  HEADSPARK_DEVICE static int row(int piece) {
+    return long_row(piece * kRowsAtOnce + thread_index() / kInRow);
+  }
+  HEADSPARK_DEVICE static int depth() { return thread_index() % kInRow * 4; }
+
+  /// `rows` rows exist from `first` on.
+  HEADSPARK_DEVICE void read(const float* first, std::int64_t stride, std::int32_t rows,
+                             std::int64_t k, std::int64_t end, bool four) {
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kPieces; ++i) {
+      values[i] = row(i) < rows ? read_row(first + row(i) * stride, k + depth(), end, four)
+                                : Four{0.0f, 0.0f, 0.0f, 0.0f};
+    }
+  }
+  template <int Terms>
+  HEADSPARK_DEVICE void store(const TermTiles& to) const {
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kPieces; ++i) {
+      store_terms<Terms>(to.data, row(i) * kLongRow + depth(), to.elements, values[i]);
+    }
+  }
+};
+
+// A block's warps are 2 x 4, of 16 * Fragments rows and 32 columns each.
+template <int Fragments>
+constexpr int rows_of_block() {
+  return 2 * 16 * Fragments;
+}
+
+template <int Terms, int Fragments>
+HEADSPARK_KERNEL(kThreads, 1)
+contraction_kernel(ContractionKernel p) {
+  constexpr int kRows = rows_of_block<Fragments>();
+  const std::int32_t first_source = block_x() * kRows;
+  const std::int32_t first_column = block_y() * kColumns;
+  if (p.last_end(first_column + kColumns) <= first_source) return;
+  int which = 0;
+  while (which + 1 < p.count && p.each[which + 1].first_piece <= block_z()) ++which;
+  const Operands& operands = p.each[which];
+  const std::int64_t begin = (block_z() - operands.first_piece) * kPiece;
+  const std::int64_t end = begin + kPiece < operands.length ? begin + kPiece : operands.length;
+
+  SharedMemory memory;
+  const TermTiles deltas{memory.take<Bf16>(Terms * kRows * kLongRow), kLongRow, kRows * kLongRow};
+  const TermTiles gradients{memory.take<Bf16>(Terms * kColumns * kLongRow), kLongRow,
+                            kColumns * kLongRow};
+  const WarpPlace at{warp_index() / 4 * 16 * Fragments, warp_index() % 4 * kWarpColumns};
+  const bool works = first_column + at.column < p.destinations &&
+                     p.last_end(first_column + at.column + kWarpColumns) > first_source + at.row;
+  RowTile<kRows> next_delta;
+  RowTile<kColumns> next_gradient;
+  const auto read = [&](std::int64_t k) {
+    next_delta.read(operands.delta + first_source * p.delta_stride, p.delta_stride,
+                    p.sources - first_source, k, end, p.four);
+    next_gradient.read(operands.gradient + first_column * p.gradient_stride, p.gradient_stride,
+                       p.destinations - first_column, k, end, p.four);
+  };
+  // Half of the warp's columns at a time: what begins at zero takes registers as well.
+  FragmentC sums[2][Fragments][2] = {};
+  read(begin);
+  for (std::int64_t k = begin; k < end; k += kTileDepth) {
+    sync_threads();  // everyone is done with the tile before
+    next_delta.template store<Terms>(deltas);
+    next_gradient.template store<Terms>(gradients);
+    sync_threads();
+    if (k + kTileDepth < end) read(k + kTileDepth);
+    if (!works) continue;
+    HEADSPARK_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      multiply_tile<Terms, Terms, false>(sums[half], deltas, gradients,
+                                         {at.row, at.column + half * kWarpColumns / 2});
+    }
+  }
+  if (!works) return;
+  float* const to = p.sums + static_cast<std::int64_t>(block_z()) * p.sources * p.destinations;
+  HEADSPARK_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    for_pairs(sums[half], {at.row, at.column + half * kWarpColumns / 2},
+              [&](int row, int column, const Two& pair) {
+                const std::int32_t u = first_source + row;
+                const std::int32_t v = first_column + column;
+                if (u >= p.sources) return;
+                float* const score = to + static_cast<std::int64_t>(u) * p.destinations + v;
+                if (v < p.destinations) score[0] = pair.x;
+                if (v + 1 < p.destinations) score[1] = pair.y;
+              });
+  }
+}
+
+// A thread has an edge of a contraction.
+HEADSPARK_KERNEL(kElementThreads) sum_pieces_kernel(ContractionKernel p) {
+  const std::int64_t edges = static_cast<std::int64_t>(p.sources) * p.destinations;
+  const std::int64_t i = element_index();
+  if (i >= edges) return;
+  const auto u = static_cast<std::int32_t>(i / p.destinations);
+  const auto v = static_cast<std::int32_t>(i % p.destinations);
+  if (u >= p.end(v)) return;
+  const Operands& operands = p.each[block_y()];
+  const float* const sums = p.sums + operands.first_piece * edges + i;
+  float sum = 0.0f;
+  for (std::int64_t piece = 0; piece * kPiece < operands.length; ++piece) {
+    sum += sums[piece * edges];
+  }
+  operands.scores[u * p.scores_stride + v] += sum;
+}
+
+using Kernel = void (*)(ContractionKernel);
+
+struct Choice {
+  Kernel kernel;
+  int rows;
+};
+
+template <int Terms>
+Choice choose(std::int64_t sources) {
+  if (sources <= rows_of_block<1>()) return {&contraction_kernel<Terms, 1>, rows_of_block<1>()};
+  if (sources <= rows_of_block<2>()) return {&contraction_kernel<Terms, 2>, rows_of_block<2>()};
+  return {&contraction_kernel<Terms, 4>, rows_of_block<4>()};
+}
+
+/// Whether one launch may serve both.
+bool alike(const EdgeContraction& a, const EdgeContraction& b) {
+  return a.sources == b.sources && a.destinations == b.destinations && a.ends == b.ends &&
+         a.delta_stride == b.delta_stride && a.gradient_stride == b.gradient_stride &&
+         a.scores_stride == b.scores_stride;
+}
+
+std::int64_t pieces_of(const EdgeContraction& p) {
+  return (p.length + kPiece - 1) / kPiece;
+}
+
+/// Contractions alike, with their destinations from `first` on, `count` of them.
+ContractionKernel kernel_of(std::span<const EdgeContraction> contractions, std::int64_t first,
+                            std::int64_t count) {
+  const EdgeContraction& shape = contractions.front();
+  ContractionKernel kernel{};
+  kernel.count = static_cast<std::int32_t>(contractions.size());
+  kernel.destinations = static_cast<std::int32_t>(count);
+  kernel.delta_stride = shape.delta_stride;
+  kernel.gradient_stride = shape.gradient_stride;
+  kernel.scores_stride = shape.scores_stride;
+  kernel.has_ends = shape.ends != nullptr;
+  for (std::int64_t v = 0; kernel.has_ends && v < count; ++v) {
+    kernel.ends[v] = static_cast<std::int32_t>(shape.ends[first + v]);
+  }
+  kernel.sources =
+      static_cast<std::int32_t>(kernel.has_ends ? shape.ends[first + count - 1] : shape.sources);
+  kernel.four = shape.delta_stride % 4 == 0 && shape.gradient_stride % 4 == 0;
+  std::int64_t piece = 0;
+  for (std::int32_t i = 0; i < kernel.count; ++i) {
+    const EdgeContraction& p = contractions[static_cast<std::size_t>(i)];
+    const float* const gradient = p.gradient + first * p.gradient_stride;
+    kernel.each[i] = {p.delta, gradient, p.scores + first, p.length,
+                      static_cast<std::int32_t>(piece)};
+    kernel.four = kernel.four && aligned_to(16, p.delta) && aligned_to(16, gradient);
+    piece += pieces_of(p);
+  }
+  return kernel;
+}
+
+void run(OpDevice& device, Precision precision, ContractionKernel kernel) {
+  if (kernel.sources == 0) return;
+  const Operands& last = kernel.each[kernel.count - 1];
+  const std::int64_t pieces = last.first_piece + (last.length + kPiece - 1) / kPiece;
+  const std::int64_t edges = static_cast<std::int64_t>(kernel.sources) * kernel.destinations;
+  kernel.sums = device.scratch_floats(ScratchSlot::contraction, pieces * edges);
+  const int terms = term_count(precision);
+  const auto [multiply, rows] = terms == 1 ? choose<1>(kernel.sources) : choose<3>(kernel.sources);
+  launch(device.stream(),
+         {{blocks_for(kernel.sources, rows), blocks_for(kernel.destinations, kColumns),
+           static_cast<int>(pieces)},
+          kThreads,
+          terms * (rows + kColumns) * kLongRow * static_cast<int>(sizeof(Bf16))},
+         multiply, kernel);
+  LaunchShape sums = element_shape(edges);
+  sums.grid.y = kernel.count;
+  launch(device.stream(), sums, &sum_pieces_kernel, kernel);
+}
+
+/// How many contractions from the first on one launch serves.
+std::size_t at_once(std::span<const EdgeContraction> contractions) {
+  const EdgeContraction& first = contractions.front();
+  const std::int64_t edges = first.sources * first.destinations;
+  std::int64_t sums = edges * pieces_of(first);
+  std::size_t count = 1;
+  while (count < contractions.size() && count < kMostAtOnce && alike(first, contractions[count])) {
+    sums += edges * pieces_of(contractions[count]);
+    if (sums > kMostSums) break;
+    ++count;
+  }
+  return count;
+}
 
 struct ProximityKernel {
   FlowProximity flow;
@@ -55,18 +309,18 @@ HEADSPARK_KERNEL(kElementThreads) sum_tokens_kernel(ProximityKernel p) {
 
 }  // namespace
 
-void edge_contraction_cuda(const Context& context, const EdgeContraction& p) {
-  Gemm product;
-  product.rows = p.sources;
-  product.columns = p.destinations;
-  product.depth = p.length;
-  product.a = {p.delta, p.delta_stride};
-  product.b = {p.gradient, DType::f32, p.gradient_stride};
-  product.c = p.scores;
-  product.c_stride = p.scores_stride;
-  product.initial = p.scores;
-  product.depth_split = kDepthSplit;
-  gemm(op_device(context), context.precision, product);
+void edge_contraction_cuda(const Context& context, std::span<const EdgeContraction> contractions) {
+  OpDevice& device = op_device(context);
+  while (!contractions.empty()) {
+    const std::size_t count = at_once(contractions);
+    const std::int64_t all = contractions.front().destinations;
+    const std::int64_t most = contractions.front().ends != nullptr ? kColumns : all;
+    for (std::int64_t v = 0; v < all; v += most) {
+      run(device, context.precision,
+          kernel_of(contractions.first(count), v, std::min(most, all - v)));
+    }
+    contractions = contractions.subspan(count);
+  }
 }
 
 void flow_proximity_cuda(const Context& context, const FlowProximity& p) {

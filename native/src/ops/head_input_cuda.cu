@@ -10,6 +10,7 @@
 
 #include "cuda/layer_product.h"
 #include "cuda/norm_rows.h"
+#include "cuda/product_tiles.h"
 #include "cuda/term_rows.h"
 #include "ops/backends.h"
 #include "ops/head_gradient.h"
@@ -22,8 +23,6 @@ using namespace cuda;
 // Copies whose values a thread holds at once; more go round again.
 constexpr int kCopies = 8;
 constexpr int kSumThreads = 256;
-// Depths that a product reads at a time: a head of whole ones is a part of all heads' rows.
-constexpr std::int64_t kDepthTile = 32;
 
 struct MomentsKernel {
   NormConstants norm;
@@ -254,7 +253,8 @@ class HeadInputs {
   /// d W of every head, with the terms of all heads made at once where products read them.
   void multiply(const HeadInputBackward::Projection& projection) {
     const LinearWeight* const layers[] = {projection.weight};
-    const bool whole_tiles = p_.head_dim % kDepthTile == 0;
+    // Then a head is a part of all heads' rows, of which products read kTileDepth at a time.
+    const bool whole_tiles = p_.head_dim % kTileDepth == 0;
     const int terms = whole_tiles ? terms_for(device_, context_.precision, layers) : 0;
     const std::int64_t width = projection.width(p_.head_dim);
     TermRows all;

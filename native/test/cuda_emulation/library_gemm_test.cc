@@ -204,32 +204,29 @@ TEST_CASE("own products of terms have the bits of products of fp32") {
   for (const auto precision : {Precision::exact, Precision::fast}) {
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
       for (const bool by_depth : {false, true}) {
-        for (const std::int64_t split : {0, 32}) {
-          const void* weight = dtype == DType::f32 ? static_cast<const void*>(b.data())
-                                                   : static_cast<const void*>(narrow.data());
-          const auto run = [&](const GemmRows& of) {
-            std::vector<float> c(static_cast<std::size_t>(2 * rows * columns), -1.0f);
-            gemm(device, precision,
-                 {.rows = rows,
-                  .columns = columns,
-                  .depth = depth,
-                  .a = of,
-                  .b = {weight, dtype, by_depth ? columns : depth, by_depth},
-                  .c = c.data(),
-                  .c_stride = columns,
-                  .initial = initial.data(),
-                  .plain = c.data() + rows * columns,
-                  .depth_split = split});
-            return c;
-          };
-          const std::vector<float> expected = run({a.data(), depth});
-          const TermRows terms = term_rows(device, term_count(precision), rows, depth);
-          split_rows(device, a.data(), depth, terms);
-          check_same_bits("terms", run({.terms = terms}), expected);
-          std::vector<float> summed(expected.begin() + rows * columns, expected.end());
-          for (std::size_t i = 0; i < summed.size(); ++i) summed[i] += initial[i];
-          check_same_bits("plain", summed, {expected.begin(), expected.begin() + rows * columns});
-        }
+        const void* weight = dtype == DType::f32 ? static_cast<const void*>(b.data())
+                                                 : static_cast<const void*>(narrow.data());
+        const auto run = [&](const GemmRows& of) {
+          std::vector<float> c(static_cast<std::size_t>(2 * rows * columns), -1.0f);
+          gemm(device, precision,
+               {.rows = rows,
+                .columns = columns,
+                .depth = depth,
+                .a = of,
+                .b = {weight, dtype, by_depth ? columns : depth, by_depth},
+                .c = c.data(),
+                .c_stride = columns,
+                .initial = initial.data(),
+                .plain = c.data() + rows * columns});
+          return c;
+        };
+        const std::vector<float> expected = run({a.data(), depth});
+        const TermRows terms = term_rows(device, term_count(precision), rows, depth);
+        split_rows(device, a.data(), depth, terms);
+        check_same_bits("terms", run({.terms = terms}), expected);
+        std::vector<float> summed(expected.begin() + rows * columns, expected.end());
+        for (std::size_t i = 0; i < summed.size(); ++i) summed[i] += initial[i];
+        check_same_bits("plain", summed, {expected.begin(), expected.begin() + rows * columns});
       }
     }
   }
