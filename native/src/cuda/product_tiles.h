@@ -21,9 +21,12 @@ HEADSPARK_DEVICE int long_row(int number) {
 struct TermTiles {
   SharedArray<Bf16> data;
   int stride;
-  int elements;  ///< of one term
+  int elements;   ///< of one term
+  int begin = 0;  ///< element where the first begins
 
-  HEADSPARK_DEVICE SharedMatrix term(int number) const { return {data, stride, number * elements}; }
+  HEADSPARK_DEVICE SharedMatrix term(int number) const {
+    return {data, stride, begin + number * elements};
+  }
 };
 
 /// Where a warp's part of the product begins in the tile.

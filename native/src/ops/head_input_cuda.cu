@@ -1,4 +1,5 @@
-// head_input_backward on the GPU, with one product for all copies. Per copy, with n = (x - mean)
+// head_input_backward on the GPU, with one product for all copies, which pulls back what it makes
+// where it can (cuda/head_products.h). Per copy, with n = (x - mean)
 // rstd and h = w (d W):
 //   d_x = rstd (h - mean(h) - n mean(h n))            (RMSNorm: without mean(h), and mean = 0)
 // The first part is linear in rstd d, so d is summed over copies before it meets W. In the last,
@@ -8,6 +9,7 @@
 // of copies.
 #include <algorithm>
 
+#include "cuda/head_products.h"
 #include "cuda/layer_product.h"
 #include "cuda/norm_rows.h"
 #include "cuda/product_tiles.h"
@@ -173,7 +175,7 @@ pull_back_kernel(PullBackKernel p) {
         float value = first > 0 ? *y : multiply_add(*y, weight, p.constants[at]);
         HEADSPARK_UNROLL
         for (int c = 0; c < kCopies; ++c) {
-          if (c < count) value -= rounded_product(multiples[c], x[c]);
+          if (c < count) value = multiply_add(-multiples[c], x[c], value);
         }
         *y = value;
       }
@@ -237,6 +239,7 @@ class HeadInputs {
            SumKernel{p_.copies, p_.tokens, projection.heads, projection.share, p_.head_dim,
                      1.0f / static_cast<float>(p_.in()), mean_, rstd_, projection.d,
                      projection.projected, offset, d_sum_, multiples_, constants_});
+    if (multiply_at_once(projection)) return;
     multiply(projection);
     if (norm_.kind == NormKind::layer) {
       launch(device_.stream(), norm_shape(p_.in(), sums),
@@ -248,6 +251,33 @@ class HeadInputs {
            wide_ ? &pull_back_kernel<true> : &pull_back_kernel<false>,
            PullBackKernel{norm_, p_.copies, p_.tokens, projection.heads, p_.x, multiples_,
                           constants_, projection.y, projection.y_stride});
+  }
+
+  /// By the kernel that pulls back what it multiplies; false, with nothing done, where it cannot.
+  bool multiply_at_once(const HeadInputBackward::Projection& projection) {
+    const LinearWeight& weight = *projection.weight;
+    if (norm_.kind != NormKind::rms || low_rank_of(weight) != nullptr) return false;
+    const DeviceMatrix matrix = device_.matrix(weight);
+    const GemmOperand operand{matrix.data, matrix.dtype, matrix.cols, true};
+    if (!has_head_products(operand, p_.head_dim, p_.copies)) return false;
+    const std::int64_t width = projection.width(p_.head_dim);
+    const TermRows d = term_rows(device_, term_count(context_.precision), p_.tokens, width);
+    split_rows(device_, d_sum_, width, d);
+    head_products(device_, {.d = d,
+                            .weight = static_cast<const std::uint16_t*>(matrix.data),
+                            .weight_stride = matrix.cols,
+                            .heads = projection.heads,
+                            .share = projection.share,
+                            .head_dim = p_.head_dim,
+                            .copies = p_.copies,
+                            .tokens = p_.tokens,
+                            .width = p_.in(),
+                            .gain = norm_.weight,
+                            .x = p_.x,
+                            .multiples = multiples_,
+                            .y = projection.y,
+                            .y_stride = projection.y_stride});
+    return true;
   }
 
   /// d W of every head, with the terms of all heads made at once where products read them.

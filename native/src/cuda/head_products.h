@@ -1,0 +1,31 @@
+// d W of every head of a projection, summed over copies and pulled back through an RMSNorm where it
+// is made: for each token and head, gain * (d W) - sum over copies of multiple * x.
+#pragma once
+
+#include "cuda/gemm.h"
+
+namespace headspark::cuda {
+
+struct HeadProducts {
+  TermRows d;                             ///< [tokens, heads * head_dim]
+  const std::uint16_t* weight = nullptr;  ///< bf16, head h from row h / share * head_dim on
+  std::int64_t weight_stride = 0;
+  std::int64_t heads = 0;
+  std::int64_t share = 1;
+  std::int64_t head_dim = 0;
+  std::int64_t copies = 0;
+  std::int64_t tokens = 0;
+  std::int64_t width = 0;
+  const float* gain = nullptr;       ///< [width]
+  const float* x = nullptr;          ///< [copies, tokens, width]
+  const float* multiples = nullptr;  ///< [tokens, heads, copies]
+  float* y = nullptr;                ///< head h at y + h * y_stride: [tokens, width]
+  std::int64_t y_stride = 0;
+};
+
+/// Whether head_products can compute with such heads, weights and as many copies.
+bool has_head_products(const GemmOperand& weight, std::int64_t head_dim, std::int64_t copies);
+
+void head_products(OpDevice& device, const HeadProducts& params);
+
+}  // namespace headspark::cuda
