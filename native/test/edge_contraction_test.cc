@@ -73,9 +73,9 @@ TEST_CASE("edge_contraction with ends touches no other score") {
   };
   Random random(3);
   // Layers of a few sources and destinations, one that has none; long rows in several segments;
-  // more destinations than a tile of any backend has.
-  for (const Edges& e :
-       {Edges{}, Edges{.length = 5000}, Edges{.length = 8203, .step = 5}, Edges{150, 140, 33, 7}}) {
+  // more destinations than a tile, and than a launch, of any backend has.
+  for (const Edges& e : {Edges{}, Edges{.length = 5000}, Edges{.length = 8203, .step = 5},
+                         Edges{150, 140, 33, 7}, Edges{60, 530, 9, 1}}) {
     const std::vector<float> delta = random.values(e.sources * e.length);
     const std::vector<float> gradient = random.values(e.destinations * e.length);
     const std::vector<float> before = random.values(e.sources * e.destinations);

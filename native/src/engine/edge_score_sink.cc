@@ -25,12 +25,14 @@ void BlockScores::contract(const ContractedColumns& columns) {
 
 namespace {
 
-// Columns of a group of layers, about: what one pass over the differences meets. More would take
-// memory from the micro-batches.
-constexpr std::int64_t kGroupColumns = 128;
+/// Columns of a group of layers, about: what one pass over the differences meets. More would take
+/// memory from the micro-batches; a GPU has more of it.
+std::int64_t group_columns(const Engine& engine) {
+  return engine.context.on_cpu() ? 128 : 256;
+}
 
-std::int64_t group_layers(const Graph& graph) {
-  return std::clamp<std::int64_t>(kGroupColumns / graph.layer_columns(), 1,
+std::int64_t group_layers(const Engine& engine, const Graph& graph) {
+  return std::clamp<std::int64_t>(group_columns(engine) / graph.layer_columns(), 1,
                                   std::max<std::int64_t>(graph.layers, 1));
 }
 
@@ -44,11 +46,11 @@ EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const Pai
       scores_(scores),
       copies_(copies),
       gradients_(engine.context.backend,
-                 kept_columns(graph) * block.tokens() * engine.config().hidden) {}
+                 kept_columns(engine, graph) * block.tokens() * engine.config().hidden) {}
 
 // The logits belong to the highest layers' group.
-std::int64_t EdgeScoreSink::kept_columns(const Graph& graph) {
-  return group_layers(graph) * graph.layer_columns() + 1;
+std::int64_t EdgeScoreSink::kept_columns(const Engine& engine, const Graph& graph) {
+  return group_layers(engine, graph) * graph.layer_columns() + 1;
 }
 
 std::int64_t EdgeScoreSink::sources_of(std::int64_t column) const {
@@ -73,7 +75,7 @@ void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t column) {
 void EdgeScoreSink::begin_group(std::int64_t end_column) {
   group_end_ = end_column;
   const std::int64_t layers = end_column / graph_.layer_columns();
-  group_layer_ = std::max<std::int64_t>(layers - group_layers(graph_), 0);
+  group_layer_ = std::max<std::int64_t>(layers - group_layers(engine_, graph_), 0);
 }
 
 void EdgeScoreSink::logits_input(const float* d_input) {

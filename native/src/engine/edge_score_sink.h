@@ -45,7 +45,7 @@ class EdgeScoreSink final : public GradientSink {
   bool grouped_kv() const override { return graph_.kv_edges == KvEdges::grouped; }
 
   /// Destinations whose gradients are kept at a time.
-  static std::int64_t kept_columns(const Graph& graph);
+  static std::int64_t kept_columns(const Engine& engine, const Graph& graph);
 
   /// While the embedding is held constant with its gradient stopped, destinations that read nothing
   /// but the embedding have no gradient to show (as in the reference, where autograd never reaches

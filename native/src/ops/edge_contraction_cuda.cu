@@ -23,8 +23,9 @@ constexpr std::int64_t kPiece = 8192;
 constexpr int kThreads = 256;
 constexpr int kColumns = 128;  // destinations of a block
 constexpr int kWarpColumns = 32;
-// What a kernel's argument holds of 4 KB.
+// What the 4 KB of a kernel's argument hold.
 constexpr int kMostAtOnce = 32;
+constexpr int kMostEnds = 512;
 // Sums of pieces that lie in device memory at once, unless one contraction has more.
 constexpr std::int64_t kMostSums = std::int64_t{1} << 24;
 
@@ -45,8 +46,8 @@ struct ContractionKernel {
   std::int64_t gradient_stride;
   std::int64_t scores_stride;
   bool four;      // rows are aligned to four floats
-  bool has_ends;  // there are kColumns destinations at most then
-  std::int32_t ends[kColumns];
+  bool has_ends;  // there are kMostEnds destinations at most then
+  std::int32_t ends[kMostEnds];
   float* sums;  // [pieces, sources, destinations]
 
   /// Sources that destination v has scores with.
@@ -314,7 +315,7 @@ void edge_contraction_cuda(const Context& context, std::span<const EdgeContracti
   while (!contractions.empty()) {
     const std::size_t count = at_once(contractions);
     const std::int64_t all = contractions.front().destinations;
-    const std::int64_t most = contractions.front().ends != nullptr ? kColumns : all;
+    const std::int64_t most = contractions.front().ends != nullptr ? kMostEnds : all;
     for (std::int64_t v = 0; v < all; v += most) {
       run(device, context.precision,
           kernel_of(contractions.first(count), v, std::min(most, all - v)));
