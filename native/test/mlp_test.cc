@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "headspark/error.h"
+#include "kept_rows.h"
 #include "op_suite.h"
 #include "stored_layer.h"
 
@@ -86,12 +87,22 @@ void run_forward(const Mlp& mlp, const std::vector<float>& x_in, const Context& 
     p.y = outputs.dense("y", mlp.narrow());
   }
   if (c.out) p.out = outputs.dense("out", mlp.narrow());
+  const bool narrow = mlp_keeps_bf16(context, p.weights);
+  std::optional<KeptOutput> kept_gate;
+  std::optional<KeptOutput> kept_up;
+  if (c.keep_inputs) kept_gate.emplace(outputs, "gate", mlp.wide(), narrow);
+  if (c.keep_inputs && c.gated) kept_up.emplace(outputs, "up", mlp.wide(), narrow);
   p.keep_inputs = c.keep_inputs;
-  p.gate = c.keep_inputs ? outputs.dense("gate", mlp.wide()) : gate.data();
-  if (c.gated) p.up = c.keep_inputs ? outputs.dense("up", mlp.wide()) : up.data();
+  p.gate = kept_gate ? kept_gate->data() : gate.data();
+  if (c.gated) p.up = kept_up ? kept_up->data() : up.data();
   p.normed = normed.data();
   p.hidden = hidden.data();
   mlp_forward(context, p);
+  for (auto* kept : {&kept_gate, &kept_up}) {
+    if (!*kept) continue;
+    (*kept)->finish();
+    CHECK((*kept)->guards_intact());
+  }
   for (const GuardedArray* array : {&normed, &hidden, &gate, &up}) {
     CHECK_MESSAGE(array->guards_intact(), array->name());
   }
@@ -100,12 +111,13 @@ void run_forward(const Mlp& mlp, const std::vector<float>& x_in, const Context& 
 void run_backward(const Mlp& mlp, const std::vector<float>& gate_in,
                   const std::vector<float>& up_in, const Context& context, Outputs& outputs) {
   const MlpCase& c = mlp.c;
-  GuardedArray d_hidden("d_hidden", mlp.wide());
+  const bool narrow = mlp_keeps_bf16(context, mlp.weights(true));
+  GuardedArray d_hidden("d_hidden", kept_floats(mlp.wide(), narrow));
   GuardedArray d_up("d_up", mlp.wide());
   GuardedArray d_normed("d_normed", mlp.narrow());
   const GuardedArray x("x", mlp.x);
-  const GuardedArray gate("gate", gate_in);
-  const GuardedArray up("up", up_in);
+  const GuardedArray gate = kept_rows("gate", gate_in, narrow);
+  const GuardedArray up = kept_rows("up", up_in, narrow);
   const GuardedArray d_y("d_y", mlp.d_y);
   MlpBackward p;
   p.weights = mlp.weights(true);

@@ -112,7 +112,8 @@ void add_mlp(std::vector<Benchmark>& all, const Context& context, const MlpShape
   };
   const double flops = 6.0 * bytes(s.tokens * s.hidden, s.intermediate);
   const double weights = bytes(s.hidden * s.intermediate, 3 * 2);
-  const double kept = bytes(s.tokens * s.intermediate, 2 * 4);
+  const bool narrow = mlp_keeps_bf16(context, mlp->layer.weights());
+  const double kept = bytes(s.tokens * s.intermediate, 2 * (narrow ? 2 : 4));
   const double stream = bytes(s.tokens * s.hidden, 4);
   const std::string name = std::to_string(s.tokens) + "x" + std::to_string(s.intermediate) + "x" +
                            std::to_string(s.hidden) + " bf16";

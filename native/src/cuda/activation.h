@@ -51,10 +51,17 @@ HEADSPARK_DEVICE ActivationValue activate(Activation activation, float x) {
   }
 }
 
-/// y of MlpActivationForward at i.
-HEADSPARK_DEVICE float activated(const MlpActivationForward& p, std::int64_t i) {
-  const float f = activate(p.activation, p.gate[i]).f;
-  return p.up != nullptr ? rounded_product(f, p.up[i]) : f;
+/// What the nonlinearity is taken of and, in a gated MLP, the other factor.
+struct MlpInputs {
+  float gate;
+  float up;
+  bool gated;
+};
+
+/// y of MlpActivationForward.
+HEADSPARK_DEVICE float activated(Activation activation, const MlpInputs& in) {
+  const float f = activate(activation, in.gate).f;
+  return in.gated ? rounded_product(f, in.up) : f;
 }
 
 struct ActivationGradient {
@@ -62,14 +69,13 @@ struct ActivationGradient {
   float d_up;
 };
 
-/// What MlpActivationBackward writes at i.
-HEADSPARK_DEVICE ActivationGradient activation_gradient(const MlpActivationBackward& p,
-                                                        std::int64_t i) {
+/// What MlpActivationBackward writes.
+HEADSPARK_DEVICE ActivationGradient activation_gradient(Activation activation, const MlpInputs& in,
+                                                        float d_y) {
   // forward: y = f(gate) up
-  const ActivationValue value = activate(p.activation, p.gate[i]);
-  const float d_y = p.d_y[i];
+  const ActivationValue value = activate(activation, in.gate);
   const float d_f = rounded_product(d_y, value.slope);
-  return {p.up != nullptr ? rounded_product(d_f, p.up[i]) : d_f, rounded_product(d_y, value.f)};
+  return {in.gated ? rounded_product(d_f, in.up) : d_f, rounded_product(d_y, value.f)};
 }
 
 }  // namespace headspark::cuda

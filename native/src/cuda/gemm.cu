@@ -106,7 +106,8 @@ struct GemmKernel {
   const float* bias;
   const float* initial;
   float* plain;
-  bool two;  // rows of c, initial and plain are aligned to two floats
+  std::uint16_t* narrow;
+  bool two;  // rows of what is read and written are aligned to two elements
   std::int64_t depth;
 };
 
@@ -170,6 +171,10 @@ HEADSPARK_DEVICE void write_element(const GemmKernel& p, const Extents& all, con
   const std::int64_t index = at.row * p.c_stride + at.column;
   float value = p.scale * sum;
   if (p.bias != nullptr) value += p.bias[at.column];
+  if (p.narrow != nullptr) {
+    p.narrow[index] = float_to_bf16(value).bits;
+    return;
+  }
   if (p.plain != nullptr) p.plain[index] = value;
   if (p.initial != nullptr) value += p.initial[index];
   p.c[index] = value;
@@ -186,6 +191,10 @@ HEADSPARK_DEVICE void write_pair(const GemmKernel& p, const Extents& all, const 
   const std::int64_t index = at.row * p.c_stride + at.column;
   Two value{p.scale * sums.x, p.scale * sums.y};
   if (p.bias != nullptr) value = {value.x + p.bias[at.column], value.y + p.bias[at.column + 1]};
+  if (p.narrow != nullptr) {
+    *reinterpret_cast<std::uint32_t*>(p.narrow + index) = pack_bf16(value.x, value.y);
+    return;
+  }
   if (p.plain != nullptr) store_two(p.plain + index, value);
   if (p.initial != nullptr) {
     const Two initial = read_two(p.initial + index);
@@ -278,6 +287,9 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   if (g.a.terms.terms != 0 && g.a.terms.terms != term_count(precision)) {
     throw Error(ErrorCode::INTERNAL, "A product was given rows of another precision's terms.");
   }
+  if (g.narrow != nullptr && (g.initial != nullptr || g.plain != nullptr)) {
+    throw Error(ErrorCode::INTERNAL, "A product was asked to round what it adds to.");
+  }
   if (library_gemm(device, precision, g)) return;
   GemmKernel p{};
   p.rows = g.rows;
@@ -297,8 +309,9 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   p.bias = g.bias;
   p.initial = g.initial;
   p.plain = g.plain;
+  p.narrow = g.narrow;
   p.two = p.c_stride % 2 == 0 && aligned_to(8, p.c) && aligned_to(8, p.initial) &&
-          aligned_to(8, p.plain);
+          aligned_to(8, p.plain) && aligned_to(4, p.narrow);
   const Choice chosen = choose(precision, g);
   launch(device.stream(),
          {{blocks_for(g.rows, kTile), blocks_for(g.columns, kTile)}, kThreads, chosen.shared_bytes},

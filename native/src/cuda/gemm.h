@@ -34,6 +34,9 @@ struct Gemm {
   const float* bias = nullptr;     ///< [columns] or null
   const float* initial = nullptr;  ///< [rows, columns], stride c_stride, or null; may be c
   float* plain = nullptr;          ///< the same: where c without `initial` goes as well, or null
+  /// bf16 of the same shape and stride, instead of c: its values rounded. Not with `initial` or
+  /// `plain`.
+  std::uint16_t* narrow = nullptr;
 };
 
 /// By cuBLASLt where it is there and suits the weight (library_gemm.h).

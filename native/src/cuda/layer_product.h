@@ -10,13 +10,14 @@
 namespace headspark::cuda {
 
 /// linear_forward of rows that stand for params.x. `plain` (shape and stride of params.y, or null)
-/// gets the output without residual; not with a low-rank term.
+/// gets the output without residual, `narrow` (the same, of bf16) the rounded output instead of
+/// params.y; neither with a low-rank term.
 void layer_forward(OpDevice& device, Precision precision, const LinearForward& params,
-                   const GemmRows& x, float* plain = nullptr);
+                   const GemmRows& x, float* plain = nullptr, std::uint16_t* narrow = nullptr);
 
-/// linear_backward of rows that stand for params.d_y.
+/// linear_backward of rows that stand for params.d_y; `narrow` as above, instead of params.d_x.
 void layer_backward(OpDevice& device, Precision precision, const LinearBackward& params,
-                    const GemmRows& d_y);
+                    const GemmRows& d_y, std::uint16_t* narrow = nullptr);
 
 /// The terms that rows for these layers (null: none) are worth making as; 0: fp32. One term is half
 /// of fp32's bytes, three are more, which the library needs anyway and the own product makes faster

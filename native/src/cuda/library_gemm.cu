@@ -5,6 +5,7 @@
 #include "cuda/elements.h"
 #include "cuda/library_gemm.h"
 #include "cuda/lt_products.h"
+#include "cuda/stored_value.h"
 
 namespace headspark::cuda {
 namespace {
@@ -15,7 +16,8 @@ constexpr std::int64_t kElementsOf16Bytes = 8;
 constexpr std::int64_t kDirectTiles = 8;
 
 struct Finish {
-  const float* product;  // [rows, columns]; may be plain
+  const void* product;  // [rows, columns]; may be plain
+  DType type;           // of the product: fp32, or bf16 that is copied to `narrow`
   std::int64_t rows;
   std::int64_t columns;
   float scale;
@@ -23,6 +25,7 @@ struct Finish {
   const float* initial;
   float* plain;
   float* c;
+  std::uint16_t* narrow;
   std::int64_t c_stride;
 };
 
@@ -32,8 +35,13 @@ HEADSPARK_KERNEL(kElementThreads) finish_kernel(Finish p) {
   const std::int64_t i = element_index();
   if (i >= p.rows * p.columns) return;
   const std::int64_t at = i / p.columns * p.c_stride + i % p.columns;
-  float value = p.scale * p.product[i];
-  if (p.bias != nullptr) value = multiply_add(p.scale, p.product[i], p.bias[i % p.columns]);
+  const float product = stored_value(p.product, p.type, i);
+  float value = p.scale * product;
+  if (p.bias != nullptr) value = multiply_add(p.scale, product, p.bias[i % p.columns]);
+  if (p.narrow != nullptr) {
+    p.narrow[at] = float_to_bf16(value).bits;
+    return;
+  }
   if (p.plain != nullptr) p.plain[at] = value;
   if (p.initial != nullptr) value = value + p.initial[at];
   p.c[at] = value;
@@ -45,17 +53,35 @@ bool suits(const Gemm& g) {
 
 /// Sums of products that lie where the caller wants them, or in scratch.
 struct Sums {
-  float* to;
+  void* to;
+  DType type;
   const float* add;  // null: nothing
 };
 
+/// Whether sums are what the caller wants, but for `initial` and `plain`.
+bool as_they_are(const Gemm& g) {
+  return g.scale == 1.0f && g.bias == nullptr;
+}
+
+/// Whether the library rounds sums itself. A matter of the weight alone: what it chooses for such
+/// results may sum in another order.
+bool library_rounds(const Gemm& g, int terms) {
+  return g.narrow != nullptr && terms == 1 && as_they_are(g) && g.columns % kElementsOf16Bytes == 0;
+}
+
 /// Where the library may write a product's sums itself; `to` is null where it may not.
 Sums direct_sums(const Gemm& g, int terms) {
-  const Sums sums{g.plain != nullptr ? g.plain : g.c, g.plain != nullptr ? nullptr : g.initial};
-  const bool as_they_are = g.scale == 1.0f && g.bias == nullptr && g.c_stride == g.columns;
+  const bool whole_rows = g.c_stride == g.columns;
+  if (g.narrow != nullptr) {
+    const bool direct = library_rounds(g, terms) && whole_rows && aligned_to(16, g.narrow);
+    return {direct ? g.narrow : nullptr, DType::bf16, nullptr};
+  }
+  const Sums sums{g.plain != nullptr ? g.plain : g.c, DType::f32,
+                  g.plain != nullptr ? nullptr : g.initial};
   // Several terms are summed before anything else is added.
   const bool adds = sums.add == nullptr || (terms == 1 && aligned_to(16, sums.add));
-  return as_they_are && adds && aligned_to(16, sums.to) ? sums : Sums{nullptr, nullptr};
+  const bool direct = as_they_are(g) && whole_rows && adds && aligned_to(16, sums.to);
+  return direct ? sums : Sums{nullptr, DType::f32, nullptr};
 }
 
 struct LibraryProduct {
@@ -77,23 +103,24 @@ bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t ti
   p.b_stride = l.g.b.stride;
   p.by_depth = l.g.b.by_depth;
   p.c = sums.to;
+  p.type = sums.type;
   p.add = sums.add;
   for (int term = l.a.terms - 1; term >= 0; --term) {
     p.a = l.a.data + term * l.a.term_stride + begin * l.a.stride;
     if (!l.products.multiply(l.device.stream(), p)) return false;
-    p.add = p.c;
+    p.add = static_cast<const float*>(p.c);
   }
   return true;
 }
 
-/// What follows the sums of the rows from `begin` to `end`, whose first is at `product`.
-void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const float* product) {
+/// What follows the sums of the rows from `begin` to `end`, of which `sums` has the first.
+void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const Sums& sums) {
   if (begin == end) return;
   const Gemm& g = l.g;
   const auto row = [&](auto* p) { return p != nullptr ? p + begin * g.c_stride : nullptr; };
   launch(l.device.stream(), element_shape((end - begin) * g.columns), &finish_kernel,
-         Finish{product, end - begin, g.columns, g.scale, g.bias, row(g.initial), row(g.plain),
-                row(g.c), g.c_stride});
+         Finish{sums.to, sums.type, end - begin, g.columns, g.scale, g.bias, row(g.initial),
+                row(g.plain), row(g.c), row(g.narrow), g.c_stride});
 }
 
 }  // namespace
@@ -121,13 +148,16 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
     if (!multiply_terms(l, 0, in_place, direct)) return false;
     if (g.plain != nullptr) {
       launch(device.stream(), element_shape(begin * g.columns), &finish_kernel,
-             Finish{g.plain, begin, g.columns, 1.0f, nullptr, g.initial, nullptr, g.c, g.columns});
+             Finish{g.plain, DType::f32, begin, g.columns, 1.0f, nullptr, g.initial, nullptr, g.c,
+                    nullptr, g.columns});
     }
   }
   if (in_place == tiles) return true;
-  float* const sums = device.scratch_floats(ScratchSlot::product_sums,
-                                            (tiles - in_place) * kLtTileRows * g.columns);
-  if (!multiply_terms(l, begin, tiles - in_place, {sums, nullptr})) return false;
+  const DType type = library_rounds(g, a.terms) ? DType::bf16 : DType::f32;
+  const std::int64_t left = (tiles - in_place) * kLtTileRows * g.columns;
+  const Sums sums{device.scratch(ScratchSlot::product_sums, left * dtype_bytes(type)), type,
+                  nullptr};
+  if (!multiply_terms(l, begin, tiles - in_place, sums)) return false;
   finish(l, begin, g.rows, sums);
   return true;
 }

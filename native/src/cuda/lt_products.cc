@@ -1,6 +1,7 @@
 // cuBLASLt is column-major: it computes cᵀ = op(b) aᵀ, [columns, 128] per tile.
 #include "cuda/lt_products.h"
 
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -44,7 +45,8 @@ struct LtProducts::Call {
     a = layout(lt::DataType::bf16, p.by_depth ? p.columns : p.depth,
                p.by_depth ? p.depth : p.columns, p.b_stride);
     b = layout(lt::DataType::bf16, p.depth, kLtTileRows, p.a_stride);
-    c = layout(lt::DataType::f32, p.columns, kLtTileRows, p.columns);
+    c = layout(p.type == DType::bf16 ? lt::DataType::bf16 : lt::DataType::f32, p.columns,
+               kLtTileRows, p.columns);
     set_batch(a, tiles, 0);
     set_batch(b, tiles, kLtTileRows * p.a_stride);
     set_batch(c, tiles, kLtTileRows * p.columns);
@@ -106,7 +108,7 @@ struct LtProducts::Memory {
 
 // Both are chosen once, whatever the product at hand, so that every number of rows gets the same.
 const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProduct& p) {
-  const Shape shape{p.columns, p.depth, p.a_stride, p.b_stride, p.by_depth};
+  const Shape shape{p.columns, p.depth, p.a_stride, p.b_stride, p.by_depth, p.type};
   const auto found = algorithms_.find(shape);
   if (found != algorithms_.end()) return found->second;
   Algorithms chosen;
@@ -121,8 +123,7 @@ const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProd
 bool LtProducts::same_bits(Stream stream, const LtProduct& p, const lt::Algorithm& one,
                            const lt::Algorithm& other) {
   if (std::memcmp(&one, &other, sizeof one) == 0) return true;
-  const std::int64_t results = kLtTileRows * p.columns;
-  const std::int64_t bytes = results * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t bytes = kLtTileRows * p.columns * dtype_bytes(p.type);
   if (bytes > kMostTrialBytes) return false;
   // Any two orders of a sum differ somewhere among so many sums of random terms.
   std::vector<std::uint16_t> rows(static_cast<std::size_t>(kLtTileRows * p.a_stride));
@@ -132,7 +133,7 @@ bool LtProducts::same_bits(Stream stream, const LtProduct& p, const lt::Algorith
     value = f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1.0f);
   }
   const auto row_bytes = static_cast<std::int64_t>(rows.size() * sizeof(std::uint16_t));
-  std::vector<float> sums[2];
+  std::vector<std::byte> sums[2];
   try {
     const Memory a(memory_, row_bytes);
     memory_.copy(a.data, rows.data(), row_bytes);
@@ -140,11 +141,11 @@ bool LtProducts::same_bits(Stream stream, const LtProduct& p, const lt::Algorith
     LtProduct trial = p;
     trial.tiles = 1;
     trial.a = a.data;
-    trial.c = static_cast<float*>(c.data);
+    trial.c = c.data;
     trial.add = nullptr;
     for (int i = 0; i < 2; ++i) {
       run(stream, trial, i == 0 ? one : other);
-      sums[i].resize(static_cast<std::size_t>(results));
+      sums[i].resize(static_cast<std::size_t>(bytes));
       copy_to_host(stream, sums[i].data(), c.data, bytes);
     }
   } catch (const Error& error) {
@@ -187,7 +188,7 @@ void LtProducts::run(Stream stream, const LtProduct& p, const lt::Algorithm& alg
   const Call call(functions_, p, p.tiles);
   const float one = 1.0f;
   const float beta = p.add != nullptr ? 1.0f : 0.0f;
-  const float* const add = p.add != nullptr ? p.add : p.c;
+  const void* const add = p.add != nullptr ? p.add : p.c;
   check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, add, call.c,
                           p.c, call.c, &algorithm, workspace_, kWorkspaceBytes, stream),
         "multiply");

@@ -32,8 +32,9 @@ struct LtProduct {
   const void* b = nullptr;  ///< [columns, depth], or [depth, columns] by depth
   std::int64_t b_stride = 0;
   bool by_depth = false;
-  float* c = nullptr;          ///< [tiles * 128, columns] without gaps
-  const float* add = nullptr;  ///< the same, added to the product; may be c
+  void* c = nullptr;           ///< [tiles * 128, columns] without gaps
+  DType type = DType::f32;     ///< of c; or bf16, rounded sums that nothing is added to
+  const float* add = nullptr;  ///< of the shape of c, added to the product; may be c
 };
 
 class LtProducts {
@@ -48,7 +49,7 @@ class LtProducts {
   bool multiply(Stream stream, const LtProduct& product);
 
  private:
-  using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool>;
+  using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, DType>;
   /// Of one shape. `many` computes any number of rows; empty: the library has none.
   struct Algorithms {
     std::optional<lt::Algorithm> many;

@@ -1,10 +1,10 @@
 // Each step quotes the line of forward.cc that it differentiates.
 #include "engine/backward.h"
 
+#include "engine/mlp_weights.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/head_input.h"
 #include "headspark/ops/linear.h"
-#include "headspark/ops/mlp.h"
 #include "headspark/ops/projections.h"
 #include "headspark/ops/rows.h"
 
@@ -320,7 +320,7 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
   d_input = make(config.hidden);
   projected_q = make(query_width);
   projected_k = make(kv_width);
-  d_hidden = make(config.intermediate);
+  d_hidden = make(mlp_kept_width(engine));
   if (config.gated_mlp) d_up = make(config.intermediate);
   d_z = make(query_width);
   d_q = make(query_width);
@@ -330,8 +330,9 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
   d_v_group = make(kv_width);
 }
 
-std::int64_t BackwardWorkspace::floats_per_token(const ModelConfig& config) {
-  return 4 * config.hidden + 2 * config.intermediate +
+std::int64_t BackwardWorkspace::floats_per_token(const Engine& engine) {
+  const ModelConfig& config = engine.config();
+  return 4 * config.hidden + config.intermediate + mlp_kept_width(engine) +
          (5 * config.heads + 3 * config.kv_heads) * config.head_dim;
 }
 

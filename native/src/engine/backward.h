@@ -33,7 +33,7 @@ class GradientSink {
 class BackwardWorkspace {
  public:
   BackwardWorkspace(const Engine& engine, std::int64_t max_tokens);
-  static std::int64_t floats_per_token(const ModelConfig& config);
+  static std::int64_t floats_per_token(const Engine& engine);
 
   Buffer<float> d_residual;   ///< [tokens, hidden]; the caller sets it to the gradient at the end
   Buffer<float> d_out;        ///< [tokens, hidden] parallel blocks: gradient at the block's output
@@ -41,7 +41,7 @@ class BackwardWorkspace {
   Buffer<float> d_input;      ///< [tokens, hidden]
   Buffer<float> projected_q;  ///< [tokens, heads, head_dim] before rotation
   Buffer<float> projected_k;  ///< [tokens, kv_heads, head_dim] before rotation
-  Buffer<float> d_hidden;     ///< [tokens, intermediate]
+  Buffer<float> d_hidden;     ///< [tokens, intermediate] as MlpBackward has it
   Buffer<float> d_up;         ///< [tokens, intermediate]
   Buffer<float> d_z;          ///< [tokens, heads, head_dim]
   Buffer<float> d_q;          ///< [tokens, heads, head_dim]

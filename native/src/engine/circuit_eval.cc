@@ -51,7 +51,7 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
   result.values.resize(count * pairs.size());
   const auto ranges = plan_pairs(
       engine, pairs, options.metric,
-      {.floats = CircuitForward::floats_per_token(engine.config(), graph), .share_prefix = share});
+      {.floats = CircuitForward::floats_per_token(engine, graph), .share_prefix = share});
   std::uint64_t done = 0;
   for (const auto& [begin, end] : ranges) {
     PairBlock block(engine, pairs.subspan(begin, end - begin), {options.metric, share}, rotary,

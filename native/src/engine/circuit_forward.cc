@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "engine/mlp_weights.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear_each.h"
-#include "headspark/ops/mlp.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -357,12 +357,13 @@ std::vector<float> CircuitForward::run(std::span<const std::uint8_t> mask,
   return metric();
 }
 
-std::int64_t CircuitForward::floats_per_token(const ModelConfig& config, const Graph& graph) {
+std::int64_t CircuitForward::floats_per_token(const Engine& engine, const Graph& graph) {
+  const ModelConfig& config = engine.config();
   const std::int64_t streams =
       graph.sources() + kGroupLayers * graph.layer_columns() + 2 * graph.layers + 2;
   // Both ends, and means.
   return streams * config.hidden + 4 * config.heads * config.head_dim + 2 * config.intermediate +
-         3 * Trace::floats_per_token(config, {.sources = true});
+         3 * Trace::floats_per_token(engine, {.sources = true});
 }
 
 }  // namespace headspark

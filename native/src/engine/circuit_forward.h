@@ -29,7 +29,7 @@ class CircuitForward {
   std::vector<float> run(std::span<const std::uint8_t> mask, const RunControl& control,
                          std::int64_t first_layer = 0);
 
-  static std::int64_t floats_per_token(const ModelConfig& config, const Graph& graph);
+  static std::int64_t floats_per_token(const Engine& engine, const Graph& graph);
 
  private:
   struct Projection;

@@ -11,9 +11,8 @@ AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> 
   const Graph graph = make_graph(engine.config(), options.kv_edges);
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
   const auto dense = static_cast<std::size_t>(graph.sources() * graph.destinations());
-  const auto ranges =
-      plan_pairs(engine, pairs, options.metric,
-                 {.floats = CircuitForward::floats_per_token(engine.config(), graph)});
+  const auto ranges = plan_pairs(engine, pairs, options.metric,
+                                 {.floats = CircuitForward::floats_per_token(engine, graph)});
   const std::uint64_t total = ranges.size() * static_cast<std::uint64_t>(graph.edges());
   std::uint64_t done = 0;
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);

@@ -5,12 +5,12 @@
 
 #include <string>
 
+#include "engine/mlp_weights.h"
 #include "engine/paged_batch.h"
 #include "headspark/error.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear.h"
-#include "headspark/ops/mlp.h"
 #include "headspark/ops/projections.h"
 #include "headspark/ops/rows.h"
 
@@ -289,11 +289,6 @@ void run_last_layer(const Pass& all, const WantedTokens& wanted) {
 }
 
 }  // namespace
-
-MlpWeights mlp_weights(const ModelConfig& config, const LayerWeights& weights) {
-  return {&weights.mlp_norm, config.gated_mlp ? &weights.gate : nullptr, &weights.up, &weights.down,
-          config.activation};
-}
 
 KvStore make_kv_store(const Engine& engine, std::int64_t tokens) {
   const ModelConfig& config = engine.config();

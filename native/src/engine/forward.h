@@ -9,7 +9,6 @@
 #include "engine/wanted_tokens.h"
 #include "headspark/engine.h"
 #include "headspark/head_gate.h"
-#include "headspark/ops/mlp.h"
 
 namespace headspark {
 
@@ -22,9 +21,6 @@ struct KvStore {
 
   bool empty() const { return k.empty(); }
 };
-
-/// The MLP of a layer with its norm.
-MlpWeights mlp_weights(const ModelConfig& config, const LayerWeights& weights);
 
 KvStore make_kv_store(const Engine& engine, std::int64_t tokens);
 

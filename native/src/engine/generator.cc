@@ -33,7 +33,7 @@ std::int64_t page_budget(const Engine& engine, const GenerationOptions& options)
   const AttentionShape shape{config.heads, config.kv_heads, config.head_dim,
                              config.attention_scale};
   const FixedNeed fixed{
-      Trace::floats_per_token(config, {}) * 4 * trace_tokens(options),
+      Trace::floats_per_token(engine, {}) * 4 * trace_tokens(options),
       DecodeHead::workspace_bytes(engine, options.max_rows),
       paged_attention_bytes(engine.context, {shape, options.max_rows, config.max_positions})};
   check_room(engine, options, fixed);

@@ -132,10 +132,10 @@ std::int64_t GradientPath::floats_per_token(const Engine& engine, const Graph& g
                                             const PathPoints& points, HeadWrites writes) {
   const ModelConfig& config = engine.config();
   const auto copies = static_cast<std::int64_t>(points.alphas.size());
-  const std::int64_t per_copy = Trace::floats_per_token(config, trace_options(points)) +
-                                BackwardWorkspace::floats_per_token(config) +
+  const std::int64_t per_copy = Trace::floats_per_token(engine, trace_options(points)) +
+                                BackwardWorkspace::floats_per_token(engine) +
                                 3 * widest(config, points.activations);
-  return copies * per_copy + 2 * Trace::floats_per_token(config, {.sources = true}) +
+  return copies * per_copy + 2 * Trace::floats_per_token(engine, {.sources = true}) +
          SourceDifferences::floats_per_token(engine, graph, writes) +
          EdgeScoreSink::kept_columns(engine, graph) * config.hidden;
 }

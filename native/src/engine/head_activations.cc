@@ -152,7 +152,7 @@ HeadActivations head_activations(const Engine& engine, const HeadActivationsRequ
   const RotaryTable rotary = rotary_for(engine, longest);  // refuses what is too long
   const TraceOptions options{.sources = true};
   const std::int64_t floats =
-      Trace::floats_per_token(engine.config(), options) +
+      Trace::floats_per_token(engine, options) +
       (request.write_norms ? 2 * engine.config().heads * engine.config().hidden : std::int64_t{0});
   const std::int64_t by_memory = engine.options.memory_bytes / 4 / floats;
   const std::int64_t wanted =

@@ -71,8 +71,8 @@ AttributionResult flow_attribution(const Engine& engine, std::span<const Pair> p
   const Graph graph = make_graph(engine.config(), options.kv_edges);
   const ModelConfig& config = engine.config();
   const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
-  const std::int64_t floats = 2 * Trace::floats_per_token(config, {.sources = true}) +
-                              Trace::floats_per_token(config, {.gradients = true}) +
+  const std::int64_t floats = 2 * Trace::floats_per_token(engine, {.sources = true}) +
+                              Trace::floats_per_token(engine, {.gradients = true}) +
                               graph.sources() * config.hidden;
   ScoreBook book(graph, pairs.size(), options.keep_pair_scores);
   const auto ranges = plan_pairs(engine, pairs, options.metric,

@@ -79,7 +79,6 @@ struct Sums {
 
 MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pairs,
                                  bool per_position, const RunControl& control) {
-  const ModelConfig& config = engine.config();
   const BufferReuse reuse(engine.context.backend);
   const std::int64_t longest = longest_pair(pairs);
   const RotaryTable rotary = rotary_for(engine, longest);
@@ -87,7 +86,7 @@ MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pai
   Sums sums(engine, per_position ? longest : 1);
   const auto ranges =
       plan_pairs(engine, pairs, Metric::nll,
-                 {.floats = Trace::floats_per_token(config, options), .share_prefix = false});
+                 {.floats = Trace::floats_per_token(engine, options), .share_prefix = false});
   for (const auto& [begin, end] : ranges) {
     control.report({begin, pairs.size(), "means"});
     BatchRows rows;

@@ -267,11 +267,11 @@ std::int64_t largest_step(const SweepPlan& plan) {
 }
 
 /// fp32 values that one token of a prepared block holds on to.
-std::int64_t kept_floats(const ModelConfig& config, const SweepOptions& options) {
+std::int64_t kept_floats(const Engine& engine, const SweepOptions& options) {
   const std::int64_t corrupted = options.kind == AblationKind::resample
-                                     ? Trace::floats_per_token(config, corrupted_trace())
+                                     ? Trace::floats_per_token(engine, corrupted_trace())
                                      : 0;
-  return Trace::floats_per_token(config, clean_trace()) + corrupted;
+  return Trace::floats_per_token(engine, clean_trace()) + corrupted;
 }
 
 }  // namespace
@@ -287,9 +287,9 @@ struct Sweep::State {
   /// Variants whose rows fill a micro-batch of the size that pays, or half the memory budget.
   std::size_t rows_per_batch(std::int64_t tokens) const {
     const EngineOptions& options = inputs.engine.options;
-    const ModelConfig& config = inputs.engine.config();
     const std::int64_t wanted = paying_batch_tokens(inputs.engine);
-    const std::int64_t floats = Trace::floats_per_token(config, {}) + config.hidden;
+    const std::int64_t floats =
+        Trace::floats_per_token(inputs.engine, {}) + inputs.engine.config().hidden;
     const std::int64_t by_memory =
         options.memory_bytes / 2 / (floats * static_cast<std::int64_t>(sizeof(float)));
     return static_cast<std::size_t>(
@@ -324,10 +324,9 @@ Sweep::Sweep(const Engine& engine, std::vector<Pair> pairs, const SweepOptions& 
       state.inputs.mean_z.emplace_back(engine.context.backend, std::span<const float>(z));
     }
   }
-  const ModelConfig& config = engine.config();
-  const std::int64_t kept = kept_floats(config, options);
+  const std::int64_t kept = kept_floats(engine, options);
   const TokenCost cost{
-      .floats = kept + Trace::floats_per_token(config, {}), .copies = 2, .share_prefix = false};
+      .floats = kept + Trace::floats_per_token(engine, {}), .copies = 2, .share_prefix = false};
   state.ranges = plan_pairs(engine, state.pairs, options.metric, cost);
   state.blocks.resize(state.ranges.size());
   std::int64_t tokens = 0;

@@ -1,6 +1,8 @@
 // Allocation of a trace: one buffer per kept activation and layer, one per shared scratch.
 #include "engine/trace.h"
 
+#include "engine/mlp_weights.h"
+
 namespace headspark {
 namespace {
 
@@ -11,7 +13,9 @@ struct Slot {
   bool kept;
 };
 
-std::vector<Slot> slots(const ModelConfig& config, const TraceOptions& options) {
+std::vector<Slot> slots(const Engine& engine, const TraceOptions& options) {
+  const ModelConfig& config = engine.config();
+  const std::int64_t kept_width = mlp_kept_width(engine);
   const std::int64_t query_width = config.heads * config.head_dim;
   const std::int64_t kv_width = config.kv_heads * config.head_dim;
   const bool gradients = options.gradients;
@@ -25,14 +29,14 @@ std::vector<Slot> slots(const ModelConfig& config, const TraceOptions& options) 
       {&LayerTrace::v, kv_width, keys_values},
       {&LayerTrace::z, query_width, gradients || writes},
       {&LayerTrace::lse, config.heads, gradients},
-      {&LayerTrace::gate, config.intermediate, gradients},
+      {&LayerTrace::gate, kept_width, gradients},
       {&LayerTrace::mlp_out, config.hidden, writes},
   };
   if (config.qk_norm) {
     list.push_back({&LayerTrace::q_raw, query_width, gradients});
     list.push_back({&LayerTrace::k_raw, kv_width, gradients});
   }
-  if (config.gated_mlp) list.push_back({&LayerTrace::up, config.intermediate, gradients});
+  if (config.gated_mlp) list.push_back({&LayerTrace::up, kept_width, gradients});
   if (options.gated && gradients) list.push_back({&LayerTrace::raw, query_width, true});
   return list;
 }
@@ -43,7 +47,7 @@ Trace::Trace(const Engine& engine, std::int64_t max_tokens, const TraceOptions& 
     : options_(options), capacity_(max_tokens), backend_(engine.context.backend) {
   const ModelConfig& config = engine.config();
   layers_.resize(static_cast<std::size_t>(config.layers));
-  for (const Slot& slot : slots(config, options)) {
+  for (const Slot& slot : slots(engine, options)) {
     float* shared = slot.kept ? nullptr : allocate(slot.width);
     for (LayerTrace& layer : layers_)
       layer.*slot.member = slot.kept ? allocate(slot.width) : shared;
@@ -66,9 +70,10 @@ float* Trace::allocate(std::int64_t width) {
   return storage_.back().data();
 }
 
-std::int64_t Trace::floats_per_token(const ModelConfig& config, const TraceOptions& options) {
+std::int64_t Trace::floats_per_token(const Engine& engine, const TraceOptions& options) {
+  const ModelConfig& config = engine.config();
   std::int64_t total = 4 * config.hidden + config.intermediate;
-  for (const Slot& slot : slots(config, options)) {
+  for (const Slot& slot : slots(engine, options)) {
     total += slot.width * (slot.kept ? config.layers : 1);
   }
   return total;

@@ -31,8 +31,8 @@ struct LayerTrace {
   float* z = nullptr;             ///< [tokens, heads, head_dim] after the gate
   float* lse = nullptr;           ///< [tokens, heads]
   float* residual_mid = nullptr;  ///< [tokens, hidden] before the MLP norm (sequential blocks)
-  float* gate = nullptr;          ///< [tokens, intermediate] input of the nonlinearity
-  float* up = nullptr;            ///< [tokens, intermediate], gated MLPs
+  float* gate = nullptr;          ///< [tokens, intermediate] as MlpForward keeps it
+  float* up = nullptr;            ///< the same, gated MLPs
   float* mlp_out = nullptr;       ///< [tokens, hidden], bias included
 };
 
@@ -57,7 +57,7 @@ class Trace {
   float* hidden() { return hidden_; }          ///< scratch [tokens, intermediate]
 
   /// fp32 values that one token takes; the engine plans its batches with it.
-  static std::int64_t floats_per_token(const ModelConfig& config, const TraceOptions& options);
+  static std::int64_t floats_per_token(const Engine& engine, const TraceOptions& options);
 
  private:
   float* allocate(std::int64_t width);

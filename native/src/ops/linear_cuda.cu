@@ -86,7 +86,7 @@ int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeigh
 }
 
 void layer_forward(OpDevice& device, Precision precision, const LinearForward& p, const GemmRows& x,
-                   float* plain) {
+                   float* plain, std::uint16_t* narrow) {
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_forward");
   const bool biased = p.with_bias && !p.weight->bias.empty();
   gemm(device, precision,
@@ -99,7 +99,8 @@ void layer_forward(OpDevice& device, Precision precision, const LinearForward& p
         .c_stride = p.y_stride,
         .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
         .initial = p.residual,
-        .plain = plain});
+        .plain = plain,
+        .narrow = narrow});
   if (low_rank_of(*p.weight) == nullptr) return;
   // y += scale (x Aᵀ) Bᵀ
   const LowRankOperands low = low_rank_operands(device, *p.weight, range, false);
@@ -108,7 +109,7 @@ void layer_forward(OpDevice& device, Precision precision, const LinearForward& p
 }
 
 void layer_backward(OpDevice& device, Precision precision, const LinearBackward& p,
-                    const GemmRows& d_y) {
+                    const GemmRows& d_y, std::uint16_t* narrow) {
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_backward");
   // forward: y = x Wᵀ
   gemm(device, precision,
@@ -119,7 +120,8 @@ void layer_backward(OpDevice& device, Precision precision, const LinearBackward&
         .b = operand(device.matrix(*p.weight), range, true),
         .c = p.d_x,
         .c_stride = p.d_x_stride,
-        .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr});
+        .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr,
+        .narrow = narrow});
   if (low_rank_of(*p.weight) == nullptr) return;
   // d_x += scale (d_y B) A
   const LowRankOperands low = low_rank_operands(device, *p.weight, range, true);

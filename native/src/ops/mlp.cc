@@ -61,6 +61,14 @@ void check_backward(const MlpBackward& p) {
 
 }  // namespace
 
+bool mlp_keeps_bf16(const Context& context, const MlpWeights& weights) {
+  if (context.on_cpu() || context.precision != Precision::fast) return false;
+  for (const LinearWeight* layer : {weights.gate, weights.up, weights.down}) {
+    if (layer != nullptr && low_rank_of(*layer) != nullptr) return false;
+  }
+  return true;
+}
+
 void mlp_forward_in_steps(const Context& context, const MlpForward& p) {
   const MlpWeights& weights = p.weights;
   const std::int64_t hidden = weights.up->in();

@@ -9,16 +9,21 @@ namespace {
 
 using namespace cuda;
 
+template <typename Params>
+HEADSPARK_DEVICE MlpInputs inputs(const Params& p, std::int64_t i) {
+  return {p.gate[i], p.up != nullptr ? p.up[i] : 0.0f, p.up != nullptr};
+}
+
 HEADSPARK_KERNEL(kElementThreads) forward_kernel(MlpActivationForward p) {
   const std::int64_t i = element_index();
-  if (i < p.count) p.y[i] = activated(p, i);
+  if (i < p.count) p.y[i] = activated(p.activation, inputs(p, i));
 }
 
 HEADSPARK_KERNEL(kElementThreads) backward_kernel(MlpActivationBackward p) {
   const std::int64_t i = element_index();
   if (i >= p.count) return;
   // d_y is read first: d_gate may be the same array.
-  const ActivationGradient gradient = activation_gradient(p, i);
+  const ActivationGradient gradient = activation_gradient(p.activation, inputs(p, i), p.d_y[i]);
   if (p.up != nullptr) p.d_up[i] = gradient.d_up;
   p.d_gate[i] = gradient.d_gate;
 }

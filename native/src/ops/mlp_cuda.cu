@@ -1,7 +1,9 @@
 // The MLP of a block on the GPU: the steps of mlp.cc, with what products read written as their
 // terms by the kernel that makes it, and sums taken where their last part is written. The bits are
-// those of the steps. What that saves in bytes: ARCHITECTURE.md, "Bytes of a layer on a GPU".
+// those of the steps, but that `fast` keeps gate, up and d_hidden as bf16 (mlp_keeps_bf16). What
+// that saves in bytes: ARCHITECTURE.md, "Bytes of a layer on a GPU".
 #include "cuda/activation.h"
+#include "cuda/alignment.h"
 #include "cuda/layer_product.h"
 #include "cuda/norm_products.h"
 #include "cuda/term_pairs.h"
@@ -12,39 +14,89 @@ namespace {
 
 using namespace cuda;
 
+// fp32, or bf16 where a row's steps are kept so.
+HEADSPARK_DEVICE Two pair_at(const float* row, const TermPlace& at, std::int64_t width, bool two) {
+  if (two) return load_two(row + at.k);
+  return {row[at.k], at.k + 1 < width ? row[at.k + 1] : 0.0f};
+}
+HEADSPARK_DEVICE Two pair_at(const std::uint16_t* row, const TermPlace& at, std::int64_t width,
+                             bool two) {
+  if (two) {
+    const std::uint32_t pair = *reinterpret_cast<const std::uint32_t*>(row + at.k);
+    return {low_half(pair), high_half(pair)};
+  }
+  return {bf16_to_float({row[at.k]}), at.k + 1 < width ? bf16_to_float({row[at.k + 1]}) : 0.0f};
+}
+
+template <typename Stored>
 struct ActivatedTerms {
-  MlpActivationForward params;
+  Activation activation;
+  const Stored* gate;
+  const Stored* up;  // null: not gated
+  bool two;          // rows are aligned to two elements
   TermRows y;
 };
 
-template <int Terms>
-HEADSPARK_KERNEL(kElementThreads)
-activated_kernel(ActivatedTerms p) {
-  const TermPlace at = term_place(p.y);
-  if (at.row >= p.y.rows) return;
-  const std::int64_t i = at.row * p.y.depth + at.k;
-  store_pair<Terms>(p.y, at, at.k < p.y.depth ? activated(p.params, i) : 0.0f,
-                    at.k + 1 < p.y.depth ? activated(p.params, i + 1) : 0.0f);
+/// Elements k and k + 1 of a row of both inputs.
+template <typename Params>
+HEADSPARK_DEVICE void read_inputs(MlpInputs (&in)[2], const Params& p, const TermPlace& at,
+                                  std::int64_t width) {
+  const Two gate = pair_at(p.gate + at.row * width, at, width, p.two);
+  Two up{0.0f, 0.0f};
+  if (p.up != nullptr) up = pair_at(p.up + at.row * width, at, width, p.two);
+  in[0] = {gate.x, up.x, p.up != nullptr};
+  in[1] = {gate.y, up.y, p.up != nullptr};
 }
 
+template <int Terms, typename Stored>
+HEADSPARK_KERNEL(kElementThreads)
+activated_kernel(ActivatedTerms<Stored> p) {
+  const TermPlace at = term_place(p.y);
+  if (at.row >= p.y.rows) return;
+  const std::int64_t width = p.y.depth;
+  if (at.k >= width) return store_pair<Terms>(p.y, at, 0.0f, 0.0f);
+  MlpInputs in[2];
+  read_inputs(in, p, at, width);
+  store_pair<Terms>(p.y, at, activated(p.activation, in[0]),
+                    at.k + 1 < width ? activated(p.activation, in[1]) : 0.0f);
+}
+
+template <typename Stored>
 struct GradientTerms {
-  MlpActivationBackward params;
+  Activation activation;
+  const Stored* gate;
+  const Stored* up;
+  const Stored* d_y;
+  bool two;
   TermRows d_gate;
   TermRows d_up;  // of the same shape; no data: not gated
 };
 
-template <int Terms>
+template <int Terms, typename Stored>
 HEADSPARK_KERNEL(kElementThreads)
-gradient_kernel(GradientTerms p) {
+gradient_kernel(GradientTerms<Stored> p) {
   const TermPlace at = term_place(p.d_gate);
   if (at.row >= p.d_gate.rows) return;
-  const std::int64_t i = at.row * p.d_gate.depth + at.k;
+  const std::int64_t width = p.d_gate.depth;
   ActivationGradient low{0.0f, 0.0f};
   ActivationGradient high{0.0f, 0.0f};
-  if (at.k < p.d_gate.depth) low = activation_gradient(p.params, i);
-  if (at.k + 1 < p.d_gate.depth) high = activation_gradient(p.params, i + 1);
+  if (at.k < width) {
+    MlpInputs in[2];
+    read_inputs(in, p, at, width);
+    const Two d_y = pair_at(p.d_y + at.row * width, at, width, p.two);
+    low = activation_gradient(p.activation, in[0], d_y.x);
+    if (at.k + 1 < width) high = activation_gradient(p.activation, in[1], d_y.y);
+  }
   store_pair<Terms>(p.d_gate, at, low.d_gate, high.d_gate);
   if (p.d_up.data != nullptr) store_pair<Terms>(p.d_up, at, low.d_up, high.d_up);
+}
+
+// bf16 in the room of floats.
+std::uint16_t* as_bf16(float* p) {
+  return reinterpret_cast<std::uint16_t*>(p);
+}
+const std::uint16_t* as_bf16(const float* p) {
+  return reinterpret_cast<const std::uint16_t*>(p);
 }
 
 struct Mlp {
@@ -52,7 +104,8 @@ struct Mlp {
   OpDevice& device;
   const MlpWeights& weights;
   std::int64_t tokens;
-  int terms;  // of the rows between the steps; 0: fp32
+  int terms;    // of the rows between the steps; 0: fp32
+  bool narrow;  // gate, up and d_hidden are bf16
 
   std::int64_t hidden() const { return weights.up->in(); }
   std::int64_t intermediate() const { return weights.up->out(); }
@@ -61,6 +114,8 @@ struct Mlp {
     return weights.gate != nullptr ? *weights.gate : *weights.up;
   }
 
+  /// What layers between the steps write where `narrow`, instead of `y`.
+  std::uint16_t* narrow_of(float* y) const { return narrow ? as_bf16(y) : nullptr; }
   void add(const float* x, float* y, const float* base) const {
     combine_cuda(context,
                  {.count = tokens * hidden(), .a = 1.0f, .x = x, .b = 1.0f, .y = y, .base = base});
@@ -70,7 +125,12 @@ struct Mlp {
 Mlp make_mlp(const Context& context, const MlpWeights& weights, std::int64_t tokens) {
   OpDevice& device = op_device(context);
   const LinearWeight* const layers[] = {weights.gate, weights.up, weights.down};
-  return {context, device, weights, tokens, terms_for(device, context.precision, layers)};
+  return {context,
+          device,
+          weights,
+          tokens,
+          terms_for(device, context.precision, layers),
+          mlp_keeps_bf16(context, weights)};
 }
 
 GemmRows normed_rows(const Mlp& mlp, const MlpForward& p) {
@@ -85,18 +145,28 @@ GemmRows normed_rows(const Mlp& mlp, const MlpForward& p) {
   return {.terms = rows};
 }
 
+template <int Terms, typename Stored>
+void write_activated(const Mlp& mlp, const Stored* gate, const Stored* up, const TermRows& y) {
+  const bool two = y.depth % 2 == 0 && aligned_to(8, gate) && aligned_to(8, up);
+  launch(mlp.device.stream(), term_shape(y), &activated_kernel<Terms, Stored>,
+         ActivatedTerms<Stored>{mlp.weights.activation, gate, up, two, y});
+}
+
 GemmRows activated_rows(const Mlp& mlp, const MlpForward& p) {
   const std::int64_t width = mlp.intermediate();
-  const MlpActivationForward params{mlp.weights.activation, p.tokens * width, p.gate, p.up,
-                                    p.hidden};
   if (mlp.terms == 0) {
-    mlp_activation_forward_cuda(mlp.context, params);
+    mlp_activation_forward_cuda(mlp.context,
+                                {mlp.weights.activation, p.tokens * width, p.gate, p.up, p.hidden});
     return {p.hidden, width};
   }
   const TermRows rows = term_rows(mlp.device, mlp.terms, p.tokens, width);
-  launch(mlp.device.stream(), term_shape(rows),
-         mlp.terms == 1 ? &activated_kernel<1> : &activated_kernel<3>,
-         ActivatedTerms{params, rows});
+  if (mlp.narrow) {
+    write_activated<1, std::uint16_t>(mlp, as_bf16(p.gate), as_bf16(p.up), rows);
+  } else if (mlp.terms == 1) {
+    write_activated<1, float>(mlp, p.gate, p.up, rows);
+  } else {
+    write_activated<3, float>(mlp, p.gate, p.up, rows);
+  }
   return {.terms = rows};
 }
 
@@ -105,26 +175,40 @@ struct GradientRows {
   GemmRows d_up;
 };
 
+template <int Terms, typename Stored>
+void write_gradients(const Mlp& mlp, const Stored* gate, const Stored* up, const Stored* d_y,
+                     const GradientRows& to) {
+  const TermRows& d_gate = to.d_gate.terms;
+  const bool two =
+      d_gate.depth % 2 == 0 && aligned_to(8, gate) && aligned_to(8, up) && aligned_to(8, d_y);
+  launch(mlp.device.stream(), term_shape(d_gate), &gradient_kernel<Terms, Stored>,
+         GradientTerms<Stored>{mlp.weights.activation, gate, up, d_y, two, d_gate, to.d_up.terms});
+}
+
 GradientRows gradient_rows(const Mlp& mlp, const MlpBackward& p) {
   const std::int64_t width = mlp.intermediate();
-  const MlpActivationBackward params{.activation = mlp.weights.activation,
-                                     .count = p.tokens * width,
-                                     .gate = p.gate,
-                                     .up = p.up,
-                                     .d_y = p.d_hidden,
-                                     .d_gate = p.d_hidden,
-                                     .d_up = p.d_up};
   if (mlp.terms == 0) {
-    mlp_activation_backward_cuda(mlp.context, params);
+    mlp_activation_backward_cuda(mlp.context, {.activation = mlp.weights.activation,
+                                               .count = p.tokens * width,
+                                               .gate = p.gate,
+                                               .up = p.up,
+                                               .d_y = p.d_hidden,
+                                               .d_gate = p.d_hidden,
+                                               .d_up = p.d_up});
     return {{p.d_hidden, width}, {p.d_up, width}};
   }
   const bool gated = mlp.weights.gate != nullptr;
   const TermRows d_gate = term_rows(mlp.device, mlp.terms, p.tokens, width, gated ? 2 : 1);
-  const TermRows d_up = gated ? next_set(d_gate) : TermRows{};
-  launch(mlp.device.stream(), term_shape(d_gate),
-         mlp.terms == 1 ? &gradient_kernel<1> : &gradient_kernel<3>,
-         GradientTerms{params, d_gate, d_up});
-  return {{.terms = d_gate}, {.terms = d_up}};
+  const GradientRows rows{{.terms = d_gate}, {.terms = gated ? next_set(d_gate) : TermRows{}}};
+  if (mlp.narrow) {
+    write_gradients<1>(mlp, as_bf16(p.gate), as_bf16(p.up),
+                       as_bf16(static_cast<const float*>(p.d_hidden)), rows);
+  } else if (mlp.terms == 1) {
+    write_gradients<1, float>(mlp, p.gate, p.up, p.d_hidden, rows);
+  } else {
+    write_gradients<3, float>(mlp, p.gate, p.up, p.d_hidden, rows);
+  }
+  return rows;
 }
 
 }  // namespace
@@ -133,13 +217,15 @@ void mlp_forward_cuda(const Context& context, const MlpForward& p) {
   const Mlp mlp = make_mlp(context, p.weights, p.tokens);
   const MlpWeights& weights = p.weights;
   const GemmRows normed = normed_rows(mlp, p);
-  const auto forward = [&](const LinearForward& layer, const GemmRows& x, float* plain = nullptr) {
-    layer_forward(mlp.device, context.precision, layer, x, plain);
+  const auto forward = [&](const LinearForward& layer, const GemmRows& x, float* plain = nullptr,
+                           std::uint16_t* narrow = nullptr) {
+    layer_forward(mlp.device, context.precision, layer, x, plain, narrow);
   };
-  if (weights.gate != nullptr) {
-    forward(whole_layer(*weights.up, p.tokens, nullptr, p.up), normed);
-  }
-  forward(whole_layer(mlp.first(), p.tokens, nullptr, p.gate), normed);
+  const auto forward_inside = [&](const LinearWeight& weight, float* y) {
+    forward(whole_layer(weight, p.tokens, nullptr, y), normed, nullptr, mlp.narrow_of(y));
+  };
+  if (weights.gate != nullptr) forward_inside(*weights.up, p.up);
+  forward_inside(mlp.first(), p.gate);
   const GemmRows activated = activated_rows(mlp, p);
   LinearForward down = whole_layer(*weights.down, p.tokens, nullptr, p.y);
   // What is kept by itself is the output with its low-rank term.
@@ -157,10 +243,12 @@ void mlp_backward_cuda(const Context& context, const MlpBackward& p) {
   const Mlp mlp = make_mlp(context, p.weights, p.tokens);
   const MlpWeights& weights = p.weights;
   const std::int64_t hidden = mlp.hidden();
-  const auto backward = [&](const LinearBackward& layer, const GemmRows& d_y) {
-    layer_backward(mlp.device, context.precision, layer, d_y);
+  const auto backward = [&](const LinearBackward& layer, const GemmRows& d_y,
+                            std::uint16_t* narrow = nullptr) {
+    layer_backward(mlp.device, context.precision, layer, d_y, narrow);
   };
-  backward(whole_layer_gradient(*weights.down, p.tokens, nullptr, p.d_hidden), {p.d_y, hidden});
+  backward(whole_layer_gradient(*weights.down, p.tokens, nullptr, p.d_hidden), {p.d_y, hidden},
+           mlp.narrow_of(p.d_hidden));
   const GradientRows gradients = gradient_rows(mlp, p);
   backward(whole_layer_gradient(mlp.first(), p.tokens, nullptr, p.d_normed), gradients.d_gate);
   if (weights.gate != nullptr) {

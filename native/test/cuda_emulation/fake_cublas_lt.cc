@@ -42,7 +42,7 @@ struct Product {
   FakeLayout left, right, result;
   float alpha, beta;
   const void *a, *b, *c;
-  float* d;
+  void* d;
   bool from_end;  // the order of the sums
 };
 
@@ -58,8 +58,14 @@ void compute(const Product& p) {
                  value_at(p.right, p.b, tile, k, column);
         }
         const float product = p.alpha * sum;
-        p.d[tile * p.result.batch_stride + row + column * p.result.stride] =
+        const std::int64_t at = tile * p.result.batch_stride + row + column * p.result.stride;
+        const float value =
             p.beta == 0.0f ? product : product + value_at(p.result, p.c, tile, row, column);
+        if (p.result.type == lt::DataType::bf16) {
+          static_cast<std::uint16_t*>(p.d)[at] = f32_to_bf16(value);
+        } else {
+          static_cast<float*>(p.d)[at] = value;
+        }
       }
     }
   }
@@ -93,7 +99,7 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                         a,
                         b,
                         c,
-                        static_cast<float*>(d),
+                        d,
                         fake().few_round_otherwise && algorithm->data[0] == 1};
   cuda::queue(stream, [product] { compute(product); });
   return lt::kSuccess;

@@ -187,6 +187,54 @@ TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it whe
   }
 }
 
+TEST_CASE("products that are bf16 are the fp32 ones rounded, whoever writes and rounds them") {
+  struct Rounded {
+    std::int64_t columns;  // the library rounds multiples of 8
+    bool bias;
+    bool library;
+  };
+  for (const Rounded& c : {Rounded{8, false, true},
+                           {8, true, true},
+                           {12, false, true},
+                           {8, false, false},
+                           {7, true, false}}) {
+    const Problem problem(1100, c.columns, 16, false);
+    LibraryDevice device;
+    fake.has_algorithm = c.library;
+    for (const auto precision : {Precision::exact, Precision::fast}) {
+      for (const std::int64_t rows : {1, 128, 129, 1024, 1100}) {
+        Gemm g;
+        g.rows = rows;
+        g.columns = c.columns;
+        g.depth = 16;
+        g.a = {problem.a.data(), 21};
+        g.b = {problem.weight.data(), DType::bf16, problem.weight_stride};
+        g.c_stride = c.columns;
+        if (c.bias) g.bias = problem.bias.data();
+        std::vector<float> values(static_cast<std::size_t>(rows * c.columns));
+        g.c = values.data();
+        gemm(device, precision, g);
+        std::vector<std::uint16_t> narrow(values.size() + 1, 0x7fc1);
+        g.c = nullptr;
+        g.narrow = narrow.data();
+        gemm(device, precision, g);
+        std::vector<std::uint16_t> expected;
+        for (const float value : values) expected.push_back(f32_to_bf16(value));
+        expected.push_back(0x7fc1);
+        CAPTURE(c.columns);
+        CAPTURE(rows);
+        CHECK(narrow == expected);
+      }
+    }
+    Gemm adds;
+    adds.rows = adds.columns = 1;
+    std::uint16_t narrow = 0;
+    adds.narrow = &narrow;
+    adds.initial = problem.initial.data();
+    CHECK_THROWS_AS(gemm(device, Precision::fast, adds), Error);
+  }
+}
+
 TEST_CASE("own products of terms have the bits of products of fp32") {
   Random random(8);
   const std::int64_t rows = 70;

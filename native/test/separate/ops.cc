@@ -205,12 +205,15 @@ void metric_backward_cuda(const Context& context, const MetricBackward& params) 
   metric_backward(on_host(context), p);
 }
 
-void edge_contraction_cuda(const Context& context, const EdgeContraction& params) {
-  EdgeContraction p = params;
-  p.delta = bytes_of(p.delta, extent(p.sources, p.delta_stride, p.length));
-  p.gradient = bytes_of(p.gradient, extent(p.destinations, p.gradient_stride, p.length));
-  p.scores = bytes_of(p.scores, extent(p.sources, p.scores_stride, p.destinations));
-  edge_contraction(on_host(context), p);
+void edge_contraction_cuda(const Context& context, std::span<const EdgeContraction> contractions) {
+  std::vector<EdgeContraction> translated;
+  for (EdgeContraction p : contractions) {
+    p.delta = bytes_of(p.delta, extent(p.sources, p.delta_stride, p.length));
+    p.gradient = bytes_of(p.gradient, extent(p.destinations, p.gradient_stride, p.length));
+    p.scores = bytes_of(p.scores, extent(p.sources, p.scores_stride, p.destinations));
+    translated.push_back(p);
+  }
+  edge_contraction(on_host(context), translated);
 }
 
 void flow_proximity_cuda(const Context& context, const FlowProximity& params) {

@@ -1,0 +1,22 @@
+// The widths that the engine plans memory with.
+#include "engine/mlp_weights.h"
+
+#include <algorithm>
+
+namespace headspark {
+
+MlpWeights mlp_weights(const ModelConfig& config, const LayerWeights& weights) {
+  return {&weights.mlp_norm, config.gated_mlp ? &weights.gate : nullptr, &weights.up, &weights.down,
+          config.activation};
+}
+
+std::int64_t mlp_kept_width(const Engine& engine) {
+  const ModelConfig& config = engine.config();
+  const std::vector<LayerWeights>& layers = engine.model->layers;
+  const bool narrow = std::all_of(layers.begin(), layers.end(), [&](const LayerWeights& layer) {
+    return mlp_keeps_bf16(engine.context, mlp_weights(config, layer));
+  });
+  return narrow ? (config.intermediate + 1) / 2 : config.intermediate;
+}
+
+}  // namespace headspark
