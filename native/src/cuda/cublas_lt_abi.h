@@ -24,7 +24,8 @@ enum class Operation : int { none = 0, transpose = 1 };     // cublasOperation_t
 
 // cublasLtMatmulDescAttributes_t, cublasLtMatrixLayoutAttribute_t,
 // cublasLtMatmulPreferenceAttributes_t
-enum class DescAttribute : int { transpose_a = 3, transpose_b = 4 };
+enum class DescAttribute : int { transpose_a = 3, transpose_b = 4, epilogue = 7, bias_pointer = 8 };
+enum class Epilogue : std::uint32_t { none = 1, bias = 4 };  // cublasLtEpilogue_t
 enum class LayoutAttribute : int { batch_count = 5, strided_batch_offset = 6 };
 enum class PreferenceAttribute : int {
   max_workspace_bytes = 1,

@@ -58,55 +58,76 @@ struct Sums {
   const float* add;  // null: nothing
 };
 
-/// Whether sums are what the caller wants, but for `initial` and `plain`.
-bool as_they_are(const Gemm& g) {
-  return g.scale == 1.0f && g.bias == nullptr;
-}
-
-/// Whether the library rounds sums itself. A matter of the weight alone: what it chooses for such
-/// results may sum in another order.
-bool library_rounds(const Gemm& g, int terms) {
-  return g.narrow != nullptr && terms == 1 && as_they_are(g) && g.columns % kElementsOf16Bytes == 0;
-}
-
-/// Where the library may write a product's sums itself; `to` is null where it may not.
-Sums direct_sums(const Gemm& g, int terms) {
-  const bool whole_rows = g.c_stride == g.columns;
-  if (g.narrow != nullptr) {
-    const bool direct = library_rounds(g, terms) && whole_rows && aligned_to(16, g.narrow);
-    return {direct ? g.narrow : nullptr, DType::bf16, nullptr};
-  }
-  const Sums sums{g.plain != nullptr ? g.plain : g.c, DType::f32,
-                  g.plain != nullptr ? nullptr : g.initial};
-  // Several terms are summed before anything else is added.
-  const bool adds = sums.add == nullptr || (terms == 1 && aligned_to(16, sums.add));
-  const bool direct = as_they_are(g) && whole_rows && adds && aligned_to(16, sums.to);
-  return direct ? sums : Sums{nullptr, DType::f32, nullptr};
-}
-
+/// A product and what the library does of it besides multiplying. That is a matter of the weight
+/// and of the caller, not of the rows: what the library chooses for such products may sum in
+/// another order.
 struct LibraryProduct {
   OpDevice& device;
   LtProducts& products;
   const Gemm& g;
   const TermRows& a;
+  bool adds_bias = false;
+  bool rounds = false;
+
+  DType type() const { return rounds ? DType::bf16 : DType::f32; }
+  /// Whether sums are what the caller wants, but for `initial` and `plain`.
+  bool as_they_are() const {
+    return g.scale == 1.0f && (g.bias == nullptr || adds_bias) && (g.narrow == nullptr || rounds);
+  }
 };
 
-/// Of `tiles` tiles from row `begin` on. False where the library cannot.
-bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t tiles,
-                    const Sums& sums) {
+/// The operands but for the rows.
+LtProduct operands(const LibraryProduct& l) {
   LtProduct p;
-  p.tiles = tiles;
   p.columns = l.g.columns;
   p.depth = l.g.depth;
   p.a_stride = l.a.stride;
   p.b = l.g.b.data;
   p.b_stride = l.g.b.stride;
   p.by_depth = l.g.b.by_depth;
+  p.type = l.type();
+  return p;
+}
+
+void choose_epilogue(LibraryProduct& l) {
+  const Gemm& g = l.g;
+  const bool alone = g.scale == 1.0f && g.initial == nullptr && g.plain == nullptr;
+  if (!alone) return;
+  LtProduct p = operands(l);
+  if (g.bias == nullptr && g.narrow != nullptr && l.a.terms == 1 &&
+      g.columns % kElementsOf16Bytes == 0) {
+    p.type = DType::bf16;
+    l.rounds = l.products.has(l.device.stream(), p);
+  } else if (g.bias != nullptr && g.narrow == nullptr && aligned_to(16, g.bias)) {
+    p.bias = g.bias;
+    l.adds_bias = l.products.has(l.device.stream(), p);
+  }
+}
+
+/// Where the library may write a product's sums itself; `to` is null where it may not.
+Sums direct_sums(const LibraryProduct& l) {
+  const Gemm& g = l.g;
+  Sums sums{g.c, l.type(), g.initial};
+  if (g.plain != nullptr) sums = {g.plain, l.type(), nullptr};
+  if (g.narrow != nullptr) sums = {g.narrow, l.type(), nullptr};
+  // Several terms are summed before anything else is added.
+  const bool adds = sums.add == nullptr || (l.a.terms == 1 && aligned_to(16, sums.add));
+  if (!l.as_they_are() || !adds || g.c_stride != g.columns || !aligned_to(16, sums.to)) {
+    sums.to = nullptr;
+  }
+  return sums;
+}
+
+/// Of `tiles` tiles from row `begin` on. False where the library cannot.
+bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t tiles,
+                    const Sums& sums) {
+  LtProduct p = operands(l);
+  p.tiles = tiles;
   p.c = sums.to;
-  p.type = sums.type;
   p.add = sums.add;
   for (int term = l.a.terms - 1; term >= 0; --term) {
     p.a = l.a.data + term * l.a.term_stride + begin * l.a.stride;
+    if (term == 0 && l.adds_bias) p.bias = l.g.bias;
     if (!l.products.multiply(l.device.stream(), p)) return false;
     p.add = static_cast<const float*>(p.c);
   }
@@ -117,9 +138,10 @@ bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t ti
 void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const Sums& sums) {
   if (begin == end) return;
   const Gemm& g = l.g;
+  const float* const bias = l.adds_bias ? nullptr : g.bias;
   const auto row = [&](auto* p) { return p != nullptr ? p + begin * g.c_stride : nullptr; };
   launch(l.device.stream(), element_shape((end - begin) * g.columns), &finish_kernel,
-         Finish{sums.to, sums.type, end - begin, g.columns, g.scale, g.bias, row(g.initial),
+         Finish{sums.to, sums.type, end - begin, g.columns, g.scale, bias, row(g.initial),
                 row(g.plain), row(g.c), row(g.narrow), g.c_stride});
 }
 
@@ -137,10 +159,11 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
     a = term_rows(device, term_count(precision), g.rows, g.depth);
     split_rows(device, g.a.values, g.a.stride, a);
   }
-  const LibraryProduct l{device, *products, g, a};
+  LibraryProduct l{device, *products, g, a};
+  choose_epilogue(l);
   const std::int64_t whole = g.rows / kLtTileRows;
   const std::int64_t tiles = (g.rows + kLtTileRows - 1) / kLtTileRows;
-  const Sums direct = direct_sums(g, a.terms);
+  const Sums direct = direct_sums(l);
   const bool pays = whole == tiles || whole >= kDirectTiles;
   const std::int64_t in_place = direct.to != nullptr && pays ? whole : 0;
   const std::int64_t begin = in_place * kLtTileRows;
@@ -153,9 +176,8 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
     }
   }
   if (in_place == tiles) return true;
-  const DType type = library_rounds(g, a.terms) ? DType::bf16 : DType::f32;
   const std::int64_t left = (tiles - in_place) * kLtTileRows * g.columns;
-  const Sums sums{device.scratch(ScratchSlot::product_sums, left * dtype_bytes(type)), type,
+  const Sums sums{device.scratch(ScratchSlot::product_sums, left * dtype_bytes(l.type())), l.type(),
                   nullptr};
   if (!multiply_terms(l, begin, tiles - in_place, sums)) return false;
   finish(l, begin, g.rows, sums);

@@ -16,6 +16,8 @@ namespace {
 // What cuBLASLt's documentation recommends for Hopper.
 constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;
 
+constexpr std::uintptr_t kAlignment = 16;  // bytes, of all arrays
+
 // The results of a trial for the bits of two algorithms take no more. A wider product, the logits',
 // has blocks enough for the device with the algorithm for many rows.
 constexpr std::int64_t kMostTrialBytes = std::int64_t{64} << 20;
@@ -37,11 +39,19 @@ struct LtProducts::Call {
   lt::Layout b = nullptr;
   lt::Layout c = nullptr;
 
-  Call(const lt::Functions& functions, const LtProduct& p, std::int64_t tiles) : f(functions) {
+  Call(const lt::Functions& functions, const LtProduct& p, std::int64_t tiles, const float* bias)
+      : f(functions) {
     check(f.MatmulDescCreate(&desc, lt::ComputeType::f32, lt::DataType::f32), "describe a product");
     const lt::Operation weight = p.by_depth ? lt::Operation::none : lt::Operation::transpose;
     check(f.MatmulDescSetAttribute(desc, lt::DescAttribute::transpose_a, &weight, sizeof weight),
           "describe a product");
+    if (bias != nullptr) {
+      const lt::Epilogue epilogue = lt::Epilogue::bias;
+      check(f.MatmulDescSetAttribute(desc, lt::DescAttribute::epilogue, &epilogue, sizeof epilogue),
+            "describe a product");
+      check(f.MatmulDescSetAttribute(desc, lt::DescAttribute::bias_pointer, &bias, sizeof bias),
+            "describe a product");
+    }
     a = layout(lt::DataType::bf16, p.by_depth ? p.columns : p.depth,
                p.by_depth ? p.depth : p.columns, p.b_stride);
     b = layout(lt::DataType::bf16, p.depth, kLtTileRows, p.a_stride);
@@ -108,7 +118,8 @@ struct LtProducts::Memory {
 
 // Both are chosen once, whatever the product at hand, so that every number of rows gets the same.
 const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProduct& p) {
-  const Shape shape{p.columns, p.depth, p.a_stride, p.b_stride, p.by_depth, p.type};
+  const Shape shape{p.columns,  p.depth, p.a_stride,       p.b_stride,
+                    p.by_depth, p.type,  p.bias != nullptr};
   const auto found = algorithms_.find(shape);
   if (found != algorithms_.end()) return found->second;
   Algorithms chosen;
@@ -156,7 +167,9 @@ bool LtProducts::same_bits(Stream stream, const LtProduct& p, const lt::Algorith
 }
 
 std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int64_t tiles) {
-  const Call call(functions_, p, tiles);
+  // The library reads off a bias where it is aligned to, and the choice is kept for others.
+  const float* const aligned = reinterpret_cast<const float*>(kAlignment);
+  const Call call(functions_, p, tiles, p.bias != nullptr ? aligned : nullptr);
   lt::Preference made = nullptr;
   check(functions_.MatmulPreferenceCreate(&made), "describe a preference");
   const std::unique_ptr<lt::OpaquePreference, lt::Status (*)(lt::Preference)> preference(
@@ -169,7 +182,7 @@ std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int
   check(functions_.MatmulPreferenceSetAttribute(made, lt::PreferenceAttribute::reduction_schemes,
                                                 &no_reduction, sizeof no_reduction),
         "describe a preference");
-  const std::uint32_t alignment = 16;  // of all four; the library assumes 256 unless told
+  const std::uint32_t alignment = kAlignment;  // of all four; the library assumes 256 unless told
   for (const auto attribute :
        {lt::PreferenceAttribute::min_alignment_a, lt::PreferenceAttribute::min_alignment_b,
         lt::PreferenceAttribute::min_alignment_c, lt::PreferenceAttribute::min_alignment_d}) {
@@ -185,7 +198,7 @@ std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int
 }
 
 void LtProducts::run(Stream stream, const LtProduct& p, const lt::Algorithm& algorithm) {
-  const Call call(functions_, p, p.tiles);
+  const Call call(functions_, p, p.tiles, p.bias);
   const float one = 1.0f;
   const float beta = p.add != nullptr ? 1.0f : 0.0f;
   const void* const add = p.add != nullptr ? p.add : p.c;

@@ -21,8 +21,8 @@ constexpr std::int64_t kManyTiles = 32;
 /// Up to so many tiles, which are decode steps, the algorithm for few rows is used.
 constexpr std::int64_t kFewTiles = 3;
 
-/// c[tiles * 128, columns] = a b, or a b + add: bf16 operands, fp32 sums. Arrays are aligned to 16
-/// bytes, strides to 8 elements.
+/// c[tiles * 128, columns] = a b, plus `add`, plus `bias`: bf16 operands, fp32 sums. Arrays are
+/// aligned to 16 bytes, strides to 8 elements.
 struct LtProduct {
   std::int64_t tiles = 0;
   std::int64_t columns = 0;
@@ -32,9 +32,10 @@ struct LtProduct {
   const void* b = nullptr;  ///< [columns, depth], or [depth, columns] by depth
   std::int64_t b_stride = 0;
   bool by_depth = false;
-  void* c = nullptr;           ///< [tiles * 128, columns] without gaps
-  DType type = DType::f32;     ///< of c; or bf16, rounded sums that nothing is added to
-  const float* add = nullptr;  ///< of the shape of c, added to the product; may be c
+  void* c = nullptr;            ///< [tiles * 128, columns] without gaps
+  DType type = DType::f32;      ///< of c; or bf16, rounded sums that nothing is added to
+  const float* add = nullptr;   ///< of the shape of c, or null; may be c
+  const float* bias = nullptr;  ///< [columns], or null
 };
 
 class LtProducts {
@@ -45,11 +46,16 @@ class LtProducts {
   LtProducts(const LtProducts&) = delete;
   LtProducts& operator=(const LtProducts&) = delete;
 
-  /// False, whatever the number of tiles, when the library has no algorithm for the weight's shape.
+  /// Whether the library has an algorithm for such a product, whatever its rows.
+  bool has(Stream stream, const LtProduct& product) {
+    return algorithms(stream, product).many.has_value();
+  }
+  /// False where it has none.
   bool multiply(Stream stream, const LtProduct& product);
 
  private:
-  using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, DType>;
+  using Shape =
+      std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, DType, bool>;
   /// Of one shape. `many` computes any number of rows; empty: the library has none.
   struct Algorithms {
     std::optional<lt::Algorithm> many;

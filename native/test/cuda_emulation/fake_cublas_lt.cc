@@ -20,6 +20,12 @@ struct FakeLayout {
   std::int64_t batch_stride = 0;
 };
 
+struct FakeDesc {
+  lt::Operation weight = lt::Operation::none;
+  lt::Epilogue epilogue = lt::Epilogue::none;
+  const float* bias = nullptr;
+};
+
 constexpr lt::Status kInvalid = 7;
 
 FakeCublasLt& fake() {
@@ -39,6 +45,7 @@ float value_at(const FakeLayout& layout, const void* data, std::int64_t tile, st
 
 struct Product {
   bool transposed;
+  const float* bias;  // or null
   FakeLayout left, right, result;
   float alpha, beta;
   const void *a, *b, *c;
@@ -59,8 +66,9 @@ void compute(const Product& p) {
         }
         const float product = p.alpha * sum;
         const std::int64_t at = tile * p.result.batch_stride + row + column * p.result.stride;
-        const float value =
+        float value =
             p.beta == 0.0f ? product : product + value_at(p.result, p.c, tile, row, column);
+        if (p.bias != nullptr) value += p.bias[row];
         if (p.result.type == lt::DataType::bf16) {
           static_cast<std::uint16_t*>(p.d)[at] = f32_to_bf16(value);
         } else {
@@ -75,7 +83,9 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                     lt::Layout a_layout, const void* b, lt::Layout b_layout, const void* beta,
                     const void* c, lt::Layout c_layout, void* d, lt::Layout,
                     const lt::Algorithm* algorithm, void* workspace, std::size_t, Stream stream) {
-  const bool transposed = *reinterpret_cast<lt::Operation*>(desc) == lt::Operation::transpose;
+  const auto& how = *reinterpret_cast<const FakeDesc*>(desc);
+  const bool transposed = how.weight == lt::Operation::transpose;
+  const bool biased = how.epilogue == lt::Epilogue::bias;
   const FakeLayout& left = of(a_layout);
   const FakeLayout& right = of(b_layout);
   const FakeLayout& result = of(c_layout);
@@ -87,10 +97,17 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
   for (const void* matrix : {a, b, c, static_cast<const void*>(d)}) {
     if (reinterpret_cast<std::uintptr_t>(matrix) % fake().least_alignment != 0) return kInvalid;
   }
+  const auto bias_address = reinterpret_cast<std::uintptr_t>(how.bias);
+  if (biased && (how.bias == nullptr || bias_address % fake().least_alignment != 0 ||
+                 result.type != lt::DataType::f32)) {
+    return kInvalid;
+  }
   ++fake().multiplications;
+  fake().biases += biased ? 1 : 0;
   fake().tiles += result.batch;
   fake().algorithms.insert(algorithm->data[0]);
   const Product product{transposed,
+                        biased ? how.bias : nullptr,
                         left,
                         right,
                         result,
@@ -120,18 +137,31 @@ lt::Functions fake_cublas_lt() {
   };
   f.Destroy = [](lt::Handle) { return lt::kSuccess; };
   f.MatmulDescCreate = [](lt::MatmulDesc* desc, lt::ComputeType, lt::DataType) {
-    *desc = reinterpret_cast<lt::MatmulDesc>(new lt::Operation(lt::Operation::none));
+    *desc = reinterpret_cast<lt::MatmulDesc>(new FakeDesc);
     return lt::kSuccess;
   };
   f.MatmulDescDestroy = [](lt::MatmulDesc desc) {
-    delete reinterpret_cast<lt::Operation*>(desc);
+    delete reinterpret_cast<FakeDesc*>(desc);
     return lt::kSuccess;
   };
   f.MatmulDescSetAttribute = [](lt::MatmulDesc desc, lt::DescAttribute attribute, const void* value,
                                 std::size_t size) {
-    if (attribute != lt::DescAttribute::transpose_a) return 15;
-    std::memcpy(reinterpret_cast<lt::Operation*>(desc), value, size);
-    return lt::kSuccess;
+    auto& how = *reinterpret_cast<FakeDesc*>(desc);
+    const auto set = [&](auto& to) {
+      if (size != sizeof to) return kInvalid;
+      std::memcpy(&to, value, size);
+      return lt::kSuccess;
+    };
+    switch (attribute) {
+      case lt::DescAttribute::transpose_a:
+        return set(how.weight);
+      case lt::DescAttribute::epilogue:
+        return set(how.epilogue);
+      case lt::DescAttribute::bias_pointer:
+        return set(how.bias);
+      default:
+        return lt::Status{15};
+    }
   };
   f.MatrixLayoutCreate = [](lt::Layout* layout, lt::DataType type, std::uint64_t rows,
                             std::uint64_t columns, std::int64_t stride) {
@@ -167,14 +197,16 @@ lt::Functions fake_cublas_lt() {
     }
     return lt::kSuccess;
   };
-  f.MatmulAlgoGetHeuristic = [](lt::Handle, lt::MatmulDesc, lt::Layout, lt::Layout b, lt::Layout,
-                                lt::Layout, lt::Preference, int, lt::HeuristicResult* result,
-                                int* found) {
+  f.MatmulAlgoGetHeuristic = [](lt::Handle, lt::MatmulDesc desc, lt::Layout, lt::Layout b,
+                                lt::Layout, lt::Layout d, lt::Preference, int,
+                                lt::HeuristicResult* result, int* found) {
     const std::int32_t tiles = of(b).batch;
     if (tiles != 1 && tiles != cuda::kManyTiles) return kInvalid;
     if (of(b).columns != cuda::kLtTileRows) return kInvalid;
     ++fake().heuristics;
-    *found = fake().has_algorithm ? 1 : 0;
+    const bool plain = reinterpret_cast<const FakeDesc*>(desc)->epilogue == lt::Epilogue::none &&
+                       of(d).type == lt::DataType::f32;
+    *found = fake().has_algorithm && (plain || fake().has_epilogues) ? 1 : 0;
     result->algorithm.data[0] = static_cast<std::uint64_t>(tiles);
     return lt::kSuccess;
   };

@@ -13,9 +13,11 @@ namespace headspark::test {
 struct FakeCublasLt {
   int heuristics = 0;
   int multiplications = 0;
+  int biases = 0;                      // of them, those that added one
   std::int64_t tiles = 0;              // of all products
   std::set<std::uint64_t> algorithms;  // that products used, by the tiles they were chosen for
   bool has_algorithm = true;
+  bool has_epilogues = true;         // algorithms that add a bias or round
   bool few_round_otherwise = false;  // what is chosen for one tile sums from the end
   std::uint32_t reduction_schemes = 99;
   std::uint32_t least_alignment = 256;

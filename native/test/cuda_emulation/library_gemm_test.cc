@@ -187,20 +187,60 @@ TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it whe
   }
 }
 
+TEST_CASE("products by cuBLASLt: it adds the bias of a layer itself, to the sum of all terms") {
+  const std::int64_t most = 1100;
+  const Problem problem(most, 8, 16, false);
+  for (const auto& [precision, has] :
+       {std::pair{Precision::exact, true}, {Precision::fast, true}, {Precision::exact, false}}) {
+    LibraryDevice device;
+    fake.has_epilogues = has;
+    const auto run = [&](std::int64_t rows, const float* bias) {
+      std::vector<float> c(static_cast<std::size_t>(rows * 8), -1.0f);
+      gemm(device, precision,
+           {.rows = rows,
+            .columns = 8,
+            .depth = 16,
+            .a = {problem.a.data(), 21},
+            .b = {problem.weight.data(), DType::bf16, problem.weight_stride},
+            .c = c.data(),
+            .c_stride = 8,
+            .bias = bias});
+      return c;
+    };
+    // Where it is not aligned to 16 bytes, the pass after the product adds it.
+    std::vector<float> room(12);  // vectors are aligned to 16 bytes
+    float* const apart = room.data() + 1;
+    std::copy(problem.bias.begin(), problem.bias.end(), apart);
+    for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{128}, std::int64_t{1024}, most}) {
+      std::vector<float> expected = run(rows, nullptr);
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += problem.bias[i % 8];
+      fake.biases = 0;
+      check_same_bits("aligned", run(rows, problem.bias.data()), expected);
+      CHECK((fake.biases > 0) == has);
+      fake.biases = 0;
+      check_same_bits("not aligned", run(rows, apart), expected);
+      CHECK(fake.biases == 0);
+    }
+  }
+}
+
 TEST_CASE("products that are bf16 are the fp32 ones rounded, whoever writes and rounds them") {
   struct Rounded {
     std::int64_t columns;  // the library rounds multiples of 8
     bool bias;
     bool library;
+    bool epilogues = true;
   };
   for (const Rounded& c : {Rounded{8, false, true},
                            {8, true, true},
                            {12, false, true},
+                           {8, false, true, false},
                            {8, false, false},
                            {7, true, false}}) {
     const Problem problem(1100, c.columns, 16, false);
     LibraryDevice device;
     fake.has_algorithm = c.library;
+    fake.has_epilogues = c.epilogues;
     for (const auto precision : {Precision::exact, Precision::fast}) {
       for (const std::int64_t rows : {1, 128, 129, 1024, 1100}) {
         Gemm g;
