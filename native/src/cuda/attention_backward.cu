@@ -6,6 +6,7 @@
 
 #include "cuda/attention_backward.h"
 #include "cuda/reduce.h"
+#include "cuda/row_pairs.h"
 #include "cuda/term_rows.h"
 #include "ops/head_gate_apply.h"
 
@@ -13,7 +14,7 @@ namespace headspark::cuda {
 namespace {
 
 constexpr int kMostThreads = 128;
-constexpr int kRowsumThreads = 128;
+constexpr int kRowThreads = 128;
 
 // What a block sums. Keys and values share their scores; where registers hold the sums of one
 // alone, there is a launch for each.
@@ -36,19 +37,13 @@ struct BackwardKernel {
   bool two;       // rows are read and written two floats at a time
 };
 
-HEADSPARK_DEVICE Two read_two(const float* row, std::int64_t d, std::int64_t head_dim, bool two) {
-  if (d >= head_dim) return {0.0f, 0.0f};
-  if (two) return load_two(row + d);
-  return {row[d], d + 1 < head_dim ? row[d + 1] : 0.0f};
-}
-
 // A warp per (row, head, own token): the terms of d_raw, and what rowsum says.
 template <int Terms>
-HEADSPARK_KERNEL(kRowsumThreads)
-rowsum_kernel(BackwardKernel p) {
+HEADSPARK_KERNEL(kRowThreads)
+d_raw_kernel(BackwardKernel p) {
   const AttentionBackward& b = p.b;
   const std::int64_t item =
-      static_cast<std::int64_t>(block_x()) * (kRowsumThreads / 32) + warp_index();
+      static_cast<std::int64_t>(block_x()) * (kRowThreads / 32) + warp_index();
   const std::int64_t longest = b.layout.longest_row;
   if (item >= longest * b.shape.heads * b.layout.rows) return;
   const HeadAt at = head_at(b.shape, b.layout, item / longest);
@@ -58,8 +53,8 @@ rowsum_kernel(BackwardKernel p) {
   Bf16* const to = p.d_raw.at(at.begin + i, at.head);
   float sum = 0.0f;
   for (std::int64_t d = 2 * lane_index(); d < p.d_raw.width; d += 64) {
-    const Two d_z = read_two(b.d_z + at.query(i), d, b.shape.head_dim, p.two);
-    const Two raw = read_two(b.raw + at.query(i), d, b.shape.head_dim, p.two);
+    const Two d_z = read_row_pair(b.d_z + at.query(i), d, b.shape.head_dim, p.two);
+    const Two raw = read_row_pair(b.raw + at.query(i), d, b.shape.head_dim, p.two);
     const Two d_raw{scale * d_z.x, scale * d_z.y};
     sum = multiply_add(d_raw.y, raw.y, multiply_add(d_raw.x, raw.x, sum));
     const TermPair<Terms> pair = split_pair<Terms>(d_raw.x, d_raw.y);
@@ -386,8 +381,8 @@ void attention_backward_kernels(OpDevice& device, Precision precision,
   const std::int64_t items = shape.heads * params.layout.rows;
   // Own tokens lie packed, so there are at most longest * rows of them.
   p.rowsum = device.scratch_floats(ScratchSlot::attention_rows, items * longest);
-  launch(device.stream(), {{blocks_for(items * longest, kRowsumThreads / 32)}, kRowsumThreads},
-         terms == 1 ? &rowsum_kernel<1> : &rowsum_kernel<3>, p);
+  launch(device.stream(), {{blocks_for(items * longest, kRowThreads / 32)}, kRowThreads},
+         terms == 1 ? &d_raw_kernel<1> : &d_raw_kernel<3>, p);
   launch_kernel<Target::queries>(device, precision, p);
   if (chunk_width(shape.head_dim) <= kWidestTogether) {
     return launch_kernel<Target::keys_and_values>(device, precision, p);

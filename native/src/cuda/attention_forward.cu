@@ -7,6 +7,7 @@
 
 #include "cuda/attention_forward.h"
 #include "cuda/attention_softmax.h"
+#include "cuda/row_pairs.h"
 #include "cuda/term_rows.h"
 #include "ops/head_gate_apply.h"
 
@@ -79,14 +80,6 @@ HEADSPARK_DEVICE void add_split(Totals& totals, FragmentC (&sums)[Width / 8],
   }
 }
 
-HEADSPARK_DEVICE void write_two(const ForwardAttention& p, float* to, std::int32_t d, float low,
-                                float high) {
-  if (d >= p.shape.head_dim) return;
-  if (p.two) return store_two(to + d, {low, high});
-  to[d] = low;
-  if (d + 1 < p.shape.head_dim) to[d + 1] = high;
-}
-
 template <int Width>
 HEADSPARK_DEVICE void write(const ForwardAttention& p, const Place& place, const Totals& totals,
                             const FragmentC (&sums)[Width / 8]) {
@@ -104,17 +97,20 @@ HEADSPARK_DEVICE void write(const ForwardAttention& p, const Place& place, const
     HEADSPARK_UNROLL
     for (int n = 0; n < Width / 8; ++n) {
       const std::int32_t d = column_of<Width>(place, n, 0);
+      const auto write_own = [&](float* to, const Two& pair) {
+        write_row_pair(to + at.query(token), d, p.shape.head_dim, p.two, pair);
+      };
       float value[2];
       HEADSPARK_UNROLL
       for (int i = 0; i < 2; ++i) value[i] = sums[n].r[r + i] / totals[r / 2].sum;
-      if (p.raw != nullptr) write_two(p, p.raw + at.query(token), d, value[0], value[1]);
+      if (p.raw != nullptr) write_own(p.raw, {value[0], value[1]});
       HEADSPARK_UNROLL
       for (int i = 0; i < 2; ++i) {
         const bool replaced = replacement != nullptr && d + i < p.shape.head_dim;
         // The line that gates a head.
         value[i] = gated_value(scale, value[i], replaced ? replacement[d + i] : 0.0f);
       }
-      write_two(p, p.z + at.query(token), d, value[0], value[1]);
+      write_own(p.z, {value[0], value[1]});
     }
     if (p.lse != nullptr && place.chunk == 0 && lane_index() % 4 == 0) {
       p.lse[(at.begin + token) * p.shape.heads + at.head] =

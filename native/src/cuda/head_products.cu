@@ -5,6 +5,7 @@
 #include "cuda/head_products.h"
 #include "cuda/library_gemm.h"
 #include "cuda/product_tiles.h"
+#include "cuda/row_pairs.h"
 
 namespace headspark::cuda {
 namespace {
@@ -36,20 +37,6 @@ struct OwnPlace {
         column(static_cast<std::int64_t>(block_y()) * kTile + warp_index() % 2 * kWarpColumns +
                lane_index() % 4 * 2) {}
 };
-
-HEADSPARK_DEVICE Two read_pair(const float* row, std::int64_t i, std::int64_t width, bool two) {
-  if (i >= width) return {0.0f, 0.0f};
-  if (two && i + 2 <= width) return load_two(row + i);
-  return {row[i], i + 1 < width ? row[i + 1] : 0.0f};
-}
-
-HEADSPARK_DEVICE void write_pair(float* row, std::int64_t i, std::int64_t width, bool two,
-                                 const Two& pair) {
-  if (i >= width) return;
-  if (two && i + 2 <= width) return store_two(row + i, pair);
-  row[i] = pair.x;
-  if (i + 1 < width) row[i + 1] = pair.y;
-}
 
 template <int Terms>
 struct Stages {
@@ -118,7 +105,7 @@ head_products_kernel(HeadKernel kernel) {
   Two x[kMostCopies][2][kPieces];
   HEADSPARK_UNROLL
   for (int n = 0; n < kPieces; ++n) {
-    gain[n] = read_pair(p.gain, own.column + 8 * n, p.width, false);
+    gain[n] = read_row_pair(p.gain, own.column + 8 * n, p.width, false);
   }
   HEADSPARK_UNROLL
   for (int c = 0; c < kMostCopies; ++c) {
@@ -130,7 +117,7 @@ head_products_kernel(HeadKernel kernel) {
       HEADSPARK_UNROLL
       for (int n = 0; n < kPieces; ++n) {
         x[c][half][n] =
-            exists ? read_pair(row, own.column + 8 * n, p.width, kernel.two) : Two{0.0f, 0.0f};
+            exists ? read_row_pair(row, own.column + 8 * n, p.width, kernel.two) : Two{0.0f, 0.0f};
       }
     }
   }
@@ -168,7 +155,7 @@ head_products_kernel(HeadKernel kernel) {
       }
       HEADSPARK_UNROLL
       for (int n = 0; n < kPieces; ++n) {
-        write_pair(y, own.column + 8 * n, p.width, kernel.two, values[n]);
+        write_row_pair(y, own.column + 8 * n, p.width, kernel.two, values[n]);
       }
     }
     HEADSPARK_UNROLL

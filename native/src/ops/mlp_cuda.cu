@@ -6,6 +6,7 @@
 #include "cuda/alignment.h"
 #include "cuda/layer_product.h"
 #include "cuda/norm_products.h"
+#include "cuda/row_pairs.h"
 #include "cuda/term_pairs.h"
 #include "ops/backends.h"
 
@@ -13,20 +14,6 @@ namespace headspark {
 namespace {
 
 using namespace cuda;
-
-// fp32, or bf16 where a row's steps are kept so.
-HEADSPARK_DEVICE Two pair_at(const float* row, const TermPlace& at, std::int64_t width, bool two) {
-  if (two) return load_two(row + at.k);
-  return {row[at.k], at.k + 1 < width ? row[at.k + 1] : 0.0f};
-}
-HEADSPARK_DEVICE Two pair_at(const std::uint16_t* row, const TermPlace& at, std::int64_t width,
-                             bool two) {
-  if (two) {
-    const std::uint32_t pair = *reinterpret_cast<const std::uint32_t*>(row + at.k);
-    return {low_half(pair), high_half(pair)};
-  }
-  return {bf16_to_float({row[at.k]}), at.k + 1 < width ? bf16_to_float({row[at.k + 1]}) : 0.0f};
-}
 
 template <typename Stored>
 struct ActivatedTerms {
@@ -41,9 +28,9 @@ struct ActivatedTerms {
 template <typename Params>
 HEADSPARK_DEVICE void read_inputs(MlpInputs (&in)[2], const Params& p, const TermPlace& at,
                                   std::int64_t width) {
-  const Two gate = pair_at(p.gate + at.row * width, at, width, p.two);
+  const Two gate = read_row_pair(p.gate + at.row * width, at.k, width, p.two);
   Two up{0.0f, 0.0f};
-  if (p.up != nullptr) up = pair_at(p.up + at.row * width, at, width, p.two);
+  if (p.up != nullptr) up = read_row_pair(p.up + at.row * width, at.k, width, p.two);
   in[0] = {gate.x, up.x, p.up != nullptr};
   in[1] = {gate.y, up.y, p.up != nullptr};
 }
@@ -83,7 +70,7 @@ gradient_kernel(GradientTerms<Stored> p) {
   if (at.k < width) {
     MlpInputs in[2];
     read_inputs(in, p, at, width);
-    const Two d_y = pair_at(p.d_y + at.row * width, at, width, p.two);
+    const Two d_y = read_row_pair(p.d_y + at.row * width, at.k, width, p.two);
     low = activation_gradient(p.activation, in[0], d_y.x);
     if (at.k + 1 < width) high = activation_gradient(p.activation, in[1], d_y.y);
   }

@@ -53,7 +53,6 @@ void AccessCounts::launch_begins(const void* kernel, const cuda::LaunchShape& sh
   kernel_ = &kernels_[kernel];
   shape_ = shape;
   ++kernel_->launches;
-  kernel_->threads = shape.threads;
   kernel_->shared_bytes = shape.shared_bytes;
   warps_.assign(static_cast<std::size_t>(shape.threads / kWarpLanes), {});
   launch_sectors_.clear();
@@ -86,7 +85,7 @@ void AccessCounts::warp_met(int warp) {
   for (auto& numbers : met.numbers) numbers.clear();
 }
 
-void AccessCounts::product(int) {
+void AccessCounts::product() {
   ++kernel_->products;
 }
 

@@ -27,7 +27,6 @@ struct SiteCounts {
 struct KernelCounts {
   std::int64_t launches = 0;
   std::int64_t blocks = 0;
-  std::int64_t threads = 0;         ///< of a block, the last launch's
   std::int64_t shared_bytes = 0;    ///< of a block, the last launch's
   std::int64_t products = 0;        ///< mma.sync of a warp
   std::int64_t block_sectors = 0;   ///< different ones that a block reads, over all blocks
@@ -51,7 +50,7 @@ class AccessCounts final : public Observer {
   void block_ends() override;
   void block_met() override;
   void warp_met(int warp) override;
-  void product(int warp) override;
+  void product() override;
   void matrix_row(int thread, std::size_t offset, const void* caller) override;
   void copy(int thread, std::size_t offset, const void* source, std::size_t bytes,
             const void* caller) override;

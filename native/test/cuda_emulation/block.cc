@@ -275,7 +275,7 @@ void Block::exchange(const Exchange& e, const Where& where) {
     wait(State::in_warp, where);
   } else {
     if (chosen_observer != nullptr) {
-      if (e.combine == &multiply_16x8x16) chosen_observer->product(first / kWarpLanes);
+      if (e.combine == &multiply_16x8x16) chosen_observer->product();
       chosen_observer->warp_met(first / kWarpLanes);
     }
     e.combine(warp.in, warp.out);

@@ -41,7 +41,7 @@ class Observer {
   virtual void block_ends() = 0;
   virtual void block_met() = 0;
   virtual void warp_met(int warp) = 0;
-  virtual void product(int warp) = 0;
+  virtual void product() = 0;
   /// A lane names its row of matrices, or copies past the registers.
   virtual void matrix_row(int thread, std::size_t offset, const void* caller) = 0;
   virtual void copy(int thread, std::size_t offset, const void* source, std::size_t bytes,

@@ -48,7 +48,6 @@ class Counting {
       kernels.push_back({{"kernel", in_program(kernel)},
                          {"launches", counts.launches},
                          {"blocks", counts.blocks},
-                         {"threads", counts.threads},
                          {"sharedBytes", counts.shared_bytes},
                          {"products", counts.products},
                          {"blockSectors", counts.block_sectors},
