@@ -68,17 +68,21 @@ struct Problem {
     const std::int64_t at = by_depth ? k * weight_stride + column : column * weight_stride + k;
     return bf16_to_f32(weight[static_cast<std::size_t>(at)]);
   }
+  /// The first `count` rows into c without gaps, nothing added.
+  Gemm product(std::int64_t count, float* c) const {
+    return {.rows = count,
+            .columns = columns,
+            .depth = depth,
+            .a = {a.data(), depth + 5},
+            .b = {weight.data(), DType::bf16, weight_stride, by_depth},
+            .c = c,
+            .c_stride = columns};
+  }
   /// c of the first `count` rows, stride columns + 3.
   std::vector<float> run(OpDevice& device, Precision precision, std::int64_t count) const {
     std::vector<float> c(static_cast<std::size_t>(count * (columns + 3)), -1.0f);
-    Gemm g;
-    g.rows = count;
-    g.columns = columns;
-    g.depth = depth;
-    g.a = {a.data(), depth + 5};
-    g.b = {weight.data(), DType::bf16, weight_stride, by_depth};
+    Gemm g = product(count, c.data());
     g.scale = 0.5f;
-    g.c = c.data();
     g.c_stride = columns + 3;
     g.bias = bias.data();
     g.initial = initial.data();
@@ -159,16 +163,10 @@ TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it whe
                                             problem.initial.begin() + rows * 8);
           std::vector<float> c(static_cast<std::size_t>(rows * 8), -1.0f);
           std::vector<float> own(c.size(), -1.0f);
-          gemm(device, precision,
-               {.rows = rows,
-                .columns = 8,
-                .depth = 16,
-                .a = {problem.a.data(), 21},
-                .b = {problem.weight.data(), DType::bf16, problem.weight_stride},
-                .c = c.data(),
-                .c_stride = 8,
-                .initial = initial ? residual.data() : nullptr,
-                .plain = plain ? own.data() : nullptr});
+          Gemm g = problem.product(rows, c.data());
+          g.initial = initial ? residual.data() : nullptr;
+          g.plain = plain ? own.data() : nullptr;
+          gemm(device, precision, g);
           c.insert(c.end(), own.begin(), own.end());
           return c;
         };
@@ -196,15 +194,9 @@ TEST_CASE("products by cuBLASLt: it adds the bias of a layer itself, to the sum 
     fake.has_epilogues = has;
     const auto run = [&](std::int64_t rows, const float* bias) {
       std::vector<float> c(static_cast<std::size_t>(rows * 8), -1.0f);
-      gemm(device, precision,
-           {.rows = rows,
-            .columns = 8,
-            .depth = 16,
-            .a = {problem.a.data(), 21},
-            .b = {problem.weight.data(), DType::bf16, problem.weight_stride},
-            .c = c.data(),
-            .c_stride = 8,
-            .bias = bias});
+      Gemm g = problem.product(rows, c.data());
+      g.bias = bias;
+      gemm(device, precision, g);
       return c;
     };
     // Where it is not aligned to 16 bytes, the pass after the product adds it.
@@ -243,16 +235,9 @@ TEST_CASE("products that are bf16 are the fp32 ones rounded, whoever writes and 
     fake.has_epilogues = c.epilogues;
     for (const auto precision : {Precision::exact, Precision::fast}) {
       for (const std::int64_t rows : {1, 128, 129, 1024, 1100}) {
-        Gemm g;
-        g.rows = rows;
-        g.columns = c.columns;
-        g.depth = 16;
-        g.a = {problem.a.data(), 21};
-        g.b = {problem.weight.data(), DType::bf16, problem.weight_stride};
-        g.c_stride = c.columns;
-        if (c.bias) g.bias = problem.bias.data();
         std::vector<float> values(static_cast<std::size_t>(rows * c.columns));
-        g.c = values.data();
+        Gemm g = problem.product(rows, values.data());
+        if (c.bias) g.bias = problem.bias.data();
         gemm(device, precision, g);
         std::vector<std::uint16_t> narrow(values.size() + 1, 0x7fc1);
         g.c = nullptr;
@@ -327,14 +312,7 @@ TEST_CASE("what cuBLASLt cannot do is left to the own kernel, by the weight alon
   const Problem problem(4, 8, 16, false);
   LibraryDevice device;
   std::vector<float> c(1000);
-  Gemm g;
-  g.rows = 4;
-  g.columns = 8;
-  g.depth = 16;
-  g.a = {problem.a.data(), 21};
-  g.b = {problem.weight.data(), DType::bf16, problem.weight_stride, false};
-  g.c = c.data();
-  g.c_stride = 8;
+  const Gemm g = problem.product(4, c.data());
   CHECK(library_gemm(device, Precision::exact, g));
   Gemm other = g;
   other.b.dtype = DType::f16;
