@@ -1,5 +1,6 @@
 // Compiles every kernel with nvcc for sm_80, sm_90a and the virtual target compute_120, warnings as
-// errors, and refuses register spills. Without nvcc it says so and passes.
+// errors, and refuses register spills and arrays that end up in local memory. Without nvcc it says
+// so and passes.
 // Usage: node scripts/checks/cuda-kernels.mjs [--jobs N] [part of a file's name ...]
 // N files are compiled at once; as many as there are processors where it is not given.
 import { spawn, spawnSync } from 'node:child_process';
@@ -17,16 +18,20 @@ const targets = [
   { virtual: 'compute_120', real: 'compute_120' },
 ];
 
-/** What `ptxas -v` says about each kernel: its name, target, registers and spilled bytes. */
+/** What `ptxas -v` says about each kernel: its name, target, registers, and bytes spilled and of stack. */
 export function kernelReports(output) {
   const reports = [];
   for (const line of output.split('\n')) {
     const entry = /Compiling entry function '([^']+)' for '([^']+)'/.exec(line);
-    if (entry) reports.push({ name: entry[1], target: entry[2], registers: 0, spilled: 0 });
+    if (entry) {
+      reports.push({ name: entry[1], target: entry[2], registers: 0, spilled: 0, stack: 0 });
+    }
     const current = reports.at(-1);
     if (!current) continue;
     const spill = /(\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line);
     if (spill) current.spilled = Math.max(current.spilled, Number(spill[1]), Number(spill[2]));
+    const stack = /(\d+) bytes stack frame/.exec(line);
+    if (stack) current.stack = Number(stack[1]);
     const used = /Used (\d+) registers/.exec(line);
     if (used) current.registers = Number(used[1]);
   }
@@ -75,10 +80,11 @@ async function compile(file) {
   const most = Math.max(0, ...reports.map(({ registers }) => registers));
   console.log(`${file}: ${reports.length} kernels, at most ${most} registers`);
   return reports
-    .filter(({ spilled }) => spilled > 0)
+    .filter(({ spilled, stack }) => spilled > 0 || stack > 0)
     .map(
-      ({ name, target, registers, spilled }) =>
-        `${file}: ${readable(name)} spills ${spilled} bytes on ${target} (${registers} registers)`,
+      ({ name, target, registers, spilled, stack }) =>
+        `${file}: ${readable(name)} spills ${spilled} bytes and has ${stack} of stack on ${target} ` +
+        `(${registers} registers)`,
     );
 }
 

@@ -23,20 +23,22 @@ ptxas info    : Compiling entry function '_ZN9headspark11gemm_kernelILi3ELi3ELb0
 ptxas info    : Used 168 registers, used 1 barriers
 `;
 
-it('finds every kernel, its registers and what it spills', () => {
+it('finds every kernel, its registers, what it spills and its stack', () => {
   expect(kernelReports(output)).toEqual([
-    { name: '_ZN9headspark13gather_kernelE', target: 'sm_80', registers: 30, spilled: 0 },
+    { name: '_ZN9headspark13gather_kernelE', target: 'sm_80', registers: 30, spilled: 0, stack: 0 },
     {
       name: '_ZN9headspark11gemm_kernelILi3ELi3ELb0EEE',
       target: 'sm_80',
       registers: 128,
       spilled: 12,
+      stack: 8,
     },
     {
       name: '_ZN9headspark11gemm_kernelILi3ELi3ELb0EEE',
       target: 'sm_90a',
       registers: 168,
       spilled: 0,
+      stack: 64,
     },
   ]);
 });
