@@ -47,7 +47,10 @@ double run_phase(const Phase& phase, const Step& step, const RunControl& control
       threads.emplace_back([&, index] {
         double work = 0;
         const Clock::time_point thread_start = Clock::now();
-        while (!stop.load(std::memory_order_relaxed)) work += step(index);
+        // A thread that a busy machine lets begin after the end has a rate as well.
+        do {
+          work += step(index);
+        } while (!stop.load(std::memory_order_relaxed));
         rates[index] = work / std::max(1e-9, seconds_since(thread_start));
       });
     }

@@ -1,7 +1,7 @@
 // The attribution sums on the GPU. Formulas: edge_contraction_cpu.cc. A contraction is a product of
 // few rows over a long axis: a block has 128 destinations, up to 128 sources and one piece of the
 // axis, of fixed length; sums of pieces are added in order afterwards, where an edge has a score.
-// One launch serves as many pairs of prompts as there are, and all their layers. Proximities sum
+// One launch serves up to 32 pairs of prompts and all layers of their destinations. Proximities sum
 // |input| - |input - write| itself, in which nothing cancels.
 #include <algorithm>
 
