@@ -1,6 +1,7 @@
 // What an MLP's forward keeps for its backward, where that is bf16 in the room of floats.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 

@@ -19,7 +19,6 @@ constexpr int kStages = 4;           // tiles in shared memory
 constexpr int kMostCopies = 8;       // whose x a thread holds
 constexpr int kRowElements = kTile * kLongRow;
 constexpr int kWeightElements = kTileDepth * kWideRow;
-constexpr int kElementsOf16Bytes = 8;
 
 struct HeadKernel {
   HeadProducts all;

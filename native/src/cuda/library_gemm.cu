@@ -10,7 +10,6 @@
 namespace headspark::cuda {
 namespace {
 
-constexpr std::int64_t kElementsOf16Bytes = 8;
 // From so many tiles on the library writes whole tiles where they belong, and the rows of the last,
 // partial one take a launch of their own; below, that launch costs more than another pass over c.
 constexpr std::int64_t kDirectTiles = 8;
@@ -53,8 +52,7 @@ bool suits(const Gemm& g) {
 
 /// Sums of products that lie where the caller wants them, or in scratch.
 struct Sums {
-  void* to;
-  DType type;
+  void* to;          // of the product's type()
   const float* add;  // null: nothing
 };
 
@@ -107,9 +105,9 @@ void choose_epilogue(LibraryProduct& l) {
 /// Where the library may write a product's sums itself; `to` is null where it may not.
 Sums direct_sums(const LibraryProduct& l) {
   const Gemm& g = l.g;
-  Sums sums{g.c, l.type(), g.initial};
-  if (g.plain != nullptr) sums = {g.plain, l.type(), nullptr};
-  if (g.narrow != nullptr) sums = {g.narrow, l.type(), nullptr};
+  Sums sums{g.c, g.initial};
+  if (g.plain != nullptr) sums = {g.plain, nullptr};
+  if (g.narrow != nullptr) sums = {g.narrow, nullptr};
   // Several terms are summed before anything else is added.
   const bool adds = sums.add == nullptr || (l.a.terms == 1 && aligned_to(16, sums.add));
   if (!l.as_they_are() || !adds || g.c_stride != g.columns || !aligned_to(16, sums.to)) {
@@ -141,7 +139,7 @@ void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const
   const float* const bias = l.adds_bias ? nullptr : g.bias;
   const auto row = [&](auto* p) { return p != nullptr ? p + begin * g.c_stride : nullptr; };
   launch(l.device.stream(), element_shape((end - begin) * g.columns), &finish_kernel,
-         Finish{sums.to, sums.type, end - begin, g.columns, g.scale, bias, row(g.initial),
+         Finish{sums.to, l.type(), end - begin, g.columns, g.scale, bias, row(g.initial),
                 row(g.plain), row(g.c), row(g.narrow), g.c_stride});
 }
 
@@ -177,8 +175,7 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
   }
   if (in_place == tiles) return true;
   const std::int64_t left = (tiles - in_place) * kLtTileRows * g.columns;
-  const Sums sums{device.scratch(ScratchSlot::product_sums, left * dtype_bytes(l.type())), l.type(),
-                  nullptr};
+  const Sums sums{device.scratch(ScratchSlot::product_sums, left * dtype_bytes(l.type())), nullptr};
   if (!multiply_terms(l, begin, tiles - in_place, sums)) return false;
   finish(l, begin, g.rows, sums);
   return true;

@@ -42,15 +42,14 @@ struct LtProducts::Call {
   Call(const lt::Functions& functions, const LtProduct& p, std::int64_t tiles, const float* bias)
       : f(functions) {
     check(f.MatmulDescCreate(&desc, lt::ComputeType::f32, lt::DataType::f32), "describe a product");
-    const lt::Operation weight = p.by_depth ? lt::Operation::none : lt::Operation::transpose;
-    check(f.MatmulDescSetAttribute(desc, lt::DescAttribute::transpose_a, &weight, sizeof weight),
-          "describe a product");
+    const auto set = [&](lt::DescAttribute attribute, const auto& value) {
+      check(f.MatmulDescSetAttribute(desc, attribute, &value, sizeof value), "describe a product");
+    };
+    set(lt::DescAttribute::transpose_a,
+        p.by_depth ? lt::Operation::none : lt::Operation::transpose);
     if (bias != nullptr) {
-      const lt::Epilogue epilogue = lt::Epilogue::bias;
-      check(f.MatmulDescSetAttribute(desc, lt::DescAttribute::epilogue, &epilogue, sizeof epilogue),
-            "describe a product");
-      check(f.MatmulDescSetAttribute(desc, lt::DescAttribute::bias_pointer, &bias, sizeof bias),
-            "describe a product");
+      set(lt::DescAttribute::epilogue, lt::Epilogue::bias);
+      set(lt::DescAttribute::bias_pointer, bias);
     }
     a = layout(lt::DataType::bf16, p.by_depth ? p.columns : p.depth,
                p.by_depth ? p.depth : p.columns, p.b_stride);

@@ -79,8 +79,8 @@ HEADSPARK_DEVICE void multiply_tile(FragmentC (&sums)[Rows][Columns], const Term
   }
 }
 
-/// Calls write(row, column, r) for the elements of a warp's sums: row and column in the tile, the
-/// column even, of the pair of elements r and r + 1 of `sums[m][n]`.
+/// Calls write(row, column, pair) for the pairs of neighbours among a warp's sums; row and column,
+/// which is even, are those in the tile.
 template <int Rows, int Columns, typename Write>
 HEADSPARK_DEVICE void for_pairs(const FragmentC (&sums)[Rows][Columns], const WarpPlace& at,
                                 const Write& write) {

@@ -1,7 +1,7 @@
 // Two neighbouring elements of a row at once, as lanes have them that hold pieces of a product.
 #pragma once
 
-#include "cuda/cuda_language.h"
+#include "cuda/bf16_terms.h"
 
 namespace headspark::cuda {
 
@@ -21,7 +21,7 @@ HEADSPARK_DEVICE Two read_row_pair(const std::uint16_t* row, Index i, std::int64
   if (i >= width) return {0.0f, 0.0f};
   if (two) {
     const std::uint32_t pair = *reinterpret_cast<const std::uint32_t*>(row + i);
-    return {bits_to_float(pair << 16), bits_to_float(pair & 0xffff0000u)};
+    return {low_half(pair), high_half(pair)};
   }
   return {bf16_to_float({row[i]}), i + 1 < width ? bf16_to_float({row[i + 1]}) : 0.0f};
 }

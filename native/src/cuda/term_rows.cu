@@ -6,8 +6,6 @@
 namespace headspark::cuda {
 namespace {
 
-constexpr std::int64_t kElementsOf16Bytes = 8;
-
 struct SplitRows {
   const float* a;
   std::int64_t stride;

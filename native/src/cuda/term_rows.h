@@ -7,6 +7,9 @@
 
 namespace headspark::cuda {
 
+/// bf16 that one access moves at most.
+constexpr int kElementsOf16Bytes = 8;
+
 /// Element k of row r in term i is data[i * term_stride + r * stride + k].
 struct TermRows {
   std::uint16_t* data = nullptr;  ///< bf16, aligned to 16 bytes

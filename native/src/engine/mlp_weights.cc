@@ -1,4 +1,4 @@
-// The widths that the engine plans memory with.
+// One width serves all layers, since traces share the room of what they do not keep.
 #include "engine/mlp_weights.h"
 
 #include <algorithm>

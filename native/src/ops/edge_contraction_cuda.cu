@@ -205,8 +205,8 @@ bool alike(const EdgeContraction& a, const EdgeContraction& b) {
          a.scores_stride == b.scores_stride;
 }
 
-std::int64_t pieces_of(const EdgeContraction& p) {
-  return (p.length + kPiece - 1) / kPiece;
+std::int64_t pieces_of(std::int64_t length) {
+  return (length + kPiece - 1) / kPiece;
 }
 
 /// Contractions alike, with their destinations from `first` on, `count` of them.
@@ -233,7 +233,7 @@ ContractionKernel kernel_of(std::span<const EdgeContraction> contractions, std::
     kernel.each[i] = {p.delta, gradient, p.scores + first, p.length,
                       static_cast<std::int32_t>(piece)};
     kernel.four = kernel.four && aligned_to(16, p.delta) && aligned_to(16, gradient);
-    piece += pieces_of(p);
+    piece += pieces_of(p.length);
   }
   return kernel;
 }
@@ -241,7 +241,7 @@ ContractionKernel kernel_of(std::span<const EdgeContraction> contractions, std::
 void run(OpDevice& device, Precision precision, ContractionKernel kernel) {
   if (kernel.sources == 0) return;
   const Operands& last = kernel.each[kernel.count - 1];
-  const std::int64_t pieces = last.first_piece + (last.length + kPiece - 1) / kPiece;
+  const std::int64_t pieces = last.first_piece + pieces_of(last.length);
   const std::int64_t edges = static_cast<std::int64_t>(kernel.sources) * kernel.destinations;
   kernel.sums = device.scratch_floats(ScratchSlot::contraction, pieces * edges);
   const int terms = term_count(precision);
@@ -261,10 +261,10 @@ void run(OpDevice& device, Precision precision, ContractionKernel kernel) {
 std::size_t at_once(std::span<const EdgeContraction> contractions) {
   const EdgeContraction& first = contractions.front();
   const std::int64_t edges = first.sources * first.destinations;
-  std::int64_t sums = edges * pieces_of(first);
+  std::int64_t sums = edges * pieces_of(first.length);
   std::size_t count = 1;
   while (count < contractions.size() && count < kMostAtOnce && alike(first, contractions[count])) {
-    sums += edges * pieces_of(contractions[count]);
+    sums += edges * pieces_of(contractions[count].length);
     if (sums > kMostSums) break;
     ++count;
   }

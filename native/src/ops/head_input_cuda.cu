@@ -253,6 +253,14 @@ class HeadInputs {
                           constants_, projection.y, projection.y_stride});
   }
 
+  /// The sums of all heads over copies, as terms.
+  TermRows sum_terms(const HeadInputBackward::Projection& projection, int terms) {
+    const std::int64_t width = projection.width(p_.head_dim);
+    const TermRows rows = term_rows(device_, terms, p_.tokens, width);
+    split_rows(device_, d_sum_, width, rows);
+    return rows;
+  }
+
   /// By the kernel that pulls back what it multiplies; false, with nothing done, where it cannot.
   bool multiply_at_once(const HeadInputBackward::Projection& projection) {
     const LinearWeight& weight = *projection.weight;
@@ -260,10 +268,7 @@ class HeadInputs {
     const DeviceMatrix matrix = device_.matrix(weight);
     const GemmOperand operand{matrix.data, matrix.dtype, matrix.cols, true};
     if (!has_head_products(operand, p_.head_dim, p_.copies)) return false;
-    const std::int64_t width = projection.width(p_.head_dim);
-    const TermRows d = term_rows(device_, term_count(context_.precision), p_.tokens, width);
-    split_rows(device_, d_sum_, width, d);
-    head_products(device_, {.d = d,
+    head_products(device_, {.d = sum_terms(projection, term_count(context_.precision)),
                             .weight = static_cast<const std::uint16_t*>(matrix.data),
                             .weight_stride = matrix.cols,
                             .heads = projection.heads,
@@ -286,12 +291,8 @@ class HeadInputs {
     // Then a head is a part of all heads' rows, of which products read kTileDepth at a time.
     const bool whole_tiles = p_.head_dim % kTileDepth == 0;
     const int terms = whole_tiles ? terms_for(device_, context_.precision, layers) : 0;
-    const std::int64_t width = projection.width(p_.head_dim);
     TermRows all;
-    if (terms > 0) {
-      all = term_rows(device_, terms, p_.tokens, width);
-      split_rows(device_, d_sum_, width, all);
-    }
+    if (terms > 0) all = sum_terms(projection, terms);
     for (std::int64_t head = 0; head < projection.heads; ++head) {
       const LinearBackward product = head_gradient(p_, projection, head, p_.tokens, d_sum_,
                                                    projection.y + head * projection.y_stride);

@@ -78,12 +78,10 @@ gradient_kernel(GradientTerms<Stored> p) {
   if (p.d_up.data != nullptr) store_pair<Terms>(p.d_up, at, low.d_up, high.d_up);
 }
 
-// bf16 in the room of floats.
-std::uint16_t* as_bf16(float* p) {
-  return reinterpret_cast<std::uint16_t*>(p);
-}
-const std::uint16_t* as_bf16(const float* p) {
-  return reinterpret_cast<const std::uint16_t*>(p);
+/// Floats, or bf16 in the room of floats.
+template <typename Stored>
+const Stored* stored(const float* room) {
+  return reinterpret_cast<const Stored*>(room);
 }
 
 struct Mlp {
@@ -102,7 +100,9 @@ struct Mlp {
   }
 
   /// What layers between the steps write where `narrow`, instead of `y`.
-  std::uint16_t* narrow_of(float* y) const { return narrow ? as_bf16(y) : nullptr; }
+  std::uint16_t* narrow_of(float* y) const {
+    return narrow ? reinterpret_cast<std::uint16_t*>(y) : nullptr;
+  }
   void add(const float* x, float* y, const float* base) const {
     combine_cuda(context,
                  {.count = tokens * hidden(), .a = 1.0f, .x = x, .b = 1.0f, .y = y, .base = base});
@@ -132,11 +132,12 @@ GemmRows normed_rows(const Mlp& mlp, const MlpForward& p) {
   return {.terms = rows};
 }
 
-template <int Terms, typename Stored>
-void write_activated(const Mlp& mlp, const Stored* gate, const Stored* up, const TermRows& y) {
-  const bool two = y.depth % 2 == 0 && aligned_to(8, gate) && aligned_to(8, up);
-  launch(mlp.device.stream(), term_shape(y), &activated_kernel<Terms, Stored>,
-         ActivatedTerms<Stored>{mlp.weights.activation, gate, up, two, y});
+/// run<Terms, Stored>() for the terms that products read and the type of what is kept.
+template <typename Run>
+void in_kept_type(const Mlp& mlp, const Run& run) {
+  if (mlp.narrow) return run.template operator()<1, std::uint16_t>();
+  if (mlp.terms == 1) return run.template operator()<1, float>();
+  run.template operator()<3, float>();
 }
 
 GemmRows activated_rows(const Mlp& mlp, const MlpForward& p) {
@@ -147,13 +148,12 @@ GemmRows activated_rows(const Mlp& mlp, const MlpForward& p) {
     return {p.hidden, width};
   }
   const TermRows rows = term_rows(mlp.device, mlp.terms, p.tokens, width);
-  if (mlp.narrow) {
-    write_activated<1, std::uint16_t>(mlp, as_bf16(p.gate), as_bf16(p.up), rows);
-  } else if (mlp.terms == 1) {
-    write_activated<1, float>(mlp, p.gate, p.up, rows);
-  } else {
-    write_activated<3, float>(mlp, p.gate, p.up, rows);
-  }
+  const bool two = width % 2 == 0 && aligned_to(8, p.gate) && aligned_to(8, p.up);
+  in_kept_type(mlp, [&]<int Terms, typename Stored>() {
+    launch(mlp.device.stream(), term_shape(rows), &activated_kernel<Terms, Stored>,
+           ActivatedTerms<Stored>{mlp.weights.activation, stored<Stored>(p.gate),
+                                  stored<Stored>(p.up), two, rows});
+  });
   return {.terms = rows};
 }
 
@@ -161,16 +161,6 @@ struct GradientRows {
   GemmRows d_gate;
   GemmRows d_up;
 };
-
-template <int Terms, typename Stored>
-void write_gradients(const Mlp& mlp, const Stored* gate, const Stored* up, const Stored* d_y,
-                     const GradientRows& to) {
-  const TermRows& d_gate = to.d_gate.terms;
-  const bool two =
-      d_gate.depth % 2 == 0 && aligned_to(8, gate) && aligned_to(8, up) && aligned_to(8, d_y);
-  launch(mlp.device.stream(), term_shape(d_gate), &gradient_kernel<Terms, Stored>,
-         GradientTerms<Stored>{mlp.weights.activation, gate, up, d_y, two, d_gate, to.d_up.terms});
-}
 
 GradientRows gradient_rows(const Mlp& mlp, const MlpBackward& p) {
   const std::int64_t width = mlp.intermediate();
@@ -187,14 +177,14 @@ GradientRows gradient_rows(const Mlp& mlp, const MlpBackward& p) {
   const bool gated = mlp.weights.gate != nullptr;
   const TermRows d_gate = term_rows(mlp.device, mlp.terms, p.tokens, width, gated ? 2 : 1);
   const GradientRows rows{{.terms = d_gate}, {.terms = gated ? next_set(d_gate) : TermRows{}}};
-  if (mlp.narrow) {
-    write_gradients<1>(mlp, as_bf16(p.gate), as_bf16(p.up),
-                       as_bf16(static_cast<const float*>(p.d_hidden)), rows);
-  } else if (mlp.terms == 1) {
-    write_gradients<1, float>(mlp, p.gate, p.up, p.d_hidden, rows);
-  } else {
-    write_gradients<3, float>(mlp, p.gate, p.up, p.d_hidden, rows);
-  }
+  const bool two =
+      width % 2 == 0 && aligned_to(8, p.gate) && aligned_to(8, p.up) && aligned_to(8, p.d_hidden);
+  in_kept_type(mlp, [&]<int Terms, typename Stored>() {
+    launch(
+        mlp.device.stream(), term_shape(d_gate), &gradient_kernel<Terms, Stored>,
+        GradientTerms<Stored>{mlp.weights.activation, stored<Stored>(p.gate), stored<Stored>(p.up),
+                              stored<Stored>(p.d_hidden), two, d_gate, rows.d_up.terms});
+  });
   return rows;
 }
 

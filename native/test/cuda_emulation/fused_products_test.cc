@@ -91,6 +91,7 @@ void run(const Block& block, const Context& context, Forward forward, Outputs& o
   gate.finish();
   if (up) up->finish();
   CHECK(gate.guards_intact());
+  if (up) CHECK(up->guards_intact());
   CHECK(normed.guards_intact());
   CHECK(hidden.guards_intact());
 }
