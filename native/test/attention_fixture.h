@@ -9,6 +9,9 @@
 
 namespace headspark::test {
 
+inline constexpr Replacement kReplacements[] = {Replacement::zero, Replacement::shared,
+                                                Replacement::position, Replacement::token};
+
 struct AttentionSetting {
   std::string name;
   std::int64_t heads = 4;

@@ -66,7 +66,7 @@ AttentionSetting ragged() {
           .prefixes = {4, 0, 2, 31, 3}};
 }
 
-void check_setting(const AttentionSetting& setting, const std::vector<std::int32_t>& heads) {
+void check_pattern(const AttentionSetting& setting, const std::vector<std::int32_t>& heads) {
   const PatternFixture fixture(setting, heads);
   check_case({setting.name, 1e-5, [&](const Context& context, Outputs& outputs) {
                 attention_pattern(context, fixture.params(outputs.dense("pattern", fixture.size)));
@@ -76,11 +76,11 @@ void check_setting(const AttentionSetting& setting, const std::vector<std::int32
 }  // namespace
 
 TEST_CASE("attention_pattern agrees with the specification: rows, groups, prefixes, head widths") {
-  check_setting(ragged(), {0, 1, 2, 3, 4, 5});
-  check_setting(ragged(), {1, 4});
-  check_setting(ragged(), {5});
+  check_pattern(ragged(), {0, 1, 2, 3, 4, 5});
+  check_pattern(ragged(), {1, 4});
+  check_pattern(ragged(), {5});
   for (const std::int64_t head_dim : {1, 16, 64, 300}) {
-    check_setting({.name = "width " + std::to_string(head_dim),
+    check_pattern({.name = "width " + std::to_string(head_dim),
                    .heads = 2,
                    .kv_heads = 1,
                    .head_dim = head_dim,
@@ -88,14 +88,14 @@ TEST_CASE("attention_pattern agrees with the specification: rows, groups, prefix
                    .prefixes = {}},
                   {0, 1});
   }
-  check_setting({.name = "crosses its block sizes",
+  check_pattern({.name = "crosses its block sizes",
                  .heads = 2,
                  .kv_heads = 1,
                  .head_dim = 16,
                  .lengths = {140, 3},
                  .prefixes = {180, 260}},
                 {0, 1});
-  check_setting({.name = "large scores",
+  check_pattern({.name = "large scores",
                  .heads = 2,
                  .kv_heads = 2,
                  .head_dim = 16,

@@ -13,9 +13,6 @@
 namespace headspark::test {
 namespace {
 
-constexpr Replacement kKinds[] = {Replacement::zero, Replacement::shared, Replacement::position,
-                                  Replacement::token};
-
 void check_near_all(const std::string& where, const AttentionResult& a, const AttentionResult& b,
                     double tolerance) {
   check_near(where + " z", a.z, b.z, tolerance);
@@ -127,7 +124,7 @@ TEST_CASE("attention crosses its block sizes") {
 }
 
 TEST_CASE("attention with gates of every kind") {
-  for (const Replacement kind : kKinds) {
+  for (const Replacement kind : kReplacements) {
     for (const bool ranged : {false, true}) {
       check_setting({.name = "gate " + std::to_string(static_cast<int>(kind)),
                      .heads = 4,
@@ -290,7 +287,7 @@ TEST_CASE("few long rows give the same bits on any number of threads") {
 }
 
 TEST_CASE("a gate of 1 keeps the bits and a gate of 0 gives the replacement exactly") {
-  for (const Replacement kind : kKinds) {
+  for (const Replacement kind : kReplacements) {
     AttentionFixture fixture({.name = "exact gate",
                               .heads = 2,
                               .kv_heads = 1,

@@ -12,28 +12,11 @@
 #include "headspark/generate.h"
 #include "headspark/sweep.h"
 #include "op_suite.h"
+#include "reference_models.h"
 #include "suite_device.h"
 
 namespace headspark::golden {
 namespace {
-
-const char* const kModels[] = {"qwen2", "neox"};
-
-std::filesystem::path fixtures() {
-  return golden::source_folder() / "test/fixtures/reference";
-}
-
-Engine engine_for(const char* name, EngineOptions options = {}) {
-  if (options.threads == 0) options.threads = 2;
-  options.device = test::suite_device();
-  return make_engine(load_model(fixtures() / name, {}, {}), options);
-}
-
-std::vector<Pair> some_pairs(std::size_t count) {
-  std::vector<Pair> pairs = read_pairs(fixtures() / "pairs.jsonl");
-  pairs.resize(std::min(count, pairs.size()));
-  return pairs;
-}
 
 std::vector<float> scores_with(const char* model, const EngineOptions& options,
                                const AttributionOptions& attribution) {

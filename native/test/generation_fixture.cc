@@ -11,16 +11,14 @@
 #include "engine/gates.h"
 #include "engine/kv_pages.h"
 #include "engine/output_rows.h"
-#include "golden.h"
 #include "op_suite.h"
+#include "reference_models.h"
 #include "suite_device.h"
 
 namespace headspark::test {
 
 Engine engine_for(const char* name, int threads) {
-  const auto folder = golden::source_folder() / "test/fixtures/reference";
-  return make_engine(load_model(folder / name, {}, {}),
-                     {.threads = threads, .device = suite_device()});
+  return golden::engine_for(name, {.threads = threads});
 }
 
 Engine engine_for(const char* name, int threads, Isa isa) {
@@ -30,11 +28,8 @@ Engine engine_for(const char* name, int threads, Isa isa) {
 }
 
 std::vector<std::vector<std::int32_t>> prompts(std::size_t count) {
-  const auto file = golden::source_folder() / "test/fixtures/reference/pairs.jsonl";
   std::vector<std::vector<std::int32_t>> result;
-  for (const Pair& pair : golden::read_pairs(file)) {
-    if (result.size() < count) result.push_back(pair.clean);
-  }
+  for (const Pair& pair : golden::some_pairs(count)) result.push_back(pair.clean);
   return result;
 }
 

@@ -10,22 +10,14 @@
 
 #include "golden.h"
 #include "headspark/error.h"
+#include "reference_models.h"
 #include "suite_device.h"
 
 namespace headspark::golden {
 namespace {
 
-const char* const kModels[] = {"qwen2", "neox"};
-
 nlohmann::json fixture(const char* model) {
   return read_json(source_folder() / "test/fixtures/heads" / (std::string(model) + ".json"));
-}
-
-Engine engine_for(const char* model, EngineOptions options = {}) {
-  if (options.threads == 0) options.threads = 2;
-  options.device = test::suite_device();
-  return make_engine(load_model(source_folder() / "test/fixtures/reference" / model, {}, {}),
-                     options);
 }
 
 HeadPropertiesRequest request_for(const nlohmann::json& json, const ModelConfig& config) {

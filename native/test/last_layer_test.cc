@@ -8,6 +8,7 @@
 #include "golden.h"
 #include "headspark/sweep.h"
 #include "op_suite.h"
+#include "reference_models.h"
 
 namespace headspark::golden {
 namespace {
@@ -15,28 +16,12 @@ namespace {
 using test::check_same_bits;
 using test::Random;
 
-const char* const kModels[] = {"qwen2", "neox"};
-
-Engine engine_for(const char* model, Isa isa, int threads, std::int64_t batch_tokens = 0) {
-  EngineOptions options{.threads = threads, .batch_tokens = batch_tokens};
-  Engine engine =
-      make_engine(load_model(source_folder() / "test/fixtures/reference" / model, {}, {}), options);
-  engine.context = make_cpu_context(threads, isa, options.precision);
-  return engine;
-}
-
 /// Levels that are worth a whole model: the specification is slow, and is where the bits matter
 /// least.
 std::vector<Isa> fast_levels() {
   std::vector<Isa> all = test::cpu_levels();
   all.erase(all.begin());
   return all;
-}
-
-std::vector<Pair> some_pairs(std::size_t count) {
-  std::vector<Pair> pairs = read_pairs(source_folder() / "test/fixtures/reference/pairs.jsonl");
-  pairs.resize(std::min(count, pairs.size()));
-  return pairs;
 }
 
 /// Rows of different lengths of which some tokens at the end are wanted: none, one, several, all.
@@ -61,12 +46,6 @@ struct SomeRows {
 std::vector<float> logits_of(const Engine& engine, const LogitsRequest& request) {
   const HostArray<float> logits = compute_logits(engine, request, {});
   return {logits.begin(), logits.end()};
-}
-
-std::vector<float> host(const Engine& engine, const float* x, std::int64_t count) {
-  std::vector<float> values(static_cast<std::size_t>(count));
-  engine.context.backend->copy_to_host(values.data(), x, count * 4);
-  return values;
 }
 
 /// The wanted rows of x [tokens, width], and 0 for the others where `spread`.

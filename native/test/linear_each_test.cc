@@ -22,7 +22,7 @@ struct HeadsCase {
   NormKind kind = NormKind::rms;
 };
 
-struct Heads {
+struct HeadLayers {
   HeadsCase c;
   Random random{11};
   StoredLayer read;   // [heads * head_dim, width]
@@ -30,7 +30,7 @@ struct Heads {
   NormWeight norm;
   std::vector<float> x, z;
 
-  explicit Heads(const HeadsCase& heads_case)
+  explicit HeadLayers(const HeadsCase& heads_case)
       : c(heads_case),
         read(c.heads * c.head_dim, c.width, c.form, random),
         write(c.width, c.heads * c.head_dim, c.form, random) {
@@ -87,7 +87,7 @@ struct Heads {
 };
 
 void check_heads(const HeadsCase& c) {
-  const Heads heads(c);
+  const HeadLayers heads(c);
   check_case({c.name, 3e-6, [&](const Context& context, Outputs& outputs) {
                 heads.run(linear_forward_each, context, outputs);
               }});
@@ -139,7 +139,7 @@ TEST_CASE("heads of many tokens are cut into shares of rows, and add low-rank te
 }
 
 TEST_CASE("linear_forward_each refuses what it cannot do by name, and nothing is nothing") {
-  const Heads heads({.name = "refused"});
+  const HeadLayers heads({.name = "refused"});
   const Context context = make_cpu_context(1, Isa::portable);
   linear_forward_each(context, {});
   std::vector<float> normed(7 * 40), y(7 * 24);

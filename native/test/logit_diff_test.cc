@@ -9,6 +9,7 @@
 #include "headspark/error.h"
 #include "headspark/ops/linear.h"
 #include "headspark/ops/metric.h"
+#include "metric_answers.h"
 #include "op_suite.h"
 #include "stored_layer.h"
 
@@ -17,10 +18,6 @@ namespace {
 
 constexpr std::int64_t kRows = 3;
 constexpr std::int64_t kVocab = 9;
-constexpr std::int32_t kCorrect[] = {3, 1, 8, 8, 0, 5};
-constexpr std::int32_t kCorrectBegin[] = {0, 1, 3, 6};
-constexpr std::int32_t kIncorrect[] = {2, 4, 3, 1};
-constexpr std::int32_t kIncorrectBegin[] = {0, 2, 4, 4};  // the last row has none
 constexpr float kDValue[] = {0.5f, -2.0f, 1.0f};
 
 LogitDiffForward make_logit_diff(const LinearWeight& unembedding, const std::vector<float>& x) {

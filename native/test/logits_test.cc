@@ -6,6 +6,7 @@
 #include "engine/output_rows.h"
 #include "golden.h"
 #include "op_suite.h"
+#include "reference_models.h"
 #include "suite_device.h"
 
 namespace headspark::golden {
@@ -34,18 +35,9 @@ std::vector<Kernels> kernels_for(const Engine& engine, int threads) {
   return all;
 }
 
-Engine engine_for(const char* model, int threads, std::int64_t batch_tokens = 0) {
-  const EngineOptions options{
-      .threads = threads, .device = test::suite_device(), .batch_tokens = batch_tokens};
-  return make_engine(load_model(source_folder() / "test/fixtures/reference" / model, {}, {}),
-                     options);
-}
-
 LogitsRequest some_request(bool all_positions) {
   LogitsRequest request;
-  std::vector<Pair> pairs = read_pairs(source_folder() / "test/fixtures/reference/pairs.jsonl");
-  pairs.resize(5);
-  for (const Pair& pair : pairs) request.prompts.push_back(pair.clean);
+  for (const Pair& pair : some_pairs(5)) request.prompts.push_back(pair.clean);
   request.prompts[1].resize(3);
   request.heads = {{1, 2, 0.0f}};
   request.all_positions = all_positions;
@@ -65,8 +57,8 @@ std::vector<float> one_by_one(const Engine& engine, const LogitsRequest& request
 }  // namespace
 
 TEST_CASE("logits: all are written, and nothing beside them, with the bits of a row alone") {
-  for (const char* model : {"qwen2", "neox"}) {
-    Engine engine = engine_for(model, 2);
+  for (const char* model : kModels) {
+    Engine engine = engine_for(model);
     const std::int64_t vocab = engine.config().vocab;
     const std::int64_t hidden = engine.config().hidden;
     for (const Kernels& kernels : kernels_for(engine, 2)) {
@@ -100,10 +92,11 @@ TEST_CASE("logits: all are written, and nothing beside them, with the bits of a 
 TEST_CASE("logits: any batch and thread count gives those of each prompt by itself") {
   for (const bool all_positions : {false, true}) {
     const LogitsRequest request = some_request(all_positions);
-    const std::vector<float> expected = one_by_one(engine_for("qwen2", 1), request);
+    const std::vector<float> expected = one_by_one(engine_for("qwen2", {.threads = 1}), request);
     for (const int threads : {1, 3}) {
       for (const std::int64_t batch_tokens : {0, 1, 20}) {
-        const Engine engine = engine_for("qwen2", threads, batch_tokens);
+        const Engine engine =
+            engine_for("qwen2", {.threads = threads, .batch_tokens = batch_tokens});
         std::uint64_t done = 0;
         RunControl control;
         control.progress_hook = [&](const Progress& progress) {
@@ -120,7 +113,7 @@ TEST_CASE("logits: any batch and thread count gives those of each prompt by itse
 }
 
 TEST_CASE("logits: of no prompts are none, and a bad prompt is refused before anything runs") {
-  const Engine engine = engine_for("qwen2", 1, 1);
+  const Engine engine = engine_for("qwen2", {.threads = 1, .batch_tokens = 1});
   CHECK(compute_logits(engine, {}, {}).empty());
   RunControl control;
   control.progress_hook = [](const Progress&) { FAIL("ran"); };

@@ -7,16 +7,13 @@
 #include <limits>
 
 #include "headspark/error.h"
+#include "metric_answers.h"
 #include "op_suite.h"
 
 namespace headspark::test {
 namespace {
 
 constexpr Metric kMetrics[] = {Metric::logit_diff, Metric::prob_diff, Metric::kl, Metric::nll};
-constexpr std::int32_t kCorrect[] = {3, 1, 8, 8, 0, 5};
-constexpr std::int32_t kCorrectBegin[] = {0, 1, 3, 6};
-constexpr std::int32_t kIncorrect[] = {2, 4, 3, 1};
-constexpr std::int32_t kIncorrectBegin[] = {0, 2, 4, 4};  // the last row has none
 constexpr std::int32_t kOneBegin[] = {0, 1, 2, 3};
 
 MetricForward make_metric(Metric metric, const std::vector<float>& logits,

@@ -193,6 +193,10 @@ void write_checkpoint(const std::filesystem::path& folder, const Checkpoint& che
 std::shared_ptr<const Model> load(const Checkpoint& checkpoint) {
   TempFolder folder;
   write_checkpoint(folder.path(), checkpoint);
+  return load_folder(folder);
+}
+
+std::shared_ptr<const Model> load_folder(const TempFolder& folder) {
   return load_model(folder.path(), LoadOptions(), RunControl());
 }
 

@@ -57,6 +57,7 @@ void write_checkpoint(const std::filesystem::path& folder, const Checkpoint& che
 
 /// Writes, loads and returns the model (which keeps the files mapped after the folder is gone).
 std::shared_ptr<const Model> load(const Checkpoint& checkpoint);
+std::shared_ptr<const Model> load_folder(const TempFolder& folder);
 
 /// Fails unless `action` throws an Error with this code whose message has every one of `parts`.
 void expect_error(ErrorCode code, const std::vector<std::string>& parts,

@@ -17,10 +17,6 @@ using files::write_file;
 
 const char* const model_types[] = {"qwen2", "qwen3", "llama", "gpt2", "gpt_neox"};
 
-std::shared_ptr<const Model> load_folder(const TempFolder& folder) {
-  return load_model(folder.path(), LoadOptions(), RunControl());
-}
-
 void check_view(const WeightView& view, const files::TestTensor& tensor) {
   REQUIRE(view.rows == tensor.shape[0]);
   REQUIRE(view.cols == tensor.shape[1]);

@@ -29,10 +29,6 @@ json write_shards(const std::filesystem::path& folder, const Checkpoint& checkpo
   return index;
 }
 
-std::shared_ptr<const Model> load_folder(const TempFolder& folder) {
-  return load_model(folder.path(), LoadOptions(), RunControl());
-}
-
 TEST_CASE("shards: the same model and the same fingerprint as one file") {
   const Checkpoint checkpoint = tiny_checkpoint("gpt_neox");
   TempFolder folder;

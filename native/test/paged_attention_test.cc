@@ -12,10 +12,7 @@
 namespace headspark::test {
 namespace {
 
-constexpr Replacement kKinds[] = {Replacement::zero, Replacement::shared, Replacement::position,
-                                  Replacement::token};
-
-void check_setting(const AttentionSetting& setting) {
+void check_paged(const AttentionSetting& setting) {
   const AttentionFixture fixture(setting, 17);
   AttentionForward contiguous = fixture.forward();
   std::vector<float> reference(static_cast<std::size_t>(fixture.count()));
@@ -76,20 +73,20 @@ void check_sharing(const AttentionSetting& setting, const std::vector<Sharing>& 
 
 TEST_CASE("paged attention agrees with contiguous attention: lengths, groups, head widths") {
   for (const std::int64_t head_dim : {1, 10, 16, 24, 64, 80, 128}) {
-    check_setting({.name = "paged " + std::to_string(head_dim),
-                   .heads = 6,
-                   .kv_heads = 2,
-                   .head_dim = head_dim,
-                   .lengths = {1, 5, 0, 1, 33, 1},
-                   .prefixes = {0, 31, 4, 32, 63, 200}});
+    check_paged({.name = "paged " + std::to_string(head_dim),
+                 .heads = 6,
+                 .kv_heads = 2,
+                 .head_dim = head_dim,
+                 .lengths = {1, 5, 0, 1, 33, 1},
+                 .prefixes = {0, 31, 4, 32, 63, 200}});
   }
   for (const std::int64_t group : {1, 2, 4, 5, 7, 8, 9}) {
-    check_setting({.name = "paged group " + std::to_string(group),
-                   .heads = group,
-                   .kv_heads = 1,
-                   .head_dim = 12,
-                   .lengths = {2, 9, 1},
-                   .prefixes = {}});
+    check_paged({.name = "paged group " + std::to_string(group),
+                 .heads = group,
+                 .kv_heads = 1,
+                 .head_dim = 12,
+                 .lengths = {2, 9, 1},
+                 .prefixes = {}});
   }
 }
 
@@ -123,44 +120,44 @@ TEST_CASE("paged attention: tokens that are keys only change no bit of the queri
 }
 
 TEST_CASE("paged attention crosses its splits, also when they go to several threads") {
-  check_setting({.name = "one long row",
-                 .heads = 3,
-                 .kv_heads = 1,
-                 .head_dim = 20,
-                 .lengths = {1},
-                 .prefixes = {1023}});
-  check_setting({.name = "splits",
-                 .heads = 4,
-                 .kv_heads = 2,
-                 .head_dim = 16,
-                 .lengths = {1, 12, 1, 300},
-                 .prefixes = {255, 250, 256, 500}});
+  check_paged({.name = "one long row",
+               .heads = 3,
+               .kv_heads = 1,
+               .head_dim = 20,
+               .lengths = {1},
+               .prefixes = {1023}});
+  check_paged({.name = "splits",
+               .heads = 4,
+               .kv_heads = 2,
+               .head_dim = 16,
+               .lengths = {1, 12, 1, 300},
+               .prefixes = {255, 250, 256, 500}});
 }
 
 TEST_CASE("paged attention with gates of every kind") {
-  for (const Replacement kind : kKinds) {
+  for (const Replacement kind : kReplacements) {
     for (const bool ranged : {false, true}) {
-      check_setting({.name = "paged gate " + std::to_string(static_cast<int>(kind)),
-                     .heads = 4,
-                     .kv_heads = 2,
-                     .head_dim = 10,
-                     .lengths = {1, 7, 13},
-                     .prefixes = {4, 0, 2},
-                     .gated = true,
-                     .ranged = ranged,
-                     .kind = kind});
+      check_paged({.name = "paged gate " + std::to_string(static_cast<int>(kind)),
+                   .heads = 4,
+                   .kv_heads = 2,
+                   .head_dim = 10,
+                   .lengths = {1, 7, 13},
+                   .prefixes = {4, 0, 2},
+                   .gated = true,
+                   .ranged = ranged,
+                   .kind = kind});
     }
   }
 }
 
 TEST_CASE("paged attention with large scores stays finite") {
-  check_setting({.name = "paged large scores",
-                 .heads = 2,
-                 .kv_heads = 2,
-                 .head_dim = 16,
-                 .lengths = {12, 1},
-                 .prefixes = {300, 520},
-                 .score_range = 60.0f});
+  check_paged({.name = "paged large scores",
+               .heads = 2,
+               .kv_heads = 2,
+               .head_dim = 16,
+               .lengths = {12, 1},
+               .prefixes = {300, 520},
+               .score_range = 60.0f});
 }
 
 TEST_CASE("a row's paged attention does not depend on its batch") {
@@ -300,12 +297,12 @@ TEST_CASE("rows that share pages: head widths and groups") {
 
 TEST_CASE("a decode step stores its keys and values in the attention itself") {
   for (const std::int64_t head_dim : {10, 64}) {
-    check_setting({.name = "decode step " + std::to_string(head_dim),
-                   .heads = 6,
-                   .kv_heads = 3,
-                   .head_dim = head_dim,
-                   .lengths = {1, 8, 0, 1, 3, 1, 1},
-                   .prefixes = {0, 24, 7, 31, 60, 280, 300}});
+    check_paged({.name = "decode step " + std::to_string(head_dim),
+                 .heads = 6,
+                 .kv_heads = 3,
+                 .head_dim = head_dim,
+                 .lengths = {1, 8, 0, 1, 3, 1, 1},
+                 .prefixes = {0, 24, 7, 31, 60, 280, 300}});
   }
 }
 

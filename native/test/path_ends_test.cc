@@ -5,30 +5,12 @@
 #include "golden.h"
 #include "headspark/attribution.h"
 #include "op_suite.h"
+#include "reference_models.h"
 
 namespace headspark::golden {
 namespace {
 
 using test::check_same_bits;
-
-Engine engine_for(const char* model, Isa isa) {
-  Engine engine = make_engine(
-      load_model(source_folder() / "test/fixtures/reference" / model, {}, {}), {.threads = 2});
-  engine.context = make_cpu_context(2, isa, Precision::exact);
-  return engine;
-}
-
-std::vector<Pair> some_pairs(std::size_t count) {
-  std::vector<Pair> pairs = read_pairs(source_folder() / "test/fixtures/reference/pairs.jsonl");
-  pairs.resize(std::min(count, pairs.size()));
-  return pairs;
-}
-
-std::vector<float> host(const Engine& engine, const float* x, std::int64_t count) {
-  std::vector<float> values(static_cast<std::size_t>(count));
-  engine.context.backend->copy_to_host(values.data(), x, count * 4);
-  return values;
-}
 
 /// z, MLP outputs and embeddings of both ends, and their metric.
 std::vector<std::vector<float>> contents(const Engine& engine, PairBlock& block) {
@@ -52,7 +34,7 @@ TEST_CASE("path ends: a pass over the path leaves what runs of its ends would") 
   for (const char* model : {"qwen2", "neox"}) {
     for (const Isa isa : test::cpu_levels()) {
       CAPTURE(std::string(model) + " on " + isa_name(isa));
-      const Engine engine = engine_for(model, isa);
+      const Engine engine = engine_for(model, isa, 2);
       const Graph graph = make_graph(engine.config(), KvEdges::per_query_head);
       const RotaryTable rotary = rotary_for(engine, 64);
       PairBlock own(engine, pairs, {}, rotary, {});
@@ -77,7 +59,7 @@ TEST_CASE("path ends: metrics of both ends are the same by every grid and method
   const std::vector<Pair> pairs = some_pairs(5);
   for (const char* model : {"qwen2", "neox"}) {
     CAPTURE(std::string(model));
-    const Engine engine = engine_for(model, default_isa());
+    const Engine engine = engine_for(model, default_isa(), 2);
     for (const Metric metric : {Metric::logit_diff, Metric::kl}) {
       const auto result = [&](AttributionMethod method, IgGrid grid, int steps) {
         AttributionOptions options;

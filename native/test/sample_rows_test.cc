@@ -70,24 +70,27 @@ std::vector<DrawnToken> sample(const Context& context, const Rows& rows) {
   return {drawn.begin() + 1, drawn.end() - 1};
 }
 
-enum class Shape { flat, usual, peaked, ties, same, infinite, broken };
-constexpr Shape kShapes[] = {Shape::flat, Shape::usual,    Shape::peaked, Shape::ties,
-                             Shape::same, Shape::infinite, Shape::broken};
+enum class LogitShape { flat, usual, peaked, ties, same, infinite, broken };
+constexpr LogitShape kShapes[] = {LogitShape::flat,  LogitShape::usual, LogitShape::peaked,
+                                  LogitShape::ties,  LogitShape::same,  LogitShape::infinite,
+                                  LogitShape::broken};
 
 /// Logits with some NaN and -inf among them.
-std::vector<float> logits_of(Random& random, Shape shape, std::int64_t vocab) {
+std::vector<float> logits_of(Random& random, LogitShape shape, std::int64_t vocab) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> x(static_cast<std::size_t>(vocab));
   for (float& value : x) {
     const float sum = random.uniform(-1, 1) + random.uniform(-1, 1) + random.uniform(-1, 1);
-    const float spread = shape == Shape::flat ? 0.1f : shape == Shape::peaked ? 30.0f : 4.0f;
+    const float spread = shape == LogitShape::flat     ? 0.1f
+                         : shape == LogitShape::peaked ? 30.0f
+                                                       : 4.0f;
     value = spread * sum;
-    if (shape == Shape::ties) value = std::round(value * 2.0f) / 2.0f;
-    if (shape == Shape::same) value = 1.25f;
-    if (shape == Shape::broken) value = random.below(2) == 0 ? nan : -kInfinite;
+    if (shape == LogitShape::ties) value = std::round(value * 2.0f) / 2.0f;
+    if (shape == LogitShape::same) value = 1.25f;
+    if (shape == LogitShape::broken) value = random.below(2) == 0 ? nan : -kInfinite;
     if (random.below(50) == 0) value = random.below(2) == 0 ? nan : -kInfinite;
   }
-  if (shape == Shape::infinite) {
+  if (shape == LogitShape::infinite) {
     for (int i = 0; i < 3; ++i) x[static_cast<std::size_t>(random.below(vocab))] = kInfinite;
   }
   return x;
@@ -124,7 +127,7 @@ Rows random_rows(std::uint64_t seed, std::int64_t vocab, std::size_t skip) {
   Random random(seed);
   Rows rows(vocab);
   const std::vector<SamplingOptions> grid = option_grid();
-  for (const Shape shape : kShapes) {
+  for (const LogitShape shape : kShapes) {
     for (std::size_t i = static_cast<std::size_t>(random.below(static_cast<std::int64_t>(skip)));
          i < grid.size(); i += skip) {
       const bool penalized = grid[i].repetition_penalty != 1.0f;
@@ -217,10 +220,10 @@ TEST_CASE(
     Rows rows(151936);
     for (const SamplingOptions& options : {SamplingOptions{}, SamplingOptions{.temperature = 1.0f},
                                            SamplingOptions{.temperature = 1.0f, .top_p = 0.95f}}) {
-      rows.add(logits_of(random, Shape::flat, rows.vocab), {.options = options, .seed = 4});
-      rows.add(logits_of(random, Shape::peaked, rows.vocab), {.options = options, .seed = 5});
+      rows.add(logits_of(random, LogitShape::flat, rows.vocab), {.options = options, .seed = 4});
+      rows.add(logits_of(random, LogitShape::peaked, rows.vocab), {.options = options, .seed = 5});
     }
-    rows.add(logits_of(random, Shape::ties, rows.vocab),
+    rows.add(logits_of(random, LogitShape::ties, rows.vocab),
              {.options = {.temperature = 1.5f, .top_k = 30000, .top_p = 0.9f, .min_p = 0.001f}});
     check_rows(level, rows, sample(level.context(1), rows));
   }

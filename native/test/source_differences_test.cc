@@ -8,6 +8,7 @@
 #include "golden.h"
 #include "headspark/attribution.h"
 #include "op_suite.h"
+#include "reference_models.h"
 #include "suite_device.h"
 
 namespace headspark::golden {
@@ -21,13 +22,11 @@ struct Fixture {
   PairBlock block;
 
   explicit Fixture(const char* model)
-      : engine(make_engine(
-            load_model(golden::source_folder() / "test/fixtures/reference" / model, {}, {}),
-            {.threads = 2, .device = test::suite_device()})),
+      : engine(engine_for(model)),
         graph(make_graph(engine.config(), KvEdges::per_query_head)),
-        pairs(read_pairs(golden::source_folder() / "test/fixtures/reference/pairs.jsonl")),
+        pairs(some_pairs(3)),
         rotary(rotary_for(engine, 64)),
-        block(engine, std::span(pairs).first(3), {Metric::logit_diff, true}, rotary, {}) {}
+        block(engine, pairs, {Metric::logit_diff, true}, rotary, {}) {}
 
   /// Of the logits and the layers' columns, `group` destinations at a time.
   std::vector<float> scores(HeadWrites writes, std::int64_t group) {

@@ -9,7 +9,7 @@
 namespace headspark {
 namespace {
 
-constexpr std::int64_t kQueryBlock = 24;  // whole tiles of 6 and of 12 rows
+constexpr std::int64_t kPatternQueries = 24;  // whole tiles of 6 and of 12 rows
 
 /// The chosen heads of one (row, kv head). Query f is token f / members of member f % members.
 class PatternItem {
@@ -27,12 +27,12 @@ class PatternItem {
     if (queries == 0) return;
     keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, ScratchSlot::key_panels,
                        ScratchSlot::key_terms);
-    query_rows_ =
-        HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
+    query_rows_ = HeadRows(kernels_, kPatternQueries, dim_, ScratchSlot::query_rows,
+                           ScratchSlot::query_packed);
     scores_ = scratch(ScratchSlot::scores, round_up(at_.context(), kDepthBlock) / kDepthBlock *
-                                               kQueryBlock * kTileStride);
-    for (std::int64_t f = 0; f < queries; f += kQueryBlock) {
-      block(f, std::min(kQueryBlock, queries - f));
+                                               kPatternQueries * kTileStride);
+    for (std::int64_t f = 0; f < queries; f += kPatternQueries) {
+      block(f, std::min(kPatternQueries, queries - f));
     }
   }
 
@@ -47,7 +47,7 @@ class PatternItem {
     return p_.pattern + p_.pattern_begin[at_.row] + (map * at_.own + f / members_) * at_.context();
   }
   float* chunk(std::int64_t key) const {
-    return scores_ + key / kDepthBlock * kQueryBlock * kTileStride;
+    return scores_ + key / kDepthBlock * kPatternQueries * kTileStride;
   }
 
   void block(std::int64_t first, std::int64_t count) {
@@ -66,7 +66,7 @@ class PatternItem {
   /// Row r's scores as probabilities of its own keys; 0 behind them.
   void write(std::int64_t r, std::int64_t keys, float* out) const {
     const SoftmaxRow row =
-        softmax_row(kernels_, scores_ + r * kTileStride, kQueryBlock * kTileStride, keys, keys);
+        softmax_row(kernels_, scores_ + r * kTileStride, kPatternQueries * kTileStride, keys, keys);
     for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
       const std::int64_t size = std::min(kDepthBlock, keys - key);
       kernels_.combine(1.0f / row.sum, chunk(key) + r * kTileStride, 0.0f, out + key, size);

@@ -16,9 +16,9 @@ namespace {
 
 // Positions that are summed at once: of 96 sources 24 KB, which stay in L1 for all destinations.
 constexpr std::int64_t kPiece = 64;
-constexpr std::int64_t kSources = 96;
+constexpr std::int64_t kSummedSources = 96;
 // Positions of a block: 2 KB of each source, long enough to be streams of memory.
-constexpr std::int64_t kBlock = 8 * kPiece;
+constexpr std::int64_t kSummedPositions = 8 * kPiece;
 
 /// Sums of the same differences.
 class Group {
@@ -35,13 +35,13 @@ class Group {
   std::int64_t length() const { return sums_.front().length; }
 
   void sum_block(const Range& positions) const {
-    float* rows = scratch(ScratchSlot::edge_differences, kSources * kBlock);
+    float* rows = scratch(ScratchSlot::edge_differences, kSummedSources * kSummedPositions);
     const auto chunks = static_cast<std::int64_t>(chunks_.size());
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
       copy_rows(chunk, positions, rows);
       for_ranges(positions.count(), kPiece, [&](const Range& piece) {
         const Range at{positions.begin + piece.begin, positions.begin + piece.end};
-        sum_piece(chunk, at, rows + piece.begin * kSources);
+        sum_piece(chunk, at, rows + piece.begin * kSummedSources);
       });
     }
   }
@@ -56,7 +56,7 @@ class Group {
       return source < sum->sources && sum->mask[source * sum->mask_stride + destination] != 0;
     }
   };
-  /// Up to kSources of the sources, in order, and what every column adds of them.
+  /// Up to kSummedSources of the sources, in order, and what every column adds of them.
   struct Chunk {
     Range sources;                      // in sources_
     std::vector<std::int64_t> offsets;  // of a source in a piece's rows, column by column
@@ -76,7 +76,7 @@ class Group {
   void list_offsets() {
     // One chunk at least, which copies the base.
     const auto count = std::max<std::int64_t>(std::ssize(sources_), 1);
-    for_ranges(count, kSources, [&](const Range& range) {
+    for_ranges(count, kSummedSources, [&](const Range& range) {
       Chunk chunk;
       chunk.sources = {range.begin, std::min<std::int64_t>(range.end, std::ssize(sources_))};
       for (const Column& column : columns_) {
@@ -107,7 +107,7 @@ class Group {
       for_ranges(positions.count(), kPiece, [&](const Range& piece) {
         for (std::int64_t at = piece.begin; at < piece.end; at += line)
           __builtin_prefetch(next + at);
-        std::memcpy(to + piece.begin * kSources, from + piece.begin,
+        std::memcpy(to + piece.begin * kSummedSources, from + piece.begin,
                     static_cast<std::size_t>(piece.count()) * sizeof(float));
       });
     }
@@ -159,7 +159,7 @@ void edge_sum_fast(const Context& context, std::span<const EdgeSum> sums) {
   };
   std::vector<Item> items;
   for (const Group& group : groups) {
-    for_ranges(group.length(), kBlock, [&](const Range& positions) {
+    for_ranges(group.length(), kSummedPositions, [&](const Range& positions) {
       items.push_back({&group, positions});
     });
   }

@@ -16,10 +16,10 @@ namespace headspark {
 namespace {
 
 // Tokens whose clean probabilities are held at a time: 32 KB.
-constexpr std::int64_t kBlock = 2048;
+constexpr std::int64_t kTokenBlock = 2048;
 // Rows that are added up side by side: each is one chain of additions, whose latency would else be
 // waited for.
-constexpr int kRows = 4;
+constexpr int kSummedRows = 4;
 
 /// What one thread takes at once: rows of one clean row.
 struct Share {
@@ -70,8 +70,8 @@ class Shares {
 struct CleanBlock {
   std::int64_t begin = 0;
   std::int64_t count = 0;
-  double log_q[kBlock];
-  double q[kBlock];
+  double log_q[kTokenBlock];
+  double q[kTokenBlock];
 
   void fill(const float* clean, double lse, const Range& tokens) {
     begin = tokens.begin;
@@ -115,10 +115,11 @@ void kl_forward_fast(const Context& context, const MetricForward& p) {
     }
     const double clean_lse = log_sum_exp(kernels, share.clean, p.vocab);
     CleanBlock block;
-    for_ranges(p.vocab, kBlock, [&](const Range& tokens) {
+    for_ranges(p.vocab, kTokenBlock, [&](const Range& tokens) {
       block.fill(share.clean, clean_lse, tokens);
       std::size_t i = 0;
-      for (; i + kRows <= rows.size(); i += kRows) add_block<kRows>(block, &rows[i]);
+      for (; i + kSummedRows <= rows.size(); i += kSummedRows)
+        add_block<kSummedRows>(block, &rows[i]);
       for (; i < rows.size(); ++i) add_block<1>(block, &rows[i]);
     });
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -137,7 +138,7 @@ void kl_backward_fast(const Context& context, const MetricBackward& p) {
     }
     const double clean_lse = log_sum_exp(kernels, share.clean, f.vocab);
     CleanBlock block;
-    for_ranges(f.vocab, kBlock, [&](const Range& tokens) {
+    for_ranges(f.vocab, kTokenBlock, [&](const Range& tokens) {
       block.fill(share.clean, clean_lse, tokens);
       for (std::size_t i = 0; i < lse.size(); ++i) {
         const std::int64_t row = share.rows[i];

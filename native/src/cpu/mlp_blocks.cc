@@ -14,10 +14,10 @@ namespace {
 using Direction = PackedWeights::Direction;
 
 // Rows of the trace that are asked for ahead of the one at work.
-constexpr std::int64_t kFetchAhead = 6;
+constexpr std::int64_t kRowsAhead = 6;
 // The products of a block in their order, and the shapes that both directions share. `into` are
 // products over the hidden axis whose columns are the slab's, `from` those over the slab.
-struct Walk {
+struct MlpWalk {
   const KernelTable& kernels;
   std::int64_t hidden = 0;
   std::int64_t intermediate = 0;
@@ -30,8 +30,8 @@ struct Walk {
   RowBlocks blocks;
   std::vector<PanelProduct> list;
 
-  Walk(const Context& context, const MlpWeights& weights, std::int64_t tokens,
-       std::vector<LayerPanels> layers_into, std::vector<LayerPanels> layers_from)
+  MlpWalk(const Context& context, const MlpWeights& weights, std::int64_t tokens,
+          std::vector<LayerPanels> layers_into, std::vector<LayerPanels> layers_from)
       : kernels(kernel_table(context)),
         hidden(weights.up->in()),
         intermediate(weights.up->out()),
@@ -97,9 +97,9 @@ struct Walk {
   }
 };
 
-class Block : protected RowBlock {
+class MlpBlock : protected RowBlock {
  public:
-  Block(const Walk& walk, std::int64_t tokens, std::int64_t index)
+  MlpBlock(const MlpWalk& walk, std::int64_t tokens, std::int64_t index)
       : RowBlock(walk.kernels, walk.blocks, tokens, index),
         walk_(walk),
         input_(walk.kernels.gemm, ScratchSlot::block_input, rows_, walk.hidden),
@@ -150,17 +150,17 @@ class Block : protected RowBlock {
     });
   }
 
-  const Walk& walk_;
+  const MlpWalk& walk_;
   RowOperand input_;
   BlockProducts products_;
   std::vector<LowRankRows> low_rank_into_;  // as walk_.into
   std::vector<LowRankRows> low_rank_from_;
 };
 
-class ForwardBlock : Block {
+class MlpForwardBlock : MlpBlock {
  public:
-  ForwardBlock(const Walk& walk, const MlpForward& p, std::int64_t index)
-      : Block(walk, p.tokens, index), p_(p), gated_(p.weights.gate != nullptr) {}
+  MlpForwardBlock(const MlpWalk& walk, const MlpForward& p, std::int64_t index)
+      : MlpBlock(walk, p.tokens, index), p_(p), gated_(p.weights.gate != nullptr) {}
 
   void run() {
     pack_normed(p_.weights.norm, p_.x + first_ * walk_.hidden, walk_.hidden, input_);
@@ -254,10 +254,10 @@ class ForwardBlock : Block {
   bool gated_;
 };
 
-class BackwardBlock : Block {
+class MlpBackwardBlock : MlpBlock {
  public:
-  BackwardBlock(const Walk& walk, const MlpBackward& p, std::int64_t index)
-      : Block(walk, p.tokens, index), p_(p), gated_(p.weights.gate != nullptr) {}
+  MlpBackwardBlock(const MlpWalk& walk, const MlpBackward& p, std::int64_t index)
+      : MlpBlock(walk, p.tokens, index), p_(p), gated_(p.weights.gate != nullptr) {}
 
   void run() {
     input_.pack(0, rows_, p_.d_y + first_ * walk_.hidden, walk_.hidden);
@@ -291,7 +291,7 @@ class BackwardBlock : Block {
     const auto backward = kernels_.activations[static_cast<int>(p_.weights.activation)].backward;
     for (std::int64_t r = 0; r < rows_; ++r) {
       const std::int64_t at = (first_ + r) * walk_.intermediate + part.begin;
-      fetch_inputs(at + kFetchAhead * walk_.intermediate, part.count());
+      fetch_inputs(at + kRowsAhead * walk_.intermediate, part.count());
       ActivationRange range;
       range.gate = p_.gate + at;
       range.up = gated_ ? p_.up + at : nullptr;
@@ -348,9 +348,9 @@ bool mlp_forward_in_blocks(const Context& context, const MlpForward& p) {
   // In the order in which a chunk multiplies them: up, then gate.
   std::vector<LayerPanels> into{layer_panels(context, *w.up, Direction::forward)};
   if (w.gate != nullptr) into.push_back(layer_panels(context, *w.gate, Direction::forward));
-  const Walk walk(context, w, p.tokens, std::move(into),
-                  {layer_panels(context, *w.down, Direction::forward)});
-  run_blocks<ForwardBlock>(context, walk.blocks, walk, p);
+  const MlpWalk walk(context, w, p.tokens, std::move(into),
+                     {layer_panels(context, *w.down, Direction::forward)});
+  run_blocks<MlpForwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 
@@ -360,9 +360,9 @@ bool mlp_backward_in_blocks(const Context& context, const MlpBackward& p) {
   std::vector<LayerPanels> from;
   if (w.gate != nullptr) from.push_back(layer_panels(context, *w.gate, Direction::transposed));
   from.push_back(layer_panels(context, *w.up, Direction::transposed));
-  const Walk walk(context, w, p.tokens, {layer_panels(context, *w.down, Direction::transposed)},
-                  std::move(from));
-  run_blocks<BackwardBlock>(context, walk.blocks, walk, p);
+  const MlpWalk walk(context, w, p.tokens, {layer_panels(context, *w.down, Direction::transposed)},
+                     std::move(from));
+  run_blocks<MlpBackwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 

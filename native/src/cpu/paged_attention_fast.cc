@@ -34,7 +34,7 @@ constexpr std::int64_t kTurns = 8;
 constexpr std::int64_t kBlockTokens = 8;  // queries of a prefill block read the keys from L2
 
 // One key/value head of a row and up to kBlockTokens of its own tokens.
-struct Block {
+struct QueryBlock {
   std::int64_t row = 0;
   std::int64_t kv_head = 0;
   std::int64_t first = 0;  // own token
@@ -112,7 +112,7 @@ class PagedPass {
     const std::int64_t own = p_.rows.layout.row_begin[row + 1] - p_.rows.layout.row_begin[row];
     std::int64_t first = p_.rows.layout.query_begin(static_cast<std::int32_t>(row));
     for (; first < own; first += kBlockTokens) {
-      Block block{row, kv_head, first, std::min(kBlockTokens, own - first), 0, partials_};
+      QueryBlock block{row, kv_head, first, std::min(kBlockTokens, own - first), 0, partials_};
       block.splits = (position(block, block.tokens - 1) + kSplit) / kSplit;
       longest_ = std::max(longest_, block.splits);
       partials_ += block.splits * partial_size(block);
@@ -132,10 +132,10 @@ class PagedPass {
 
   // `then`: the block that this thread works on next.
   void run_block(std::int64_t at, std::int64_t then, bool stores, Ahead& ahead) const {
-    const Block& block = blocks_[static_cast<std::size_t>(at)];
+    const QueryBlock& block = blocks_[static_cast<std::size_t>(at)];
     ahead.next = {};
     if (then < static_cast<std::int64_t>(blocks_.size())) {
-      const Block& next = blocks_[static_cast<std::size_t>(then)];
+      const QueryBlock& next = blocks_[static_cast<std::size_t>(then)];
       const std::int64_t asked = then == at + 1 ? 0 : common_with_next(then);
       ahead.next = pages_of(next, std::max(asked, common_pages(next, block)));
     }
@@ -147,7 +147,7 @@ class PagedPass {
     finish(block, partials);
   }
 
-  void store(const Block& block) const {
+  void store(const QueryBlock& block) const {
     const std::int64_t dim = p_.shape.head_dim;
     const std::int64_t begin = p_.rows.layout.row_begin[block.row];
     for (std::int64_t i = 0; i < block.tokens; ++i) {
@@ -157,19 +157,19 @@ class PagedPass {
     }
   }
 
-  float* const* pages_of_row(const Block& block) const {
+  float* const* pages_of_row(const QueryBlock& block) const {
     return p_.rows.pages + p_.rows.page_begin[block.row];
   }
   // The head's part of the page of a position.
-  float* head_page(const Block& block, std::int64_t position) const {
+  float* head_page(const QueryBlock& block, std::int64_t position) const {
     return pages_of_row(block)[position / kKvPageTokens] + block.kv_head * layout_.head_stride();
   }
 
-  std::int64_t page_count(const Block& block) const {
+  std::int64_t page_count(const QueryBlock& block) const {
     return position(block, block.tokens - 1) / kKvPageTokens + 1;
   }
   // Pages that two blocks begin with, of one head.
-  std::int64_t common_pages(const Block& a, const Block& b) const {
+  std::int64_t common_pages(const QueryBlock& a, const QueryBlock& b) const {
     if (a.kv_head != b.kv_head) return 0;
     float* const* pages = pages_of_row(a);
     float* const* others = pages_of_row(b);
@@ -185,7 +185,7 @@ class PagedPass {
 
   // What the blocks from `then` on share and the one at `before` does not read.
   PageFetch pages_of_group(std::int64_t then, std::int64_t before) const {
-    const Block& block = blocks_[static_cast<std::size_t>(then)];
+    const QueryBlock& block = blocks_[static_cast<std::size_t>(then)];
     const std::int64_t known = common_pages(block, blocks_[static_cast<std::size_t>(before)]);
     PageFetch fetch = pages_of(block, known);
     const std::int64_t common = std::max<std::int64_t>(0, common_with_next(then) - known);
@@ -197,7 +197,7 @@ class PagedPass {
   }
 
   // The pages of a block past its first `shared`.
-  PageFetch pages_of(const Block& block, std::int64_t shared) const {
+  PageFetch pages_of(const QueryBlock& block, std::int64_t shared) const {
     const std::int64_t total = page_count(block);
     PageFetch fetch;
     fetch.pages = pages_of_row(block) + shared;
@@ -211,16 +211,16 @@ class PagedPass {
     return fetch;
   }
 
-  std::int64_t position(const Block& block, std::int64_t token) const {
+  std::int64_t position(const QueryBlock& block, std::int64_t token) const {
     return p_.rows.layout.prefix(static_cast<std::int32_t>(block.row)) + block.first + token;
   }
-  std::int64_t queries(const Block& block) const { return block.tokens * group_; }
+  std::int64_t queries(const QueryBlock& block) const { return block.tokens * group_; }
   // Per query: output [padded_dim], then the maxima and sums of all queries.
-  std::int64_t partial_size(const Block& block) const {
+  std::int64_t partial_size(const QueryBlock& block) const {
     return queries(block) * (layout_.padded_dim() + 2);
   }
   // Flattened query f = token * group + member: its offset in [tokens, heads, head_dim].
-  std::int64_t offset(const Block& block, std::int64_t f) const {
+  std::int64_t offset(const QueryBlock& block, std::int64_t f) const {
     const std::int64_t token = p_.rows.layout.row_begin[block.row] + block.first + f / group_;
     const std::int64_t head = block.kv_head * group_ + f % group_;
     return (token * p_.shape.heads + head) * p_.shape.head_dim;
@@ -229,11 +229,11 @@ class PagedPass {
   // Every split of every block is an item; a second loop adds them.
   void run_split() {
     struct Part {
-      const Block* block;
+      const QueryBlock* block;
       std::int64_t split;
     };
     std::vector<Part> parts;
-    for (const Block& block : blocks_) {
+    for (const QueryBlock& block : blocks_) {
       for (std::int64_t s = 0; s < block.splits; ++s) parts.push_back({&block, s});
     }
     std::vector<float> partials(static_cast<std::size_t>(partials_));
@@ -247,10 +247,10 @@ class PagedPass {
                  nothing);
       }
     });
-    for (const Block& block : blocks_) finish(block, partials.data() + block.partial);
+    for (const QueryBlock& block : blocks_) finish(block, partials.data() + block.partial);
   }
 
-  void run_part(const Block& block, std::int64_t split, float* partial, Ahead& ahead) const {
+  void run_part(const QueryBlock& block, std::int64_t split, float* partial, Ahead& ahead) const {
     const std::int64_t rows = queries(block);
     const std::int64_t dim = p_.shape.head_dim;
     float* q = scratch(ScratchSlot::paged_queries, rows * dim);
@@ -296,7 +296,7 @@ class PagedPass {
   }
 
   // The splits of each query, in order: out = sum of e^(m_s - m) out_s over that of the sums.
-  void finish(const Block& block, float* partials) const {
+  void finish(const QueryBlock& block, float* partials) const {
     const std::int64_t rows = queries(block);
     const std::int64_t padded = layout_.padded_dim();
     const std::int64_t stride = partial_size(block);
@@ -323,7 +323,7 @@ class PagedPass {
   }
 
   // z = s raw + (1 - s) r of one query.
-  void write(const Block& block, std::int64_t f, float* raw, float sum) const {
+  void write(const QueryBlock& block, std::int64_t f, float* raw, float sum) const {
     const std::int64_t dim = p_.shape.head_dim;
     const GatedToken token{block.row, block.first + f / group_, position(block, f / group_)};
     const std::int64_t head = block.kv_head * group_ + f % group_;
@@ -352,7 +352,7 @@ class PagedPass {
   const PagedAttention& p_;
   KvPageLayout layout_;
   std::int64_t group_;
-  std::vector<Block> blocks_;
+  std::vector<QueryBlock> blocks_;
   std::int64_t longest_ = 0;
   std::int64_t partials_ = 0;
 };

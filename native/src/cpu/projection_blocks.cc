@@ -18,14 +18,14 @@ struct Layer {
 };
 
 // The products of a block in their order.
-struct Walk {
+struct ProjectionWalk {
   const KernelTable& kernels;
   RowBlocks blocks;
   std::int64_t width;
   std::vector<Layer> layers = {};
   std::vector<PanelProduct> list = {};
 
-  Walk(const Context& context, std::int64_t tokens, const NormWeight& norm)
+  ProjectionWalk(const Context& context, std::int64_t tokens, const NormWeight& norm)
       : kernels(kernel_table(context)),
         blocks(cut_rows(kernels.gemm, tokens, context.threads->threads())),
         width(static_cast<std::int64_t>(norm.weight.size())) {}
@@ -39,23 +39,24 @@ struct Walk {
   }
 };
 
-class Block : protected RowBlock {
+class ProjectionBlock : protected RowBlock {
  public:
-  Block(const Walk& walk, std::int64_t tokens, std::int64_t index)
+  ProjectionBlock(const ProjectionWalk& walk, std::int64_t tokens, std::int64_t index)
       : RowBlock(walk.kernels, walk.blocks, tokens, index),
         walk_(walk),
         products_(walk.kernels, walk.list, rows_) {}
 
  protected:
-  const Walk& walk_;
+  const ProjectionWalk& walk_;
   BlockProducts products_;
 };
 
 // y_i = W_i norm(x): some panels of one layer at a time, over all of the width.
-class ForwardBlock : Block {
+class ProjectionForwardBlock : ProjectionBlock {
  public:
-  ForwardBlock(const Walk& walk, const ProjectionsForward& p, std::int64_t index)
-      : Block(walk, p.tokens, index), p_(p) {}
+  ProjectionForwardBlock(const ProjectionWalk& walk, const ProjectionsForward& p,
+                         std::int64_t index)
+      : ProjectionBlock(walk, p.tokens, index), p_(p) {}
 
   void run() {
     RowOperand input(kernels_.gemm, ScratchSlot::block_input, rows_, walk_.width);
@@ -95,10 +96,11 @@ class ForwardBlock : Block {
 };
 
 // d_x += norm_backward(x, sum of d_y_i W_i): layer by layer, all of the width at once.
-class BackwardBlock : Block {
+class ProjectionBackwardBlock : ProjectionBlock {
  public:
-  BackwardBlock(const Walk& walk, const ProjectionsBackward& p, std::int64_t index)
-      : Block(walk, p.tokens, index), p_(p) {}
+  ProjectionBackwardBlock(const ProjectionWalk& walk, const ProjectionsBackward& p,
+                          std::int64_t index)
+      : ProjectionBlock(walk, p.tokens, index), p_(p) {}
 
   void run() {
     const std::int64_t stride = whole_panels(walk_.width) * kPanelWidth;
@@ -139,7 +141,7 @@ class BackwardBlock : Block {
 
 bool projections_forward_in_blocks(const Context& context, const ProjectionsForward& p) {
   if (!runs_in_blocks(context, p.tokens)) return false;
-  Walk walk(context, p.tokens, *p.norm);
+  ProjectionWalk walk(context, p.tokens, *p.norm);
   for (const auto& output : p.outputs) {
     const Layer& layer =
         walk.add_layer(layer_panels(context, *output.weight, Direction::forward), walk.width);
@@ -150,13 +152,13 @@ bool projections_forward_in_blocks(const Context& context, const ProjectionsForw
       add_up(layer.panels.low_rank, walk.kernels.gemm, panels, walk.list);
     });
   }
-  run_blocks<ForwardBlock>(context, walk.blocks, walk, p);
+  run_blocks<ProjectionForwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 
 bool projections_backward_in_blocks(const Context& context, const ProjectionsBackward& p) {
   if (!runs_in_blocks(context, p.tokens)) return false;
-  Walk walk(context, p.tokens, *p.norm);
+  ProjectionWalk walk(context, p.tokens, *p.norm);
   for (const auto& input : p.inputs) {
     const std::int64_t out = input.weight->out();
     const Layer& layer =
@@ -173,7 +175,7 @@ bool projections_backward_in_blocks(const Context& context, const ProjectionsBac
       add_up(layer.panels.low_rank, walk.kernels.gemm, panels, walk.list);
     });
   }
-  run_blocks<BackwardBlock>(context, walk.blocks, walk, p);
+  run_blocks<ProjectionBackwardBlock>(context, walk.blocks, walk, p);
   return true;
 }
 

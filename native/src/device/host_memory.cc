@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 // Arrays that are smaller but not small share blocks of this size.
-constexpr std::size_t kShared = 8 * kHugePage;
+constexpr std::size_t kSharedBytes = 8 * kHugePage;
 constexpr std::size_t kSharedFrom = std::size_t{64} << 10;
 
 /// The block that shared arrays are cut from; it lives as long as the last of them.
@@ -29,8 +29,8 @@ std::shared_ptr<void> cut_from_shared(std::size_t bytes) {
   static SharedBlock block;
   const std::size_t size = (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
   const std::lock_guard lock(block.mutex);
-  if (block.memory == nullptr || block.used + size > kShared) {
-    void* memory = try_allocate_host(kShared);
+  if (block.memory == nullptr || block.used + size > kSharedBytes) {
+    void* memory = try_allocate_host(kSharedBytes);
     if (memory == nullptr) return nullptr;
     block.memory = std::shared_ptr<void>(memory, release_host);
     block.used = 0;

@@ -11,7 +11,7 @@
 namespace headspark {
 namespace {
 
-struct Pass {
+struct BackwardPass {
   const Engine& engine;
   const Batch& batch;
   const ForwardInputs& inputs;
@@ -51,8 +51,8 @@ struct Pass {
 
 /// forward: hidden = act(gate) * up; after += down(hidden). Leaves d_input of the MLP in
 /// work.d_input, shows it, and adds it to `d_residual`.
-void mlp_backward(const Pass& pass, std::int64_t index, const float* residual, const float* d_out,
-                  float* d_residual) {
+void mlp_backward(const BackwardPass& pass, std::int64_t index, const float* residual,
+                  const float* d_out, float* d_residual) {
   if (index == pass.inputs.mlp_layer) return;  // replaced: no gradient goes through it
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
@@ -78,7 +78,7 @@ void mlp_backward(const Pass& pass, std::int64_t index, const float* residual, c
 
 /// forward: q, k = rotate(q), rotate(k). Gradients per query head, [tokens, heads, head_dim] each,
 /// in place.
-void undo_rotate(const Pass& pass, float* d_q, float* d_k) {
+void undo_rotate(const BackwardPass& pass, float* d_q, float* d_k) {
   if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return;
   const ModelConfig& config = pass.config();
   rotary_backward(pass.context(), {.table = pass.inputs.rotary,
@@ -93,7 +93,7 @@ void undo_rotate(const Pass& pass, float* d_q, float* d_k) {
 
 /// forward: out = head_norm(raw), per head. `d` is [tokens, heads, head_dim] in place; `share`
 /// query heads, which are neighbours in it, read one head of `raw`.
-void undo_head_norm(const Pass& pass, const NormWeight& head_norm, const float* raw,
+void undo_head_norm(const BackwardPass& pass, const NormWeight& head_norm, const float* raw,
                     std::int64_t share, float* d) {
   if (head_norm.empty()) return;
   const std::int64_t head_dim = pass.config().head_dim;
@@ -118,7 +118,7 @@ struct ProjectedHeads {
 };
 
 /// Kept as they were where heads are normed, else unrotated into the workspace.
-ProjectedHeads before_rotation(const Pass& pass, const LayerTrace& layer) {
+ProjectedHeads before_rotation(const BackwardPass& pass, const LayerTrace& layer) {
   const ModelConfig& config = pass.config();
   if (config.qk_norm) return {layer.q_raw, layer.k_raw};
   if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return {layer.q, layer.k};
@@ -138,7 +138,7 @@ ProjectedHeads before_rotation(const Pass& pass, const LayerTrace& layer) {
 }
 
 /// Gives the sink the gradients at the inputs of q, k and v, per head.
-void give_head_inputs(const Pass& pass, std::int64_t index) {
+void give_head_inputs(const BackwardPass& pass, std::int64_t index) {
   const ModelConfig& config = pass.config();
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
@@ -168,13 +168,13 @@ void give_head_inputs(const Pass& pass, std::int64_t index) {
 }
 
 /// forward: after += o(z)
-void output_backward(const Pass& pass, std::int64_t index, const float* d_out) {
+void output_backward(const BackwardPass& pass, std::int64_t index, const float* d_out) {
   pass.linear(pass.weights(index).o, d_out, pass.work.d_z.data(), GradientMode::overwrite);
 }
 
 /// forward: z = gate(attention(q, k, v)). Leaves d_q, d_k, d_v per query head at the projections'
 /// outputs.
-void attention_core_backward(const Pass& pass, std::int64_t index) {
+void attention_core_backward(const BackwardPass& pass, std::int64_t index) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
@@ -198,11 +198,11 @@ void attention_core_backward(const Pass& pass, std::int64_t index) {
 }
 
 /// The same in the last layer, where tokens without a query have no gradient there.
-void wanted_projections_backward(const Pass& pass, const WantedTokens& wanted, std::int64_t index,
-                                 float* d_residual) {
+void wanted_projections_backward(const BackwardPass& pass, const WantedTokens& wanted,
+                                 std::int64_t index, float* d_residual) {
   const LayerWeights& weights = pass.weights(index);
   BackwardWorkspace& work = pass.work;
-  Pass queries = pass;
+  BackwardPass queries = pass;
   queries.rows = wanted.count();
   const Buffer<float> d_q = wanted.pack(pass.context(), pass.query_width(), work.d_q.data());
   queries.linear(weights.q, d_q.data(), work.d_normed.data(), GradientMode::overwrite);
@@ -214,7 +214,7 @@ void wanted_projections_backward(const Pass& pass, const WantedTokens& wanted, s
 }
 
 /// forward: normed = norm(residual); q, k, v = linear(normed)
-void projections_backward(const Pass& pass, std::int64_t index, float* d_residual) {
+void projections_backward(const BackwardPass& pass, std::int64_t index, float* d_residual) {
   const WantedTokens* wanted = pass.inputs.wanted;
   if (wanted != nullptr && index + 1 == pass.config().layers) {
     return wanted_projections_backward(pass, *wanted, index, d_residual);
@@ -234,7 +234,7 @@ void projections_backward(const Pass& pass, std::int64_t index, float* d_residua
 }
 
 /// From work.d_z on.
-void attention_backward_block(const Pass& pass, std::int64_t index, float* d_residual) {
+void attention_backward_block(const BackwardPass& pass, std::int64_t index, float* d_residual) {
   const ModelConfig& config = pass.config();
   BackwardWorkspace& work = pass.work;
   attention_core_backward(pass, index);
@@ -246,7 +246,7 @@ void attention_backward_block(const Pass& pass, std::int64_t index, float* d_res
   projections_backward(pass, index, d_residual);
 }
 
-void layer_backward(const Pass& pass, std::int64_t index) {
+void layer_backward(const BackwardPass& pass, std::int64_t index) {
   const LayerTrace& layer = pass.trace.layer(index);
   BackwardWorkspace& work = pass.work;
   float* d_residual = work.d_residual.data();
@@ -267,14 +267,14 @@ void layer_backward(const Pass& pass, std::int64_t index) {
 }
 
 /// The same where only the wanted tokens have a gradient above: packed down to z, then in place.
-void last_layer_backward(const Pass& all, const WantedTokens& wanted) {
+void last_layer_backward(const BackwardPass& all, const WantedTokens& wanted) {
   const std::int64_t index = all.config().layers - 1;
   const Context& context = all.context();
   const std::int64_t hidden = all.config().hidden;
   const LayerTrace& layer = all.trace.layer(index);
   BackwardWorkspace& work = all.work;
   float* d_residual = work.d_residual.data();
-  Pass pass = all;
+  BackwardPass pass = all;
   pass.rows = wanted.count();
   pass.packed = &wanted;
   if (all.config().parallel_block) {
@@ -293,7 +293,7 @@ void last_layer_backward(const Pass& all, const WantedTokens& wanted) {
 }
 
 /// The gradient at the final residual stream, of all tokens, for the sink.
-void show_logits_input(const Pass& pass) {
+void show_logits_input(const BackwardPass& pass) {
   float* d_residual = pass.work.d_residual.data();
   if (pass.inputs.wanted == nullptr) return pass.sink.logits_input(d_residual);
   const WantedTokens& wanted = *pass.inputs.wanted;
@@ -339,7 +339,7 @@ std::int64_t BackwardWorkspace::floats_per_token(const Engine& engine) {
 void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
                   const Trace& trace, BackwardWorkspace& workspace, GradientSink& sink,
                   const RunControl& control) {
-  const Pass pass{engine, batch, inputs, trace, workspace, sink, batch.tokens()};
+  const BackwardPass pass{engine, batch, inputs, trace, workspace, sink, batch.tokens()};
   show_logits_input(pass);
   for (std::int64_t layer = engine.config().layers - 1; layer >= 0; --layer) {
     control.check();

@@ -17,7 +17,7 @@
 namespace headspark {
 namespace {
 
-struct Pass {
+struct ForwardPass {
   const Engine& engine;
   const Batch& batch;
   const ForwardInputs& inputs;
@@ -60,7 +60,7 @@ struct Pass {
   }
 };
 
-void embed(const Pass& pass) {
+void embed(const ForwardPass& pass) {
   const Model& model = *pass.engine.model;
   float* embedding = pass.trace.embedding();
   if (pass.inputs.embeddings != nullptr) {
@@ -83,7 +83,7 @@ void embed(const Pass& pass) {
 }
 
 /// The residual stream where a pass does not start from the tokens.
-void start(const Pass& pass) {
+void start(const ForwardPass& pass) {
   const std::int64_t layer = pass.inputs.first_layer;
   const std::int64_t hidden = pass.config().hidden;
   if (layer < pass.config().layers) {
@@ -112,7 +112,7 @@ struct RotatedProjection {
 };
 
 /// After the projection: the per-head norm if the model has one.
-void norm_heads(const Pass& pass, const RotatedProjection& projection) {
+void norm_heads(const ForwardPass& pass, const RotatedProjection& projection) {
   const auto& [weight, head_norm, heads, raw, out] = projection;
   if (head_norm.empty()) return;
   const std::int64_t head_dim = pass.config().head_dim;
@@ -124,7 +124,7 @@ void norm_heads(const Pass& pass, const RotatedProjection& projection) {
                                 .y_stride = head_dim});
 }
 
-void attend(const Pass& pass, std::int64_t index, const LayerTrace& layer) {
+void attend(const ForwardPass& pass, std::int64_t index, const LayerTrace& layer) {
   const ModelConfig& config = pass.config();
   if (pass.inputs.pages != nullptr) {
     HeadGate gate;
@@ -150,7 +150,8 @@ struct Projected {
 };
 
 /// q, k and v of a layer, or some of them, from the residual stream.
-void project(const Pass& pass, std::int64_t index, const float* residual, const Projected& which) {
+void project(const ForwardPass& pass, std::int64_t index, const float* residual,
+             const Projected& which) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
@@ -181,7 +182,7 @@ void project(const Pass& pass, std::int64_t index, const float* residual, const 
 }
 
 /// Reads layer.residual and writes residual + attention into `after`.
-void attention_block(const Pass& pass, std::int64_t index, float* after) {
+void attention_block(const ForwardPass& pass, std::int64_t index, float* after) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   project(pass, index, layer.residual, {});
@@ -190,7 +191,7 @@ void attention_block(const Pass& pass, std::int64_t index, float* after) {
 }
 
 /// after = residual + the MLP of norm(x), or of x where `norm` is null; `after` may be `residual`.
-void mlp_block(const Pass& pass, std::int64_t index, const NormWeight* norm, const float* x,
+void mlp_block(const ForwardPass& pass, std::int64_t index, const NormWeight* norm, const float* x,
                const float* residual, float* after) {
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
@@ -216,7 +217,7 @@ void mlp_block(const Pass& pass, std::int64_t index, const NormWeight* norm, con
   mlp_forward(pass.context(), params);
 }
 
-void run_layer(const Pass& pass, std::int64_t index) {
+void run_layer(const ForwardPass& pass, std::int64_t index) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const bool last = index + 1 == pass.config().layers;
@@ -233,8 +234,8 @@ void run_layer(const Pass& pass, std::int64_t index) {
 
 /// Attention of the wanted tokens, of which `residual` is the stream, packed: q and z, packed, and
 /// put in their places where they are kept.
-Buffer<float> attend_wanted(const Pass& all, const Pass& pass, const WantedTokens& wanted,
-                            std::int64_t index, const float* residual) {
+Buffer<float> attend_wanted(const ForwardPass& all, const ForwardPass& pass,
+                            const WantedTokens& wanted, std::int64_t index, const float* residual) {
   const ModelConfig& config = pass.config();
   const Context& context = pass.context();
   const LayerTrace& layer = pass.trace.layer(index);
@@ -254,7 +255,7 @@ Buffer<float> attend_wanted(const Pass& all, const Pass& pass, const WantedToken
 }
 
 /// The last layer with the keys and values of all tokens, and all else of the wanted ones, packed.
-void run_last_layer(const Pass& all, const WantedTokens& wanted) {
+void run_last_layer(const ForwardPass& all, const WantedTokens& wanted) {
   const std::int64_t index = all.config().layers - 1;
   const ModelConfig& config = all.config();
   const Context& context = all.context();
@@ -272,7 +273,7 @@ void run_last_layer(const Pass& all, const WantedTokens& wanted) {
     replaced = wanted.pack(context, config.hidden, inputs.mlp_output);
     inputs.mlp_output = replaced.data();
   }
-  const Pass pass{all.engine, all.batch, inputs, trace, wanted.count(), wanted.positions()};
+  const ForwardPass pass{all.engine, all.batch, inputs, trace, wanted.count(), wanted.positions()};
   const Buffer<float> residual = wanted.pack(context, config.hidden, layer.residual);
   const Buffer<float> z = attend_wanted(all, pass, wanted, index, residual.data());
   float* final_residual = trace.final_residual();
@@ -309,7 +310,7 @@ void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& 
                                          std::to_string(trace.capacity()) + ".");
   }
   const std::int64_t layers = engine.config().layers;
-  const Pass pass{engine, batch, inputs, trace, batch.tokens(), batch.positions()};
+  const ForwardPass pass{engine, batch, inputs, trace, batch.tokens(), batch.positions()};
   if (inputs.first_layer == 0) {
     embed(pass);
   } else {

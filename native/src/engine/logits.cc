@@ -15,7 +15,7 @@ namespace {
 using Prompts = std::span<const std::vector<std::int32_t>>;
 
 // Tokens of one forward pass; more make a product no faster, only the memory larger.
-constexpr std::int64_t kBatchTokens = 1024;
+constexpr std::int64_t kPromptTokens = 1024;
 
 void check_prompts(Prompts prompts, std::int64_t vocab) {
   for (const auto& prompt : prompts) {
@@ -89,7 +89,7 @@ HostArray<float> compute_logits(const Engine& engine, const LogitsRequest& reque
   const BufferReuse reuse(engine.context.backend);
   const RotaryTable rotary = rotary_for(engine, longest(prompts));
   const std::int64_t batch_tokens =
-      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kBatchTokens;
+      engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kPromptTokens;
   float* at = logits.data();
   for (std::size_t done = 0; done < prompts.size();) {
     control.check();

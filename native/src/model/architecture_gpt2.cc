@@ -13,7 +13,7 @@ void refuse_variants(const JsonObject& json) {
   }
 }
 
-BiasRule read_config(const JsonObject& json, ModelConfig& config) {
+BiasRule read_gpt2_config(const JsonObject& json, ModelConfig& config) {
   refuse_variants(json);
   config.layers = json.size("n_layer", SizeLimits::layers);
   config.heads = json.size("n_head", SizeLimits::heads);
@@ -60,7 +60,7 @@ const ArchitectureSpec gpt2_spec = {
               .down = "mlp.c_proj"},
     .layout = WeightLayout::in_out,
     .fused_qkv = FusedQkv::blocks,
-    .read_config = read_config,
+    .read_config = read_gpt2_config,
 };
 
 }  // namespace headspark

@@ -5,7 +5,7 @@
 namespace headspark {
 namespace {
 
-BiasRule read_config(const JsonObject& json, ModelConfig& config) {
+BiasRule read_gpt_neox_config(const JsonObject& json, ModelConfig& config) {
   config.layers = json.size("num_hidden_layers", SizeLimits::layers);
   config.heads = json.size("num_attention_heads", SizeLimits::heads);
   config.kv_heads = config.heads;
@@ -54,7 +54,7 @@ const ArchitectureSpec gpt_neox_spec = {
               .down = "mlp.dense_4h_to_h"},
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::per_head,
-    .read_config = read_config,
+    .read_config = read_gpt_neox_config,
 };
 
 }  // namespace headspark

@@ -5,7 +5,7 @@
 namespace headspark {
 namespace {
 
-BiasRule read_config(const JsonObject& json, ModelConfig& config) {
+BiasRule read_llama_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config);
   const bool bias = json.boolean("attention_bias").value_or(false);
   const bool mlp_bias = json.boolean("mlp_bias").value_or(false);
@@ -20,7 +20,7 @@ const ArchitectureSpec llama_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .read_config = read_config,
+    .read_config = read_llama_config,
 };
 
 }  // namespace headspark

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t kDefaultWindow = 4096;  // MistralConfig's, where the key is missing
 
-BiasRule read_config(const JsonObject& json, ModelConfig& config) {
+BiasRule read_mistral_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config);
   const bool unbounded = json.json().contains("sliding_window") && !json.has("sliding_window");
   if (!unbounded) {
@@ -29,7 +29,7 @@ const ArchitectureSpec mistral_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .read_config = read_config,
+    .read_config = read_mistral_config,
 };
 
 }  // namespace headspark

@@ -5,7 +5,7 @@
 namespace headspark {
 namespace {
 
-BiasRule read_config(const JsonObject& json, ModelConfig& config) {
+BiasRule read_qwen2_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config);
   return {.qkv = true, .attention_output = false, .mlp = false};
 }
@@ -18,7 +18,7 @@ const ArchitectureSpec qwen2_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .read_config = read_config,
+    .read_config = read_qwen2_config,
 };
 
 }  // namespace headspark

@@ -6,7 +6,7 @@
 namespace headspark {
 namespace {
 
-BiasRule read_config(const JsonObject& json, ModelConfig& config) {
+BiasRule read_qwen3_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 128, config);  // 128: the default of Qwen3Config
   config.qk_norm = true;
   const bool bias = json.boolean("attention_bias").value_or(false);
@@ -21,7 +21,7 @@ const ArchitectureSpec qwen3_spec = {
     .names = llama_names_with_head_norms(),
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .read_config = read_config,
+    .read_config = read_qwen3_config,
 };
 
 }  // namespace headspark

@@ -10,7 +10,7 @@
 namespace headspark {
 namespace {
 
-constexpr std::size_t piece_bytes = 1 << 20;  // 269 MB are 257 pieces of ~0.3 ms
+constexpr std::size_t checked_bytes = 1 << 20;  // 269 MB are 257 pieces of ~0.3 ms
 
 template <typename Bits>
 bool all_finite(const std::byte* data, std::size_t bytes, Bits exponent) {
@@ -57,8 +57,8 @@ struct Piece {
 void check_values(const std::vector<const StoredTensor*>& tensors, const RunControl& control) {
   std::vector<Piece> pieces;
   for (const StoredTensor* tensor : tensors) {
-    for (std::size_t begin = 0; begin < tensor->bytes(); begin += piece_bytes) {
-      pieces.push_back({tensor, begin, std::min(piece_bytes, tensor->bytes() - begin)});
+    for (std::size_t begin = 0; begin < tensor->bytes(); begin += checked_bytes) {
+      pieces.push_back({tensor, begin, std::min(checked_bytes, tensor->bytes() - begin)});
     }
   }
   std::vector<std::uint8_t> bad(pieces.size(), 0);

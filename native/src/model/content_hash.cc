@@ -15,9 +15,9 @@ namespace {
 constexpr std::uint64_t prime1 = 0x9e3779b185ebca87ull;  // xxHash64's primes
 constexpr std::uint64_t prime2 = 0xc2b2ae3d27d4eb4full;
 constexpr std::uint64_t prime3 = 0x165667b19e3779f9ull;
-constexpr std::size_t lanes = 8;
-constexpr std::size_t stripe_bytes = lanes * sizeof(std::uint64_t);
-constexpr std::size_t piece_bytes = 4 << 20;
+constexpr std::size_t kLanes = 8;
+constexpr std::size_t stripe_bytes = kLanes * sizeof(std::uint64_t);
+constexpr std::size_t hashed_bytes = 4 << 20;
 
 std::uint64_t read_word(const std::byte* data) {
   std::uint64_t word;
@@ -36,8 +36,8 @@ std::uint64_t avalanche(std::uint64_t hash) {
   return hash ^ (hash >> 32);
 }
 
-void add_stripe(std::array<std::uint64_t, lanes>& state, const std::byte* data) {
-  for (std::size_t lane = 0; lane < lanes; ++lane) {
+void add_stripe(std::array<std::uint64_t, kLanes>& state, const std::byte* data) {
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
     state[lane] = mix(state[lane], read_word(data + lane * sizeof(std::uint64_t)));
   }
 }
@@ -45,8 +45,8 @@ void add_stripe(std::array<std::uint64_t, lanes>& state, const std::byte* data) 
 }  // namespace
 
 ContentHash hash_bytes(std::span<const std::byte> bytes) {
-  std::array<std::uint64_t, lanes> state;
-  for (std::size_t lane = 0; lane < lanes; ++lane) state[lane] = prime3 * (lane + 1);
+  std::array<std::uint64_t, kLanes> state;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) state[lane] = prime3 * (lane + 1);
   std::size_t position = 0;
   for (; position + stripe_bytes <= bytes.size(); position += stripe_bytes) {
     add_stripe(state, bytes.data() + position);
@@ -57,9 +57,9 @@ ContentHash hash_bytes(std::span<const std::byte> bytes) {
     add_stripe(state, tail.data());
   }
   ContentHash hash = {prime1 ^ bytes.size(), prime2 + bytes.size()};
-  for (std::size_t lane = 0; lane < lanes; ++lane) {
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
     hash[0] = mix(hash[0], avalanche(state[lane]));
-    hash[1] = mix(hash[1], avalanche(std::rotl(state[lanes - 1 - lane], 23)));
+    hash[1] = mix(hash[1], avalanche(std::rotl(state[kLanes - 1 - lane], 23)));
   }
   return {avalanche(hash[0]), avalanche(hash[1])};
 }
@@ -78,15 +78,15 @@ ContentHash hash_text(const std::string& text) {
 }
 
 ContentHash hash_large(std::span<const std::byte> bytes) {
-  if (bytes.size() <= piece_bytes) return hash_bytes(bytes);
-  const std::size_t pieces = (bytes.size() + piece_bytes - 1) / piece_bytes;
+  if (bytes.size() <= hashed_bytes) return hash_bytes(bytes);
+  const std::size_t pieces = (bytes.size() + hashed_bytes - 1) / hashed_bytes;
   std::vector<ContentHash> hashes(pieces);
   ThreadPool pool(2);
   pool.parallel_for(
       static_cast<std::int64_t>(pieces), 1, [&](std::int64_t begin, std::int64_t end) {
         for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-          const std::size_t from = i * piece_bytes;
-          hashes[i] = hash_bytes(bytes.subspan(from, std::min(piece_bytes, bytes.size() - from)));
+          const std::size_t from = i * hashed_bytes;
+          hashes[i] = hash_bytes(bytes.subspan(from, std::min(hashed_bytes, bytes.size() - from)));
         }
       });
   ContentHash result = hashes[0];

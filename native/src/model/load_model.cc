@@ -12,7 +12,7 @@ namespace headspark {
 namespace {
 
 /// Whether this checkpoint names its tensors with the architecture's prefix or without.
-std::string detect_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& checkpoint) {
+std::string checkpoint_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& checkpoint) {
   const std::string bare = std::string(spec.names.embedding) + ".weight";
   if (checkpoint.find(spec.names.prefix + bare) == nullptr && checkpoint.find(bare) != nullptr) {
     return "";
@@ -154,7 +154,7 @@ void load_unembedding(const Loader& loader, const MappedCheckpoint& checkpoint, 
 void load_weights(const ParsedConfig& parsed, MappedCheckpoint& checkpoint,
                   const RunControl& control, Model& model) {
   TensorReader reader(checkpoint);
-  const Loader loader{parsed, reader, detect_prefix(*parsed.spec, checkpoint)};
+  const Loader loader{parsed, reader, checkpoint_prefix(*parsed.spec, checkpoint)};
   const ModelConfig& config = parsed.config;
   const auto top = [&](const char* name) { return loader.prefix + name; };
   model.config = config;

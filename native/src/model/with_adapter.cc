@@ -54,7 +54,7 @@ std::vector<Target> list_targets(const ArchitectureSpec& spec, const std::string
 const std::string tensor_prefix = "base_model.model.";
 
 /// Adapters of a bare model (GPT2Model) lack the architecture's prefix in every name.
-std::string detect_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& file) {
+std::string adapter_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& file) {
   const std::string bare = tensor_prefix + spec.names.layers;
   for (const auto& [name, tensor] : file.tensors()) {
     if (name.starts_with(bare)) return "";
@@ -122,7 +122,7 @@ std::shared_ptr<const Model> with_adapter(std::shared_ptr<const Model> base,
   const ArchitectureSpec& spec = architecture_spec(base->config.architecture);
   TensorReader reader(*file);
   const AdapterReader adapter_reader{lora, spec, model->config, reader};
-  for (const Target& target : list_targets(spec, detect_prefix(spec, *file), *model)) {
+  for (const Target& target : list_targets(spec, adapter_prefix(spec, *file), *model)) {
     if (lora.targets_module(target.module)) adapter_reader.apply(target);
   }
   refuse_leftovers(*file, reader);

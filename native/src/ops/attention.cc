@@ -18,14 +18,6 @@ void check_prefix(const Context& context, const RowLayout& layout, const float* 
   }
 }
 
-void check_gate(const HeadGate& gate, const char* op) {
-  if (!gate.active() || gate.kind == Replacement::zero) return;
-  check_pointer(gate.replacement, op, "gate.replacement");
-  if (gate.kind == Replacement::token) {
-    check_pointer(gate.replacement_begin, op, "gate.replacement_begin");
-  }
-}
-
 }  // namespace
 
 void attention_forward(const Context& context, const AttentionForward& params) {

@@ -39,4 +39,12 @@ inline void check_attention_layout(const Context& context, const RowLayout& layo
                  "layout.token_count is not the end of layout.row_begin");
 }
 
+inline void check_gate(const HeadGate& gate, const char* op) {
+  if (!gate.active() || gate.kind == Replacement::zero) return;
+  check_pointer(gate.replacement, op, "gate.replacement");
+  if (gate.kind == Replacement::token) {
+    check_pointer(gate.replacement_begin, op, "gate.replacement_begin");
+  }
+}
+
 }  // namespace headspark

@@ -7,6 +7,7 @@
 
 #include "ops/attention_view.h"
 #include "ops/backends.h"
+#include "ops/dot.h"
 #include "ops/head_gate_apply.h"
 
 namespace headspark {

@@ -5,6 +5,7 @@
 
 #include "ops/attention_view.h"
 #include "ops/backends.h"
+#include "ops/dot.h"
 
 namespace headspark {
 namespace {

@@ -1,4 +1,4 @@
-// How the specifications of attention address one head of one row, and their dot product.
+// How the specifications of attention address one head of one row.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +39,5 @@ struct HeadView {
     return base + (token * shape.kv_heads + kv_head) * shape.head_dim;
   }
 };
-
-inline double dot(const float* a, const float* b, std::int64_t count) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(a[i]) * b[i];
-  return sum;
-}
 
 }  // namespace headspark

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ops/backends.h"
+#include "ops/dot.h"
 #include "ops/linear_range.h"
 
 namespace headspark {
@@ -21,12 +22,6 @@ std::vector<float> weight_column(const WeightView& view, std::int64_t in,
   std::vector<float> column(static_cast<std::size_t>(range.out()));
   for (std::int64_t o = 0; o < range.out(); ++o) column[o] = view.at(range.out_begin + o, in);
   return column;
-}
-
-double dot(const float* a, const float* b, std::int64_t count) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(a[i]) * b[i];
-  return sum;
 }
 
 // x Aᵀ: [tokens, rank].

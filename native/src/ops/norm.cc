@@ -3,25 +3,21 @@
 
 #include "cpu/fast_ops.h"
 #include "ops/backends.h"
-#include "ops/check.h"
+#include "ops/norm_check.h"
 
 namespace headspark {
 namespace {
 
-std::int64_t check_norm(const NormWeight* norm, std::int64_t rows, const char* op) {
-  check_pointer(norm, op, "norm");
-  check_argument(!norm->empty(), op, "norm.weight is empty");
-  check_argument(norm->bias.empty() || norm->bias.size() == norm->weight.size(), op,
-                 "norm.bias does not have the width of norm.weight");
+std::int64_t checked_width(const NormWeight* norm, std::int64_t rows, const char* op) {
   check_argument(rows >= 0, op, "rows is negative");
-  return static_cast<std::int64_t>(norm->weight.size());
+  return check_norm(norm, op);
 }
 
 }  // namespace
 
 void norm_forward(const Context& context, const NormForward& params) {
   const char* op = "norm_forward";
-  const std::int64_t width = check_norm(params.norm, params.rows, op);
+  const std::int64_t width = checked_width(params.norm, params.rows, op);
   if (params.rows == 0) return;
   check_pointer(params.x, op, "x");
   check_pointer(params.y, op, "y");
@@ -34,7 +30,7 @@ void norm_forward(const Context& context, const NormForward& params) {
 
 void norm_backward(const Context& context, const NormBackward& params) {
   const char* op = "norm_backward";
-  const std::int64_t width = check_norm(params.norm, params.rows, op);
+  const std::int64_t width = checked_width(params.norm, params.rows, op);
   if (params.rows == 0 || params.mode == GradientMode::ignore) return;
   check_pointer(params.x, op, "x");
   check_pointer(params.d_y, op, "d_y");

@@ -2,8 +2,8 @@
 #include "headspark/ops/paged_attention.h"
 
 #include "cpu/fast_ops.h"
+#include "ops/attention_check.h"
 #include "ops/backends.h"
-#include "ops/check.h"
 #include "ops/paged_attention_memory.h"
 
 namespace headspark {
@@ -44,14 +44,6 @@ bool check_rows(const Context& context, const PagedRows& rows, const char* op) {
   check_argument(layout.token_count == layout.row_begin[layout.rows], op,
                  "rows.layout.token_count is not the end of rows.layout.row_begin");
   return layout.token_count > 0;
-}
-
-void check_gate(const HeadGate& gate, const char* op) {
-  if (!gate.active() || gate.kind == Replacement::zero) return;
-  check_pointer(gate.replacement, op, "gate.replacement");
-  if (gate.kind == Replacement::token) {
-    check_pointer(gate.replacement_begin, op, "gate.replacement_begin");
-  }
 }
 
 }  // namespace

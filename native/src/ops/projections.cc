@@ -5,17 +5,11 @@
 #include <vector>
 
 #include "cpu/fast_ops.h"
-#include "ops/check.h"
+#include "ops/norm_check.h"
 #include "ops/steps.h"
 
 namespace headspark {
 namespace {
-
-std::int64_t check_norm(const NormWeight* norm, std::int64_t tokens, const char* op) {
-  check_pointer(norm, op, "norm");
-  check_argument(tokens >= 0, op, "tokens is negative");
-  return static_cast<std::int64_t>(norm->weight.size());
-}
 
 void check_weight(const LinearWeight* weight, std::int64_t width, const char* op) {
   check_pointer(weight, op, "weight");
@@ -24,7 +18,8 @@ void check_weight(const LinearWeight* weight, std::int64_t width, const char* op
 
 void check_forward(const ProjectionsForward& p) {
   const char* op = "projections_forward";
-  const std::int64_t width = check_norm(p.norm, p.tokens, op);
+  check_argument(p.tokens >= 0, op, "tokens is negative");
+  const std::int64_t width = check_norm(p.norm, op);
   check_pointer(p.x, op, "x");
   check_pointer(p.normed, op, "normed");
   for (const auto& output : p.outputs) {
@@ -35,7 +30,8 @@ void check_forward(const ProjectionsForward& p) {
 
 void check_backward(const ProjectionsBackward& p) {
   const char* op = "projections_backward";
-  const std::int64_t width = check_norm(p.norm, p.tokens, op);
+  check_argument(p.tokens >= 0, op, "tokens is negative");
+  const std::int64_t width = check_norm(p.norm, op);
   check_pointer(p.x, op, "x");
   check_pointer(p.d_x, op, "d_x");
   check_pointer(p.d_normed, op, "d_normed");

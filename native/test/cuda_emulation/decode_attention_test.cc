@@ -59,7 +59,7 @@ std::vector<std::int64_t> bytes_read(const Context& context, PagedFixture& paged
 }
 
 // Three query heads a group: a tile of 64 has room for 21 rows.
-AttentionSetting prompt_of(std::int32_t rows, std::int32_t tokens, std::int64_t kv_heads = 1) {
+AttentionSetting rows_of(std::int32_t rows, std::int32_t tokens, std::int64_t kv_heads = 1) {
   AttentionSetting setting{.name = "prompt",
                            .heads = 3 * kv_heads,
                            .kv_heads = kv_heads,
@@ -121,7 +121,7 @@ TEST_CASE("decode plan: many rows") {
 TEST_CASE("decode attention reads the pages that rows share once for all of them") {
   for (const Precision precision : {Precision::exact, Precision::fast}) {
     const Context context = device_context(precision);
-    const AttentionFixture fixture(prompt_of(21, 320 + 32), 6);
+    const AttentionFixture fixture(rows_of(21, 320 + 32), 6);
     PagedFixture apart(context, fixture);
     const std::int64_t whole = apart.layout.floats() * 4;
     const std::vector<std::int64_t> alone = bytes_read(context, apart);
@@ -142,7 +142,7 @@ TEST_CASE("decode attention reads the pages that rows share once for all of them
 
 TEST_CASE("decode attention reads shared pages once per tile of rows, whatever lies between them") {
   const Context context = device_context();
-  const AttentionFixture fixture(prompt_of(50, 64), 6);
+  const AttentionFixture fixture(rows_of(50, 64), 6);
   PagedFixture paged(context, fixture);
   for (std::size_t r = 2; r < 50; r += 2) paged.share(0, r, 2);
   const std::vector<std::int64_t> bytes = bytes_read(context, paged);
@@ -155,7 +155,7 @@ TEST_CASE("decode attention reads shared pages once per tile of rows, whatever l
 
 TEST_CASE("decode attention reads no pages for heads whose gate is 0") {
   const Context context = device_context();
-  AttentionSetting setting = prompt_of(3, 64, 2);
+  AttentionSetting setting = rows_of(3, 64, 2);
   setting.gated = true;
   AttentionFixture fixture(setting, 6);
   // Row 0 sees nothing, row 1 nothing of the second key/value head, row 2 one head of each.

@@ -16,22 +16,17 @@
 #include "headspark/generate.h"
 #include "headspark/ops/rows.h"
 #include "headspark/sweep.h"
+#include "reference_models.h"
 #include "separate/memory.h"
 
 namespace headspark::test {
 namespace {
 
-Engine engine_on(DeviceKind device, const char* model) {
-  return make_engine(
-      load_model(golden::source_folder() / "test/fixtures/reference" / model, {}, {}),
-      {.threads = 2, .device = device});
-}
+using golden::some_pairs;
 
-std::vector<Pair> some_pairs(std::size_t count) {
-  std::vector<Pair> pairs =
-      golden::read_pairs(golden::source_folder() / "test/fixtures/reference/pairs.jsonl");
-  pairs.resize(std::min(count, pairs.size()));
-  return pairs;
+Engine engine_on(DeviceKind device, const char* model) {
+  return make_engine(load_model(golden::reference_folder() / model, {}, {}),
+                     {.threads = 2, .device = device});
 }
 
 }  // namespace

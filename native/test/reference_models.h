@@ -1,0 +1,30 @@
+// The small models and pairs of test/fixtures/reference, on which the engine's tests run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "headspark/engine.h"
+#include "headspark/pair.h"
+
+namespace headspark::golden {
+
+/// Grouped queries and a gated MLP; LayerNorm, biases and a parallel residual.
+inline constexpr const char* kModels[] = {"qwen2", "neox"};
+
+std::filesystem::path reference_folder();
+
+/// On the suite's device, with two threads where the options name none.
+Engine engine_for(const char* model, EngineOptions options = {});
+
+/// On the CPU with the kernels of this level.
+Engine engine_for(const char* model, Isa isa, int threads, std::int64_t batch_tokens = 0);
+
+/// The first pairs of the references.
+std::vector<Pair> some_pairs(std::size_t count);
+
+/// A copy of what lies in the engine's memory.
+std::vector<float> host(const Engine& engine, const float* x, std::int64_t count);
+
+}  // namespace headspark::golden
