@@ -26,3 +26,4 @@ file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
   ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cc
   ${CMAKE_CURRENT_SOURCE_DIR}/src/*_cuda.cc)
 list(REMOVE_DUPLICATES cuda_sources)
+set_source_files_properties(${cuda_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

@@ -52,7 +52,7 @@ if(HEADSPARK_EMULATION_COUNTS)
 endif()
 
 # The tests of an op that has kernels, and the goldens, run on the emulated device.
-set(emulated_tests main op_suite attention_fixture paged_fixture generation_fixture source_folder golden
+set(emulated_tests main op_suite attention_fixture paged_fixture generation_fixture source_folder golden reference_models
   golden_test)
 foreach(source IN LISTS cuda_sources)
   get_filename_component(op ${source} NAME_WE)
