@@ -107,8 +107,9 @@ class Item {
       sum.pack_a(kernels_.gemm, row_, rows_, k, packed);
       a = packed;
     }
-    // One or two rows read many panels at once, so that enough chains are alive.
-    const std::int64_t step = std::max<std::int64_t>(kernels_.gemm.panels, rows_ <= 2 ? 8 : 2);
+    // The panels of a stream are multiplied at once, so that enough chains are alive.
+    const std::int64_t step = std::max<std::int64_t>(
+        kernels_.gemm.panels, plan_.blocking.streams ? kernels_.gemm.stream_panels : 0);
     for (std::int64_t panel = span_.begin; panel < span_.end; panel += step) {
       multiply(sum, {panel, std::min(panel + step, span_.end)}, k, a, accumulate);
     }
@@ -137,8 +138,8 @@ class Item {
   void set_next(const Range& span, std::int64_t k, GemmTile& tile) const {
     const std::int64_t next_k = k + plan_.main.block;
     const std::int64_t panels = plan_.main.b->panels;
-    // Levels that multiply all panels of an item at once go down in depth first.
-    const bool down = kernels_.gemm.panels >= kernels_.gemm.item_panels;
+    // Where all panels of an item are multiplied at once, it goes down in depth first.
+    const bool down = plan_.blocking.streams || kernels_.gemm.panels >= kernels_.gemm.item_panels;
     if (down && next_k < plan_.main.depth) {
       tile.next = plan_.read_at(span, next_k);
     } else if (plan_.blocking.streams) {

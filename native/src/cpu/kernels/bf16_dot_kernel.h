@@ -38,6 +38,12 @@ struct Bf16DotKernel {
     }
   }
 
+  // Products of one or two rows wait for nothing but memory: they ask for what is read next at
+  // every 16th depth.
+  static constexpr std::int64_t stream_rows = 2;
+  static constexpr std::int64_t row_panels = 8;  // 8 chains per row hide the latency
+  static constexpr std::int64_t fetch_pairs = 8;
+
   template <int Rows, int Panels>
   static void block(const GemmTile& t) {
     __m512 acc[Rows][Panels];
@@ -49,7 +55,13 @@ struct Bf16DotKernel {
     const auto* a = static_cast<const std::uint32_t*>(t.a);
     const auto* b = static_cast<const char*>(t.b);
     const std::int64_t pairs = (t.depth + 1) / 2;
+    Fetch next = Rows <= stream_rows ? t.next : Fetch();
+    const std::int64_t share =
+        Rows <= stream_rows ? fetch_share(next, (pairs + fetch_pairs - 1) / fetch_pairs) : 0;
     for (std::int64_t k = 0; k < pairs; ++k, b += 64) {
+      if constexpr (Rows <= stream_rows) {
+        if (k % fetch_pairs == 0) fetch_lines(next, share);
+      }
       __m512bh column[Panels];
 #pragma GCC unroll 16
       for (int n = 0; n < Panels; ++n) {
@@ -97,6 +109,15 @@ struct Bf16DotKernel {
     }
   }
 
+  // All panels at once keep enough chains alive.
+  template <int Panels>
+  static void few_rows(const GemmTile& t) {
+    if constexpr (Panels > 0) {
+      if (t.panels < Panels) return few_rows<Panels - 1>(t);
+      t.rows == 1 ? block<1, Panels>(t) : block<2, Panels>(t);
+    }
+  }
+
   static void skip_panels(GemmTile& t, std::int64_t panels) {
     t.panels -= panels;
     t.b = static_cast<const char*>(t.b) + panels * t.panel_bytes;
@@ -105,11 +126,15 @@ struct Bf16DotKernel {
 
   static void multiply(const GemmTile& tile) {
     GemmTile t = tile;
-    Fetch next = t.next;
-    for (; t.rows <= 2 && t.panels >= 8; skip_panels(t, 8)) {  // 8 chains hide the latency
-      fetch_lines(next, fetch_share(next, 1));
-      t.rows == 1 ? block<1, 8>(t) : block<2, 8>(t);
+    if (t.rows <= stream_rows) {
+      while (t.panels > 0) {
+        few_rows<row_panels>(t);
+        t.next = {};
+        skip_panels(t, t.panels < row_panels ? t.panels : row_panels);
+      }
+      return;
     }
+    Fetch next = t.next;
     for (; t.panels >= 2; skip_panels(t, 2)) {
       all_rows<2>(t, next);
     }
@@ -119,6 +144,8 @@ struct Bf16DotKernel {
   static constexpr GemmKernels kernels() {
     GemmKernels kernels{};
     kernels.row_tile = tile_rows;
+    kernels.stream_panels = row_panels;
+    kernels.stream_rows = stream_rows;
     kernels.depth_block = depth_block;
     kernels.b_terms = 1;
     kernels.packs_a = true;

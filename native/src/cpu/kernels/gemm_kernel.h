@@ -28,6 +28,11 @@ struct GemmKernel {
     }
   }
 
+  // Products of one or two rows wait for nothing but memory: they ask for what is read next at
+  // every 16th depth.
+  static constexpr std::int64_t stream_rows = 2;
+  static constexpr std::int64_t fetch_depths = 16;
+
   template <int Rows, int Panels, bool Pairs>
   static void block(const GemmTile& t) {
     constexpr int vectors = Panels * panel_vectors;
@@ -39,8 +44,14 @@ struct GemmKernel {
       for (int v = 0; v < vectors; ++v) acc[r][v] = S::set(0.0f);
     }
     fetch_c<Rows, vectors * S::width>(t);
+    Fetch next = Rows <= stream_rows ? t.next : Fetch();
+    const std::int64_t share =
+        Rows <= stream_rows ? fetch_share(next, (t.depth + fetch_depths - 1) / fetch_depths) : 0;
     const float* a = static_cast<const float*>(t.a);
     for (std::int64_t k = 0; k < t.depth; k += step) {
+      if constexpr (Rows <= stream_rows) {
+        if (k % fetch_depths == 0) fetch_lines(next, share);
+      }
       F b[step][vectors];
       load_b<vectors, Pairs>(t, k, b);
 #pragma GCC unroll 2
@@ -99,6 +110,16 @@ struct GemmKernel {
     remainder<S::tile_rows - 1, Panels, Pairs>(t);
   }
 
+  // One or two rows keep few chains alive in a tile of tile_panels: all panels at once hide the
+  // latency of the multiply-add. The chain of an element is the same.
+  template <int Panels, bool Pairs>
+  static void few_rows(const GemmTile& t) {
+    if constexpr (Panels > 0) {
+      if (t.panels < Panels) return few_rows<Panels - 1, Pairs>(t);
+      t.rows == 1 ? block<1, Panels, Pairs>(t) : block<2, Panels, Pairs>(t);
+    }
+  }
+
   static void skip_panels(GemmTile& t, std::int64_t panels) {
     t.panels -= panels;
     t.b = static_cast<const char*>(t.b) + panels * t.panel_bytes;
@@ -107,19 +128,15 @@ struct GemmKernel {
 
   template <bool Pairs>
   static void all_panels(GemmTile t) {
-    Fetch next = t.next;
-    // One or two rows keep few chains alive in a tile of tile_panels: more panels at once hide the
-    // latency of the multiply-add. The chain of an element is the same.
-    if (t.rows <= 2) {
-      for (; t.panels >= S::row_panels; skip_panels(t, S::row_panels)) {
-        fetch_lines(next, fetch_share(next, 1));
-        if (t.rows == 1) {
-          block<1, S::row_panels, Pairs>(t);
-        } else {
-          block<2, S::row_panels, Pairs>(t);
-        }
+    if (t.rows <= stream_rows) {
+      while (t.panels > 0) {
+        few_rows<S::row_panels, Pairs>(t);
+        t.next = {};
+        skip_panels(t, t.panels < S::row_panels ? t.panels : S::row_panels);
       }
+      return;
     }
+    Fetch next = t.next;
     for (; t.panels >= S::tile_panels; skip_panels(t, S::tile_panels)) {
       all_rows<S::tile_panels, Pairs>(t, next);  // asks for all of it beside the first panel
     }
@@ -159,6 +176,8 @@ struct GemmKernel {
   static constexpr GemmKernels kernels() {
     GemmKernels kernels{};
     kernels.row_tile = S::tile_rows;
+    kernels.stream_panels = S::row_panels;
+    kernels.stream_rows = stream_rows;
     kernels.expand_rows = S::expand_rows;
     kernels.a_bytes = a_bytes;
     kernels.pack_a = pack_a;
