@@ -44,7 +44,7 @@ struct Bf16DotKernel {
   static constexpr std::int64_t row_panels = 8;  // 8 chains per row hide the latency
   static constexpr std::int64_t fetch_pairs = 8;
 
-  template <int Rows, int Panels>
+  template <int Rows, int Panels, bool Streams = false>
   static void block(const GemmTile& t) {
     __m512 acc[Rows][Panels];
 #pragma GCC unroll 16
@@ -55,11 +55,11 @@ struct Bf16DotKernel {
     const auto* a = static_cast<const std::uint32_t*>(t.a);
     const auto* b = static_cast<const char*>(t.b);
     const std::int64_t pairs = (t.depth + 1) / 2;
-    Fetch next = Rows <= stream_rows ? t.next : Fetch();
+    Fetch next = Streams ? t.next : Fetch();
     const std::int64_t share =
-        Rows <= stream_rows ? fetch_share(next, (pairs + fetch_pairs - 1) / fetch_pairs) : 0;
+        Streams ? fetch_share(next, (pairs + fetch_pairs - 1) / fetch_pairs) : 0;
     for (std::int64_t k = 0; k < pairs; ++k, b += 64) {
-      if constexpr (Rows <= stream_rows) {
+      if constexpr (Streams) {
         if (k % fetch_pairs == 0) fetch_lines(next, share);
       }
       __m512bh column[Panels];
@@ -114,7 +114,7 @@ struct Bf16DotKernel {
   static void few_rows(const GemmTile& t) {
     if constexpr (Panels > 0) {
       if (t.panels < Panels) return few_rows<Panels - 1>(t);
-      t.rows == 1 ? block<1, Panels>(t) : block<2, Panels>(t);
+      t.rows == 1 ? block<1, Panels, true>(t) : block<2, Panels, true>(t);
     }
   }
 

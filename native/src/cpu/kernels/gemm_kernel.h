@@ -33,7 +33,7 @@ struct GemmKernel {
   static constexpr std::int64_t stream_rows = 2;
   static constexpr std::int64_t fetch_depths = 16;
 
-  template <int Rows, int Panels, bool Pairs>
+  template <int Rows, int Panels, bool Pairs, bool Streams = false>
   static void block(const GemmTile& t) {
     constexpr int vectors = Panels * panel_vectors;
     constexpr int step = Pairs ? 2 : 1;  // an odd depth of pairs meets a zero of A
@@ -44,12 +44,12 @@ struct GemmKernel {
       for (int v = 0; v < vectors; ++v) acc[r][v] = S::set(0.0f);
     }
     fetch_c<Rows, vectors * S::width>(t);
-    Fetch next = Rows <= stream_rows ? t.next : Fetch();
+    Fetch next = Streams ? t.next : Fetch();
     const std::int64_t share =
-        Rows <= stream_rows ? fetch_share(next, (t.depth + fetch_depths - 1) / fetch_depths) : 0;
+        Streams ? fetch_share(next, (t.depth + fetch_depths - 1) / fetch_depths) : 0;
     const float* a = static_cast<const float*>(t.a);
     for (std::int64_t k = 0; k < t.depth; k += step) {
-      if constexpr (Rows <= stream_rows) {
+      if constexpr (Streams) {
         if (k % fetch_depths == 0) fetch_lines(next, share);
       }
       F b[step][vectors];
@@ -116,7 +116,7 @@ struct GemmKernel {
   static void few_rows(const GemmTile& t) {
     if constexpr (Panels > 0) {
       if (t.panels < Panels) return few_rows<Panels - 1, Pairs>(t);
-      t.rows == 1 ? block<1, Panels, Pairs>(t) : block<2, Panels, Pairs>(t);
+      t.rows == 1 ? block<1, Panels, Pairs, true>(t) : block<2, Panels, Pairs, true>(t);
     }
   }
 
