@@ -107,10 +107,9 @@ struct GemmKernels {
   std::int64_t panels = 2;            ///< most panels of one multiply
   std::int64_t item_panels = 64;      ///< most panels that one thread takes at once
   std::int64_t items_per_thread = 0;  ///< 0: by the depth
-  /// Panels of an item of a product of at most stream_rows rows and one row block: it goes down all
-  /// depths, so that each panel is one stream of memory. 0: item_panels.
-  std::int64_t stream_panels = 0;
-  std::int64_t stream_rows = 0;
+  /// Panels of an item of a product of one row block: it goes down all depths, so that each panel
+  /// is one stream of memory.
+  std::int64_t stream_panels = 1;
   int b_terms = 0;  ///< terms that an fp32 B is split into; 0: multiplied as fp32
   PanelLayout terms_layout = PanelLayout::pairs;  ///< of those terms, and of bf16 weights
   /// A of one block of depth is packed at once, because its rows share one scale.

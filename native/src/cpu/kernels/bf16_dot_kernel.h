@@ -40,7 +40,6 @@ struct Bf16DotKernel {
 
   // Products of one or two rows wait for nothing but memory: they ask for what is read next at
   // every 16th depth.
-  static constexpr std::int64_t stream_rows = 2;
   static constexpr std::int64_t row_panels = 8;  // 8 chains per row hide the latency
   static constexpr std::int64_t fetch_pairs = 8;
 
@@ -93,12 +92,15 @@ struct Bf16DotKernel {
     }
   }
 
+  static std::int64_t row_tiles(const GemmTile& t) {
+    return (t.rows + tile_rows - 1) / tile_rows;
+  }
+
   // Tiles of nearly the same height: five of 12 rows and one of 4 would leave the last one waiting
   // for the latency of its few chains.
   template <int Panels>
-  static void all_rows(GemmTile t, Fetch& next) {
-    std::int64_t tiles = (t.rows + tile_rows - 1) / tile_rows;
-    const std::int64_t share = fetch_share(next, tiles);
+  static void all_rows(GemmTile t, Fetch& next, std::int64_t share) {
+    std::int64_t tiles = row_tiles(t);
     for (std::int64_t left = t.rows; tiles > 0; --tiles) {
       fetch_lines(next, share);
       t.rows = (left + tiles - 1) / tiles;
@@ -126,7 +128,7 @@ struct Bf16DotKernel {
 
   static void multiply(const GemmTile& tile) {
     GemmTile t = tile;
-    if (t.rows <= stream_rows) {
+    if (t.rows <= 2) {
       while (t.panels > 0) {
         few_rows<row_panels>(t);
         t.next = {};
@@ -135,17 +137,17 @@ struct Bf16DotKernel {
       return;
     }
     Fetch next = t.next;
+    const std::int64_t share = fetch_share(next, row_tiles(t) * ((t.panels + 1) / 2));
     for (; t.panels >= 2; skip_panels(t, 2)) {
-      all_rows<2>(t, next);
+      all_rows<2>(t, next, share);
     }
-    if (t.panels > 0) all_rows<1>(t, next);
+    if (t.panels > 0) all_rows<1>(t, next, share);
   }
 
   static constexpr GemmKernels kernels() {
     GemmKernels kernels{};
     kernels.row_tile = tile_rows;
     kernels.stream_panels = row_panels;
-    kernels.stream_rows = stream_rows;
     kernels.depth_block = depth_block;
     kernels.b_terms = 1;
     kernels.packs_a = true;

@@ -30,7 +30,6 @@ struct GemmKernel {
 
   // Products of one or two rows wait for nothing but memory: they ask for what is read next at
   // every 16th depth.
-  static constexpr std::int64_t stream_rows = 2;
   static constexpr std::int64_t fetch_depths = 16;
 
   template <int Rows, int Panels, bool Pairs, bool Streams = false>
@@ -99,14 +98,14 @@ struct GemmKernel {
   }
 
   template <int Panels, bool Pairs>
-  static void all_rows(GemmTile t, Fetch& next) {
-    const std::int64_t share = fetch_share(next, t.rows / S::tile_rows);
+  static void all_rows(GemmTile t, Fetch& next, std::int64_t share) {
     for (; t.rows >= S::tile_rows; t.rows -= S::tile_rows) {
       fetch_lines(next, share);
       block<S::tile_rows, Panels, Pairs>(t);
       t.a = static_cast<const float*>(t.a) + S::tile_rows * kTileStride;
       t.c += S::tile_rows * t.c_stride;
     }
+    if (t.rows > 0) fetch_lines(next, share);
     remainder<S::tile_rows - 1, Panels, Pairs>(t);
   }
 
@@ -128,7 +127,7 @@ struct GemmKernel {
 
   template <bool Pairs>
   static void all_panels(GemmTile t) {
-    if (t.rows <= stream_rows) {
+    if (t.rows <= 2) {
       while (t.panels > 0) {
         few_rows<S::row_panels, Pairs>(t);
         t.next = {};
@@ -137,11 +136,14 @@ struct GemmKernel {
       return;
     }
     Fetch next = t.next;
+    const std::int64_t share =
+        fetch_share(next, (t.rows + S::tile_rows - 1) / S::tile_rows *
+                              ((t.panels + S::tile_panels - 1) / S::tile_panels));
     for (; t.panels >= S::tile_panels; skip_panels(t, S::tile_panels)) {
-      all_rows<S::tile_panels, Pairs>(t, next);  // asks for all of it beside the first panel
+      all_rows<S::tile_panels, Pairs>(t, next, share);
     }
     if constexpr (S::tile_panels > 1) {
-      if (t.panels > 0) all_rows<1, Pairs>(t, next);
+      if (t.panels > 0) all_rows<1, Pairs>(t, next, share);
     }
   }
 
@@ -177,7 +179,6 @@ struct GemmKernel {
     GemmKernels kernels{};
     kernels.row_tile = S::tile_rows;
     kernels.stream_panels = S::row_panels;
-    kernels.stream_rows = stream_rows;
     kernels.expand_rows = S::expand_rows;
     kernels.a_bytes = a_bytes;
     kernels.pack_a = pack_a;

@@ -255,7 +255,6 @@ struct TileKernel {
     kernels.item_panels = Terms > 1 ? 48 : 24;
     kernels.items_per_thread = 2;
     kernels.stream_panels = 8;
-    kernels.stream_rows = kernels.row_block;
     kernels.depth_block = depth_block;
     kernels.b_terms = Terms;
     kernels.terms_layout = Split::layout;
