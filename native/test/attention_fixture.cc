@@ -5,6 +5,24 @@
 
 namespace headspark::test {
 
+std::vector<AttentionSetting> gates_of_every_kind() {
+  std::vector<AttentionSetting> settings;
+  for (const Replacement kind : kReplacements) {
+    for (const bool ranged : {false, true}) {
+      settings.push_back({.name = "gate " + std::to_string(static_cast<int>(kind)),
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .head_dim = 10,
+                          .lengths = {1, 7, 13},
+                          .prefixes = {4, 0, 2},
+                          .gated = true,
+                          .ranged = ranged,
+                          .kind = kind});
+    }
+  }
+  return settings;
+}
+
 AttentionFixture::AttentionFixture(const AttentionSetting& s, std::uint64_t seed) : setting(s) {
   Random random(seed);
   shape = {s.heads, s.kv_heads, s.head_dim, 0.3f};

@@ -26,6 +26,9 @@ struct AttentionSetting {
   std::vector<std::int32_t> first_query = {};  // empty: every token is a query
 };
 
+/// A gate of each kind of replacement, at all positions and at some.
+std::vector<AttentionSetting> gates_of_every_kind();
+
 struct AttentionFixture {
   AttentionSetting setting;
   AttentionShape shape;

@@ -124,19 +124,7 @@ TEST_CASE("attention crosses its block sizes") {
 }
 
 TEST_CASE("attention with gates of every kind") {
-  for (const Replacement kind : kReplacements) {
-    for (const bool ranged : {false, true}) {
-      check_setting({.name = "gate " + std::to_string(static_cast<int>(kind)),
-                     .heads = 4,
-                     .kv_heads = 2,
-                     .head_dim = 10,
-                     .lengths = {1, 7, 13},
-                     .prefixes = {4, 0, 2},
-                     .gated = true,
-                     .ranged = ranged,
-                     .kind = kind});
-    }
-  }
+  for (const AttentionSetting& setting : gates_of_every_kind()) check_setting(setting);
 }
 
 TEST_CASE("attention with large scores stays finite") {

@@ -13,7 +13,6 @@
 #include "headspark/sweep.h"
 #include "op_suite.h"
 #include "reference_models.h"
-#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {

@@ -13,7 +13,6 @@
 #include "engine/output_rows.h"
 #include "op_suite.h"
 #include "reference_models.h"
-#include "suite_device.h"
 
 namespace headspark::test {
 

@@ -11,7 +11,6 @@
 #include "golden.h"
 #include "headspark/error.h"
 #include "reference_models.h"
-#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {

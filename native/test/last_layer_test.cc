@@ -5,7 +5,6 @@
 #include "engine/backward.h"
 #include "engine/gates.h"
 #include "engine/pair_block.h"
-#include "golden.h"
 #include "headspark/sweep.h"
 #include "op_suite.h"
 #include "reference_models.h"

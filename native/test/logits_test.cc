@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "engine/output_rows.h"
-#include "golden.h"
 #include "op_suite.h"
 #include "reference_models.h"
 #include "suite_device.h"

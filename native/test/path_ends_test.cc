@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include "engine/gradient_path.h"
-#include "golden.h"
 #include "headspark/attribution.h"
 #include "op_suite.h"
 #include "reference_models.h"

@@ -5,11 +5,9 @@
 
 #include <algorithm>
 
-#include "golden.h"
 #include "headspark/attribution.h"
 #include "op_suite.h"
 #include "reference_models.h"
-#include "suite_device.h"
 
 namespace headspark::golden {
 namespace {

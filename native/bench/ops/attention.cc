@@ -9,7 +9,7 @@ namespace headspark::bench {
 namespace {
 
 // Rows that are computed again to verify: the reference takes a second for about as many tokens.
-constexpr int kVerifiedWork = 4096;
+constexpr int kVerifiedRowTokens = 4096;
 
 struct Attention {
   AttentionValues values;
@@ -20,7 +20,7 @@ struct Attention {
     data.run_forward(false);  // for the backward, in case that benchmark alone is selected
   }
   double error(const Context& reference, bool gated, Buffer<float> AttentionData::*member) const {
-    const int most = std::max(1, kVerifiedWork / values.size.tokens);
+    const int most = std::max(1, kVerifiedRowTokens / values.size.tokens);
     AttentionData expected(reference, values.first(std::min(most, values.size.rows)));
     expected.run_forward(false);
     expected.run_forward(gated);

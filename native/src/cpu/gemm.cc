@@ -123,7 +123,7 @@ void run_pieces(Work& work) {
   const Pieces& pieces = work.pieces;
   std::int64_t at = work.untaken++;
   if (at >= pieces.count()) return;
-  const bool streams = pieces.first_plan().blocking.streams;
+  const bool streams = pieces.first_plan().blocking.streams();
   const char* a = streams ? pack_own_a(pieces.first_plan(), pieces[at]) : work.packed_a;
   float* inner = streams ? scratch(ScratchSlot::low_rank, pieces.inner_floats()) : work.inner;
   const GemmPlan* met = nullptr;
@@ -151,9 +151,9 @@ void gemm(const Context& context, std::span<const Gemm> products) {
   const Pieces pieces(context, products);
   const GemmPlan& plan = pieces.first_plan();
   Work work{context, pieces};
-  if (!plan.blocking.streams) {
+  if (!plan.blocking.streams()) {
     const bool reused = pieces.count() > 1 || pieces.inner_floats() > 0;
-    if (products[0].rows >= kSharedRows && reused) work.packed_a = pack_all_of_a(context, plan);
+    if (reused) work.packed_a = pack_all_of_a(context, plan);
     work.inner = multiply_down(context, pieces, work.packed_a);
   }
   const std::int64_t threads = std::min<std::int64_t>(context.threads->threads(), pieces.count());

@@ -26,7 +26,7 @@ class Item {
         then_(then),
         c_stride_(span_.count() * kPanelWidth),
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
-        direct_(kernels_.gemm.writes_out && (plan_.blocking.streams || !large()) &&
+        direct_(kernels_.gemm.writes_out && (plan_.blocking.streams() || !large()) &&
                 rows_ > kSharedRows && plan_.main.depth > 0 && columns() == c_stride_),
         multiplying_(kernels_.gemm, rows_) {
     if (inner == nullptr) return;
@@ -109,7 +109,7 @@ class Item {
     }
     // The panels of a stream are multiplied at once, so that enough chains are alive.
     const std::int64_t step = std::max<std::int64_t>(
-        kernels_.gemm.panels, plan_.blocking.streams ? kernels_.gemm.stream_panels : 0);
+        kernels_.gemm.panels, plan_.blocking.streams() ? kernels_.gemm.stream_panels : 0);
     for (std::int64_t panel = span_.begin; panel < span_.end; panel += step) {
       multiply(sum, {panel, std::min(panel + step, span_.end)}, k, a, accumulate);
     }
@@ -139,10 +139,10 @@ class Item {
     const std::int64_t next_k = k + plan_.main.block;
     const std::int64_t panels = plan_.main.b->panels;
     // Where all panels of an item are multiplied at once, it goes down in depth first.
-    const bool down = plan_.blocking.streams || kernels_.gemm.panels >= kernels_.gemm.item_panels;
+    const bool down = plan_.blocking.streams() || kernels_.gemm.panels >= kernels_.gemm.item_panels;
     if (down && next_k < plan_.main.depth) {
       tile.next = plan_.read_at(span, next_k);
-    } else if (plan_.blocking.streams) {
+    } else if (plan_.blocking.streams()) {
       if (then_.plan != nullptr) tile.next = then_.plan->read_at(then_.span, 0);
     } else if (panels > span.end) {
       const std::int64_t count = down ? std::min(span.count(), panels - span.end) : 1;

@@ -23,8 +23,7 @@ GemmBlocking choose_blocking(const Gemm& p, const Range& span, int threads,
   blocking.row_block = ceil_divide(share, kernels.row_tile) * kernels.row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
   const std::int64_t panels = span.count();
-  blocking.streams = blocking.row_blocks == 1;
-  if (blocking.streams) {
+  if (blocking.streams()) {
     // Equal items for the threads, in pairs of panels.
     const std::int64_t pairs = ceil_divide(panels, 2 * threads);
     const std::int64_t rounds = ceil_divide(2 * pairs, kernels.stream_panels);

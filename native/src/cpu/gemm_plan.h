@@ -16,7 +16,7 @@ inline char* scratch_bytes(ScratchSlot slot, std::int64_t bytes) {
 
 /// Bytes of rows that stay in L2 with what they meet.
 inline constexpr std::int64_t kCachedRows = 512 << 10;
-/// Fewer rows than this are packed by every item for itself: cheaper than one more parallel loop.
+/// Products of at most so many rows wait for their weights only.
 inline constexpr std::int64_t kSharedRows = 16;
 
 struct GemmBlocking {
@@ -24,7 +24,9 @@ struct GemmBlocking {
   std::int64_t row_blocks = 0;
   std::int64_t group = 0;  // panels per item
   std::int64_t groups = 0;
-  bool streams = false;  // items go down all depths of few panels
+
+  /// Items go down all depths of few panels.
+  bool streams() const { return row_blocks == 1; }
 };
 
 /// The rows of one operand against the depths of another, in blocks of depth.

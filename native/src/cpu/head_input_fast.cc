@@ -16,7 +16,7 @@ namespace {
 
 // Tokens of an item: what their products leave, and the copies' x, stay in L2.
 constexpr std::int64_t kItemTokens = 32;
-constexpr std::int64_t kLeastItems = 6;
+constexpr std::int64_t kHeadItemsPerThread = 6;
 
 /// A projection and its sums over copies, per token: `d` [tokens, heads * head_dim] of rstd d, and
 /// per head [tokens, heads] the multiples of each copy's x [copies] and a constant that d W lacks.
@@ -173,7 +173,7 @@ class HeadInputs {
 
   // Tokens inside heads: the next item of a thread reads the same weights.
   std::vector<Item> cut_items() const {
-    const std::int64_t wanted = kLeastItems * context_.threads->threads();
+    const std::int64_t wanted = kHeadItemsPerThread * context_.threads->threads();
     const std::int64_t step =
         std::max<std::int64_t>(heads_ * ceil_divide(p_.tokens, kItemTokens) / wanted, 1);
     std::vector<Item> items;

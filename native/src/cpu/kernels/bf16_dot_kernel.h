@@ -38,12 +38,12 @@ struct Bf16DotKernel {
     }
   }
 
+  static constexpr std::int64_t row_panels = 8;  // 8 chains per row hide the latency
   // Products of one or two rows wait for nothing but memory: they ask for what is read next at
   // every 16th depth.
-  static constexpr std::int64_t row_panels = 8;  // 8 chains per row hide the latency
   static constexpr std::int64_t fetch_pairs = 8;
 
-  template <int Rows, int Panels, bool Streams = false>
+  template <int Rows, int Panels, bool Fetches = false>
   static void block(const GemmTile& t) {
     __m512 acc[Rows][Panels];
 #pragma GCC unroll 16
@@ -54,11 +54,11 @@ struct Bf16DotKernel {
     const auto* a = static_cast<const std::uint32_t*>(t.a);
     const auto* b = static_cast<const char*>(t.b);
     const std::int64_t pairs = (t.depth + 1) / 2;
-    Fetch next = Streams ? t.next : Fetch();
+    Fetch next = Fetches ? t.next : Fetch();
     const std::int64_t share =
-        Streams ? fetch_share(next, (pairs + fetch_pairs - 1) / fetch_pairs) : 0;
+        Fetches ? fetch_share(next, (pairs + fetch_pairs - 1) / fetch_pairs) : 0;
     for (std::int64_t k = 0; k < pairs; ++k, b += 64) {
-      if constexpr (Streams) {
+      if constexpr (Fetches) {
         if (k % fetch_pairs == 0) fetch_lines(next, share);
       }
       __m512bh column[Panels];

@@ -32,7 +32,7 @@ struct GemmKernel {
   // every 16th depth.
   static constexpr std::int64_t fetch_depths = 16;
 
-  template <int Rows, int Panels, bool Pairs, bool Streams = false>
+  template <int Rows, int Panels, bool Pairs, bool Fetches = false>
   static void block(const GemmTile& t) {
     constexpr int vectors = Panels * panel_vectors;
     constexpr int step = Pairs ? 2 : 1;  // an odd depth of pairs meets a zero of A
@@ -43,12 +43,12 @@ struct GemmKernel {
       for (int v = 0; v < vectors; ++v) acc[r][v] = S::set(0.0f);
     }
     fetch_c<Rows, vectors * S::width>(t);
-    Fetch next = Streams ? t.next : Fetch();
+    Fetch next = Fetches ? t.next : Fetch();
     const std::int64_t share =
-        Streams ? fetch_share(next, (t.depth + fetch_depths - 1) / fetch_depths) : 0;
+        Fetches ? fetch_share(next, (t.depth + fetch_depths - 1) / fetch_depths) : 0;
     const float* a = static_cast<const float*>(t.a);
     for (std::int64_t k = 0; k < t.depth; k += step) {
-      if constexpr (Streams) {
+      if constexpr (Fetches) {
         if (k % fetch_depths == 0) fetch_lines(next, share);
       }
       F b[step][vectors];
