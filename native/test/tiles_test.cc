@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "cpu/kernels/bf16_terms.h"
@@ -239,7 +240,7 @@ TEST_CASE("tiles: the hardware gives the bits of its software twin") {
         Twins{Isa::amx, Isa::amx_emulated, Precision::fast},
         Twins{Isa::amx_fp16, Isa::amx_fp16_emulated, Precision::exact}}) {
     if (!isa_runs_here(level)) {
-      MESSAGE("skipped: this processor does not run level " << isa_name(level));
+      MESSAGE("skipped: this processor does not run level " << std::string(isa_name(level)));
       continue;
     }
     const GemmKernels& hardware = kernel_table(level, precision).gemm;

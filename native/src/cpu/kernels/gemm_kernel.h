@@ -3,8 +3,8 @@
 #pragma once
 
 #include "cpu/kernel_table.h"
-#include "cpu/kernels/fetch.h"
 #include "cpu/kernels/math.h"
+#include "cpu/kernels/register_tiles.h"
 
 namespace headspark {
 
@@ -28,43 +28,45 @@ struct GemmKernel {
     }
   }
 
-  // Products of one or two rows wait for nothing but memory: they ask for what is read next at
-  // every 16th depth.
-  static constexpr std::int64_t fetch_depths = 16;
+  template <bool Pairs>
+  struct Block {
+    static constexpr int tile_rows = S::tile_rows;
+    static constexpr int tile_panels = S::tile_panels;
+    static constexpr int row_panels = S::row_panels;
+    static constexpr std::int64_t row_bytes = kTileStride * 4;
 
-  template <int Rows, int Panels, bool Pairs, bool Fetches = false>
-  static void block(const GemmTile& t) {
-    constexpr int vectors = Panels * panel_vectors;
-    constexpr int step = Pairs ? 2 : 1;  // an odd depth of pairs meets a zero of A
-    F acc[Rows][vectors];
+    template <int Rows, int Panels, bool Fetches>
+    [[gnu::noinline]] static void run(const GemmTile& t, Fetch& next, std::int64_t share) {
+      constexpr int vectors = Panels * panel_vectors;
+      constexpr int step = Pairs ? 2 : 1;  // an odd depth of pairs meets a zero of A
+      F acc[Rows][vectors];
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
+      for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) acc[r][v] = S::set(0.0f);
-    }
-    fetch_c<Rows, vectors * S::width>(t);
-    Fetch next = Fetches ? t.next : Fetch();
-    const std::int64_t share =
-        Fetches ? fetch_share(next, (t.depth + fetch_depths - 1) / fetch_depths) : 0;
-    const float* a = static_cast<const float*>(t.a);
-    for (std::int64_t k = 0; k < t.depth; k += step) {
-      if constexpr (Fetches) {
-        if (k % fetch_depths == 0) fetch_lines(next, share);
+        for (int v = 0; v < vectors; ++v) acc[r][v] = S::set(0.0f);
       }
-      F b[step][vectors];
-      load_b<vectors, Pairs>(t, k, b);
+      fetch_c<Rows, vectors * S::width>(t);
+      const float* a = static_cast<const float*>(t.a);
+      for (std::int64_t k = 0; k < t.depth;) {
+        if constexpr (Fetches) fetch_lines(next, share);
+        const std::int64_t end = Fetches && k + kFetchDepths < t.depth ? k + kFetchDepths : t.depth;
+        for (; k < end; k += step) {
+          F b[step][vectors];
+          load_b<vectors, Pairs>(t, k, b);
 #pragma GCC unroll 2
-      for (int i = 0; i < step; ++i) {
+          for (int i = 0; i < step; ++i) {
 #pragma GCC unroll 16
-        for (int r = 0; r < Rows; ++r) {
-          const F x = S::in_register(S::set(a[r * kTileStride + k + i]));
+            for (int r = 0; r < Rows; ++r) {
+              const F x = S::in_register(S::set(a[r * kTileStride + k + i]));
 #pragma GCC unroll 16
-          for (int v = 0; v < vectors; ++v) acc[r][v] = S::fma(x, b[i][v], acc[r][v]);
+              for (int v = 0; v < vectors; ++v) acc[r][v] = S::fma(x, b[i][v], acc[r][v]);
+            }
+          }
         }
       }
+      store<Rows, vectors>(t, acc);
     }
-    store<Rows, vectors>(t, acc);
-  }
+  };
 
   // C comes from L2 or beyond: ask for it before the depth loop, which hides the wait.
   template <int Rows, int Columns>
@@ -88,70 +90,11 @@ struct GemmKernel {
     }
   }
 
-  // The last rows, fewer than a full tile.
-  template <int Rows, int Panels, bool Pairs>
-  static void remainder(const GemmTile& t) {
-    if constexpr (Rows > 0) {
-      if (t.rows == Rows) return block<Rows, Panels, Pairs>(t);
-      remainder<Rows - 1, Panels, Pairs>(t);
-    }
-  }
-
-  template <int Panels, bool Pairs>
-  static void all_rows(GemmTile t, Fetch& next, std::int64_t share) {
-    for (; t.rows >= S::tile_rows; t.rows -= S::tile_rows) {
-      fetch_lines(next, share);
-      block<S::tile_rows, Panels, Pairs>(t);
-      t.a = static_cast<const float*>(t.a) + S::tile_rows * kTileStride;
-      t.c += S::tile_rows * t.c_stride;
-    }
-    if (t.rows > 0) fetch_lines(next, share);
-    remainder<S::tile_rows - 1, Panels, Pairs>(t);
-  }
-
-  // One or two rows keep few chains alive in a tile of tile_panels: all panels at once hide the
-  // latency of the multiply-add. The chain of an element is the same.
-  template <int Panels, bool Pairs>
-  static void few_rows(const GemmTile& t) {
-    if constexpr (Panels > 0) {
-      if (t.panels < Panels) return few_rows<Panels - 1, Pairs>(t);
-      t.rows == 1 ? block<1, Panels, Pairs, true>(t) : block<2, Panels, Pairs, true>(t);
-    }
-  }
-
-  static void skip_panels(GemmTile& t, std::int64_t panels) {
-    t.panels -= panels;
-    t.b = static_cast<const char*>(t.b) + panels * t.panel_bytes;
-    t.c += panels * 16;
-  }
-
-  template <bool Pairs>
-  static void all_panels(GemmTile t) {
-    if (t.rows <= 2) {
-      while (t.panels > 0) {
-        few_rows<S::row_panels, Pairs>(t);
-        t.next = {};
-        skip_panels(t, t.panels < S::row_panels ? t.panels : S::row_panels);
-      }
-      return;
-    }
-    Fetch next = t.next;
-    const std::int64_t share =
-        fetch_share(next, (t.rows + S::tile_rows - 1) / S::tile_rows *
-                              ((t.panels + S::tile_panels - 1) / S::tile_panels));
-    for (; t.panels >= S::tile_panels; skip_panels(t, S::tile_panels)) {
-      all_rows<S::tile_panels, Pairs>(t, next, share);
-    }
-    if constexpr (S::tile_panels > 1) {
-      if (t.panels > 0) all_rows<1, Pairs>(t, next, share);
-    }
-  }
-
   static void multiply(const GemmTile& t) {
     if (t.layout == PanelLayout::pairs) {
-      all_panels<true>(t);
+      RegisterTiles<Block<true>>::multiply(t);
     } else {
-      all_panels<false>(t);
+      RegisterTiles<Block<false>>::multiply(t);
     }
   }
 
