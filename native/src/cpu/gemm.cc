@@ -13,6 +13,9 @@
 namespace headspark {
 namespace {
 
+// So few rows are packed in less time than asking for weights takes.
+constexpr std::int64_t kQuickRows = 4;
+
 // Items of one block of rows share its packed A, which splitting into terms makes expensive.
 const char* pack_all_of_a(const Context& context, const GemmPlan& plan) {
   const GemmKernels& kernels = plan.kernels.gemm;
@@ -36,7 +39,7 @@ const char* pack_all_of_a(const Context& context, const GemmPlan& plan) {
 
 // All of A for this thread alone: of one block of rows that costs less than one more parallel loop
 // and than reading what another core has written.
-// Asks for the weights of the first piece meanwhile; of few rows that would only be a wait.
+// Asks for the weights of the first piece meanwhile.
 const char* pack_own_a(const GemmPlan& plan, const GemmPiece& first) {
   char* memory = scratch_bytes(ScratchSlot::gemm_shared_a, plan.a_offset(plan.main.depth));
   const GemmKernels& kernels = plan.kernels.gemm;
@@ -44,7 +47,7 @@ const char* pack_own_a(const GemmPlan& plan, const GemmPiece& first) {
   const GemmSum& sum = plan.main;
   const std::int64_t steps =
       ceil_divide(sum.depth, sum.block) * ceil_divide(plan.p.rows, kernels.row_tile);
-  const std::int64_t share = plan.p.rows > kSharedRows ? fetch_share(read, steps) : 0;
+  const std::int64_t share = plan.p.rows > kQuickRows ? fetch_share(read, steps) : 0;
   for (std::int64_t k = 0; k < sum.depth; k += sum.block) {
     for_ranges(plan.p.rows, kernels.row_tile, [&](const Range& rows) {
       fetch_lines(read, share);

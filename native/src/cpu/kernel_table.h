@@ -103,7 +103,7 @@ struct GemmKernels {
   /// Rows of a block whose activations stay in L2 with what they meet (cpu/row_block.h).
   std::int64_t block_rows = 96;
   std::int64_t depth_block = kDepthBlock;
-  bool equal_depths = false;          ///< blocks may be shorter: the chain does not end with them
+  bool equal_depths = false;          ///< blocks are as equal as whole tiles of depth allow
   std::int64_t panels = 2;            ///< most panels of one multiply
   std::int64_t item_panels = 64;      ///< most panels that one thread takes at once
   std::int64_t items_per_thread = 0;  ///< 0: by the depth
