@@ -102,11 +102,10 @@ struct GemmKernels {
   std::int64_t row_block = 192;  ///< most rows of one multiply: A of a depth block stays in L2
   /// Rows of a block whose activations stay in L2 with what they meet (cpu/row_block.h).
   std::int64_t block_rows = 96;
-  std::int64_t depth_block = kDepthBlock;
-  bool equal_depths = false;          ///< blocks are as equal as whole tiles of depth allow
-  std::int64_t panels = 2;            ///< most panels of one multiply
-  std::int64_t item_panels = 64;      ///< most panels that one thread takes at once
-  std::int64_t items_per_thread = 0;  ///< 0: by the depth
+  std::int64_t depth_block = kDepthBlock;  ///< most depths of one multiply: see read_packed.h
+  std::int64_t panels = 2;                 ///< most panels of one multiply
+  std::int64_t item_panels = 64;           ///< most panels that one thread takes at once
+  std::int64_t items_per_thread = 0;       ///< 0: by the depth
   /// Panels of an item of a product of one row block: it goes down all depths, so that each panel
   /// is one stream of memory.
   std::int64_t stream_panels = 1;

@@ -34,7 +34,7 @@ void split_into_terms(const GemmKernels& kernels, GemmTile& tile) {
 }  // namespace
 
 std::int64_t depth_block(const GemmKernels& kernels, std::int64_t depth) {
-  if (!kernels.equal_depths || depth == 0) return kernels.depth_block;
+  if (depth == 0) return kernels.depth_block;
   const std::int64_t blocks = ceil_divide(depth, kernels.depth_block);
   return padded_depth(ceil_divide(depth, blocks));
 }

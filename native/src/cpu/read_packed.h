@@ -7,6 +7,7 @@
 namespace headspark {
 
 /// Depths of one block of a sum over `depth`: where a chain is stored and taken up again.
+/// As equal as whole tiles of depth allow, since while one is multiplied the next is asked for.
 std::int64_t depth_block(const GemmKernels& kernels, std::int64_t depth);
 
 /// Panels over a range of depths, as memory to ask for.

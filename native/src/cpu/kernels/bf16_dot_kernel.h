@@ -86,7 +86,6 @@ struct Bf16DotKernel {
     kernels.row_tile = tile_rows;
     kernels.stream_panels = row_panels;
     kernels.depth_block = depth_block;
-    kernels.equal_depths = true;  // a short block would ask for all of a long one
     kernels.b_terms = 1;
     kernels.packs_a = true;
     kernels.expand_rows = std::int64_t{1} << 30;

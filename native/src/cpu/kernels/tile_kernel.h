@@ -250,7 +250,6 @@ struct TileKernel {
     // read each panel less often.
     kernels.row_block = Terms > 1 ? 128 : 256;
     kernels.block_rows = 256;  // fewer read wide models' weights faster than L3 gives them
-    kernels.equal_depths = true;
     kernels.panels = Terms > 1 ? 48 : 24;
     kernels.item_panels = Terms > 1 ? 48 : 24;
     kernels.items_per_thread = 2;
