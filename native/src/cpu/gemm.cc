@@ -38,8 +38,8 @@ const char* pack_all_of_a(const Context& context, const GemmPlan& plan) {
 }
 
 // All of A for this thread alone: of one block of rows that costs less than one more parallel loop
-// and than reading what another core has written.
-// Asks for the weights of the first piece meanwhile.
+// and than reading what another core has written. Asks for the weights of the first piece
+// meanwhile.
 const char* pack_own_a(const GemmPlan& plan, const GemmPiece& first) {
   char* memory = scratch_bytes(ScratchSlot::gemm_shared_a, plan.a_offset(plan.main.depth));
   const GemmKernels& kernels = plan.kernels.gemm;

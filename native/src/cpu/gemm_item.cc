@@ -9,6 +9,8 @@ namespace {
 
 // Floats of a result that is read again before it leaves the caches.
 constexpr std::int64_t kCachedC = 1 << 19;
+// Products of at most so many rows wait for their weights only.
+constexpr std::int64_t kWaitingRows = 16;
 
 // A block of rows times a group of panels. C lies in scratch, whole panels wide, until its last
 // depth block: it stays in L2, no panel sticks out of it, and the lines of c are written once.
@@ -27,7 +29,7 @@ class Item {
         c_stride_(span_.count() * kPanelWidth),
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
         direct_(kernels_.gemm.writes_out && (plan_.blocking.streams() || !large()) &&
-                rows_ > kSharedRows && plan_.main.depth > 0 && columns() == c_stride_),
+                rows_ > kWaitingRows && plan_.main.depth > 0 && columns() == c_stride_),
         multiplying_(kernels_.gemm, rows_) {
     if (inner == nullptr) return;
     const LowRankPanels& term = p_.b.low_rank;

@@ -16,8 +16,6 @@ inline char* scratch_bytes(ScratchSlot slot, std::int64_t bytes) {
 
 /// Bytes of rows that stay in L2 with what they meet.
 inline constexpr std::int64_t kCachedRows = 512 << 10;
-/// Products of at most so many rows wait for their weights only.
-inline constexpr std::int64_t kSharedRows = 16;
 
 struct GemmBlocking {
   std::int64_t row_block = 0;
