@@ -3,7 +3,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { HeadsparkError } from './errors.js';
-import { hubSnapshot, type HubOptions } from './hub-download.js';
+import type { HubOptions } from './hub-download.js';
 import { readJsonIfExists } from './json-file.js';
 
 export type { HubOptions, HubProgress } from './hub-download.js';
@@ -80,6 +80,7 @@ async function locate(text: string, option: string, hub: HubOptions): Promise<Lo
     );
   }
   try {
+    const { hubSnapshot } = await import('./hub-download.js');
     const snapshot = await hubSnapshot(id.name, id.revision, hub);
     const label = id.name.split('/')[1] + (id.revision === 'main' ? '' : `@${id.revision}`);
     return { ...snapshot, id: id.name, label, files: await listFolder(snapshot.folder) };

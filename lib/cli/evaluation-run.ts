@@ -150,7 +150,7 @@ export async function writeEvaluation(
   ];
   for (const { path, data } of files) {
     if (path === undefined) continue;
-    await writeFileAtomic(path, data());
+    await writeFileAtomic(path, await data());
     context.print(`\nWrote ${path}`);
   }
 }

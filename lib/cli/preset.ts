@@ -2,7 +2,6 @@
 // environment, the environment over the file, the file over defaults.
 
 import { extname } from 'node:path';
-import { parse as parseYaml } from 'yaml';
 import { HeadsparkError } from '../errors.js';
 import { readTextIfExists } from '../json-file.js';
 import { usageError } from './arguments.js';
@@ -63,9 +62,11 @@ async function parseConfig(path: string): Promise<Record<string, unknown>> {
   if (text === undefined) {
     throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', `--config ${path} does not exist.`);
   }
+  const parse: (text: string) => unknown =
+    extname(path) === '.json' ? JSON.parse : (await import('yaml')).parse;
   let value: unknown;
   try {
-    value = extname(path) === '.json' ? JSON.parse(text) : parseYaml(text);
+    value = parse(text);
   } catch (cause) {
     const [problem] = (cause as Error).message.split('\n');
     const message = `--config ${path} cannot be parsed: ${problem}`;

@@ -1,5 +1,4 @@
 // Results as files: the table as CSV, and every sample as Parquet.
-import { parquetWriteBuffer } from 'hyparquet-writer';
 import { csvText } from '../ablation/csv.js';
 import { keyText, sampleKeys } from './plan.js';
 import type { Samples } from './run.js';
@@ -170,11 +169,12 @@ const sampleColumns: readonly (readonly [string, ColumnType, (row: SampleRow) =>
 ];
 
 /** Every sample as one row of a Parquet file, in the order problem, variant, sample. */
-export function samplesParquet(
+export async function samplesParquet(
   settings: EvaluationSettings,
   own: readonly number[],
   samples: Samples,
-): Uint8Array {
+): Promise<Uint8Array> {
+  const { parquetWriteBuffer } = await import('hyparquet-writer');
   const rows: SampleRow[] = [];
   for (const key of sampleKeys(own, settings.variants.length, settings.samples)) {
     const problem = settings.problems[key.problem];

@@ -2,7 +2,6 @@
 // an entry is a slice of the file and cannot grow on reading.
 
 import { zipSync } from 'fflate';
-import { fromBufferPromise } from 'yauzl';
 import { isHeadsparkError } from '../errors.js';
 import { formatError } from './reference-config.js';
 
@@ -14,6 +13,7 @@ export async function readTorchArchive(
   bytes: Buffer,
   file: string,
 ): Promise<ReadonlyMap<string, Buffer>> {
+  const { fromBufferPromise } = await import('yauzl');
   const entries = new Map<string, Buffer>();
   try {
     const zip = await fromBufferPromise(bytes);

@@ -72,7 +72,7 @@ export async function tabulate(
     ...statisticsOf(spec, context.study),
     signal: context.signal,
   });
-  const rows = samplesParquet(table.settings, own, samples);
+  const rows = await samplesParquet(table.settings, own, samples);
   await writeFileAtomic(join(context.folder, 'samples.parquet'), rows);
   return table;
 }

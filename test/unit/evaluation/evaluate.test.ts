@@ -328,7 +328,7 @@ describe('the table', () => {
     const lines = evaluationCsv(table).trim().split('\n');
     expect(lines.length).toBe(1 + 3 + 4);
     expect(new Set(lines.map((line) => line.split(',').length)).size).toBe(1);
-    const bytes = samplesParquet(table.settings, own, samples);
+    const bytes = await samplesParquet(table.settings, own, samples);
     const file = bytes.buffer.slice(
       bytes.byteOffset,
       bytes.byteOffset + bytes.byteLength,
@@ -350,7 +350,7 @@ describe('the table', () => {
     const greedy = await evaluateSubject(fakeSubject(), benchmark, { ...options, samples: 1 });
     const [header, first] = evaluationCsv(greedy.table).split('\n');
     expect(first.split(',')[header.split(',').indexOf('near_ties')]).toBe('5');
-    const data = samplesParquet(greedy.table.settings, greedy.own, greedy.samples);
+    const data = await samplesParquet(greedy.table.settings, greedy.own, greedy.samples);
     const [row] = await parquetReadObjects({ file: new Uint8Array(data).buffer });
     expect(row).toMatchObject({
       nearest_tie: greedy.samples.get('0/0/0')!.nearestTie!.margin,

@@ -73,7 +73,7 @@ describe('an evaluation with several factors', () => {
       ...[1, ...factors, ...factors],
       ...table.controls.map(({ factor }) => factor),
     ]);
-    const bytes = samplesParquet(table.settings, own, samples);
+    const bytes = await samplesParquet(table.settings, own, samples);
     const rows = await parquetReadObjects({ file: new Uint8Array(bytes).buffer });
     expect(rows.length).toBe(12 * variants);
     expect(rows.slice(0, variants).map(({ factor }) => factor as number)).toEqual(
