@@ -1,10 +1,12 @@
 // Compiles every kernel with nvcc for sm_80, sm_90a and the virtual target compute_120, warnings as
-// errors, and refuses register spills and arrays that end up in local memory. Without nvcc it says
-// so and passes.
+// errors, and refuses register spills and arrays that end up in local memory. The files of ops are
+// compiled as one, since nvcc reads the same headers for most of its time there: names of their own
+// must be unique. Without nvcc it says so and passes.
 // Usage: node scripts/checks/cuda-kernels.mjs [--jobs N] [part of a file's name ...]
 // N files are compiled at once; as many as there are processors where it is not given.
 import { spawn, spawnSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -101,6 +103,16 @@ async function compileAll(files, jobs) {
   return problems.sort();
 }
 
+/** The files of the backend, and one in `folder` that includes all files of ops. */
+function withOpsAsOne(files, folder) {
+  const isOp = (file) => path.dirname(file).endsWith('ops');
+  const ops = files.filter(isOp);
+  if (ops.length < 2) return files;
+  const all = path.join(folder, 'ops.cu');
+  writeFileSync(all, ops.map((file) => `#include "${path.resolve(root, file)}"\n`).join(''));
+  return [...files.filter((file) => !isOp(file)), all];
+}
+
 async function main(parameters) {
   const { values, positionals } = parseArgs({
     args: parameters,
@@ -119,7 +131,9 @@ async function main(parameters) {
   const files = sourceFiles(root, ['native/src'], /\.cu$/).filter(
     (file) => positionals.length === 0 || positionals.some((part) => file.includes(part)),
   );
-  const problems = await compileAll(files, jobs);
+  const folder = mkdtempSync(path.join(tmpdir(), 'headspark-kernels-'));
+  const problems = await compileAll(withOpsAsOne(files, folder), jobs);
+  rmSync(folder, { recursive: true });
   for (const problem of problems) console.error(problem);
   console.log(`CUDA kernels: ${problems.length === 0 ? 'clean' : `${problems.length} problem(s)`}`);
   return problems.length === 0 ? 0 : 1;

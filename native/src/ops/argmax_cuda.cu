@@ -9,7 +9,7 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kThreads = 256;
+constexpr int kArgmaxThreads = 256;
 
 struct ArgmaxKernel {
   std::int64_t width;
@@ -29,18 +29,18 @@ HEADSPARK_DEVICE Best better(const Best& a, const Best& b) {
   return a.index < b.index ? a : b;
 }
 
-HEADSPARK_KERNEL(kThreads) argmax_kernel(ArgmaxKernel p) {
+HEADSPARK_KERNEL(kArgmaxThreads) argmax_kernel(ArgmaxKernel p) {
   const float* x = p.x + block_x() * p.width;
   Best best{0.0f, -1};
-  for (std::int64_t i = thread_index(); i < p.width; i += kThreads) {
+  for (std::int64_t i = thread_index(); i < p.width; i += kArgmaxThreads) {
     const float value = x[i];
     if (value == value) best = better(best, {value, static_cast<std::int32_t>(i)});
   }
   SharedMemory memory;
-  const SharedArray<Best> partial = memory.take<Best>(kThreads);
+  const SharedArray<Best> partial = memory.take<Best>(kArgmaxThreads);
   const int thread = thread_index();
   partial.store(thread, best);
-  for (int half = kThreads / 2; half > 0; half /= 2) {
+  for (int half = kArgmaxThreads / 2; half > 0; half /= 2) {
     sync_threads();
     if (thread < half) {
       partial.store(thread, better(partial.load(thread), partial.load(thread + half)));
@@ -56,7 +56,7 @@ HEADSPARK_KERNEL(kThreads) argmax_kernel(ArgmaxKernel p) {
 void argmax_rows_cuda(const Context& context, std::int64_t rows, std::int64_t width, const float* x,
                       std::int32_t* index) {
   const LaunchShape shape{
-      {blocks_for(rows, 1)}, kThreads, kThreads * static_cast<int>(sizeof(Best))};
+      {blocks_for(rows, 1)}, kArgmaxThreads, kArgmaxThreads * static_cast<int>(sizeof(Best))};
   launch(op_device(context).stream(), shape, &argmax_kernel, ArgmaxKernel{width, x, index});
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kThreads = 128;
+constexpr int kPatternThreads = 128;
 
 HEADSPARK_DEVICE float scaled_score(const AttentionPattern& p, const HeadAt& at, std::int64_t own,
                                     const RowAt& key) {
@@ -21,7 +21,7 @@ HEADSPARK_DEVICE float scaled_score(const AttentionPattern& p, const HeadAt& at,
 }
 
 // block_x is the own token, block_y the place in the list of heads, block_z the row.
-HEADSPARK_KERNEL(kThreads) pattern_kernel(AttentionPattern p) {
+HEADSPARK_KERNEL(kPatternThreads) pattern_kernel(AttentionPattern p) {
   const std::int64_t own = block_x();
   const std::int64_t row = block_z();
   const HeadAt at = head_at(p.shape, p.layout, row * p.shape.heads + p.heads[block_y()]);
@@ -31,20 +31,20 @@ HEADSPARK_KERNEL(kThreads) pattern_kernel(AttentionPattern p) {
   float* pattern = p.pattern + p.pattern_begin[row] + (block_y() * at.own + own) * context;
   const KeyStore store{p.k, nullptr, p.prefix_k, nullptr, nullptr, nullptr};
   float largest = -infinity();
-  for (std::int64_t j = thread_index(); j < seen; j += kThreads) {
+  for (std::int64_t j = thread_index(); j < seen; j += kPatternThreads) {
     pattern[j] = scaled_score(p, at, own, context_row<false>(at, store, j, false));
     largest = larger(pattern[j], largest);
   }
   SharedMemory memory;
-  const SharedArray<float> partial = memory.take<float>(kThreads);
-  largest = block_largest(partial, kThreads, largest);
+  const SharedArray<float> partial = memory.take<float>(kPatternThreads);
+  largest = block_largest(partial, kPatternThreads, largest);
   float sum = 0.0f;
-  for (std::int64_t j = thread_index(); j < seen; j += kThreads) {
+  for (std::int64_t j = thread_index(); j < seen; j += kPatternThreads) {
     pattern[j] = exponential(pattern[j] - largest);
     sum += pattern[j];
   }
-  sum = block_sum(partial, kThreads, sum);
-  for (std::int64_t j = thread_index(); j < context; j += kThreads) {
+  sum = block_sum(partial, kPatternThreads, sum);
+  for (std::int64_t j = thread_index(); j < context; j += kPatternThreads) {
     pattern[j] = j < seen ? pattern[j] / sum : 0.0f;
   }
 }
@@ -55,8 +55,8 @@ void attention_pattern_cuda(const Context& context, const AttentionPattern& p) {
   if (p.layout.longest_row <= 0 || p.count == 0) return;
   launch(op_device(context).stream(),
          {{p.layout.longest_row, static_cast<int>(p.count), p.layout.rows},
-          kThreads,
-          kThreads * static_cast<int>(sizeof(float))},
+          kPatternThreads,
+          kPatternThreads * static_cast<int>(sizeof(float))},
          &pattern_kernel, p);
 }
 

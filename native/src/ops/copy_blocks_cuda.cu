@@ -8,10 +8,10 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kThreads = 256;
+constexpr int kCopyThreads = 256;
 
-HEADSPARK_KERNEL(kThreads) copy_blocks_kernel(CopyBlocks p) {
-  const std::int64_t i = static_cast<std::int64_t>(block_x()) * kThreads + thread_index();
+HEADSPARK_KERNEL(kCopyThreads) copy_blocks_kernel(CopyBlocks p) {
+  const std::int64_t i = static_cast<std::int64_t>(block_x()) * kCopyThreads + thread_index();
   if (i >= p.count * p.width) return;
   p.to[i / p.width][i % p.width] = p.from[i / p.width][i % p.width];
 }
@@ -20,8 +20,8 @@ HEADSPARK_KERNEL(kThreads) copy_blocks_kernel(CopyBlocks p) {
 
 void copy_blocks_cuda(const Context& context, const CopyBlocks& params) {
   launch(op_device(context).stream(),
-         {{blocks_for(params.count * params.width, kThreads)}, kThreads}, &copy_blocks_kernel,
-         params);
+         {{blocks_for(params.count * params.width, kCopyThreads)}, kCopyThreads},
+         &copy_blocks_kernel, params);
 }
 
 }  // namespace headspark

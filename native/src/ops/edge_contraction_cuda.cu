@@ -20,7 +20,7 @@ using namespace cuda;
 // Long enough that sums of pieces cost little, short enough to fill the device for one pair: 128
 // tokens of 1536 are 24 pieces.
 constexpr std::int64_t kPiece = 8192;
-constexpr int kThreads = 256;
+constexpr int kContractionThreads = 256;
 constexpr int kColumns = 128;  // destinations of a block
 constexpr int kWarpColumns = 32;
 // What the 4 KB of a kernel's argument hold.
@@ -73,7 +73,7 @@ HEADSPARK_DEVICE Four read_row(const float* row, std::int64_t i, std::int64_t en
 template <int Rows>
 struct RowTile {
   static constexpr int kInRow = kTileDepth / 4;
-  static constexpr int kRowsAtOnce = kThreads / kInRow;
+  static constexpr int kRowsAtOnce = kContractionThreads / kInRow;
   static constexpr int kPieces = Rows / kRowsAtOnce;
 
   Four values[kPieces];
@@ -108,7 +108,7 @@ constexpr int rows_of_block() {
 }
 
 template <int Terms, int Fragments>
-HEADSPARK_KERNEL(kThreads, 1)
+HEADSPARK_KERNEL(kContractionThreads, 1)
 contraction_kernel(ContractionKernel p) {
   constexpr int kRows = rows_of_block<Fragments>();
   const std::int32_t first_source = block_x() * kRows;
@@ -249,7 +249,7 @@ void run(OpDevice& device, Precision precision, ContractionKernel kernel) {
   launch(device.stream(),
          {{blocks_for(kernel.sources, rows), blocks_for(kernel.destinations, kColumns),
            static_cast<int>(pieces)},
-          kThreads,
+          kContractionThreads,
           terms * (rows + kColumns) * kLongRow * static_cast<int>(sizeof(Bf16))},
          multiply, kernel);
   LaunchShape sums = element_shape(edges);
@@ -277,11 +277,11 @@ struct ProximityKernel {
 };
 
 // One token per block, one source per warp at a time; then the shares of the token.
-HEADSPARK_KERNEL(kThreads) proximity_kernel(ProximityKernel p) {
+HEADSPARK_KERNEL(kContractionThreads) proximity_kernel(ProximityKernel p) {
   const FlowProximity& flow = p.flow;
   const float* input = flow.input + block_x() * flow.width;
   float* proximity = p.proximity + block_x() * flow.sources;
-  for (std::int64_t u = warp_index(); u < flow.sources; u += kThreads / 32) {
+  for (std::int64_t u = warp_index(); u < flow.sources; u += kContractionThreads / 32) {
     const float* write = flow.write + u * flow.write_stride + block_x() * flow.width;
     float sum = 0.0f;
     for (std::int64_t i = lane_index(); i < flow.width; i += 32) {
@@ -292,12 +292,14 @@ HEADSPARK_KERNEL(kThreads) proximity_kernel(ProximityKernel p) {
   }
   sync_threads();
   float own = 0.0f;
-  for (std::int64_t u = thread_index(); u < flow.sources; u += kThreads) own += proximity[u];
+  for (std::int64_t u = thread_index(); u < flow.sources; u += kContractionThreads)
+    own += proximity[u];
   SharedMemory memory;
-  const float total = block_sum(memory.take<float>(kThreads), kThreads, own);
+  const float total = block_sum(memory.take<float>(kContractionThreads), kContractionThreads, own);
   // No source near the input at all: the token says nothing, rather than 0 / 0.
   if (!(total > 0.0f)) return;
-  for (std::int64_t u = thread_index(); u < flow.sources; u += kThreads) proximity[u] /= total;
+  for (std::int64_t u = thread_index(); u < flow.sources; u += kContractionThreads)
+    proximity[u] /= total;
 }
 
 HEADSPARK_KERNEL(kElementThreads) sum_tokens_kernel(ProximityKernel p) {
@@ -330,7 +332,9 @@ void flow_proximity_cuda(const Context& context, const FlowProximity& p) {
   const ProximityKernel kernel{
       p, device.scratch_floats(ScratchSlot::contraction, p.tokens * p.sources)};
   launch(device.stream(),
-         {{blocks_for(p.tokens, 1)}, kThreads, kThreads * static_cast<int>(sizeof(float))},
+         {{blocks_for(p.tokens, 1)},
+          kContractionThreads,
+          kContractionThreads * static_cast<int>(sizeof(float))},
          &proximity_kernel, kernel);
   launch(device.stream(), element_shape(p.sources), &sum_tokens_kernel, kernel);
 }

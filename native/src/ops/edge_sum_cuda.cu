@@ -10,11 +10,11 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kThreads = 256;
+constexpr int kEdgeSumThreads = 256;
 constexpr int kDestinations = 8;  // per thread, in registers
 
-HEADSPARK_KERNEL(kThreads) edge_sum_kernel(EdgeSum p) {
-  const std::int64_t i = static_cast<std::int64_t>(block_x()) * kThreads + thread_index();
+HEADSPARK_KERNEL(kEdgeSumThreads) edge_sum_kernel(EdgeSum p) {
+  const std::int64_t i = static_cast<std::int64_t>(block_x()) * kEdgeSumThreads + thread_index();
   const std::int64_t first = static_cast<std::int64_t>(block_y()) * kDestinations;
   if (i >= p.length) return;
   float sum[kDestinations];
@@ -46,8 +46,8 @@ HEADSPARK_KERNEL(kThreads) edge_sum_kernel(EdgeSum p) {
 void edge_sum_cuda(const Context& context, const EdgeSum& params) {
   if (params.destinations == 0 || params.length == 0) return;
   const LaunchShape shape{
-      {blocks_for(params.length, kThreads), blocks_for(params.destinations, kDestinations)},
-      kThreads};
+      {blocks_for(params.length, kEdgeSumThreads), blocks_for(params.destinations, kDestinations)},
+      kEdgeSumThreads};
   launch(op_device(context).stream(), shape, &edge_sum_kernel, params);
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kThreads = 256;
+constexpr int kLogitDiffThreads = 256;
 
 struct LogitDiffKernel {
   DeviceMatrix unembedding;
@@ -39,16 +39,16 @@ HEADSPARK_DEVICE double direction(const LogitDiffKernel& s, std::int64_t row, st
          mean_weight(s.unembedding, incorrect, column);
 }
 
-HEADSPARK_KERNEL(kThreads) forward_kernel(LogitDiffKernel s) {
+HEADSPARK_KERNEL(kLogitDiffThreads) forward_kernel(LogitDiffKernel s) {
   SharedMemory memory;
-  const SharedArray<double> sums = memory.take<double>(kThreads);
+  const SharedArray<double> sums = memory.take<double>(kLogitDiffThreads);
   const std::int64_t row = block_x();
   const std::int64_t width = s.unembedding.cols;
   double sum = 0.0;
-  for (std::int64_t k = thread_index(); k < width; k += kThreads) {
+  for (std::int64_t k = thread_index(); k < width; k += kLogitDiffThreads) {
     sum += s.in[row * width + k] * direction(s, row, k);
   }
-  sum = block_sum(sums, kThreads, sum);
+  sum = block_sum(sums, kLogitDiffThreads, sum);
   if (thread_index() != 0) return;
   if (s.bias != nullptr) {
     sum += mean_logit(token_set(s.correct, s.correct_begin, row), s.bias) -
@@ -57,10 +57,10 @@ HEADSPARK_KERNEL(kThreads) forward_kernel(LogitDiffKernel s) {
   s.out[row] = static_cast<float>(sum);
 }
 
-HEADSPARK_KERNEL(kThreads) backward_kernel(LogitDiffKernel s) {
+HEADSPARK_KERNEL(kLogitDiffThreads) backward_kernel(LogitDiffKernel s) {
   const std::int64_t row = block_x();
   const std::int64_t width = s.unembedding.cols;
-  for (std::int64_t k = thread_index(); k < width; k += kThreads) {
+  for (std::int64_t k = thread_index(); k < width; k += kLogitDiffThreads) {
     s.out[row * width + k] = static_cast<float>(s.in[row] * direction(s, row, k));
   }
 }
@@ -78,14 +78,15 @@ LogitDiffKernel kernel_params(OpDevice& device, const LogitDiffForward& p, const
 }
 
 LaunchShape rows_shape(std::int64_t rows, int shared_bytes) {
-  return {{blocks_for(rows, 1)}, kThreads, shared_bytes};
+  return {{blocks_for(rows, 1)}, kLogitDiffThreads, shared_bytes};
 }
 
 }  // namespace
 
 void logit_diff_forward_cuda(const Context& context, const LogitDiffForward& params) {
   OpDevice& device = op_device(context);
-  launch(device.stream(), rows_shape(params.rows, kThreads * static_cast<int>(sizeof(double))),
+  launch(device.stream(),
+         rows_shape(params.rows, kLogitDiffThreads * static_cast<int>(sizeof(double))),
          &forward_kernel, kernel_params(device, params, params.x, params.value));
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kThreads = 256;
+constexpr int kMetricThreads = 256;
 
 struct Row {
   std::int64_t vocab;
@@ -20,21 +20,21 @@ struct Row {
 
 HEADSPARK_DEVICE Row block_row(std::int64_t vocab) {
   SharedMemory memory;
-  const SharedArray<double> sums = memory.take<double>(kThreads);
-  return {vocab, sums, memory.take<float>(kThreads)};
+  const SharedArray<double> sums = memory.take<double>(kMetricThreads);
+  return {vocab, sums, memory.take<float>(kMetricThreads)};
 }
 
 HEADSPARK_DEVICE double log_sum_exp(const Row& row, const float* x) {
   float largest = -infinity();
-  for (std::int64_t i = thread_index(); i < row.vocab; i += kThreads) {
+  for (std::int64_t i = thread_index(); i < row.vocab; i += kMetricThreads) {
     largest = larger(x[i], largest);
   }
-  largest = block_largest(row.maxima, kThreads, largest);
+  largest = block_largest(row.maxima, kMetricThreads, largest);
   double sum = 0.0;
-  for (std::int64_t i = thread_index(); i < row.vocab; i += kThreads) {
+  for (std::int64_t i = thread_index(); i < row.vocab; i += kMetricThreads) {
     sum += exponential(x[i] - largest);
   }
-  return largest + logarithm(block_sum(row.sums, kThreads, sum));
+  return largest + logarithm(block_sum(row.sums, kMetricThreads, sum));
 }
 
 HEADSPARK_DEVICE double mass(const Tokens& set, const float* x, double lse) {
@@ -58,12 +58,12 @@ HEADSPARK_DEVICE Normalizers normalizers(const MetricForward& p, const Row& row,
 HEADSPARK_DEVICE double kl_divergence(const Row& row, const float* clean, const float* x,
                                       const Normalizers& n) {
   double sum = 0.0;
-  for (std::int64_t i = thread_index(); i < row.vocab; i += kThreads) {
+  for (std::int64_t i = thread_index(); i < row.vocab; i += kMetricThreads) {
     const double log_q = clean[i] - n.clean_lse;
     const double q = exponential(log_q);
     if (q > 0.0) sum += q * (log_q - (x[i] - n.lse));  // q = 0 contributes 0, not 0 * infinity
   }
-  return block_sum(row.sums, kThreads, sum);
+  return block_sum(row.sums, kMetricThreads, sum);
 }
 
 // What both directions read of the block's row.
@@ -92,7 +92,7 @@ HEADSPARK_DEVICE RowInputs row_inputs(const MetricForward& p) {
           normalizers(p, row, x, clean)};
 }
 
-HEADSPARK_KERNEL(kThreads) forward_kernel(MetricForward p) {
+HEADSPARK_KERNEL(kMetricThreads) forward_kernel(MetricForward p) {
   const auto [r, row, x, clean, correct, incorrect, n] = row_inputs(p);
   double value = n.lse;
   if (p.metric == Metric::logit_diff) {
@@ -114,7 +114,7 @@ HEADSPARK_DEVICE double times(const Tokens& set, std::int64_t i) {
   return count;
 }
 
-HEADSPARK_KERNEL(kThreads) backward_kernel(MetricBackward b) {
+HEADSPARK_KERNEL(kMetricThreads) backward_kernel(MetricBackward b) {
   const MetricForward& p = b.forward;
   const auto [r, row, x, clean, correct, incorrect, n] = row_inputs(p);
   const auto [lse, clean_lse] = n;
@@ -122,7 +122,7 @@ HEADSPARK_KERNEL(kThreads) backward_kernel(MetricBackward b) {
       p.metric == Metric::prob_diff ? mass(correct, x, lse) - mass(incorrect, x, lse) : 0.0;
   const double correct_size = static_cast<double>(correct.size > 0 ? correct.size : 1);
   const double incorrect_size = static_cast<double>(incorrect.size > 0 ? incorrect.size : 1);
-  for (std::int64_t i = thread_index(); i < p.vocab; i += kThreads) {
+  for (std::int64_t i = thread_index(); i < p.vocab; i += kMetricThreads) {
     const double probability = p.metric != Metric::logit_diff ? exponential(x[i] - lse) : 0.0;
     double gradient = 0.0;
     if (p.metric == Metric::logit_diff) {
@@ -139,8 +139,9 @@ HEADSPARK_KERNEL(kThreads) backward_kernel(MetricBackward b) {
 }
 
 LaunchShape rows_shape(std::int64_t rows) {
-  return {
-      {blocks_for(rows, 1)}, kThreads, kThreads * static_cast<int>(sizeof(double) + sizeof(float))};
+  return {{blocks_for(rows, 1)},
+          kMetricThreads,
+          kMetricThreads * static_cast<int>(sizeof(double) + sizeof(float))};
 }
 
 }  // namespace

@@ -12,10 +12,10 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kThreads = 128;
+constexpr int kPagedThreads = 128;
 
 // A block per (row, own token); keys are written 32 floats apart, as pages want them.
-HEADSPARK_KERNEL(kThreads) store_kernel(PagedStore p) {
+HEADSPARK_KERNEL(kPagedThreads) store_kernel(PagedStore p) {
   const std::int64_t row = block_x() / p.rows.layout.longest_row;
   const std::int64_t token = block_x() % p.rows.layout.longest_row;
   const std::int64_t begin = p.rows.layout.row_begin[row];
@@ -25,7 +25,7 @@ HEADSPARK_KERNEL(kThreads) store_kernel(PagedStore p) {
   float* page = p.rows.pages[p.rows.page_begin[row] + position / kKvPageTokens];
   const std::int64_t slot = position % kKvPageTokens;
   const std::int64_t width = p.shape.kv_heads * p.shape.head_dim;
-  for (std::int64_t i = thread_index(); i < width; i += kThreads) {
+  for (std::int64_t i = thread_index(); i < width; i += kPagedThreads) {
     float* head = page + i / p.shape.head_dim * layout.head_stride();
     const std::int64_t d = i % p.shape.head_dim;
     head[d * kKvPageTokens + slot] = p.k[(begin + token) * width + i];
@@ -39,7 +39,7 @@ void paged_store_cuda(const Context& context, const PagedStore& p) {
   if (p.rows.layout.longest_row <= 0) return;
   const std::int64_t tokens =
       static_cast<std::int64_t>(p.rows.layout.rows) * p.rows.layout.longest_row;
-  launch(op_device(context).stream(), {{blocks_for(tokens, 1)}, kThreads}, &store_kernel, p);
+  launch(op_device(context).stream(), {{blocks_for(tokens, 1)}, kPagedThreads}, &store_kernel, p);
 }
 
 std::int64_t paged_attention_bytes_cuda(const PagedAttentionSize& size) {
