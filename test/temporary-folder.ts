@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 const prefix = 'headspark-tests-';
 const memory = '/dev/shm';
-const room = 2 << 30; // bytes; a run has needed 150 MB at most
+const room = 2 * 1024 ** 3; // bytes; a run has needed 150 MB at most
 
 /** Whether programs written there can be run, which containers often forbid. */
 function runsPrograms(folder: string): boolean {
