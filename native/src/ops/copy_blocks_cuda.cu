@@ -1,5 +1,6 @@
 // Scattered copies on the GPU: one thread per float. Formula: copy_blocks_cpu.cc.
 #include "cuda/cuda_language.h"
+#include "cuda/elements.h"
 #include "cuda/op_device.h"
 #include "ops/backends.h"
 
@@ -8,10 +9,8 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kCopyThreads = 256;
-
-HEADSPARK_KERNEL(kCopyThreads) copy_blocks_kernel(CopyBlocks p) {
-  const std::int64_t i = static_cast<std::int64_t>(block_x()) * kCopyThreads + thread_index();
+HEADSPARK_KERNEL(kElementThreads) copy_blocks_kernel(CopyBlocks p) {
+  const std::int64_t i = element_index();
   if (i >= p.count * p.width) return;
   p.to[i / p.width][i % p.width] = p.from[i / p.width][i % p.width];
 }
@@ -19,8 +18,7 @@ HEADSPARK_KERNEL(kCopyThreads) copy_blocks_kernel(CopyBlocks p) {
 }  // namespace
 
 void copy_blocks_cuda(const Context& context, const CopyBlocks& params) {
-  launch(op_device(context).stream(),
-         {{blocks_for(params.count * params.width, kCopyThreads)}, kCopyThreads},
+  launch(op_device(context).stream(), element_shape(params.count * params.width),
          &copy_blocks_kernel, params);
 }
 

@@ -2,6 +2,7 @@
 // destinations, so that a difference is read once for all of them. Sums run over sources in order:
 // the same bits as edge_sum_cpu.cc.
 #include "cuda/cuda_language.h"
+#include "cuda/elements.h"
 #include "cuda/op_device.h"
 #include "ops/backends.h"
 
@@ -10,11 +11,10 @@ namespace {
 
 using namespace cuda;
 
-constexpr int kEdgeSumThreads = 256;
 constexpr int kDestinations = 8;  // per thread, in registers
 
-HEADSPARK_KERNEL(kEdgeSumThreads) edge_sum_kernel(EdgeSum p) {
-  const std::int64_t i = static_cast<std::int64_t>(block_x()) * kEdgeSumThreads + thread_index();
+HEADSPARK_KERNEL(kElementThreads) edge_sum_kernel(EdgeSum p) {
+  const std::int64_t i = element_index();
   const std::int64_t first = static_cast<std::int64_t>(block_y()) * kDestinations;
   if (i >= p.length) return;
   float sum[kDestinations];
@@ -46,8 +46,8 @@ HEADSPARK_KERNEL(kEdgeSumThreads) edge_sum_kernel(EdgeSum p) {
 void edge_sum_cuda(const Context& context, const EdgeSum& params) {
   if (params.destinations == 0 || params.length == 0) return;
   const LaunchShape shape{
-      {blocks_for(params.length, kEdgeSumThreads), blocks_for(params.destinations, kDestinations)},
-      kEdgeSumThreads};
+      {blocks_for(params.length, kElementThreads), blocks_for(params.destinations, kDestinations)},
+      kElementThreads};
   launch(op_device(context).stream(), shape, &edge_sum_kernel, params);
 }
 
