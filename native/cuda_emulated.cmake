@@ -37,11 +37,14 @@ endif()
 set_source_files_properties(${cuda_kernels} PROPERTIES
   LANGUAGE CXX COMPILE_OPTIONS "${emulation_options};-xc++")
 
-# Counts what kernels ask of memory: the compiler announces their accesses as to a sanitizer.
-option(HEADSPARK_EMULATION_COUNTS "Count what kernels ask of an emulated device's memories" OFF)
-if(HEADSPARK_EMULATION_COUNTS)
+# Sees what kernels ask of memory: the compiler announces their accesses as to a sanitizer.
+option(HEADSPARK_EMULATION_TRACE "Check and count what kernels ask of an emulated device's memories" OFF)
+set(emulated_golden qwen2)
+if(HEADSPARK_EMULATION_TRACE)
+  set(emulated_golden qwen3)
+  set(emulated_cases "-tce=goldens: greedy*,goldens: *other methods,mlp in blocks*,projections in blocks*,few long rows*,linear*several blocks*")
   if(HEADSPARK_EMULATION_SANITIZE)
-    message(FATAL_ERROR "HEADSPARK_EMULATION_COUNTS and HEADSPARK_EMULATION_SANITIZE exclude each other.")
+    message(FATAL_ERROR "HEADSPARK_EMULATION_TRACE and HEADSPARK_EMULATION_SANITIZE exclude each other.")
   endif()
   file(GLOB traced_sources CONFIGURE_DEPENDS ${emulation}/traced/*.cc)
   set_source_files_properties(${traced_sources} PROPERTIES COMPILE_OPTIONS "${emulation_options}")

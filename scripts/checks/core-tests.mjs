@@ -1,4 +1,4 @@
-// Builds the core with a CMake preset (cpu, asan, tsan, arm64 or cuda) and runs its tests by ctest, without
+// Builds the core with a CMake preset (cpu, asan, tsan, arm64, cuda or one of the emulated device) and runs its tests by ctest, without
 // Node or the addon. Usage: node scripts/checks/core-tests.mjs [preset]
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

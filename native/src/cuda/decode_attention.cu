@@ -252,7 +252,7 @@ HEADSPARK_DEVICE void move_partial(Softmax& softmax, FragmentC (&sums)[Columns],
       softmax.largest[half] = kept[0];
       softmax.sum[half] = kept[1 + lane_index() % 4];
     } else if (Tiles::column() == 0) {
-      kept[0] = softmax.largest[half];
+      if (lane_index() % 4 == 0) kept[0] = softmax.largest[half];
       kept[1 + lane_index() % 4] = softmax.sum[half];
     }
     HEADSPARK_UNROLL

@@ -56,7 +56,8 @@ class AccessCounts final : public Observer {
             const void* caller) override;
 
   /// Any access of a running kernel; what is neither shared nor the device's is left out.
-  void access(int thread, const void* address, std::size_t bytes, bool write, const void* caller);
+  void access(int thread, const void* address, std::size_t bytes, bool write,
+              const void* caller) override;
 
   const std::map<const void*, KernelCounts>& kernels() const { return kernels_; }
 

@@ -288,7 +288,9 @@ void Block::exchange(const Exchange& e, const Where& where) {
 void Block::sync_warp(const Where& where) {
   const auto combine = [](const unsigned char*, unsigned char*) {
     Block& block = current();
-    block.shadow_.warp_barrier(block.running_ / kWarpLanes);
+    const int warp = block.running_ / kWarpLanes;
+    block.shadow_.warp_barrier(warp);
+    if (chosen_observer != nullptr) chosen_observer->warp_synced(warp);
   };
   exchange({"sync_warp", combine, nullptr, 0, nullptr, 0}, where);
 }

@@ -41,11 +41,18 @@ class Observer {
   virtual void block_ends() = 0;
   virtual void block_met() = 0;
   virtual void warp_met(int warp) = 0;
+  /// Its lanes met where they see each other's memory as well: sync_warp.
+  virtual void warp_synced(int) {}
   virtual void product() = 0;
   /// A lane names its row of matrices, or copies past the registers.
   virtual void matrix_row(int thread, std::size_t offset, const void* caller) = 0;
   virtual void copy(int thread, std::size_t offset, const void* source, std::size_t bytes,
                     const void* caller) = 0;
+  /// Any access of a running kernel, in builds that announce them (traced/traced_access.cc).
+  virtual void access(int thread, const void* address, std::size_t bytes, bool write,
+                      const void* caller) = 0;
+  /// A read past the coherent caches; announced as an access as well.
+  virtual void constant_read(int, const void*, std::size_t, const void*) {}
 };
 
 /// Of all launches from now on; null: none.
@@ -104,6 +111,11 @@ class Block {
 
   void begin_copy(const PendingCopy& copy, const Where& where);
   void commit_copies();
+  void note_constant(const void* address, std::size_t bytes) const {
+    if (observer() != nullptr) {
+      observer()->constant_read(running_, address, bytes, __builtin_return_address(0));
+    }
+  }
   void wait_copies(std::size_t groups_left);
 
   [[noreturn]] void fail(const std::string& problem, const Where& where) const;

@@ -285,12 +285,17 @@ inline void check_alignment(const void* p, std::size_t bytes, const Where& where
 inline Four load_four(const float* p, const Where& where = Where::current()) {
   check_alignment(p, sizeof(Four), where);
   cuda_emulation::ReadWatch::note(p, sizeof(Four));
+  Block::current().note_constant(p, sizeof(Four));
   Four four;
   std::memcpy(&four, p, sizeof four);
   return four;
 }
 inline Four read_four(const float* p, const Where& where = Where::current()) {
-  return load_four(p, where);
+  check_alignment(p, sizeof(Four), where);
+  cuda_emulation::ReadWatch::note(p, sizeof(Four));
+  Four four;
+  std::memcpy(&four, p, sizeof four);
+  return four;
 }
 inline void store_four(float* p, const Four& value, const Where& where = Where::current()) {
   check_alignment(p, sizeof(Four), where);
@@ -298,18 +303,23 @@ inline void store_four(float* p, const Four& value, const Where& where = Where::
 }
 inline Two load_two(const float* p, const Where& where = Where::current()) {
   check_alignment(p, sizeof(Two), where);
+  Block::current().note_constant(p, sizeof(Two));
   Two two;
   std::memcpy(&two, p, sizeof two);
   return two;
 }
 inline Two read_two(const float* p, const Where& where = Where::current()) {
-  return load_two(p, where);
+  check_alignment(p, sizeof(Two), where);
+  Two two;
+  std::memcpy(&two, p, sizeof two);
+  return two;
 }
 inline void store_two(float* p, const Two& value, const Where& where = Where::current()) {
   check_alignment(p, sizeof value, where);
   std::memcpy(p, &value, sizeof value);
 }
 inline float load_constant(const float* p) {
+  Block::current().note_constant(p, sizeof(float));
   return *p;
 }
 

@@ -28,14 +28,14 @@ struct HeadsCase {
   bool at_once() const { return head_dim % 32 == 0 && kind == NormKind::rms && copies <= 8; }
 };
 
-struct Heads {
+struct NormedHeads {
   HeadsCase c;
   std::vector<std::uint16_t> bits;
   NormWeight norm;
   LinearWeight weight;
   std::vector<float> x, d, projected;
 
-  explicit Heads(const HeadsCase& heads_case) : c(heads_case) {
+  explicit NormedHeads(const HeadsCase& heads_case) : c(heads_case) {
     Random random(11);
     const std::int64_t out = kHeads / kShare * c.head_dim;
     for (const float value : random.values(out * c.in)) bits.push_back(f32_to_bf16(value));
@@ -87,7 +87,7 @@ TEST_CASE("heads' gradients on the GPU: parts of one set of terms are the heads'
                              {.head_dim = 64, .kind = NormKind::layer, .copies = 1},
                              {.head_dim = 96, .copies = 3, .tokens = 67, .in = 72}};
   for (const HeadsCase& c : cases) {
-    const Heads heads(c);
+    const NormedHeads heads(c);
     const std::vector<float> expected = heads.run(make_cpu_context(1, Isa::specification));
     float largest = 0.0f;
     for (const float value : expected) largest = std::max(largest, std::fabs(value));

@@ -16,7 +16,7 @@ import { failAsUserError, runMain, UserError } from '../user-error.mjs';
 import { countedKernels, programLines } from './kernels.mjs';
 import { countsTable } from './table.mjs';
 
-const PRESET = 'cuda_counted';
+const PRESET = 'cuda_traced';
 
 function parse() {
   return yargs(hideBin(process.argv))

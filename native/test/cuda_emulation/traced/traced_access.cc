@@ -1,37 +1,30 @@
 // Where kernels are compiled with -fsanitize=thread, the compiler announces each of their accesses:
-// these functions take the sanitizer's place and pass them on. What was counted is written to the
-// file that HEADSPARK_DEVICE_COUNTS names when the program ends.
-#include <dlfcn.h>
-
-#include <cstdint>
+// these functions take the sanitizer's place and pass them on: to the counts, which are written to
+// the file that HEADSPARK_DEVICE_COUNTS names when the program ends, or else to the shadow of
+// device memory, which ends a launch that races.
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cuda_emulation/access_counts.h"
+#include "cuda_emulation/device_shadow.h"
+#include "cuda_emulation/program_address.h"
 
 namespace headspark::cuda_emulation {
 namespace {
 
-// Addresses as addr2line wants them.
-std::string in_program(const void* address) {
-  Dl_info info = {};
-  std::uintptr_t base = 0;
-  if (dladdr(address, &info) != 0) base = reinterpret_cast<std::uintptr_t>(info.dli_fbase);
-  char text[32];
-  std::snprintf(text, sizeof text, "0x%llx",
-                static_cast<unsigned long long>(reinterpret_cast<std::uintptr_t>(address) - base));
-  return text;
-}
-
-class Counting {
+class Tracing {
  public:
-  Counting() : path_(std::getenv("HEADSPARK_DEVICE_COUNTS")) {
-    if (path_ != nullptr) set_observer(&counts_);
+  Tracing() : path_(std::getenv("HEADSPARK_DEVICE_COUNTS")) {
+    if (path_ != nullptr) {
+      set_observer(&counts_);
+    } else {
+      set_observer(&shadow_);
+    }
   }
-  ~Counting() {
-    if (path_ == nullptr) return;
+  ~Tracing() {
     set_observer(nullptr);
+    if (path_ == nullptr) return;
     nlohmann::json kernels = nlohmann::json::array();
     for (const auto& [kernel, counts] : counts_.kernels()) {
       nlohmann::json sites = nlohmann::json::array();
@@ -56,18 +49,18 @@ class Counting {
     }
     std::ofstream(path_) << kernels.dump(1) << "\n";
   }
-  AccessCounts& counts() { return counts_; }
 
  private:
   const char* path_;
   AccessCounts counts_;
+  DeviceShadow shadow_;
 };
 
-Counting counting;
+const Tracing tracing;
 
 void pass_on(const void* address, std::size_t bytes, bool write, const void* caller) {
   if (observer() == nullptr || !Block::runs()) return;
-  counting.counts().access(Block::current().thread(), address, bytes, write, caller);
+  observer()->access(Block::current().thread(), address, bytes, write, caller);
 }
 
 }  // namespace

@@ -1,0 +1,117 @@
+// The bookkeeping of accesses to device memory.
+#include "cuda_emulation/device_shadow.h"
+
+#include "cuda_emulation/program_address.h"
+#include "cuda_emulation/runtime_emulated.h"
+#include "headspark/error.h"
+
+namespace headspark::cuda_emulation {
+
+void DeviceShadow::launch_begins(const void*, const cuda::LaunchShape& shape) {
+  shared_bytes_ = static_cast<std::uintptr_t>(shape.shared_bytes);
+  warp_epoch_.assign(static_cast<std::size_t>(shape.threads / kWarpLanes), 1);
+  ++launch_;
+  block_ = 0;
+}
+
+void DeviceShadow::block_begins(const unsigned char* shared) {
+  shared_ = reinterpret_cast<std::uintptr_t>(shared);
+  ++block_;
+  ++epoch_;
+}
+
+void DeviceShadow::launch_ends() {
+  if (findings_.empty()) return;
+  const Finding first = *findings_.begin();
+  findings_.clear();
+  throw Error(ErrorCode::DEVICE, "Emulated kernel: a thread " + first.problem +
+                                     "; addr2line -ie PROGRAM " + in_program(first.caller) +
+                                     " names the line.");
+}
+
+void DeviceShadow::copy(int thread, std::size_t, const void* source, std::size_t bytes,
+                        const void* caller) {
+  use(thread, source, bytes, Use::read, caller);
+}
+
+void DeviceShadow::access(int thread, const void* address, std::size_t bytes, bool write,
+                          const void* caller) {
+  use(thread, address, bytes, write ? Use::write : Use::read, caller);
+}
+
+void DeviceShadow::constant_read(int thread, const void* address, std::size_t bytes,
+                                 const void* caller) {
+  use(thread, address, bytes, Use::constant_read, caller);
+}
+
+void DeviceShadow::use(int thread, const void* address, std::size_t bytes, Use use,
+                       const void* caller) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  if (begin - shared_ < shared_bytes_ || !cuda::is_emulated_memory(begin)) return;
+  for (std::uintptr_t at = begin; at < begin + bytes; ++at) {
+    check(page(at / kPageBytes)[at % kPageBytes], thread, use, caller);
+  }
+}
+
+DeviceShadow::Page& DeviceShadow::page(std::uintptr_t number) {
+  if (page_ == nullptr || number != page_number_) {
+    page_number_ = number;
+    page_ = &pages_[number];
+    if (page_->empty()) page_->resize(kPageBytes);
+  }
+  return *page_;
+}
+
+bool DeviceShadow::ordered(const Last& last, int thread) const {
+  if (last.epoch == 0) return true;
+  if (last.many_blocks || last.block != block_) return false;
+  if (last.epoch != epoch_) return true;  // a barrier lies between
+  if (!last.many_threads && last.thread == thread) return true;
+  const bool same_warp = !last.many_warps && last.thread / kWarpLanes == thread / kWarpLanes;
+  return same_warp && last.warp_epoch < warp_epoch_[static_cast<std::size_t>(thread / kWarpLanes)];
+}
+
+void DeviceShadow::check(Cell& cell, int thread, Use use, const void* caller) {
+  if (cell.launch != launch_) {
+    cell = {};
+    cell.launch = launch_;
+  }
+  const auto warp = static_cast<std::size_t>(thread / kWarpLanes);
+  const Last now = {epoch_, warp_epoch_[warp], block_, static_cast<std::int16_t>(thread)};
+  if (use == Use::write) {
+    if (cell.constant) found("writes what was read as constant", cell.read, thread, caller);
+    if (!ordered(cell.write, thread)) found("writes what was written", cell.write, thread, caller);
+    if (!ordered(cell.read, thread)) found("writes what was read", cell.read, thread, caller);
+    cell.write = now;
+    return;
+  }
+  if (use == Use::constant_read) {
+    if (cell.write.epoch != 0) {
+      found("reads as constant what was written", cell.write, thread, caller);
+    }
+    cell.constant = true;
+  } else if (!ordered(cell.write, thread)) {
+    found("reads what was written", cell.write, thread, caller);
+  }
+  Last& last = cell.read;
+  const bool many_blocks = last.many_blocks || (last.epoch != 0 && last.block != block_);
+  if (last.epoch != epoch_) {
+    last = now;
+  } else {
+    last.many_threads = last.many_threads || last.thread != thread;
+    last.many_warps = last.many_warps || last.thread / kWarpLanes != thread / kWarpLanes;
+    last.warp_epoch = now.warp_epoch;
+    last.thread = now.thread;
+  }
+  last.many_blocks = many_blocks;
+}
+
+void DeviceShadow::found(const char* problem, const Last& other, int thread, const void* caller) {
+  const char* who = other.many_blocks || other.block != block_ ? "another block"
+                    : other.many_threads || other.thread != thread
+                        ? "another thread of its block without a barrier since"
+                        : "the same thread";
+  findings_.insert({caller, std::string(problem) + " by " + who});
+}
+
+}  // namespace headspark::cuda_emulation
