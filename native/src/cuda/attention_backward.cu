@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "cuda/attention_backward.h"
+#include "cuda/attention_softmax.h"
 #include "cuda/reduce.h"
 #include "cuda/row_pairs.h"
 #include "cuda/term_rows.h"
@@ -33,22 +34,43 @@ struct BackwardKernel {
   HeadTerms d_raw;
   TermStore k;
   TermStore v;
-  float* rowsum;  // [tokens, heads], sum of d_raw * raw
-  bool two;       // rows are read and written two floats at a time
+  float* stats;  // QueryStats, [heads, stats_slots]: stats_begin
+  std::int32_t stats_slots;
+  bool two;  // rows are read and written two floats at a time
 };
 
-// A warp per (row, head, own token): the terms of d_raw, and what rowsum says.
+// Statistics of a row begin where two of them are aligned to 16 bytes, and reach over the last tile
+// of its tokens: a row takes less than kStatsRoom more than it has tokens.
+constexpr std::int32_t kStatsTile = kMostThreads / 32 * kWarpRows;
+constexpr std::int32_t kStatsAligned = 32;
+constexpr std::int32_t kStatsRoom = kStatsTile + kStatsAligned;
+
+// In 32 bits: see HeadAt.
+HEADSPARK_DEVICE std::int32_t stats_begin(const BackwardKernel& p, const HeadAt& at) {
+  return at.head * p.stats_slots + at.begin / kStatsAligned * kStatsAligned + at.row * kStatsRoom;
+}
+constexpr std::int32_t stats_end(std::int32_t tokens) {
+  return (tokens + kStatsTile - 1) / kStatsTile * kStatsTile;
+}
+
+// A warp per (row, head, own token and what fills the last tile): the terms of d_raw, and its
+// statistics.
 template <int Terms>
 HEADSPARK_KERNEL(kRowThreads)
 d_raw_kernel(BackwardKernel p) {
   const AttentionBackward& b = p.b;
   const std::int64_t item =
       static_cast<std::int64_t>(block_x()) * (kRowThreads / 32) + warp_index();
-  const std::int64_t longest = b.layout.longest_row;
+  const std::int64_t longest = stats_end(b.layout.longest_row);
   if (item >= longest * b.shape.heads * b.layout.rows) return;
   const HeadAt at = head_at(b.shape, b.layout, item / longest);
-  const std::int64_t i = item % longest;
-  if (!at.has_query(i)) return;
+  const auto i = static_cast<std::int32_t>(item % longest);
+  if (i >= stats_end(at.own)) return;
+  float* const stats = p.stats + std::int64_t{2} * (stats_begin(p, at) + i);
+  if (!at.has_query(i)) {
+    if (lane_index() == 0) store_two(stats, {-infinity(), 0.0f});
+    return;
+  }
   const float scale = gate_scale(b.gate, {at.row, i, at.prefix + i}, at.head, b.shape.heads);
   Bf16* const to = p.d_raw.at(at.begin + i, at.head);
   float sum = 0.0f;
@@ -64,7 +86,10 @@ d_raw_kernel(BackwardKernel p) {
     }
   }
   sum = warp_sum(sum);
-  if (lane_index() == 0) p.rowsum[(at.begin + i) * b.shape.heads + at.head] = sum;
+  if (lane_index() == 0) {
+    const float lse = b.lse[(at.begin + i) * b.shape.heads + at.head];
+    store_two(stats, {-lse * Exponent<Terms>::kUnit, sum});
+  }
 }
 
 struct Place {
@@ -74,28 +99,13 @@ struct Place {
   int chunks;
 };
 
-// The first pair of tiles gives scores (q, k), the second d_weights (d_raw, v).
-HEADSPARK_DEVICE TermRow query_row(const BackwardKernel& p, const HeadAt& at, std::int32_t i,
-                                   bool second) {
-  const HeadTerms& from = second ? p.d_raw : p.q;
-  return at.has_query(i) ? from.row(at.begin + i, at.head) : from.zeros();
+// The first pair of tiles gives scores (q, k), the second d_weights (d_raw, v). Queries are
+// numbered by own token.
+HEADSPARK_DEVICE HeadRows query_rows(const HeadTerms& terms, const HeadAt& at) {
+  return terms.rows(at.begin + at.first_query, at.head, at.first_query, at.own - at.first_query);
 }
-
-// Row r of a block's own tokens.
-template <Target Of>
-HEADSPARK_DEVICE TermRow own_row(const BackwardKernel& p, const Place& place, int r, bool second) {
-  const std::int32_t i = place.first + r;
-  if constexpr (Of == Target::queries) return query_row(p, place.at, i, second);
-  const HeadTerms& from = second ? p.v.own : p.k.own;
-  return i < place.at.own ? from.row(place.at.begin + i, place.at.kv_head) : from.zeros();
-}
-
-// `from` counts positions of keys, or own tokens of queries.
-template <Target Of>
-HEADSPARK_DEVICE TermRow other_row(const BackwardKernel& p, const Place& place, std::int32_t from,
-                                   bool second) {
-  if constexpr (Of != Target::queries) return query_row(p, place.at, from, second);
-  return context_terms(place.at, second ? p.v : p.k, from);
+HEADSPARK_DEVICE HeadRows key_rows(const TermStore& store, const HeadAt& at) {
+  return store.own.rows(at.begin, at.kv_head, 0, at.own);
 }
 
 // One term of the own rows stays in registers, where sums and both operands leave room for it.
@@ -120,18 +130,30 @@ struct TilePair {
 template <Target Of, int Terms, int Width>
 HEADSPARK_DEVICE void begin_own(const TilePair<Terms, Width>& to, const BackwardKernel& p,
                                 const Place& place, int column) {
-  to.first.begin_copy([&](int r) { return own_row<Of>(p, place, r, false); }, column, p.q.width);
-  if constexpr (Of != Target::values) {
-    to.second.begin_copy([&](int r) { return own_row<Of>(p, place, r, true); }, column, p.q.width);
-  }
+  const HeadAt& at = place.at;
+  const auto begin = [&](const Tile<Terms, Width>& tile, const HeadTerms& query,
+                         const TermStore& key) {
+    tile.begin_copy(Of == Target::queries ? query_rows(query, at) : key_rows(key, at), place.first,
+                    column, p.q.width);
+  };
+  begin(to.first, p.q, p.k);
+  if constexpr (Of != Target::values) begin(to.second, p.d_raw, p.v);
 }
+// `from` counts positions of keys, or own tokens of queries.
 template <Target Of, int Terms, int Width>
 HEADSPARK_DEVICE void begin_other(const TilePair<Terms, Width>& to, const BackwardKernel& p,
                                   const Place& place, std::int32_t from, int column) {
-  to.first.begin_copy([&](int r) { return other_row<Of>(p, place, from + r, false); }, column,
-                      p.q.width);
-  to.second.begin_copy([&](int r) { return other_row<Of>(p, place, from + r, true); }, column,
-                       p.q.width);
+  const HeadAt& at = place.at;
+  const auto begin = [&](const Tile<Terms, Width>& tile, const HeadTerms& query,
+                         const TermStore& key) {
+    if constexpr (Of == Target::queries) {
+      tile.begin_copy(ContextTerms::of(at, key), from, column, p.q.width);
+    } else {
+      tile.begin_copy(query_rows(query, at), from, column, p.q.width);
+    }
+  };
+  begin(to.first, p.q, p.k);
+  begin(to.second, p.d_raw, p.v);
 }
 
 template <int Terms, int Width>
@@ -140,60 +162,111 @@ struct HeldOwn {
   HeldRows<Terms, Width> second;
 };
 
-// Adds scores and d_weights of the tiles' columns.
+template <Target Of, int Terms, int Width>
+HEADSPARK_DEVICE void hold_own(HeldOwn<Terms, Width>& held, const TilePair<Terms, Width>& own) {
+  held.first.hold(own.first);
+  if constexpr (Of != Target::values) held.second.hold(own.second);
+}
+
+// Scores and d_weights of tiles that hold whole heads.
 template <Target Of, int Terms, int Width, int Pieces, typename Held>
 HEADSPARK_DEVICE void pair_scores(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
                                   const TilePair<Terms, Width>& own,
-                                  const TilePair<Terms, Width>& other, Held& held, bool new_own) {
+                                  const TilePair<Terms, Width>& other, const Held& held) {
   constexpr bool kSecond = Of != Target::values;
   if constexpr (std::is_same_v<Held, NothingHeld>) {
-    add_scores(s, SharedRows<Terms, Width>{own.first}, other.first);
-    if constexpr (kSecond) add_scores(d, SharedRows<Terms, Width>{own.second}, other.second);
+    multiply_scores(s, SharedRows<Terms, Width>{own.first}, other.first);
+    if constexpr (kSecond) multiply_scores(d, SharedRows<Terms, Width>{own.second}, other.second);
   } else {
-    if (new_own) {
-      held.first.hold(own.first);
-      if constexpr (kSecond) held.second.hold(own.second);
-    }
-    add_scores(s, held.first, other.first);
-    if constexpr (kSecond) add_scores(d, held.second, other.second);
+    multiply_scores(s, held.first, other.first);
+    if constexpr (kSecond) multiply_scores(d, held.second, other.second);
+  }
+}
+// Adds those of a chunk.
+template <Target Of, int Terms, int Width, int Pieces>
+HEADSPARK_DEVICE void add_chunk_scores(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
+                                       const TilePair<Terms, Width>& own,
+                                       const TilePair<Terms, Width>& other) {
+  add_scores(s, SharedRows<Terms, Width>{own.first}, other.first);
+  if constexpr (Of != Target::values) {
+    add_scores(d, SharedRows<Terms, Width>{own.second}, other.second);
   }
 }
 
-// s becomes p = exp(scale q·k - lse), whose product with d_raw is d_v, and d becomes
-// p (d - rowsum) scale, whose products with q and k are d_k and d_q.
+// Scores of keys past their query become -infinity; `from` counts the other side's.
 template <Target Of, int Pieces>
-HEADSPARK_DEVICE void to_weights(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
-                                 const BackwardKernel& p, const Place& place, std::int32_t from) {
-  const HeadAt& at = place.at;
-  const float scale = p.b.shape.scale;
-  const auto heads = static_cast<std::int32_t>(p.b.shape.heads);  // in 32 bits: see HeadAt
+HEADSPARK_DEVICE void hide_later_keys(FragmentC (&s)[Pieces], const Place& place,
+                                      std::int32_t from) {
+  const std::int32_t own = place.first + warp_index() * kWarpRows + lane_index() / 4;
+  const std::int32_t prefix = place.at.prefix;
+  const bool all_seen =
+      Of == Target::queries ? from + 8 * Pieces - 1 <= prefix + own : own + 8 <= from;
+  if (all_seen) return;
   HEADSPARK_UNROLL
   for (int n = 0; n < Pieces; ++n) {
     HEADSPARK_UNROLL
     for (int r = 0; r < 4; ++r) {
-      const std::int32_t own =
-          place.first + warp_index() * kWarpRows + lane_index() / 4 + r / 2 * 8;
+      const std::int32_t mine = own + r / 2 * 8;
       const std::int32_t other = from + 8 * n + lane_index() % 4 * 2 + r % 2;
-      const std::int32_t query = Of == Target::queries ? own : other;
-      const std::int32_t key = Of == Target::queries ? other : at.prefix + own;
-      float weight = 0.0f;
-      float gradient = 0.0f;
-      if (at.has_query(query) && key <= at.prefix + query) {
-        const std::int32_t index = (at.begin + query) * heads + at.head;
-        weight = exponential(multiply_add(s[n].r[r], scale, -p.b.lse[index]));
-        if constexpr (Of != Target::values) {
-          gradient = weight * ((d[n].r[r] - p.rowsum[index]) * scale);
-        }
-      }
-      s[n].r[r] = weight;
-      d[n].r[r] = gradient;
+      const bool later = Of == Target::queries ? other > prefix + mine : mine > other;
+      if (later) s[n].r[r] = -infinity();
+    }
+  }
+}
+
+// What the weights and gradients of a query need besides its scores.
+struct QueryStats {
+  float shift;   // of its exponent: -lse, in its unit; -infinity where there is no query
+  float rowsum;  // of d_raw * raw
+};
+// Of the two own rows of a lane, where they are queries.
+struct OwnStats {
+  QueryStats row[2];
+};
+
+HEADSPARK_DEVICE const float* stats_of(const BackwardKernel& p, const HeadAt& at, std::int32_t i) {
+  return p.stats + std::int64_t{2} * (stats_begin(p, at) + i);
+}
+
+HEADSPARK_DEVICE OwnStats own_stats(const BackwardKernel& p, const Place& place) {
+  OwnStats own;
+  HEADSPARK_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const std::int32_t i = place.first + warp_index() * kWarpRows + lane_index() / 4 + 8 * half;
+    const Two two = load_two(stats_of(p, place.at, i));
+    own.row[half] = {two.x, two.y};
+  }
+  return own;
+}
+
+// s becomes the weights p = exp(scale q·k - lse), whose product with d_raw is d_v, and d becomes
+// p (d - rowsum), whose products with q and k are d_k and d_q but for the scale.
+template <Target Of, int Terms, int Pieces>
+HEADSPARK_DEVICE void to_weights(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
+                                 const BackwardKernel& p, const Place& place, std::int32_t from,
+                                 const OwnStats& own) {
+  hide_later_keys<Of>(s, place, from);
+  const float scale = p.b.shape.scale * Exponent<Terms>::kUnit;
+  HEADSPARK_UNROLL
+  for (int n = 0; n < Pieces; ++n) {
+    QueryStats other[2];
+    if constexpr (Of != Target::queries) {
+      const Four four = load_four(stats_of(p, place.at, from + 8 * n + lane_index() % 4 * 2));
+      other[0] = {four.x, four.y};
+      other[1] = {four.z, four.w};
+    }
+    HEADSPARK_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      const QueryStats& query = Of == Target::queries ? own.row[r / 2] : other[r % 2];
+      s[n].r[r] = Exponent<Terms>{scale, query.shift}.weight(s[n].r[r]);
+      if constexpr (Of != Target::values) d[n].r[r] = s[n].r[r] * (d[n].r[r] - query.rowsum);
     }
   }
 }
 
 template <int Width>
 HEADSPARK_DEVICE void write(const BackwardKernel& p, const Place& place, float* gradient,
-                            const FragmentC (&sums)[Width / 8]) {
+                            const FragmentC (&sums)[Width / 8], float scale) {
   const HeadAt& at = place.at;
   HEADSPARK_UNROLL
   for (int r = 0; r < 4; r += 2) {
@@ -202,13 +275,8 @@ HEADSPARK_DEVICE void write(const BackwardKernel& p, const Place& place, float* 
     HEADSPARK_UNROLL
     for (int n = 0; n < Width / 8; ++n) {
       const std::int32_t d = place.chunk * Width + 8 * n + lane_index() % 4 * 2;
-      float* const to = gradient + at.query(i) + d;
-      if (p.two && d < p.b.shape.head_dim) {
-        store_two(to, {sums[n].r[r], sums[n].r[r + 1]});
-        continue;
-      }
-      if (d < p.b.shape.head_dim) to[0] = sums[n].r[r];
-      if (d + 1 < p.b.shape.head_dim) to[1] = sums[n].r[r + 1];
+      write_row_pair(gradient + at.query(i), d, p.b.shape.head_dim, p.two,
+                     {scale * sums[n].r[r], scale * sums[n].r[r + 1]});
     }
   }
 }
@@ -252,7 +320,8 @@ backward_kernel(BackwardKernel p) {
   // The own rows last: the others then lie at places that the compiler knows.
   const auto others = memory.take<Bf16>((kTwo ? 2 : 1) * Pair::elements(kOther));
   const Pair own = Pair::of(memory.take<Bf16>(Pair::elements(rows)), rows, 0);
-  std::conditional_t<holds_own<Terms, Width, Of>(), HeldOwn<Terms, Width>, NothingHeld> held;
+  constexpr bool kHolds = !Chunked && holds_own<Terms, Width, Of>();
+  std::conditional_t<kHolds, HeldOwn<Terms, Width>, NothingHeld> held;
   FragmentC sums[Of != Target::values ? Width / 8 : 1] = {};
   FragmentC sums_of_values[has_values(Of) ? Width / 8 : 1] = {};
   const std::int32_t last = place.first + rows < at.own ? place.first + rows : at.own;
@@ -260,12 +329,13 @@ backward_kernel(BackwardKernel p) {
   const std::int32_t begin = Of == Target::queries ? 0 : place.first / kOther * kOther;
   const std::int32_t seen = Of == Target::queries ? at.prefix + last : at.own;
   const std::int32_t end = silent(p.b, at) ? begin : seen;
-  const float keep[2] = {1.0f, 1.0f};
   if (!Chunked && begin < end) {
     begin_own<Of>(own, p, place, 0);
     begin_other<Of>(Pair::of(others, kOther, 0), p, place, begin, 0);
     commit_copies();
   }
+  OwnStats own_rows = {};
+  if constexpr (Of == Target::queries) own_rows = own_stats(p, place);
   int step = 0;
   for (std::int32_t from = begin; from < end; from += kOther) {
     FragmentC s[kPieces] = {};
@@ -278,7 +348,7 @@ backward_kernel(BackwardKernel p) {
         begin_other<Of>(other, p, place, from, chunk * Width);
         commit_copies();
         end_copies();
-        pair_scores<Of>(s, d, own, other, held, true);
+        add_chunk_scores<Of>(s, d, own, other);
       }
       sync_threads();
       begin_other<Of>(other, p, place, from, place.chunk * Width);
@@ -291,15 +361,18 @@ backward_kernel(BackwardKernel p) {
         begin_other<Of>(Pair::of(others, kOther, step % 2), p, place, from + kOther, 0);
         commit_copies();
       }
-      pair_scores<Of>(s, d, own, other, held, from == begin);
+      if constexpr (kHolds) {
+        if (from == begin) hold_own<Of>(held, own);
+      }
+      pair_scores<Of>(s, d, own, other, held);
     }
-    to_weights<Of>(s, d, p, place, from);
+    to_weights<Of, Terms>(s, d, p, place, from, own_rows);
     if constexpr (has_values(Of)) {
-      add_weighted(sums_of_values, LeftTerms<Terms, kPieces>(s), other.second, keep);
+      add_weighted(sums_of_values, LeftTerms<Terms, kPieces>(s), other.second);
       sync_warp();  // one product after the other, for the sake of registers
     }
     if constexpr (Of != Target::values) {
-      add_weighted(sums, LeftTerms<Terms, kPieces>(d), other.first, keep);
+      add_weighted(sums, LeftTerms<Terms, kPieces>(d), other.first);
     }
     if (!kTwo && !Chunked && from + kOther < end) {
       sync_threads();
@@ -307,19 +380,35 @@ backward_kernel(BackwardKernel p) {
       commit_copies();
     }
   }
-  if constexpr (Of == Target::queries) write<Width>(p, place, p.b.d_q, sums);
-  if constexpr (has_keys(Of)) write<Width>(p, place, p.b.d_k, sums);
-  if constexpr (has_values(Of)) write<Width>(p, place, p.b.d_v, sums_of_values);
+  const float scale = p.b.shape.scale;
+  if constexpr (Of == Target::queries) write<Width>(p, place, p.b.d_q, sums, scale);
+  if constexpr (has_keys(Of)) write<Width>(p, place, p.b.d_k, sums, scale);
+  if constexpr (has_values(Of)) write<Width>(p, place, p.b.d_v, sums_of_values, 1.0f);
 }
 
 using Choice = AttentionChoice<void (*)(BackwardKernel)>;
 
+// Sums of keys and of values are 128 registers where heads are wide; three terms of chunks leave no
+// room for both either.
+constexpr bool sums_together(int terms, int width, bool chunked) {
+  return width <= 64 && !(terms > 1 && chunked);
+}
+
+// Null: not launched.
+template <int Terms, int Width, bool Chunked, Target Of>
+void (*kernel_of())(BackwardKernel) {
+  constexpr bool kTogether = sums_together(Terms, Width, Chunked);
+  if constexpr (Of == Target::queries || (Of == Target::keys_and_values) == kTogether) {
+    return &backward_kernel<Terms, Width, Chunked, Of>;
+  }
+  return nullptr;
+}
 template <int Terms, int Width, Target Of>
 auto kernel_of(std::int64_t head_dim) {
   if constexpr (Width == 64) {
-    if (chunk_count(head_dim) > 1) return &backward_kernel<Terms, 64, true, Of>;
+    if (chunk_count(head_dim) > 1) return kernel_of<Terms, 64, true, Of>();
   }
-  return &backward_kernel<Terms, Width, false, Of>;
+  return kernel_of<Terms, Width, false, Of>();
 }
 
 template <Target Of, int Terms, int Width>
@@ -331,22 +420,12 @@ Choice choice(std::int64_t head_dim, std::int32_t longest) {
   return {kernel_of<Terms, Width, Of>(head_dim), warps, elements * static_cast<int>(sizeof(Bf16))};
 }
 
-// Sums of keys and of values are 128 registers where heads are that wide.
-constexpr int kWidestTogether = 64;
-
-template <int Width, Target Of>
-constexpr bool is_launched() {
-  if (Of == Target::queries) return true;
-  return (Of == Target::keys_and_values) == (Width <= kWidestTogether);
-}
-
 template <Target Of>
 void launch_kernel(OpDevice& device, Precision precision, const BackwardKernel& p) {
   const std::int64_t head_dim = p.b.shape.head_dim;
   const std::int32_t longest = p.b.layout.longest_row;
   const Choice chosen = choose_tiles(precision, head_dim, [&]<int Terms, int Width>() -> Choice {
-    if constexpr (is_launched<Width, Of>()) return choice<Of, Terms, Width>(head_dim, longest);
-    return {};
+    return choice<Of, Terms, Width>(head_dim, longest);
   });
   const std::int64_t blocks = blocks_for(longest, chosen.warps * kWarpRows);
   const std::int64_t items = p.b.shape.heads * p.b.layout.rows;
@@ -379,12 +458,15 @@ void attention_backward_kernels(OpDevice& device, Precision precision,
   place_head_terms(device, terms, shape.head_dim, arrays);
   split_heads(device, terms, shape.head_dim, arrays);
   const std::int64_t items = shape.heads * params.layout.rows;
-  // Own tokens lie packed, so there are at most longest * rows of them.
-  p.rowsum = device.scratch_floats(ScratchSlot::attention_rows, items * longest);
-  launch(device.stream(), {{blocks_for(items * longest, kRowThreads / 32)}, kRowThreads},
+  const std::int64_t slots = (tokens + kStatsAligned - 1) / kStatsAligned * kStatsAligned +
+                             std::int64_t{kStatsRoom} * params.layout.rows;
+  p.stats_slots = static_cast<std::int32_t>(slots);
+  p.stats = device.scratch_floats(ScratchSlot::attention_rows, 2 * shape.heads * slots);
+  launch(device.stream(), {{blocks_for(items * stats_end(longest), kRowThreads / 32)}, kRowThreads},
          terms == 1 ? &d_raw_kernel<1> : &d_raw_kernel<3>, p);
   launch_kernel<Target::queries>(device, precision, p);
-  if (chunk_width(shape.head_dim) <= kWidestTogether) {
+  const bool chunked = chunk_count(shape.head_dim) > 1;
+  if (sums_together(terms, chunk_width(shape.head_dim), chunked)) {
     return launch_kernel<Target::keys_and_values>(device, precision, p);
   }
   launch_kernel<Target::keys>(device, precision, p);

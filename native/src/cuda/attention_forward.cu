@@ -142,9 +142,8 @@ using HeldQueries = std::conditional_t<Terms == 1 && (Width <= 64 || From == Sou
                                        HeldRows<Terms, Width>, NothingHeld>;
 
 template <int Terms, int Width, typename Held>
-HEADSPARK_DEVICE void multiply_queries(FragmentC (&s)[kStepPieces],
-                                       const Tiles<Terms, Width>& tiles, Held& held,
-                                       bool new_queries) {
+HEADSPARK_DEVICE void add_queries(FragmentC (&s)[kStepPieces], const Tiles<Terms, Width>& tiles,
+                                  Held& held, bool new_queries) {
   if constexpr (!std::is_same_v<Held, NothingHeld>) {
     if (new_queries) held.hold(tiles.queries);
     add_scores(s, held, tiles.keys);
@@ -169,25 +168,35 @@ HEADSPARK_DEVICE void load_queries(const ForwardAttention& p, const Place& place
 template <int Terms, int Width>
 HEADSPARK_DEVICE void begin_context(const Place& place, const Tile<Terms, Width>& tile,
                                     const TermStore& store, std::int32_t first_key, int column) {
-  tile.begin_copy([&](int r) { return context_terms(place.at, store, first_key + r); }, column,
-                  store.own.width);
+  tile.begin_copy(ContextTerms::of(place.at, store), first_key, column, store.own.width);
 }
 
+// Before the first step: its keys, and the queries of all.
+template <int Terms, int Width, typename Held>
+HEADSPARK_DEVICE void begin_terms(const ForwardAttention& p, const Place& place,
+                                  const Tiles<Terms, Width>& tiles, Held& held) {
+  begin_context(place, tiles.keys, p.k_terms, 0, 0);
+  commit_copies();
+  load_queries(p, place, tiles, 0);
+  if constexpr (!std::is_same_v<Held, NothingHeld>) {
+    sync_threads();
+    held.hold(tiles.queries);
+  }
+}
 // Scores of the block's queries and the keys of a step, whose values follow: each tile is on its
 // way while the other is multiplied.
 template <int Terms, int Width, typename Held>
 HEADSPARK_DEVICE void scores_of_terms(FragmentC (&s)[kStepPieces], const ForwardAttention& p,
                                       const Place& place, const Tiles<Terms, Width>& tiles,
-                                      Held& held, std::int32_t key) {
-  if (key == 0) {
-    begin_context(place, tiles.keys, p.k_terms, 0, 0);
-    commit_copies();
-    load_queries(p, place, tiles, 0);
-  }
+                                      const Held& held, std::int32_t key) {
   end_copies();  // and everyone is done with the values before
   begin_context(place, tiles.values, p.v_terms, key, 0);
   commit_copies();
-  multiply_queries(s, tiles, held, key == 0);
+  if constexpr (std::is_same_v<Held, NothingHeld>) {
+    multiply_scores(s, SharedRows<Terms, Width>{tiles.queries}, tiles.keys);
+  } else {
+    multiply_scores(s, held, tiles.keys);
+  }
 }
 template <int Terms, int Width>
 HEADSPARK_DEVICE void next_keys(const ForwardAttention& p, const Place& place,
@@ -213,7 +222,7 @@ HEADSPARK_DEVICE void scores_of_chunks(FragmentC (&s)[kStepPieces], const Forwar
     commit_copies();
     load_queries(p, place, tiles, chunk * Width);
     end_copies();
-    multiply_queries(s, tiles, held, true);
+    add_queries(s, tiles, held, true);
   }
 }
 
@@ -237,7 +246,7 @@ HEADSPARK_DEVICE void scores_of_pages(FragmentC (&s)[kStepPieces], const Forward
         [&](int r) { return context_row<true>(at, p.store, key + r, false); }, columns);
     if (new_queries) load_queries(p, place, tiles, chunk * Width);
     sync_threads();
-    multiply_queries(s, tiles, held, new_queries);
+    add_queries(s, tiles, held, new_queries);
   }
 }
 
@@ -263,6 +272,9 @@ forward_kernel(ForwardAttention p) {
   FragmentC sums[Width / 8] = {};
   const std::int32_t last = place.first + rows < at.own ? place.first + rows : at.own;
   const std::int32_t end = hidden(p, place) ? 0 : at.prefix + last;
+  if constexpr (From == Source::terms) {
+    if (end > 0) begin_terms(p, place, tiles, held);
+  }
   for (Split split{0, end}; split.begin < end; split.begin = split.end) {
     if constexpr (kPaged) split.end = split_end(split.begin, end);
     Softmax softmax = nothing_seen();
@@ -280,10 +292,11 @@ forward_kernel(ForwardAttention p) {
       float shrink[2];
       const std::int32_t positions[2] = {at.prefix + token_of(place, 0),
                                          at.prefix + token_of(place, 2)};
-      weigh(s, softmax, shrink, positions, key, p.shape.scale);
+      weigh<Terms>(s, softmax, shrink, positions, key, p.shape.scale);
       const LeftTerms<Terms, kStepPieces> weights(s);
       if constexpr (From == Source::terms) next_keys(p, place, tiles, key + kStepKeys, end);
-      add_weighted(sums, weights, tiles.values, shrink);
+      scale_rows(sums, shrink);
+      add_weighted(sums, weights, tiles.values);
     }
     add_split<Width, kPaged>(totals, sums, softmax, p, place, split, split.end == end);
   }

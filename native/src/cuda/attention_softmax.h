@@ -28,36 +28,68 @@ HEADSPARK_DEVICE Softmax nothing_seen() {
   return {{-infinity(), -infinity()}, {0.0f, 0.0f}};
 }
 
-/// Scores to weights exp(s - largest), those of keys past a row's `position` to 0; `shrink` is the
-/// factor of earlier sums. Some key up to here is not past it.
+/// Weights exp(scale * s + shift). One term of a weight is a bf16, so that the processor's own
+/// power of two is exact enough; three are fp32.
+template <int Terms>
+struct Exponent {
+  static constexpr float kUnit =
+      Terms == 1 ? 1.4426950408889634f : 1.0f;  // log2(e): of powers of two
+
+  float scale;
+  float shift;
+
+  HEADSPARK_DEVICE static Exponent of(float scale, float shift) {
+    return {scale * kUnit, shift * kUnit};
+  }
+  HEADSPARK_DEVICE float weight(float s) const {
+    const float x = multiply_add(s, scale, shift);
+    if constexpr (Terms == 1) return quick_power_of_two(x);
+    return exponential(x);
+  }
+};
+
+/// Scores of keys past a row's position become -infinity; position[0] is not past position[1].
+HEADSPARK_DEVICE void hide_later_keys(FragmentC (&s)[kStepPieces],
+                                      const std::int32_t (&position)[2], std::int32_t first_key) {
+  if (first_key + kStepKeys - 1 <= position[0]) return;
+  HEADSPARK_UNROLL
+  for (int n = 0; n < kStepPieces; ++n) {
+    HEADSPARK_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      const std::int32_t key = first_key + 8 * n + lane_index() % 4 * 2 + r % 2;
+      if (key > position[r / 2]) s[n].r[r] = -infinity();
+    }
+  }
+}
+
+/// Scores to weights exp(scale * s - largest), those of keys past a row's `position` to 0; `shrink`
+/// is the factor of earlier sums. Some key up to here is not past it, and scale is positive.
+template <int Terms>
 HEADSPARK_DEVICE void weigh(FragmentC (&s)[kStepPieces], Softmax& softmax, float (&shrink)[2],
                             const std::int32_t (&position)[2], std::int32_t first_key,
                             float scale) {
+  hide_later_keys(s, position, first_key);
   HEADSPARK_UNROLL
   for (int half = 0; half < 2; ++half) {
-    float largest = softmax.largest[half];
+    float largest = s[0].r[2 * half];
     HEADSPARK_UNROLL
     for (int n = 0; n < kStepPieces; ++n) {
       HEADSPARK_UNROLL
-      for (int r = 2 * half; r < 2 * half + 2; ++r) {
-        const std::int32_t key = first_key + 8 * n + lane_index() % 4 * 2 + r % 2;
-        s[n].r[r] = key <= position[half] ? s[n].r[r] * scale : -infinity();
-        largest = s[n].r[r] > largest ? s[n].r[r] : largest;
-      }
+      for (int r = 2 * half; r < 2 * half + 2; ++r) largest = larger_number(largest, s[n].r[r]);
     }
     HEADSPARK_UNROLL
-    for (int mask = 1; mask < 4; mask *= 2) {
-      const float other = shuffle_xor(largest, mask);
-      largest = other > largest ? other : largest;
-    }
-    shrink[half] = exponential(softmax.largest[half] - largest);
+    for (int mask = 1; mask < 4; mask *= 2)
+      largest = larger_number(largest, shuffle_xor(largest, mask));
+    largest = larger_number(softmax.largest[half], largest * scale);
+    shrink[half] = Exponent<Terms>::of(1.0f, -largest).weight(softmax.largest[half]);
     softmax.largest[half] = largest;
     softmax.sum[half] *= shrink[half];
+    const auto exponent = Exponent<Terms>::of(scale, -largest);
     HEADSPARK_UNROLL
     for (int n = 0; n < kStepPieces; ++n) {
       HEADSPARK_UNROLL
       for (int r = 2 * half; r < 2 * half + 2; ++r) {
-        s[n].r[r] = exponential(s[n].r[r] - largest);
+        s[n].r[r] = exponent.weight(s[n].r[r]);
         softmax.sum[half] += s[n].r[r];
       }
     }

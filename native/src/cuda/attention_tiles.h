@@ -93,13 +93,16 @@ struct TermStore {
   HeadTerms prefix;
 };
 
-/// The same of terms: key or value at a position of the context.
-HEADSPARK_DEVICE TermRow context_terms(const HeadAt& at, const TermStore& store,
-                                       std::int32_t position) {
-  if (position >= at.prefix + at.own) return store.own.zeros();
-  if (position < at.prefix) return store.prefix.row(at.prefix_begin + position, at.kv_head);
-  return store.own.row(at.begin + position - at.prefix, at.kv_head);
-}
+/// Keys or values of a head's context as terms, by their position.
+struct ContextTerms {
+  HeadRows prefix;
+  HeadRows own;
+
+  HEADSPARK_DEVICE static ContextTerms of(const HeadAt& at, const TermStore& store) {
+    return {store.prefix.rows(at.prefix_begin, at.kv_head, 0, at.prefix),
+            store.own.rows(at.begin, at.kv_head, at.prefix, at.own)};
+  }
+};
 
 /// Columns [begin, begin + Width) of a head, of which those below head_dim exist.
 struct Columns {
@@ -171,25 +174,49 @@ struct Tile {
                              values);
         });
   }
-  /// Begins to copy rows that are terms already, from column `first` on; row_at(r) names row r.
-  template <typename Rows>
-  HEADSPARK_DEVICE void begin_copy(const Rows& row_at, int first, int width) const {
-    constexpr int kPieces = Width / 8;
-    for (int i = thread_index(); i < rows * kPieces; i += block_threads()) {
-      const int r = i / kPieces;
-      const int column = i % kPieces * 8;
-      const TermRow row = row_at(r);
-      const bool exists = row.exists && first + column < width;
-      const Bf16* const from = row.data + (exists ? first + column : 0);
-      HEADSPARK_UNROLL
-      for (int t = 0; t < Terms; ++t) {
-        copy_async(data, begin + (t * rows + r) * kStride + column, from + t * row.term_stride,
-                   exists ? 16 : 0);
-      }
-    }
+  /// Begins to copy rows of terms, the first of which has this number, from column `first` on. A
+  /// thread has eight columns of some rows, which are a multiple of a quarter of the threads.
+  HEADSPARK_DEVICE void begin_copy(const HeadRows& from, std::int32_t number, int first,
+                                   int width) const {
+    const int column = first + own_column();
+    const HeadRows own = from.from_column(column, column < width);
+    for_own_rows([&](int r) { copy_row(own.row(number + r), r, own.term_stride); });
+  }
+  /// The same of a context, from this position on.
+  HEADSPARK_DEVICE void begin_copy(const ContextTerms& context, std::int32_t position, int first,
+                                   int width) const {
+    if (position >= context.own.begin) return begin_copy(context.own, position, first, width);
+    const int column = first + own_column();
+    const HeadRows own = context.own.from_column(column, column < width);
+    const HeadRows prefix = context.prefix.from_column(column, column < width);
+    for_own_rows([&](int r) {
+      const bool stored = position + r < own.begin;
+      copy_row((stored ? prefix : own).row(position + r), r, (stored ? prefix : own).term_stride);
+    });
   }
   HEADSPARK_DEVICE SharedMatrix term(int number) const {
     return {data, kStride, begin + number * rows * kStride};
+  }
+
+ private:
+  static constexpr int kPieces = Width / 8;
+
+  HEADSPARK_DEVICE static int own_column() { return thread_index() % kPieces * 8; }
+  template <typename Copy>
+  HEADSPARK_DEVICE void for_own_rows(const Copy& copy) const {
+    const int step = block_threads() / kPieces;
+    HEADSPARK_ROLL
+    for (int r = thread_index() / kPieces; r < rows; r += kPieces / 4 * step) {
+      HEADSPARK_UNROLL
+      for (int i = 0; i < kPieces / 4; ++i) copy(r + i * step);
+    }
+  }
+  HEADSPARK_DEVICE void copy_row(const TermRow& row, int r, std::int64_t term_stride) const {
+    HEADSPARK_UNROLL
+    for (int t = 0; t < Terms; ++t) {
+      copy_async(data, begin + (t * rows + r) * kStride + own_column(), row.data + t * term_stride,
+                 row.exists ? 16 : 0);
+    }
   }
 };
 
@@ -244,12 +271,13 @@ HEADSPARK_DEVICE void add_depths(FragmentC (&c)[Pieces], const FragmentA& left,
   }
 }
 
-/// sums[n] += left right ᵀ for the warp's 16 rows of `left` and all 8 * Pieces rows of `right`. The
+/// c[n] = left right ᵀ for the warp's 16 rows of `left` and all 8 * Pieces rows of `right`. The
 /// tensor core begins at zero: its cut-off sums stay short.
 template <int Terms, int Width, int Pieces, typename Left>
-HEADSPARK_DEVICE void add_scores(FragmentC (&sums)[Pieces], const Left& left,
-                                 const Tile<Terms, Width>& right) {
-  FragmentC c[Pieces] = {};
+HEADSPARK_DEVICE void multiply_scores(FragmentC (&c)[Pieces], const Left& left,
+                                      const Tile<Terms, Width>& right) {
+  HEADSPARK_UNROLL
+  for (int n = 0; n < Pieces; ++n) c[n] = {};
   for_products<Terms, Terms>([&](int i, int j) {
     if constexpr (Left::kHeld) {
       HEADSPARK_UNROLL
@@ -263,6 +291,14 @@ HEADSPARK_DEVICE void add_scores(FragmentC (&sums)[Pieces], const Left& left,
       }
     }
   });
+}
+
+/// The same, added to `sums`.
+template <int Terms, int Width, int Pieces, typename Left>
+HEADSPARK_DEVICE void add_scores(FragmentC (&sums)[Pieces], const Left& left,
+                                 const Tile<Terms, Width>& right) {
+  FragmentC c[Pieces];
+  multiply_scores(c, left, right);
   HEADSPARK_UNROLL
   for (int n = 0; n < Pieces; ++n) {
     HEADSPARK_UNROLL
@@ -289,13 +325,12 @@ struct LeftTerms {
   }
 };
 
-/// sums[n] = factor[row] * sums[n] + weights right, for 8 * Columns columns of `right`: rows g and
-/// g + 8 of the warp have a factor each.
+/// sums[n] += weights right, for 8 * Columns columns of `right`. One term is summed by the tensor
+/// core alone: what it cuts off is far below a bf16's last bit.
 template <int Terms, int Width, int Pieces, int Columns>
 HEADSPARK_DEVICE void add_weighted(FragmentC (&sums)[Columns],
                                    const LeftTerms<Terms, Pieces>& weights,
-                                   const Tile<Terms, Width>& right, const float (&factor)[2],
-                                   int first_column = 0) {
+                                   const Tile<Terms, Width>& right, int first_column = 0) {
   HEADSPARK_UNROLL
   for (int n = 0; n < Columns; n += 2) {
     // Keeps the compiler from loading all of `right` at once: it would run out of registers.
@@ -306,18 +341,30 @@ HEADSPARK_DEVICE void add_weighted(FragmentC (&sums)[Columns],
       for (int k = 0; k < Pieces / 2; ++k) {
         FragmentB b[2];
         right.term(j).right_by_depth(b, first_column + 8 * n, 16 * k);
-        multiply_add(c[0], weights.a[i][k], b[0]);
-        multiply_add(c[1], weights.a[i][k], b[1]);
+        HEADSPARK_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          multiply_add(Terms == 1 ? sums[n + half] : c[half], weights.a[i][k], b[half]);
+        }
       }
     });
-    HEADSPARK_UNROLL
-    for (int half = 0; half < 2; ++half) {
+    if constexpr (Terms > 1) {
       HEADSPARK_UNROLL
-      for (int r = 0; r < 4; ++r) {
-        float& sum = sums[n + half].r[r];
-        sum = multiply_add(sum, factor[r / 2], c[half].r[r]);
+      for (int half = 0; half < 2; ++half) {
+        HEADSPARK_UNROLL
+        for (int r = 0; r < 4; ++r) sums[n + half].r[r] += c[half].r[r];
       }
     }
+  }
+}
+
+/// sums[n] *= factor, of rows g and g + 8 of the warp one each; nearly always they are 1.
+template <int Columns>
+HEADSPARK_DEVICE void scale_rows(FragmentC (&sums)[Columns], const float (&factor)[2]) {
+  if (!any_lane(factor[0] != 1.0f || factor[1] != 1.0f)) return;
+  HEADSPARK_UNROLL
+  for (int n = 0; n < Columns; ++n) {
+    HEADSPARK_UNROLL
+    for (int r = 0; r < 4; ++r) sums[n].r[r] *= factor[r / 2];
   }
 }
 

@@ -291,9 +291,10 @@ decode_kernel(DecodeKernel p) {
     FragmentC s[kStepPieces];
     page_scores(s, tiles, p, segment, page, last + 1 - page * kStepKeys);
     float shrink[2];
-    weigh(s, softmax, shrink, {last, last}, page * kStepKeys, p.a.shape.scale);
+    weigh<Terms>(s, softmax, shrink, {last, last}, page * kStepKeys, p.a.shape.scale);
     const LeftTerms<Terms, kStepPieces> weights(s);
-    add_weighted(sums, weights, tiles.values, shrink, Tiles::column());
+    scale_rows(sums, shrink);
+    add_weighted(sums, weights, tiles.values, Tiles::column());
   }
   move_partial<true, Width>(softmax, sums, tiles, p, segment);
 }

@@ -227,6 +227,10 @@ inline float half_to_float(std::uint16_t bits) {
 inline float exponential(float x) {
   return std::exp(x);
 }
+inline float quick_power_of_two(float x) {
+  const float value = std::exp2(x);
+  return value < 0x1p-126f ? 0.0f : value;
+}
 inline float logarithm(float x) {
   return std::log(x);
 }
@@ -244,6 +248,9 @@ inline bool is_finite(float x) {
 }
 inline float square_root(float x) {
   return std::sqrt(x);
+}
+inline float larger_number(float a, float b) {
+  return std::fmax(a, b);
 }
 inline float absolute(float x) {
   return std::fabs(x);
