@@ -12,6 +12,11 @@ void DeviceShadow::launch_begins(const void*, const cuda::LaunchShape& shape) {
   warp_epoch_.assign(static_cast<std::size_t>(shape.threads / kWarpLanes), 1);
   ++launch_;
   block_ = 0;
+  // What stands in them is of launches before, and they take 24 times the memory that they watch.
+  if (pages_.size() > kMostPages) {
+    pages_.clear();
+    page_ = nullptr;
+  }
 }
 
 void DeviceShadow::block_begins(const unsigned char* shared) {
@@ -47,9 +52,13 @@ void DeviceShadow::constant_read(int thread, const void* address, std::size_t by
 void DeviceShadow::use(int thread, const void* address, std::size_t bytes, Use use,
                        const void* caller) {
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
-  if (begin - shared_ < shared_bytes_ || !cuda::is_emulated_memory(begin)) return;
-  for (std::uintptr_t at = begin; at < begin + bytes; ++at) {
-    check(page(at / kPageBytes)[at % kPageBytes], thread, use, caller);
+  if (begin - shared_ < shared_bytes_) return;
+  // Most accesses are to what the thread has on its stack, and the device is slow to ask.
+  constexpr std::uintptr_t kNear = 1 << 15;
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  if (begin - here + kNear < 2 * kNear || !cuda::is_emulated_memory(begin)) return;
+  for (std::uintptr_t at = begin / kGranule; at < (begin + bytes + kGranule - 1) / kGranule; ++at) {
+    check(page(at / kPageCells)[at % kPageCells], thread, use, caller);
   }
 }
 
@@ -57,7 +66,7 @@ DeviceShadow::Page& DeviceShadow::page(std::uintptr_t number) {
   if (page_ == nullptr || number != page_number_) {
     page_number_ = number;
     page_ = &pages_[number];
-    if (page_->empty()) page_->resize(kPageBytes);
+    if (page_->empty()) page_->resize(kPageCells);
   }
   return *page_;
 }

@@ -61,7 +61,9 @@ class DeviceShadow final : public Observer {
     bool constant = false;
     std::uint32_t launch = 0;
   };
-  static constexpr std::uintptr_t kPageBytes = 4096;
+  static constexpr std::uintptr_t kGranule = 2;  // a bf16
+  static constexpr std::uintptr_t kPageCells = 2048;
+  static constexpr std::size_t kMostPages = 1 << 14;  // before a launch
   using Page = std::vector<Cell>;
 
   void use(int thread, const void* address, std::size_t bytes, Use use, const void* caller);
