@@ -1,10 +1,11 @@
-// Tiles of 64 x 64 by four warps of 32 x 32, 32 depths at a time. The next tile is read from device
-// memory into registers while this one is multiplied.
-#include "cuda/alignment.h"
-#include "cuda/gemm.h"
+// Any weight, also fp32, fp16 and unaligned ones: tiles of 64 x 64 by four warps of 32 x 32, 32
+// depths at a time. The next tile is read from device memory into registers while this one is
+// multiplied.
+#include "cuda/gemm_output.h"
 #include "cuda/library_gemm.h"
 #include "cuda/product_tiles.h"
 #include "cuda/stored_value.h"
+#include "cuda/term_gemm.h"
 
 namespace headspark::cuda {
 namespace {
@@ -96,18 +97,10 @@ HEADSPARK_DEVICE void store_tile(const SharedArray<Bf16>& to, const Four (&value
 }
 
 struct GemmKernel {
-  std::int64_t rows;
+  GemmOutput out;
   Source a;
   TermRows a_terms;
   Source b;
-  float scale;
-  float* c;
-  std::int64_t c_stride;
-  const float* bias;
-  const float* initial;
-  float* plain;
-  std::uint16_t* narrow;
-  bool two;  // rows of what is read and written are aligned to two elements
   std::int64_t depth;
 };
 
@@ -160,49 +153,6 @@ struct TermTile {
 
 using Accumulators = FragmentC[kWarpTile / 16][kWarpTile / 8];
 
-struct Extents {
-  std::int64_t rows;
-  std::int64_t columns;
-};
-
-HEADSPARK_DEVICE void write_element(const GemmKernel& p, const Extents& all, const Piece& at,
-                                    float sum) {
-  if (at.row >= all.rows || at.column >= all.columns) return;
-  const std::int64_t index = at.row * p.c_stride + at.column;
-  float value = p.scale * sum;
-  if (p.bias != nullptr) value += p.bias[at.column];
-  if (p.narrow != nullptr) {
-    p.narrow[index] = float_to_bf16(value).bits;
-    return;
-  }
-  if (p.plain != nullptr) p.plain[index] = value;
-  if (p.initial != nullptr) value += p.initial[index];
-  p.c[index] = value;
-}
-
-// Columns at.column, which is even, and the next.
-HEADSPARK_DEVICE void write_pair(const GemmKernel& p, const Extents& all, const Piece& at,
-                                 const Two& sums) {
-  if (!p.two || at.column + 2 > all.columns) {
-    write_element(p, all, at, sums.x);
-    return write_element(p, all, {at.row, at.column + 1}, sums.y);
-  }
-  if (at.row >= all.rows) return;
-  const std::int64_t index = at.row * p.c_stride + at.column;
-  Two value{p.scale * sums.x, p.scale * sums.y};
-  if (p.bias != nullptr) value = {value.x + p.bias[at.column], value.y + p.bias[at.column + 1]};
-  if (p.narrow != nullptr) {
-    *reinterpret_cast<std::uint32_t*>(p.narrow + index) = pack_bf16(value.x, value.y);
-    return;
-  }
-  if (p.plain != nullptr) store_two(p.plain + index, value);
-  if (p.initial != nullptr) {
-    const Two initial = read_two(p.initial + index);
-    value = {value.x + initial.x, value.y + initial.y};
-  }
-  store_two(p.c + index, value);
-}
-
 // Two blocks per multiprocessor: asked for three, ptxas spills 12 bytes on sm_90a (nvcc 13.0).
 template <typename Rows, int TermsA, int TermsB, bool Wide>
 HEADSPARK_KERNEL(kThreads, 2)
@@ -235,9 +185,8 @@ gemm_kernel(GemmKernel p) {
     multiply_tile<TermsA, TermsB, Wide>(sums, {a, kLongRow, tile_elements<false>()},
                                         {b, Wide ? kWideRow : kLongRow, tile_elements<Wide>()}, at);
   }
-  const Extents all{p.rows, Wide ? p.b.columns : p.b.rows};
   for_pairs(sums, at, [&](int row, int column, const Two& pair) {
-    write_pair(p, all, {first_row + row, first_column + column}, pair);
+    write_pair(p.out, first_row + row, first_column + column, pair);
   });
 }
 
@@ -291,8 +240,9 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
     throw Error(ErrorCode::INTERNAL, "A product was asked to round what it adds to.");
   }
   if (library_gemm(device, precision, g)) return;
+  if (suits_terms(g.b)) return term_gemm(device, precision, g);
   GemmKernel p{};
-  p.rows = g.rows;
+  p.out = output_of(g);
   p.a = {g.a.values, DType::f32, g.a.stride,
          g.rows,     g.depth,    reads_four(g.a.values, 4, g.a.stride)};
   p.a_terms = g.a.terms;
@@ -302,16 +252,7 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
          g.b.by_depth ? g.depth : g.columns,
          g.b.by_depth ? g.columns : g.depth,
          reads_four(g.b.data, dtype_bytes(g.b.dtype), g.b.stride)};
-  p.scale = g.scale;
   p.depth = g.depth;
-  p.c = g.c;
-  p.c_stride = g.c_stride;
-  p.bias = g.bias;
-  p.initial = g.initial;
-  p.plain = g.plain;
-  p.narrow = g.narrow;
-  p.two = p.c_stride % 2 == 0 && aligned_to(8, p.c) && aligned_to(8, p.initial) &&
-          aligned_to(8, p.plain) && aligned_to(4, p.narrow);
   const Choice chosen = choose(precision, g);
   launch(device.stream(),
          {{blocks_for(g.rows, kTile), blocks_for(g.columns, kTile)}, kThreads, chosen.shared_bytes},

@@ -3,9 +3,9 @@
 // a time, several tiles ahead.
 #include "cuda/alignment.h"
 #include "cuda/head_products.h"
-#include "cuda/library_gemm.h"
 #include "cuda/product_tiles.h"
 #include "cuda/row_pairs.h"
+#include "cuda/term_gemm.h"
 
 namespace headspark::cuda {
 namespace {
@@ -52,33 +52,87 @@ struct Stages {
   HEADSPARK_DEVICE TermTiles weight_terms(int stage) const {
     return {weights, kWideRow, kWeightElements, stage * kWeightElements};
   }
+};
 
-  /// Begins to copy 32 depths of a head, from `depth` on. A thread has a piece of each tile.
-  HEADSPARK_DEVICE void begin_copy(const HeadProducts& p, int stage, std::int64_t head,
-                                   std::int64_t depth) const {
-    constexpr int kInLongRow = kTileDepth / kElementsOf16Bytes;
+/// What a thread copies: a piece of each tile, 32 depths of one head after the other.
+template <int Terms>
+class Copies {
+ public:
+  HEADSPARK_DEVICE Copies(const HeadProducts& p, const Stages<Terms>& to)
+      : to_(to),
+        term_stride_(p.d.term_stride),
+        weight_stride_(p.weight_stride),
+        head_dim_(static_cast<std::int32_t>(p.head_dim)),
+        left_(static_cast<std::int32_t>(p.heads * p.head_dim)),
+        of_head_(head_dim_),
+        share_(static_cast<std::int32_t>(p.share)),
+        of_share_(share_) {
     const int row = long_row(thread_index() / kInLongRow);
     const int k = thread_index() % kInLongRow * kElementsOf16Bytes;
     const std::int64_t token = static_cast<std::int64_t>(block_x()) * kTile + row;
-    const bool exists = token < p.tokens;
-    const std::uint16_t* const from =
-        p.d.data + (exists ? token : 0) * p.d.stride + head * p.head_dim + depth + k;
-    HEADSPARK_UNROLL
-    for (int t = 0; t < Terms; ++t) {
-      copy_async(rows, (stage * Terms + t) * kRowElements + row * kLongRow + k,
-                 reinterpret_cast<const Bf16*>(from + t * p.d.term_stride), exists ? 16 : 0);
-    }
-    constexpr int kInWideRow = kTile / kElementsOf16Bytes;
+    exists_ = token < p.tokens;
+    row_ = p.d.data + (exists_ ? token : 0) * p.d.stride + k;
+    to_row_ = row * kLongRow + k;
     const int weight_row = thread_index() / kInWideRow;
     const int c = thread_index() % kInWideRow * kElementsOf16Bytes;
     const std::int64_t column = static_cast<std::int64_t>(block_y()) * kTile + c;
     const std::int64_t left = p.width - column;  // may be negative
-    const int valid = left >= kElementsOf16Bytes ? 16 : left > 0 ? static_cast<int>(2 * left) : 0;
-    const std::uint16_t* const weight =
-        p.weight + (head / p.share * p.head_dim + depth + weight_row) * p.weight_stride;
-    copy_async(weights, stage * kWeightElements + weight_row * kWideRow + c,
-               reinterpret_cast<const Bf16*>(weight + (valid > 0 ? column : 0)), valid);
+    valid_ = left >= kElementsOf16Bytes ? 16 : left > 0 ? static_cast<int>(2 * left) : 0;
+    weight_ = p.weight + weight_row * weight_stride_ + (valid_ > 0 ? column : 0);
+    to_weight_ = weight_row * kWideRow + c;
   }
+
+  /// Begins to copy the next tile; nothing where there is none.
+  HEADSPARK_DEVICE void begin(int stage) {
+    if (left_ > 0) {
+      copy(stage);
+      go_on();
+    }
+    commit_copies();
+  }
+
+ private:
+  static constexpr int kInLongRow = kTileDepth / kElementsOf16Bytes;
+  static constexpr int kInWideRow = kTile / kElementsOf16Bytes;
+
+  HEADSPARK_DEVICE void copy(int stage) const {
+    HEADSPARK_UNROLL
+    for (int t = 0; t < Terms; ++t) {
+      copy_async(to_.rows, (stage * Terms + t) * kRowElements + to_row_,
+                 reinterpret_cast<const Bf16*>(row_ + t * term_stride_), exists_ ? 16 : 0);
+    }
+    copy_async(to_.weights, stage * kWeightElements + to_weight_,
+               reinterpret_cast<const Bf16*>(weight_), valid_);
+  }
+  HEADSPARK_DEVICE void go_on() {
+    row_ += kTileDepth;
+    weight_ += kTileDepth * weight_stride_;
+    left_ -= kTileDepth;
+    of_head_ -= kTileDepth;
+    if (of_head_ > 0) return;
+    of_head_ = head_dim_;
+    // The next head has the same weight, or what follows it.
+    if (--of_share_ > 0) {
+      weight_ -= head_dim_ * weight_stride_;
+    } else {
+      of_share_ = share_;
+    }
+  }
+
+  Stages<Terms> to_;
+  const std::uint16_t* row_;
+  const std::uint16_t* weight_;
+  std::int64_t term_stride_;
+  std::int64_t weight_stride_;
+  std::int32_t head_dim_;
+  std::int32_t left_;     // depths of all heads that are not copied yet
+  std::int32_t of_head_;  // of this head
+  std::int32_t share_;
+  std::int32_t of_share_;  // heads that follow with this weight, and this one
+  int to_row_;
+  int to_weight_;
+  int valid_;
+  bool exists_;
 };
 
 template <int Terms>
@@ -91,14 +145,9 @@ head_products_kernel(HeadKernel kernel) {
   const WarpPlace at{warp_index() / 2 * 16, warp_index() % 2 * kWarpColumns};
   const int of_head = static_cast<int>(p.head_dim / kTileDepth);
   const int count = static_cast<int>(p.heads) * of_head;
-  const auto begin_copy = [&](int tile) {
-    if (tile < count) {
-      stages.begin_copy(p, tile % kStages, tile / of_head, tile % of_head * kTileDepth);
-    }
-    commit_copies();
-  };
+  Copies<Terms> copies(p, stages);
   HEADSPARK_UNROLL
-  for (int tile = 0; tile < kStages - 1; ++tile) begin_copy(tile);
+  for (int tile = 0; tile < kStages - 1; ++tile) copies.begin(tile);
 
   Two gain[kPieces];
   Two x[kMostCopies][2][kPieces];
@@ -122,14 +171,22 @@ head_products_kernel(HeadKernel kernel) {
   }
 
   FragmentC sums[1][kPieces] = {};
+  int left = of_head;  // tiles of this head
+  std::int64_t head = -1;
   for (int tile = 0; tile < count; ++tile) {
     wait_copies<kStages - 2>();
     sync_threads();
-    begin_copy(tile + kStages - 1);
-    multiply_tile<Terms, 1, true>(sums, stages.row_terms(tile % kStages),
-                                  stages.weight_terms(tile % kStages), at);
-    if (tile % of_head + 1 < of_head) continue;
-    const std::int64_t head = tile / of_head;
+    copies.begin((tile + kStages - 1) % kStages);
+    const TermTiles rows = stages.row_terms(tile % kStages);
+    const TermTiles weights = stages.weight_terms(tile % kStages);
+    if constexpr (Terms == 1) {
+      multiply_terms<true>(sums, rows.term(0), weights.term(0), at);
+    } else {
+      multiply_tile<Terms, 1, true>(sums, rows, weights, at);
+    }
+    if (--left > 0) continue;
+    left = of_head;
+    ++head;
     HEADSPARK_UNROLL
     for (int half = 0; half < 2; ++half) {
       const std::int64_t token = own.token + 8 * half;
@@ -165,7 +222,7 @@ head_products_kernel(HeadKernel kernel) {
 }  // namespace
 
 bool has_head_products(const GemmOperand& weight, std::int64_t head_dim, std::int64_t copies) {
-  return library_reads(weight) && head_dim % kTileDepth == 0 && copies <= kMostCopies;
+  return suits_terms(weight) && head_dim % kTileDepth == 0 && copies <= kMostCopies;
 }
 
 void head_products(OpDevice& device, const HeadProducts& p) {

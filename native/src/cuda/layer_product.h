@@ -20,8 +20,7 @@ void layer_backward(OpDevice& device, Precision precision, const LinearBackward&
                     const GemmRows& d_y, std::uint16_t* narrow = nullptr);
 
 /// The terms that rows for these layers (null: none) are worth making as; 0: fp32. One term is half
-/// of fp32's bytes, three are more, which the library needs anyway and the own product makes faster
-/// than it reads.
+/// of fp32's bytes; three are more, and made where all layers' products read them.
 int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeight* const> layers);
 
 }  // namespace headspark::cuda

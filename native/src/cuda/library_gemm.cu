@@ -6,6 +6,7 @@
 #include "cuda/library_gemm.h"
 #include "cuda/lt_products.h"
 #include "cuda/stored_value.h"
+#include "cuda/term_gemm.h"
 
 namespace headspark::cuda {
 namespace {
@@ -47,7 +48,7 @@ HEADSPARK_KERNEL(kElementThreads) finish_kernel(Finish p) {
 }
 
 bool suits(const Gemm& g) {
-  return library_reads(g.b) && g.depth > 0;
+  return suits_terms(g.b) && g.depth > 0;
 }
 
 /// Sums of products that lie where the caller wants them, or in scratch.
@@ -144,10 +145,6 @@ void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const
 }
 
 }  // namespace
-
-bool library_reads(const GemmOperand& b) {
-  return b.dtype == DType::bf16 && aligned_to(16, b.data) && b.stride % kElementsOf16Bytes == 0;
-}
 
 bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
   LtProducts* const products = suits(g) ? device.products() : nullptr;

@@ -5,9 +5,6 @@
 
 namespace headspark::cuda {
 
-/// Whether the library reads such a weight, where there is a library.
-bool library_reads(const GemmOperand& weight);
-
 /// False, with nothing done, when the own kernel must compute the product. Which of them computes
 /// depends on the weight alone, never on the number of rows.
 bool library_gemm(OpDevice& device, Precision precision, const Gemm& problem);

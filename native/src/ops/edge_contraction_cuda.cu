@@ -58,47 +58,62 @@ struct ContractionKernel {
   }
 };
 
-// Four elements of a row from i on; what lies past `end` is zero.
-HEADSPARK_DEVICE Four read_row(const float* row, std::int64_t i, std::int64_t end, bool four) {
-  if (four && i + 4 <= end) return load_four(row + i);
-  Four v{0.0f, 0.0f, 0.0f, 0.0f};
-  if (i < end) v.x = row[i];
-  if (i + 1 < end) v.y = row[i + 1];
-  if (i + 2 < end) v.z = row[i + 2];
-  if (i + 3 < end) v.w = row[i + 3];
-  return v;
+// Four elements of a row, of which `left` exist; the others are zero.
+HEADSPARK_DEVICE Four read_row(const float* row, std::int64_t left) {
+  return {left > 0 ? row[0] : 0.0f, left > 1 ? row[1] : 0.0f, left > 2 ? row[2] : 0.0f,
+          left > 3 ? row[3] : 0.0f};
 }
 
-/// The next tile of an operand on its way through registers: Rows rows of kTileDepth.
+/// The next tile of an operand on its way through registers: Rows rows of kTileDepth. A thread has
+/// four elements of some rows.
 template <int Rows>
-struct RowTile {
-  static constexpr int kInRow = kTileDepth / 4;
-  static constexpr int kRowsAtOnce = kContractionThreads / kInRow;
-  static constexpr int kPieces = Rows / kRowsAtOnce;
-
-  Four values[kPieces];
-
-  HEADSPARK_DEVICE static int row(int piece) {
-    return long_row(piece * kRowsAtOnce + thread_index() / kInRow);
-  }
-  HEADSPARK_DEVICE static int depth() { return thread_index() % kInRow * 4; }
-
-  /// `rows` rows exist from `first` on.
-  HEADSPARK_DEVICE void read(const float* first, std::int64_t stride, std::int32_t rows,
-                             std::int64_t k, std::int64_t end, bool four) {
-    HEADSPARK_UNROLL
-    for (int i = 0; i < kPieces; ++i) {
-      values[i] = row(i) < rows ? read_row(first + row(i) * stride, k + depth(), end, four)
-                                : Four{0.0f, 0.0f, 0.0f, 0.0f};
+class RowTile {
+ public:
+  /// `rows` rows exist from `first` on; all others are zero.
+  HEADSPARK_DEVICE RowTile(const float* first, std::int64_t stride, std::int32_t rows,
+                           std::int64_t k)
+      : next_(first + own_row() * stride + k + depth()),
+        step_(kRowsAtOnce * stride),
+        rows_(rows - own_row()) {}
+  /// Reads the tile where it stands, of which `left` depths exist, and goes on to the next.
+  HEADSPARK_DEVICE void read(std::int64_t left, bool four) {
+    if (four && left >= kTileDepth) {
+      read_rows([](const float* row) { return load_four(row); });
+    } else {
+      read_rows([&](const float* row) { return read_row(row, left - depth()); });
     }
+    next_ += kTileDepth;
   }
   template <int Terms>
   HEADSPARK_DEVICE void store(const TermTiles& to) const {
     HEADSPARK_UNROLL
     for (int i = 0; i < kPieces; ++i) {
-      store_terms<Terms>(to.data, row(i) * kLongRow + depth(), to.elements, values[i]);
+      store_terms<Terms>(to.data, (own_row() + i * kRowsAtOnce) * kLongRow + depth(), to.elements,
+                         values_[i]);
     }
   }
+
+ private:
+  static constexpr int kInRow = kTileDepth / 4;
+  static constexpr int kRowsAtOnce = kContractionThreads / kInRow;
+  static constexpr int kPieces = Rows / kRowsAtOnce;
+
+  HEADSPARK_DEVICE static int own_row() { return long_row(thread_index() / kInRow); }
+  HEADSPARK_DEVICE static int depth() { return thread_index() % kInRow * 4; }
+  template <typename Read>
+  HEADSPARK_DEVICE void read_rows(const Read& read) {
+    const float* row = next_;
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kPieces; ++i) {
+      values_[i] = i * kRowsAtOnce < rows_ ? read(row) : Four{0.0f, 0.0f, 0.0f, 0.0f};
+      row += step_;
+    }
+  }
+
+  Four values_[kPieces];
+  const float* next_;  // of the first row
+  std::int64_t step_;  // from one row of the thread to the next
+  std::int32_t rows_;  // that exist from the first on
 };
 
 // A block's warps are 2 x 4, of 16 * Fragments rows and 32 columns each.
@@ -127,15 +142,16 @@ contraction_kernel(ContractionKernel p) {
   const WarpPlace at{warp_index() / 4 * 16 * Fragments, warp_index() % 4 * kWarpColumns};
   const bool works = first_column + at.column < p.destinations &&
                      p.last_end(first_column + at.column + kWarpColumns) > first_source + at.row;
-  RowTile<kRows> next_delta;
-  RowTile<kColumns> next_gradient;
+  RowTile<kRows> next_delta(operands.delta + first_source * p.delta_stride, p.delta_stride,
+                            p.sources - first_source, begin);
+  RowTile<kColumns> next_gradient(operands.gradient + first_column * p.gradient_stride,
+                                  p.gradient_stride, p.destinations - first_column, begin);
   const auto read = [&](std::int64_t k) {
-    next_delta.read(operands.delta + first_source * p.delta_stride, p.delta_stride,
-                    p.sources - first_source, k, end, p.four);
-    next_gradient.read(operands.gradient + first_column * p.gradient_stride, p.gradient_stride,
-                       p.destinations - first_column, k, end, p.four);
+    next_delta.read(end - k, p.four);
+    next_gradient.read(end - k, p.four);
   };
-  // Half of the warp's columns at a time: what begins at zero takes registers as well.
+  // Half of the warp's columns at a time: what begins at zero takes registers as well. One term is
+  // summed by the tensor core alone: what it cuts off is far below a bf16's last bit.
   FragmentC sums[2][Fragments][2] = {};
   read(begin);
   for (std::int64_t k = begin; k < end; k += kTileDepth) {
@@ -147,8 +163,12 @@ contraction_kernel(ContractionKernel p) {
     if (!works) continue;
     HEADSPARK_UNROLL
     for (int half = 0; half < 2; ++half) {
-      multiply_tile<Terms, Terms, false>(sums[half], deltas, gradients,
-                                         {at.row, at.column + half * kWarpColumns / 2});
+      const WarpPlace place{at.row, at.column + half * kWarpColumns / 2};
+      if constexpr (Terms == 1) {
+        multiply_terms<false>(sums[half], deltas.term(0), gradients.term(0), place);
+      } else {
+        multiply_tile<Terms, Terms, false>(sums[half], deltas, gradients, place);
+      }
     }
   }
   if (!works) return;

@@ -1,7 +1,7 @@
 // linear on the GPU by products on tensor cores (cuda/gemm.h). Formulas: linear_cpu.cc. The
 // low-rank term runs after the product, in the same precision.
 #include "cuda/layer_product.h"
-#include "cuda/library_gemm.h"
+#include "cuda/term_gemm.h"
 #include "ops/backends.h"
 #include "ops/linear_range.h"
 
@@ -76,11 +76,10 @@ void add_low_rank(OpDevice& device, Precision precision, const LowRankOperands& 
 
 int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeight* const> layers) {
   if (precision == Precision::fast) return term_count(precision);
-  if (device.products() == nullptr) return 0;
   for (const LinearWeight* layer : layers) {
     if (layer == nullptr) continue;
     const DeviceMatrix matrix = device.matrix(*layer);
-    if (!library_reads({matrix.data, matrix.dtype, matrix.cols})) return 0;
+    if (!suits_terms({matrix.data, matrix.dtype, matrix.cols})) return 0;
   }
   return term_count(precision);
 }

@@ -8,6 +8,7 @@
 
 #include "cuda/lt_products.h"
 #include "cuda_emulation/fake_cublas_lt.h"
+#include "cuda_emulation/gemm_problem.h"
 #include "headspark/backend.h"
 #include "headspark/dtype.h"
 #include "headspark/error.h"
@@ -47,81 +48,25 @@ class LibraryDevice final : public OpDevice, public WeightMemory {
   LtProducts products_;
 };
 
-struct Problem {
-  std::int64_t rows, columns, depth;
-  bool by_depth;
-  std::vector<float> a, initial, bias;
-  std::vector<std::uint16_t> weight;
-  std::int64_t weight_stride;
-
-  Problem(std::int64_t m, std::int64_t n, std::int64_t k, bool deep)
-      : rows(m), columns(n), depth(k), by_depth(deep) {
-    Random random(7);
-    a = random.values(m * (k + 5));
-    initial = random.values(m * (n + 3));
-    bias = random.values(n);
-    weight_stride = ((deep ? n : k) + 15) / 8 * 8;
-    const std::int64_t elements = (deep ? k : n) * weight_stride;
-    for (const float value : random.values(elements)) weight.push_back(f32_to_bf16(value));
-  }
-  float weight_at(std::int64_t column, std::int64_t k) const {
-    const std::int64_t at = by_depth ? k * weight_stride + column : column * weight_stride + k;
-    return bf16_to_f32(weight[static_cast<std::size_t>(at)]);
-  }
-  /// The first `count` rows into c without gaps, nothing added.
-  Gemm product(std::int64_t count, float* c) const {
-    return {.rows = count,
-            .columns = columns,
-            .depth = depth,
-            .a = {a.data(), depth + 5},
-            .b = {weight.data(), DType::bf16, weight_stride, by_depth},
-            .c = c,
-            .c_stride = columns};
-  }
-  /// c of the first `count` rows, stride columns + 3.
-  std::vector<float> run(OpDevice& device, Precision precision, std::int64_t count) const {
-    std::vector<float> c(static_cast<std::size_t>(count * (columns + 3)), -1.0f);
-    Gemm g = product(count, c.data());
-    g.scale = 0.5f;
-    g.c_stride = columns + 3;
-    g.bias = bias.data();
-    g.initial = initial.data();
-    CHECK(library_gemm(device, precision, g));
-    return c;
-  }
-};
+std::vector<float> run(const GemmProblem& problem, OpDevice& device, Precision precision,
+                       std::int64_t count) {
+  std::vector<float> c = problem.room(count);
+  CHECK(library_gemm(device, precision, problem.with_all(count, c.data())));
+  return c;
+}
 
 }  // namespace
 
 TEST_CASE("products by cuBLASLt are the products, in terms that hold all bits") {
   for (const bool by_depth : {false, true}) {
     for (const auto precision : {Precision::exact, Precision::fast}) {
-      const Problem problem(150, 20, 37, by_depth);
+      const GemmProblem problem(150, 20, 37, by_depth);
       LibraryDevice device;
-      const std::vector<float> c = problem.run(device, precision, problem.rows);
+      const std::vector<float> c = run(problem, device, precision, problem.rows);
       const int trials = 2;  // of the two algorithms, the first time
       CHECK(fake.multiplications == trials + (precision == Precision::exact ? 3 : 1));
       CHECK(fake.reduction_schemes == 0);
-      double largest = 0.0;
-      for (std::int64_t row = 0; row < problem.rows; ++row) {
-        for (std::int64_t column = 0; column < problem.columns + 3; ++column) {
-          const std::int64_t at = row * (problem.columns + 3) + column;
-          if (column >= problem.columns) {
-            CHECK(c[static_cast<std::size_t>(at)] == -1.0f);
-            continue;
-          }
-          double sum = 0.0;
-          for (std::int64_t k = 0; k < problem.depth; ++k) {
-            sum += static_cast<double>(
-                       problem.a[static_cast<std::size_t>(row * (problem.depth + 5) + k)]) *
-                   problem.weight_at(column, k);
-          }
-          const double expected = 0.5 * sum + problem.bias[static_cast<std::size_t>(column)] +
-                                  problem.initial[static_cast<std::size_t>(at)];
-          const double difference = std::fabs(c[static_cast<std::size_t>(at)] - expected);
-          if (!(difference <= largest)) largest = difference;
-        }
-      }
+      const double largest = problem.largest_error(c);
       CHECK(largest <= (precision == Precision::exact ? 4e-6 : 6e-2));
     }
   }
@@ -129,15 +74,15 @@ TEST_CASE("products by cuBLASLt are the products, in terms that hold all bits") 
 
 TEST_CASE("products by cuBLASLt: one choice per shape of the weight, the same bits for any rows") {
   constexpr std::int64_t kMany = (kFewTiles + 1) * kLtTileRows;
-  const Problem problem(kMany, 24, 40, false);
+  const GemmProblem problem(kMany, 24, 40, false);
   for (const bool otherwise : {false, true}) {
     LibraryDevice device;
     fake.few_round_otherwise = otherwise;
-    const std::vector<float> all = problem.run(device, Precision::exact, kMany);
+    const std::vector<float> all = run(problem, device, Precision::exact, kMany);
     CHECK(fake.heuristics == 2);
     for (const std::int64_t rows : {1, 127, 128, 129, 256, 384}) {
       fake.algorithms.clear();
-      const std::vector<float> some = problem.run(device, Precision::exact, rows);
+      const std::vector<float> some = run(problem, device, Precision::exact, rows);
       check_same_bits("rows", some,
                       {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(some.size())});
       // What is chosen for one tile is used for few rows, unless it gives other bits.
@@ -145,7 +90,7 @@ TEST_CASE("products by cuBLASLt: one choice per shape of the weight, the same bi
       CHECK(fake.algorithms == std::set<std::uint64_t>{tiles});
     }
     fake.algorithms.clear();
-    problem.run(device, Precision::exact, kMany);
+    run(problem, device, Precision::exact, kMany);
     CHECK(fake.algorithms == std::set<std::uint64_t>{kManyTiles});
     CHECK(fake.heuristics == 2);
   }
@@ -153,7 +98,7 @@ TEST_CASE("products by cuBLASLt: one choice per shape of the weight, the same bi
 
 TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it where") {
   const std::int64_t most = 1100;  // whole tiles in place, the rest by way of scratch
-  const Problem problem(most, 8, 16, false);
+  const GemmProblem problem(most, 8, 16, false);
   for (const auto precision : {Precision::exact, Precision::fast}) {
     for (const bool plain : {false, true}) {
       for (const bool initial : {false, true}) {
@@ -187,7 +132,7 @@ TEST_CASE("products by cuBLASLt: a row's bits do not depend on who writes it whe
 
 TEST_CASE("products by cuBLASLt: it adds the bias of a layer itself, to the sum of all terms") {
   const std::int64_t most = 1100;
-  const Problem problem(most, 8, 16, false);
+  const GemmProblem problem(most, 8, 16, false);
   for (const auto& [precision, has] :
        {std::pair{Precision::exact, true}, {Precision::fast, true}, {Precision::exact, false}}) {
     LibraryDevice device;
@@ -229,7 +174,7 @@ TEST_CASE("products that are bf16 are the fp32 ones rounded, whoever writes and 
                            {8, false, true, false},
                            {8, false, false},
                            {7, true, false}}) {
-    const Problem problem(1100, c.columns, 16, false);
+    const GemmProblem problem(1100, c.columns, 16, false);
     LibraryDevice device;
     fake.has_algorithm = c.library;
     fake.has_epilogues = c.epilogues;
@@ -309,7 +254,7 @@ TEST_CASE("own products of terms have the bits of products of fp32") {
 }
 
 TEST_CASE("what cuBLASLt cannot do is left to the own kernel, by the weight alone") {
-  const Problem problem(4, 8, 16, false);
+  const GemmProblem problem(4, 8, 16, false);
   LibraryDevice device;
   std::vector<float> c(1000);
   const Gemm g = problem.product(4, c.data());

@@ -1,0 +1,19 @@
+// gemm() on rows of terms and bf16 weights that are copied 16 bytes at a time: the own kernel for
+// the weights that cuBLASLt takes, where there is no cuBLASLt.
+#pragma once
+
+#include "cuda/gemm.h"
+
+namespace headspark::cuda {
+
+/// Whether rows of products with such a weight are read as terms: bf16, aligned to 16 bytes.
+bool suits_terms(const GemmOperand& weight);
+
+/// 128 or 64 rows and columns, or what suits the product; no bit depends on it.
+enum class GemmTiles { fitting, large, small };
+
+/// Of a weight that suits; the rows' terms are made where there are none.
+void term_gemm(OpDevice& device, Precision precision, const Gemm& problem,
+               GemmTiles tiles = GemmTiles::fitting);
+
+}  // namespace headspark::cuda

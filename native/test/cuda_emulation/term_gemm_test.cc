@@ -1,0 +1,108 @@
+// The own product of rows of terms: what lies at the edges of its tiles, and that neither the
+// number of rows nor the tiles change a bit. The op suite tests it in layers.
+#include "cuda/term_gemm.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "cuda_emulation/gemm_problem.h"
+
+namespace headspark::test {
+namespace {
+
+using namespace cuda;
+
+/// Scratch memory exactly as large as asked for, so that AddressSanitizer sees what is read past
+/// it.
+class ScratchDevice final : public OpDevice {
+ public:
+  Stream stream() override { return nullptr; }
+  DeviceMatrix matrix(const LinearWeight&) override { return {}; }
+  DeviceMatrix table(const WeightView&) override { return {}; }
+  const void* constant(const void* host, std::int64_t) override { return host; }
+  void* scratch(ScratchSlot slot, std::int64_t bytes) override {
+    auto& memory = scratch_[slot];
+    memory.reset(new std::byte[static_cast<std::size_t>(bytes)]);
+    std::memset(memory.get(), 0xff, static_cast<std::size_t>(bytes));
+    return memory.get();
+  }
+
+ private:
+  std::map<ScratchSlot, std::unique_ptr<std::byte[]>> scratch_;
+};
+
+std::vector<float> run(const GemmProblem& problem, Precision precision, std::int64_t count,
+                       GemmTiles tiles) {
+  ScratchDevice device;
+  std::vector<float> c = problem.room(count);
+  term_gemm(device, precision, problem.with_all(count, c.data()), tiles);
+  return c;
+}
+
+struct Extent {
+  std::int64_t rows, columns, depth;
+};
+
+}  // namespace
+
+TEST_CASE("products of terms at the edges of tiles") {
+  // Fewer depths than stages, tails of a piece, of a tile and of a block.
+  const Extent extents[] = {{1, 1, 1},   {3, 7, 8},     {64, 64, 32},    {65, 129, 31},
+                            {64, 9, 96}, {130, 66, 40}, {128, 128, 160}, {70, 200, 257}};
+  for (const Extent& extent : extents) {
+    for (const bool by_depth : {false, true}) {
+      for (const auto precision : {Precision::exact, Precision::fast}) {
+        CAPTURE(extent.rows);
+        CAPTURE(extent.columns);
+        CAPTURE(extent.depth);
+        CAPTURE(by_depth);
+        const GemmProblem problem(extent.rows, extent.columns, extent.depth, by_depth);
+        for (const auto tiles : {GemmTiles::large, GemmTiles::small}) {
+          const auto c = run(problem, precision, problem.rows, tiles);
+          CHECK(problem.largest_error(c) <= (precision == Precision::exact ? 8e-6 : 8e-2));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("products of terms: the same bits for any rows and tiles") {
+  for (const bool by_depth : {false, true}) {
+    for (const auto precision : {Precision::exact, Precision::fast}) {
+      const GemmProblem problem(200, 72, 104, by_depth);
+      const auto all = run(problem, precision, problem.rows, GemmTiles::large);
+      CHECK(all == run(problem, precision, problem.rows, GemmTiles::fitting));
+      for (const std::int64_t rows : {1, 64, 65, 129}) {
+        const auto some = run(problem, precision, rows, GemmTiles::small);
+        CHECK(std::equal(some.begin(), some.end(), all.begin()));
+      }
+    }
+  }
+}
+
+TEST_CASE("products of terms, narrow and plain") {
+  const GemmProblem problem(66, 24, 40, false);
+  ScratchDevice device;
+  std::vector<float> c(static_cast<std::size_t>(problem.rows * problem.columns));
+  term_gemm(device, Precision::fast, problem.product(problem.rows, c.data()));
+
+  std::vector<std::uint16_t> narrow(c.size());
+  Gemm rounded = problem.product(problem.rows, nullptr);
+  rounded.narrow = narrow.data();
+  term_gemm(device, Precision::fast, rounded);
+
+  std::vector<float> plain(c.size());
+  std::vector<float> sum(c.size());
+  Gemm both = problem.product(problem.rows, sum.data());
+  both.initial = problem.initial.data();
+  both.plain = plain.data();
+  term_gemm(device, Precision::fast, both);
+  for (std::size_t i = 0; i < c.size(); ++i) {
+    CHECK(narrow[i] == f32_to_bf16(c[i]));
+    CHECK(plain[i] == c[i]);
+    CHECK(sum[i] == c[i] + problem.initial[i]);
+  }
+}
+
+}  // namespace headspark::test
