@@ -1,9 +1,13 @@
-// A product with all that may be added to it, and what it is.
+// A product with all that may be added to it, what it is, and a device for it alone.
 #pragma once
 
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <map>
+#include <memory>
 #include <vector>
 
 #include "cuda/gemm.h"
@@ -11,6 +15,25 @@
 #include "op_suite.h"
 
 namespace headspark::test {
+
+/// Products of its own, on the emulated device. Scratch memory is exactly as large as asked for, so
+/// that AddressSanitizer sees what is read past it, and holds NaN.
+class GemmDevice : public cuda::OpDevice {
+ public:
+  cuda::Stream stream() override { return nullptr; }
+  cuda::DeviceMatrix matrix(const LinearWeight&) override { return {}; }
+  cuda::DeviceMatrix table(const WeightView&) override { return {}; }
+  const void* constant(const void* host, std::int64_t) override { return host; }
+  void* scratch(cuda::ScratchSlot slot, std::int64_t bytes) override {
+    auto& memory = scratch_[slot];
+    memory.reset(new std::byte[static_cast<std::size_t>(bytes)]);
+    std::memset(memory.get(), 0xff, static_cast<std::size_t>(bytes));
+    return memory.get();
+  }
+
+ private:
+  std::map<cuda::ScratchSlot, std::unique_ptr<std::byte[]>> scratch_;
+};
 
 struct GemmProblem {
   std::int64_t rows, columns, depth;

@@ -22,18 +22,9 @@ using namespace cuda;
 FakeCublasLt& fake = FakeCublasLt::get();
 
 /// The emulated device with a library.
-class LibraryDevice final : public OpDevice, public WeightMemory {
+class LibraryDevice final : public GemmDevice, public WeightMemory {
  public:
   LibraryDevice() : products_(fake_cublas_lt(), *this) { fake = {}; }
-  Stream stream() override { return nullptr; }
-  DeviceMatrix matrix(const LinearWeight&) override { return {}; }
-  DeviceMatrix table(const WeightView&) override { return {}; }
-  const void* constant(const void* host, std::int64_t) override { return host; }
-  void* scratch(ScratchSlot slot, std::int64_t bytes) override {
-    auto& memory = scratch_[slot];
-    memory.assign(static_cast<std::size_t>(bytes), std::byte{0xff});
-    return memory.data();
-  }
   LtProducts* products() override { return &products_; }
   void* allocate(std::int64_t bytes) override {
     return ::operator new(static_cast<std::size_t>(bytes));
@@ -44,7 +35,6 @@ class LibraryDevice final : public OpDevice, public WeightMemory {
   }
 
  private:
-  std::map<ScratchSlot, std::vector<std::byte>> scratch_;
   LtProducts products_;
 };
 

@@ -4,8 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include <map>
-
 #include "cuda_emulation/gemm_problem.h"
 
 namespace headspark::test {
@@ -13,28 +11,9 @@ namespace {
 
 using namespace cuda;
 
-/// Scratch memory exactly as large as asked for, so that AddressSanitizer sees what is read past
-/// it.
-class ScratchDevice final : public OpDevice {
- public:
-  Stream stream() override { return nullptr; }
-  DeviceMatrix matrix(const LinearWeight&) override { return {}; }
-  DeviceMatrix table(const WeightView&) override { return {}; }
-  const void* constant(const void* host, std::int64_t) override { return host; }
-  void* scratch(ScratchSlot slot, std::int64_t bytes) override {
-    auto& memory = scratch_[slot];
-    memory.reset(new std::byte[static_cast<std::size_t>(bytes)]);
-    std::memset(memory.get(), 0xff, static_cast<std::size_t>(bytes));
-    return memory.get();
-  }
-
- private:
-  std::map<ScratchSlot, std::unique_ptr<std::byte[]>> scratch_;
-};
-
 std::vector<float> run(const GemmProblem& problem, Precision precision, std::int64_t count,
                        GemmTiles tiles) {
-  ScratchDevice device;
+  GemmDevice device;
   std::vector<float> c = problem.room(count);
   term_gemm(device, precision, problem.with_all(count, c.data()), tiles);
   return c;
@@ -83,7 +62,7 @@ TEST_CASE("products of terms: the same bits for any rows and tiles") {
 
 TEST_CASE("products of terms, narrow and plain") {
   const GemmProblem problem(66, 24, 40, false);
-  ScratchDevice device;
+  GemmDevice device;
   std::vector<float> c(static_cast<std::size_t>(problem.rows * problem.columns));
   term_gemm(device, Precision::fast, problem.product(problem.rows, c.data()));
 
