@@ -14,16 +14,21 @@ HEADSPARK_DEVICE MlpInputs inputs(const Params& p, std::int64_t i) {
   return {p.gate[i], p.up != nullptr ? p.up[i] : 0.0f, p.up != nullptr};
 }
 
-HEADSPARK_KERNEL(kElementThreads) forward_kernel(MlpActivationForward p) {
+template <bool Quick>
+HEADSPARK_KERNEL(kElementThreads)
+forward_kernel(MlpActivationForward p) {
   const std::int64_t i = element_index();
-  if (i < p.count) p.y[i] = activated(p.activation, inputs(p, i));
+  if (i < p.count) p.y[i] = activated<Quick>(p.activation, inputs(p, i));
 }
 
-HEADSPARK_KERNEL(kElementThreads) backward_kernel(MlpActivationBackward p) {
+template <bool Quick>
+HEADSPARK_KERNEL(kElementThreads)
+backward_kernel(MlpActivationBackward p) {
   const std::int64_t i = element_index();
   if (i >= p.count) return;
   // d_y is read first: d_gate may be the same array.
-  const ActivationGradient gradient = activation_gradient(p.activation, inputs(p, i), p.d_y[i]);
+  const ActivationGradient gradient =
+      activation_gradient<Quick>(p.activation, inputs(p, i), p.d_y[i]);
   if (p.up != nullptr) p.d_up[i] = gradient.d_up;
   p.d_gate[i] = gradient.d_gate;
 }
@@ -31,11 +36,15 @@ HEADSPARK_KERNEL(kElementThreads) backward_kernel(MlpActivationBackward p) {
 }  // namespace
 
 void mlp_activation_forward_cuda(const Context& context, const MlpActivationForward& params) {
-  launch(op_device(context).stream(), element_shape(params.count), &forward_kernel, params);
+  launch(op_device(context).stream(), element_shape(params.count),
+         context.precision == Precision::fast ? &forward_kernel<true> : &forward_kernel<false>,
+         params);
 }
 
 void mlp_activation_backward_cuda(const Context& context, const MlpActivationBackward& params) {
-  launch(op_device(context).stream(), element_shape(params.count), &backward_kernel, params);
+  launch(op_device(context).stream(), element_shape(params.count),
+         context.precision == Precision::fast ? &backward_kernel<true> : &backward_kernel<false>,
+         params);
 }
 
 }  // namespace headspark

@@ -44,8 +44,9 @@ activated_kernel(ActivatedTerms<Stored> p) {
   if (at.k >= width) return store_pair<Terms>(p.y, at, 0.0f, 0.0f);
   MlpInputs in[2];
   read_inputs(in, p, at, width);
-  store_pair<Terms>(p.y, at, activated(p.activation, in[0]),
-                    at.k + 1 < width ? activated(p.activation, in[1]) : 0.0f);
+  constexpr bool kQuick = Terms == 1;
+  store_pair<Terms>(p.y, at, activated<kQuick>(p.activation, in[0]),
+                    at.k + 1 < width ? activated<kQuick>(p.activation, in[1]) : 0.0f);
 }
 
 template <typename Stored>
@@ -71,8 +72,9 @@ gradient_kernel(GradientTerms<Stored> p) {
     MlpInputs in[2];
     read_inputs(in, p, at, width);
     const Two d_y = read_row_pair(p.d_y + at.row * width, at.k, width, p.two);
-    low = activation_gradient(p.activation, in[0], d_y.x);
-    if (at.k + 1 < width) high = activation_gradient(p.activation, in[1], d_y.y);
+    constexpr bool kQuick = Terms == 1;
+    low = activation_gradient<kQuick>(p.activation, in[0], d_y.x);
+    if (at.k + 1 < width) high = activation_gradient<kQuick>(p.activation, in[1], d_y.y);
   }
   store_pair<Terms>(p.d_gate, at, low.d_gate, high.d_gate);
   if (p.d_up.data != nullptr) store_pair<Terms>(p.d_up, at, low.d_up, high.d_up);

@@ -249,6 +249,9 @@ inline bool is_finite(float x) {
 inline float square_root(float x) {
   return std::sqrt(x);
 }
+inline float quick_reciprocal(float x) {
+  return 1.0f / x;
+}
 inline float larger_number(float a, float b) {
   return std::fmax(a, b);
 }

@@ -34,6 +34,12 @@ HEADSPARK_DEVICE bool is_finite(float x) {
 HEADSPARK_DEVICE float square_root(float x) {
   return sqrtf(x);
 }
+/// 1 / x in one instruction: off by one place at most, and 0 where it is below the normal floats.
+HEADSPARK_DEVICE float quick_reciprocal(float x) {
+  float value;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(value) : "f"(x));
+  return value;
+}
 /// The number where the other is NaN.
 HEADSPARK_DEVICE float larger_number(float a, float b) {
   return fmaxf(a, b);
