@@ -16,14 +16,14 @@ HEADSPARK_DEVICE MlpInputs inputs(const Params& p, std::int64_t i) {
 
 template <bool Quick>
 HEADSPARK_KERNEL(kElementThreads)
-forward_kernel(MlpActivationForward p) {
+activation_forward_kernel(MlpActivationForward p) {
   const std::int64_t i = element_index();
   if (i < p.count) p.y[i] = activated<Quick>(p.activation, inputs(p, i));
 }
 
 template <bool Quick>
 HEADSPARK_KERNEL(kElementThreads)
-backward_kernel(MlpActivationBackward p) {
+activation_backward_kernel(MlpActivationBackward p) {
   const std::int64_t i = element_index();
   if (i >= p.count) return;
   // d_y is read first: d_gate may be the same array.
@@ -37,13 +37,15 @@ backward_kernel(MlpActivationBackward p) {
 
 void mlp_activation_forward_cuda(const Context& context, const MlpActivationForward& params) {
   launch(op_device(context).stream(), element_shape(params.count),
-         context.precision == Precision::fast ? &forward_kernel<true> : &forward_kernel<false>,
+         context.precision == Precision::fast ? &activation_forward_kernel<true>
+                                              : &activation_forward_kernel<false>,
          params);
 }
 
 void mlp_activation_backward_cuda(const Context& context, const MlpActivationBackward& params) {
   launch(op_device(context).stream(), element_shape(params.count),
-         context.precision == Precision::fast ? &backward_kernel<true> : &backward_kernel<false>,
+         context.precision == Precision::fast ? &activation_backward_kernel<true>
+                                              : &activation_backward_kernel<false>,
          params);
 }
 
