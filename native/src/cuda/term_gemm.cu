@@ -45,7 +45,7 @@ class Copies {
  public:
   HEADSPARK_DEVICE Copies(const TermGemm& p, const SharedArray<Bf16>& to)
       : to_(to), left_(p.depth) {
-    const int row = thread_index() / kPiecesA;
+    const int row = long_row(thread_index() / kPiecesA);
     column_ = thread_index() % kPiecesA * kElementsOf16Bytes;
     // Rows after the last are there as far as a tile reaches, undefined.
     const std::int64_t first = static_cast<std::int64_t>(block_x()) * Shape::kRows + row;
