@@ -115,11 +115,12 @@ export class ResultStore {
   /** The lock of a work folder, which another process may be removing at the same time. */
   async #lock(work: string, subject: string): Promise<FileLock> {
     for (let attempt = 1; ; attempt++) {
-      await mkdir(work, { recursive: true });
       try {
+        // Fails too where the folder is there first and gone when Node looks at it again.
+        await mkdir(work, { recursive: true });
         return await lockFile(join(work, 'lock'), subject);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 5) throw error;
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 10) throw error;
       }
     }
   }
