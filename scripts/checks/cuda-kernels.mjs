@@ -10,10 +10,9 @@ import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { sourceFiles } from './source-files.mjs';
+import { kernelFiles, kernelFlags, nvcc } from './nvcc.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const nvcc = process.env.CUDACXX ?? 'nvcc';
 const targets = [
   { virtual: 'compute_80', real: 'sm_80' },
   { virtual: 'compute_90a', real: 'sm_90a' },
@@ -49,15 +48,14 @@ function run(file) {
     '-gencode',
     `arch=${virtual},code=${real}`,
   ]);
-  // Flags that change code are those of native/cuda.cmake.
   const child = spawn(
     nvcc,
     [
-      ...['-std=c++20', '--expt-relaxed-constexpr', '--fmad=false', '-O3', '-c', '-o', '/dev/null'],
+      ...[...kernelFlags, '-c', '-o', '/dev/null'],
       // The host's half is checked, not compiled: no object is wanted.
       ...['-Werror', 'all-warnings', '-Xcompiler', '-Wall,-Wextra,-Werror,-fsyntax-only'],
       ...['-Xptxas', '-v'],
-      ...['-Inative/include', '-Inative/src', ...flags, file],
+      ...[...flags, file],
     ],
     { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
   );
@@ -128,9 +126,7 @@ async function main(parameters) {
     console.log('CUDA kernels: skipped, there is no nvcc here');
     return 0;
   }
-  const files = sourceFiles(root, ['native/src'], /\.cu$/).filter(
-    (file) => positionals.length === 0 || positionals.some((part) => file.includes(part)),
-  );
+  const files = kernelFiles(root, positionals);
   const folder = mkdtempSync(path.join(tmpdir(), 'headspark-kernels-'));
   const problems = await compileAll(withOpsAsOne(files, folder), jobs);
   rmSync(folder, { recursive: true });

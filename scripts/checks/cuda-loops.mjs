@@ -9,7 +9,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { sourceFiles } from './source-files.mjs';
+import { kernelFiles, kernelFlags, nvcc } from './nvcc.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const BYTES = 16; // of an instruction, since sm_70
@@ -49,7 +49,7 @@ function loopOf(code, at) {
   return begin >= 0 && begin < at ? { begin, end: at + BYTES } : undefined;
 }
 
-/** The largest loop that holds most products, with how many instructions and products it has. */
+/** The smallest of the loops that hold most products, with how many instructions and products it has. */
 function mainLoop(code) {
   let main;
   for (let at = 0; at < code.length; at += BYTES) {
@@ -70,10 +70,8 @@ function mainLoop(code) {
 }
 
 function compile(file, to) {
-  // Flags that change code are those of native/cuda.cmake.
-  const flags = ['-std=c++20', '--expt-relaxed-constexpr', '--fmad=false', '-O3', '-arch=sm_90a'];
-  const args = [...flags, '-cubin', '-Inative/include', '-Inative/src', '-o', to, file];
-  const { status, error } = spawnSync(process.env.CUDACXX ?? 'nvcc', args, {
+  const args = [...kernelFlags, '-arch=sm_90a', '-cubin', '-o', to, file];
+  const { status, error } = spawnSync(nvcc, args, {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
@@ -83,10 +81,7 @@ function compile(file, to) {
   }
 }
 
-const wanted = process.argv.slice(2);
-const files = sourceFiles(root, ['native/src'], /\.cu$/).filter(
-  (file) => wanted.length === 0 || wanted.some((part) => file.includes(part)),
-);
+const files = kernelFiles(root, process.argv.slice(2));
 const folder = await mkdtemp(path.join(tmpdir(), 'headspark-loops-'));
 try {
   for (const file of files) {

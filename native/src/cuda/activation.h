@@ -13,7 +13,6 @@ constexpr float kInverseSqrt2 = 0.70710678f;
 constexpr float kSqrt2OverPi = 0.79788456f;     // sqrt(2 / pi)
 constexpr float kInverseSqrt2Pi = 0.39894228f;  // 1 / sqrt(2 pi)
 constexpr float kGeluCubic = 0.044715f;
-constexpr float kLog2OfE = 1.44269504f;
 
 struct ActivationValue {
   float f;

@@ -49,6 +49,10 @@ constexpr std::int32_t kStatsRoom = kStatsTile + kStatsAligned;
 HEADSPARK_DEVICE std::int32_t stats_begin(const BackwardKernel& p, const HeadAt& at) {
   return at.head * p.stats_slots + at.begin / kStatsAligned * kStatsAligned + at.row * kStatsRoom;
 }
+/// Two floats, QueryStats.
+HEADSPARK_DEVICE float* stats_of(const BackwardKernel& p, const HeadAt& at, std::int32_t i) {
+  return p.stats + std::int64_t{2} * (stats_begin(p, at) + i);
+}
 constexpr std::int32_t stats_end(std::int32_t tokens) {
   return (tokens + kStatsTile - 1) / kStatsTile * kStatsTile;
 }
@@ -66,7 +70,7 @@ d_raw_kernel(BackwardKernel p) {
   const HeadAt at = head_at(b.shape, b.layout, item / longest);
   const auto i = static_cast<std::int32_t>(item % longest);
   if (i >= stats_end(at.own)) return;
-  float* const stats = p.stats + std::int64_t{2} * (stats_begin(p, at) + i);
+  float* const stats = stats_of(p, at, i);
   if (!at.has_query(i)) {
     if (lane_index() == 0) store_two(stats, {-infinity(), 0.0f});
     return;
@@ -156,14 +160,14 @@ HEADSPARK_DEVICE void begin_other(const TilePair<Terms, Width>& to, const Backwa
   begin(to.second, p.d_raw, p.v);
 }
 
-template <int Terms, int Width>
+template <typename Held>
 struct HeldOwn {
-  HeldRows<Terms, Width> first;
-  HeldRows<Terms, Width> second;
+  Held first;
+  Held second;
 };
 
-template <Target Of, int Terms, int Width>
-HEADSPARK_DEVICE void hold_own(HeldOwn<Terms, Width>& held, const TilePair<Terms, Width>& own) {
+template <Target Of, int Terms, int Width, typename Held>
+HEADSPARK_DEVICE void hold_own(HeldOwn<Held>& held, const TilePair<Terms, Width>& own) {
   held.first.hold(own.first);
   if constexpr (Of != Target::values) held.second.hold(own.second);
 }
@@ -172,14 +176,10 @@ HEADSPARK_DEVICE void hold_own(HeldOwn<Terms, Width>& held, const TilePair<Terms
 template <Target Of, int Terms, int Width, int Pieces, typename Held>
 HEADSPARK_DEVICE void pair_scores(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
                                   const TilePair<Terms, Width>& own,
-                                  const TilePair<Terms, Width>& other, const Held& held) {
-  constexpr bool kSecond = Of != Target::values;
-  if constexpr (std::is_same_v<Held, NothingHeld>) {
-    multiply_scores(s, SharedRows<Terms, Width>{own.first}, other.first);
-    if constexpr (kSecond) multiply_scores(d, SharedRows<Terms, Width>{own.second}, other.second);
-  } else {
-    multiply_scores(s, held.first, other.first);
-    if constexpr (kSecond) multiply_scores(d, held.second, other.second);
+                                  const TilePair<Terms, Width>& other, const HeldOwn<Held>& held) {
+  multiply_scores(s, left_rows(held.first, own.first), other.first);
+  if constexpr (Of != Target::values) {
+    multiply_scores(d, left_rows(held.second, own.second), other.second);
   }
 }
 // Adds those of a chunk.
@@ -193,23 +193,17 @@ HEADSPARK_DEVICE void add_chunk_scores(FragmentC (&s)[Pieces], FragmentC (&d)[Pi
   }
 }
 
-// Scores of keys past their query become -infinity; `from` counts the other side's.
-template <Target Of, int Pieces>
-HEADSPARK_DEVICE void hide_later_keys(FragmentC (&s)[Pieces], const Place& place,
-                                      std::int32_t from) {
-  const std::int32_t own = place.first + warp_index() * kWarpRows + lane_index() / 4;
-  const std::int32_t prefix = place.at.prefix;
-  const bool all_seen =
-      Of == Target::queries ? from + 8 * Pieces - 1 <= prefix + own : own + 8 <= from;
-  if (all_seen) return;
+// Scores of the block's own keys with queries before them become -infinity; `from` counts queries.
+template <int Pieces>
+HEADSPARK_DEVICE void hide_earlier_queries(FragmentC (&s)[Pieces], std::int32_t own,
+                                           std::int32_t from) {
+  if (own + 8 <= from) return;
   HEADSPARK_UNROLL
   for (int n = 0; n < Pieces; ++n) {
     HEADSPARK_UNROLL
     for (int r = 0; r < 4; ++r) {
-      const std::int32_t mine = own + r / 2 * 8;
-      const std::int32_t other = from + 8 * n + lane_index() % 4 * 2 + r % 2;
-      const bool later = Of == Target::queries ? other > prefix + mine : mine > other;
-      if (later) s[n].r[r] = -infinity();
+      const std::int32_t query = from + 8 * n + lane_index() % 4 * 2 + r % 2;
+      if (own + r / 2 * 8 > query) s[n].r[r] = -infinity();
     }
   }
 }
@@ -223,10 +217,6 @@ struct QueryStats {
 struct OwnStats {
   QueryStats row[2];
 };
-
-HEADSPARK_DEVICE const float* stats_of(const BackwardKernel& p, const HeadAt& at, std::int32_t i) {
-  return p.stats + std::int64_t{2} * (stats_begin(p, at) + i);
-}
 
 HEADSPARK_DEVICE OwnStats own_stats(const BackwardKernel& p, const Place& place) {
   OwnStats own;
@@ -245,7 +235,13 @@ template <Target Of, int Terms, int Pieces>
 HEADSPARK_DEVICE void to_weights(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
                                  const BackwardKernel& p, const Place& place, std::int32_t from,
                                  const OwnStats& own) {
-  hide_later_keys<Of>(s, place, from);
+  const std::int32_t first = place.first + warp_index() * kWarpRows + lane_index() / 4;
+  if constexpr (Of == Target::queries) {
+    const std::int32_t position = place.at.prefix + first;
+    hide_later_keys(s, {position, position + 8}, from);
+  } else {
+    hide_earlier_queries(s, first, from);
+  }
   const float scale = p.b.shape.scale * Exponent<Terms>::kUnit;
   HEADSPARK_UNROLL
   for (int n = 0; n < Pieces; ++n) {
@@ -321,7 +317,7 @@ backward_kernel(BackwardKernel p) {
   const auto others = memory.take<Bf16>((kTwo ? 2 : 1) * Pair::elements(kOther));
   const Pair own = Pair::of(memory.take<Bf16>(Pair::elements(rows)), rows, 0);
   constexpr bool kHolds = !Chunked && holds_own<Terms, Width, Of>();
-  std::conditional_t<kHolds, HeldOwn<Terms, Width>, NothingHeld> held;
+  HeldOwn<std::conditional_t<kHolds, HeldRows<Terms, Width>, NothingHeld>> held;
   FragmentC sums[Of != Target::values ? Width / 8 : 1] = {};
   FragmentC sums_of_values[has_values(Of) ? Width / 8 : 1] = {};
   const std::int32_t last = place.first + rows < at.own ? place.first + rows : at.own;
@@ -361,9 +357,7 @@ backward_kernel(BackwardKernel p) {
         begin_other<Of>(Pair::of(others, kOther, step % 2), p, place, from + kOther, 0);
         commit_copies();
       }
-      if constexpr (kHolds) {
-        if (from == begin) hold_own<Of>(held, own);
-      }
+      if (from == begin) hold_own<Of>(held, own);
       pair_scores<Of>(s, d, own, other, held);
     }
     to_weights<Of, Terms>(s, d, p, place, from, own_rows);

@@ -144,12 +144,8 @@ using HeldQueries = std::conditional_t<Terms == 1 && (Width <= 64 || From == Sou
 template <int Terms, int Width, typename Held>
 HEADSPARK_DEVICE void add_queries(FragmentC (&s)[kStepPieces], const Tiles<Terms, Width>& tiles,
                                   Held& held, bool new_queries) {
-  if constexpr (!std::is_same_v<Held, NothingHeld>) {
-    if (new_queries) held.hold(tiles.queries);
-    add_scores(s, held, tiles.keys);
-  } else {
-    add_scores(s, SharedRows<Terms, Width>{tiles.queries}, tiles.keys);
-  }
+  if (new_queries) held.hold(tiles.queries);
+  add_scores(s, left_rows(held, tiles.queries), tiles.keys);
 }
 
 // Each query is read by one block only, which splits it.
@@ -178,10 +174,8 @@ HEADSPARK_DEVICE void begin_terms(const ForwardAttention& p, const Place& place,
   begin_context(place, tiles.keys, p.k_terms, 0, 0);
   commit_copies();
   load_queries(p, place, tiles, 0);
-  if constexpr (!std::is_same_v<Held, NothingHeld>) {
-    sync_threads();
-    held.hold(tiles.queries);
-  }
+  if constexpr (Held::kHeld) sync_threads();
+  held.hold(tiles.queries);
 }
 // Scores of the block's queries and the keys of a step, whose values follow: each tile is on its
 // way while the other is multiplied.
@@ -192,11 +186,7 @@ HEADSPARK_DEVICE void scores_of_terms(FragmentC (&s)[kStepPieces], const Forward
   end_copies();  // and everyone is done with the values before
   begin_context(place, tiles.values, p.v_terms, key, 0);
   commit_copies();
-  if constexpr (std::is_same_v<Held, NothingHeld>) {
-    multiply_scores(s, SharedRows<Terms, Width>{tiles.queries}, tiles.keys);
-  } else {
-    multiply_scores(s, held, tiles.keys);
-  }
+  multiply_scores(s, left_rows(held, tiles.queries), tiles.keys);
 }
 template <int Terms, int Width>
 HEADSPARK_DEVICE void next_keys(const ForwardAttention& p, const Place& place,

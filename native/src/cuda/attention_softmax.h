@@ -32,8 +32,7 @@ HEADSPARK_DEVICE Softmax nothing_seen() {
 /// power of two is exact enough; three are fp32.
 template <int Terms>
 struct Exponent {
-  static constexpr float kUnit =
-      Terms == 1 ? 1.4426950408889634f : 1.0f;  // log2(e): of powers of two
+  static constexpr float kUnit = Terms == 1 ? kLog2OfE : 1.0f;
 
   float scale;
   float shift;
@@ -49,11 +48,12 @@ struct Exponent {
 };
 
 /// Scores of keys past a row's position become -infinity; position[0] is not past position[1].
-HEADSPARK_DEVICE void hide_later_keys(FragmentC (&s)[kStepPieces],
-                                      const std::int32_t (&position)[2], std::int32_t first_key) {
-  if (first_key + kStepKeys - 1 <= position[0]) return;
+template <int Pieces>
+HEADSPARK_DEVICE void hide_later_keys(FragmentC (&s)[Pieces], const std::int32_t (&position)[2],
+                                      std::int32_t first_key) {
+  if (first_key + 8 * Pieces - 1 <= position[0]) return;
   HEADSPARK_UNROLL
-  for (int n = 0; n < kStepPieces; ++n) {
+  for (int n = 0; n < Pieces; ++n) {
     HEADSPARK_UNROLL
     for (int r = 0; r < 4; ++r) {
       const std::int32_t key = first_key + 8 * n + lane_index() % 4 * 2 + r % 2;

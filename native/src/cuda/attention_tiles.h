@@ -250,7 +250,24 @@ struct HeldRows {
 };
 
 /// In place of HeldRows where registers leave no room.
-struct NothingHeld {};
+struct NothingHeld {
+  static constexpr bool kHeld = false;
+
+  template <typename Rows>
+  HEADSPARK_DEVICE void hold(const Rows&) const {}
+};
+
+/// The warp's rows of a tile as left operands: those that are held, else the tile's.
+template <int Terms, int Width>
+HEADSPARK_DEVICE const HeldRows<Terms, Width>& left_rows(const HeldRows<Terms, Width>& held,
+                                                         const Tile<Terms, Width>&) {
+  return held;
+}
+template <int Terms, int Width>
+HEADSPARK_DEVICE SharedRows<Terms, Width> left_rows(const NothingHeld&,
+                                                    const Tile<Terms, Width>& tile) {
+  return {tile};
+}
 
 /// Until this thread's copies have arrived, and every thread is here.
 HEADSPARK_DEVICE void end_copies() {

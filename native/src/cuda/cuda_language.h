@@ -3,6 +3,13 @@
 // functions have the same names. Kernels include this header and use nothing else of CUDA.
 #pragma once
 
+namespace headspark::cuda {
+
+/// quick_power_of_two(kLog2OfE * x) is exp(x).
+constexpr float kLog2OfE = 1.4426950408889634f;
+
+}  // namespace headspark::cuda
+
 #if defined(HEADSPARK_CUDA_EMULATED)
 #define HEADSPARK_KERNEL(...) inline void
 #define HEADSPARK_DEVICE inline

@@ -76,8 +76,7 @@ class Copies {
     const int weight_row = thread_index() / kInWideRow;
     const int c = thread_index() % kInWideRow * kElementsOf16Bytes;
     const std::int64_t column = static_cast<std::int64_t>(block_y()) * kTile + c;
-    const std::int64_t left = p.width - column;  // may be negative
-    valid_ = left >= kElementsOf16Bytes ? 16 : left > 0 ? static_cast<int>(2 * left) : 0;
+    valid_ = valid_bytes(p.width - column);
     weight_ = p.weight + weight_row * weight_stride_ + (valid_ > 0 ? column : 0);
     to_weight_ = weight_row * kWideRow + c;
   }
@@ -177,13 +176,8 @@ head_products_kernel(HeadKernel kernel) {
     wait_copies<kStages - 2>();
     sync_threads();
     copies.begin((tile + kStages - 1) % kStages);
-    const TermTiles rows = stages.row_terms(tile % kStages);
-    const TermTiles weights = stages.weight_terms(tile % kStages);
-    if constexpr (Terms == 1) {
-      multiply_terms<true>(sums, rows.term(0), weights.term(0), at);
-    } else {
-      multiply_tile<Terms, 1, true>(sums, rows, weights, at);
-    }
+    add_tile_product<Terms, 1, true>(sums, stages.row_terms(tile % kStages),
+                                     stages.weight_terms(tile % kStages), at);
     if (--left > 0) continue;
     left = of_head;
     ++head;

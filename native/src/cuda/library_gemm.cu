@@ -149,11 +149,7 @@ void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const
 bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
   LtProducts* const products = suits(g) ? device.products() : nullptr;
   if (products == nullptr) return false;
-  TermRows a = g.a.terms;
-  if (a.terms == 0) {
-    a = term_rows(device, term_count(precision), g.rows, g.depth);
-    split_rows(device, g.a.values, g.a.stride, a);
-  }
+  const TermRows a = rows_as_terms(device, precision, g);
   LibraryProduct l{device, *products, g, a};
   choose_epilogue(l);
   const std::int64_t whole = g.rows / kLtTileRows;

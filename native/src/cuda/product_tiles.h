@@ -17,6 +17,13 @@ HEADSPARK_DEVICE int long_row(int number) {
   return number / 8 * 8 + number % 2 * 4 + number % 8 / 2;
 }
 
+/// Bytes of a piece of 16 that exist where `left` elements do from its first on.
+HEADSPARK_DEVICE int valid_bytes(std::int64_t left) {
+  constexpr int kElements = 16 / static_cast<int>(sizeof(Bf16));
+  if (left >= kElements) return 16;
+  return left > 0 ? static_cast<int>(left) * static_cast<int>(sizeof(Bf16)) : 0;
+}
+
 /// The terms of an operand, one tile after the other.
 struct TermTiles {
   SharedArray<Bf16> data;
@@ -76,6 +83,18 @@ HEADSPARK_DEVICE void multiply_tile(FragmentC (&sums)[Rows][Columns], const Term
       HEADSPARK_UNROLL
       for (int r = 0; r < 4; ++r) sums[m][n].r[r] += c[m][n].r[r];
     }
+  }
+}
+
+/// The same, but that one term of each is summed by the tensor core alone: what it cuts off is far
+/// below a bf16's last bit.
+template <int TermsA, int TermsB, bool Wide, int Rows, int Columns>
+HEADSPARK_DEVICE void add_tile_product(FragmentC (&sums)[Rows][Columns], const TermTiles& a,
+                                       const TermTiles& b, const WarpPlace& at) {
+  if constexpr (TermsA == 1 && TermsB == 1) {
+    multiply_terms<Wide>(sums, a.term(0), b.term(0), at);
+  } else {
+    multiply_tile<TermsA, TermsB, Wide>(sums, a, b, at);
   }
 }
 

@@ -61,9 +61,8 @@ class Copies {
     if constexpr (Shape::kWide) {
       row_ = thread_index() / kPiecesB;
       const int column = thread_index() % kPiecesB * kElementsOf16Bytes;
-      const int valid = columns_ - column;
-      valid_ = valid <= 0 ? 0 : valid >= kElementsOf16Bytes ? 16 : 2 * valid;
-      b_ = b + row_ * b_stride_ + begin + (valid > 0 ? column : 0);
+      valid_ = valid_bytes(columns_ - column);
+      b_ = b + row_ * b_stride_ + begin + (valid_ > 0 ? column : 0);
       to_b_ = row_ * Shape::kWideRow + column;
     } else {
       row_ = row;
@@ -99,9 +98,8 @@ class Copies {
     for (int t = 0; t < Shape::kTerms; ++t) {
       HEADSPARK_UNROLL
       for (int r = 0; r < Shape::kRows; r += kRowsAtOnceA) {
-        const Bf16* const from = exists ? a_ + t * term_stride_ + r * a_stride_ : a_;
         copy_async(to_, at + t * Shape::kElementsA + to_a_ + r * kLongRow,
-                   exists ? from : a_ - column_, exists ? 16 : 0);
+                   exists ? a_ + t * term_stride_ + r * a_stride_ : a_ - column_, exists ? 16 : 0);
       }
     }
   }
@@ -114,10 +112,7 @@ class Copies {
                    exists ? b_ + r * b_stride_ : b_ - row_ * b_stride_, exists ? valid_ : 0);
       }
     } else {
-      const std::int64_t left = left_ - column_;
-      const int valid = left <= 0                    ? 0
-                        : left >= kElementsOf16Bytes ? 16
-                                                     : static_cast<int>(2 * left);
+      const int valid = valid_bytes(left_ - column_);
       HEADSPARK_UNROLL
       for (int r = 0; r < Shape::kColumns; r += kRowsAtOnceB) {
         // Columns past the last are those of the last once more: nobody writes them.
@@ -162,11 +157,7 @@ term_gemm_kernel(TermGemm p) {
     const TermTiles a{tiles, kLongRow, Shape::kElementsA, stage * Shape::kElements};
     const TermTiles b{tiles, Shape::kStrideB, Shape::kElementsB,
                       stage * Shape::kElements + Shape::kTerms * Shape::kElementsA};
-    if constexpr (Shape::kTerms == 1) {
-      multiply_terms<Shape::kWide>(sums, a.term(0), b.term(0), at);
-    } else {
-      multiply_tile<Shape::kTerms, 1, Shape::kWide>(sums, a, b, at);
-    }
+    add_tile_product<Shape::kTerms, 1, Shape::kWide>(sums, a, b, at);
     stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
   }
   const std::int64_t first_row = static_cast<std::int64_t>(block_x()) * Shape::kRows;
@@ -188,9 +179,11 @@ void launch_tiles(OpDevice& device, const TermGemm& p) {
 // From so many large tiles on they fill the device; fewer leave more of it idle than small ones.
 constexpr std::int64_t kEnoughTiles = 128;
 
+constexpr int kLargeTile = 128;
+
 bool fills_device(const TermGemm& p) {
-  return static_cast<std::int64_t>(blocks_for(p.out.rows, 128)) * blocks_for(p.out.columns, 128) >=
-         kEnoughTiles;
+  const std::int64_t tiles_down = blocks_for(p.out.rows, kLargeTile);
+  return tiles_down * blocks_for(p.out.columns, kLargeTile) >= kEnoughTiles;
 }
 
 template <int Terms, bool Wide>
@@ -198,7 +191,7 @@ void launch_terms(OpDevice& device, const TermGemm& p, GemmTiles tiles) {
   const bool large = tiles == GemmTiles::large || (tiles == GemmTiles::fitting && fills_device(p));
   if (!large) return launch_tiles<TileShape<Terms, Wide, 64, 64, 32, 32>>(device, p);
   // Sums of a warp and what three terms add to them are 128 registers either way.
-  launch_tiles<TileShape<Terms, Wide, 128, 128, 64, Terms == 1 ? 64 : 32>>(device, p);
+  launch_tiles<TileShape<Terms, Wide, kLargeTile, kLargeTile, 64, Terms == 1 ? 64 : 32>>(device, p);
 }
 
 }  // namespace
@@ -208,12 +201,15 @@ bool suits_terms(const GemmOperand& weight) {
          weight.stride % kElementsOf16Bytes == 0;
 }
 
+TermRows rows_as_terms(OpDevice& device, Precision precision, const Gemm& g) {
+  if (g.a.terms.terms > 0) return g.a.terms;
+  const TermRows rows = term_rows(device, term_count(precision), g.rows, g.depth);
+  split_rows(device, g.a.values, g.a.stride, rows);
+  return rows;
+}
+
 void term_gemm(OpDevice& device, Precision precision, const Gemm& g, GemmTiles tiles) {
-  TermGemm p{output_of(g), g.a.terms, g.b, g.depth};
-  if (p.a.terms == 0) {
-    p.a = term_rows(device, term_count(precision), g.rows, g.depth);
-    split_rows(device, g.a.values, g.a.stride, p.a);
-  }
+  const TermGemm p{output_of(g), rows_as_terms(device, precision, g), g.b, g.depth};
   if (p.a.terms == 1) {
     return g.b.by_depth ? launch_terms<1, true>(device, p, tiles)
                         : launch_terms<1, false>(device, p, tiles);

@@ -9,10 +9,13 @@ namespace headspark::cuda {
 /// Whether rows of products with such a weight are read as terms: bf16, aligned to 16 bytes.
 bool suits_terms(const GemmOperand& weight);
 
+/// The rows of a product as terms, which are made where there are none.
+TermRows rows_as_terms(OpDevice& device, Precision precision, const Gemm& problem);
+
 /// 128 or 64 rows and columns, or what suits the product; no bit depends on it.
 enum class GemmTiles { fitting, large, small };
 
-/// Of a weight that suits; the rows' terms are made where there are none.
+/// Of a weight that suits.
 void term_gemm(OpDevice& device, Precision precision, const Gemm& problem,
                GemmTiles tiles = GemmTiles::fitting);
 

@@ -150,8 +150,7 @@ contraction_kernel(ContractionKernel p) {
     next_delta.read(end - k, p.four);
     next_gradient.read(end - k, p.four);
   };
-  // Half of the warp's columns at a time: what begins at zero takes registers as well. One term is
-  // summed by the tensor core alone: what it cuts off is far below a bf16's last bit.
+  // Half of the warp's columns at a time: what begins at zero takes registers as well.
   FragmentC sums[2][Fragments][2] = {};
   read(begin);
   for (std::int64_t k = begin; k < end; k += kTileDepth) {
@@ -163,12 +162,8 @@ contraction_kernel(ContractionKernel p) {
     if (!works) continue;
     HEADSPARK_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const WarpPlace place{at.row, at.column + half * kWarpColumns / 2};
-      if constexpr (Terms == 1) {
-        multiply_terms<false>(sums[half], deltas.term(0), gradients.term(0), place);
-      } else {
-        multiply_tile<Terms, Terms, false>(sums[half], deltas, gradients, place);
-      }
+      add_tile_product<Terms, Terms, false>(sums[half], deltas, gradients,
+                                            {at.row, at.column + half * kWarpColumns / 2});
     }
   }
   if (!works) return;

@@ -341,6 +341,12 @@ void Block::begin_copy(const PendingCopy& copy, const Where& where) {
   threads_[static_cast<std::size_t>(running_)].copies.push_back(copy);
 }
 
+// Not in the header: inlined there, it would name who called the kernel.
+void Block::note_constant(const void* address, std::size_t bytes) const {
+  if (chosen_observer == nullptr) return;
+  chosen_observer->constant_read(running_, address, bytes, __builtin_return_address(0));
+}
+
 void Block::commit_copies() {
   Thread& thread = threads_[static_cast<std::size_t>(running_)];
   std::size_t grouped = 0;

@@ -111,11 +111,7 @@ class Block {
 
   void begin_copy(const PendingCopy& copy, const Where& where);
   void commit_copies();
-  void note_constant(const void* address, std::size_t bytes) const {
-    if (observer() != nullptr) {
-      observer()->constant_read(running_, address, bytes, __builtin_return_address(0));
-    }
-  }
+  void note_constant(const void* address, std::size_t bytes) const;
   void wait_copies(std::size_t groups_left);
 
   [[noreturn]] void fail(const std::string& problem, const Where& where) const;

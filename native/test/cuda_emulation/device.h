@@ -292,14 +292,6 @@ inline void check_alignment(const void* p, std::size_t bytes, const Where& where
         where);
   }
 }
-inline Four load_four(const float* p, const Where& where = Where::current()) {
-  check_alignment(p, sizeof(Four), where);
-  cuda_emulation::ReadWatch::note(p, sizeof(Four));
-  Block::current().note_constant(p, sizeof(Four));
-  Four four;
-  std::memcpy(&four, p, sizeof four);
-  return four;
-}
 inline Four read_four(const float* p, const Where& where = Where::current()) {
   check_alignment(p, sizeof(Four), where);
   cuda_emulation::ReadWatch::note(p, sizeof(Four));
@@ -307,22 +299,23 @@ inline Four read_four(const float* p, const Where& where = Where::current()) {
   std::memcpy(&four, p, sizeof four);
   return four;
 }
+inline Four load_four(const float* p, const Where& where = Where::current()) {
+  Block::current().note_constant(p, sizeof(Four));
+  return read_four(p, where);
+}
 inline void store_four(float* p, const Four& value, const Where& where = Where::current()) {
   check_alignment(p, sizeof(Four), where);
   std::memcpy(p, &value, sizeof value);
-}
-inline Two load_two(const float* p, const Where& where = Where::current()) {
-  check_alignment(p, sizeof(Two), where);
-  Block::current().note_constant(p, sizeof(Two));
-  Two two;
-  std::memcpy(&two, p, sizeof two);
-  return two;
 }
 inline Two read_two(const float* p, const Where& where = Where::current()) {
   check_alignment(p, sizeof(Two), where);
   Two two;
   std::memcpy(&two, p, sizeof two);
   return two;
+}
+inline Two load_two(const float* p, const Where& where = Where::current()) {
+  Block::current().note_constant(p, sizeof(Two));
+  return read_two(p, where);
 }
 inline void store_two(float* p, const Two& value, const Where& where = Where::current()) {
   check_alignment(p, sizeof value, where);

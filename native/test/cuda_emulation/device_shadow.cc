@@ -71,13 +71,9 @@ DeviceShadow::Page& DeviceShadow::page(std::uintptr_t number) {
   return *page_;
 }
 
-bool DeviceShadow::ordered(const Last& last, int thread) const {
+bool DeviceShadow::ordered(const Last& last, const Moment& now) const {
   if (last.epoch == 0) return true;
-  if (last.many_blocks || last.block != block_) return false;
-  if (last.epoch != epoch_) return true;  // a barrier lies between
-  if (!last.many_threads && last.thread == thread) return true;
-  const bool same_warp = !last.many_warps && last.thread / kWarpLanes == thread / kWarpLanes;
-  return same_warp && last.warp_epoch < warp_epoch_[static_cast<std::size_t>(thread / kWarpLanes)];
+  return !last.many_blocks && last.block == block_ && last.ordered(now);
 }
 
 void DeviceShadow::check(Cell& cell, int thread, Use use, const void* caller) {
@@ -85,13 +81,14 @@ void DeviceShadow::check(Cell& cell, int thread, Use use, const void* caller) {
     cell = {};
     cell.launch = launch_;
   }
-  const auto warp = static_cast<std::size_t>(thread / kWarpLanes);
-  const Last now = {epoch_, warp_epoch_[warp], block_, static_cast<std::int16_t>(thread)};
+  const Moment now = {epoch_, warp_epoch_[static_cast<std::size_t>(thread / kWarpLanes)],
+                      static_cast<std::int16_t>(thread)};
   if (use == Use::write) {
     if (cell.constant) found("writes what was read as constant", cell.read, thread, caller);
-    if (!ordered(cell.write, thread)) found("writes what was written", cell.write, thread, caller);
-    if (!ordered(cell.read, thread)) found("writes what was read", cell.read, thread, caller);
-    cell.write = now;
+    if (!ordered(cell.write, now)) found("writes what was written", cell.write, thread, caller);
+    if (!ordered(cell.read, now)) found("writes what was read", cell.read, thread, caller);
+    cell.write.replace(now);
+    cell.write.block = block_;
     return;
   }
   if (use == Use::constant_read) {
@@ -99,20 +96,13 @@ void DeviceShadow::check(Cell& cell, int thread, Use use, const void* caller) {
       found("reads as constant what was written", cell.write, thread, caller);
     }
     cell.constant = true;
-  } else if (!ordered(cell.write, thread)) {
+  } else if (!ordered(cell.write, now)) {
     found("reads what was written", cell.write, thread, caller);
   }
   Last& last = cell.read;
-  const bool many_blocks = last.many_blocks || (last.epoch != 0 && last.block != block_);
-  if (last.epoch != epoch_) {
-    last = now;
-  } else {
-    last.many_threads = last.many_threads || last.thread != thread;
-    last.many_warps = last.many_warps || last.thread / kWarpLanes != thread / kWarpLanes;
-    last.warp_epoch = now.warp_epoch;
-    last.thread = now.thread;
-  }
-  last.many_blocks = many_blocks;
+  last.many_blocks = last.many_blocks || (last.epoch != 0 && last.block != block_);
+  last.join(now);
+  last.block = block_;
 }
 
 void DeviceShadow::found(const char* problem, const Last& other, int thread, const void* caller) {

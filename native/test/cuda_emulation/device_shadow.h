@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cuda_emulation/block.h"
+#include "cuda_emulation/last_use.h"
 
 namespace headspark::cuda_emulation {
 
@@ -44,15 +45,9 @@ class DeviceShadow final : public Observer {
 
  private:
   enum class Use { read, write, constant_read };
-  // The newest use of one kind; of reads, whether others than the newest one's thread read as well
-  // since the block's last barrier.
-  struct Last {
-    std::uint32_t epoch = 0;  // 0: never. Epochs only grow, so that they name blocks as well
-    std::uint32_t warp_epoch = 0;
+  // Epochs only grow, through all blocks and launches.
+  struct Last : LastUse {
     std::uint32_t block = 0;
-    std::int16_t thread = -1;
-    bool many_threads = false;
-    bool many_warps = false;
     bool many_blocks = false;
   };
   struct Cell {
@@ -67,7 +62,7 @@ class DeviceShadow final : public Observer {
   using Page = std::vector<Cell>;
 
   void use(int thread, const void* address, std::size_t bytes, Use use, const void* caller);
-  bool ordered(const Last& last, int thread) const;
+  bool ordered(const Last& last, const Moment& now) const;
   void check(Cell& cell, int thread, Use use, const void* caller);
   Page& page(std::uintptr_t number);
   void found(const char* problem, const Last& other, int thread, const void* caller);

@@ -11,38 +11,26 @@ void SharedShadow::reset() {
   first_epoch_ = ++epoch_;
 }
 
-// Whether the last access happened before one by `thread` now.
-bool SharedShadow::ordered(const Last& last, int thread) const {
-  if (last.epoch != epoch_) return true;  // a barrier, or nothing at all, lies between
-  if (!last.many_threads && last.thread == thread) return true;
-  const bool same_warp = !last.many_warps && last.thread / 32 == thread / 32;
-  return same_warp && last.warp_epoch < warp_epoch_[static_cast<std::size_t>(thread / 32)];
+Moment SharedShadow::now(int thread) const {
+  return {epoch_, warp_epoch_[static_cast<std::size_t>(thread / 32)],
+          static_cast<std::int16_t>(thread)};
 }
 
 SharedShadow::Finding SharedShadow::read(Cell& cell, int thread) const {
   if (cell.copied_by >= 0) return {Problem::under_way, cell.copied_by};
-  if (!ordered(cell.write, thread)) return {Problem::race, cell.write.thread};
-  const auto own = static_cast<std::int16_t>(thread);  // of at most 1024
-  const std::uint32_t warp_epoch = warp_epoch_[static_cast<std::size_t>(thread / 32)];
-  Last& last = cell.read;
-  if (last.epoch != epoch_) {
-    last = {epoch_, warp_epoch, own, false, false};
-  } else {
-    last.many_threads = last.many_threads || last.thread != thread;
-    last.many_warps = last.many_warps || last.thread / 32 != thread / 32;
-    last.warp_epoch = warp_epoch;
-    last.thread = own;
-  }
+  const Moment own = now(thread);
+  if (!cell.write.ordered(own)) return {Problem::race, cell.write.thread};
+  cell.read.join(own);
   if (cell.write.epoch < first_epoch_) return {Problem::unwritten, -1};
   return {};
 }
 
 SharedShadow::Finding SharedShadow::write(Cell& cell, int thread) const {
   if (cell.copied_by >= 0) return {Problem::under_way, cell.copied_by};
-  if (!ordered(cell.write, thread)) return {Problem::race, cell.write.thread};
-  if (!ordered(cell.read, thread)) return {Problem::race, cell.read.thread};
-  cell.write = {epoch_, warp_epoch_[static_cast<std::size_t>(thread / 32)],
-                static_cast<std::int16_t>(thread), false, false};
+  const Moment own = now(thread);
+  if (!cell.write.ordered(own)) return {Problem::race, cell.write.thread};
+  if (!cell.read.ordered(own)) return {Problem::race, cell.read.thread};
+  cell.write.replace(own);
   return {};
 }
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda_emulation/last_use.h"
+
 namespace headspark::cuda_emulation {
 
 class SharedShadow {
@@ -31,19 +33,12 @@ class SharedShadow {
 
  private:
   static constexpr std::size_t kGranule = 2;  // a bf16
-  struct Last {
-    std::uint32_t epoch = 0;  // 0: never
-    std::uint32_t warp_epoch = 0;
-    std::int16_t thread = -1;
-    bool many_threads = false;
-    bool many_warps = false;
-  };
   struct Cell {
-    Last write;
-    Last read;
+    LastUse write;
+    LastUse read;
     std::int16_t copied_by = -1;  // while a copy is under way
   };
-  bool ordered(const Last& last, int thread) const;
+  Moment now(int thread) const;
   Finding read(Cell& cell, int thread) const;
   Finding write(Cell& cell, int thread) const;
   template <typename Use>
