@@ -54,9 +54,10 @@ if(HEADSPARK_EMULATION_TRACE)
     "${emulation_options};-xc++;-O2;-g1;-fno-tree-vectorize;-fno-store-merging;-fsanitize=thread;--param=tsan-instrument-func-entry-exit=0")
 endif()
 
-# The tests of an op that has kernels, and the goldens, run on the emulated device.
+# The tests of an op that has kernels, of what the engine contracts, and the goldens, run on the
+# emulated device.
 set(emulated_tests main op_suite attention_fixture paged_fixture generation_fixture source_folder golden reference_models
-  golden_test)
+  golden_test source_differences_test)
 foreach(source IN LISTS cuda_sources)
   get_filename_component(op ${source} NAME_WE)
   string(REPLACE "_cuda" "_test" test ${op})

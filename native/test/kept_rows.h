@@ -1,4 +1,4 @@
-// What an MLP's forward keeps for its backward, where that is bf16 in the room of floats.
+// Rows that ops keep, where they are bf16 in the room of floats.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +21,11 @@ inline std::vector<float> from_bf16(const float* room, std::int64_t count) {
 inline void to_bf16(const std::vector<float>& values, float* room) {
   auto* const stored = reinterpret_cast<std::uint16_t*>(room);
   for (std::size_t i = 0; i < values.size(); ++i) stored[i] = f32_to_bf16(values[i]);
+}
+
+inline std::vector<float> rounded(std::vector<float> values) {
+  for (float& value : values) value = bf16_to_f32(f32_to_bf16(value));
+  return values;
 }
 
 /// Floats that `count` values take.

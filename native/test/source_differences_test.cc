@@ -6,7 +6,8 @@
 #include <algorithm>
 
 #include "headspark/attribution.h"
-#include "op_suite.h"
+#include "headspark/ops/edge_contraction.h"
+#include "kept_rows.h"
 #include "reference_models.h"
 
 namespace headspark::golden {
@@ -19,10 +20,10 @@ struct Fixture {
   RotaryTable rotary;
   PairBlock block;
 
-  explicit Fixture(const char* model)
-      : engine(engine_for(model)),
+  Fixture(const char* model, Precision precision)
+      : engine(engine_for(model, EngineOptions{.precision = precision})),
         graph(make_graph(engine.config(), KvEdges::per_query_head)),
-        pairs(some_pairs(3)),
+        pairs(some_pairs(2)),
         rotary(rotary_for(engine, 64)),
         block(engine, pairs, {Metric::logit_diff, true}, rotary, {}) {}
 
@@ -31,16 +32,17 @@ struct Fixture {
     SourceDifferences differences(engine, graph, block, writes);
     const std::int64_t column_floats = block.tokens() * engine.config().hidden;
     test::Random random(4);
-    const Buffer<float> gradients(
-        engine.context.backend,
-        std::span<const float>(random.values(graph.destinations() * column_floats)));
+    const DType type = contracted_type(engine.context, engine.config().hidden);
+    const test::GuardedArray room = test::kept_rows(
+        "gradients", random.values(graph.destinations() * column_floats), type == DType::bf16);
+    const Buffer<float> gradients(engine.context.backend, std::span<const float>(room.values()));
     Buffer<float> scores(engine.context.backend, static_cast<std::int64_t>(block.pairs()) *
                                                      graph.sources() * graph.destinations());
     scores.zero();
     for (std::int64_t first = 0; first < graph.destinations(); first += group) {
       ContractedColumns columns;
       columns.first = first;
-      columns.gradients = gradients.data() + first * column_floats;
+      columns.gradients = element_in(gradients.data(), first * column_floats, type);
       for (std::int64_t v = first; v < std::min(first + group, graph.destinations()); ++v) {
         columns.ends.push_back(graph.sources_of_column(v));
       }
@@ -53,18 +55,29 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
-  for (const char* model : {"qwen2", "neox"}) {
+  for (const auto& [model, precision] : {std::pair{"qwen2", Precision::exact},
+                                         {"neox", Precision::exact},
+                                         {"qwen2", Precision::fast}}) {
     CAPTURE(std::string(model));
-    Fixture fixture(model);
-    const std::vector<float> expanded = fixture.scores(HeadWrites::expanded, 1);
-    for (const std::int64_t group : {std::int64_t{1}, std::int64_t{11}, std::int64_t{1000}}) {
-      CHECK(fixture.scores(HeadWrites::expanded, group) == expanded);
-      CHECK(fixture.scores(HeadWrites::per_layer, group) == expanded);
-    }
+    Fixture fixture(model, precision);
+    const std::vector<float> expanded = fixture.scores(HeadWrites::expanded, 11);
+    CHECK(fixture.scores(HeadWrites::per_layer, 11) == expanded);
+    CHECK(fixture.scores(HeadWrites::expanded, 1) == expanded);
+    CHECK(fixture.scores(HeadWrites::per_layer, 1000) == expanded);
     CHECK(std::any_of(expanded.begin(), expanded.end(), [](float x) { return x != 0.0f; }));
     CHECK(
         SourceDifferences::floats_per_token(fixture.engine, fixture.graph, HeadWrites::per_layer) <
         SourceDifferences::floats_per_token(fixture.engine, fixture.graph, HeadWrites::expanded));
+  }
+}
+
+TEST_CASE("engine: edge scores in fast lie near those in exact") {
+  for (const char* model : {"qwen2", "neox"}) {
+    const auto scores = [&](Precision precision) {
+      const Engine engine = engine_for(model, EngineOptions{.precision = precision});
+      return attribute(engine, some_pairs(1), {.ig_steps = 2}, {}).scores;
+    };
+    test::check_near(model, scores(Precision::fast), scores(Precision::exact), 2e-2);
   }
 }
 

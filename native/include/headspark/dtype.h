@@ -13,6 +13,17 @@ inline std::int64_t dtype_bytes(DType dtype) {
   return dtype == DType::f32 ? 4 : 2;
 }
 
+/// Floats whose room `count` values of `dtype` take.
+inline std::int64_t floats_for(std::int64_t count, DType dtype) {
+  return dtype == DType::f32 ? count : (count + 1) / 2;
+}
+
+/// Element `index`, even, of values of `dtype` that lie in the room of floats.
+template <typename Float>
+Float* element_in(Float* room, std::int64_t index, DType dtype) {
+  return room + index * dtype_bytes(dtype) / static_cast<std::int64_t>(sizeof(float));
+}
+
 inline float bits_to_f32(std::uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);

@@ -134,7 +134,7 @@ class Copies {
   bool exists_;
 };
 
-template <int Terms>
+template <int Terms, typename Stored>
 HEADSPARK_KERNEL(kThreads, 1)
 head_products_kernel(HeadKernel kernel) {
   const HeadProducts& p = kernel.all;
@@ -186,7 +186,7 @@ head_products_kernel(HeadKernel kernel) {
       const std::int64_t token = own.token + 8 * half;
       if (token >= p.tokens) continue;
       const float* const multiples = p.multiples + (token * p.heads + head) * p.copies;
-      float* const y = p.y + head * p.y_stride + token * p.width;
+      Stored* const y = reinterpret_cast<Stored*>(p.y) + head * p.y_stride + token * p.width;
       Two values[kPieces];
       HEADSPARK_UNROLL
       for (int n = 0; n < kPieces; ++n) {
@@ -213,6 +213,14 @@ head_products_kernel(HeadKernel kernel) {
   }
 }
 
+using Kernel = void (*)(HeadKernel);
+
+Kernel kernel_for(const HeadProducts& p) {
+  if (p.d.terms != 1) return &head_products_kernel<3, float>;
+  return p.type == DType::f32 ? &head_products_kernel<1, float>
+                              : &head_products_kernel<1, std::uint16_t>;
+}
+
 }  // namespace
 
 bool has_head_products(const GemmOperand& weight, std::int64_t head_dim, std::int64_t copies) {
@@ -228,7 +236,7 @@ void head_products(OpDevice& device, const HeadProducts& p) {
          {{blocks_for(p.tokens, kTile), blocks_for(p.width, kTile)},
           kThreads,
           elements * static_cast<int>(sizeof(Bf16))},
-         p.d.terms == 1 ? &head_products_kernel<1> : &head_products_kernel<3>, HeadKernel{p, two});
+         kernel_for(p), HeadKernel{p, two});
 }
 
 }  // namespace headspark::cuda

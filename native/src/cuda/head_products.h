@@ -19,8 +19,9 @@ struct HeadProducts {
   const float* gain = nullptr;       ///< [width]
   const float* x = nullptr;          ///< [copies, tokens, width]
   const float* multiples = nullptr;  ///< [tokens, heads, copies]
-  float* y = nullptr;                ///< head h at y + h * y_stride: [tokens, width]
+  float* y = nullptr;                ///< head h at element h * y_stride: [tokens, width]
   std::int64_t y_stride = 0;
+  DType type = DType::f32;  ///< of y: f32, or bf16 in the room of floats
 };
 
 /// Whether head_products can compute with such heads, weights and as many copies.

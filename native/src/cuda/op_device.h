@@ -31,6 +31,7 @@ enum class ScratchSlot {
   head_input,
   contraction,
   row_statistics,
+  unrounded_rows,
   count
 };
 

@@ -35,4 +35,18 @@ HEADSPARK_DEVICE void write_row_pair(float* row, Index i, std::int64_t width, bo
   if (i + 1 < width) row[i + 1] = pair.y;
 }
 
+/// The same, rounded to bf16.
+template <typename Index>
+HEADSPARK_DEVICE void write_row_pair(std::uint16_t* row, Index i, std::int64_t width, bool two,
+                                     const Two& pair) {
+  if (i >= width) return;
+  const std::uint32_t bits = pack_bf16(pair.x, pair.y);
+  if (two) {
+    *reinterpret_cast<std::uint32_t*>(row + i) = bits;
+    return;
+  }
+  row[i] = static_cast<std::uint16_t>(bits);
+  if (i + 1 < width) row[i + 1] = static_cast<std::uint16_t>(bits >> 16);
+}
+
 }  // namespace headspark::cuda

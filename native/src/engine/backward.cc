@@ -152,6 +152,7 @@ void give_head_inputs(const BackwardPass& pass, std::int64_t index) {
   params.tokens = pass.rows / params.copies;
   params.head_dim = config.head_dim;
   params.x = layer.residual;
+  params.type = pass.sink.head_inputs_type();
   const auto add = [&](HeadInput which, const LinearWeight& weight, std::int64_t heads,
                        std::int64_t sharing, const float* projected, const float* d) {
     params.projections.push_back({&weight, heads, sharing, projected, d,

@@ -24,6 +24,8 @@ class GradientSink {
   /// tokens of one copy, hidden], overwritten. Heads are key/value heads for k and v when kv edges
   /// are grouped.
   virtual float* head_inputs(std::int64_t layer, HeadInput which) = 0;
+  /// HeadInputBackward::type of these.
+  virtual DType head_inputs_type() const { return DType::f32; }
   /// All destinations of a layer's attention are there.
   virtual void attention_done(std::int64_t layer) = 0;
   virtual bool grouped_kv() const = 0;

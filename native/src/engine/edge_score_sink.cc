@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -36,6 +37,10 @@ std::int64_t group_layers(const Engine& engine, const Graph& graph) {
                                   std::max<std::int64_t>(graph.layers, 1));
 }
 
+DType type_of(const Engine& engine) {
+  return contracted_type(engine.context, engine.config().hidden);
+}
+
 }  // namespace
 
 EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const PairBlock& block,
@@ -45,12 +50,13 @@ EdgeScoreSink::EdgeScoreSink(const Engine& engine, const Graph& graph, const Pai
       block_(block),
       scores_(scores),
       copies_(copies),
-      gradients_(engine.context.backend,
-                 kept_columns(engine, graph) * block.tokens() * engine.config().hidden) {}
+      type_(type_of(engine)),
+      gradients_(engine.context.backend, floats_per_token(engine, graph) * block.tokens()) {}
 
-// The logits belong to the highest layers' group.
-std::int64_t EdgeScoreSink::kept_columns(const Engine& engine, const Graph& graph) {
-  return group_layers(engine, graph) * graph.layer_columns() + 1;
+std::int64_t EdgeScoreSink::floats_per_token(const Engine& engine, const Graph& graph) {
+  // The logits belong to the highest layers' group.
+  const std::int64_t columns = group_layers(engine, graph) * graph.layer_columns() + 1;
+  return floats_for(columns * engine.config().hidden, type_of(engine));
 }
 
 std::int64_t EdgeScoreSink::sources_of(std::int64_t column) const {
@@ -61,7 +67,7 @@ std::int64_t EdgeScoreSink::sources_of(std::int64_t column) const {
 
 float* EdgeScoreSink::gradient(std::int64_t column) {
   const std::int64_t index = column - graph_.q_column(group_layer_, 0);
-  return gradients_.data() + index * block_.tokens() * engine_.config().hidden;
+  return element_in(gradients_.data(), index * block_.tokens() * engine_.config().hidden, type_);
 }
 
 void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t column) {
@@ -69,7 +75,8 @@ void EdgeScoreSink::sum_copies(const float* d_input, std::int64_t column) {
                                .steps = d_input != nullptr ? copies_ : 0,
                                .block = block_.tokens() * engine_.config().hidden,
                                .x = d_input,
-                               .y = gradient(column)});
+                               .y = gradient(column),
+                               .type = type_});
 }
 
 void EdgeScoreSink::begin_group(std::int64_t end_column) {

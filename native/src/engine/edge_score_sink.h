@@ -44,8 +44,10 @@ class EdgeScoreSink final : public GradientSink {
   void attention_done(std::int64_t layer) override;
   bool grouped_kv() const override { return graph_.kv_edges == KvEdges::grouped; }
 
-  /// Destinations whose gradients are kept at a time.
-  static std::int64_t kept_columns(const Engine& engine, const Graph& graph);
+  DType head_inputs_type() const override { return type_; }
+
+  /// fp32 values per own token of a pair: gradients that are kept at a time.
+  static std::int64_t floats_per_token(const Engine& engine, const Graph& graph);
 
   /// While the embedding is held constant with its gradient stopped, destinations that read nothing
   /// but the embedding have no gradient to show (as in the reference, where autograd never reaches
@@ -55,7 +57,7 @@ class EdgeScoreSink final : public GradientSink {
  private:
   /// Sources that a destination has scores with.
   std::int64_t sources_of(std::int64_t column) const;
-  /// Where the gradient of a destination of the group goes.
+  /// Where the gradient of a destination of the group goes, of contracted_type.
   float* gradient(std::int64_t column);
   /// `d_input` null: there is none.
   void sum_copies(const float* d_input, std::int64_t column);
@@ -67,6 +69,7 @@ class EdgeScoreSink final : public GradientSink {
   const PairBlock& block_;
   BlockScores& scores_;
   std::int64_t copies_;
+  DType type_;  ///< contracted_type
   bool input_stopped_ = false;
   std::int64_t group_layer_ = 0;  ///< the lowest layer of the group at work
   std::int64_t group_end_ = 0;    ///< end of the group's columns

@@ -137,7 +137,7 @@ std::int64_t GradientPath::floats_per_token(const Engine& engine, const Graph& g
                                 3 * widest(config, points.activations);
   return copies * per_copy + 2 * Trace::floats_per_token(engine, {.sources = true}) +
          SourceDifferences::floats_per_token(engine, graph, writes) +
-         EdgeScoreSink::kept_columns(engine, graph) * config.hidden;
+         EdgeScoreSink::floats_per_token(engine, graph);
 }
 
 }  // namespace headspark

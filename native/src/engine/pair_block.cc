@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/output_rows.h"
+#include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear_each.h"
 #include "headspark/ops/rows.h"
@@ -163,7 +164,7 @@ SupervisedRows PairBlock::supervised(std::int64_t copies) const {
 }
 
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, std::span<const HeadWrite> heads) {
+                        const float* z, std::span<const HeadWrite> heads, DType type) {
   const ModelConfig& config = engine.config();
   LinearEach writes;
   for (const HeadWrite& head : heads) {
@@ -177,23 +178,30 @@ void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t t
     write.y = head.y;
     write.y_stride = config.hidden;
     write.with_bias = false;
+    write.type = type;
     writes.layers.push_back(write);
   }
   linear_forward_each(engine.context, writes);
 }
 
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, float* writes, std::int64_t stride) {
+                        const float* z, float* writes, std::int64_t stride, DType type) {
   std::vector<HeadWrite> heads;
   for (std::int64_t head = 0; head < engine.config().heads; ++head) {
-    heads.push_back({head, writes + head * stride});
+    heads.push_back({head, element_in(writes, head * stride, type)});
   }
-  expand_head_writes(engine, layer, tokens, z, heads);
+  expand_head_writes(engine, layer, tokens, z, heads, type);
 }
 
-void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to) {
-  combine(engine.context,
-          {.count = count, .a = 1.0f, .x = ends + count, .b = -1.0f, .y = to, .base = ends});
+void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to,
+                   DType type) {
+  combine(engine.context, {.count = count,
+                           .a = 1.0f,
+                           .x = ends + count,
+                           .b = -1.0f,
+                           .y = to,
+                           .base = ends,
+                           .type = type});
 }
 
 namespace {
@@ -205,23 +213,27 @@ Buffer<float> collect_writes(const Engine& engine, const Graph& graph, PairBlock
   const std::int64_t tokens = block.tokens();
   const std::int64_t stride = tokens * config.hidden;
   const std::int64_t z_width = config.heads * config.head_dim;
-  Buffer<float> writes(engine.context.backend, graph.sources() * stride);
+  const DType type = differences ? contracted_type(engine.context, config.hidden) : DType::f32;
+  Buffer<float> writes(engine.context.backend, floats_for(graph.sources() * stride, type));
+  const auto of_source = [&](std::int64_t source) {
+    return element_in(writes.data(), source * stride, type);
+  };
   Buffer<float> z(engine.context.backend, tokens * z_width);
-  const auto take = [&](const float* ends, std::int64_t width, float* to) {
+  const auto take = [&](const float* ends, std::int64_t width, float* to, DType as) {
     const std::int64_t count = tokens * width;
     if (differences) {
-      subtract_ends(engine, ends, count, to);
+      subtract_ends(engine, ends, count, to, as);
     } else {
       combine(engine.context, {.count = count, .x = ends, .b = 0.0f, .y = to});
     }
   };
-  take(block.ends().embedding(), config.hidden, writes.data());
+  take(block.ends().embedding(), config.hidden, of_source(0), type);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const LayerTrace& trace = block.ends().layer(layer);
-    take(trace.z, z_width, z.data());
-    expand_head_writes(engine, layer, tokens, z.data(),
-                       writes.data() + graph.head_source(layer, 0) * stride, stride);
-    take(trace.mlp_out, config.hidden, writes.data() + graph.mlp_source(layer) * stride);
+    take(trace.z, z_width, z.data(), DType::f32);
+    expand_head_writes(engine, layer, tokens, z.data(), of_source(graph.head_source(layer, 0)),
+                       stride, type);
+    take(trace.mlp_out, config.hidden, of_source(graph.mlp_source(layer)), type);
   }
   return writes;
 }

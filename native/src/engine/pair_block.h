@@ -100,21 +100,24 @@ class PairBlock {
 
 /// Expands z [tokens, heads, head_dim] of one layer into what each head writes to the residual
 /// stream: writes[head] = z_head W_O[head]ᵀ, [tokens, hidden], `stride` floats apart. b_O is not
-/// part of it.
+/// part of it. `type` is of the writes (LinearForward::type).
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, float* writes, std::int64_t stride);
+                        const float* z, float* writes, std::int64_t stride,
+                        DType type = DType::f32);
 /// The same of some heads, wherever their writes go.
 struct HeadWrite {
   std::int64_t head = 0;
   float* y = nullptr;  ///< [tokens, hidden]
 };
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, std::span<const HeadWrite> heads);
+                        const float* z, std::span<const HeadWrite> heads, DType type = DType::f32);
 
-/// to = corrupted - clean of an activation of both ends, [2, count].
-void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to);
+/// to = corrupted - clean of an activation of both ends, [2, count]; `type` is of `to`.
+void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to,
+                   DType type = DType::f32);
 
-/// What all sources write, [sources, tokens * hidden]: corrupted minus clean of a block's ends.
+/// What all sources write, [sources, tokens * hidden], of contracted_type: corrupted minus clean of
+/// a block's ends.
 Buffer<float> source_differences(const Engine& engine, const Graph& graph, PairBlock& block);
 
 /// The same of the clean run alone.

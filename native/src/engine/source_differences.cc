@@ -9,7 +9,11 @@
 namespace headspark {
 SourceDifferences::SourceDifferences(const Engine& engine, const Graph& graph, PairBlock& block,
                                      HeadWrites writes)
-    : engine_(engine), graph_(graph), block_(block), writes_(writes) {
+    : engine_(engine),
+      graph_(graph),
+      block_(block),
+      writes_(writes),
+      type_(contracted_type(engine.context, engine.config().hidden)) {
   if (writes == HeadWrites::expanded) {
     all_ = source_differences(engine, graph, block);
     return;
@@ -20,14 +24,15 @@ SourceDifferences::SourceDifferences(const Engine& engine, const Graph& graph, P
   const auto make = [&](std::int64_t count) {
     return Buffer<float>(engine.context.backend, count);
   };
-  streams_ = make((1 + config.layers) * stream);
+  streams_ = make(floats_for((1 + config.layers) * stream, type_));
   z_ = make(config.layers * z);
-  layer_ = make(config.heads * stream);
-  subtract_ends(engine, block.ends().embedding(), stream, streams_.data());
+  layer_ = make(floats_for(config.heads * stream, type_));
+  subtract_ends(engine, block.ends().embedding(), stream, streams_.data(), type_);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const LayerTrace& trace = block.ends().layer(layer);
     subtract_ends(engine, trace.z, z, z_.data() + layer * z);
-    subtract_ends(engine, trace.mlp_out, stream, streams_.data() + (1 + layer) * stream);
+    subtract_ends(engine, trace.mlp_out, stream,
+                  element_in(streams_.data(), (1 + layer) * stream, type_), type_);
   }
 }
 
@@ -43,7 +48,7 @@ void SourceDifferences::contract(const ContractedColumns& columns, float* scores
     const std::int64_t head = graph_.head_source(layer, 0);
     if (columns.ends.back() <= head) break;
     expand_head_writes(engine_, layer, block_.tokens(), z_.data() + layer * z, layer_.data(),
-                       block_.tokens() * config.hidden);
+                       block_.tokens() * config.hidden, type_);
     contract_rows({.delta = layer_.data(), .count = config.heads, .first = head}, columns, scores);
   }
 }
@@ -65,14 +70,15 @@ void SourceDifferences::contract_rows(const Rows& rows, const ContractedColumns&
     params.sources = ends.back();
     params.destinations = static_cast<std::int64_t>(ends.size());
     params.length = block_.own_length(pair) * hidden;
-    params.delta = rows.delta + offset;
+    params.delta = element_in(rows.delta, offset, type_);
     params.delta_stride = stride;
-    params.gradient = columns.gradients + offset;
+    params.gradient = element_in(columns.gradients, offset, type_);
     params.gradient_stride = stride;
     params.scores = scores + static_cast<std::int64_t>(pair) * dense +
                     rows.first * graph_.destinations() + columns.first;
     params.scores_stride = rows.step * graph_.destinations();
     params.ends = ends.data();
+    params.type = type_;
     contractions.push_back(params);
   }
   edge_contraction(engine_.context, contractions);
@@ -81,8 +87,9 @@ void SourceDifferences::contract_rows(const Rows& rows, const ContractedColumns&
 std::int64_t SourceDifferences::floats_per_token(const Engine& engine, const Graph& graph,
                                                  HeadWrites writes) {
   const ModelConfig& config = engine.config();
-  if (writes == HeadWrites::expanded) return graph.sources() * config.hidden;
-  return (1 + config.layers + config.heads) * config.hidden +
+  const DType type = contracted_type(engine.context, config.hidden);
+  if (writes == HeadWrites::expanded) return floats_for(graph.sources() * config.hidden, type);
+  return floats_for((1 + config.layers + config.heads) * config.hidden, type) +
          config.layers * config.heads * config.head_dim;
 }
 

@@ -18,7 +18,7 @@ enum class HeadWrites { expanded, per_layer };
 struct ContractedColumns {
   std::int64_t first = 0;
   std::vector<std::int64_t> ends;    ///< ascending: each reads the sources with a smaller index
-  const float* gradients = nullptr;  ///< [columns, block tokens, hidden]
+  const float* gradients = nullptr;  ///< [columns, block tokens, hidden], of contracted_type
 };
 
 class SourceDifferences {
@@ -33,7 +33,8 @@ class SourceDifferences {
   static std::int64_t floats_per_token(const Engine& engine, const Graph& graph, HeadWrites writes);
 
  private:
-  /// Consecutive rows of delta, which are every `step`th source from `first` on.
+  /// Consecutive rows of delta, of contracted_type, which are every `step`th source from `first`
+  /// on.
   struct Rows {
     const float* delta = nullptr;
     std::int64_t count = 0;
@@ -46,6 +47,7 @@ class SourceDifferences {
   const Graph& graph_;
   PairBlock& block_;
   HeadWrites writes_;
+  DType type_;             ///< contracted_type, of all but z
   Buffer<float> all_;      ///< expanded: [sources, tokens, hidden]
   Buffer<float> streams_;  ///< per_layer: [1 + layers, tokens, hidden], the input and the MLPs
   Buffer<float> z_;        ///< per_layer: [layers, tokens, heads, head_dim]

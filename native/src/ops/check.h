@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "headspark/context.h"
+#include "headspark/dtype.h"
 #include "headspark/error.h"
 
 namespace headspark {
@@ -16,6 +18,14 @@ inline void check_pointer(const void* pointer, const char* op, const char* argum
     throw Error(ErrorCode::INVALID_ARGUMENT,
                 std::string(op) + ": " + argument + " is null; pass an array of this backend.");
   }
+}
+
+/// Rows between ops are floats; in `fast` a GPU keeps some as bf16 in their room.
+inline void check_row_type(const Context& context, DType type, const char* op) {
+  const bool narrow =
+      type == DType::bf16 && !context.on_cpu() && context.precision == Precision::fast;
+  check_argument(type == DType::f32 || narrow, op,
+                 "type is neither f32 nor, in fast on a GPU, bf16");
 }
 
 }  // namespace headspark

@@ -12,7 +12,7 @@ namespace headspark {
 namespace {
 
 /// Whether there is anything to do.
-bool check_contraction(const EdgeContraction& params) {
+bool check_contraction(const Context& context, const EdgeContraction& params) {
   const char* op = "edge_contraction";
   check_argument(params.sources >= 0 && params.destinations >= 0 && params.length >= 0, op,
                  "sources, destinations or length is negative");
@@ -22,6 +22,10 @@ bool check_contraction(const EdgeContraction& params) {
   check_pointer(params.delta, op, "delta");
   check_pointer(params.gradient, op, "gradient");
   check_pointer(params.scores, op, "scores");
+  check_row_type(context, params.type, op);
+  check_argument(params.type == DType::f32 ||
+                     (params.delta_stride % 8 == 0 && params.gradient_stride % 8 == 0),
+                 op, "delta_stride or gradient_stride is no multiple of 8, as bf16 needs");
   check_argument(params.delta_stride >= params.length && params.gradient_stride >= params.length,
                  op, "delta_stride or gradient_stride is smaller than length");
   check_argument(params.scores_stride >= params.destinations, op,
@@ -37,10 +41,15 @@ bool check_contraction(const EdgeContraction& params) {
 
 }  // namespace
 
+DType contracted_type(const Context& context, std::int64_t width) {
+  const bool rounds = !context.on_cpu() && context.precision == Precision::fast;
+  return rounds && width % 8 == 0 ? DType::bf16 : DType::f32;
+}
+
 void edge_contraction(const Context& context, std::span<const EdgeContraction> contractions) {
   std::vector<EdgeContraction> some;
   for (const EdgeContraction& params : contractions) {
-    if (check_contraction(params)) some.push_back(params);
+    if (check_contraction(context, params)) some.push_back(params);
   }
   if (!context.on_cpu()) return edge_contraction_cuda(context, some);
   if (has_fast_kernels(context)) return edge_contraction_fast(context, some);

@@ -1,15 +1,13 @@
-// The attribution sums on the GPU. Formulas: edge_contraction_cpu.cc. A contraction is a product of
-// few rows over a long axis: a block has 128 destinations, up to 128 sources and one piece of the
-// axis, of fixed length; sums of pieces are added in order afterwards, where an edge has a score.
-// One launch serves up to 32 pairs of prompts and all layers of their destinations. Proximities sum
-// |input| - |input - write| itself, in which nothing cancels.
+// The attribution sums on the GPU. Formulas: edge_contraction_cpu.cc. Blocks multiply pieces of an
+// axis (cuda/contraction.h); sums of pieces are added in order afterwards, where an edge has a
+// score. One launch serves up to 32 pairs of prompts and all layers of their destinations.
+// Proximities sum |input| - |input - write| itself, in which nothing cancels.
 #include <algorithm>
 
 #include "cuda/alignment.h"
+#include "cuda/contraction.h"
 #include "cuda/elements.h"
-#include "cuda/product_tiles.h"
 #include "cuda/reduce.h"
-#include "cuda/term_rows.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -17,46 +15,10 @@ namespace {
 
 using namespace cuda;
 
-// Long enough that sums of pieces cost little, short enough to fill the device for one pair: 128
-// tokens of 1536 are 24 pieces.
-constexpr std::int64_t kPiece = 8192;
-constexpr int kContractionThreads = 256;
-constexpr int kColumns = 128;  // destinations of a block
-constexpr int kWarpColumns = 32;
-// What the 4 KB of a kernel's argument hold.
-constexpr int kMostAtOnce = 32;
-constexpr int kMostEnds = 512;
 // Sums of pieces that lie in device memory at once, unless one contraction has more.
 constexpr std::int64_t kMostSums = std::int64_t{1} << 24;
 
-struct Operands {
-  const float* delta;
-  const float* gradient;
-  float* scores;
-  std::int64_t length;
-  std::int32_t first_piece;  // of all pieces of the launch
-};
-
-struct ContractionKernel {
-  Operands each[kMostAtOnce];
-  std::int32_t count;
-  std::int32_t sources;
-  std::int32_t destinations;
-  std::int64_t delta_stride;
-  std::int64_t gradient_stride;
-  std::int64_t scores_stride;
-  bool four;      // rows are aligned to four floats
-  bool has_ends;  // there are kMostEnds destinations at most then
-  std::int32_t ends[kMostEnds];
-  float* sums;  // [pieces, sources, destinations]
-
-  /// Sources that destination v has scores with.
-  HEADSPARK_DEVICE std::int32_t end(std::int32_t v) const { return has_ends ? ends[v] : sources; }
-  /// The same of the last destination before `end_column`, which has the most.
-  HEADSPARK_DEVICE std::int32_t last_end(std::int32_t end_column) const {
-    return end(end_column < destinations ? end_column - 1 : destinations - 1);
-  }
-};
+constexpr int kHalf = kPartColumns / 2;
 
 // Four elements of a row, of which `left` exist; the others are zero.
 HEADSPARK_DEVICE Four read_row(const float* row, std::int64_t left) {
@@ -116,36 +78,25 @@ class RowTile {
   std::int32_t rows_;  // that exist from the first on
 };
 
-// A block's warps are 2 x 4, of 16 * Fragments rows and 32 columns each.
-template <int Fragments>
-constexpr int rows_of_block() {
-  return 2 * 16 * Fragments;
-}
-
 template <int Terms, int Fragments>
 HEADSPARK_KERNEL(kContractionThreads, 1)
-contraction_kernel(ContractionKernel p) {
-  constexpr int kRows = rows_of_block<Fragments>();
-  const std::int32_t first_source = block_x() * kRows;
-  const std::int32_t first_column = block_y() * kColumns;
-  if (p.last_end(first_column + kColumns) <= first_source) return;
-  int which = 0;
-  while (which + 1 < p.count && p.each[which + 1].first_piece <= block_z()) ++which;
-  const Operands& operands = p.each[which];
-  const std::int64_t begin = (block_z() - operands.first_piece) * kPiece;
-  const std::int64_t end = begin + kPiece < operands.length ? begin + kPiece : operands.length;
+contraction_kernel(Contractions p) {
+  constexpr int kRows = PartShape<Fragments>::kRows;
+  const ContractionPart<Fragments> part;
+  if (!part.has_edges(p)) return;
+  const auto [operands, begin, end] = own_piece(p);
 
   SharedMemory memory;
   const TermTiles deltas{memory.take<Bf16>(Terms * kRows * kLongRow), kLongRow, kRows * kLongRow};
-  const TermTiles gradients{memory.take<Bf16>(Terms * kColumns * kLongRow), kLongRow,
-                            kColumns * kLongRow};
-  const WarpPlace at{warp_index() / 4 * 16 * Fragments, warp_index() % 4 * kWarpColumns};
-  const bool works = first_column + at.column < p.destinations &&
-                     p.last_end(first_column + at.column + kWarpColumns) > first_source + at.row;
-  RowTile<kRows> next_delta(operands.delta + first_source * p.delta_stride, p.delta_stride,
-                            p.sources - first_source, begin);
-  RowTile<kColumns> next_gradient(operands.gradient + first_column * p.gradient_stride,
-                                  p.gradient_stride, p.destinations - first_column, begin);
+  const TermTiles gradients{memory.take<Bf16>(Terms * kContractionColumns * kLongRow), kLongRow,
+                            kContractionColumns * kLongRow};
+  const bool works = part.warp_has_edges(p);
+  RowTile<kRows> next_delta(
+      static_cast<const float*>(operands->delta) + part.first_source * p.delta_stride,
+      p.delta_stride, p.sources - part.first_source, begin);
+  RowTile<kContractionColumns> next_gradient(
+      static_cast<const float*>(operands->gradient) + part.first_column * p.gradient_stride,
+      p.gradient_stride, p.destinations - part.first_column, begin);
   const auto read = [&](std::int64_t k) {
     next_delta.read(end - k, p.four);
     next_gradient.read(end - k, p.four);
@@ -163,34 +114,23 @@ contraction_kernel(ContractionKernel p) {
     HEADSPARK_UNROLL
     for (int half = 0; half < 2; ++half) {
       add_tile_product<Terms, Terms, false>(sums[half], deltas, gradients,
-                                            {at.row, at.column + half * kWarpColumns / 2});
+                                            {part.at.row, part.at.column + half * kHalf});
     }
   }
   if (!works) return;
-  float* const to = p.sums + static_cast<std::int64_t>(block_z()) * p.sources * p.destinations;
   HEADSPARK_UNROLL
-  for (int half = 0; half < 2; ++half) {
-    for_pairs(sums[half], {at.row, at.column + half * kWarpColumns / 2},
-              [&](int row, int column, const Two& pair) {
-                const std::int32_t u = first_source + row;
-                const std::int32_t v = first_column + column;
-                if (u >= p.sources) return;
-                float* const score = to + static_cast<std::int64_t>(u) * p.destinations + v;
-                if (v < p.destinations) score[0] = pair.x;
-                if (v + 1 < p.destinations) score[1] = pair.y;
-              });
-  }
+  for (int half = 0; half < 2; ++half) part.write(p, sums[half], part.at.column + half * kHalf);
 }
 
 // A thread has an edge of a contraction.
-HEADSPARK_KERNEL(kElementThreads) sum_pieces_kernel(ContractionKernel p) {
+HEADSPARK_KERNEL(kElementThreads) sum_pieces_kernel(Contractions p) {
   const std::int64_t edges = static_cast<std::int64_t>(p.sources) * p.destinations;
   const std::int64_t i = element_index();
   if (i >= edges) return;
   const auto u = static_cast<std::int32_t>(i / p.destinations);
   const auto v = static_cast<std::int32_t>(i % p.destinations);
   if (u >= p.end(v)) return;
-  const Operands& operands = p.each[block_y()];
+  const ContractionOperands& operands = p.each[block_y()];
   const float* const sums = p.sums + operands.first_piece * edges + i;
   float sum = 0.0f;
   for (std::int64_t piece = 0; piece * kPiece < operands.length; ++piece) {
@@ -199,25 +139,25 @@ HEADSPARK_KERNEL(kElementThreads) sum_pieces_kernel(ContractionKernel p) {
   operands.scores[u * p.scores_stride + v] += sum;
 }
 
-using Kernel = void (*)(ContractionKernel);
-
-struct Choice {
-  Kernel kernel;
-  int rows;
-};
-
 template <int Terms>
-Choice choose(std::int64_t sources) {
-  if (sources <= rows_of_block<1>()) return {&contraction_kernel<Terms, 1>, rows_of_block<1>()};
-  if (sources <= rows_of_block<2>()) return {&contraction_kernel<Terms, 2>, rows_of_block<2>()};
-  return {&contraction_kernel<Terms, 4>, rows_of_block<4>()};
+ContractionChoice float_contraction(std::int64_t sources) {
+  return choose_part(sources, [](auto shape) -> ContractionChoice {
+    return {
+        &contraction_kernel<Terms, decltype(shape)::kFragments>, shape.kRows,
+        Terms * (shape.kRows + kContractionColumns) * kLongRow * static_cast<int>(sizeof(Bf16))};
+  });
+}
+
+ContractionChoice choose(DType type, Precision precision, std::int64_t sources) {
+  if (type == DType::bf16) return bf16_contraction(sources);
+  return term_count(precision) == 1 ? float_contraction<1>(sources) : float_contraction<3>(sources);
 }
 
 /// Whether one launch may serve both.
 bool alike(const EdgeContraction& a, const EdgeContraction& b) {
   return a.sources == b.sources && a.destinations == b.destinations && a.ends == b.ends &&
          a.delta_stride == b.delta_stride && a.gradient_stride == b.gradient_stride &&
-         a.scores_stride == b.scores_stride;
+         a.scores_stride == b.scores_stride && a.type == b.type;
 }
 
 std::int64_t pieces_of(std::int64_t length) {
@@ -225,10 +165,10 @@ std::int64_t pieces_of(std::int64_t length) {
 }
 
 /// Contractions alike, with their destinations from `first` on, `count` of them.
-ContractionKernel kernel_of(std::span<const EdgeContraction> contractions, std::int64_t first,
-                            std::int64_t count) {
+Contractions launch_of(std::span<const EdgeContraction> contractions, std::int64_t first,
+                       std::int64_t count) {
   const EdgeContraction& shape = contractions.front();
-  ContractionKernel kernel{};
+  Contractions kernel{};
   kernel.count = static_cast<std::int32_t>(contractions.size());
   kernel.destinations = static_cast<std::int32_t>(count);
   kernel.delta_stride = shape.delta_stride;
@@ -244,7 +184,7 @@ ContractionKernel kernel_of(std::span<const EdgeContraction> contractions, std::
   std::int64_t piece = 0;
   for (std::int32_t i = 0; i < kernel.count; ++i) {
     const EdgeContraction& p = contractions[static_cast<std::size_t>(i)];
-    const float* const gradient = p.gradient + first * p.gradient_stride;
+    const float* const gradient = element_in(p.gradient, first * p.gradient_stride, p.type);
     kernel.each[i] = {p.delta, gradient, p.scores + first, p.length,
                       static_cast<std::int32_t>(piece)};
     kernel.four = kernel.four && aligned_to(16, p.delta) && aligned_to(16, gradient);
@@ -253,20 +193,17 @@ ContractionKernel kernel_of(std::span<const EdgeContraction> contractions, std::
   return kernel;
 }
 
-void run(OpDevice& device, Precision precision, ContractionKernel kernel) {
-  if (kernel.sources == 0) return;
-  const Operands& last = kernel.each[kernel.count - 1];
+void run(OpDevice& device, const ContractionChoice& choice, Contractions kernel) {
+  const ContractionOperands& last = kernel.each[kernel.count - 1];
   const std::int64_t pieces = last.first_piece + pieces_of(last.length);
   const std::int64_t edges = static_cast<std::int64_t>(kernel.sources) * kernel.destinations;
   kernel.sums = device.scratch_floats(ScratchSlot::contraction, pieces * edges);
-  const int terms = term_count(precision);
-  const auto [multiply, rows] = terms == 1 ? choose<1>(kernel.sources) : choose<3>(kernel.sources);
   launch(device.stream(),
-         {{blocks_for(kernel.sources, rows), blocks_for(kernel.destinations, kColumns),
-           static_cast<int>(pieces)},
+         {{blocks_for(kernel.sources, choice.rows),
+           blocks_for(kernel.destinations, kContractionColumns), static_cast<int>(pieces)},
           kContractionThreads,
-          terms * (rows + kColumns) * kLongRow * static_cast<int>(sizeof(Bf16))},
-         multiply, kernel);
+          choice.shared_bytes},
+         choice.kernel, kernel);
   LaunchShape sums = element_shape(edges);
   sums.grid.y = kernel.count;
   launch(device.stream(), sums, &sum_pieces_kernel, kernel);
@@ -334,8 +271,9 @@ void edge_contraction_cuda(const Context& context, std::span<const EdgeContracti
     const std::int64_t all = contractions.front().destinations;
     const std::int64_t most = contractions.front().ends != nullptr ? kMostEnds : all;
     for (std::int64_t v = 0; v < all; v += most) {
-      run(device, context.precision,
-          kernel_of(contractions.first(count), v, std::min(most, all - v)));
+      const Contractions kernel = launch_of(contractions.first(count), v, std::min(most, all - v));
+      if (kernel.sources == 0) continue;
+      run(device, choose(contractions.front().type, context.precision, kernel.sources), kernel);
     }
     contractions = contractions.subspan(count);
   }

@@ -18,6 +18,8 @@ void check_projection(const HeadInputBackward& p, const HeadInputBackward::Proje
                  "the heads do not cover the projection's outputs");
   check_argument(p.in() == projection.weight->in(), op,
                  "the norm is not as wide as the projection's input");
+  check_argument(p.type == DType::f32 || projection.y_stride % 2 == 0, op,
+                 "y is bf16 and y_stride is odd");
   if (p.tokens == 0) return;
   check_pointer(projection.y, op, "y");
   if (p.copies == 0) return;
@@ -31,6 +33,7 @@ void head_input_backward(const Context& context, const HeadInputBackward& p) {
   const char* op = "head_input_backward";
   check_pointer(p.norm, op, "norm");
   check_argument(p.copies >= 0 && p.tokens >= 0, op, "copies or tokens is negative");
+  check_row_type(context, p.type, op);
   for (const HeadInputBackward::Projection& projection : p.projections) {
     check_projection(p, projection);
   }

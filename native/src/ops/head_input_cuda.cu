@@ -192,6 +192,11 @@ const float* projection_offset(const Context& context, const NormWeight& norm,
   return room;
 }
 
+float* y_of(const HeadInputBackward& p, const HeadInputBackward::Projection& projection,
+            std::int64_t head) {
+  return element_in(projection.y, head * projection.y_stride, p.type);
+}
+
 class HeadInputs {
  public:
   HeadInputs(const Context& context, const HeadInputBackward& p)
@@ -240,6 +245,23 @@ class HeadInputs {
                      1.0f / static_cast<float>(p_.in()), mean_, rstd_, projection.d,
                      projection.projected, offset, d_sum_, multiples_, constants_});
     if (multiply_at_once(projection)) return;
+    if (p_.type == DType::f32) return multiply_in_steps(projection);
+    HeadInputBackward::Projection unrounded = projection;
+    unrounded.y_stride = p_.tokens * p_.in();
+    unrounded.y =
+        device_.scratch_floats(ScratchSlot::unrounded_rows, projection.heads * unrounded.y_stride);
+    multiply_in_steps(unrounded);
+    for (std::int64_t head = 0; head < projection.heads; ++head) {
+      combine_cuda(context_, {.count = unrounded.y_stride,
+                              .x = unrounded.y + head * unrounded.y_stride,
+                              .b = 0.0f,
+                              .y = y_of(p_, projection, head),
+                              .type = p_.type});
+    }
+  }
+
+  void multiply_in_steps(const HeadInputBackward::Projection& projection) {
+    const std::int64_t sums = p_.tokens * projection.heads;
     multiply(projection);
     if (norm_.kind == NormKind::layer) {
       launch(device_.stream(), norm_shape(p_.in(), sums),
@@ -281,7 +303,8 @@ class HeadInputs {
                             .x = p_.x,
                             .multiples = multiples_,
                             .y = projection.y,
-                            .y_stride = projection.y_stride});
+                            .y_stride = projection.y_stride,
+                            .type = p_.type});
     return true;
   }
 
@@ -328,8 +351,8 @@ void head_input_backward_cuda(const Context& context, const HeadInputBackward& p
   }
   for (const HeadInputBackward::Projection& projection : p.projections) {
     for (std::int64_t head = 0; head < projection.heads; ++head) {
-      zero(op_device(context).stream(), projection.y + head * projection.y_stride,
-           p.tokens * p.in() * 4);
+      zero(op_device(context).stream(), y_of(p, projection, head),
+           p.tokens * p.in() * dtype_bytes(p.type));
     }
   }
 }

@@ -28,7 +28,7 @@ void check_weight(const LinearWeight* weight, const char* op) {
 
 }  // namespace
 
-LinearRange check_linear_forward(const LinearForward& p, const char* op) {
+LinearRange check_linear_forward(const Context& context, const LinearForward& p, const char* op) {
   check_weight(p.weight, op);
   const LinearRange range = linear_range(*p.weight, p.slice, op);
   check_argument(p.tokens >= 0, op, "tokens is negative");
@@ -37,6 +37,9 @@ LinearRange check_linear_forward(const LinearForward& p, const char* op) {
   check_pointer(p.y, op, "y");
   check_argument(p.x_stride >= range.in(), op, "x_stride is smaller than the inputs read");
   check_argument(p.y_stride >= range.out(), op, "y_stride is smaller than the outputs");
+  check_row_type(context, p.type, op);
+  check_argument(p.type == DType::f32 || (p.residual == nullptr && p.y_stride == range.out()), op,
+                 "y is bf16 and has a residual or gaps between its rows");
   return range;
 }
 
@@ -48,7 +51,7 @@ void linear_forward_all(const Context& context, std::span<const LinearForward> l
   const char* op = "linear_forward";
   bool work = false;
   for (const LinearForward& layer : layers) {
-    const LinearRange range = check_linear_forward(layer, op);
+    const LinearRange range = check_linear_forward(context, layer, op);
     const LinearForward& first = layers.front();
     const LinearRange read = linear_range(*first.weight, first.slice, op);
     check_argument(layer.x == first.x && layer.x_stride == first.x_stride &&

@@ -131,7 +131,18 @@ void layer_backward(OpDevice& device, Precision precision, const LinearBackward&
 }  // namespace cuda
 
 void linear_forward_cuda(const Context& context, const LinearForward& p) {
-  cuda::layer_forward(cuda::op_device(context), context.precision, p, {p.x, p.x_stride});
+  cuda::OpDevice& device = cuda::op_device(context);
+  const cuda::GemmRows x{p.x, p.x_stride};
+  if (p.type == DType::f32) return cuda::layer_forward(device, context.precision, p, x);
+  if (low_rank_of(*p.weight) == nullptr) {
+    auto* const narrow = reinterpret_cast<std::uint16_t*>(p.y);
+    return cuda::layer_forward(device, context.precision, p, x, nullptr, narrow);
+  }
+  LinearForward whole = p;
+  const std::int64_t count = p.tokens * p.y_stride;
+  whole.y = device.scratch_floats(cuda::ScratchSlot::unrounded_rows, count);
+  cuda::layer_forward(device, context.precision, whole, x);
+  combine_cuda(context, {.count = count, .x = whole.y, .b = 0.0f, .y = p.y, .type = p.type});
 }
 
 void linear_backward_cuda(const Context& context, const LinearBackward& p) {

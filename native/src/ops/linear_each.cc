@@ -10,9 +10,9 @@
 namespace headspark {
 namespace {
 
-void check_layer(const LinearEach& p, const LinearForward& layer) {
+void check_layer(const Context& context, const LinearEach& p, const LinearForward& layer) {
   const char* op = "linear_forward_each";
-  check_linear_forward(layer, op);
+  check_linear_forward(context, layer, op);
   check_argument(layer.residual == nullptr, op, "a layer has a residual");
   if (p.norm == nullptr) return;
   const LinearRange range = linear_range(*layer.weight, layer.slice, op);
@@ -37,7 +37,7 @@ void linear_forward_each_in_steps(const Context& context, const LinearEach& p) {
 }
 
 void linear_forward_each(const Context& context, const LinearEach& params) {
-  for (const LinearForward& layer : params.layers) check_layer(params, layer);
+  for (const LinearForward& layer : params.layers) check_layer(context, params, layer);
   if (has_fast_kernels(context)) return linear_forward_each_fast(context, params);
   linear_forward_each_in_steps(context, params);
 }

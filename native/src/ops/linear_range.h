@@ -30,6 +30,7 @@ inline LinearRange linear_range(const LinearWeight& weight, const LinearSlice& s
 }
 
 /// The arguments of linear_forward.
-LinearRange check_linear_forward(const LinearForward& params, const char* op);
+LinearRange check_linear_forward(const Context& context, const LinearForward& params,
+                                 const char* op);
 
 }  // namespace headspark

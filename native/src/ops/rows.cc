@@ -37,6 +37,9 @@ void combine(const Context& context, const Combine& params) {
   if (params.count == 0) return;
   check_pointer(params.x, op, "x");
   check_pointer(params.y, op, "y");
+  check_row_type(context, params.type, op);
+  check_argument(params.type == DType::f32 || params.b == 0.0f || params.base != nullptr, op,
+                 "y is bf16 and would be read; give base");
   if (!context.on_cpu()) return combine_cuda(context, params);
   if (context.isa != Isa::specification) return combine_fast(context, params);
   combine_cpu(context, params);
@@ -62,6 +65,9 @@ void sum_blocks(const Context& context, const SumBlocks& params) {
   if (params.groups == 0 || params.block == 0) return;
   if (params.steps > 0) check_pointer(params.x, op, "x");
   check_pointer(params.y, op, "y");
+  check_row_type(context, params.type, op);
+  check_argument(params.type == DType::f32 || !params.add_to_y, op,
+                 "y is bf16, which nothing is added to");
   if (!context.on_cpu()) return sum_blocks_cuda(context, params);
   if (context.isa != Isa::specification) return sum_blocks_fast(context, params);
   sum_blocks_cpu(context, params);

@@ -2,6 +2,7 @@
 // fp32 with fused multiply-adds but where rows are summed in double. Formulas: rows_cpu.cc.
 #include "cuda/elements.h"
 #include "cuda/op_device.h"
+#include "cuda/stored_value.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -34,7 +35,7 @@ HEADSPARK_KERNEL(kElementThreads) combine_kernel(Combine p) {
   if (i >= p.count) return;
   const float* base = p.base != nullptr ? p.base : p.y;
   const float y = p.b != 0.0f ? p.b * base[i] : 0.0f;
-  p.y[i] = multiply_add(p.a, p.x[i], y);
+  store_value(p.y, p.type, i, multiply_add(p.a, p.x[i], y));
 }
 
 HEADSPARK_KERNEL(kElementThreads) interpolate_kernel(Interpolate p) {
@@ -50,7 +51,7 @@ HEADSPARK_KERNEL(kElementThreads) sum_blocks_kernel(SumBlocks p) {
   const float* x = p.x + i / p.block * p.steps * p.block + i % p.block;
   float sum = p.add_to_y ? p.y[i] : 0.0f;
   for (std::int64_t s = 0; s < p.steps; ++s) sum += x[s * p.block];
-  p.y[i] = sum;
+  store_value(p.y, p.type, i, sum);
 }
 
 // A thread per sum, so that its rows are added in order: those of its slot, of all that there are.

@@ -122,11 +122,6 @@ void run(const Block& block, const Context& context, Backward backward, Outputs&
   for (const GuardedArray* array : {&d_hidden, &d_up, &d_normed}) CHECK(array->guards_intact());
 }
 
-std::vector<float> rounded(std::vector<float> values) {
-  for (float& value : values) value = bf16_to_f32(f32_to_bf16(value));
-  return values;
-}
-
 // The steps of mlp.cc; where gate, up and d_hidden are kept as bf16, with these rounded in between.
 void forward_in_steps(const Context& context, const MlpForward& p) {
   const MlpWeights& weights = p.weights;

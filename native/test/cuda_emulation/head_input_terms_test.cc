@@ -9,7 +9,7 @@
 #include "cuda_emulation/library_backend.h"
 #include "headspark/buffer.h"
 #include "headspark/ops/head_input.h"
-#include "op_suite.h"
+#include "kept_rows.h"
 
 namespace headspark::test {
 namespace {
@@ -54,24 +54,27 @@ struct NormedHeads {
     linear_forward(cpu, whole_layer(weight, rows, normed.data(), projected.data()));
   }
 
-  std::vector<float> run(const Context& context) const {
+  std::vector<float> run(const Context& context, DType type = DType::f32) const {
     const auto there = [&](const std::vector<float>& values) {
       return Buffer<float>(context.backend, std::span<const float>(values));
     };
     const Buffer<float> x_there = there(x);
     const Buffer<float> d_there = there(d);
     const Buffer<float> projected_there = there(projected);
-    Buffer<float> y(context.backend, kHeads * c.tokens * c.in);
+    const std::int64_t count = kHeads * c.tokens * c.in;
+    Buffer<float> y(context.backend, floats_for(count, type));
     HeadInputBackward p;
     p.norm = &norm;
     p.copies = c.copies;
     p.tokens = c.tokens;
     p.head_dim = c.head_dim;
     p.x = x_there.data();
+    p.type = type;
     p.projections = {{&weight, kHeads, kShare, projected_there.data(), d_there.data(), y.data(),
                       c.tokens * c.in}};
     head_input_backward(context, p);
-    return y.to_host();
+    const std::vector<float> values = y.to_host();
+    return type == DType::f32 ? values : from_bf16(values.data(), count);
   }
 };
 
@@ -107,6 +110,8 @@ TEST_CASE("heads' gradients on the GPU: parts of one set of terms are the heads'
         CAPTURE(c.copies);
         CAPTURE(library);
         CHECK(worst <= largest * (precision == Precision::exact ? 3e-6f : 1e-2f));
+        if (precision == Precision::exact) continue;
+        check_same_bits("bf16", heads.run(context, DType::bf16), rounded(got));
       }
     }
   }

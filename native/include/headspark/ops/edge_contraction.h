@@ -7,6 +7,7 @@
 #include <span>
 
 #include "headspark/context.h"
+#include "headspark/dtype.h"
 
 namespace headspark {
 
@@ -23,12 +24,19 @@ struct EdgeContraction {
   /// Ascending: destination v has scores with the first ends[v] sources only, as layers have with
   /// those below them. Null: with all.
   const std::int64_t* ends = nullptr;
+  /// Of delta and gradient: f32, or on a GPU bf16 in the room of floats, whose rows are aligned to
+  /// 16 bytes then. Strides are in elements.
+  DType type = DType::f32;
 
   /// The first destination that has a score with source u.
   std::int64_t first_destination(std::int64_t u) const {
     return ends == nullptr ? 0 : std::upper_bound(ends, ends + destinations, u) - ends;
   }
 };
+
+/// What contractions of rows of `width` had best read: bf16 in `fast` on a GPU, which rounds them
+/// anyway, where such rows are aligned.
+DType contracted_type(const Context& context, std::int64_t width);
 
 /// fp32 products summed in blocks of fixed size, so that a score depends on its own operands alone.
 /// Several contractions share no score and run side by side.

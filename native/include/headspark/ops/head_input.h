@@ -20,7 +20,7 @@ struct HeadInputBackward {
     std::int64_t share = 1;
     const float* projected = nullptr;  ///< [copies, tokens, heads / share * head_dim]
     const float* d = nullptr;  ///< [copies, tokens, heads, head_dim], gradient at the projection
-    /// Head h at y + h * y_stride: [tokens, in], overwritten with the sum over copies of
+    /// Head h at y + h * y_stride elements: [tokens, in], overwritten with the sum over copies of
     /// norm_backward(x, d_h W_h).
     float* y = nullptr;
     std::int64_t y_stride = 0;
@@ -32,6 +32,7 @@ struct HeadInputBackward {
   std::int64_t tokens = 0;  ///< of one copy
   std::int64_t head_dim = 0;
   const float* x = nullptr;  ///< [copies, tokens, in]
+  DType type = DType::f32;   ///< of every y; on a GPU also bf16 in the room of floats, rounded once
   std::vector<Projection> projections;
 
   std::int64_t in() const { return static_cast<std::int64_t>(norm->weight.size()); }

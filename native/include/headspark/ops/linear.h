@@ -29,6 +29,8 @@ struct LinearForward {
   std::int64_t y_stride = 0;
   bool with_bias = true;
   const float* residual = nullptr;  ///< stride y_stride, added to the product; may be y itself
+  /// Of y: f32, or in `fast` on a GPU bf16 in the room of floats, without residual and gaps.
+  DType type = DType::f32;
 };
 
 struct LinearBackward {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "headspark/context.h"
+#include "headspark/dtype.h"
 
 namespace headspark {
 
@@ -23,6 +24,7 @@ struct Combine {
   float b = 1.0f;
   float* y = nullptr;
   const float* base = nullptr;
+  DType type = DType::f32;  ///< of y; on a GPU also bf16 in the room of floats, never read
 };
 void combine(const Context& context, const Combine& params);
 
@@ -47,6 +49,7 @@ struct SumBlocks {
   const float* x = nullptr;
   float* y = nullptr;
   bool add_to_y = false;
+  DType type = DType::f32;  ///< of y; on a GPU also bf16 in the room of floats, not added to
 };
 void sum_blocks(const Context& context, const SumBlocks& params);
 
