@@ -53,14 +53,3 @@ if(HEADSPARK_EMULATION_TRACE)
   set_source_files_properties(${cuda_kernels} PROPERTIES COMPILE_OPTIONS
     "${emulation_options};-xc++;-O2;-g1;-fno-tree-vectorize;-fno-store-merging;-fsanitize=thread;--param=tsan-instrument-func-entry-exit=0")
 endif()
-
-# The tests of an op that has kernels, of what the engine contracts, and the goldens, run on the
-# emulated device.
-set(emulated_tests main op_suite attention_fixture paged_fixture generation_fixture source_folder golden reference_models
-  golden_test source_differences_test)
-foreach(source IN LISTS cuda_sources)
-  get_filename_component(op ${source} NAME_WE)
-  string(REPLACE "_cuda" "_test" test ${op})
-  list(APPEND emulated_tests ${test})
-endforeach()
-string(REPLACE ";" "|" emulated_tests "${emulated_tests}")

@@ -107,6 +107,9 @@ class SyntheticModel {
   std::int64_t parameters_ = 0;
 };
 
+// Steps between a full batch and the clock: on a GPU the second one records what later ones repeat.
+constexpr int kWarmSteps = 3;
+
 struct Scenario {
   std::string name;
   int rows = 0;
@@ -132,7 +135,8 @@ std::vector<GenerationRequest> requests_of(const Engine& engine, const Scenario&
     request.sampling.temperature = 0.6f;
     request.sampling.top_p = 0.95f;
     request.seed = static_cast<std::uint64_t>(row);
-    request.max_new_tokens = options.steps + 2;
+    // Rows join over several steps, of one variant after the other; none may end before the last.
+    request.max_new_tokens = options.steps + kWarmSteps + scenario.rows + 1;
     requests.push_back(std::move(request));
   }
   return requests;
@@ -150,6 +154,7 @@ std::int64_t pages_of(const Options& options, std::int64_t otherwise) {
 struct Times {
   double wall = 0;
   double processor = 0;
+  std::int64_t repeated = 0;  ///< steps that a GPU repeated from a record
 };
 
 /// Times of `steps` decode passes with all rows running, and the tokens of the rows.
@@ -161,12 +166,26 @@ Times time_steps(const Engine& engine, const Scenario& scenario, const Options& 
   const auto sink = [&](const GenerationEvent& event) {
     tokens[event.request].push_back(event.token);
   };
-  while (generator.running() < scenario.rows) generator.step({}, sink);
+  const auto fill = [&] {
+    generator.step({}, sink);
+    if (generator.running() > 0) return;
+    throw headspark::Error(headspark::ErrorCode::INTERNAL,
+                           "bench_decode: " + std::to_string(scenario.rows) +
+                               " rows never run at the same time; give them more --memory.");
+  };
+  while (generator.running() < scenario.rows) fill();
+  for (int step = 0; step < kWarmSteps; ++step) generator.step({}, sink);
+  const std::int64_t repeated = generator.stats().step_repeats.repeated;
   const auto start = Clock::now();
   const std::clock_t used = std::clock();
   for (int step = 0; step < options.steps; ++step) generator.step({}, sink);
-  return {std::chrono::duration<double>(Clock::now() - start).count(),
-          static_cast<double>(std::clock() - used) / CLOCKS_PER_SEC};
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double processor = static_cast<double>(std::clock() - used) / CLOCKS_PER_SEC;
+  if (generator.running() < scenario.rows) {
+    throw headspark::Error(headspark::ErrorCode::INTERNAL,
+                           "bench_decode: rows ended while they were timed.");
+  }
+  return {seconds, processor, generator.stats().step_repeats.repeated - repeated};
 }
 
 /// Some rows of the largest batch again, alone: their tokens must be the same.
@@ -251,10 +270,28 @@ struct Result {
   double least = 0;
   double most = 0;
   double processor_per_step = 0;
+  std::int64_t repeated = 0;  // of the last round
   Floors floors;
 
   double tokens_per_second() const { return scenario.rows / seconds_per_step; }
 };
+
+// Not before all results are there: what ends early leaves no half of an object.
+void print_machine(const headspark::Context& context, const bench::Peaks& peak,
+                   const Options& options) {
+  const char* const precision = headspark::precision_name(options.engine.precision);
+  if (!options.engine.json) {
+    std::printf("%s; peaks: %s; %s\n", bench::computer_text(context).c_str(),
+                bench::peaks_text(peak).c_str(), precision);
+    return;
+  }
+  const std::string device = context.on_cpu() ? "cpu" : context.backend->name();
+  std::printf(
+      "{\"cpu\": \"%s\", \"device\": \"%s\", \"threads\": %d, \"peakGflops\": %.1f, "
+      "\"copyGbPerS\": %.1f, \"precision\": \"%s\", \"results\": [",
+      headspark::device_info().cpu_name.c_str(), device.c_str(), context.threads->threads(),
+      peak.gflops(), peak.copy_gb_per_s, precision);
+}
 
 void print(const std::vector<Result>& results, const Options& options) {
   const double one = results[0].tokens_per_second();
@@ -268,10 +305,11 @@ void print(const std::vector<Result>& results, const Options& options) {
       std::printf(
           "%s\n  {\"name\": \"%s\", \"rows\": %d, \"variants\": %d, \"tokensPerS\": %.2f, "
           "\"msPerStep\": %.4f, \"minMsPerStep\": %.4f, \"maxMsPerStep\": %.4f, "
-          "\"processorMsPerStep\": %.4f, \"byteFloorShare\": %.4f, \"flopFloorShare\": %.4f}",
+          "\"processorMsPerStep\": %.4f, \"repeatedSteps\": %lld, \"byteFloorShare\": %.4f, "
+          "\"flopFloorShare\": %.4f}",
           separator, r.scenario.name.c_str(), r.scenario.rows, r.scenario.variants,
           r.tokens_per_second(), r.seconds_per_step * 1e3, r.least * 1e3, r.most * 1e3,
-          r.processor_per_step * 1e3, byte_share, flop_share);
+          r.processor_per_step * 1e3, static_cast<long long>(r.repeated), byte_share, flop_share);
       separator = ",";
     } else {
       std::printf(
@@ -306,39 +344,30 @@ int run(const Options& options) {
       {rows + " of " + std::to_string(options.variants) + " variants", options.rows,
        options.variants}};
   const bench::Peaks peak = bench::PeakMeter(engine.context, 500).measure();
-  const char* const precision = headspark::precision_name(options.engine.precision);
-  if (options.engine.json) {
-    const std::string device = engine.context.on_cpu() ? "cpu" : engine.context.backend->name();
-    std::printf(
-        "{\"cpu\": \"%s\", \"device\": \"%s\", \"threads\": %d, \"peakGflops\": %.1f, "
-        "\"copyGbPerS\": %.1f, \"precision\": \"%s\", \"results\": [",
-        headspark::device_info().cpu_name.c_str(), device.c_str(),
-        engine.context.threads->threads(), peak.gflops(), peak.copy_gb_per_s, precision);
-  } else {
-    std::printf("%s; peaks: %s; %s\n", bench::computer_text(engine.context).c_str(),
-                bench::peaks_text(peak).c_str(), precision);
-  }
   if (!verify(engine, scenarios.back(), options)) {
     std::fprintf(stderr, "bench_decode: a row's tokens depend on its batch\n");
     return 1;
   }
   std::vector<std::vector<double>> seconds(scenarios.size());
   std::vector<std::vector<double>> processor(scenarios.size());
+  std::vector<std::int64_t> repeated(scenarios.size());
   for (int round = 0; round < options.rounds; ++round) {
     for (std::size_t i = 0; i < scenarios.size(); ++i) {
       Tokens tokens;
       const Times times = time_steps(engine, scenarios[i], options, tokens);
       seconds[i].push_back(times.wall);
       processor[i].push_back(times.processor);
+      repeated[i] = times.repeated;
     }
   }
   std::vector<Result> results;
   for (std::size_t i = 0; i < scenarios.size(); ++i) {
     const auto [least, most] = std::minmax_element(seconds[i].begin(), seconds[i].end());
     results.push_back({scenarios[i], median(seconds[i]) / options.steps, *least / options.steps,
-                       *most / options.steps, median(processor[i]) / options.steps,
+                       *most / options.steps, median(processor[i]) / options.steps, repeated[i],
                        floors_of(engine, scenarios[i], options, peak)});
   }
+  print_machine(engine.context, peak, options);
   print(results, options);
   return 0;
 }

@@ -11,11 +11,11 @@ namespace {
 int run_model(const Options& options) {
   const Setup setup = make_setup(options);
   Report report("bench_model", setup.engine.context, options);
-  bench_loading(report, options);
+  report.attempt("loading", [&] { bench_loading(report, options); });
   bench_workloads(report, setup);
-  bench_ratios(report, setup);
-  bench_adapter(report, setup);
-  bench_scaling(report, setup);
+  report.attempt("ratios", [&] { bench_ratios(report, setup); });
+  report.attempt("adapter", [&] { bench_adapter(report, setup); });
+  report.attempt("scaling", [&] { bench_scaling(report, setup); });
   return report.finish();
 }
 

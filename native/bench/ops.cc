@@ -16,6 +16,19 @@ using Group = std::vector<Benchmark> (*)(const Context&, bool quick);
 constexpr Group kGroups[] = {linear_benchmarks,     contraction_benchmarks, attention_benchmarks,
                              head_input_benchmarks, mlp_benchmarks,         elementwise_benchmarks};
 
+Result measure(const Benchmark& b, const Context& context, const Context& reference,
+               const Budget& budget) {
+  b.run();
+  Result result;
+  result.name = b.name;
+  result.flops = b.flops;
+  result.bytes = b.bytes;
+  result.tolerance = context.precision == Precision::exact ? exact_tolerance : fast_tolerance;
+  result.error = b.error(reference);
+  result.timing = time_queued(context, b.run, budget);
+  return result;
+}
+
 int run_ops(const Options& options) {
   const Context context = make_context(options);
   const Context reference = reference_of(context);
@@ -26,15 +39,7 @@ int run_ops(const Options& options) {
   for (const Group group : kGroups) {
     for (const Benchmark& b : group(context, options.quick)) {
       if (!options.selects(b.name)) continue;
-      b.run();
-      Result result;
-      result.name = b.name;
-      result.flops = b.flops;
-      result.bytes = b.bytes;
-      result.tolerance = options.precision == Precision::exact ? exact_tolerance : fast_tolerance;
-      result.error = b.error(reference);
-      result.timing = time_queued(context, b.run, budget);
-      report.add(result);
+      report.attempt(b.name, [&] { report.add(measure(b, context, reference, budget)); });
     }
   }
   return report.finish();

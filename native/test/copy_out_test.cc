@@ -11,7 +11,8 @@ TEST_CASE("copy_out copies rows that begin and end anywhere in a line") {
   constexpr std::int64_t kRows = 5;
   for (const Isa isa : cpu_levels()) {
     if (isa == Isa::specification) continue;
-    const KernelTable& kernels = kernel_table(make_cpu_context(1, isa));
+    const Context context = make_cpu_context(1, isa);
+    const KernelTable& kernels = kernel_table(context);
     for (const std::int64_t count : {0, 1, 7, 15, 16, 17, 31, 48, 100}) {
       for (std::int64_t offset = 0; offset < 16; ++offset) {
         for (const std::int64_t gap : {0, 1, 12}) {  // floats between rows

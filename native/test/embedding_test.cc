@@ -9,7 +9,7 @@
 namespace headspark::test {
 namespace {
 
-constexpr std::int32_t kIndices[] = {4, 0, 10, 4, 3, 7};
+const std::vector<std::int32_t> kIndices{4, 0, 10, 4, 3, 7};
 
 void check_embedding(DType dtype, std::int64_t width) {
   Random random(2);
@@ -27,7 +27,7 @@ void check_embedding(DType dtype, std::int64_t width) {
       table.col_stride = 11;
     }
     check_case({"embedding", 0.0, [&](const Context& context, Outputs& outputs) {
-                  EmbeddingForward p{&table, kIndices, 6, outputs.dense("y", 6 * width)};
+                  EmbeddingForward p{&table, kIndices.data(), 6, outputs.dense("y", 6 * width)};
                   embedding_forward(context, p);
                   p.y = outputs.initial("added", before);
                   p.add_to_y = true;

@@ -14,7 +14,7 @@ namespace headspark::test {
 namespace {
 
 constexpr Metric kMetrics[] = {Metric::logit_diff, Metric::prob_diff, Metric::kl, Metric::nll};
-constexpr std::int32_t kOneBegin[] = {0, 1, 2, 3};
+const std::vector<std::int32_t> kOneBegin{0, 1, 2, 3};
 
 MetricForward make_metric(Metric metric, const std::vector<float>& logits,
                           const std::vector<float>& clean) {
@@ -24,10 +24,10 @@ MetricForward make_metric(Metric metric, const std::vector<float>& logits,
   p.vocab = static_cast<std::int64_t>(logits.size()) / 3;
   p.logits = logits.data();
   p.clean_logits = clean.data();
-  p.correct = kCorrect;
-  p.correct_begin = metric == Metric::nll ? kOneBegin : kCorrectBegin;
-  p.incorrect = kIncorrect;
-  p.incorrect_begin = kIncorrectBegin;
+  p.correct = kCorrect.data();
+  p.correct_begin = metric == Metric::nll ? kOneBegin.data() : kCorrectBegin.data();
+  p.incorrect = kIncorrect.data();
+  p.incorrect_begin = kIncorrectBegin.data();
   return p;
 }
 
@@ -170,7 +170,7 @@ TEST_CASE("metrics refuse bad tokens by name") {
   CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("correct"), Error);
   p = make_metric(Metric::nll, logits, logits);
   p.value = value;
-  p.correct_begin = kCorrectBegin;
+  p.correct_begin = kCorrectBegin.data();
   CHECK_THROWS_WITH_AS(metric_forward(context, p), doctest::Contains("exactly one"), Error);
   p = make_metric(Metric::kl, logits, logits);
   p.value = value;

@@ -1,6 +1,6 @@
 // Builds and runs the native benchmark programs, and keeps what benchmarks need in a cache folder:
 // checkpoints of random weights, pairs, and the peers of scripts/bench/compare.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism, homedir } from 'node:os';
@@ -8,6 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SHAPES, resolveShape } from './checkpoint/shapes.mjs';
 import { writeCheckpoint } from './checkpoint/write.mjs';
+import { runChild } from './child.mjs';
 import { KINDS, makePairs, writePairs } from './pairs.mjs';
 import { progressLine } from './progress-line.mjs';
 import { UserError } from './user-error.mjs';
@@ -28,6 +29,21 @@ export function checkDevice(device) {
 
 /** The CMake preset whose programs compute on a device. */
 export const presetOf = (device) => (device === 'cpu' ? 'cpu' : 'cuda');
+
+/** For the GPUs of this machine alone: other architectures would compile for nothing. */
+function architectures() {
+  const query = ['--query-gpu=compute_cap', '--format=csv,noheader'];
+  const { stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' });
+  const found = new Set((stdout ?? '').match(/\d+\.\d+/g)?.map((text) => text.replace('.', '')));
+  return found.size > 0 ? [`-DCMAKE_CUDA_ARCHITECTURES=${[...found].join(';')}`] : [];
+}
+
+/** What follows `cmake` to configure a preset's folder. */
+export const configureArguments = (preset) => [
+  '--preset',
+  preset,
+  ...(preset === 'cuda' ? architectures() : []),
+];
 
 /** What is computed where nothing is named: a checkpoint of a size that fills the device. */
 export const defaultShape = (device) => (device === 'cpu' ? 'smollm2-135m' : 'qwen2.5-1.5b');
@@ -50,7 +66,7 @@ export function buildPrograms({ quiet = false, preset = 'cpu', programs = PROGRA
     throw new UserError(`cmake ${args.join(' ')} failed; its output above says why.`);
   };
   const targets = programs.flatMap((name) => ['--target', name]);
-  run('--preset', preset);
+  run(...configureArguments(preset));
   run('--build', '--preset', preset, ...targets, '--parallel', String(availableParallelism()));
 }
 
@@ -59,30 +75,36 @@ export function programPath(name, preset = 'cpu') {
   return path.join(root, `build-${preset}`, 'native', `${name}${suffix}`);
 }
 
+/** The object that a program printed; undefined where it did not come to its end. */
+function parsed(output) {
+  try {
+    return JSON.parse(output);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Runs a native program with --json and returns the object it prints. Its progress goes to stderr
  * unless `quiet`; a program that found a wrong result (exit code 1 with JSON) sets `failed`.
  */
-export function runProgram(name, args, { quiet = false, device = 'cpu' } = {}) {
-  return new Promise((resolve, reject) => {
-    const stdio = ['ignore', 'pipe', quiet ? 'pipe' : 'inherit'];
-    const command = [...args, '--device', device, '--json'];
-    const child = spawn(programPath(name, presetOf(device)), command, { stdio });
-    let [output, errors] = ['', ''];
-    child.stdout.on('data', (text) => (output += text));
-    child.stderr?.on('data', (text) => (errors += text));
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      if (signal !== null) return reject(new Error(`${name} was ended by ${signal}.\n${errors}`));
-      if (quiet && code !== 0) {
-        const own = errors.split('\n').filter((line) => line.startsWith(`${name}: `));
-        process.stderr.write(`${own.length > 0 ? own.join('\n') : errors}\n`);
-      }
-      if (output !== '') return resolve({ ...JSON.parse(output), failed: code !== 0 });
-      const failure = `${name} failed with exit code ${code}; the line above says why.`;
-      reject(code === 1 ? new UserError(failure) : new Error(failure));
-    });
-  });
+export async function runProgram(
+  name,
+  args,
+  { quiet = false, device = 'cpu', seconds, env = process.env } = {},
+) {
+  const stdio = ['ignore', 'pipe', quiet ? 'pipe' : 'inherit'];
+  const command = [...args, '--device', device, '--json'];
+  const program = programPath(name, presetOf(device));
+  const { code, output, errors } = await runChild(program, command, { stdio, seconds, env });
+  if (quiet && code !== 0) {
+    const own = errors.split('\n').filter((line) => line.startsWith(`${name}: `));
+    process.stderr.write(`${own.length > 0 ? own.join('\n') : errors}\n`);
+  }
+  const result = parsed(output);
+  if (result !== undefined) return { ...result, failed: code !== 0 };
+  const failure = `${name} failed with exit code ${code}; the line above says why.`;
+  throw code === 1 ? new UserError(failure) : new Error(failure);
 }
 
 /** The vocabulary size that a checkpoint folder's config.json states. */

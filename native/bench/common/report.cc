@@ -40,6 +40,7 @@ Report::Report(const char* program, const Context& context, const Options& optio
   all_ = {{"program", program_},
           {"cpu", device.cpu_name},
           {"device", context.on_cpu() ? "cpu" : context.backend->name()},
+          {"products", context.on_cpu() ? "" : probe_gpus().products},
           {"threads", context.threads->threads()},
           {"isa", isa_name(context.isa)},
           {"precision", precision_name(context.precision)},
@@ -115,6 +116,16 @@ void Report::add(const Scale& s) {
   if (s.per_added != 0) std::fprintf(lines_, ", %.3f ms for each added", s.per_added * 1e3);
   std::fprintf(lines_, "%s\n", memory_text(s.peak_memory).c_str());
   std::fflush(lines_);
+}
+
+void Report::attempt(const std::string& name, const std::function<void()>& measure) {
+  try {
+    measure();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s failed: %s\n", program_.c_str(), name.c_str(), error.what());
+    all_["failures"].push_back({{"name", name}, {"error", error.what()}});
+    correct_ = false;
+  }
 }
 
 int Report::finish() {

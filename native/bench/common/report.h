@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <functional>
 #include <string>
 
 #include "common/measure.h"
@@ -53,6 +54,8 @@ class Report {
   void add(const Result& result);
   void add(const Ratio& ratio);
   void add(const Scale& scale);
+  /// Runs a measurement; an error of it is a wrong result, and the next one goes on.
+  void attempt(const std::string& name, const std::function<void()>& measure);
   /// Prints the JSON object, if that was asked for. The program's exit code: 0, or 1 when a result
   /// was wrong.
   int finish();

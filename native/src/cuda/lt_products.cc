@@ -204,6 +204,7 @@ void LtProducts::run(Stream stream, const LtProduct& p, const lt::Algorithm& alg
   check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, add, call.c,
                           p.c, call.c, &algorithm, workspace_, kWorkspaceBytes, stream),
         "multiply");
+  settle(stream);
 }
 
 bool LtProducts::multiply(Stream stream, const LtProduct& p) {

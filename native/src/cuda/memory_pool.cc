@@ -3,6 +3,8 @@
 #include "cuda/memory_pool.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 #include "cuda/runtime.h"
 
@@ -19,6 +21,16 @@ std::int64_t rounded(std::int64_t bytes, std::int64_t to) {
   return (bytes + to - 1) / to * to;
 }
 
+/// With HEADSPARK_CUDA_POOL=none every block is an allocation of the driver's, as long as was asked
+/// for: compute-sanitizer then sees what a kernel does beside a block.
+bool is_off() {
+  static const bool off = [] {
+    const char* const setting = std::getenv("HEADSPARK_CUDA_POOL");
+    return setting != nullptr && std::strcmp(setting, "none") == 0;
+  }();
+  return off;
+}
+
 }  // namespace
 
 MemoryPool::~MemoryPool() {
@@ -27,7 +39,12 @@ MemoryPool::~MemoryPool() {
 
 void* MemoryPool::try_allocate(std::int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  const std::int64_t size = rounded(std::max<std::int64_t>(bytes, 1), kAlignment);
+  const std::int64_t least_size = std::max<std::int64_t>(bytes, 1);
+  if (is_off()) {
+    if (!add_segment(least_size, false)) return nullptr;
+    return take(large_, large_.begin(), least_size, bytes);
+  }
+  const std::int64_t size = rounded(least_size, kAlignment);
   const bool small = size <= kLargestSmall;
   Free& free = small ? small_ : large_;
   auto found = free.lower_bound({size, nullptr});
@@ -84,6 +101,7 @@ void MemoryPool::release(void* memory) noexcept {
   in_use_ -= block->second.size;
   free_of(block->second).insert({block->second.size, block->first});
   merge(block);
+  if (is_off()) trim_locked();
 }
 
 void MemoryPool::merge(Blocks::iterator block) {

@@ -68,6 +68,10 @@ void zero(Stream stream, void* device, std::int64_t bytes);
 /// `params` points at the kernel's one argument. Used by launch() in launch.h.
 void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel, const void* params);
 
+/// With HEADSPARK_CUDA_WAIT set, and not while work is recorded: until all work of the stream is
+/// done, as after each call above. For what libraries queue.
+void settle(Stream stream);
+
 // Between begin_capture and end_capture, what this thread queues on the stream is recorded and does
 // not run: kernels with copies of their argument, copies on the device, zero. Whatever allocates,
 // waits, copies from or to the host or queues on the default stream fails, at once or in

@@ -1,6 +1,8 @@
 // The runtime on cudart.
 #include <cuda_runtime_api.h>
 
+#include <cstdlib>
+
 #include "cuda/runtime.h"
 
 namespace headspark::cuda {
@@ -16,6 +18,8 @@ void check(cudaError_t status, const char* what) {
                                      cudaGetErrorString(status) +
                                      "; use --device cpu, or look at nvidia-smi and dmesg.");
 }
+
+thread_local bool captures = false;
 
 }  // namespace
 
@@ -109,10 +113,18 @@ void synchronize(Stream stream) {
   check(cudaStreamSynchronize(native(stream)), "finish its work");
 }
 
+// So that an error names the kernel it comes from, and the host may look at what a kernel wrote to
+// its memory.
+void settle(Stream stream) {
+  static const bool waits = std::getenv("HEADSPARK_CUDA_WAIT") != nullptr;
+  if (waits && !captures) synchronize(stream);
+}
+
 void copy_to_device(Stream stream, void* device, const void* host, std::int64_t bytes) {
   check(cudaMemcpyAsync(device, host, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice,
                         native(stream)),
         "copy to its memory");
+  settle(stream);
 }
 
 void copy_to_host(Stream stream, void* host, const void* device, std::int64_t bytes) {
@@ -126,11 +138,13 @@ void copy_on_device(Stream stream, void* to, const void* from, std::int64_t byte
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice,
                         native(stream)),
         "copy in its memory");
+  settle(stream);
 }
 
 void zero(Stream stream, void* device, std::int64_t bytes) {
   check(cudaMemsetAsync(device, 0, static_cast<std::size_t>(bytes), native(stream)),
         "clear its memory");
+  settle(stream);
 }
 
 void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel,
@@ -148,15 +162,18 @@ void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel,
   check(cudaLaunchKernel(kernel, grid, dim3(static_cast<unsigned>(shape.threads)), arguments,
                          static_cast<std::size_t>(shape.shared_bytes), native(stream)),
         "start a kernel");
+  settle(stream);
 }
 
 void begin_capture(Stream stream) {
   // Other threads may allocate meanwhile: a job of another device, say.
   check(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal),
         "record its work");
+  captures = true;
 }
 
 Graph end_capture(Stream stream) {
+  captures = false;
   cudaGraph_t recorded = nullptr;
   check(cudaStreamEndCapture(native(stream), &recorded), "record its work");
   cudaGraphExec_t graph = nullptr;
@@ -167,6 +184,7 @@ Graph end_capture(Stream stream) {
 }
 
 void abandon_capture(Stream stream) noexcept {
+  captures = false;
   cudaGraph_t recorded = nullptr;
   if (cudaStreamEndCapture(native(stream), &recorded) == cudaSuccess && recorded != nullptr) {
     cudaGraphDestroy(recorded);
@@ -177,6 +195,7 @@ void abandon_capture(Stream stream) noexcept {
 void launch_graph(Stream stream, Graph graph) {
   check(cudaGraphLaunch(reinterpret_cast<cudaGraphExec_t>(graph), native(stream)),
         "start recorded work");
+  settle(stream);
 }
 
 void destroy_graph(Graph graph) noexcept {

@@ -167,6 +167,8 @@ void synchronize(Stream) {
   refuse_captured("wait");
 }
 
+void settle(Stream) {}  // work is done when its call returns
+
 void queue(Stream stream, std::function<void()> work) {
   if (stream != nullptr && native(stream)->captured) {
     native(stream)->recorded.push_back(std::move(work));

@@ -1,18 +1,15 @@
-// Writes a checkpoint folder of random weights: config.json and one model.safetensors, streamed in
-// small pieces so that no shape needs memory. The file appears under its name only when it is whole.
+// Writes a checkpoint folder of random weights: config.json and one model.safetensors, in small
+// pieces so that no shape needs memory, on all processors. The file appears under its name only when
+// it is whole.
 import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { UserError } from '../user-error.mjs';
-import { randomFiller, toBf16, toF32 } from './random.mjs';
+import { formats } from './formats.mjs';
 import { DTYPES, makeConfig } from './shapes.mjs';
 import { listTensors } from './tensors.mjs';
-
-const pieceValues = 1 << 18;
-const formats = {
-  bf16: { name: 'BF16', bytes: 2, encode: toBf16 },
-  f32: { name: 'F32', bytes: 4, encode: toF32 },
-};
 
 const count = (shape) => shape.reduce((product, size) => product * size, 1);
 
@@ -32,24 +29,61 @@ export function safetensorsHeader(tensors, format) {
   return { header: Buffer.concat([length, padded]), dataBytes: end };
 }
 
-async function writeTensors(file, tensors, { seed, format, onProgress }) {
+/** One list of tensors for each thread, the largest first to the one that has least. */
+function shares(tensors, threads) {
+  const lists = Array.from({ length: threads }, () => ({ values: 0, tensors: [] }));
+  for (const tensor of tensors.toSorted((a, b) => b.values - a.values)) {
+    const least = lists.reduce((a, b) => (b.values < a.values ? b : a));
+    least.tensors.push(tensor);
+    least.values += tensor.values;
+  }
+  return lists.map((list) => list.tensors).filter((list) => list.length > 0);
+}
+
+/** Runs a thread for each of `jobs` to its end; the first error ends them all. */
+async function runWriters(jobs, onWritten) {
+  const workers = jobs.map(
+    (workerData) => new Worker(new URL('./tensor-writer.mjs', import.meta.url), { workerData }),
+  );
+  let failure;
+  const fail = (error) => {
+    failure ??= error;
+    for (const worker of workers) void worker.terminate();
+  };
+  const ends = workers.map((worker) => {
+    worker.on('message', (bytes) => {
+      if (failure !== undefined) return;
+      try {
+        onWritten(bytes);
+      } catch (error) {
+        fail(error);
+      }
+    });
+    worker.on('error', fail);
+    return new Promise((resolve) => worker.on('exit', resolve));
+  });
+  await Promise.all(ends);
+  if (failure !== undefined) throw failure;
+}
+
+async function writeTensors(file, target, tensors, { seed, dtype, onProgress }) {
+  const format = formats[dtype];
   const { header, dataBytes } = safetensorsHeader(tensors, format);
   await file.write(header);
-  const values = new Float32Array(pieceValues);
-  const bytes = Buffer.alloc(pieceValues * format.bytes);
+  await file.truncate(header.length + dataBytes);
+  let begin = header.length;
+  const placed = tensors.map((tensor) => {
+    const values = count(tensor.shape);
+    const own = begin;
+    begin += values * format.bytes;
+    return { ...tensor, values, begin: own };
+  });
   let written = 0;
-  for (const tensor of tensors) {
-    const fill = randomFiller(seed, tensor.name, tensor);
-    const total = count(tensor.shape);
-    for (let at = 0; at < total; at += pieceValues) {
-      const piece = values.subarray(0, Math.min(pieceValues, total - at));
-      const encoded = bytes.subarray(0, piece.length * format.bytes);
-      format.encode(fill(piece), encoded);
-      await file.writev([encoded]);
-      written += encoded.length;
-      onProgress(written, dataBytes);
-    }
-  }
+  const lists = shares(placed, availableParallelism());
+  await runWriters(
+    lists.map((list) => ({ path: target, tensors: list, seed, dtype })),
+    (bytes) => onProgress((written += bytes), dataBytes),
+  );
 }
 
 /**
@@ -80,7 +114,7 @@ export async function writeCheckpoint(folder, shape, options) {
   try {
     const file = await open(temporary, 'wx');
     try {
-      await writeTensors(file, listTensors(shape), { seed, format: formats[dtype], onProgress });
+      await writeTensors(file, temporary, listTensors(shape), { seed, dtype, onProgress });
     } finally {
       await file.close();
     }

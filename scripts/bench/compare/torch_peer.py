@@ -105,7 +105,10 @@ class Batch:
             return torch.tensor(values, device=device)
 
         longest = max(len(pair["clean"]) for pair in pairs)
-        self.last = tensor([len(pair["clean"]) - 1 for pair in pairs])
+        # From the last position of the shortest pair on.
+        self.logits_to_keep = longest - min(len(pair["clean"]) for pair in pairs) + 1
+        first = longest - self.logits_to_keep
+        self.last = tensor([len(pair["clean"]) - 1 - first for pair in pairs])
         self.rows = torch.arange(len(pairs), device=device)
         self.clean, self.corrupted = (
             tensor([pair[side] + [0] * (longest - len(pair[side])) for pair in pairs])
@@ -116,28 +119,31 @@ class Batch:
         )
 
     def logit_difference(self, logits):
-        """Sum over pairs of correct minus incorrect logit; `logits` [pairs, tokens, vocab]."""
+        """Sum over pairs of correct minus incorrect logit; `logits` [pairs, kept, vocab]."""
         last = logits[self.rows, self.last].float()
         return (last[self.rows, self.correct] - last[self.rows, self.incorrect]).sum()
 
 
-def forward_all(model, ids):
+def forward_all(model, ids, logits=0):
+    """`logits`: of so many positions at the end; 0: of all."""
     with torch.inference_mode():
-        return model(input_ids=ids, use_cache=False).logits
+        return model(input_ids=ids, use_cache=False, logits_to_keep=logits).logits
 
 
 def eap_ig_bound(model, batch):
     """What no version of EAP-IG on PyTorch can do without: a forward of each end, and a forward
-    and a backward per step of a point between their embeddings; nothing is recorded."""
-    forward_all(model, batch.clean)
-    forward_all(model, batch.corrupted)
+    and a backward per step of a point between their embeddings; nothing is recorded, and logits are
+    of as few positions as the lengths of the pairs allow."""
+    kept = batch.logits_to_keep
+    forward_all(model, batch.clean, kept)
+    forward_all(model, batch.corrupted, kept)
     embed = model.get_input_embeddings()
     with torch.no_grad():
         clean, corrupted = embed(batch.clean), embed(batch.corrupted)
     for step in range(STEPS):
         point = corrupted + (step / STEPS) * (clean - corrupted)
         point.requires_grad_(True)
-        logits = model(inputs_embeds=point, use_cache=False).logits
+        logits = model(inputs_embeds=point, use_cache=False, logits_to_keep=kept).logits
         batch.logit_difference(logits).backward()
 
 

@@ -1,6 +1,7 @@
 // What a GPU is held to, in one command: builds core, tests and benchmarks with CUDA, runs the tests
 // (under compute-sanitizer as well), measures, and prints each figure beside its goal. Every part
-// leaves its results in --out when it ends, so that a machine that is taken away costs one part.
+// leaves its results in --out when it ends, and is ended when it takes too long, so that a machine
+// that is taken away, or a kernel that hangs, costs one part.
 // Usage: npm run bench:gpu -- --out DIR [--parts build,tests,…]; --help lists the rest.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,7 +11,7 @@ import { checkDevice } from '../programs.mjs';
 import { goalsTable } from '../tables.mjs';
 import { failAsUserError, runMain, UserError } from '../user-error.mjs';
 import { goalFigures } from './goals.mjs';
-import { PARTS } from './parts.mjs';
+import { librarySetting, PARTS } from './parts.mjs';
 
 function parse() {
   return yargs(hideBin(process.argv))
@@ -25,6 +26,7 @@ function parse() {
     .option('model', { describe: 'checkpoint (default: random qwen2.5-1.5b)', type: 'string' })
     .option('large-model', { describe: 'checkpoint (default: random qwen2.5-7b)', type: 'string' })
     .option('python', { describe: 'a Python that has torch with CUDA', default: 'python3' })
+    .option('limit', { describe: 'seconds of a part (default: of each its own)', type: 'number' })
     .option('rounds', { describe: 'timed runs of each contender', type: 'number', default: 5 })
     .strict()
     .wrap(100)
@@ -59,7 +61,8 @@ async function runPart(name, options) {
   const begin = performance.now();
   let result;
   try {
-    result = (await PARTS[name].run(options)) ?? {};
+    const seconds = options.limit ?? PARTS[name].seconds;
+    result = (await PARTS[name].run({ ...options, seconds })) ?? {};
   } catch (error) {
     result = { failure: error.message };
     process.stderr.write(`${name} failed: ${error.message}\n`);
@@ -75,6 +78,7 @@ await runMain(async () => {
   const names = partsOf(options);
   options.out = path.resolve(options.out);
   await mkdir(options.out, { recursive: true });
+  Object.assign(process.env, librarySetting(options));
   let failed = false;
   for (const name of names) {
     const result = await runPart(name, options);

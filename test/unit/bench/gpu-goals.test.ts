@@ -40,13 +40,13 @@ const attention = {
 };
 
 it("sets fast attention beside the fastest of PyTorch's bf16 kernels, and gates beside none", () => {
-  expect(named({ attention }, "attention forward 512x64 beside PyTorch's fastest")).toEqual({
+  expect(named({ peers: attention }, "attention forward 512x64 beside PyTorch's fastest")).toEqual({
     name: "attention forward 512x64 beside PyTorch's fastest",
     value: '0.85x',
     goal: '0.9x',
     met: false,
   });
-  expect(named({ attention }, 'attention forward 512x64, gated over not')).toMatchObject({
+  expect(named({ peers: attention }, 'attention forward 512x64, gated over not')).toMatchObject({
     value: '1.10x',
     met: false,
   });
@@ -60,7 +60,7 @@ it('judges times, rates and exit codes', () => {
     large: { results: [{ medianMs: 3001 }] },
     'large-long': { results: [{ medianMs: 9e5 }], failed: true },
     decode: { results: [{ tokensPerS: 100 }, { tokensPerS: 80001 }] },
-    'eap-ig': {
+    peers: {
       comparisons: [
         {
           task: 'eap-ig',
@@ -94,8 +94,20 @@ it('says of what did not run, or failed, that it was not measured', () => {
   }
 });
 
-it('builds first and leaves the slow checks for the end', () => {
+it('says which goldens there were, and believes no rate of a run that failed', () => {
+  const results = {
+    tests: { code: 0, sharedGoldens: false },
+    decode: { failed: true, results: [{ tokensPerS: 90000 }] },
+  };
+  expect(named(results, 'op suite and goldens')).toMatchObject({
+    value: 'passed, those of test/fixtures',
+    met: true,
+  });
+  expect(named(results, 'decoding, 1.5B, 256 rows of 64 variants')?.met).toBe(false);
+});
+
+it('builds first and leaves what is no goal for the end', () => {
   const names = Object.keys(PARTS);
   expect(names[0]).toBe('build');
-  expect(names.slice(-2)).toEqual(['memcheck', 'racecheck']);
+  expect(names.slice(-3)).toEqual(['memcheck', 'racecheck', 'ops']);
 });

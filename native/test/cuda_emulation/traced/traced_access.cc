@@ -2,6 +2,7 @@
 // these functions take the sanitizer's place and pass them on: to the counts, which are written to
 // the file that HEADSPARK_DEVICE_COUNTS names when the program ends, or else to the shadow of
 // device memory, which ends a launch that races.
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,10 @@
 #include "cuda_emulation/access_counts.h"
 #include "cuda_emulation/device_shadow.h"
 #include "cuda_emulation/program_address.h"
+
+// Of the linker: where the program begins and ends in memory.
+extern "C" const char __executable_start;
+extern "C" const char _end;
 
 namespace headspark::cuda_emulation {
 namespace {
@@ -58,8 +63,19 @@ class Tracing {
 
 const Tracing tracing;
 
+/// Static memory of the program, which a GPU does not see: neither arrays of tests nor constants of
+/// kernels may lie there.
+bool in_image(const void* address) {
+  return address >= &__executable_start && address < &_end;
+}
+
 void pass_on(const void* address, std::size_t bytes, bool write, const void* caller) {
   if (observer() == nullptr || !Block::runs()) return;
+  if (in_image(address)) {
+    std::fprintf(stderr, "A kernel reaches static memory of the program (%s).\n",
+                 in_program(caller).c_str());
+    std::abort();
+  }
   observer()->access(Block::current().thread(), address, bytes, write, caller);
 }
 
