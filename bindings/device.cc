@@ -73,7 +73,7 @@ Napi::Value js_device_info(const Napi::CallbackInfo& call) {
     object.Set("memoryAvailableBytes", static_cast<double>(info.memory_available_bytes));
     object.Set("cgroupCpus", optional_number(env, info.cgroup.cpus));
     object.Set("cgroupMemoryBytes", optional_number(env, info.cgroup.memory_bytes));
-    object.Set("gpu", gpus_to_js(env, probe_gpus()));
+    object.Set("gpu", gpus_to_js(env, probe_gpus(call[0].ToBoolean())));
     return object;
   });
 }

@@ -27,11 +27,11 @@ function automatic({ status, devices }: Pick<GpuProbe, 'status' | 'devices'>): D
  */
 export function chooseDevice(
   device: string,
-  probe: () => Pick<GpuProbe, 'status' | 'devices'> = () => native().deviceInfo().gpu,
+  probe: () => Pick<GpuProbe, 'status' | 'devices'> = () => native().deviceInfo(true).gpu,
 ): DeviceChoice {
   if (device === 'auto') return automatic(probe());
   if (device === 'cuda') return { device: 'cuda:0' };
-  if (device === 'cpu' || /^cuda:\d{1,3}$/.test(device)) return { device };
+  if (device === 'cpu' || /^cuda:(0|[1-9]\d{0,2})$/.test(device)) return { device };
   throw new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
     `device is "${device}"; it must be cpu, auto or cuda:N.`,

@@ -55,6 +55,7 @@ export interface GpuDevice {
   /** For instance `9.0`. */
   computeCapability: string;
   memoryTotalBytes: number;
+  /** 0 where it was not asked for. */
   memoryFreeBytes: number;
   /** One sentence on why nothing can be computed on it; null: it is usable. */
   problem: string | null;
@@ -389,7 +390,8 @@ export interface NativeResampledHeads extends NativeWeightedMeans {
 export interface NativeAddon {
   readonly version: string;
   buildInfo(): BuildInfo;
-  deviceInfo(): DeviceInfo;
+  /** @param freeMemory asks each GPU, which makes the process take some memory of it. */
+  deviceInfo(freeMemory?: boolean): DeviceInfo;
   /**
    * A level of kernels above the one that is chosen, which runs here though the processor does not
    * announce it, as in some virtual machines: HEADSPARK_ISA may name it. Null where there is none. It is

@@ -94,7 +94,7 @@ export const doctorCommand: Command = {
       throw addon;
     }
     const build = addon.buildInfo();
-    const device = addon.deviceInfo();
+    const device = addon.deviceInfo(true);
     const hiddenIsa = addon.hiddenIsa();
     printRows(context, [
       ['node', `${process.version} on ${process.platform}-${process.arch}`],

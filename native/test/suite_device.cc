@@ -6,4 +6,8 @@ DeviceKind suite_device() {
   return DeviceKind::cpu;
 }
 
+bool suite_has_fast() {
+  return true;
+}
+
 }  // namespace headspark::test

@@ -44,7 +44,7 @@ describe('chooseDevice', () => {
     expect(chooseDevice('cpu', probe)).toEqual({ device: 'cpu' });
     expect(chooseDevice('cuda', probe)).toEqual({ device: 'cuda:0' });
     expect(chooseDevice('cuda:12', probe)).toEqual({ device: 'cuda:12' });
-    for (const text of ['gpu', 'cuda:', 'cuda:1000', 'CPU', '']) {
+    for (const text of ['gpu', 'cuda:', 'cuda:1000', 'cuda:00', 'CPU', '']) {
       expect(() => chooseDevice(text, probe)).toThrow(/must be cpu, auto or cuda:N/);
     }
   });

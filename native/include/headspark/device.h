@@ -66,7 +66,7 @@ struct GpuInfo {
   int compute_major = 0;
   int compute_minor = 0;
   std::uint64_t memory_total_bytes = 0;
-  std::uint64_t memory_free_bytes = 0;
+  std::uint64_t memory_free_bytes = 0;  // 0 where it was not asked for
   std::string problem;  // one sentence on why nothing can be computed on it; empty: it is usable
 };
 
@@ -77,7 +77,9 @@ struct GpuProbe {
   std::string products;   // one sentence: what computes matrix products; empty without GPUs
 };
 
-GpuProbe probe_gpus();
+/// With free_memory each device is entered, which takes some of its memory, and time, until the
+/// process ends.
+GpuProbe probe_gpus(bool free_memory = false);
 
 struct PeakOptions {
   int threads = 0;         // 0: default_threads()

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "cuda/runtime.h"
+
 namespace headspark::cuda {
 namespace {
 
@@ -41,8 +43,12 @@ void add_toolkits(const Environment& environment, const fs::path& root,
                   std::vector<std::string>& found) {
   for (const char* variable : {"CUDA_HOME", "CUDA_PATH"}) {
     const std::string folder = environment(variable);
-    if (!folder.empty()) add_folder(fs::path(folder) / "lib64", found);
+    if (folder.empty()) continue;
+    for (const char* libraries : {"lib64", "lib"}) add_folder(fs::path(folder) / libraries, found);
   }
+  // Where conda has them.
+  const std::string conda = environment("CONDA_PREFIX");
+  if (!conda.empty()) add_folder(fs::path(conda) / "lib", found);
   add_folder(root / "usr/local/cuda/lib64", found);
   for (const fs::path& toolkit : folders(root / "usr/local", "cuda-")) {
     add_folder(toolkit / "lib64", found);
@@ -79,7 +85,7 @@ bool load(void* library, const char* name, Function& function) {
 }
 
 /// Error text, or empty.
-std::string load_all(void* library, lt::Functions& f) {
+std::string load_all(void* library, int driver, lt::Functions& f) {
   const char* missing = nullptr;
   const auto need = [&](const char* name, auto& function) {
     if (missing == nullptr && !load(library, name, function)) missing = name;
@@ -100,6 +106,11 @@ std::string load_all(void* library, lt::Functions& f) {
   need("cublasLtMatmul", f.Matmul);
   if (missing != nullptr) return std::string("it lacks ") + missing;
   const std::size_t version = f.GetVersion();
+  const auto major = static_cast<int>(version / 10000);
+  if (driver > 0 && major > driver / 1000) {
+    return "it is of CUDA " + std::to_string(major) + ", and the driver for CUDA " +
+           std::to_string(driver / 1000);
+  }
   if (version >= kLeastVersion) return {};
   return "it is version " + std::to_string(version) + ", and 120000 (CUDA 12) is the least";
 }
@@ -134,7 +145,7 @@ std::vector<std::string> cublas_lt_candidates(const Environment& environment,
   return found;
 }
 
-CublasLt::Opened CublasLt::open(const std::vector<std::string>& candidates) {
+CublasLt::Opened CublasLt::open(const std::vector<std::string>& candidates, int driver) {
   Opened opened;
   opened.problem = "cuBLASLt is not installed where headspark looks";
   for (const std::string& candidate : candidates) {
@@ -149,7 +160,7 @@ CublasLt::Opened CublasLt::open(const std::vector<std::string>& candidates) {
       continue;
     }
     lt::Functions functions{};
-    const std::string problem = load_all(library, functions);
+    const std::string problem = load_all(library, driver, functions);
     if (problem.empty()) {
       return {functions, candidate, version_text(functions.GetVersion()), ""};
     }
@@ -162,7 +173,7 @@ CublasLt::Opened CublasLt::open(const std::vector<std::string>& candidates) {
 const CublasLt::Opened& CublasLt::get() {
   // Never closed: a library of this kind does not survive that.
   static const Opened opened = [] {
-    Opened found = open(cublas_lt_candidates(process_environment));
+    Opened found = open(cublas_lt_candidates(process_environment), driver_version());
     if (process_environment(kSetting) == kOff) found.problem = "HEADSPARK_CUBLASLT is none";
     return found;
   }();

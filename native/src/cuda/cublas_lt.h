@@ -16,7 +16,8 @@ using Environment = std::function<std::string(const char* name)>;
 
 /// Where cuBLASLt may be, in order: what HEADSPARK_CUBLASLT names (a file, or a folder with it, and
 /// nothing else then; "none" switches it off), the loader's own search, toolkits (CUDA_HOME,
-/// CUDA_PATH, /usr/local/cuda*), and nvidia-cublas as pip installs it (VIRTUAL_ENV, CONDA_PREFIX,
+/// CUDA_PATH, CONDA_PREFIX/lib, /usr/local/cuda*), and nvidia-cublas as pip installs it
+/// (VIRTUAL_ENV, CONDA_PREFIX,
 /// ~/.local, /usr/local, /usr). Names without a slash are for the loader. `root` stands for "/" and
 /// is there for tests.
 std::vector<std::string> cublas_lt_candidates(const Environment& environment,
@@ -31,8 +32,9 @@ class CublasLt {
     std::string problem;  ///< one sentence, when there is none
   };
 
-  /// Opens the first candidate that is a cuBLASLt of CUDA 12 or later.
-  static Opened open(const std::vector<std::string>& candidates);
+  /// Opens the first candidate that is a cuBLASLt of CUDA 12 or later, and not of a later CUDA than
+  /// the driver is for (`driver` as driver_version has it; 0: any will do).
+  static Opened open(const std::vector<std::string>& candidates, int driver = 0);
 
   /// The library of this process, looked for once.
   static const Opened& get();

@@ -2,6 +2,7 @@
 #include "cuda/device.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <mutex>
 
@@ -28,8 +29,8 @@ DeviceProperties checked_properties(int index) {
   const int count = device_count(problem);
   const std::string device = "CUDA device " + std::to_string(index);
   if (count < 0) {
-    throw Error(ErrorCode::DEVICE, device + " was asked for, but no GPU is usable: " + problem +
-                                       "; use --device cpu.");
+    throw Error(ErrorCode::DEVICE, device + " was asked for, but no GPU is usable: " +
+                                       unusable_text(problem) + "; use --device cpu.");
   }
   if (index < 0 || index >= count) {
     throw Error(ErrorCode::DEVICE, device + " was asked for, but this machine has " +
@@ -46,6 +47,19 @@ DeviceProperties checked_properties(int index) {
 }
 
 }  // namespace
+
+std::string cuda_version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+std::string unusable_text(const std::string& problem) {
+  const int driver = driver_version();
+  if (driver == 0) return "no NVIDIA driver is installed";
+  if (driver / 1000 >= runtime_version() / 1000) return problem;
+  return "the driver is for CUDA " + cuda_version_text(driver) + " and this build for CUDA " +
+         cuda_version_text(runtime_version()) +
+         "; update the driver, or build with a toolkit that is no newer";
+}
 
 std::string device_problem(const DeviceProperties& properties) {
   if (properties.compute_major >= kLeastComputeMajor) return {};
@@ -142,9 +156,17 @@ void Device::copy(void* device, const void* host, std::int64_t bytes) {
 
 LtProducts* Device::products() {
   const CublasLt::Opened& library = CublasLt::get();
-  if (products_ == nullptr && library.functions && is_hardware()) {
-    enter();
+  if (products_ != nullptr || products_failed_ || !library.functions || !is_hardware()) {
+    return products_.get();
+  }
+  enter();
+  try {
     products_ = std::make_unique<LtProducts>(*library.functions, *this);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::DEVICE) throw;
+    products_failed_ = true;
+    std::fprintf(stderr, "headspark: %s: %s Own kernels compute matrix products, more slowly.\n",
+                 library.path.c_str(), error.what());
   }
   return products_.get();
 }

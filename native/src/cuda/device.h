@@ -17,6 +17,12 @@ namespace headspark::cuda {
 /// Why nothing can be computed on a device with these properties, one sentence; empty: it can.
 std::string device_problem(const DeviceProperties& properties);
 
+/// "12.4" of 12040.
+std::string cuda_version_text(int version);
+
+/// Why no GPU can be used, in words that follow a colon, where device_count gave `problem`.
+std::string unusable_text(const std::string& problem);
+
 /// Makes the device current for the calling thread. Error(DEVICE), for instance where another
 /// process has it for itself.
 void enter_device(int index);
@@ -47,7 +53,7 @@ class Device final : public WeightMemory {
   void copy(void* device, const void* host, std::int64_t bytes) override;
 
   WeightCache& weights() { return weights_; }
-  /// Products by cuBLASLt, started on first use; null where it is absent.
+  /// Products by cuBLASLt, started on first use; null where it is absent or does not start.
   LtProducts* products();
   /// See OpDevice::scratch.
   void* scratch(ScratchSlot slot, std::int64_t bytes);
@@ -76,6 +82,7 @@ class Device final : public WeightMemory {
   std::vector<Scratch> scratch_;
   std::uint64_t scratch_moves_ = 0;
   std::unique_ptr<LtProducts> products_;
+  bool products_failed_ = false;  ///< the library did not start
 };
 
 }  // namespace headspark::cuda

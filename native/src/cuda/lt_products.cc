@@ -1,6 +1,7 @@
 // cuBLASLt is column-major: it computes cᵀ = op(b) aᵀ, [columns, 128] per tile.
 #include "cuda/lt_products.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -104,15 +105,80 @@ LtProducts::~LtProducts() {
   functions_.Destroy(handle_);
 }
 
-/// Device memory of a trial.
-struct LtProducts::Memory {
-  WeightMemory& from;
-  void* data;
+/// Products of random rows, to compare bits by: any two orders of a sum differ somewhere among so
+/// many sums of random terms.
+class LtProducts::Trial {
+ public:
+  Trial(LtProducts& products, Stream stream, const LtProduct& p)
+      : products_(products),
+        stream_(stream),
+        product_(p),
+        tile_bytes_(kLtTileRows * p.columns * dtype_bytes(p.type)),
+        tiles_(std::clamp<std::int64_t>(kMostTrialBytes / tile_bytes_, 1, kManyTiles + 1)) {
+    product_.add = nullptr;
+  }
+  std::int64_t tiles() const { return tiles_; }
+  std::int64_t tile_bytes() const { return tile_bytes_; }
 
-  Memory(WeightMemory& memory, std::int64_t bytes) : from(memory), data(memory.allocate(bytes)) {}
-  ~Memory() { from.release(data); }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
+  /// The sums of `count` tiles from `first` on; empty where the library or the memory refuses.
+  std::vector<std::byte> sums(const lt::Algorithm& algorithm, std::int64_t first,
+                              std::int64_t count) {
+    try {
+      return computed(algorithm, first, count);
+    } catch (const Error& error) {
+      const bool refused =
+          error.code() == ErrorCode::OUT_OF_MEMORY || error.code() == ErrorCode::DEVICE;
+      if (!refused) throw;
+      return {};
+    }
+  }
+
+ private:
+  struct Memory {
+    WeightMemory& from;
+    void* data;
+
+    Memory(WeightMemory& memory, std::int64_t bytes) : from(memory), data(memory.allocate(bytes)) {}
+    ~Memory() { from.release(data); }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+  };
+
+  std::vector<std::uint16_t> rows(std::int64_t first, std::int64_t count) const {
+    const std::int64_t of_tile = kLtTileRows * product_.a_stride;
+    std::vector<std::uint16_t> rows;
+    rows.reserve(static_cast<std::size_t>(count * of_tile));
+    for (std::int64_t tile = first; tile < first + count; ++tile) {
+      auto state = static_cast<std::uint64_t>(tile + 1);
+      for (std::int64_t i = 0; i < of_tile; ++i) {
+        state = state * 6364136223846793005ull + 1442695040888963407ull;
+        rows.push_back(f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1.0f));
+      }
+    }
+    return rows;
+  }
+  std::vector<std::byte> computed(const lt::Algorithm& algorithm, std::int64_t first,
+                                  std::int64_t count) const {
+    const std::vector<std::uint16_t> values = rows(first, count);
+    const auto row_bytes = static_cast<std::int64_t>(values.size() * sizeof(std::uint16_t));
+    const Memory a(products_.memory_, row_bytes);
+    products_.memory_.copy(a.data, values.data(), row_bytes);
+    const Memory c(products_.memory_, count * tile_bytes_);
+    LtProduct p = product_;
+    p.tiles = count;
+    p.a = a.data;
+    p.c = c.data;
+    products_.run(stream_, p, algorithm);
+    std::vector<std::byte> sums(static_cast<std::size_t>(count * tile_bytes_));
+    copy_to_host(stream_, sums.data(), c.data, count * tile_bytes_);
+    return sums;
+  }
+
+  LtProducts& products_;
+  Stream stream_;
+  LtProduct product_;
+  std::int64_t tile_bytes_;
+  std::int64_t tiles_;
 };
 
 // Both are chosen once, whatever the product at hand, so that every number of rows gets the same.
@@ -123,46 +189,32 @@ const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProd
   if (found != algorithms_.end()) return found->second;
   Algorithms chosen;
   chosen.many = chosen_for(p, kManyTiles);
+  Trial trial(*this, stream, p);
+  if (chosen.many && !same_for_any_count(trial, *chosen.many)) chosen.many.reset();
   if (chosen.many) {
     const std::optional<lt::Algorithm> few = chosen_for(p, 1);
-    if (few && same_bits(stream, p, *few, *chosen.many)) chosen.few = few;
+    if (few && same_bits(trial, *few, *chosen.many)) chosen.few = few;
   }
   return algorithms_.emplace(shape, chosen).first->second;
 }
 
-bool LtProducts::same_bits(Stream stream, const LtProduct& p, const lt::Algorithm& one,
-                           const lt::Algorithm& other) {
+bool LtProducts::same_for_any_count(Trial& trial, const lt::Algorithm& algorithm) {
+  const auto bytes = static_cast<std::size_t>(trial.tile_bytes());
+  const std::vector<std::byte> all = trial.sums(algorithm, 0, trial.tiles());
+  for (const std::int64_t tile : {std::int64_t{0}, trial.tiles() - 1}) {
+    const std::vector<std::byte> alone = trial.sums(algorithm, tile, 1);
+    if (all.empty() || alone.empty()) return false;
+    const std::byte* const together = all.data() + static_cast<std::size_t>(tile) * bytes;
+    if (std::memcmp(alone.data(), together, bytes) != 0) return false;
+  }
+  return true;
+}
+
+bool LtProducts::same_bits(Trial& trial, const lt::Algorithm& one, const lt::Algorithm& other) {
   if (std::memcmp(&one, &other, sizeof one) == 0) return true;
-  const std::int64_t bytes = kLtTileRows * p.columns * dtype_bytes(p.type);
-  if (bytes > kMostTrialBytes) return false;
-  // Any two orders of a sum differ somewhere among so many sums of random terms.
-  std::vector<std::uint16_t> rows(static_cast<std::size_t>(kLtTileRows * p.a_stride));
-  std::uint64_t state = 1;
-  for (std::uint16_t& value : rows) {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    value = f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1.0f);
-  }
-  const auto row_bytes = static_cast<std::int64_t>(rows.size() * sizeof(std::uint16_t));
-  std::vector<std::byte> sums[2];
-  try {
-    const Memory a(memory_, row_bytes);
-    memory_.copy(a.data, rows.data(), row_bytes);
-    const Memory c(memory_, bytes);
-    LtProduct trial = p;
-    trial.tiles = 1;
-    trial.a = a.data;
-    trial.c = c.data;
-    trial.add = nullptr;
-    for (int i = 0; i < 2; ++i) {
-      run(stream, trial, i == 0 ? one : other);
-      sums[i].resize(static_cast<std::size_t>(bytes));
-      copy_to_host(stream, sums[i].data(), c.data, bytes);
-    }
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::OUT_OF_MEMORY) throw;
-    return false;
-  }
-  return std::memcmp(sums[0].data(), sums[1].data(), static_cast<std::size_t>(bytes)) == 0;
+  if (trial.tile_bytes() > kMostTrialBytes) return false;
+  const std::vector<std::byte> sums = trial.sums(one, 0, 1);
+  return !sums.empty() && sums == trial.sums(other, 0, 1);
 }
 
 std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int64_t tiles) {

@@ -62,13 +62,15 @@ class LtProducts {
     std::optional<lt::Algorithm> few;  ///< empty where `many` serves
   };
   struct Call;
-  struct Memory;
+  class Trial;
 
   const Algorithms& algorithms(Stream stream, const LtProduct& product);
   std::optional<lt::Algorithm> chosen_for(const LtProduct& product, std::int64_t tiles);
-  /// Whether both give the same bits for a tile of random rows.
-  bool same_bits(Stream stream, const LtProduct& product, const lt::Algorithm& one,
-                 const lt::Algorithm& other);
+  /// Whether a tile gets the same bits by itself and among others, which the library promises
+  /// nowhere.
+  static bool same_for_any_count(Trial& trial, const lt::Algorithm& algorithm);
+  /// Whether both give a tile the same bits.
+  static bool same_bits(Trial& trial, const lt::Algorithm& one, const lt::Algorithm& other);
   void run(Stream stream, const LtProduct& product, const lt::Algorithm& algorithm);
 
   lt::Functions functions_;

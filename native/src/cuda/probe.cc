@@ -9,11 +9,7 @@
 namespace headspark {
 namespace {
 
-std::string version_text(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
-
-GpuInfo describe(int index) {
+GpuInfo describe(int index, bool free_memory) {
   GpuInfo gpu;
   gpu.index = index;
   try {
@@ -23,7 +19,7 @@ GpuInfo describe(int index) {
     gpu.compute_minor = properties.compute_minor;
     gpu.memory_total_bytes = properties.memory_total_bytes;
     gpu.problem = cuda::device_problem(properties);
-    if (!gpu.problem.empty()) return gpu;
+    if (!gpu.problem.empty() || !free_memory) return gpu;
     cuda::enter_device(index);
     gpu.memory_free_bytes = cuda::memory_info().free_bytes;
   } catch (const Error& error) {
@@ -34,20 +30,20 @@ GpuInfo describe(int index) {
 
 }  // namespace
 
-GpuProbe probe_gpus() {
+GpuProbe probe_gpus(bool free_memory) {
   GpuProbe probe;
   std::string problem;
   const int count = cuda::device_count(problem);
-  const int driver = cuda::driver_version();
   if (count <= 0) {
-    probe.status = driver == 0
-                       ? "No GPU is usable: no NVIDIA driver is installed."
-                       : "No GPU is usable: " + (count < 0 ? problem : "none is there") + ".";
+    probe.status =
+        "No GPU is usable: " + (count < 0 ? cuda::unusable_text(problem) : "none is there") + ".";
     return probe;
   }
-  for (int index = 0; index < count; ++index) probe.gpus.push_back(describe(index));
-  probe.status =
-      std::to_string(count) + " GPU(s) found; the driver is for CUDA " + version_text(driver) + ".";
+  for (int index = 0; index < count; ++index) {
+    probe.gpus.push_back(describe(index, free_memory));
+  }
+  probe.status = std::to_string(count) + " GPU(s) found; the driver is for CUDA " +
+                 cuda::cuda_version_text(cuda::driver_version()) + ".";
   const cuda::CublasLt::Opened& library = cuda::CublasLt::get();
   probe.cublas_lt = library.path;
   probe.products = cuda::products_text(library);

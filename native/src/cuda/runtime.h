@@ -38,6 +38,8 @@ DeviceProperties device_properties(int device);
 bool is_hardware();
 /// Of the driver, as 1000 * major + 10 * minor; 0: none. Does not throw.
 int driver_version();
+/// Of the runtime that is linked, as above.
+int runtime_version();
 
 /// Makes `device` current for the calling thread.
 void use_device(int device);

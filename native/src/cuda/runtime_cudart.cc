@@ -54,6 +54,10 @@ int driver_version() {
   return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
 }
 
+int runtime_version() {
+  return CUDART_VERSION;
+}
+
 void use_device(int device) {
   check(cudaSetDevice(device), "start");
 }

@@ -66,6 +66,7 @@ void WeightCache::upload(const WeightView& view, void* device) {
 }
 
 DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner) {
+  const std::lock_guard lock(mutex_);
   const Key key{view.data,       view.dtype,      view.rows,      view.cols,
                 view.row_stride, view.col_stride, view.row_group, view.group_stride};
   auto found = matrices_.find(key);
@@ -88,6 +89,7 @@ DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<con
 
 const void* WeightCache::constant(const void* host, std::int64_t bytes) {
   if (bytes <= 0) return nullptr;
+  const std::lock_guard lock(mutex_);
   const auto size = static_cast<std::size_t>(bytes);
   auto found = constants_.find({host, bytes});
   if (found == constants_.end()) {
@@ -118,10 +120,12 @@ void WeightCache::forget_oldest() {
 }
 
 void WeightCache::purge() {
+  const std::lock_guard lock(mutex_);
   std::erase_if(matrices_, [](const auto& entry) { return entry.second.owner.expired(); });
 }
 
 void WeightCache::clear() {
+  const std::lock_guard lock(mutex_);
   purge();
   constants_.clear();
   constant_bytes_ = 0;

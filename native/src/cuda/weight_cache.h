@@ -3,10 +3,12 @@
 // are compared with what was copied, since nobody owns them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <tuple>
 #include <vector>
 
@@ -25,7 +27,7 @@ class WeightMemory {
   virtual void copy(void* device, const void* host, std::int64_t bytes) = 0;
 };
 
-/// Used by one thread at a time.
+/// A model may be loaded, which purges, while a job of another one runs.
 class WeightCache {
  public:
   explicit WeightCache(WeightMemory& memory) : memory_(memory) {}
@@ -74,9 +76,11 @@ class WeightCache {
   void forget_oldest();
 
   WeightMemory& memory_;
-  std::int64_t bytes_ = 0;
-  std::int64_t uploads_ = 0;
-  std::uint64_t replaced_ = 0;
+  /// Recursive, since memory for a copy may have to be found by a purge.
+  std::recursive_mutex mutex_;
+  std::atomic<std::int64_t> bytes_ = 0;
+  std::atomic<std::int64_t> uploads_ = 0;
+  std::atomic<std::uint64_t> replaced_ = 0;
   std::int64_t constant_bytes_ = 0;
   std::uint64_t clock_ = 0;
   std::map<Key, Matrix> matrices_;

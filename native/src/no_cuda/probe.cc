@@ -3,7 +3,7 @@
 
 namespace headspark {
 
-GpuProbe probe_gpus() {
+GpuProbe probe_gpus(bool) {
   return {{}, "This build has no CUDA backend, so everything runs on the CPU.", "", ""};
 }
 

@@ -262,6 +262,11 @@ void Block::exchange(const Exchange& e, const Where& where) {
   if (warp.arrived > 0 && warp.combine != e.combine) {
     fail(std::string("calls ") + e.name + " where its warp calls " + warp.name, where);
   }
+  // A lane in another branch calls another instruction, though of the same name.
+  if (warp.arrived > 0 && warp.where.line() != where.line()) {
+    fail(std::string("calls ") + e.name + " here and its warp at " + at(warp.where), where);
+  }
+  warp.where = where;
   warp.combine = e.combine;
   warp.name = e.name;
   const auto slot = static_cast<std::size_t>(lane) * kSlotBytes;
@@ -326,6 +331,10 @@ void Block::begin_copy(const PendingCopy& copy, const Where& where) {
   if (copy.offset + copy.bytes > shared_bytes()) {
     fail("copies to byte " + std::to_string(copy.offset + copy.bytes) + " of " +
              std::to_string(shared_bytes()) + " bytes of shared memory",
+         where);
+  }
+  if (copy.valid_bytes > copy.bytes) {
+    fail("copies " + std::to_string(copy.valid_bytes) + " bytes as " + std::to_string(copy.bytes),
          where);
   }
   if (copy.offset % copy.bytes != 0 ||

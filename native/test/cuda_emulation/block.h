@@ -131,6 +131,7 @@ class Block {
     int finished = 0;
     Combine combine = nullptr;
     const char* name = "";
+    Where where;
     alignas(16) unsigned char in[kWarpLanes * kSlotBytes];
     alignas(16) unsigned char out[kWarpLanes * kSlotBytes];
   };

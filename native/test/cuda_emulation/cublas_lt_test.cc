@@ -46,6 +46,7 @@ Environment environment(std::map<std::string, std::string> values) {
 TEST_CASE("cuBLASLt: the loader, then toolkits, then what pip installed, newest first") {
   const FileTree tree;
   const std::string toolkit = tree.add("opt/cuda/lib64/libcublasLt.so.12");
+  const std::string conda = tree.add("conda/lib/libcublasLt.so.12");
   const std::string newest = tree.add("usr/local/cuda-13.0/lib64/libcublasLt.so.13");
   const std::string older = tree.add("usr/local/cuda-12.4/lib64/libcublasLt.so.12");
   const std::string venv =
@@ -56,10 +57,11 @@ TEST_CASE("cuBLASLt: the loader, then toolkits, then what pip installed, newest 
   const std::string root = tree.root().string();
   CHECK(cublas_lt_candidates(environment({{"CUDA_HOME", root + "/opt/cuda"},
                                           {"VIRTUAL_ENV", root + "/venv"},
+                                          {"CONDA_PREFIX", root + "/conda"},
                                           {"HOME", root + "/home"}}),
-                             tree.root()) == std::vector<std::string>{"libcublasLt.so.13",
-                                                                      "libcublasLt.so.12", toolkit,
-                                                                      newest, older, venv, home});
+                             tree.root()) ==
+        std::vector<std::string>{"libcublasLt.so.13", "libcublasLt.so.12", toolkit, conda, newest,
+                                 older, venv, home});
 }
 
 TEST_CASE("cuBLASLt: HEADSPARK_CUBLASLT names a file or its folder, and nothing else is tried") {

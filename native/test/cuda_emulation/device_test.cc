@@ -5,7 +5,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "cuda_emulation/runtime_emulated.h"
 #include "headspark/buffer.h"
@@ -215,6 +217,26 @@ TEST_CASE(
   CHECK(cache.replaced() == 3);
   cache.clear();
   CHECK(cache.replaced() == 4);
+}
+
+TEST_CASE("weight cache: another thread may purge it meanwhile") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  std::atomic<bool> done = false;
+  std::thread purging([&] {
+    while (!done) cache.purge();
+  });
+  const std::vector<float> values(64, 1.0f);
+  for (std::int64_t i = 0; i < 2000; ++i) {
+    const auto owner = std::make_shared<std::int64_t>(i);
+    WeightView view = contiguous_view(values.data(), DType::f32, 1, 1 + i % 64);
+    view.owner = owner;
+    CHECK(floats_of(cache.matrix(view, view.owner)).size() == static_cast<std::size_t>(1 + i % 64));
+  }
+  done = true;
+  purging.join();
+  cache.clear();
+  CHECK(cache.bytes() == 0);
 }
 
 TEST_CASE("weight cache: a rotary table is copied once for its passes, and each table for itself") {

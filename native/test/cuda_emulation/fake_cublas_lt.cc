@@ -94,6 +94,7 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                     depth == right.rows && (transposed ? left.columns : left.rows) == result.rows &&
                     right.columns == result.columns;
   if (workspace == nullptr || !fits) return kInvalid;
+  if (fake().refuses_one_tile && result.batch == 1) return kInvalid;
   for (const void* matrix : {a, b, c, static_cast<const void*>(d)}) {
     if (reinterpret_cast<std::uintptr_t>(matrix) % fake().least_alignment != 0) return kInvalid;
   }
@@ -117,7 +118,8 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                         b,
                         c,
                         d,
-                        fake().few_round_otherwise && algorithm->data[0] == 1};
+                        (fake().few_round_otherwise && algorithm->data[0] == 1) ||
+                            (fake().many_round_otherwise && result.batch > 1)};
   cuda::queue(stream, [product] { compute(product); });
   return lt::kSuccess;
 }

@@ -53,7 +53,7 @@ TEST_CASE("products by cuBLASLt are the products, in terms that hold all bits") 
       const GemmProblem problem(150, 20, 37, by_depth);
       LibraryDevice device;
       const std::vector<float> c = run(problem, device, precision, problem.rows);
-      const int trials = 2;  // of the two algorithms, the first time
+      const int trials = 5;  // of the two algorithms, and of one alone and among others
       CHECK(fake.multiplications == trials + (precision == Precision::exact ? 3 : 1));
       CHECK(fake.reduction_schemes == 0);
       const double largest = problem.largest_error(c);
@@ -83,6 +83,17 @@ TEST_CASE("products by cuBLASLt: one choice per shape of the weight, the same bi
     run(problem, device, Precision::exact, kMany);
     CHECK(fake.algorithms == std::set<std::uint64_t>{kManyTiles});
     CHECK(fake.heuristics == 2);
+  }
+}
+
+TEST_CASE("products by cuBLASLt: no algorithm whose bits depend on how many rows there are") {
+  for (const bool refuses : {false, true}) {
+    const GemmProblem problem(300, 24, 40, false);
+    LibraryDevice device;
+    (refuses ? fake.refuses_one_tile : fake.many_round_otherwise) = true;
+    std::vector<float> c = problem.room(problem.rows);
+    const Gemm product = problem.with_all(problem.rows, c.data());
+    CHECK_FALSE(library_gemm(device, Precision::exact, product));
   }
 }
 

@@ -85,6 +85,10 @@ int driver_version() {
   return 13000;
 }
 
+int runtime_version() {
+  return driver_version();
+}
+
 void use_device(int device) {
   check_device(device);
 }

@@ -7,4 +7,8 @@ DeviceKind suite_device() {
   return DeviceKind::cuda;
 }
 
+bool suite_has_fast() {
+  return true;
+}
+
 }  // namespace headspark::test

@@ -31,4 +31,8 @@ DeviceKind suite_device() {
   return DeviceKind::cuda;
 }
 
+bool suite_has_fast() {
+  return true;
+}
+
 }  // namespace headspark::test

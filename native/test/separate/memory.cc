@@ -136,6 +136,10 @@ DeviceKind suite_device() {
   return DeviceKind::cuda;
 }
 
+bool suite_has_fast() {
+  return false;
+}
+
 }  // namespace test
 
 // In this program, device "cuda:0" is the separate one.
