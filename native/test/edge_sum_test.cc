@@ -126,6 +126,44 @@ TEST_CASE("edge_sum: sums of the same differences, of other sources, and on top 
               }});
 }
 
+TEST_CASE("edge_sum: many destinations, of which few or all read each of many sources") {
+  constexpr std::int64_t kSources = 300;
+  constexpr std::int64_t kDestinations = 70;
+  for (const std::int64_t length : {30, 31}) {
+    for (const std::int64_t one_in : {1, 60}) {
+      EdgeSumFixture fixture(kSources, kDestinations, length, 12);
+      fixture.difference_stride = length + 6;
+      fixture.y_stride = length + 4;
+      Random random(13);
+      for (std::uint8_t& edge : fixture.mask) edge = random.below(one_in) == 0 ? 1 : 0;
+      fixture.difference = random.values(kSources * fixture.difference_stride);
+      const std::vector<float> before = random.values(kDestinations * fixture.y_stride);
+      check_case({"edge_sum", 0.0, [&](const Context& context, Outputs& outputs) {
+                    float* y = outputs.strided("y", kDestinations * fixture.y_stride);
+                    edge_sum(context, fixture.params(y));
+                    for (std::int64_t v = 0; v < kDestinations; ++v) {
+                      for (std::int64_t i = 0; i < length; ++i) {
+                        const double difference = static_cast<double>(y[v * fixture.y_stride + i]) -
+                                                  fixture.expected(v, i);
+                        CHECK(std::abs(difference) <= 5e-5);
+                      }
+                    }
+                    EdgeSum added = fixture.params(outputs.initial("added", before));
+                    added.base = nullptr;
+                    edge_sum(context, added);
+                    // More sums of the same differences than a launch takes.
+                    std::vector<EdgeSum> columns;
+                    for (std::int64_t v = 0; v < 20; ++v) {
+                      columns.push_back(fixture.params(y + v * fixture.y_stride));
+                      columns.back().mask += v;
+                      columns.back().destinations = 1;
+                    }
+                    edge_sum(context, columns);
+                  }});
+    }
+  }
+}
+
 TEST_CASE("edge_sum: an infinite difference stays with the edges that carry it") {
   EdgeSumFixture fixture(3, 2, 70, 9);
   fixture.mask.assign(fixture.mask.size(), 0);

@@ -10,6 +10,7 @@
 #include "cpu/fast_ops.h"
 #include "cpu/range.h"
 #include "cpu/scratch.h"
+#include "ops/edge_sum_groups.h"
 
 namespace headspark {
 namespace {
@@ -138,21 +139,12 @@ class Group {
   std::vector<Chunk> chunks_;
 };
 
-bool same_differences(const EdgeSum& a, const EdgeSum& b) {
-  return a.difference == b.difference && a.difference_stride == b.difference_stride &&
-         a.length == b.length;
-}
-
 }  // namespace
 
 void edge_sum_fast(const Context& context, std::span<const EdgeSum> sums) {
   std::vector<Group> groups;
-  for (std::size_t begin = 0; begin < sums.size();) {
-    std::size_t end = begin + 1;
-    while (end < sums.size() && same_differences(sums[begin], sums[end])) ++end;
-    groups.emplace_back(context, sums.subspan(begin, end - begin));
-    begin = end;
-  }
+  for_same_differences(sums,
+                       [&](std::span<const EdgeSum> same) { groups.emplace_back(context, same); });
   struct Item {
     const Group* group;
     Range positions;

@@ -4,7 +4,7 @@
 
 namespace headspark {
 
-void edge_sum_cuda(const Context&, const EdgeSum&) {
+void edge_sum_cuda(const Context&, std::span<const EdgeSum>) {
   throw_no_cuda("edge_sum");
 }
 

@@ -114,7 +114,7 @@ void sample_rows_cpu(const Context& context, const SampleRows& params);
 void sample_rows_cuda(const Context& context, const SampleRows& params);
 
 void edge_sum_cpu(const Context& context, const EdgeSum& params);
-void edge_sum_cuda(const Context& context, const EdgeSum& params);
+void edge_sum_cuda(const Context& context, std::span<const EdgeSum> sums);
 
 void copy_blocks_cpu(const Context& context, const CopyBlocks& params);
 void copy_blocks_cuda(const Context& context, const CopyBlocks& params);

@@ -32,9 +32,8 @@ void edge_sum(const Context& context, std::span<const EdgeSum> sums) {
     if (check_sum(params)) some.push_back(params);
   }
   if (has_fast_kernels(context)) return edge_sum_fast(context, some);
-  for (const EdgeSum& params : some) {
-    context.on_cpu() ? edge_sum_cpu(context, params) : edge_sum_cuda(context, params);
-  }
+  if (!context.on_cpu()) return edge_sum_cuda(context, some);
+  for (const EdgeSum& params : some) edge_sum_cpu(context, params);
 }
 
 }  // namespace headspark

@@ -309,6 +309,7 @@ inline void store_four(float* p, const Four& value, const Where& where = Where::
 }
 inline Two read_two(const float* p, const Where& where = Where::current()) {
   check_alignment(p, sizeof(Two), where);
+  cuda_emulation::ReadWatch::note(p, sizeof(Two));
   Two two;
   std::memcpy(&two, p, sizeof two);
   return two;

@@ -1,4 +1,4 @@
-// Counts the bytes of device memory that kernels read 16 at a time: what a kernel's floor is
+// Counts the bytes of device memory that kernels read 16 or 8 at a time: what a kernel's floor is
 // reckoned in.
 #pragma once
 

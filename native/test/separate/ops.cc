@@ -224,13 +224,16 @@ void flow_proximity_cuda(const Context& context, const FlowProximity& params) {
   flow_proximity(on_host(context), p);
 }
 
-void edge_sum_cuda(const Context& context, const EdgeSum& params) {
-  EdgeSum p = params;
-  p.mask = bytes_of(p.mask, extent(p.sources, p.mask_stride, p.destinations));
-  p.difference = bytes_of(p.difference, extent(p.sources, p.difference_stride, p.length));
-  p.base = bytes_of(p.base, p.length);
-  p.y = bytes_of(p.y, extent(p.destinations, p.y_stride, p.length));
-  edge_sum(on_host(context), p);
+void edge_sum_cuda(const Context& context, std::span<const EdgeSum> sums) {
+  std::vector<EdgeSum> translated;
+  for (EdgeSum p : sums) {
+    p.mask = bytes_of(p.mask, extent(p.sources, p.mask_stride, p.destinations));
+    p.difference = bytes_of(p.difference, extent(p.sources, p.difference_stride, p.length));
+    p.base = bytes_of(p.base, p.length);
+    p.y = bytes_of(p.y, extent(p.destinations, p.y_stride, p.length));
+    translated.push_back(p);
+  }
+  edge_sum(on_host(context), translated);
 }
 
 void gather_rows_cuda(const Context& context, std::int64_t count, std::int64_t width,

@@ -23,7 +23,7 @@ struct EdgeSum {
 };
 
 /// y[v] = base + sum over u in order with mask[u, v] of difference[u]. Several sums write different
-/// y; on the CPU, neighbours of one difference, difference_stride and length read it once.
+/// y; neighbours of one difference, difference_stride and length read it once.
 void edge_sum(const Context& context, std::span<const EdgeSum> sums);
 inline void edge_sum(const Context& context, const EdgeSum& params) {
   edge_sum(context, std::span(&params, 1));
