@@ -83,7 +83,7 @@ TEST_CASE("sum_blocks agrees with the specification") {
 
 TEST_CASE("sum_rows adds rows in order, in double, whatever calls they are cut into") {
   Random random(11);
-  const std::int64_t rows = 40;
+  const std::int64_t rows = 300;
   const std::int64_t slots = 3;
   std::vector<std::int32_t> slot_of;
   for (std::int64_t t = 0; t < rows; ++t) {

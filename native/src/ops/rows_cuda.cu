@@ -1,5 +1,6 @@
 // Row movement and element-wise sums on the GPU: one thread per element, every sum in order, in
-// fp32 with fused multiply-adds but where rows are summed in double. Formulas: rows_cpu.cc.
+// fp32 with fused multiply-adds. Rows are summed in double, a warp for some columns. Formulas:
+// rows_cpu.cc.
 #include "cuda/elements.h"
 #include "cuda/op_device.h"
 #include "cuda/stored_value.h"
@@ -54,17 +55,76 @@ HEADSPARK_KERNEL(kElementThreads) sum_blocks_kernel(SumBlocks p) {
   store_value(p.y, p.type, i, sum);
 }
 
-// A thread per sum, so that its rows are added in order: those of its slot, of all that there are.
-HEADSPARK_KERNEL(kElementThreads) sum_rows_kernel(SumRows p) {
-  const std::int64_t i = element_index();
-  if (i >= p.slot_count * p.width) return;
-  const std::int64_t slot = i / p.width;
-  const float* x = p.x + i % p.width;
-  double sum = p.sums[i];
-  for (std::int64_t t = 0; t < p.rows; ++t) {
-    if (p.slots == nullptr || p.slots[t] == slot) sum += x[t * p.width];
+// All rows into one slot. A warp has eight columns, a sector of memory, so that many warps read
+// many rows at once; the rows that it reads wait in shared memory to be added in order.
+constexpr int kSumColumns = 8;
+constexpr int kSumRows = 128;
+constexpr int kSumReads = kSumRows * kSumColumns / 32;  // of a lane
+constexpr int kSumUnrolled = 16;
+
+HEADSPARK_KERNEL(32) sum_all_rows_kernel(SumRows p) {
+  const int own = lane_index() % kSumColumns;
+  const std::int64_t column = static_cast<std::int64_t>(block_x()) * kSumColumns + own;
+  const bool exists = column < p.width;
+  SharedMemory memory;
+  const SharedArray<float> rows = memory.take<float>(kSumRows * kSumColumns);
+  float ahead[kSumReads];
+  const auto read = [&](std::int64_t first) {
+    HEADSPARK_UNROLL
+    for (int k = 0; k < kSumReads; ++k) {
+      const std::int64_t row = first + (k * 32 + lane_index()) / kSumColumns;
+      ahead[k] = exists && row < p.rows ? p.x[row * p.width + column] : 0.0f;
+    }
+  };
+  double sum = exists ? p.sums[column] : 0.0;
+  read(0);
+  for (std::int64_t t = 0; t < p.rows; t += kSumRows) {
+    HEADSPARK_UNROLL
+    for (int k = 0; k < kSumReads; ++k) rows.store(k * 32 + lane_index(), ahead[k]);
+    sync_warp();
+    read(t + kSumRows);
+    const int count = p.rows - t < kSumRows ? static_cast<int>(p.rows - t) : kSumRows;
+    int row = 0;
+    for (; row + kSumUnrolled <= count; row += kSumUnrolled) {
+      HEADSPARK_UNROLL
+      for (int r = row; r < row + kSumUnrolled; ++r) sum += rows.load(r * kSumColumns + own);
+    }
+    for (; row < count; ++row) sum += rows.load(row * kSumColumns + own);
+    sync_warp();
   }
-  p.sums[i] = sum;
+  if (exists && lane_index() < kSumColumns) p.sums[column] = sum;
+}
+
+// A warp has 32 columns of a slot and reads the slots of 128 rows at once.
+constexpr int kSlotThreads = 128;
+constexpr int kSlotReads = 4;
+
+HEADSPARK_KERNEL(kSlotThreads) sum_slot_rows_kernel(SumRows p) {
+  const std::int64_t in_row = (p.width + 31) / 32;
+  const std::int64_t warp =
+      static_cast<std::int64_t>(block_x()) * (kSlotThreads / 32) + warp_index();
+  const std::int64_t slot = warp / in_row;
+  const std::int64_t column = warp % in_row * 32 + lane_index();
+  if (slot >= p.slot_count) return;
+  const bool exists = column < p.width;
+  double* const to = p.sums + slot * p.width + column;
+  double sum = exists ? *to : 0.0;
+  for (std::int64_t t = 0; t < p.rows; t += 32 * kSlotReads) {
+    bool reads[kSlotReads];
+    HEADSPARK_UNROLL
+    for (int k = 0; k < kSlotReads; ++k) {
+      const std::int64_t row = t + k * 32 + lane_index();
+      reads[k] = (row < p.rows ? p.slots[row] : -1) == slot;
+    }
+    HEADSPARK_UNROLL
+    for (int k = 0; k < kSlotReads; ++k) {
+      for (unsigned rows = ballot(reads[k]); rows != 0; rows &= rows - 1) {
+        const std::int64_t row = t + k * 32 + count_bits((rows & (0u - rows)) - 1);
+        if (exists) sum += p.x[row * p.width + column];
+      }
+    }
+  }
+  if (exists) *to = sum;
 }
 
 }  // namespace
@@ -96,8 +156,18 @@ void sum_blocks_cuda(const Context& context, const SumBlocks& params) {
 }
 
 void sum_rows_cuda(const Context& context, const SumRows& params) {
-  launch(op_device(context).stream(), element_shape(params.slot_count * params.width),
-         &sum_rows_kernel, params);
+  const Stream stream = op_device(context).stream();
+  if (params.slots == nullptr) {
+    launch(stream,
+           {{blocks_for(params.width, kSumColumns)},
+            32,
+            kSumRows * kSumColumns * static_cast<int>(sizeof(float))},
+           &sum_all_rows_kernel, params);
+    return;
+  }
+  const std::int64_t warps = params.slot_count * blocks_for(params.width, 32);
+  launch(stream, {{blocks_for(warps, kSlotThreads / 32)}, kSlotThreads}, &sum_slot_rows_kernel,
+         params);
 }
 
 }  // namespace headspark
