@@ -164,6 +164,38 @@ TEST_CASE("edge_sum: many destinations, of which few or all read each of many so
   }
 }
 
+TEST_CASE("edge_sum of some tokens leaves the others alone") {
+  for (const std::int64_t width : {7, 520}) {
+    const std::int64_t tokens = 5;
+    const EdgeSumFixture fixture(40, 3, tokens * width, 14);
+    const std::vector<float> before(static_cast<std::size_t>(3 * fixture.y_stride), -3.0f);
+    const std::int32_t index[] = {4, 0, 3};
+    check_case({"edge_sum", 0.0, [&](const Context& context, Outputs& outputs) {
+                  float* y = outputs.initial("y", before);
+                  EdgeSum some = fixture.params(y);
+                  some.length = 3 * width;
+                  some.index = index;
+                  some.width = width;
+                  edge_sum(context, some);
+                  for (std::int64_t v = 0; v < 3; ++v) {
+                    for (std::int64_t i = 0; i < tokens * width; ++i) {
+                      const bool summed = i / width != 1 && i / width != 2;
+                      const double expected = summed ? fixture.expected(v, i) : -3.0;
+                      CHECK(std::abs(y[v * fixture.y_stride + i] - expected) <= 1e-5);
+                    }
+                  }
+                }});
+  }
+  const EdgeSumFixture fixture(1, 1, 6, 15);
+  std::vector<float> y(8);
+  const std::int32_t index[] = {0};
+  EdgeSum some = fixture.params(y.data());
+  some.index = index;
+  some.width = 4;
+  CHECK_THROWS_WITH_AS(edge_sum(make_cpu_context(1, Isa::specification), some),
+                       doctest::Contains("multiple of width"), Error);
+}
+
 TEST_CASE("edge_sum: an infinite difference stays with the edges that carry it") {
   EdgeSumFixture fixture(3, 2, 70, 9);
   fixture.mask.assign(fixture.mask.size(), 0);

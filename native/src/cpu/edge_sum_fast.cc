@@ -33,7 +33,19 @@ class Group {
     list_offsets();
   }
 
-  std::int64_t length() const { return sums_.front().length; }
+  /// Calls work with each block of positions.
+  template <typename Work>
+  void for_blocks(const Work& work) const {
+    const EdgeSum& sum = sums_.front();
+    const bool some = sum.index != nullptr;
+    const std::int64_t width = some ? sum.width : sum.length;
+    for (std::int64_t t = 0; t * width < sum.length; ++t) {
+      const std::int64_t first = some ? sum.index[t] * width : 0;
+      for_ranges(width, kSummedPositions, [&](const Range& range) {
+        work(Range{first + range.begin, first + range.end});
+      });
+    }
+  }
 
   void sum_block(const Range& positions) const {
     float* rows = scratch(ScratchSlot::edge_differences, kSummedSources * kSummedPositions);
@@ -151,9 +163,7 @@ void edge_sum_fast(const Context& context, std::span<const EdgeSum> sums) {
   };
   std::vector<Item> items;
   for (const Group& group : groups) {
-    for_ranges(group.length(), kSummedPositions, [&](const Range& positions) {
-      items.push_back({&group, positions});
-    });
+    group.for_blocks([&](const Range& positions) { items.push_back({&group, positions}); });
   }
   context.threads->for_each(items, [](const Item& item) { item.group->sum_block(item.positions); });
 }

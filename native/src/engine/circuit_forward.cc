@@ -39,6 +39,7 @@ CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlo
       block_(block),
       batch_(engine.context, block.repeated_rows(1)),
       supervised_(block.supervised(1)),
+      supervised_tokens_(engine.context.backend, std::span<const std::int32_t>(supervised_.token)),
       stride_(block.tokens() * engine.config().hidden),
       reference_(std::move(reference)) {
   const ModelConfig& config = engine.config();
@@ -314,18 +315,14 @@ void CircuitForward::mlp(std::int64_t layer) {
 std::vector<float> CircuitForward::metric() {
   const std::int64_t hidden = engine_.config().hidden;
   const std::int64_t logits = graph_.logits_column();
-  EdgeSum whole = edges_into(logits, logits, 0, graph_.sources());
-  whole.destinations = 1;
-  std::vector<EdgeSum> sums;
-  for (const std::int64_t token : supervised_.token) {
-    EdgeSum sum = whole;
-    sum.length = hidden;
-    sum.difference += token * hidden;
-    sum.base = base_.back().data() + token * hidden;
-    sum.y = streams_.data() + token * hidden;
-    sums.push_back(sum);
-  }
-  edge_sum(engine_.context, sums);
+  EdgeSum sum = edges_into(logits, logits, 0, graph_.sources());
+  sum.destinations = 1;
+  sum.length = supervised_.logits_rows() * hidden;
+  sum.index = supervised_tokens_.data();
+  sum.width = hidden;
+  sum.base = base_.back().data();
+  sum.y = streams_.data();
+  edge_sum(engine_.context, sum);
   MetricRun run;
   run.metric = block_.metric();
   run.rows = &supervised_;

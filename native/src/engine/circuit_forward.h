@@ -62,6 +62,7 @@ class CircuitForward {
   PairBlock& block_;
   Batch batch_;
   SupervisedRows supervised_;
+  Buffer<std::int32_t> supervised_tokens_;
   std::int64_t stride_;  ///< tokens * hidden
   ReferenceRun reference_;
   std::vector<Buffer<float>> base_;  ///< 2 * layers + 1: attention and MLP of each layer, logits

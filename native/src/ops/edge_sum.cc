@@ -15,6 +15,8 @@ bool check_sum(const EdgeSum& params) {
   const char* op = "edge_sum";
   check_argument(params.sources >= 0 && params.destinations >= 0 && params.length >= 0, op,
                  "sources, destinations or length is negative");
+  check_argument(params.index == nullptr || (params.width > 0 && params.length % params.width == 0),
+                 op, "length is not a multiple of width");
   if (params.destinations == 0 || params.length == 0) return false;
   check_pointer(params.y, op, "y");
   if (params.sources > 0) {

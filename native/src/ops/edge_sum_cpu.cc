@@ -1,4 +1,5 @@
-// Specification: y[v, i] = base[i] + sum over u, in order, of mask[u, v] * difference[u, i].
+// Specification: y[v, i] = base[i] + sum over u, in order, of mask[u, v] * difference[u, i], at all
+// positions i or at those of some tokens.
 #include <algorithm>
 
 #include "ops/backends.h"
@@ -23,8 +24,17 @@ void sum_range(const EdgeSum& p, std::int64_t begin, std::int64_t end) {
 }  // namespace
 
 void edge_sum_cpu(const Context& context, const EdgeSum& params) {
-  context.threads->parallel_for(params.length, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    sum_range(params, begin, end);
+  if (params.index == nullptr) {
+    context.threads->parallel_for(params.length, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      sum_range(params, begin, end);
+    });
+    return;
+  }
+  const std::int64_t tokens = params.length / params.width;
+  context.threads->parallel_for(tokens, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      sum_range(params, params.index[t] * params.width, (params.index[t] + 1) * params.width);
+    }
   });
 }
 

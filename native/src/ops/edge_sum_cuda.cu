@@ -165,8 +165,12 @@ edge_sum_kernel(EdgeSumsKernel kernel) {
   const auto first =
       static_cast<std::int64_t>(group - kernel.first_group[which]) * kGroupDestinations;
   const auto block = static_cast<std::int64_t>(block_x() / kernel.groups);
-  const std::int64_t i = (block * kEdgeSumThreads + thread_index()) * Wide;
-  const bool exists = i < p.length;
+  const std::int64_t position = (block * kEdgeSumThreads + thread_index()) * Wide;
+  const bool exists = position < p.length;
+  std::int64_t i = position;
+  if (p.index != nullptr && exists) {
+    i = p.index[position / p.width] * p.width + position % p.width;
+  }
 
   Positions<Wide> sum[kGroupDestinations];
   if (exists) begin_sums<Wide>(p, first, i, sum);
@@ -198,8 +202,9 @@ edge_sum_kernel(EdgeSumsKernel kernel) {
 
 /// Whether positions may be read in pairs.
 bool in_pairs(const EdgeSum& p) {
-  return p.length % 2 == 0 && p.difference_stride % 2 == 0 && p.y_stride % 2 == 0 &&
-         aligned_to(8, p.difference) && aligned_to(8, p.base) && aligned_to(8, p.y);
+  return (p.index == nullptr ? p.length : p.width) % 2 == 0 && p.difference_stride % 2 == 0 &&
+         p.y_stride % 2 == 0 && aligned_to(8, p.difference) && aligned_to(8, p.base) &&
+         aligned_to(8, p.y);
 }
 
 /// Sums of the same differences, at most kMostEdgeSums.

@@ -9,7 +9,7 @@ namespace headspark {
 
 inline bool same_differences(const EdgeSum& a, const EdgeSum& b) {
   return a.difference == b.difference && a.difference_stride == b.difference_stride &&
-         a.length == b.length;
+         a.length == b.length && a.index == b.index && (a.index == nullptr || a.width == b.width);
 }
 
 /// Calls work with each run of neighbours that read the same differences, in order.

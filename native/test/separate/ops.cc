@@ -228,9 +228,15 @@ void edge_sum_cuda(const Context& context, std::span<const EdgeSum> sums) {
   std::vector<EdgeSum> translated;
   for (EdgeSum p : sums) {
     p.mask = bytes_of(p.mask, extent(p.sources, p.mask_stride, p.destinations));
-    p.difference = bytes_of(p.difference, extent(p.sources, p.difference_stride, p.length));
-    p.base = bytes_of(p.base, p.length);
-    p.y = bytes_of(p.y, extent(p.destinations, p.y_stride, p.length));
+    std::int64_t length = p.length;
+    if (p.index != nullptr) {
+      const std::int64_t tokens = p.length / p.width;
+      p.index = bytes_of(p.index, tokens);
+      length = rows_of(p.index, tokens) * p.width;
+    }
+    p.difference = bytes_of(p.difference, extent(p.sources, p.difference_stride, length));
+    p.base = bytes_of(p.base, length);
+    p.y = bytes_of(p.y, extent(p.destinations, p.y_stride, length));
     translated.push_back(p);
   }
   edge_sum(on_host(context), translated);
