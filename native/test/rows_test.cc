@@ -117,6 +117,31 @@ TEST_CASE("sum_rows adds rows in order, in double, whatever calls they are cut i
   }
 }
 
+TEST_CASE("row_norms of all rows and of some, in double") {
+  Random random(12);
+  const std::int32_t index[] = {18, 0, 7, 7};
+  for (const std::int64_t width : {0, 1, 31, 33, 300}) {
+    const std::vector<float> x = random.values(19 * width, -1e3f, 1e3f);
+    for (const bool some : {false, true}) {
+      const std::int64_t rows = some ? 4 : 19;
+      for (const Level& level : levels()) {
+        std::vector<double> norms(static_cast<std::size_t>(rows + 1), -1.0);
+        row_norms(level.context(3), {rows, width, some ? index : nullptr, x.data(), norms.data()});
+        for (std::int64_t row = 0; row < rows; ++row) {
+          double squares = 0.0;
+          for (std::int64_t i = 0; i < width; ++i) {
+            const double value = x[static_cast<std::size_t>((some ? index[row] : row) * width + i)];
+            squares += value * value;
+          }
+          const double difference = norms[static_cast<std::size_t>(row)] - std::sqrt(squares);
+          CHECK_MESSAGE(std::abs(difference) <= 1e-13 * std::sqrt(squares), level.name);
+        }
+        CHECK(norms.back() == -1.0);
+      }
+    }
+  }
+}
+
 TEST_CASE("row ops refuse null arrays by name") {
   const Context context = make_cpu_context(1, Isa::specification);
   float x[1] = {};
@@ -127,6 +152,8 @@ TEST_CASE("row ops refuse null arrays by name") {
                        doctest::Contains("y is null"), Error);
   CHECK_THROWS_WITH_AS(sum_rows(context, {1, 1, nullptr, 2, x, nullptr}),
                        doctest::Contains("slots is null"), Error);
+  CHECK_THROWS_WITH_AS(row_norms(context, {1, 1, nullptr, x, nullptr}),
+                       doctest::Contains("norms is null"), Error);
 }
 
 }  // namespace headspark::test

@@ -3,7 +3,6 @@
 #include "headspark/head_activations.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include "engine/forward.h"
@@ -111,17 +110,17 @@ class Collector {
     const std::int64_t stride = tokens * hidden_;
     Buffer<float> writes(engine_.context.backend, heads_ * stride);
     expand_head_writes(engine_, layer, tokens, z, writes.data(), stride);
-    const std::vector<float> host = writes.to_host();
-    for (std::int64_t head = 0; head < heads_; ++head) {
-      double& sum = norms_[static_cast<std::size_t>(layer * heads_ + head)];
-      const float* write = host.data() + head * stride;
-      for (std::int64_t token = 0; token < tokens; ++token, write += hidden_) {
-        double squares = 0.0;
-        for (std::int64_t i = 0; i < hidden_; ++i) {
-          squares += static_cast<double>(write[i]) * write[i];
-        }
-        sum += std::sqrt(squares);
-      }
+    Buffer<double> norms(engine_.context.backend, heads_ * tokens);
+    row_norms(
+        engine_.context,
+        {.rows = heads_ * tokens, .width = hidden_, .x = writes.data(), .norms = norms.data()});
+    auto norm = norms_.begin() + layer * heads_;
+    std::int64_t left = tokens;
+    for (const double one : norms.to_host()) {
+      *norm += one;
+      if (--left > 0) continue;
+      left = tokens;
+      ++norm;
     }
   }
 
@@ -153,7 +152,7 @@ HeadActivations head_activations(const Engine& engine, const HeadActivationsRequ
   const TraceOptions options{.sources = true};
   const std::int64_t floats =
       Trace::floats_per_token(engine, options) +
-      (request.write_norms ? 2 * engine.config().heads * engine.config().hidden : std::int64_t{0});
+      (request.write_norms ? engine.config().heads * engine.config().hidden : std::int64_t{0});
   const std::int64_t by_memory = engine.options.memory_bytes / 4 / floats;
   const std::int64_t wanted =
       engine.options.batch_tokens > 0 ? engine.options.batch_tokens : std::int64_t{1024};

@@ -4,8 +4,9 @@
 #include "headspark/head_properties.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+#include <numeric>
+#include <span>
 
 #include "engine/attention_summary.h"
 #include "engine/copying.h"
@@ -17,6 +18,7 @@
 #include "headspark/error.h"
 #include "headspark/ops/attention_pattern.h"
 #include "headspark/ops/linear.h"
+#include "headspark/ops/rows.h"
 
 namespace headspark {
 namespace {
@@ -50,10 +52,15 @@ class PropertyBatch {
         batch_(engine.context, rows_of(range)),
         trace_(engine, batch_.tokens(), {}) {
     const HeadPropertiesRequest& request = plan.request;
+    std::vector<std::int32_t> query_tokens;
     for (std::size_t p = range.first; p < range.second; ++p) {
       prompts_.emplace_back(request.prompts[p], request.classes, request.queries);
       prompts_.back().summarize_uniform(result.uniform.data() +
                                         static_cast<std::int64_t>(p) * result.columns);
+      const std::int32_t begin = batch_.host().row_begin[p - range.first];
+      for (const std::int64_t query : prompts_.back().queries()) {
+        query_tokens.push_back(begin + static_cast<std::int32_t>(query));
+      }
       const std::int32_t end = batch_.host().row_begin[p - range.first + 1];
       const std::vector<AnswerTokens>& answers = request.prompts[p].answers;
       for (std::size_t a = 0; a < answers.size(); ++a) {
@@ -62,6 +69,8 @@ class PropertyBatch {
         answer_token_.push_back(end - static_cast<std::int32_t>(answers.size() - a));
       }
     }
+    query_tokens_ =
+        Buffer<std::int32_t>(engine.context.backend, std::span<const std::int32_t>(query_tokens));
   }
 
   void run(const RotaryTable& rotary, const RunControl& control) {
@@ -162,8 +171,12 @@ class PropertyBatch {
   }
 
   void measure_writes(const LayerHeads& group, const RunControl& control) {
+    const std::int64_t queries = query_tokens_.size();
+    if (queries == 0) return;
     const ModelConfig& config = engine_.config();
-    Buffer<float> writes(engine_.context.backend, batch_.tokens() * config.hidden);
+    const auto& backend = engine_.context.backend;
+    Buffer<float> writes(backend, batch_.tokens() * config.hidden);
+    Buffer<double> norms(backend, std::ssize(group.heads) * queries);
     for (std::size_t i = 0; i < group.heads.size(); ++i) {
       control.check();
       LinearForward params;
@@ -177,32 +190,29 @@ class PropertyBatch {
       params.y_stride = config.hidden;
       params.with_bias = false;
       linear_forward(engine_.context, params);
-      const HostView host(engine_, writes.data(), writes.size());
-      mean_norms(host.data(), group.first + i);
+      row_norms(engine_.context, {.rows = queries,
+                                  .width = config.hidden,
+                                  .index = query_tokens_.data(),
+                                  .x = writes.data(),
+                                  .norms = norms.data() + static_cast<std::int64_t>(i) * queries});
+    }
+    const std::vector<double> host = norms.to_host();
+    for (std::size_t i = 0; i < group.heads.size(); ++i) {
+      mean_norms(std::span(host).subspan(i * static_cast<std::size_t>(queries)), group.first + i);
     }
   }
 
-  void mean_norms(const float* writes, std::size_t head) {
-    const std::int64_t hidden = engine_.config().hidden;
-    engine_.context.threads->parallel_for(
-        std::ssize(prompts_), 1, [&](std::int64_t from, std::int64_t to) {
-          for (std::int64_t row = from; row < to; ++row) {
-            const auto index = static_cast<std::size_t>(row);
-            const std::vector<std::int64_t>& queries = prompts_[index].queries();
-            if (queries.empty()) continue;
-            double sum = 0.0;
-            for (const std::int64_t query : queries) {
-              const float* write = writes + (batch_.host().row_begin[index] + query) * hidden;
-              double squares = 0.0;
-              for (std::int64_t i = 0; i < hidden; ++i) {
-                squares += static_cast<double>(write[i]) * write[i];
-              }
-              sum += std::sqrt(squares);
-            }
-            values(first_ + index, head)[HeadColumn::write_norm] =
-                static_cast<float>(sum / static_cast<double>(queries.size()));
-          }
-        });
+  /// The means of a head over each prompt's queries, which follow each other in `norms`.
+  void mean_norms(std::span<const double> norms, std::size_t head) {
+    for (std::size_t row = 0; row < prompts_.size(); ++row) {
+      const std::size_t count = prompts_[row].queries().size();
+      if (count == 0) continue;
+      const auto own = norms.first(count);
+      const double sum = std::accumulate(own.begin(), own.end(), 0.0);
+      values(first_ + row, head)[HeadColumn::write_norm] =
+          static_cast<float>(sum / static_cast<double>(count));
+      norms = norms.subspan(count);
+    }
   }
 
   /// Rows of x [tokens, width] at the answers, on the host.
@@ -252,6 +262,7 @@ class PropertyBatch {
   Batch batch_;
   Trace trace_;
   std::vector<PromptTokens> prompts_;
+  Buffer<std::int32_t> query_tokens_;  ///< in the batch, of all prompts in order
   std::vector<const AnswerTokens*> answers_;
   std::vector<std::size_t> answer_prompt_;  ///< prompt of each answer
   std::vector<std::int32_t> answer_token_;  ///< its token in the batch

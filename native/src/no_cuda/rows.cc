@@ -30,4 +30,8 @@ void sum_rows_cuda(const Context&, const SumRows&) {
   throw_no_cuda("sum_rows");
 }
 
+void row_norms_cuda(const Context&, const RowNorms&) {
+  throw_no_cuda("row_norms");
+}
+
 }  // namespace headspark

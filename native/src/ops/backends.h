@@ -102,6 +102,8 @@ void sum_blocks_cpu(const Context& context, const SumBlocks& params);
 void sum_blocks_cuda(const Context& context, const SumBlocks& params);
 void sum_rows_cpu(const Context& context, const SumRows& params);
 void sum_rows_cuda(const Context& context, const SumRows& params);
+void row_norms_cpu(const Context& context, const RowNorms& params);
+void row_norms_cuda(const Context& context, const RowNorms& params);
 
 /// One row of the specification.
 std::int64_t argmax_of_row(const float* x, std::int64_t width);

@@ -85,4 +85,14 @@ void sum_rows(const Context& context, const SumRows& params) {
   sum_rows_cpu(context, params);
 }
 
+void row_norms(const Context& context, const RowNorms& params) {
+  const char* op = "row_norms";
+  check_argument(params.rows >= 0 && params.width >= 0, op, "rows or width is negative");
+  if (params.rows == 0) return;
+  if (params.width > 0) check_pointer(params.x, op, "x");
+  check_pointer(params.norms, op, "norms");
+  if (!context.on_cpu()) return row_norms_cuda(context, params);
+  row_norms_cpu(context, params);
+}
+
 }  // namespace headspark

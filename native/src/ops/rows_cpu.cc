@@ -1,4 +1,5 @@
 // Specification of row movement and element-wise sums. Double where something is summed.
+#include <cmath>
 #include <cstring>
 
 #include "ops/backends.h"
@@ -62,6 +63,17 @@ void sum_rows_cpu(const Context& context, const SumRows& p) {
     for (std::int64_t t = 0; t < p.rows; ++t) {
       double* sums = p.sums + (p.slots != nullptr ? p.slots[t] * p.width : 0);
       for (std::int64_t i = begin; i < end; ++i) sums[i] += p.x[t * p.width + i];
+    }
+  });
+}
+
+void row_norms_cpu(const Context& context, const RowNorms& p) {
+  context.threads->parallel_for(p.rows, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const float* x = p.x + (p.index != nullptr ? p.index[row] : row) * p.width;
+      double squares = 0.0;
+      for (std::int64_t i = 0; i < p.width; ++i) squares += static_cast<double>(x[i]) * x[i];
+      p.norms[row] = std::sqrt(squares);
     }
   });
 }

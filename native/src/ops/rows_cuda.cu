@@ -127,6 +127,29 @@ HEADSPARK_KERNEL(kSlotThreads) sum_slot_rows_kernel(SumRows p) {
   if (exists) *to = sum;
 }
 
+// A warp per row; a lane asks for several elements before it needs the first.
+constexpr int kNormReads = 8;  // of a lane
+
+HEADSPARK_KERNEL(kElementThreads) row_norms_kernel(RowNorms p) {
+  const std::int64_t row =
+      static_cast<std::int64_t>(block_x()) * (kElementThreads / 32) + warp_index();
+  if (row >= p.rows) return;
+  const float* const x = p.x + (p.index != nullptr ? p.index[row] : row) * p.width;
+  double squares = 0.0;
+  for (std::int64_t first = lane_index(); first < p.width; first += 32 * kNormReads) {
+    float ahead[kNormReads];
+    HEADSPARK_UNROLL
+    for (int k = 0; k < kNormReads; ++k) {
+      const std::int64_t i = first + k * 32;
+      ahead[k] = i < p.width ? x[i] : 0.0f;
+    }
+    HEADSPARK_UNROLL
+    for (int k = 0; k < kNormReads; ++k) squares += static_cast<double>(ahead[k]) * ahead[k];
+  }
+  for (int mask = 16; mask > 0; mask /= 2) squares += shuffle_xor(squares, mask);
+  if (lane_index() == 0) p.norms[row] = square_root(squares);
+}
+
 }  // namespace
 
 void gather_rows_cuda(const Context& context, std::int64_t count, std::int64_t width,
@@ -167,6 +190,12 @@ void sum_rows_cuda(const Context& context, const SumRows& params) {
   }
   const std::int64_t warps = params.slot_count * blocks_for(params.width, 32);
   launch(stream, {{blocks_for(warps, kSlotThreads / 32)}, kSlotThreads}, &sum_slot_rows_kernel,
+         params);
+}
+
+void row_norms_cuda(const Context& context, const RowNorms& params) {
+  launch(op_device(context).stream(),
+         {{blocks_for(params.rows, kElementThreads / 32)}, kElementThreads}, &row_norms_kernel,
          params);
 }
 

@@ -249,6 +249,9 @@ inline bool is_finite(float x) {
 inline float square_root(float x) {
   return std::sqrt(x);
 }
+inline double square_root(double x) {
+  return std::sqrt(x);
+}
 inline float quick_reciprocal(float x) {
   return 1.0f / x;
 }

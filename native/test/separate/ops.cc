@@ -300,6 +300,14 @@ void sum_rows_cuda(const Context& context, const SumRows& params) {
   sum_rows(on_host(context), p);
 }
 
+void row_norms_cuda(const Context& context, const RowNorms& params) {
+  RowNorms p = params;
+  p.index = bytes_of(p.index, p.rows);
+  p.x = bytes_of(p.x, (p.index != nullptr ? rows_of(p.index, p.rows) : p.rows) * p.width);
+  p.norms = bytes_of(p.norms, p.rows);
+  row_norms(on_host(context), p);
+}
+
 void sample_rows_cuda(const Context& context, const SampleRows& params) {
   SampleRows p = params;
   p.logits = bytes_of(p.logits, extent(p.rows, p.stride, p.vocab));

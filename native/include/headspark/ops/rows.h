@@ -65,4 +65,14 @@ struct SumRows {
 };
 void sum_rows(const Context& context, const SumRows& params);
 
+/// norms[i] = |x[index[i], :]|, the Euclidean norm, in double.
+struct RowNorms {
+  std::int64_t rows = 0;
+  std::int64_t width = 0;
+  const std::int32_t* index = nullptr;  ///< [rows]; null: x's first rows
+  const float* x = nullptr;             ///< rows of `width` floats
+  double* norms = nullptr;              ///< [rows]
+};
+void row_norms(const Context& context, const RowNorms& params);
+
 }  // namespace headspark

@@ -34,6 +34,9 @@ HEADSPARK_DEVICE bool is_finite(float x) {
 HEADSPARK_DEVICE float square_root(float x) {
   return sqrtf(x);
 }
+HEADSPARK_DEVICE double square_root(double x) {
+  return sqrt(x);
+}
 /// 1 / x in one instruction: off by one place at most, and 0 where it is below the normal floats.
 HEADSPARK_DEVICE float quick_reciprocal(float x) {
   float value;
