@@ -172,6 +172,43 @@ TEST_CASE("flow_proximity agrees with the specification") {
   }
 }
 
+TEST_CASE("flow_proximity of several pairs: each has the bits that it has alone") {
+  constexpr std::int64_t kSources = 37;
+  constexpr std::int64_t kTokens = 30;
+  constexpr std::int64_t kWidth = 140;
+  const std::int32_t begin[] = {0, 4, 5, 30};
+  Random random(6);
+  const std::vector<float> input = random.values(kTokens * kWidth);
+  std::vector<float> write = random.values(kSources * kTokens * kWidth, -0.4f, 0.4f);
+  for (std::size_t i = 0; i < input.size(); ++i) write[i] += 0.7f * input[i];
+  check_case({"flow_proximity", 2e-6, [&](const Context& context, Outputs& outputs) {
+                float* scores = outputs.initial("scores", std::vector<float>(3 * kSources, 0.5f));
+                const FlowProximity all{.sources = kSources,
+                                        .tokens = kTokens,
+                                        .width = kWidth,
+                                        .input = input.data(),
+                                        .write = write.data(),
+                                        .write_stride = kTokens * kWidth,
+                                        .scores = scores,
+                                        .pairs = 3,
+                                        .begin = begin};
+                flow_proximity(context, all);
+                for (std::int64_t pair = 0; pair < 3; ++pair) {
+                  std::vector<float> alone(kSources, 0.5f);
+                  FlowProximity one = all;
+                  one.tokens = begin[pair + 1] - begin[pair];
+                  one.input += begin[pair] * kWidth;
+                  one.write += begin[pair] * kWidth;
+                  one.scores = alone.data();
+                  one.pairs = 1;
+                  one.begin = nullptr;
+                  flow_proximity(context, one);
+                  const float* own = scores + pair * kSources;
+                  CHECK(std::vector<float>(own, own + kSources) == alone);
+                }
+              }});
+}
+
 TEST_CASE("flow_proximity of known writes") {
   // The first source writes the input itself, the second nothing, the third the opposite.
   const float input[] = {1.0f, -2.0f, 0.0f, 0.0f};
@@ -193,6 +230,8 @@ TEST_CASE("edge_contraction refuses bad arguments by name") {
   const std::int64_t ends[] = {2};
   CHECK_THROWS_WITH_AS(edge_contraction(context, {1, 1, 4, x, 4, x, 4, x, 1, ends}),
                        doctest::Contains("ends"), Error);
+  CHECK_THROWS_WITH_AS(flow_proximity(context, {1, 1, 4, x, x, 4, x, 2}),
+                       doctest::Contains("begin is null"), Error);
 }
 
 }  // namespace headspark::test

@@ -93,11 +93,7 @@ void flow_proximity_fast(const Context& context, const FlowProximity& p) {
       }
     }
   });
-  for (std::int64_t u = 0; u < p.sources; ++u) {
-    double sum = 0.0;
-    for (std::int64_t t = 0; t < p.tokens; ++t) sum += proximity[t * p.sources + u];
-    p.scores[u] = static_cast<float>(p.scores[u] + sum);
-  }
+  sum_proximities(p, proximity);
 }
 
 }  // namespace headspark

@@ -84,6 +84,8 @@ void metric_backward_cuda(const Context& context, const MetricBackward& params);
 void edge_contraction_cpu(const Context& context, const EdgeContraction& params);
 void edge_contraction_cuda(const Context& context, std::span<const EdgeContraction> contractions);
 void flow_proximity_cpu(const Context& context, const FlowProximity& params);
+/// Adds the shares of tokens, [tokens, sources], to the scores of their pairs.
+void sum_proximities(const FlowProximity& params, std::span<const double> proximity);
 void flow_proximity_cuda(const Context& context, const FlowProximity& params);
 
 void gather_rows_cpu(const Context& context, std::int64_t count, std::int64_t width,

@@ -64,6 +64,8 @@ void flow_proximity(const Context& context, const FlowProximity& params) {
   const char* op = "flow_proximity";
   check_argument(params.sources >= 0 && params.tokens >= 0 && params.width >= 0, op,
                  "sources, tokens or width is negative");
+  check_argument(params.begin != nullptr || params.pairs == 1, op,
+                 "begin is null with more than one pair");
   if (params.sources == 0 || params.tokens == 0 || params.width == 0) return;
   check_pointer(params.input, op, "input");
   check_pointer(params.write, op, "write");

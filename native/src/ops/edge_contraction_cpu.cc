@@ -49,10 +49,19 @@ void flow_proximity_cpu(const Context& context, const FlowProximity& p) {
       }
     }
   });
-  for (std::int64_t u = 0; u < p.sources; ++u) {
-    double sum = 0.0;
-    for (std::int64_t t = 0; t < p.tokens; ++t) sum += proximity[t * p.sources + u];
-    p.scores[u] = static_cast<float>(p.scores[u] + sum);
+  sum_proximities(p, proximity);
+}
+
+void sum_proximities(const FlowProximity& p, std::span<const double> proximity) {
+  for (std::int64_t pair = 0; pair < p.pairs; ++pair) {
+    const std::int64_t begin = p.begin != nullptr ? p.begin[pair] : 0;
+    const std::int64_t end = p.begin != nullptr ? p.begin[pair + 1] : p.tokens;
+    for (std::int64_t u = 0; u < p.sources; ++u) {
+      double sum = 0.0;
+      for (std::int64_t t = begin; t < end; ++t) sum += proximity[t * p.sources + u];
+      float& score = p.scores[pair * p.sources + u];
+      score = static_cast<float>(score + sum);
+    }
   }
 }
 

@@ -220,7 +220,8 @@ void flow_proximity_cuda(const Context& context, const FlowProximity& params) {
   FlowProximity p = params;
   p.input = bytes_of(p.input, p.tokens * p.width);
   p.write = bytes_of(p.write, extent(p.sources, p.write_stride, p.tokens * p.width));
-  p.scores = bytes_of(p.scores, p.sources);
+  p.scores = bytes_of(p.scores, p.pairs * p.sources);
+  p.begin = bytes_of(p.begin, p.pairs + 1);
   flow_proximity(on_host(context), p);
 }
 

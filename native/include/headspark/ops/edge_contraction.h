@@ -47,15 +47,17 @@ inline void edge_contraction(const Context& context, const EdgeContraction& para
 
 /// Information-flow routes (arXiv 2403.00824): per token t and source u,
 /// proximity = max(0, |input[t]|_1 - |input[t] - write[u, t]|_1), normalised over sources, and
-/// summed over tokens into scores[u] (stride 1).
+/// summed over the tokens of each pair of prompts.
 struct FlowProximity {
   std::int64_t sources = 0;
-  std::int64_t tokens = 0;
+  std::int64_t tokens = 0;  ///< of all pairs
   std::int64_t width = 0;
   const float* input = nullptr;  ///< [tokens, width], what the destination reads
   const float* write = nullptr;  ///< [sources, tokens, width], stride write_stride per source
   std::int64_t write_stride = 0;
-  float* scores = nullptr;  ///< [sources], added to
+  float* scores = nullptr;  ///< [pairs, sources], added to
+  std::int64_t pairs = 1;
+  const std::int32_t* begin = nullptr;  ///< [pairs + 1] tokens; null: one pair has them all
 };
 void flow_proximity(const Context& context, const FlowProximity& params);
 
