@@ -7,3 +7,4 @@ export * from './row.js';
 export * from './run.js';
 export * from './table.js';
 export * from './types.js';
+export * from './verdict.js';

@@ -8,6 +8,7 @@ import type { PlannedAblation, PlannedSet } from './plan.js';
 import { ablationRow, compareWithControls, variantMeans } from './row.js';
 import { unablated, variantKey, type VariantResults } from './run.js';
 import type { AblationRow, AblationSettings, AblationTable, ControlRow } from './types.js';
+import { short, verdictsOf } from './verdict.js';
 
 function controlRows(
   set: PlannedSet,
@@ -44,35 +45,25 @@ function correct(rows: readonly AblationRow[]): AblationRow[] {
   }));
 }
 
-const gating = (factor: number): string => (factor === 0 ? 'ablating' : 'scaling');
+/** From so many random sets on a rank p-value can reach 0.05. */
+const enoughSets = 19;
 
-const short = (value: number): string => value.toPrecision(3).replace(/\.?0+$/, '');
-
-/** What the largest set's comparison with its controls says, in a sentence for every factor. */
-export const verdictOf = (rows: readonly AblationRow[], settings: AblationSettings): string[] =>
-  settings.factors.flatMap((factor) => {
-    const row = rows.filter((own) => own.factor === factor && own.controls).at(-1);
-    return row ? verdictOfRow(row, settings) : [];
-  });
-
-function verdictOfRow(row: AblationRow, settings: AblationSettings): string[] {
-  if (!row.controls) return [];
-  const { change, controls } = row;
-  const { low, high } = controls.difference;
-  const clear = settings.worse === 'lower' ? high < 0 : low > 0;
-  const strongest = controls.rankPValue * (controls.sets + 1) < 1.5;
-  const verdict = !clear
-    ? 'does not hurt more than its matched random sets'
-    : strongest
-      ? 'hurts more than every one of its matched random sets'
-      : 'hurts more than its matched random sets do on average';
-  const level = `${Math.round(settings.confidence * 1000) / 10} %`;
-  return [
-    `${row.name}: ${gating(row.factor)} it ${verdict}: ${settings.metric} changes by ${short(change.estimate)}, ` +
-      `with ${controls.sets} random sets by ${short(controls.change.mean)} on average ` +
-      `(difference ${short(controls.difference.estimate)}, ${level} interval ` +
-      `${short(low)} to ${short(high)}; rank p = ${short(controls.rankPValue)})`,
-  ];
+/** What few random sets leave open: of all rows alike in one note, else named. */
+function rankNotes(settings: AblationSettings, rows: readonly AblationRow[]): string[] {
+  const compared = rows.filter(({ controls }) => controls && controls.sets > 0);
+  const counts = [...new Set(compared.map(({ controls }) => controls!.sets))];
+  return counts
+    .filter((sets) => sets < enoughSets)
+    .sort((a, b) => a - b)
+    .map((sets) => {
+      const own = compared.filter(({ controls }) => controls!.sets === sets);
+      const names = counts.length === 1 ? '' : `${own.map(({ name }) => name).join(', ')}: `;
+      const advice =
+        sets < settings.controls
+          ? 'the matching leaves no more'
+          : `use at least ${enoughSets} to reach 0.05`;
+      return `${names}with ${sets} control sets a rank p-value cannot be below ${short(1 / (sets + 1))}; ${advice}`;
+    });
 }
 
 function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]): string[] {
@@ -82,14 +73,7 @@ function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]):
       'heads are gated at the input of the output projection: its bias stays, the value bias goes',
     );
   }
-  const sets = Math.max(0, ...rows.map((row) => row.controls?.sets ?? 0));
-  if (sets > 0 && sets < 19) {
-    const advice = sets < settings.controls ? 'no more exist' : 'use at least 19 to reach 0.05';
-    notes.push(
-      `with ${sets} control sets a rank p-value cannot be below ${short(1 / (sets + 1))}; ${advice}`,
-    );
-  }
-  return notes;
+  return [...notes, ...rankNotes(settings, rows)];
 }
 
 export interface BuildTableOptions {
@@ -135,7 +119,7 @@ export async function buildTable(options: BuildTableOptions): Promise<AblationTa
     variants,
     controls,
     notes: [
-      ...verdictOf(variants, settings),
+      ...verdictsOf(variants, settings),
       ...generalNotes(settings, variants),
       ...planned.notes,
     ],

@@ -106,8 +106,12 @@ function notesOf(overlapping: readonly LayerPlan[], got: number, wanted: number)
       `layer ${layer} has ${fixed.length} heads outside the set of ${fixed.length + shared}: ` +
       `its controls share ${shared} with the set`,
   );
-  if (got < wanted)
-    notes.push(`only ${got} different control sets exist, ${wanted} were asked for`);
+  if (got < wanted) {
+    notes.push(
+      `only ${got} different control sets with as many heads in every layer exist, ` +
+        `${wanted} were asked for; --match write-norm takes heads of other layers too`,
+    );
+  }
   return notes;
 }
 

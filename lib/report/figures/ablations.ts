@@ -103,7 +103,7 @@ function tableOf(rows: readonly Row[], metric: string): Figure['table'] {
 const strongestFirst = (rows: Figure['table']['rows']): Figure['table']['rows'] =>
   [...rows].sort((a, b) => Math.abs(Number(b['change'])) - Math.abs(Number(a['change'])));
 
-/** Verdicts and remarks of the tables, each once. */
+/** What limits the tables, each remark once. */
 const notesOf = (files: readonly AblationStageFile[]): string[] => [
   ...files
     .filter(({ table }) => table === null)

@@ -71,7 +71,10 @@ test('a layer with too few others: all of those, and the rest from the set, and 
 test('fewer sets than asked for where no more exist', () => {
   const result = matchedControls([ref(0, 0)], { shape: { layers: 1, heads: 4 }, count: 10 });
   expect(result.sets.map(formatHeads).sort()).toEqual(['a0.h1', 'a0.h2', 'a0.h3']);
-  expect(result.notes).toEqual(['only 3 different control sets exist, 10 were asked for']);
+  expect(result.notes).toEqual([
+    'only 3 different control sets with as many heads in every layer exist, 10 were asked for; ' +
+      '--match write-norm takes heads of other layers too',
+  ]);
 });
 
 test('whole layers have no control at all', () => {
