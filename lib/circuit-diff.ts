@@ -1,7 +1,7 @@
 // The difference of two or more score files in one plain JSON report: head sets, importance,
 // effect, overlap, bootstrap evidence and the null diff. Never loads the addon.
 import { buildCircuit, type BuildCircuitOptions, type Circuit } from './circuit/circuit.js';
-import type { ScoreTable } from './circuit/score-table.js';
+import { pairCountOf, type ScoreTable } from './circuit/score-table.js';
 import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
 import { diffCircuits, type CircuitDiff, type CircuitSummary } from './diff/circuit-diff.js';
 import { nullDiff, nullPValue, type NullDiff } from './diff/null-diff.js';
@@ -9,6 +9,7 @@ import type { ResamplingOptions } from './diff/resample.js';
 import { headStatus, type HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
 import { formatHead } from './head-gate.js';
+import { fewestFlips } from './stats/power.js';
 import type { Interval } from './stats/quantile.js';
 import { version } from './version.js';
 
@@ -42,12 +43,12 @@ export interface HeadDifference {
   readonly otherImportance: number;
   /** (other - base) / (other + base + 1e-6), from -1 to 1. */
   readonly effect: number;
-  /** Absent without per-pair scores. */
+  /** Absent without per-pair scores, and with those of a single pair. */
   readonly importanceDifference?: Interval;
   readonly emergenceProbability?: number;
   readonly vanishingProbability?: number;
   readonly retentionProbability?: number;
-  /** The status has at least the asked-for probability. */
+  /** The status has at least the asked-for probability, and there are pairs enough to say so. */
   readonly certain?: boolean;
 }
 
@@ -152,12 +153,31 @@ function comparisonsOf(
   });
 }
 
-function missingNotes(inputs: readonly DiffInput[], options: DiffOptions): string[] {
+/** Fewest pairs of the tables; resamples of a single one are all alike. */
+const fewestPairs = (inputs: readonly DiffInput[]): number =>
+  Math.min(...inputs.map(({ table }) => pairCountOf(table)));
+
+/** What few pairs leave open. */
+function pairNotes(inputs: readonly DiffInput[], confidence: number): string[] {
+  const pairs = fewestPairs(inputs);
+  if (pairs === 1) {
+    const { name } = inputs.find(({ table }) => pairCountOf(table) === 1)!;
+    return [`no intervals and probabilities: ${name} has one pair, and they need at least 2`];
+  }
+  const enough = fewestFlips(1 - confidence);
+  if (pairs >= enough) return [];
+  return [
+    `few pairs: from ${pairs} no head is certain, since a sign test of fewer than ${enough} ` +
+      `cannot reach p = ${Number((1 - confidence).toPrecision(6))}`,
+  ];
+}
+
+function evidenceNotes(inputs: readonly DiffInput[], options: DiffOptions): string[] {
   const without = inputs.filter(({ table }) => !table.pairScores).map(({ name }) => name);
   if (!options.selection) {
     return ['stored circuits are compared as they are: without a selection there is no bootstrap'];
   }
-  if (without.length === 0) return [];
+  if (without.length === 0) return pairNotes(inputs, options.confidence ?? 0.95);
   return [
     `no intervals: ${without.join(', ')} ${without.length > 1 ? 'have' : 'has'} no per-pair scores`,
   ];
@@ -170,7 +190,7 @@ async function evidenceOf(
   const { selection, nullRepeats = 100, seed = 0, confidence = 0.95 } = options;
   if (!selection) return {};
   const basePairs = inputs[0].table.pairScores;
-  const resampled = inputs.every(({ table }) => table.pairScores);
+  const resampled = fewestPairs(inputs) > 1;
   const { resampledHeads, signal, onProgress } = options;
   const loop = { selection, seed, resampledHeads, signal, onProgress };
   const bootstrap = resampled
@@ -219,6 +239,6 @@ export async function diff(
         }
       : null,
     nullDiff: noise ?? null,
-    notes: missingNotes(inputs, options),
+    notes: evidenceNotes(inputs, options),
   };
 }

@@ -231,7 +231,7 @@ function notesOf(prepared: Prepared, table: Pick<HeadTable, 'tokens' | 'heads'>)
     const which = unanswered === prompts.length ? 'no prompt has' : `${unanswered} prompts lack`;
     notes.push(`${which} an answer, which the direct effect needs`);
   }
-  if (prompts.length === 1) notes.push('one prompt alone gives intervals no width');
+  if (prompts.length === 1) notes.push('one prompt has no intervals: they need at least 2');
   return notes;
 }
 

@@ -36,9 +36,9 @@ const columns = [
 
 type Line = Partial<Record<(typeof columns)[number], string | number>>;
 
-/** Quotes a field where RFC 4180 asks for it. */
+/** Quotes a field where RFC 4180 asks for it; a number that there is none of (NaN) is empty. */
 export function csvField(value: string | number | undefined): string {
-  const text = value === undefined ? '' : String(value);
+  const text = value === undefined || Number.isNaN(value) ? '' : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -73,6 +73,7 @@ function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]):
       'heads are gated at the input of the output projection: its bias stays, the value bias goes',
     );
   }
+  if (settings.pairs === 1) notes.push('one pair has no intervals: they need at least 2 pairs');
   return [...notes, ...rankNotes(settings, rows)];
 }
 

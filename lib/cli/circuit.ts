@@ -66,10 +66,11 @@ function printEvaluation(evaluation: CircuitEvaluation, context: Context): void 
       ['corrupted run', formatNumber(mean(evaluation.corrupted))],
     ],
   );
-  context.print(
-    `  faithfulness ${formatNumber(result.faithfulness)}, 95 % interval over pairs ` +
-      formatBounds(result.interval),
-  );
+  const interval =
+    evaluation.pairs === 1
+      ? 'one pair has no interval, which needs at least 2'
+      : `95 % interval over pairs ${formatBounds(result.interval)}`;
+  context.print(`  faithfulness ${formatNumber(result.faithfulness)}, ${interval}`);
 }
 
 function printCurve(curve: CircuitCurve, context: Context): void {

@@ -2,6 +2,7 @@
 
 import type { DiffComparison, DiffReport, HeadDifference } from '../circuit-diff.js';
 import { headGroups, type HeadGroup } from '../diff-report.js';
+import { fewestFlips } from '../stats/power.js';
 import type { Context } from './context.js';
 import {
   formatBounds,
@@ -40,7 +41,7 @@ function groupHeading(group: HeadGroup, count: number, comparison: DiffCompariso
 function printGroup(
   comparison: DiffComparison,
   group: HeadGroup,
-  place: { context: Context; top: number },
+  place: { context: Context; top: number; few: boolean },
 ): void {
   const { context, top } = place;
   const key = group === 'vanished' ? 'baseImportance' : 'otherImportance';
@@ -77,7 +78,7 @@ function printGroup(
               formatNumber(Number(head[probabilityOf[group]])),
               head.certain
                 ? context.paint('green', 'certain')
-                : context.paint('yellow', 'uncertain'),
+                : context.paint('yellow', place.few ? 'few pairs' : 'uncertain'),
             ]
           : []),
       ]),
@@ -112,13 +113,15 @@ export function printDiff(report: DiffReport, context: Context, top: number): vo
       String(heads.length),
     ]),
   );
+  const pairs = Math.min(...(report.bootstrap?.pairCounts ?? []));
+  const few = pairs < fewestFlips(1 - report.confidence);
   for (const comparison of report.comparisons) {
     context.heading(`${comparison.other} against ${comparison.base}`);
     context.print(
       `  overlap (Jaccard): heads ${formatNumber(comparison.headJaccard)}, ` +
         `edges ${formatNumber(comparison.edgeJaccard)}`,
     );
-    for (const group of headGroups) printGroup(comparison, group, { context, top });
+    for (const group of headGroups) printGroup(comparison, group, { context, top, few });
     printNull(report, comparison, context);
   }
   if (report.bootstrap) {

@@ -44,8 +44,9 @@ export function formatSigned(value: number, digits = 3): string {
   return `${value > 0 ? '+' : ''}${formatNumber(value, digits)}`;
 }
 
-/** `[low, high]` */
+/** `[low, high]`; a dash where there is no interval. */
 export function formatBounds({ low, high }: Pick<Interval, 'low' | 'high'>, digits = 3): string {
+  if (Number.isNaN(low) || Number.isNaN(high)) return '–';
   return `[${formatNumber(low, digits)}, ${formatNumber(high, digits)}]`;
 }
 

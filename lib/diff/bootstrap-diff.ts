@@ -7,6 +7,7 @@ import type { HeadRef } from '../head-gate.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
 import { checkComparable, type ScoreTable } from '../circuit/score-table.js';
+import { fewestFlips } from '../stats/power.js';
 import { checkConfidence, percentileBounds, type Interval } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
 import {
@@ -55,7 +56,10 @@ export interface HeadEvidence extends HeadRef {
   readonly emergenceProbability: number;
   readonly vanishingProbability: number;
   readonly retentionProbability: number;
-  /** The observed status has at least the asked-for probability. */
+  /**
+   * The observed status has at least the asked-for probability. Never with so few pairs that the sign
+   * test of all of them cannot reach it (fewer than 6 at 0.95): resamples of few are often all alike.
+   */
   readonly certain: boolean;
 }
 
@@ -124,7 +128,14 @@ function chooseResamples(wanted: number | 'auto', edges: number, pairCounts: num
   return resamples;
 }
 
-function compareHead(base: Samples, other: Samples, head: number, confidence: number) {
+/** From when a head is certain, and whether there are pairs enough for any to be. */
+interface Certainty {
+  readonly confidence: number;
+  readonly enoughPairs: boolean;
+}
+
+function compareHead(base: Samples, other: Samples, head: number, options: Certainty) {
+  const { confidence, enoughPairs } = options;
   const width = base.observed.mask.length;
   const resamples = base.masks.length / width;
   const counts: Record<HeadStatus, number> = { retained: 0, emergent: 0, vanished: 0, absent: 0 };
@@ -148,7 +159,7 @@ function compareHead(base: Samples, other: Samples, head: number, confidence: nu
     emergenceProbability: counts.emergent / resamples,
     vanishingProbability: counts.vanished / resamples,
     retentionProbability: counts.retained / resamples,
-    certain: counts[status] / resamples >= confidence,
+    certain: enoughPairs && counts[status] / resamples >= confidence,
   };
 }
 
@@ -173,7 +184,7 @@ function countNew(first: Samples, second: Samples, confidence: number): Interval
 function compareTables(
   base: Samples,
   other: Samples,
-  options: { confidence: number; headsPerLayer: number },
+  options: Certainty & { headsPerLayer: number },
 ): BootstrapComparison {
   const { confidence, headsPerLayer } = options;
   return {
@@ -182,7 +193,7 @@ function compareTables(
     heads: Array.from(base.observed.mask, (_, head) => ({
       layer: Math.floor(head / headsPerLayer),
       head: head % headsPerLayer,
-      ...compareHead(base, other, head, confidence),
+      ...compareHead(base, other, head, options),
     })),
     emergentCount: countNew(base, other, confidence),
     vanishedCount: countNew(other, base, confidence),
@@ -240,8 +251,9 @@ export async function bootstrapDiff(
   };
   await runResamples({ total: resamples, edges: graph.edgeCount }, step, options);
   const headsPerLayer = graph.shape.heads;
+  const enoughPairs = Math.min(...pairCounts) >= fewestFlips(1 - confidence);
   const comparisons = samples
     .slice(1)
-    .map((other) => compareTables(samples[0], other, { confidence, headsPerLayer }));
+    .map((other) => compareTables(samples[0], other, { confidence, enoughPairs, headsPerLayer }));
   return { resamples, seed, confidence, pairing, pairCounts, comparisons };
 }

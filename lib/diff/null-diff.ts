@@ -62,7 +62,8 @@ function checkInputs(repeats: number, pairs: number, name: string): void {
   if (pairs < 2) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
-      `null diff: ${name} has ${pairs} pair; two halves need at least 2`,
+      `null diff: ${name} has ${pairs} pair; two halves need at least 2; ` +
+        'leave the null diff out with --null-repeats 0',
     );
   }
 }

@@ -315,6 +315,11 @@ function notesOf(
   if (settings.samples > 1 && settings.sampling.temperature === 0) {
     notes.push('greedy decoding gives the same sample each time: use a temperature, or one sample');
   }
+  if (problems === 1) {
+    notes.push(
+      'one problem has no bootstrap intervals, as of tokens: they need at least 2 problems',
+    );
+  }
   const { modes } = rows[0].failures;
   if (modes.truncated.rate.estimate > 0.05) {
     notes.push(truncationNote(modes.truncated.rate.estimate, looping));

@@ -29,6 +29,8 @@ export interface TableOptions {
 /** The shortest decimal text of a float32 is enough; six digits are more than prompts allow. */
 export const sixDigits = (value: number): number => Number(value.toPrecision(6));
 
+const noBounds = { low: Number.NaN, high: Number.NaN };
+
 /** Means of resamples of `count` prompts: the same draws for every head and property. */
 class PromptResamples {
   readonly #draws = new Map<number, Uint32Array>();
@@ -60,7 +62,9 @@ class PromptResamples {
       means[resample] = sum / count;
     }
     const estimate = sample.reduce((sum, value) => sum + value, 0) / count;
-    const { low, high } = percentileBounds(means, this.#options.confidence);
+    // Resamples of one prompt are all alike, which is no sign of precision.
+    const { low, high } =
+      count === 1 ? noBounds : percentileBounds(means, this.#options.confidence);
     return {
       estimate: sixDigits(estimate),
       low: sixDigits(low),

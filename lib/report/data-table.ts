@@ -75,9 +75,11 @@ export const percent = (share: number): string =>
 
 /**
  * The estimate and the ends of its interval, `1.20 [−0.40, 2.80]`: all with as many digits after the
- * point as the largest needs for three that matter, at most `mostPlaces`.
+ * point as the largest needs for three that matter, at most `mostPlaces`. The estimate alone where
+ * there is no interval.
  */
 export function intervalText(values: readonly [number, number, number], mostPlaces = 6): string {
+  if (!values.every(Number.isFinite)) return shortNumber(values[0]);
   const most = Math.max(...values.map(Math.abs));
   const places = values.every(Number.isInteger)
     ? 0

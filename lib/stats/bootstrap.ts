@@ -32,7 +32,8 @@ function checkResamples(resamples: number): void {
 
 /**
  * Interval of any statistic of items 0 … count-1. The statistic gets the indexes of a resample
- * (with repeats); the estimate is its value on all items.
+ * (with repeats); the estimate is its value on all items. One item has no interval: its resamples are
+ * all alike, which is no sign of precision.
  */
 export function bootstrapStatistic(
   count: number,
@@ -47,6 +48,7 @@ export function bootstrapStatistic(
   }
   const indexes = Uint32Array.from({ length: count }, (_, index) => index);
   const estimate = statistic(indexes);
+  if (count === 1) return { estimate, low: Number.NaN, high: Number.NaN };
   const draw = sharedIndexes(seed, count, resamples * count);
   const values = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample++) {

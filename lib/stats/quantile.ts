@@ -37,7 +37,10 @@ export function quantile(values: ArrayLike<number>, p: number): number {
   return quantileSorted(Float64Array.from(values).sort(), p);
 }
 
-/** An estimate with the bounds of its interval. */
+/**
+ * An estimate with the bounds of its interval. Where one value says nothing of the spread there are
+ * none: both are NaN, and null in JSON.
+ */
 export interface Interval {
   readonly estimate: number;
   readonly low: number;

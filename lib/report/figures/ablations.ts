@@ -35,13 +35,14 @@ function rowsOf(files: readonly AblationStageFile[]): Row[] {
 /** A row as the picture has it. */
 function changeOf({ y, file, set, row }: Row, metric: string): ChangeRow {
   const { estimate, low, high } = row.change;
+  const interval = Number.isFinite(low) ? ` [${low.toFixed(3)}, ${high.toFixed(3)}]` : '';
   return {
     y,
     estimate,
     low,
     high,
     text:
-      `${y}: ${metric} changes by ${estimate.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]` +
+      `${y}: ${metric} changes by ${estimate.toFixed(3)}${interval}` +
       (row.controls
         ? `; random sets ${row.controls.change.mean.toFixed(3)}, rank p = ${pValue(row.controls.rankPValue)}`
         : ''),

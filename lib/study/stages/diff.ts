@@ -89,7 +89,7 @@ export function diffSettings(study: Study): Record<string, unknown> {
 export const diffStage: StageKind = {
   kind: 'diff',
   title: 'differences against the base',
-  revision: 2,
+  revision: 3,
   instances: (study, facts) =>
     places(study)
       .filter(({ checkpoint }) => checkpoint.base !== checkpoint.name)

@@ -75,6 +75,21 @@ describe('rows', () => {
   });
 });
 
+describe('a single pair', () => {
+  it('has no intervals, and the table says how many are needed', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.1,3.2,1.0')] } as const;
+    const table = await ablateSubject(subjectOf(fakeRunner(1), 1), { plan, resamples: 500 });
+    const [{ change, controls }] = table.variants;
+    expect([change.low, change.high]).toEqual([NaN, NaN]);
+    expect(controls!.difference.low).toBe(NaN);
+    expect(table.notes[0]).toContain('but one pair has no interval');
+    expect(table.notes).toContain('one pair has no intervals: they need at least 2 pairs');
+    const [header, , row] = ablationCsv(table).split('\n');
+    const cells = row.replace(/"[^"]*"/g, '').split(',');
+    expect(cells[header.split(',').indexOf('change_low')]).toBe('');
+  });
+});
+
 describe('several factors', () => {
   const plan = { kind: 'sets', sets: [parseHeads('3.1,3.2,1.0'), parseHeads('0.0')] } as const;
   const factors = [0, 0.5, 2];

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { diff, type DiffInput } from '../../../lib/circuit-diff.js';
+import { Context } from '../../../lib/cli/context.js';
+import { printDiff } from '../../../lib/cli/diff-tables.js';
 import { diffCsv, headsOfGroup, readDiffReport } from '../../../lib/diff-report.js';
 import { graphOf, type GraphShape } from '../../../lib/circuit/index.js';
 import { formatHead } from '../../../lib/head-gate.js';
@@ -58,6 +60,7 @@ describe('diff', () => {
   it('puts sets, evidence and the null diff into one plain report', async () => {
     const report = await diff([base, post], { selection, resamples: 50, nullRepeats: 10 });
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    expect(report.notes).toEqual([]);
     const [comparison] = report.comparisons;
     expect(comparison.counts).toEqual({ retained: 1, emergent: 2, vanished: 1 });
     expect(comparison.nullPValue).toBeCloseTo(1 / 11, 12);
@@ -76,6 +79,43 @@ describe('diff', () => {
     expect(report.nullDiff).not.toBeNull();
     expect(report.comparisons[0].heads[0].certain).toBeUndefined();
     expect(report.notes).toEqual(['no intervals: bare has no per-pair scores']);
+  });
+
+  it('has no interval and no probability from one pair, and no certain head from few', async () => {
+    const of = (pairs: number): DiffInput[] => [
+      tableOf('one', { '0.0': 2, '1.0': 3 }, pairs),
+      tableOf('other', { '0.0': 2, '1.1': 4 }, pairs),
+    ];
+    const single = await diff(of(1), { selection, nullRepeats: 0 });
+    expect(single.bootstrap).toBeNull();
+    expect(single.comparisons[0].emergentCount).toBeUndefined();
+    for (const head of single.comparisons[0].heads) {
+      expect(head.importanceDifference).toBeUndefined();
+      expect(head.emergenceProbability).toBeUndefined();
+      expect(head.certain).toBeUndefined();
+    }
+    expect(single.notes).toEqual([
+      'no intervals and probabilities: one has one pair, and they need at least 2',
+    ]);
+    const few = await diff(of(4), { selection, resamples: 20, nullRepeats: 0 });
+    expect(few.comparisons[0].heads.some(({ certain }) => certain)).toBe(false);
+    expect(few.notes).toEqual([
+      'few pairs: from 4 no head is certain, since a sign test of fewer than 6 cannot reach p = 0.05',
+    ]);
+    const lines: string[] = [];
+    const context = new Context({
+      json: false,
+      quiet: false,
+      signal: new AbortController().signal,
+      terminal: {
+        stdout: { write: (text: string) => lines.push(text) },
+        stderr: { write: () => true },
+        environment: {},
+      },
+    });
+    printDiff(few, context, 10);
+    expect(lines.join('')).toMatch(/a1\.h1 .* 1\.000 +few pairs/);
+    expect(lines.join('')).not.toMatch(/\d +(un)?certain\n/);
   });
 
   it('asks for a selection where the files hold scores only', async () => {

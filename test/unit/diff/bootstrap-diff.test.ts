@@ -185,6 +185,23 @@ describe('settings', () => {
   });
 });
 
+test('few pairs make no head certain, however often resamples agree', async () => {
+  const of = (pairs: number) => [
+    { name: 'base', table: tableOf({ heads: { 'a0.h0': 3 }, pairs }) },
+    { name: 'post', table: tableOf({ heads: { 'a0.h0': 3, 'a1.h2': 2 }, pairs, seed: 2 }) },
+  ];
+  for (const [pairs, confidence, certain] of [
+    [5, 0.95, false],
+    [6, 0.95, true],
+    [7, 0.99, false],
+    [8, 0.99, true],
+  ] as const) {
+    const { comparisons } = await bootstrapDiff(of(pairs), { ...options, confidence });
+    const head = headOf(comparisons[0].heads, 1, 2);
+    expect(head, String(pairs)).toMatchObject({ emergenceProbability: 1, certain });
+  }
+});
+
 describe('null diff', () => {
   test('strong heads only: noise makes none', async () => {
     const result = await nullDiff(base, options);
@@ -239,7 +256,7 @@ describe('null diff', () => {
 
   test('refusals', async () => {
     const one = { name: 'one', table: tableOf({ heads: {}, pairs: 1 }) };
-    await expect(nullDiff(one, options)).rejects.toThrow(/one has 1 pair/);
+    await expect(nullDiff(one, options)).rejects.toThrow(/one has 1 pair; .* --null-repeats 0$/);
     await expect(nullDiff(base, { ...options, repeats: 0 })).rejects.toThrow(/repeats/);
     const controller = new AbortController();
     controller.abort();

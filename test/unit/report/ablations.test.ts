@@ -115,6 +115,15 @@ describe('single heads', () => {
 });
 
 describe('sets', () => {
+  it('of a single pair are drawn without the interval that they have not', () => {
+    const row = JSON.parse(JSON.stringify(rowOf(['a1.h1'], -1, NaN, 20))) as AblationRow;
+    const { body } = figureOf([row], 'top-k').picture!;
+    expect(body).toContain('logit-diff changes by -1.000; random sets');
+    expect(body).not.toMatch(/null|NaN/);
+    const single = figureOf([{ ...row, kind: 'single' }], 'single').picture!;
+    expect(single.body).toContain('logit-diff changes by −1<');
+  });
+
   it('say how small a corrected rank p can be', () => {
     const rows = [['a1.h1'], ['a1.h1', 'a2.h2'], ['a1.h1', 'a2.h2', 'a3.h3']].map((heads) =>
       rowOf(heads, -1, 0.2, 20),

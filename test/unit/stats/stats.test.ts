@@ -119,6 +119,12 @@ describe('quantiles', () => {
 });
 
 describe('bootstrap', () => {
+  test('gives a single value no interval', () => {
+    const none = { estimate: 3, low: NaN, high: NaN };
+    expect(bootstrapMean([3])).toEqual(none);
+    expect(JSON.parse(JSON.stringify(none))).toEqual({ estimate: 3, low: null, high: null });
+  });
+
   test('weights add up to the number of items, and follow the seed', () => {
     const weights = new Uint32Array(10);
     resampleWeights(new Random(1), 10, weights);
