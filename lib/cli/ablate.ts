@@ -6,7 +6,7 @@ import type { AblationKind } from '../ablation-kinds.js';
 import { ablate, ablationCsv, type ControlMatch } from '../ablation.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { GatePositions } from '../head-gate.js';
-import { checkPlanOptions, factorsOf, planOf, resamplesOf } from './ablation-plan.js';
+import { checkPlanOptions, factorsOf, planOf } from './ablation-plan.js';
 import { printAblation } from './ablation-table.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
@@ -14,6 +14,7 @@ import { runAblationByGeneration } from './evaluation-run.js';
 import type { Context } from './context.js';
 import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
 import { formatPercent } from './output.js';
+import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
 
 /** The journal's path, and whether it is removed once the results are written. */
@@ -123,7 +124,7 @@ export const ablateCommand: Command = {
     const [out, csv] = [args.text('out'), args.text('csv')];
     await checkOutput(out, '--out', ['.json']);
     await checkOutput(csv, '--csv', ['.csv']);
-    const [factors, resamples] = [factorsOf(args), resamplesOf(args)];
+    const [factors, resamples] = [factorsOf(args), resamplesOf(args, context)];
     const model = await loadFrom(args.positional('model'), args, context);
     const plan = await planOf(args, model.info);
     const { pairs, name } = await pairsFrom(model, args, context);

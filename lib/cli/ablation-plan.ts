@@ -49,11 +49,3 @@ export function factorsOf(args: Arguments): number[] {
   checkFactors(factors);
   return factors;
 }
-
-/** --resamples as a number; undefined: the default. */
-export function resamplesOf(args: Arguments): number | undefined {
-  const text = args.text('resamples');
-  if (text === undefined || text === 'auto') return undefined;
-  if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw usageError(`--resamples "${text}" is neither a whole number of at least 1 nor auto.`);
-}

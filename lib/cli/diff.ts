@@ -8,11 +8,12 @@ import { diff, type DiffInput } from '../circuit-diff.js';
 import { diffCsv } from '../diff-report.js';
 import { readScoreFile } from '../formats/score-file.js';
 import { fastestResampledHeads } from '../native-resampling.js';
-import { usageError, type Arguments } from './arguments.js';
+import { usageError } from './arguments.js';
 import type { Command } from './command.js';
 import { printDiff } from './diff-tables.js';
 import { checkOutput } from './inputs.js';
 import { plural } from './output.js';
+import { resamplesOf } from './resamples.js';
 import { describeSelection, selectionFromMeta, selectionOf } from './selection.js';
 import { optionGroups } from './vocabulary.js';
 
@@ -35,14 +36,6 @@ function storedSelection(inputs: readonly DiffInput[]): BuildCircuitOptions | un
   if (!first) return undefined;
   const text = canonicalJson(first);
   return stored.every((other) => other && canonicalJson(other) === text) ? first : undefined;
-}
-
-function resamplesOf(args: Arguments): number | 'auto' {
-  const text = args.text('resamples');
-  if (text === undefined || text === 'auto') return 'auto';
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1) return value;
-  throw usageError(`--resamples "${text}" is neither a whole number of at least 1 nor auto.`);
 }
 
 export const diffCommand: Command = {
@@ -72,7 +65,7 @@ export const diffCommand: Command = {
     const [out, csv] = [args.text('out'), args.text('csv')];
     await checkOutput(out, '--out', ['.json']);
     await checkOutput(csv, '--csv', ['.csv']);
-    const resamples = resamplesOf(args);
+    const resamples = resamplesOf(args, context) ?? 'auto';
     const paths = [args.positional('base'), args.positional('post'), ...args.positionals('more')];
     const names = inputNames(paths);
     const inputs: DiffInput[] = [];

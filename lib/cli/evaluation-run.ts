@@ -21,11 +21,12 @@ import { checkReferences } from '../evaluation/replacements.js';
 import type { SamplingOptions } from '../generation-types.js';
 import type { GatePositions } from '../head-gate.js';
 import type { ProgressReporter } from '../progress.js';
-import { factorsOf, planOf, resamplesOf } from './ablation-plan.js';
+import { factorsOf, planOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import { printEvaluation } from './evaluation-table.js';
 import { checkOutput, loadFrom, parseBytes } from './inputs.js';
+import { resamplesOf } from './resamples.js';
 
 /** The options that are given, under the names of the library. */
 function given<T extends object>(values: { [Key in keyof T]: T[Key] | undefined }): T {
@@ -169,7 +170,7 @@ export async function runEvaluation(
   { needsHeads, controls, match }: EvaluationCommandOptions,
 ): Promise<unknown> {
   await checkOutputs(args);
-  const [options, resamples] = [optionsOf(args, controls), resamplesOf(args)];
+  const [options, resamples] = [optionsOf(args, controls), resamplesOf(args, context)];
   const journal = journalOf(args);
   const benchmark = await benchmarkFrom(args);
   const model = await loadFrom(args.positional('model'), args, context);

@@ -20,7 +20,6 @@ import type { Model } from '../model.js';
 import type { TokenizedPair } from '../pairs.js';
 import { readPrompts } from '../prompts.js';
 import { exportFormats } from '../report/export-formats.js';
-import { resamplesOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
@@ -28,6 +27,7 @@ import { printProfile } from './heads-table.js';
 import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
 import { plural } from './output.js';
 import { formatsOf } from './report.js';
+import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
 
 interface Inputs {
@@ -113,7 +113,7 @@ async function measure(
   const [confidence, seed, resamples] = [
     args.value('confidence'),
     args.value('seed'),
-    resamplesOf(args),
+    resamplesOf(args, context),
   ];
   const statistics = { confidence, seed, ...(resamples === undefined ? {} : { resamples }) };
   const { signal } = context;

@@ -1,11 +1,11 @@
 // `headspark merge`: one table from the journals of shards.
 
 import { mergeEvaluations } from '../evaluation.js';
-import { resamplesOf } from './ablation-plan.js';
 import type { Command } from './command.js';
 import { writeEvaluation } from './evaluation-run.js';
 import { printEvaluation } from './evaluation-table.js';
 import { checkOutput } from './inputs.js';
+import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
 
 export const mergeCommand: Command = {
@@ -21,7 +21,7 @@ export const mergeCommand: Command = {
     await checkOutput(args.text('out'), '--out', ['.json']);
     await checkOutput(args.text('csv'), '--csv', ['.csv']);
     await checkOutput(args.text('parquet'), '--parquet', ['.parquet']);
-    const resamples = resamplesOf(args);
+    const resamples = resamplesOf(args, context);
     const result = await mergeEvaluations(args.positionals('journals'), {
       confidence: args.value('confidence'),
       ...(resamples === undefined ? {} : { resamples }),

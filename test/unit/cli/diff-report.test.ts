@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { diff, type DiffInput } from '../../../lib/circuit-diff.js';
-import { Context } from '../../../lib/cli/context.js';
 import { printDiff } from '../../../lib/cli/diff-tables.js';
 import { diffCsv, headsOfGroup, readDiffReport } from '../../../lib/diff-report.js';
 import { graphOf, type GraphShape } from '../../../lib/circuit/index.js';
 import { formatHead } from '../../../lib/head-gate.js';
 import { Random } from '../../../lib/stats/random.js';
+import { readContext } from './terminal.js';
 
 const shape: GraphShape = {
   layers: 2,
@@ -102,20 +102,10 @@ describe('diff', () => {
     expect(few.notes).toEqual([
       'few pairs: from 4 no head is certain, since a sign test of fewer than 6 cannot reach p = 0.05',
     ]);
-    const lines: string[] = [];
-    const context = new Context({
-      json: false,
-      quiet: false,
-      signal: new AbortController().signal,
-      terminal: {
-        stdout: { write: (text: string) => lines.push(text) },
-        stderr: { write: () => true },
-        environment: {},
-      },
-    });
+    const { context, stdout } = readContext();
     printDiff(few, context, 10);
-    expect(lines.join('')).toMatch(/a1\.h1 .* 1\.000 +few pairs/);
-    expect(lines.join('')).not.toMatch(/\d +(un)?certain\n/);
+    expect(stdout()).toMatch(/a1\.h1 .* 1\.000 +few pairs/);
+    expect(stdout()).not.toMatch(/\d +(un)?certain\n/);
   });
 
   it('asks for a selection where the files hold scores only', async () => {

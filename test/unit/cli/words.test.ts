@@ -17,7 +17,9 @@ import {
   selectionOf,
 } from '../../../lib/cli/selection.js';
 import { editDistance, nearest } from '../../../lib/nearest-word.js';
+import { resamplesOf } from '../../../lib/cli/resamples.js';
 import { optionSpec, vocabulary, type OptionName } from '../../../lib/cli/vocabulary.js';
+import { readContext } from './terminal.js';
 
 describe('suggestions', () => {
   it('measure edit distance', () => {
@@ -62,6 +64,28 @@ describe('parseBytes', () => {
 
   it.each(['', 'much', '-1', '8 QiB'])('refuses "%s"', (text) => {
     expect(() => parseBytes(text)).toThrow(/is not a size/);
+  });
+});
+
+describe('--resamples', () => {
+  const read = (resamples: string | undefined, confidence = 0.95) => {
+    const { context, stderr } = readContext();
+    const count = resamplesOf(new Arguments({ resamples, confidence }), context);
+    return [count, stderr()];
+  };
+
+  it('are a number or auto, and remarked on where bounds rest on hardly any', () => {
+    expect(read(undefined)).toEqual([undefined, '']);
+    expect(read('auto')).toEqual([undefined, '']);
+    expect(read('200')).toEqual([200, '']);
+    expect(read('199')).toEqual([
+      199,
+      'note: with --resamples 199 each bound of an interval rests on fewer than 5 draws, and ' +
+        'intervals may leave out their estimate; take at least 200.\n',
+    ]);
+    expect(read('200', 0.99)[1]).toContain('take at least 1000');
+    for (const bad of ['0', '1.5', '-3', 'many']) expect(() => read(bad)).toThrow(/nor auto/);
+    expect(() => read('5', 1)).toThrow(/confidence/);
   });
 });
 
