@@ -4,6 +4,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { HeadsparkError } from '../errors.js';
 import { holmAdjust } from '../stats/proportion.js';
+import { differenceOf } from '../stats/rounding.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
 import { ablationRow, compareWithControls, variantMeans } from './row.js';
 import { unablated, variantKey, type VariantResults } from './run.js';
@@ -24,8 +25,8 @@ function controlRows(
     return {
       of: set.name,
       ...means,
-      change: means.metric - baseline.metric,
-      accuracyChange: means.accuracy - baseline.accuracy,
+      change: differenceOf(baseline.metric, means.metric),
+      accuracyChange: differenceOf(baseline.accuracy, means.accuracy),
     };
   });
 }

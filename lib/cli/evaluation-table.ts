@@ -4,6 +4,7 @@
 import { controlMatchTexts } from '../ablation/types.js';
 import { failureModes } from '../failures/summary.js';
 import type { EvaluationTable, RowResult } from '../evaluation/types.js';
+import { formatFixed } from '../format-number.js';
 import type { Interval } from '../stats/quantile.js';
 import type { Context } from './context.js';
 import {
@@ -19,7 +20,7 @@ import {
 const right = (title: string): TableColumn => ({ title, align: 'right' });
 
 const percentBounds = ({ low, high }: Pick<Interval, 'low' | 'high'>): string =>
-  `[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
+  `[${formatFixed(100 * low, 1)}, ${formatFixed(100 * high, 1)}]`;
 
 const pointBounds = ({ low, high }: Pick<Interval, 'low' | 'high'>): string =>
   `[${formatPoints(low)}, ${formatPoints(high)}]`;

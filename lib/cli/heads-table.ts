@@ -3,6 +3,7 @@
 import { byEffect, type HeadProfile } from '../heads/profile.js';
 import type { HeadPropertyName } from '../heads/properties.js';
 import { correlationName } from '../heads/correlation.js';
+import { formatFixed } from '../format-number.js';
 import type { Context } from './context.js';
 import {
   formatBounds,
@@ -34,7 +35,7 @@ const columns: readonly { property: HeadPropertyName; title: string; digits: num
 
 /** A number of a fixed number of digits, so that columns can be compared at a glance. */
 const fixed = (value: number | null | undefined, digits: number): string =>
-  value === null || value === undefined ? '–' : value.toFixed(digits).replace(/^-(0\.?0*)$/, '$1');
+  value === null || value === undefined ? '–' : formatFixed(value, digits);
 
 function printHeads(profile: HeadProfile, context: Context, top: number): void {
   const { table, effects, groups } = profile;

@@ -3,9 +3,10 @@
 
 import { inspect } from 'node:util';
 import Table from 'cli-table3';
+import { formatFixed, withSign } from '../format-number.js';
 import type { Interval } from '../stats/quantile.js';
 
-export { formatPercent } from '../format-percent.js';
+export { formatPercent, formatPoints } from '../format-number.js';
 
 export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red';
 export type Paint = (style: Style, text: string) => string;
@@ -31,18 +32,11 @@ export function formatNumber(value: number, digits = 3): string {
   if (size !== 0 && (size < 1e-3 || size >= 1e7))
     return value.toExponential(Math.max(0, digits - 2));
   if (size >= 1000) return Math.round(value).toLocaleString('en-US');
-  return value.toFixed(size >= 100 ? Math.max(0, digits - 2) : digits);
+  return formatFixed(value, size >= 100 ? Math.max(0, digits - 2) : digits);
 }
 
-/** Percentage points with a sign: `-12.5`. */
-export function formatPoints(share: number): string {
-  const points = 100 * share;
-  return `${points > 0 ? '+' : ''}${points.toFixed(1)}`;
-}
-
-export function formatSigned(value: number, digits = 3): string {
-  return `${value > 0 ? '+' : ''}${formatNumber(value, digits)}`;
-}
+export const formatSigned = (value: number, digits = 3): string =>
+  withSign(formatNumber(value, digits));
 
 /** `[low, high]`; a dash where there is no interval. */
 export function formatBounds({ low, high }: Pick<Interval, 'low' | 'high'>, digits = 3): string {

@@ -1,6 +1,6 @@
 // The demo's summary.md: what was computed, what was found, which file holds what, and the same
 // steps as commands for a user's own checkpoints.
-import { formatPercent as percent } from '../format-percent.js';
+import { formatFixed, formatPercent as percent, formatPoints } from '../format-number.js';
 import { formatHead } from '../head-gate.js';
 import { headsOfGroup } from '../diff-report.js';
 import type { Interval } from '../stats/quantile.js';
@@ -10,7 +10,7 @@ import type { DemoResult, DemoTest } from './run-demo.js';
 type Results = Omit<DemoResult, 'seconds' | 'cpuSeconds'>;
 
 const fixed = (value: number | null): string =>
-  value !== null && Number.isFinite(value) ? value.toFixed(2) : '–';
+  value !== null && Number.isFinite(value) ? formatFixed(value, 2) : '–';
 const bounds = ({ estimate, low, high }: Interval): string =>
   `${percent(estimate)} [${percent(low)}, ${percent(high)}]`;
 
@@ -83,7 +83,7 @@ function solvingLines({ tests }: Results): string[] {
       return (
         `  - ${row.name} (${row.heads.join(', ')}): solves ${percent(unablated.accuracy.estimate)} → ` +
         `${bounds(row.accuracy)}${flips}; random sets change it by ` +
-        `${percent(controls?.change.mean ?? NaN)} on average, rank p = ` +
+        `${formatPoints(controls?.change.mean ?? NaN)} points on average, rank p = ` +
         `${(controls?.rankPValue ?? NaN).toFixed(3)}`
       );
     });

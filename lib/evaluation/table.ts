@@ -6,7 +6,7 @@ import { groupAnswers } from '../answers/group.js';
 import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
-import { formatPercent } from '../format-percent.js';
+import { formatPercent } from '../format-number.js';
 import { rankPValue } from '../ablation/row.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
@@ -14,6 +14,7 @@ import { pairedPermutationTest } from '../stats/permutation.js';
 import { detectableChange } from '../stats/power.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
+import { differenceOf } from '../stats/rounding.js';
 import { bootstrapShare, bootstrapShareChange } from '../stats/shares.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
@@ -209,7 +210,9 @@ function compareControls(
   controls: readonly VariantResult[],
   place: { samples: number; statistics: Statistics },
 ): ControlsComparison {
-  const changes = controls.map(({ accuracy }) => accuracy.estimate - unablated.accuracy.estimate);
+  const changes = controls.map(({ accuracy }) =>
+    differenceOf(unablated.accuracy.estimate, accuracy.estimate),
+  );
   const rank = rankPValue(
     -(row.change?.accuracy.estimate ?? 0),
     changes.map((change) => -change),

@@ -62,7 +62,7 @@ export const shortNumber = (value: number): string =>
   Number.isFinite(value) ? threeDigits(value).replaceAll('-', '−') : '–';
 
 function threeDigits(value: number): string {
-  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  if (Number.isInteger(value)) return (value + 0).toLocaleString('en-US');
   const size = Math.abs(value);
   if (size >= 1000) return Math.round(value).toLocaleString('en-US');
   if (size < 1e-4) return value.toExponential(1);

@@ -4,6 +4,7 @@
 import { HeadsparkError } from '../errors.js';
 import { checkConfidence, mean, percentileBounds, type Interval } from './quantile.js';
 import type { Random } from './random.js';
+import { differenceOf } from './rounding.js';
 import { sharedIndexes } from './shared-draws.js';
 
 export interface BootstrapOptions {
@@ -66,10 +67,10 @@ export function bootstrapMean(values: ArrayLike<number>, options?: BootstrapOpti
     for (let draw = 0; draw < indexes.length; draw++) sum += numbers[indexes[draw]];
     return sum / indexes.length;
   };
-  return bootstrapStatistic(numbers.length, statistic, options);
+  return { ...bootstrapStatistic(numbers.length, statistic, options), estimate: mean(numbers) };
 }
 
-/** after[i] - before[i]. Throws ERR_HEADSPARK_INVALID_ARGUMENT when the lengths differ. */
+/** after[i] - before[i], rounding left out. Throws ERR_HEADSPARK_INVALID_ARGUMENT when the lengths differ. */
 export function pairedDifferences(
   before: ArrayLike<number>,
   after: ArrayLike<number>,
@@ -80,7 +81,9 @@ export function pairedDifferences(
       `paired values must have one length, got ${before.length} and ${after.length}`,
     );
   }
-  return Float64Array.from({ length: before.length }, (_, index) => after[index] - before[index]);
+  return Float64Array.from({ length: before.length }, (_, index) =>
+    differenceOf(before[index], after[index]),
+  );
 }
 
 /** Percentile interval of mean(after - before), pairs resampled whole. */

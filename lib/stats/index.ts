@@ -12,6 +12,7 @@ export * from './power.js';
 export * from './proportion.js';
 export * from './quantile.js';
 export * from './random.js';
+export * from './rounding.js';
 export * from './shares.js';
 export * from './spearman.js';
 export * from './two-samples.js';

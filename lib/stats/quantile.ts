@@ -1,6 +1,7 @@
 // Mean and quantiles. Quantiles interpolate linearly (type 7: NumPy's and R's default).
 
 import { HeadsparkError } from '../errors.js';
+import { withoutRounding } from './rounding.js';
 
 function checkNotEmpty(values: ArrayLike<number>, what: string): void {
   if (values.length === 0) {
@@ -8,12 +9,15 @@ function checkNotEmpty(values: ArrayLike<number>, what: string): void {
   }
 }
 
-/** Arithmetic mean. Throws ERR_HEADSPARK_INVALID_ARGUMENT without values. */
+/** Arithmetic mean; 0 where the values cancel but for rounding. Throws ERR_HEADSPARK_INVALID_ARGUMENT without values. */
 export function mean(values: ArrayLike<number>): number {
   checkNotEmpty(values, 'mean');
-  let sum = 0;
-  for (let index = 0; index < values.length; index++) sum += values[index];
-  return sum / values.length;
+  let [sum, largest] = [0, 0];
+  for (let index = 0; index < values.length; index++) {
+    sum += values[index];
+    largest = Math.max(largest, Math.abs(values[index]));
+  }
+  return withoutRounding(sum / values.length, largest);
 }
 
 /** Quantile of ascending values, 0 <= p <= 1, linear interpolation. */

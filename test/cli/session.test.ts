@@ -184,6 +184,8 @@ describe('demo', () => {
     // Wall time on a machine that others use says little; two cores give 240 s in two minutes.
     expect(report.cpuSeconds).toBeLessThan(240);
     const summary = await readFile(join(cwd, 'results', 'summary.md'), 'utf8');
+    expect(summary).toMatch(/random sets change it by -\d+\.\d points on average/);
+    expect(summary).not.toMatch(/-0\.0+(?!\d)/);
     const written = await readdir(join(cwd, 'results'));
     for (const name of report.files) {
       expect(written).toContain(name);

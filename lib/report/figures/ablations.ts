@@ -1,6 +1,7 @@
 // Heads ablated and scaled: the change that every set makes beside that of its matched random sets.
 
 import { controlMatchTexts } from '../../ablation/types.js';
+import { formatFixed } from '../../format-number.js';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
 import { intervalCells, intervalColumns, pValue, type Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
@@ -32,26 +33,28 @@ function rowsOf(files: readonly AblationStageFile[]): Row[] {
   );
 }
 
+const three = (value: number): string => formatFixed(value, 3);
+
 /** A row as the picture has it. */
 function changeOf({ y, file, set, row }: Row, metric: string): ChangeRow {
   const { estimate, low, high } = row.change;
-  const interval = Number.isFinite(low) ? ` [${low.toFixed(3)}, ${high.toFixed(3)}]` : '';
+  const interval = Number.isFinite(low) ? ` [${three(low)}, ${three(high)}]` : '';
   return {
     y,
     estimate,
     low,
     high,
     text:
-      `${y}: ${metric} changes by ${estimate.toFixed(3)}${interval}` +
+      `${y}: ${metric} changes by ${three(estimate)}${interval}` +
       (row.controls
-        ? `; random sets ${row.controls.change.mean.toFixed(3)}, rank p = ${pValue(row.controls.rankPValue)}`
+        ? `; random sets ${three(row.controls.change.mean)}, rank p = ${pValue(row.controls.rankPValue)}`
         : ''),
     controls: file
       .table!.controls.filter((control) => control.of === set)
       .map(({ change, name, heads }) => ({
         y,
         change,
-        text: `${name} (${heads.join(' ')}): ${change.toFixed(3)}`,
+        text: `${name} (${heads.join(' ')}): ${three(change)}`,
       })),
   };
 }

@@ -2,6 +2,7 @@
 
 import { controlMatchTexts } from '../../ablation/types.js';
 import type { EvaluationTable, RowResult } from '../../evaluation/types.js';
+import { formatPoints } from '../../format-number.js';
 import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
 import { intervalCells, intervalColumns, percent, pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
@@ -71,16 +72,16 @@ function changeOf({ file, table, row }: Row): ChangeRow {
     high,
     text:
       `${y} (${row.heads.join(' ')}): ${percent(before)} solved become ${percent(row.accuracy.estimate)}; ` +
-      `change ${percent(estimate)} [${percent(low)}, ${percent(high)}]` +
+      `change ${formatPoints(estimate)} points [${formatPoints(low)}, ${formatPoints(high)}]` +
       (row.controls
-        ? `; random sets ${percent(row.controls.change.mean)}, rank p = ${pValue(row.controls.rankAdjusted)} (Holm)`
+        ? `; random sets ${formatPoints(row.controls.change.mean)} points, rank p = ${pValue(row.controls.rankAdjusted)} (Holm)`
         : ''),
     controls: table.controls
       .filter((control) => control.of === row.name)
       .map(({ name, heads, accuracy }) => ({
         y,
         change: accuracy.estimate - before,
-        text: `${name} (${heads.join(' ')}): ${percent(accuracy.estimate - before)}`,
+        text: `${name} (${heads.join(' ')}): ${formatPoints(accuracy.estimate - before)} points`,
       })),
   };
 }

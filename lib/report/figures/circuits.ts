@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { DiffReport, HeadDifference } from '../../circuit-diff.js';
-import { formatPercent } from '../../format-percent.js';
+import { formatPercent } from '../../format-number.js';
 import type { CircuitEdge, CircuitSummaryFile } from '../../study/stages/circuit.js';
 import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';

@@ -3,8 +3,9 @@
 
 import * as Plot from '@observablehq/plot';
 import { failureModes, type FailureMode, type FailureRate } from '../../failures/summary.js';
+import { formatPoints } from '../../format-number.js';
 import type { EvaluationTable } from '../../evaluation/types.js';
-import { intervalCells, intervalColumns, percent } from '../data-table.js';
+import { intervalCells, intervalColumns } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, type RunData } from '../run-data.js';
@@ -100,7 +101,7 @@ function picture(rows: readonly FailureRow[]): Picture | undefined {
         strokeWidth: 1.6,
         title: ({ y, mode, rate }: Mark) =>
           `${y}: ${mode} in ${shown(rate.rate)}` +
-          (rate.change ? `; change ${percent(rate.change.estimate)} of answers` : ''),
+          (rate.change ? `; change ${formatPoints(rate.change.estimate)} points` : ''),
       }),
     ],
     color: { type: 'identity' },

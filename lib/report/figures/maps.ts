@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { HeadDifference } from '../../circuit-diff.js';
-import { formatPercent } from '../../format-percent.js';
+import { formatPercent } from '../../format-number.js';
 import type { TrackedHead } from '../../tracking/cohorts.js';
 import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';

@@ -64,6 +64,13 @@ describe('rows', () => {
     expect(strong.values).toHaveLength(pairs);
   });
 
+  it('leave no rounding beside random sets at factor 1', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('0.0')] } as const;
+    const table = await ablate({ plan, factors: [1] }, 0.07);
+    const none = { estimate: 0, low: 0, high: 0 };
+    expect(table.variants[0].controls).toMatchObject({ difference: none, sets: 5 });
+  });
+
   it('change nothing at factor 1', async () => {
     const table = await ablate({ plan: { kind: 'single' }, factors: [1] });
     expect(table.variants).toHaveLength(24);

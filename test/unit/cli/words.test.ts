@@ -6,7 +6,9 @@ import { parseBytes } from '../../../lib/cli/inputs.js';
 import {
   formatNumber,
   formatP,
+  formatPercent,
   formatPoints,
+  formatSigned,
   formatTable,
   painter,
 } from '../../../lib/cli/output.js';
@@ -16,6 +18,7 @@ import {
   selectionMeta,
   selectionOf,
 } from '../../../lib/cli/selection.js';
+import { shortNumber } from '../../../lib/report/data-table.js';
 import { editDistance, nearest } from '../../../lib/nearest-word.js';
 import { resamplesOf } from '../../../lib/cli/resamples.js';
 import { optionSpec, vocabulary, type OptionName } from '../../../lib/cli/vocabulary.js';
@@ -65,6 +68,16 @@ describe('parseBytes', () => {
   it.each(['', 'much', '-1', '8 QiB'])('refuses "%s"', (text) => {
     expect(() => parseBytes(text)).toThrow(/is not a size/);
   });
+});
+
+it('a zero has no sign, however it came about', () => {
+  expect(formatNumber(-0)).toBe('0.000');
+  expect(formatNumber(-0.04, 1)).toBe('0.0');
+  expect(formatNumber(-0.06, 1)).toBe('-0.1');
+  for (const change of [-0.0004, 0.0004, -0]) expect(formatPoints(change)).toBe('0.0');
+  for (const change of [-0.001, 0.001, -0]) expect(formatSigned(change, 2)).toBe('0.00');
+  expect(formatPercent(-0.00001)).toBe('0.0 %');
+  expect(shortNumber(-0)).toBe('0');
 });
 
 describe('--resamples', () => {
@@ -144,6 +157,7 @@ describe('output', () => {
     expect(formatNumber(NaN)).toBe('–');
     expect(formatP(0.0001)).toBe('<0.001');
     expect(formatPoints(0.125)).toBe('+12.5');
+    expect(formatSigned(1234.5)).toBe('+1,235');
   });
 
   it('paints only on a terminal, and not against NO_COLOR', () => {

@@ -118,6 +118,22 @@ describe('quantiles', () => {
   });
 });
 
+describe('rounding', () => {
+  test('is no difference and no mean', () => {
+    const [a, b] = [0.1 + 0.2, 0.3];
+    expect(a - b).not.toBe(0);
+    expect(Array.from(pairedDifferences([a, 1], [b, 2]))).toEqual([0, 1]);
+    const cancelling = [1e3, 0.1, 0.2, -0.3, -1e3];
+    expect(cancelling.reduce((sum, value) => sum + value, 0)).not.toBe(0);
+    expect(mean(cancelling)).toBe(0);
+    expect(bootstrapMean(cancelling).estimate).toBe(0);
+    // Neighbours in float32 differ.
+    const next = 1 + 2 ** -23;
+    expect(Array.from(pairedDifferences([1], [next]))).toEqual([2 ** -23]);
+    expect(mean([1e-20, 3e-20])).toBeCloseTo(2e-20, 30);
+  });
+});
+
 describe('bootstrap', () => {
   test('gives a single value no interval', () => {
     const none = { estimate: 3, low: NaN, high: NaN };
