@@ -9,6 +9,7 @@ import { runJob, type JobOptions } from './native.js';
 import { oneOf, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
+import { checkCorrupted } from './pairs/same-prompts.js';
 import { mean } from './stats/quantile.js';
 import { version } from './version.js';
 
@@ -130,7 +131,8 @@ function metaOf(model: Model, pairs: readonly TokenizedPair[], settings: Setting
  * for `logit-diff` and `prob-diff`), so a positive score means that corrupting the edge hurts.
  * `scores` is [nForward, nBackward], 0 where there is no edge; `pairScores` [pairs, edges] over
  * the real edges in index order. Neither batch size nor threads change a bit of them.
- * @throws ERR_HEADSPARK_INVALID_ARGUMENT, _PAIR_LENGTH and _PAIR_FORMAT naming the pair's index,
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT, _PAIR_LENGTH and _PAIR_FORMAT naming the pair's index (or
+ *   its line, where the prompts of every pair are the same),
  *   _OUT_OF_MEMORY, _CANCELLED, _TENSOR_VALUE when a score is not finite.
  */
 export async function attribute(
@@ -143,6 +145,7 @@ export async function attribute(
   const graph = graphOf(shape);
   const keepPairScores = keepsPairScores(options.keepPairScores, pairs.length * graph.edgeCount);
   const packed = packPairs(pairs, settings.metric);
+  if (settings.method !== 'information-flow-routes') checkCorrupted(pairs);
   const meta = metaOf(model, pairs, settings);
   const handle = model.handle();
   const result = await runJob(

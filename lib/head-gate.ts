@@ -136,7 +136,21 @@ export function parseHeadSets(text: string, shape?: HeadShape): HeadRef[][] {
 }
 
 /**
- * Factors of heads as they are given: at least one, finite in float32, each once.
+ * Beyond it a head drowns out all others, and not far off squares of activations overflow float32:
+ * norms then give zeros, and a metric that looks like a finding.
+ */
+export const largestFactor = 1e6;
+
+export const isFactor = (factor: number): boolean => Math.abs(factor) <= largestFactor;
+
+/** Whose factor, and what it is, as the sentence of an error. */
+export const factorError = (whose: string, factor: number): HeadsparkError =>
+  invalid(
+    `${whose} must be a number from -1e6 to 1e6, beyond which activations overflow, not ${factor}.`,
+  );
+
+/**
+ * Factors of heads as they are given: at least one, within ±1e6, each once in float32.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the factor.
  */
 export function checkFactors(factors: readonly number[]): void {
@@ -145,9 +159,7 @@ export function checkFactors(factors: readonly number[]): void {
   for (const factor of factors) {
     // What the core computes with; -0 is 0.
     const single = Math.fround(factor) + 0;
-    if (!Number.isFinite(single)) {
-      throw invalid(`the factor must be a finite number, not ${factor}.`);
-    }
+    if (!isFactor(factor)) throw factorError('the factor', factor);
     if (seen.has(single)) throw invalid(`the factor ${factor} is given twice; give each one once.`);
     seen.add(single);
   }
@@ -166,15 +178,13 @@ export function checkHeads(heads: readonly HeadRef[], shape: HeadShape): void {
   }
 }
 
-/** Checks a gate: heads in the model and each once, a finite factor, known words. */
+/** Checks a gate: heads in the model and each once, a factor within ±1e6, known words. */
 export function checkGate(gate: HeadGateSpec, shape: HeadShape): void {
   checkHeads(gate.heads, shape);
   if (uniqueHeads(gate.heads).length !== gate.heads.length) {
     throw invalid(`the head set ${formatHeads(gate.heads)} names a head twice.`);
   }
-  if (!Number.isFinite(gate.factor)) {
-    throw invalid(`the head factor must be a finite number, not ${gate.factor}.`);
-  }
+  if (!isFactor(gate.factor)) throw factorError('the head factor', gate.factor);
   if (!gateReplacements.includes(gate.replacement)) {
     throw invalid(
       `replacement "${gate.replacement}" is unknown: use ${gateReplacements.join(', ')}.`,

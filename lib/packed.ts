@@ -1,7 +1,14 @@
 // How pairs, prompts and gated heads cross to the C++ core: ragged rows as one typed array and its
 // offsets. The core checks offsets and lengths again.
 import { HeadsparkError } from './errors.js';
-import { checkHeads, formatHead, formatHeads, uniqueHeads } from './head-gate.js';
+import {
+  checkHeads,
+  factorError,
+  formatHead,
+  formatHeads,
+  isFactor,
+  uniqueHeads,
+} from './head-gate.js';
 import type { HeadRef, HeadShape } from './head-gate.js';
 import type { PackedHeads, PackedPairs, PackedRows } from './native-types.js';
 import type { PairMetric, TokenizedPair } from './pairs.js';
@@ -57,11 +64,8 @@ function checkGated(row: readonly GatedHead[], shape: HeadShape): void {
     const message = `the head set ${formatHeads(row)} names a head twice.`;
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
   }
-  const bad = row.find(({ factor }) => !Number.isFinite(factor));
-  if (bad) {
-    const message = `the factor of head ${formatHead(bad)} must be a finite number, not ${bad.factor}.`;
-    throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
-  }
+  const bad = row.find(({ factor }) => !isFactor(factor));
+  if (bad) throw factorError(`the factor of head ${formatHead(bad)}`, bad.factor);
 }
 
 /** Gated heads for the core, each row checked against the model. */

@@ -12,6 +12,8 @@ import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
 import { SCORE_EXTENSIONS, writeScoreFile } from '../formats/score-file.js';
 import { formatDuration } from '../progress.js';
+import { hasSamePrompts } from '../pairs/same-prompts.js';
+import type { TokenizedPair } from '../pairs/types.js';
 import { mean } from '../stats/quantile.js';
 import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
@@ -106,6 +108,21 @@ async function writeOutputs(
   for (const path of place.outputs) context.print(`Wrote ${path}`);
 }
 
+/** Remarks on pairs that add nothing to the scores; where all are such, attribution refuses them. */
+function remarkSamePrompts(
+  pairs: readonly TokenizedPair[],
+  { method }: AttributeOptions,
+  context: Context,
+): void {
+  const same = pairs.filter(hasSamePrompts);
+  if (same.length === 0 || same.length === pairs.length) return;
+  if (method === 'information-flow-routes') return;
+  context.warn(
+    `${same.length} of ${pairs.length} pairs have the same clean and corrupted prompt (the first on ` +
+      `line ${same[0].line}) and add nothing to the scores.`,
+  );
+}
+
 export const attributeCommand: Command = {
   name: 'attribute',
   usage: 'attribute <model>',
@@ -147,6 +164,7 @@ export const attributeCommand: Command = {
       `${context.paint('bold', model.info.label)}: ${options.method}, ` +
         `${plural(edgeCount, 'edge')}, ${plural(pairs.length, 'pair')} of ${name}`,
     );
+    remarkSamePrompts(pairs, options, context);
     const start = performance.now();
     const unit = options.method === 'exact' ? 'edges' : 'pairs';
     const result = await context.task('attribute', unit, ({ onJob }) =>

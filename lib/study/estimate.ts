@@ -16,6 +16,7 @@ import {
   measureGeneration,
   type GenerationRates,
 } from './estimate-generation.js';
+import { hasSamePrompts } from '../pairs/same-prompts.js';
 import { pairsKey, type Facts } from './facts.js';
 import type { StageNode } from './graph.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
@@ -87,7 +88,9 @@ async function measure(
 ): Promise<Rates> {
   const model = await at.pool.get(at.base);
   const known = facts.pairs.get(at.key)!;
-  const pairs = known.pairs.slice(0, samplePairs);
+  // Attribution refuses pairs that are all alike; some may be.
+  const usual = known.pairs.filter((pair) => !hasSamePrompts(pair));
+  const pairs = (usual.length > 0 ? usual : known.pairs).slice(0, samplePairs);
   const openings = await measureOpenings(model, known.openings, signal);
   const { metric } = study.attribution;
   const { seconds: attribution, result: table } = await timed(() =>

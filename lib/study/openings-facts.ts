@@ -34,12 +34,11 @@ export function writerBeside(base: string, input: OpeningsInput, study: Study): 
 function standIn(prompt: Int32Array, index: number, length: number): TokenizedPair {
   const tokens = (filler: number): Int32Array =>
     Int32Array.from([...prompt, ...Array.from({ length }, () => filler)]);
-  const [one, two] = [prompt[0], prompt.at(-1)!];
   return {
     index,
     line: index + 1,
-    clean: tokens(one),
-    corrupted: tokens(two),
+    clean: tokens(0),
+    corrupted: tokens(1),
     correct: [0],
     incorrect: [1],
     continuation: [0],

@@ -8,7 +8,7 @@ import { answerSources } from '../answers/extract.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
 import { excludedKinds } from '../circuit-evaluation.js';
 import { headGroups } from '../diff-report.js';
-import { gatePositions } from '../head-gate.js';
+import { gatePositions, largestFactor } from '../head-gate.js';
 import { headQueries } from '../heads/types.js';
 import { headChoices, logReductions } from './study.js';
 
@@ -125,7 +125,7 @@ const ablation = z.strictObject({
   'top-k': whole(1, 10_000).default(10),
   controls: whole(0, 100_000).default(20),
   /** 0 ablates, 0.5 weakens, 1.3 amplifies. */
-  factors: z.array(z.number()).min(1).default([0]),
+  factors: z.array(z.number().min(-largestFactor).max(largestFactor)).min(1).default([0]),
   ablation: z.enum(ablationKinds).default('zero'),
   positions: z.enum(gatePositions).default('all'),
   /** What random sets have in common with their set. */

@@ -239,9 +239,9 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
-    'a factor that is not finite',
-    ['generate', base, '--prompt', '1', '--heads', '0.1', '--factor', '1e99'],
-    /the factor must be a finite number, not 1e\+99/,
+    'a factor with which activations overflow',
+    ['generate', base, '--prompt', '1', '--heads', '0.1', '--factor', '1e30'],
+    /the factor must be a number from -1e6 to 1e6, .*, not 1e\+30/,
     'INVALID_ARGUMENT',
   ],
   [
@@ -292,6 +292,21 @@ describe('a mistake', () => {
   it('shows its stack with --debug only', async () => {
     const { stderr } = await headspark(['circuit', 'none.json', '--top-n', '5', '--debug']);
     expect(stderr).toMatch(/\n\s+at /);
+  });
+
+  it('is remarked on where some pairs corrupt nothing, and names their line', async () => {
+    const cwd = await newFolder();
+    const same = '{"clean": [1, 2], "corrupted": [1, 2], "correct": 3, "incorrect": 4}\n';
+    await writeFile(join(cwd, 'all.jsonl'), same);
+    await writeFile(join(cwd, 'some.jsonl'), `${same.replace('[1, 2]', '[1, 5]')}${same}`);
+    const all = await headspark(['attribute', base, '--pairs', 'all.jsonl'], { cwd });
+    expect(all.code).toBe(1);
+    expect(all.stderr).toMatch(/prompt of line 1 are the same, .*\[ERR_HEADSPARK_PAIR_FORMAT\]/);
+    const some = await headspark(['attribute', base, '--pairs', 'some.jsonl'], { cwd });
+    expect(some.code).toBe(0);
+    expect(some.stderr).toContain(
+      'note: 1 of 2 pairs have the same clean and corrupted prompt (the first on line 2)',
+    );
   });
 
   it('names the line of a pair that does not fit', async () => {

@@ -215,6 +215,26 @@ describe('refusals', () => {
     });
   });
 
+  it('prompts that nothing corrupts, where no pair has others', async () => {
+    const same = pairs.map((pair) => ({ ...pair, corrupted: pair.clean }));
+    await expect(attribute(model, same, { method: 'eap' })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_PAIR_FORMAT',
+      message: expect.stringMatching(
+        new RegExp(`of line 1 \\(and those of all ${pairs.length} pairs\\) are the same`),
+      ),
+    });
+    const [first, ...rest] = pairs;
+    const some = [{ ...first, corrupted: first.clean }, ...rest];
+    const { pairScores, scores } = await attribute(model, some, { method: 'eap' });
+    expect(pairScores!.subarray(0, pairScores!.length / pairs.length).some((x) => x !== 0)).toBe(
+      false,
+    );
+    expect(scores.some((score) => score !== 0)).toBe(true);
+    // Reads the clean prompts alone.
+    const routes = await attribute(model, same, { method: 'information-flow-routes' });
+    expect(routes.scores.some((score) => score !== 0)).toBe(true);
+  });
+
   it('metric nll without a continuation, which other metrics leave aside', async () => {
     await expect(attribute(model, pairs, { metric: 'nll' })).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_PAIR_FORMAT',

@@ -55,7 +55,9 @@ describe('planAblation', () => {
     [[0.5, 0, 0.5], /the factor 0.5 is given twice/],
     [[0, -0], /the factor 0 is given twice/],
     [[0.1, 0.1 + 1e-12], /is given twice/],
-    [[1e39], /must be a finite number, not 1e\+39/],
+    [[1e39], /must be a number from -1e6 to 1e6, beyond which .*, not 1e\+39/],
+    [[0, -1000001], /not -1000001/],
+    [[NaN], /not NaN/],
   ])('refuses the factors %j', (factors, message) => {
     expect(() => planAblation({ kind: 'single' }, { ...options, factors })).toThrow(message);
   });

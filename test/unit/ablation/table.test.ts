@@ -206,7 +206,7 @@ describe('the result', () => {
   });
 
   it.each([
-    [{ factors: [0, NaN] }, /finite number/],
+    [{ factors: [0, NaN] }, /number from/],
     [{ factors: [0, 0] }, /factor 0 is given twice/],
     [{ ablation: 'none' as never }, /ablation "none" is unknown/],
     [{ positions: 'some' as never }, /positions "some"/],
