@@ -2,7 +2,7 @@
 // Everything is paired: the same pairs, in the same order, in every variant.
 
 import { bootstrapMean, pairedDifferences } from '../stats/bootstrap.js';
-import { bootstrapShareChange } from '../stats/shares.js';
+import { shareChangeInterval } from '../stats/shares.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
 import { mean } from '../stats/quantile.js';
@@ -91,7 +91,7 @@ export function compareWithControls(
       -row.accuracyChange,
       controls.map(({ accuracyChange }) => -accuracyChange),
     ),
-    accuracyDifference: bootstrapShareChange(correct, row.correct, options),
+    accuracyDifference: shareChangeInterval(correct, row.correct, options),
   };
 }
 
@@ -108,7 +108,7 @@ export function ablationRow(
     ...variantMeans(planned, variant),
     kind: planned.kind,
     change: bootstrapMean(pairedDifferences(baseline.values, variant.values), options),
-    accuracyChange: bootstrapShareChange(baseline.correct, variant.correct, options),
+    accuracyChange: shareChangeInterval(baseline.correct, variant.correct, options),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },

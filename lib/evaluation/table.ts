@@ -15,7 +15,7 @@ import { detectableChange } from '../stats/power.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
 import { differenceOf } from '../stats/rounding.js';
-import { bootstrapShare, bootstrapShareChange } from '../stats/shares.js';
+import { bootstrapShare, shareChangeInterval } from '../stats/shares.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
 import type { Samples } from './run.js';
@@ -146,10 +146,10 @@ function changeOf(before: Grid, after: Grid, statistics: Statistics): TestedChan
   const most = before[0].length;
   const passes = (grid: Grid): number[] => grid.map((own) => passOf(own, most));
   return {
-    accuracy: bootstrapShareChange(from, to, statistics),
+    accuracy: shareChangeInterval(from, to, statistics),
     ...(most === 1
       ? {}
-      : { passAtMost: bootstrapShareChange(passes(before), passes(after), statistics) }),
+      : { passAtMost: shareChangeInterval(passes(before), passes(after), statistics) }),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },
@@ -225,7 +225,7 @@ function compareControls(
     change: { mean: mean(changes), min: Math.min(...changes), max: Math.max(...changes) },
     rankPValue: rank,
     rankAdjusted: rank,
-    difference: bootstrapShareChange(
+    difference: shareChangeInterval(
       means,
       row.right.map((right) => right / place.samples),
       place.statistics,

@@ -2,7 +2,7 @@
 // unablated model's samples of the same problems.
 import { bootstrapStatistic, type BootstrapOptions } from '../stats/bootstrap.js';
 import { mean, type Interval } from '../stats/quantile.js';
-import { bootstrapShare, bootstrapShareChange } from '../stats/shares.js';
+import { bootstrapShare, shareChangeInterval } from '../stats/shares.js';
 import type { SampleAnalysis } from './sample.js';
 
 export const failureModes = [
@@ -89,7 +89,7 @@ export function summarizeFailures(
     failureModes.map((mode) => {
       const own = sharesOf(samples, mode);
       const rate = bootstrapShare(own, options);
-      const change = unablated && bootstrapShareChange(sharesOf(unablated, mode), own, options);
+      const change = unablated && shareChangeInterval(sharesOf(unablated, mode), own, options);
       return [mode, change ? { rate, change } : { rate }];
     }),
   ) as Record<FailureMode, FailureRate>;

@@ -6,6 +6,7 @@ export * from './bootstrap.js';
 export * from './hypergeometric.js';
 export * from './kaplan-meier.js';
 export * from './normal.js';
+export * from './paired-shares.js';
 export * from './pass-at-k.js';
 export * from './permutation.js';
 export * from './power.js';

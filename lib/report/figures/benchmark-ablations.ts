@@ -162,7 +162,7 @@ export function benchmarkAblationFigures(data: RunData): Figure[] {
       id: `solving-${id}`,
       title: `Solving with heads gated: ${title}`,
       caption:
-        'Change of the share of right answers, problems paired, with bootstrap intervals; open dots ' +
+        'Change of the share of right answers, problems paired, with intervals over problems; open dots ' +
         `have intervals that hold 0. Ticks: random sets (${controlMatchTexts[match]}). p-values ` +
         `are corrected by Holm over the sets of a checkpoint.${notesOf(files)}`,
       ...(drawn.length === 0

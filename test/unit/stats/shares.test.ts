@@ -4,7 +4,8 @@ import {
   bootstrapMean,
   bootstrapPairedDifference,
   bootstrapShare,
-  bootstrapShareChange,
+  shareChangeInterval,
+  pairedShareChange,
   fairCoinPValue,
   wilsonInterval,
 } from '../../../lib/stats/index.js';
@@ -48,19 +49,50 @@ describe('bootstrapShare', () => {
   });
 });
 
-describe('bootstrapShareChange', () => {
+describe('shareChangeInterval', () => {
   it("is the bootstrap's where both sides and the changes vary", () => {
-    const [before, after] = [filled(20, 12), filled(20, 5)];
-    expect(bootstrapShareChange(before, after, options)).toEqual(
+    const after = [0.5, 0.75, 0, 0, 0.25, 0, 1];
+    const before = [0.25, 1, 0.5, 0.25, 0, 0.75, 0];
+    expect(shareChangeInterval(before, after, options)).toEqual(
       bootstrapPairedDifference(before, after, options),
     );
+  });
+
+  it("is Tango's where every problem has one answer", () => {
+    const [before, after] = [filled(20, 12), [...filled(18, 5), 1, 1]];
+    const flips = { gained: 2, lost: 7, pairs: 20 };
+    expect(shareChangeInterval(before, after, options)).toEqual(pairedShareChange(flips));
+    expect(shareChangeInterval(before, after, { ...options, confidence: 0.8 })).toEqual(
+      pairedShareChange(flips, 0.8),
+    );
+  });
+
+  it('leaves room for gains that no problem shows, no less of it where some lose', () => {
+    // Problems that were solved in half of their samples, of which some lose all.
+    const before = Array.from({ length: 12 }, () => 0.5);
+    const unseen = wilsonInterval(0, 12).high;
+    let least = 1;
+    for (let lost = 0; lost < 12; lost++) {
+      const after = before.map((share, index) => (index < lost ? 0 : share));
+      const { estimate, low, high } = shareChangeInterval(before, after, options);
+      expect(estimate).toBeCloseTo(-lost / 24, 12);
+      if (lost === 0) expect(high).toBeCloseTo(unseen, 12);
+      expect(high - estimate).toBeGreaterThan(unseen - 1e-9);
+      expect(high).toBeLessThan(least + 1e-9);
+      least = high;
+      const mirrored = shareChangeInterval(after, before, options);
+      expect([mirrored.low, mirrored.high]).toEqual([
+        expect.closeTo(-high, 9),
+        expect.closeTo(-low, 9),
+      ]);
+    }
   });
 
   it('bounds a change that no problem shows in both directions', () => {
     const bound = wilsonInterval(0, 50).high;
     for (const right of [0, 20, 50]) {
       const same = filled(50, right);
-      const interval = bootstrapShareChange(same, same, options);
+      const interval = shareChangeInterval(same, same, options);
       expect(interval.estimate).toBe(0);
       expect(interval.low).toBeCloseTo(-bound, 12);
       expect(interval.high).toBeCloseTo(bound, 12);
@@ -70,13 +102,13 @@ describe('bootstrapShareChange', () => {
   it('leaves out 0 no earlier than the exact test where the model solved nothing or all', () => {
     for (const count of [12, 50, 200]) {
       for (let flips = 1; flips <= 12; flips++) {
-        const gain = bootstrapShareChange(filled(count, 0), filled(count, flips), options);
-        const loss = bootstrapShareChange(
+        const gain = shareChangeInterval(filled(count, 0), filled(count, flips), options);
+        const loss = shareChangeInterval(
           filled(count, count),
           filled(count, count - flips),
           options,
         );
-        const back = bootstrapShareChange(filled(count, flips), filled(count, 0), options);
+        const back = shareChangeInterval(filled(count, flips), filled(count, 0), options);
         const isSignificant = fairCoinPValue(0, flips) < 0.05;
         for (const [low, high] of [
           [gain.low, gain.high],
@@ -91,6 +123,6 @@ describe('bootstrapShareChange', () => {
   });
 
   it('refuses sides of other lengths', () => {
-    expect(() => bootstrapShareChange([1], [1, 0])).toThrow(/one length/);
+    expect(() => shareChangeInterval([1], [1, 0])).toThrow(/one length/);
   });
 });
