@@ -1,6 +1,7 @@
 // `headspark demo`: the whole method on the embedded checkpoints, as a study with its report.
 
 import { runDemo, type DemoResult } from '../demo/run-demo.js';
+import { formatFixed } from '../format-number.js';
 import { formatDuration } from '../progress.js';
 import type { Interval } from '../stats/quantile.js';
 import { printAblation } from './ablation-table.js';
@@ -13,7 +14,7 @@ import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
 import { optionGroups } from './vocabulary.js';
 
 const solved = ({ estimate, low, high }: Interval): string =>
-  `${formatPercent(estimate, 0)} ±${formatPercent((high - low) / 2, 0)}`;
+  `${formatPercent(estimate, 0)} [${formatFixed(100 * low, 0)}, ${formatFixed(100 * high, 0)}]`;
 
 function printCircuits({ circuits, pairs, checkpoints }: DemoResult, context: Context): void {
   const { metric } = circuits[0].evaluation;

@@ -1,8 +1,11 @@
 // Kaplan-Meier's estimate of survival with censoring (1958), with Greenwood's variance and the
-// log(-log) interval, which stays within 0 and 1 (Kalbfleisch & Prentice).
+// log(-log) interval, which stays within 0 and 1 (Kalbfleisch & Prentice). Where nothing or everything
+// has ended it has none, since the variance is 0 or infinite: there Wilson's bound of those at risk
+// stands, as in Rothman's interval (1978), whose sample is their number while nothing has ended.
 
 import { HeadsparkError } from '../errors.js';
 import { normalQuantile } from './normal.js';
+import { wilsonInterval } from './proportion.js';
 import { checkConfidence } from './quantile.js';
 
 export interface Lifetime {
@@ -20,7 +23,6 @@ export interface SurvivalPoint {
   readonly censored: number;
   /** Share that lives longer than `time`. */
   readonly survival: number;
-  /** NaN where the variance is 0 or infinite (survival 1 or 0). */
   readonly low: number;
   readonly high: number;
 }
@@ -32,6 +34,20 @@ export interface SurvivalCurve {
   readonly median: number | undefined;
 }
 
+function boundsOf(
+  { survival, variance, atRisk }: { survival: number; variance: number; atRisk: number },
+  confidence: number,
+): { low: number; high: number } {
+  // All of those at risk live on, or none does; no larger share can live longer than that.
+  if (survival === 1 || survival === 0) {
+    const { low, high } = wilsonInterval(survival * atRisk, atRisk, confidence);
+    return { low, high };
+  }
+  const z = normalQuantile(1 - (1 - confidence) / 2);
+  const spread = (z * Math.sqrt(variance)) / Math.log(survival);
+  return { low: survival ** Math.exp(-spread), high: survival ** Math.exp(spread) };
+}
+
 /** The estimate at every time at which something ended or was censored, ascending. */
 export function kaplanMeier(lifetimes: readonly Lifetime[], confidence = 0.95): SurvivalCurve {
   checkConfidence(confidence);
@@ -41,7 +57,6 @@ export function kaplanMeier(lifetimes: readonly Lifetime[], confidence = 0.95): 
       'Kaplan-Meier: durations must be finite and above 0',
     );
   }
-  const z = normalQuantile(1 - (1 - confidence) / 2);
   const times = [...new Set(lifetimes.map(({ duration }) => duration))].sort((a, b) => a - b);
   let atRisk = lifetimes.length;
   let survival = 1;
@@ -53,17 +68,13 @@ export function kaplanMeier(lifetimes: readonly Lifetime[], confidence = 0.95): 
     survival *= 1 - ended / before;
     variance += ended / (before * (before - ended));
     atRisk -= here.length;
-    const spread = (z * Math.sqrt(variance)) / Math.log(survival);
-    const bound = (sign: number): number =>
-      survival > 0 && survival < 1 ? survival ** Math.exp(sign * spread) : Number.NaN;
     return {
       time,
       atRisk: before,
       ended,
       censored: here.length - ended,
       survival,
-      low: bound(-1),
-      high: bound(1),
+      ...boundsOf({ survival, variance, atRisk: before }, confidence),
     };
   });
   return {

@@ -211,14 +211,16 @@ describe('demo', () => {
       const last = table.variants.at(-1);
       expect(last.controls.difference.high).toBeLessThan(0);
       expect(last.accuracyChange.estimate).toBeLessThan(-0.5);
-      expect(table.notes[0]).toContain(
-        'of its matched random sets, and the interval over pairs leaves out 0',
-      );
+      // Few heads have few random sets in their layers, which leave a rank nothing to say.
+      const few = last.controls.sets < 19;
+      expect(table.notes[0]).toContain(few ? 'are too few for a rank' : 'leaves out 0');
+      expect(table.notes[0]).toContain('hurts more than');
     }
     // Once more: nothing is computed again, and the last line says where the report lies.
     const timings = await readFile(join(cwd, 'results', 'timings.jsonl'), 'utf8');
     const again = await done(['demo', '--out', 'results']);
     expect(await readFile(join(cwd, 'results', 'timings.jsonl'), 'utf8')).toBe(timings);
+    expect(again.stdout).toMatch(/grpo-step120 +\d+ % \[\d+, \d+\] +\d+ % \[\d+, \d+\] /);
     expect(again.stdout.trimEnd().split('\n').at(-1)).toContain(report.report);
   }, 900_000);
 });

@@ -282,7 +282,7 @@ export function survivalFigures(data: RunData, view: View): Figure[] {
       title: `Survival of emergent heads: ${view.title}`,
       caption:
         'Kaplan–Meier estimate of how long an emergent head stays in the circuit, with ' +
-        `${confidenceText(data.manifest)} intervals (log–log); a head ends at the first checkpoint without it. ` +
+        `${confidenceText(data.manifest)} intervals (log–log; Wilson’s while none or all have ended); a head ends at the first checkpoint without it. ` +
         'Heads that first appear at the last checkpoint are not in it.',
 
       picture: inRows(

@@ -1,7 +1,8 @@
-// A series of few checkpoints can show little: the table of correlations says how little.
+// A series of few checkpoints can show little: correlations and survival say how little.
 import { expect, it } from 'vitest';
-import { correlationFigures } from '../../../lib/report/figures/series.js';
+import { correlationFigures, survivalFigures } from '../../../lib/report/figures/series.js';
 import type { RunData } from '../../../lib/report/run-data.js';
+import { kaplanMeier } from '../../../lib/stats/index.js';
 import { largeStudy } from './large-study.js';
 
 const study = largeStudy();
@@ -24,4 +25,21 @@ it('says which p so few checkpoints can reach', () => {
   expect(captionWith(3)).toContain(`${label} (3 checkpoints, p at least 0.333)`);
   expect(captionWith(4)).toContain(`${label} (4 checkpoints, p at least 0.083)`);
   expect(captionWith(5)).not.toContain('Too few');
+});
+
+it('has a band of survival where no head has ended', () => {
+  const [file] = study.tracking;
+  const lifetimes = Array.from({ length: 8 }, (_, i) => ({ duration: 1 + (i % 2), ended: false }));
+  const tracking = { ...file.tracking, survival: kaplanMeier(lifetimes) };
+  const [{ picture, table }] = survivalFigures(
+    { ...study, tracking: [{ ...file, tracking }] },
+    view,
+  );
+  expect(table.rows.map(({ survival, low }) => [survival, low])).toEqual([
+    [1, null],
+    [1, expect.closeTo(0.6756, 4)],
+    [1, expect.closeTo(0.5101, 4)],
+  ]);
+  const area = /fill-opacity="0.15"[^>]*><path d="([^"]*)"/.exec(picture!.body);
+  expect(area?.[1].length).toBeGreaterThan(10);
 });

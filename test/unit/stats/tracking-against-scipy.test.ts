@@ -11,6 +11,7 @@ import {
   upperTail,
   wasserstein,
   wassersteinTest,
+  wilsonInterval,
 } from '../../../lib/stats/index.js';
 import { cases } from './cases.js';
 
@@ -92,7 +93,7 @@ describe('Spearman', () => {
   });
 });
 
-test('survival: scipy.stats.ecdf of censored data, log-log bounds', () => {
+test('survival: scipy.stats.ecdf of censored data, log-log bounds, Wilson where there are none', () => {
   type Case = Record<'duration' | 'times' | 'survival', number[]> & {
     ended: boolean[];
     low: (number | null)[];
@@ -103,15 +104,21 @@ test('survival: scipy.stats.ecdf of censored data, log-log bounds', () => {
     expect(curve.points.map(({ time }) => time)).toEqual(times);
     curve.points.forEach((point, index) => {
       expectNear(point.survival, survival[index], 1e-12, `S(${point.time})`);
+      const wilson = wilsonInterval(point.survival === 1 ? point.atRisk : 0, point.atRisk);
       for (const [bound, expected] of [
-        [point.low, low[index]],
-        [point.high, high[index]],
+        [point.low, low[index] ?? wilson.low],
+        [point.high, high[index] ?? wilson.high],
       ] as const) {
-        if (expected === null) expect(bound).toBeNaN();
-        else expectNear(bound, expected, 1e-10, `bound at ${point.time}`);
+        expectNear(bound, expected, 1e-10, `bound at ${point.time}`);
       }
     });
   }
+  const alive = Array.from({ length: 8 }, (_, i) => ({ duration: 1 + (i % 2), ended: false }));
+  // Eight are seen to live longer than 1, four of them longer than 2.
+  expect(kaplanMeier(alive).points.map(({ low, high }) => [low, high])).toEqual([
+    [expect.closeTo(0.6756, 4), 1],
+    [expect.closeTo(0.5101, 4), 1],
+  ]);
   expect(kaplanMeier([]).points).toEqual([]);
   expect(() => kaplanMeier([{ duration: 0, ended: true }])).toThrow(/above 0/);
 });
