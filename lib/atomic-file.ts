@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { HeadsparkError } from './errors.js';
+import { writeError } from './file-errors.js';
 import { processExists } from './process-exists.js';
 
 /** Makes a rename or a new file in `folder` durable, where the platform can open folders. */
@@ -42,16 +42,20 @@ export async function clearTemporaryFiles(folder: string): Promise<void> {
 }
 
 /**
- * Writes `data` to `path` atomically and durably; an existing file is replaced.
- * @throws ERR_HEADSPARK_FILE_NOT_FOUND when the folder is missing or cannot be written.
+ * Writes `data`, whole or in chunks, to `path` atomically and durably; an existing file is replaced.
+ * @throws ERR_HEADSPARK_FILE_WRITE, and what `data` throws.
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array | Iterable<string | Uint8Array>,
+): Promise<void> {
   const folder = dirname(path);
   const temporary = temporaryPath(path);
+  const chunks = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
   try {
     const handle = await open(temporary, 'wx');
     try {
-      await handle.writeFile(data);
+      for (const chunk of chunks) await handle.writeFile(chunk);
       await handle.sync();
     } finally {
       await handle.close();
@@ -59,13 +63,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     await rename(temporary, path);
     await syncFolder(folder);
   } catch (error) {
-    await rm(temporary, { force: true });
-    const code = (error as NodeJS.ErrnoException).code;
-    const reason = code === 'ENOENT' ? `the folder ${folder} does not exist` : String(error);
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_FILE_NOT_FOUND',
-      `${path} could not be written: ${reason}.`,
-      { cause: error },
-    );
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw writeError(path, error);
   }
 }

@@ -11,12 +11,13 @@ import {
 } from '@huggingface/hub';
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { access, copyFile, mkdir, readFile, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { access, copyFile, readFile, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { writeFileAtomic } from './atomic-file.js';
 import { HeadsparkError } from './errors.js';
+import { isFileError, makeFolder, writeError } from './file-errors.js';
 
 export interface HubProgress {
   /** File being fetched. */
@@ -115,7 +116,7 @@ async function fetchFile(
     revision: repo.revision,
   });
   if (!data) throw new Error(`${entry.path} is listed but cannot be fetched`);
-  await mkdir(dirname(blob), { recursive: true });
+  await makeFolder(dirname(blob));
   const incomplete = `${blob}.${randomBytes(4).toString('hex')}.incomplete`;
   try {
     await pipeline(
@@ -131,7 +132,7 @@ async function fetchFile(
 }
 
 async function linkBlob(blob: string, pointer: string): Promise<void> {
-  await mkdir(dirname(pointer), { recursive: true });
+  await makeFolder(dirname(pointer));
   try {
     await symlink(relative(dirname(pointer), blob), pointer);
   } catch (error) {
@@ -192,7 +193,7 @@ async function download(repo: Repo, options: HubOptions): Promise<HubSnapshot> {
   }
   if (repo.revision !== info.sha) {
     const ref = join(repo.folder, 'refs', ...repo.revision.split('/'));
-    await mkdir(dirname(ref), { recursive: true });
+    await makeFolder(dirname(ref));
     await writeFileAtomic(ref, info.sha);
   }
   return { folder, revision: info.sha };
@@ -239,7 +240,8 @@ function repoOf(name: string, revision: string, options: HubOptions): Repo {
  * The local snapshot of a model at a revision, downloading what the cache lacks. Without a network
  * the cached snapshot of the revision is used.
  * @throws ERR_HEADSPARK_NETWORK when it is neither in the cache nor to be had,
- *   ERR_HEADSPARK_CANCELLED when `signal` aborts.
+ *   ERR_HEADSPARK_FILE_WRITE for a cache that cannot be written, ERR_HEADSPARK_CANCELLED when
+ *   `signal` aborts.
  */
 export async function hubSnapshot(
   name: string,
@@ -268,6 +270,8 @@ export async function hubSnapshot(
     const refused = [401, 403, 404].includes(status);
     const cached = refused ? undefined : await cachedSnapshot(repo);
     if (cached) return cached;
-    throw networkError(repo, error);
+    // A full or read-only cache is not the network's fault.
+    const ofDisk = isFileError(error) || error instanceof HeadsparkError;
+    throw ofDisk ? writeError(repo.folder, error) : networkError(repo, error);
   }
 }

@@ -6,6 +6,7 @@ import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder, writeFileAtomic } from './atomic-file.js';
 import { HeadsparkError } from './errors.js';
+import { readError, writeError, writingTo } from './file-errors.js';
 import { lockFile, type FileLock } from './lock-file.js';
 import { decodeLine, encodeLine, linePrefix } from './journal-line.js';
 import { canonicalJson, differingKeys } from './canonical-json.js';
@@ -132,21 +133,15 @@ export class Journal {
    * Opens or creates the journal and takes its lock file (`PATH.lock`).
    * @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming the settings that differ,
    *   ERR_HEADSPARK_FILE_CORRUPT for another kind of file or damage before the end,
-   *   ERR_HEADSPARK_INVALID_ARGUMENT when another process has it open.
+   *   ERR_HEADSPARK_INVALID_ARGUMENT when another process has it open, ERR_HEADSPARK_FILE_WRITE.
    */
   static async open(options: JournalOptions): Promise<Journal> {
     const { path, settings } = options;
     const header = encodeLine({ format: formatName, version: formatVersion, settings });
-    let lock: FileLock;
-    try {
-      lock = await lockFile(`${path}.lock`, `the journal ${path}`);
-    } catch (error) {
-      if (error instanceof HeadsparkError) throw error;
-      const message = `the journal ${path} could not be opened: ${String(error)}.`;
-      throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message, { cause: error });
-    }
+    let lock: FileLock | undefined;
     let handle: FileHandle | undefined;
     try {
+      lock = await lockFile(`${path}.lock`, `the journal ${path}`);
       handle = await open(path, 'a');
       const { records, validBytes } = readRecords(path, await readFile(path), settings);
       await handle.truncate(validBytes);
@@ -156,8 +151,8 @@ export class Journal {
       return new Journal({ options, handle, lock, records });
     } catch (error) {
       await handle?.close();
-      await lock.release();
-      throw error;
+      await lock?.release();
+      throw writeError(path, error, { resumes: true });
     }
   }
 
@@ -239,7 +234,7 @@ export class Journal {
     const result = this.#queue.then(async () => {
       // After a failed write the end of the file is unknown: nothing more may follow it.
       if (this.#failure !== undefined) throw this.#failure as Error;
-      await work();
+      await writingTo(this.path, work, { resumes: true });
     });
     this.#queue = result.catch((error: unknown) => {
       this.#failure ??= error;
@@ -263,10 +258,7 @@ export async function readJournal(path: string): Promise<JournalText> {
   try {
     bytes = await readFile(path);
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const reason = missing ? 'does not exist' : `could not be read: ${String(error)}`;
-    const message = `the journal ${path} ${reason}.`;
-    throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message, { cause: error });
+    throw readError(path, error);
   }
   const { records, settings } = readRecords(path, bytes);
   if (typeof settings !== 'object' || settings === null) {

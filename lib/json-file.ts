@@ -2,6 +2,7 @@
 // size-limited, and every failure names the file.
 import { readFile, stat } from 'node:fs/promises';
 import { HeadsparkError, type ErrorCode } from './errors.js';
+import { readError, systemCode } from './file-errors.js';
 
 const megabyte = 1024 * 1024;
 
@@ -26,11 +27,8 @@ export async function readTextIfExists(
     }
     bytes = await readFile(path);
   } catch (error) {
-    if (error instanceof HeadsparkError) throw error;
-    const errno = (error as NodeJS.ErrnoException).code;
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    const message = `${path} could not be read: ${(error as Error).message}.`;
-    throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message, { cause: error });
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return undefined;
+    throw readError(path, error);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { HeadsparkError } from './errors.js';
+import { systemCode, writingTo } from './file-errors.js';
 import { processExists } from './process-exists.js';
 import { currentSlurmJob, slurmJobIsOver } from './slurm-job.js';
 
@@ -63,17 +64,13 @@ export function parseOwner(text: string): LockOwner | undefined {
 async function tryCreate(path: string, owner: LockOwner): Promise<boolean> {
   // Written under another name and linked into place: a lock file is never seen half-written.
   const draft = `${path}.${owner.token}`;
-  const handle = await open(draft, 'wx');
   try {
-    await handle.writeFile(JSON.stringify(owner));
-  } finally {
-    await handle.close();
-  }
-  try {
+    const handle = await open(draft, 'wx');
+    await handle.writeFile(JSON.stringify(owner)).finally(() => handle.close());
     await link(draft, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (systemCode(error) === 'EEXIST') return false;
     throw error;
   } finally {
     await rm(draft, { force: true });
@@ -86,7 +83,7 @@ async function removeStale(path: string, staleText: string): Promise<void> {
   try {
     await rename(path, aside);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if (systemCode(error) === 'ENOENT') return;
     throw error;
   }
   // What was moved may be a live lock, taken after the stale one was read: then it goes back.
@@ -122,9 +119,13 @@ export async function mayRun(owner: LockOwner): Promise<boolean> {
 
 /**
  * Takes the lock file `path`; `subject` names in messages what it protects.
- * @throws ERR_HEADSPARK_INVALID_ARGUMENT when a live process holds it.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT when a live process holds it, ERR_HEADSPARK_FILE_WRITE.
  */
-export async function lockFile(path: string, subject: string): Promise<FileLock> {
+export function lockFile(path: string, subject: string): Promise<FileLock> {
+  return writingTo(path, () => takeLock(path, subject));
+}
+
+async function takeLock(path: string, subject: string): Promise<FileLock> {
   const owner = thisProcess();
   for (let attempt = 0; attempt < 5; attempt++) {
     if (await tryCreate(path, owner)) {

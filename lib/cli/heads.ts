@@ -1,12 +1,12 @@
 // `headspark heads`: what heads look at, write and copy, and which of it goes with the harm that
 // their ablation does.
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AblationKind } from '../ablation-sweep.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { Metric } from '../attribution.js';
 import { readDiffReport } from '../diff-report.js';
+import { makeFolder } from '../file-errors.js';
 import { headEffects } from '../head-effects.js';
 import { allHeads, formatHead, parseHeads, uniqueHeads, type HeadRef } from '../head-gate.js';
 import {
@@ -155,7 +155,7 @@ async function writeFolder(
     import('../report/figures/head-properties.js'),
     import('../report/export.js'),
   ]);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await writeFileAtomic(join(folder, 'heads.json'), `${JSON.stringify(profile)}\n`);
   const figures = profileFigures(profile, { slug: 'heads', title });
   const formats = formatsOf(args.text('formats')) ?? exportFormats;

@@ -1,11 +1,11 @@
 // The demo: a whole study of the embedded family (lib/demo/models/study.yaml) and its report. The
 // same calls as a user's own study; what is printed is read from the stored results.
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { AblationTable } from '../ablation/types.js';
 import type { DiffReport } from '../circuit-diff.js';
 import { HeadsparkError } from '../errors.js';
+import { makeFolder } from '../file-errors.js';
 import type { EvaluationTable } from '../evaluation/types.js';
 import type { Interval } from '../stats/quantile.js';
 import { readRun, resultId, type RunData } from '../report/run-data.js';
@@ -127,15 +127,15 @@ async function resultsOf(
 
 /**
  * Runs the demo's study and writes its report. Under two minutes on two cores.
- * @throws ERR_HEADSPARK_FILE_NOT_FOUND when the series is missing or `out` cannot be written,
- *   ERR_HEADSPARK_SETTINGS_MISMATCH where `out` holds another study, ERR_HEADSPARK_CANCELLED.
+ * @throws ERR_HEADSPARK_FILE_NOT_FOUND when the series is missing, ERR_HEADSPARK_FILE_WRITE when
+ *   `out` cannot be written, ERR_HEADSPARK_SETTINGS_MISMATCH where `out` holds another study, ERR_HEADSPARK_CANCELLED.
  */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const start = performance.now();
   const { signal, load = {}, onStep } = options;
   const series = await demoSeries(options.models);
   const out = resolve(options.out);
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   const study = await readStudy(join(series.folder, 'study.yaml'));
   const { stages } = await runStudy(study, {
     ...load,

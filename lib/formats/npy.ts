@@ -1,8 +1,9 @@
 // NumPy's .npy arrays: little-endian, C order, one array per file.
 // The header is a Python dict literal; only the three known keys and plain values are accepted.
 
+import { writeFileAtomic } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
-import { readFileBytes, writeFileAtomic } from './file.js';
+import { readFileBytes } from './file.js';
 
 /** Element types that are read; each maps to one typed array. */
 const READERS = {

@@ -2,12 +2,13 @@
 // `in_graph`, edges with `score` and `in_graph`. Written in the reference's own edge order.
 
 import { constants } from 'node:buffer';
+import { writeFileAtomic } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
 import type { Circuit } from '../circuit/circuit.js';
 import { CircuitGraph, graphOf } from '../circuit/graph.js';
 import { destinationNames, parseEdge, parseSource, sourceNames } from '../circuit/names.js';
 import type { ScoreTable } from '../circuit/score-table.js';
-import { readFileBytes, writeFileAtomic } from './file.js';
+import { readFileBytes } from './file.js';
 import { configOf, formatError, META_KEY, parseMeta, shapeOfConfig } from './reference-config.js';
 
 type JsonObject = Record<string, unknown>;

@@ -1,11 +1,12 @@
 // Circuits as hannamw/EAP-IG writes them with torch (Graph.to_pt, Graph.from_pt): a torch.save of
 // {cfg, src_nodes, dst_nodes, edges_scores, edges_in_graph, nodes_in_graph}.
 
+import { writeFileAtomic } from '../atomic-file.js';
 import type { Circuit } from '../circuit/circuit.js';
 import { graphOf, type CircuitGraph } from '../circuit/graph.js';
 import { destinationNames, sourceNames } from '../circuit/names.js';
 import type { ScoreMeta, ScoreTable } from '../circuit/score-table.js';
-import { readFileBytes, writeFileAtomic } from './file.js';
+import { readFileBytes } from './file.js';
 import { PickledTensor, unpickle, type PickleValue } from './pickle-reader.js';
 import { pickle } from './pickle-writer.js';
 import { configOf, formatError, META_KEY, parseMeta, shapeOfConfig } from './reference-config.js';

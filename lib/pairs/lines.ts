@@ -1,7 +1,7 @@
 // Streams a UTF-8 text file line by line with a limit on the length of a line, so that a hostile
 // file without newlines cannot fill the memory.
 import { createReadStream } from 'node:fs';
-import { HeadsparkError } from '../errors.js';
+import { readError } from '../file-errors.js';
 import { pairError } from './pair-error.js';
 
 export interface TextLine {
@@ -47,12 +47,7 @@ export async function* readLines(file: string): AsyncGenerator<TextLine> {
       if (rest.length > 0) parts.push(rest);
     }
   } catch (error) {
-    if (error instanceof HeadsparkError) throw error;
-    const errno = (error as NodeJS.ErrnoException).code;
-    const reason = errno === 'ENOENT' ? 'does not exist' : `cannot be read: ${String(error)}`;
-    throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', `${file} ${reason}.`, {
-      cause: error,
-    });
+    throw readError(file, error);
   }
   if (partBytes > 0) yield decode(file, number, Buffer.concat(parts));
 }

@@ -1,10 +1,10 @@
 // The figures of a report as files: SVG and PNG of every picture, CSV, Parquet and a booktabs table
 // of every table.
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
+import { makeFolder } from '../file-errors.js';
 import { tableCsv, tableLatex, type Cell, type Column, type DataTable } from './data-table.js';
 import { exportFormats, type ExportFormat } from './export-formats.js';
 import type { Figure } from './figure.js';
@@ -90,7 +90,7 @@ export async function exportFigures(
   } = {},
 ): Promise<string[]> {
   const { formats = exportFormats, onProgress } = options;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const names: string[] = [];
   for (const [index, figure] of figures.entries()) {
     onProgress?.(index, figures.length);

@@ -2,12 +2,13 @@
 // large checkpoints does not read them all again at every command. A file that changed in size or
 // time is read again; a damaged cache is thrown away.
 
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { resolveCheckpoint } from '../checkpoint-source.js';
 import { canonicalJson } from '../canonical-json.js';
 import { checkShape, type KvEdges } from '../circuit/shape.js';
+import { makeFolder } from '../file-errors.js';
 import { readJsonIfExists } from '../json-file.js';
 import { version } from '../version.js';
 import type { CheckpointFacts } from './facts.js';
@@ -99,7 +100,7 @@ export class FingerprintCache {
   async save(): Promise<void> {
     if (this.#file === undefined || Object.keys(this.#entries).length === 0) return;
     const entries = { ...this.#old, ...this.#entries };
-    await mkdir(dirname(this.#file), { recursive: true });
+    await makeFolder(dirname(this.#file));
     await writeFileAtomic(this.#file, `${JSON.stringify({ version, entries })}\n`);
   }
 }

@@ -2,6 +2,7 @@
 
 import { stat, writeFile } from 'node:fs/promises';
 import { HeadsparkError } from '../errors.js';
+import { writeError } from '../file-errors.js';
 
 const template = `# A headspark study: circuits of a base and of post-trained checkpoints, their differences over
 # training, and causal tests. Paths are relative to this file. See what it will cost, then run it:
@@ -138,7 +139,10 @@ statistics:
 #   stages: { diff: { partition: cpu } }
 `;
 
-/** Writes the template. @throws ERR_HEADSPARK_INVALID_ARGUMENT where the file exists. */
+/**
+ * Writes the template.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT where the file exists, ERR_HEADSPARK_FILE_WRITE.
+ */
 export async function initStudy(path: string): Promise<void> {
   if (await stat(path).catch(() => undefined)) {
     throw new HeadsparkError(
@@ -149,10 +153,6 @@ export async function initStudy(path: string): Promise<void> {
   try {
     await writeFile(path, template, { flag: 'wx' });
   } catch (cause) {
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_FILE_NOT_FOUND',
-      `${path} could not be written: ${(cause as Error).message}.`,
-      { cause },
-    );
+    throw writeError(path, cause);
   }
 }

@@ -2,10 +2,11 @@
 // of one key must have the same bytes everywhere; anything else is an error, never a choice.
 
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { differingKeys } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
+import { makeFolder, writingTo } from '../file-errors.js';
 import { readManifest, writeManifest, type Manifest } from './manifest.js';
 import { ResultStore, sha256OfFile, type ResultName, type StoredResult } from './store.js';
 
@@ -62,11 +63,17 @@ async function removeLeftovers(folder: string): Promise<void> {
 async function copyResult(from: ResultStore, to: ResultStore, name: ResultName): Promise<void> {
   const place = to.folderOf(name);
   const parent = join(to.run, 'results', name.kind);
-  await mkdir(parent, { recursive: true });
+  await makeFolder(parent);
   const temporary = join(to.run, `${temporaryPrefix}${randomBytes(6).toString('hex')}`);
   try {
-    await cp(from.folderOf(name), temporary, { recursive: true });
-    await rename(temporary, place);
+    await writingTo(
+      place,
+      async () => {
+        await cp(from.folderOf(name), temporary, { recursive: true });
+        await rename(temporary, place);
+      },
+      { resumes: true },
+    );
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
@@ -84,7 +91,7 @@ export async function mergeRuns(runs: readonly string[], out: string): Promise<M
     checkSame(manifests[0], manifest, { first: runs[0], other: runs[index + 1] });
   });
   const target = new ResultStore(resolve(out));
-  await mkdir(join(target.run, 'results'), { recursive: true });
+  await makeFolder(join(target.run, 'results'));
   await removeLeftovers(target.run);
   const text = await readFile(join(folders[0], 'study.yaml'), 'utf8');
   await writeManifest(target.run, manifests[0], text);

@@ -1,11 +1,12 @@
 // Runs the graph of a study: every node whose result is not stored yet, in order. What is finished
 // is stored at once, so a run can be killed at any moment and started again.
 
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { clearTemporaryFiles } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
+import { makeFolder, writingTo } from '../file-errors.js';
 import { nearest } from '../nearest-word.js';
 import { readFacts, type Facts } from './facts.js';
 import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
@@ -217,7 +218,8 @@ class StudyRunner {
   async #noteTime({ kind, id, key }: StageNode, seconds: number): Promise<void> {
     const { threads = 0 } = this.#options;
     const entry = { kind, id, key, seconds: Number(seconds.toFixed(3)), threads };
-    await appendFile(join(this.#options.out, 'timings.jsonl'), `${JSON.stringify(entry)}\n`);
+    const path = join(this.#options.out, 'timings.jsonl');
+    await writingTo(path, () => appendFile(path, `${JSON.stringify(entry)}\n`), { resumes: true });
   }
 }
 
@@ -314,7 +316,7 @@ export async function runStudy(study: Study, options: RunStudyOptions): Promise<
   if (options.only) checkKinds(options.only, graph);
   const manifest = manifestOf(study, facts, graph);
   if (options.strict) await checkBegunAlike(out, manifest, study.source.text);
-  await mkdir(join(out, 'results'), { recursive: true });
+  await makeFolder(join(out, 'results'));
   await writeManifest(out, manifest, study.source.text);
   const runner = new StudyRunner(study, facts, settings);
   const announcement = new Announcement(out);

@@ -8,6 +8,7 @@ import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder, writeFileAtomic } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
+import { makeFolder, systemCode, writingTo } from '../file-errors.js';
 import { readJsonIfExists } from '../json-file.js';
 import { lockFile, type FileLock } from '../lock-file.js';
 
@@ -106,9 +107,11 @@ export class ResultStore {
     const work = this.#workOf(name);
     const [folder, stateFolder] = [join(work, 'result'), join(work, 'state')];
     const lock = await this.#lock(work, `the stage ${name.kind} ${name.id}`);
-    await mkdir(stateFolder, { recursive: true });
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder);
+    await makeFolder(stateFolder);
+    await writingTo(folder, async () => {
+      await rm(folder, { recursive: true, force: true });
+      await mkdir(folder);
+    });
     return { folder, stateFolder, lock };
   }
 
@@ -116,11 +119,12 @@ export class ResultStore {
   async #lock(work: string, subject: string): Promise<FileLock> {
     for (let attempt = 1; ; attempt++) {
       try {
-        // Fails too where the folder is there first and gone when Node looks at it again.
-        await mkdir(work, { recursive: true });
+        // Fails too where the folder is there first and gone when it is looked at again.
+        await makeFolder(work);
         return await lockFile(join(work, 'lock'), subject);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 10) throw error;
+        const gone = ['ENOENT', 'EEXIST'].includes(systemCode(error) ?? '');
+        if (!gone || attempt === 10) throw error;
       }
     }
   }
@@ -168,11 +172,13 @@ export class ResultStore {
     );
     const target = this.folderOf(name);
     const parent = join(this.run, 'results', kind);
-    await mkdir(parent, { recursive: true });
-    // A folder without done.json is what a power cut left behind.
-    await rm(target, { recursive: true, force: true });
-    await rename(folder, target);
-    await syncFolder(parent);
+    await makeFolder(parent);
+    await writingTo(target, async () => {
+      // A folder without done.json is what a power cut left behind.
+      await rm(target, { recursive: true, force: true });
+      await rename(folder, target);
+      await syncFolder(parent);
+    });
     await this.discard(name, place);
     return { ...name, files };
   }

@@ -2,6 +2,7 @@
 
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writingTo } from '../../file-errors.js';
 import { readTextIfExists } from '../../json-file.js';
 import type { ResultStore } from '../store.js';
 import type { StageArray } from './arrays.js';
@@ -30,7 +31,8 @@ export interface SubmittedJob {
 }
 
 export async function noteJob(run: string, job: SubmittedJob): Promise<void> {
-  await appendFile(join(run, slurmFolder, jobsFile), `${JSON.stringify(job)}\n`);
+  const path = join(run, slurmFolder, jobsFile);
+  await writingTo(path, () => appendFile(path, `${JSON.stringify(job)}\n`));
 }
 
 /** In order of submission; lines that are no submission are left out. */

@@ -3,10 +3,11 @@
 // that makes it and comes into place by one rename; so nothing has to be merged afterwards.
 
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, realpath, rm } from 'node:fs/promises';
+import { chmod, realpath, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../../atomic-file.js';
 import { HeadsparkError } from '../../errors.js';
+import { makeFolder, writingTo } from '../../file-errors.js';
 import { readJsonIfExists } from '../../json-file.js';
 import { version } from '../../version.js';
 import {
@@ -114,13 +115,13 @@ function wantedArrays(arrays: readonly StageArray[], only: readonly string[] | u
 
 async function writeScripts(arrays: readonly StageArray[], context: ScriptContext): Promise<void> {
   const folder = join(context.run, slurmFolder);
-  await mkdir(join(folder, 'logs'), { recursive: true });
+  await makeFolder(join(folder, 'logs'));
   for (const array of arrays) {
     await writeFileAtomic(join(folder, scriptName(array.kind)), arrayScript(array, context));
   }
   const path = join(folder, 'submit.sh');
   await writeFileAtomic(path, submitScript(arrays, context));
-  await chmod(path, 0o755);
+  await writingTo(path, () => chmod(path, 0o755));
 }
 
 /** Submits the arrays one after the other; on a refusal takes back what was submitted before. */
@@ -176,7 +177,7 @@ async function earlierTasks(
 }
 
 async function makeRunFolder(out: string, study: Study): Promise<string> {
-  await mkdir(join(resolve(out), 'results'), { recursive: true });
+  await makeFolder(join(resolve(out), 'results'));
   const run = await realpath(resolve(out));
   checkRunPath(run);
   checkStudyName(run, (await readManifestIfExists(run))?.study, study.name);

@@ -65,7 +65,7 @@ describe('round trips', () => {
     await expect(writeNpy(join(folder, 'no', 'x.npy'), new Float32Array(1), [1])).rejects.toThrow(
       /cannot be written/,
     );
-    expect((await readdir(folder)).filter((name) => name.endsWith('.part'))).toEqual([]);
+    expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });
 

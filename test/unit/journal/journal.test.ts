@@ -1,10 +1,10 @@
 // Journal, settings, lock file and atomic writes in one process.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open as openFile, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   canonicalJson,
   differingKeys,
@@ -184,8 +184,32 @@ describe('Journal', () => {
     expect(await readdir(folder)).toEqual(['run.journal']);
     const nowhere = { path: join(folder, 'no', 'run'), settings };
     await expect(Journal.open(nowhere)).rejects.toMatchObject({
-      code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
+      code: 'ERR_HEADSPARK_FILE_WRITE',
+      message: `${nowhere.path} cannot be written: the folder ${join(folder, 'no')} does not exist.`,
     });
+  });
+
+  it('says how to go on when the disk is full, and goes on', async () => {
+    const probe = await openFile(join(folder, 'probe'), 'w');
+    const handles = Object.getPrototypeOf(probe) as typeof probe;
+    await probe.close();
+    await rm(join(folder, 'probe'));
+    const journal = await open();
+    await journal.append('a', 1);
+    const full = Object.assign(new Error('ENOSPC: raw'), { code: 'ENOSPC', errno: -28 });
+    const append = vi.spyOn(handles, 'appendFile').mockRejectedValue(full);
+    const sentence = `${path} cannot be written (no space left on the disk); free some space and run again to go on.`;
+    const error = { code: 'ERR_HEADSPARK_FILE_WRITE', message: sentence };
+    await expect(journal.append('b', 2)).rejects.toMatchObject(error);
+    await expect(journal.close()).rejects.toMatchObject(error);
+    append.mockRestore();
+    const write = vi.spyOn(handles, 'writeFile').mockRejectedValue(full);
+    await expect(open()).rejects.toMatchObject(error);
+    write.mockRestore();
+    expect(await readdir(folder)).toEqual(['run.journal']);
+    const again = await open();
+    expect(again.keys()).toEqual(['a']);
+    await again.close();
   });
 });
 
@@ -236,7 +260,7 @@ describe('writeFileAtomic', () => {
     expect(await readdir(folder)).toEqual(['out.json']);
     await expect(writeFileAtomic(join(folder, 'no', 'x'), '')).rejects.toThrow('does not exist');
     await expect(writeFileAtomic(folder, 'x')).rejects.toMatchObject({
-      code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
+      code: 'ERR_HEADSPARK_FILE_WRITE',
     });
     expect(await readdir(folder)).toEqual(['out.json']);
   });
