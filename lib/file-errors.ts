@@ -37,11 +37,15 @@ function reasonOf({ code = '', errno = 0 }: NodeJS.ErrnoException): string {
   return reasons[code] ?? getSystemErrorMap().get(errno)?.[1] ?? code;
 }
 
-function adviceOf(code: string, resumes: boolean): string {
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+/** Whether it, or what it was made from, is the system's word for a full disk. */
+export const isDiskFull = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '');
+
+function adviceOf(system: NodeJS.ErrnoException, resumes: boolean): string {
+  if (isDiskFull(system)) {
     return `free some space and run again${resumes ? ' to go on' : ''}`;
   }
-  return code === 'ENAMETOOLONG' ? 'give a shorter one' : 'name another place';
+  return system.code === 'ENAMETOOLONG' ? 'give a shorter one' : 'name another place';
 }
 
 /** What an error of writing says beside its path. */
@@ -70,7 +74,7 @@ export function writeError(path: string, cause: unknown, about: WriteFailure = {
         ? 'is a file; name a folder'
         : code === 'ENOENT' && !existsSync(folder)
           ? `cannot be written: the folder ${folder} does not exist`
-          : `cannot be written (${reasonOf(system)}); ${adviceOf(code, resumes)}`;
+          : `cannot be written (${reasonOf(system)}); ${adviceOf(system, resumes)}`;
   return new HeadsparkError('ERR_HEADSPARK_FILE_WRITE', `${label}${path} ${text}.`, { cause });
 }
 

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { clearTemporaryFiles } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
-import { makeFolder, writingTo } from '../file-errors.js';
+import { isDiskFull, makeFolder, writeError, writingTo } from '../file-errors.js';
 import { nearest } from '../nearest-word.js';
 import { readFacts, type Facts } from './facts.js';
 import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
@@ -208,7 +208,7 @@ class StudyRunner {
       await this.#store.finish(node, place);
     } catch (error) {
       await place.lock.release();
-      throw error;
+      throw ofRun(error, this.#options.out);
     }
     await this.#noteTime(node, (performance.now() - start) / 1000);
     return true;
@@ -221,6 +221,12 @@ class StudyRunner {
     const path = join(this.#options.out, 'timings.jsonl');
     await writingTo(path, () => appendFile(path, `${JSON.stringify(entry)}\n`), { resumes: true });
   }
+}
+
+/** A full disk is one of the run, not of a file in the work of a stage. */
+function ofRun(error: unknown, out: string): unknown {
+  const full = error instanceof HeadsparkError && isDiskFull(error);
+  return full ? writeError(out, error, { resumes: true }) : error;
 }
 
 function checkCancelled(signal: AbortSignal | undefined): void {
