@@ -12,23 +12,12 @@ import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { runAblationByGeneration } from './evaluation-run.js';
 import type { Context } from './context.js';
-import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
+import { loadFrom, pairsFrom } from './inputs.js';
+import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
 import { formatPercent } from './output.js';
+import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
-
-/** The journal's path, and whether it is removed once the results are written. */
-function journalOf(args: Arguments): { path: string; temporary: boolean } | undefined {
-  const [journal, out] = [args.text('journal'), args.text('out')];
-  if (journal !== undefined) return { path: journal, temporary: false };
-  return out === undefined ? undefined : { path: `${out}.journal`, temporary: true };
-}
-
-function hintOf(journal: { path: string } | undefined): string {
-  return journal
-    ? `${journal.path} keeps what is finished: run the same command again to go on from there.`
-    : 'Nothing was kept; with --out or --journal a run can be resumed.';
-}
 
 type OnCount = (done: number, total: number) => void;
 
@@ -122,14 +111,17 @@ export const ablateCommand: Command = {
     if (args.flag('generate')) return runAblationByGeneration(args, context);
     checkWithoutGenerate(args);
     const [out, csv] = [args.text('out'), args.text('csv')];
-    await checkOutput(out, '--out', ['.json']);
-    await checkOutput(csv, '--csv', ['.csv']);
     const [factors, resamples] = [factorsOf(args), resamplesOf(args, context)];
+    const journal = journalOf(args);
+    await checkOutputs([
+      fileOutput(args, 'out', ['.json']),
+      fileOutput(args, 'csv', ['.csv']),
+      journalOutput(journal),
+    ]);
     const model = await loadFrom(args.positional('model'), args, context);
     const plan = await planOf(args, model.info);
     const { pairs, name } = await pairsFrom(model, args, context);
-    const journal = journalOf(args);
-    context.resumeHint = hintOf(journal);
+    context.resumeHint = resumeHintOf(journal);
     context.print(
       `${context.paint('bold', model.info.label)}: ${describe(args, factors)} on ${name}`,
     );

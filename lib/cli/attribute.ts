@@ -18,8 +18,9 @@ import { mean } from '../stats/quantile.js';
 import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
-import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
+import { loadFrom, pairsFrom } from './inputs.js';
 import { formatBounds, formatNumber, formatPercent, formatSigned, plural } from './output.js';
+import { checkOutputs } from './outputs.js';
 import {
   completenessOf,
   rankEdges,
@@ -154,7 +155,14 @@ export const attributeCommand: Command = {
   ],
   async run(args, context) {
     const outputs = args.list('out');
-    for (const path of outputs) await checkOutput(path, '--out', SCORE_EXTENSIONS);
+    await checkOutputs(
+      outputs.map((path) => ({
+        option: '--out',
+        path,
+        kind: 'file',
+        extensions: SCORE_EXTENSIONS,
+      })),
+    );
     const model = await loadFrom(args.positional('model'), args, context);
     const { pairs, name } = await pairsFrom(model, args, context);
     const { signal } = context;

@@ -23,8 +23,9 @@ import { mean } from '../stats/quantile.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
-import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
+import { loadFrom, pairsFrom } from './inputs.js';
 import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
+import { checkOutputs, fileOutput } from './outputs.js';
 import { describeSelection, selectionMeta, selectionOf } from './selection.js';
 import { optionGroups } from './vocabulary.js';
 
@@ -205,11 +206,11 @@ export const circuitCommand: Command = {
   async run(args, context) {
     checkCombination(args);
     const [out, modelName] = [args.text('out'), args.text('model')];
-    await checkOutput(out, '--out', SCORE_EXTENSIONS);
     const selection = selectionOf(args);
     if (!selection && !args.flag('curve')) {
       throw usageError('say which edges to select: --top-n N, --tau-all T or --greedy N.');
     }
+    await checkOutputs([fileOutput(args, 'out', SCORE_EXTENSIONS)]);
     const model = modelName === undefined ? undefined : await loadFrom(modelName, args, context);
     const shape = model?.shape(args.choice<'per-query-head' | 'grouped'>('kv-edges'));
     const table = await readScoreFile(args.positional('scores'), shape ? { shape } : {});

@@ -11,6 +11,7 @@ import { printDiff } from './diff-tables.js';
 import { printEvaluation } from './evaluation-table.js';
 import { parseBytes } from './inputs.js';
 import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
+import { checkOutputs } from './outputs.js';
 import { optionGroups } from './vocabulary.js';
 
 const solved = ({ estimate, low, high }: Interval): string =>
@@ -115,6 +116,7 @@ export const demoCommand: Command = {
   async run(args, context) {
     const [threads, memory] = [args.number('threads'), args.text('memory')];
     const out = args.text('out') ?? './headspark-demo';
+    await checkOutputs([{ option: '--out', path: out, kind: 'folder' }]);
     context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
     const result = await context.task('demo', '% of the work', ({ reporter }) =>
       runDemo({

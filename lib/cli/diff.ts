@@ -11,8 +11,8 @@ import { fastestResampledHeads } from '../native-resampling.js';
 import { usageError } from './arguments.js';
 import type { Command } from './command.js';
 import { printDiff } from './diff-tables.js';
-import { checkOutput } from './inputs.js';
 import { plural } from './output.js';
+import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { describeSelection, selectionFromMeta, selectionOf } from './selection.js';
 import { optionGroups } from './vocabulary.js';
@@ -63,9 +63,8 @@ export const diffCommand: Command = {
   ],
   async run(args, context) {
     const [out, csv] = [args.text('out'), args.text('csv')];
-    await checkOutput(out, '--out', ['.json']);
-    await checkOutput(csv, '--csv', ['.csv']);
     const resamples = resamplesOf(args, context) ?? 'auto';
+    await checkOutputs([fileOutput(args, 'out', ['.json']), fileOutput(args, 'csv', ['.csv'])]);
     const paths = [args.positional('base'), args.positional('post'), ...args.positionals('more')];
     const names = inputNames(paths);
     const inputs: DiffInput[] = [];

@@ -25,7 +25,9 @@ import { factorsOf, planOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import { printEvaluation } from './evaluation-table.js';
-import { checkOutput, loadFrom, parseBytes } from './inputs.js';
+import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
+import { loadFrom, parseBytes } from './inputs.js';
+import { checkOutputs, fileOutput, type Output } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 
 /** The options that are given, under the names of the library. */
@@ -54,12 +56,9 @@ function sourcesOf(args: Arguments): readonly AnswerSource[] {
   return choice === 'any' ? answerSources : [choice];
 }
 
-/** The journal's path, and whether it is removed once the results are written. */
-function journalOf(args: Arguments): { path: string; temporary: boolean } | undefined {
-  const [journal, out, shard] = [args.text('journal'), args.text('out'), args.text('shard')];
-  if (journal !== undefined) return { path: journal, temporary: false };
-  if (shard !== undefined) throw usageError('--shard needs --journal FILE, which merge reads.');
-  return out === undefined ? undefined : { path: `${out}.journal`, temporary: true };
+function checkShard(args: Arguments): void {
+  if (args.text('shard') === undefined || args.text('journal') !== undefined) return;
+  throw usageError('--shard needs --journal FILE, which merge reads.');
 }
 
 async function benchmarkFrom(args: Arguments): Promise<Benchmark> {
@@ -131,11 +130,12 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
   };
 }
 
-async function checkOutputs(args: Arguments): Promise<void> {
-  await checkOutput(args.text('out'), '--out', ['.json']);
-  await checkOutput(args.text('csv'), '--csv', ['.csv']);
-  await checkOutput(args.text('parquet'), '--parquet', ['.parquet']);
-}
+/** What `writeEvaluation` writes. */
+export const evaluationOutputs = (args: Arguments): Output[] => [
+  fileOutput(args, 'out', ['.json']),
+  fileOutput(args, 'csv', ['.csv']),
+  fileOutput(args, 'parquet', ['.parquet']),
+];
 
 /** Writes --out, --csv and --parquet. */
 export async function writeEvaluation(
@@ -169,9 +169,10 @@ export async function runEvaluation(
   context: Context,
   { needsHeads, controls, match }: EvaluationCommandOptions,
 ): Promise<unknown> {
-  await checkOutputs(args);
   const [options, resamples] = [optionsOf(args, controls), resamplesOf(args, context)];
+  checkShard(args);
   const journal = journalOf(args);
+  await checkOutputs([...evaluationOutputs(args), journalOutput(journal)]);
   const benchmark = await benchmarkFrom(args);
   const model = await loadFrom(args.positional('model'), args, context);
   const named = args.text('heads') !== undefined || args.text('diff') !== undefined;
@@ -182,9 +183,7 @@ export async function runEvaluation(
     const references = Math.min(options.references!, benchmark.problems.length);
     checkReferences(options.ablation!, references);
   }
-  context.resumeHint = journal
-    ? `${journal.path} keeps what is finished: run the same command again to go on from there.`
-    : 'Nothing was kept; with --out or --journal a run can be resumed.';
+  context.resumeHint = resumeHintOf(journal);
   const count = `${benchmark.problems.length} problems`;
   context.print(`${context.paint('bold', model.info.label)} on ${benchmark.name} (${count})`);
   const [rows, memory] = [args.number('max-rows'), args.text('memory')];

@@ -14,8 +14,9 @@ import { factorsOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
-import { checkOutput, loadFrom } from './inputs.js';
+import { loadFrom } from './inputs.js';
 import { formatNumber, plural } from './output.js';
+import { checkOutputs, fileOutput } from './outputs.js';
 import { optionGroups } from './vocabulary.js';
 
 /** One row: a prompt under a set of heads, and which sample it is. */
@@ -253,8 +254,8 @@ export const generateCommand: Command = {
   ],
   async run(args, context) {
     const out = args.text('out');
-    await checkOutput(out, '--out', ['.jsonl']);
     checkOptions(args);
+    await checkOutputs([fileOutput(args, 'out', ['.jsonl'])]);
     const model = await loadFrom(args.positional('model'), args, context);
     const prompts = await promptsOf(model, args);
     const rows = rowsOf(prompts, model, args);

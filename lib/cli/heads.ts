@@ -24,8 +24,9 @@ import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { printProfile } from './heads-table.js';
-import { checkOutput, loadFrom, pairsFrom } from './inputs.js';
+import { loadFrom, pairsFrom } from './inputs.js';
 import { plural } from './output.js';
+import { checkOutputs, fileOutput } from './outputs.js';
 import { formatsOf } from './report.js';
 import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
@@ -218,13 +219,16 @@ export const headsCommand: Command = {
   ],
   async run(args, context) {
     checkInputs(args);
-    const [out, csv, parquet] = [args.text('out'), args.text('csv'), args.text('parquet')];
+    const out = args.text('out');
     if (args.text('formats') !== undefined && out === undefined) {
       throw usageError('--formats needs --out FOLDER.');
     }
     formatsOf(args.text('formats'));
-    await checkOutput(csv, '--csv', ['.csv']);
-    await checkOutput(parquet, '--parquet', ['.parquet']);
+    await checkOutputs([
+      { option: '--out', path: out, kind: 'folder' },
+      fileOutput(args, 'csv', ['.csv']),
+      fileOutput(args, 'parquet', ['.parquet']),
+    ]);
     const model = await loadFrom(args.positional('model'), args, context);
     const named = args.text('heads');
     const heads = named === undefined ? allHeads(model.info) : parseHeads(named, model.info);

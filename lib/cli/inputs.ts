@@ -1,8 +1,6 @@
-// From arguments to a loaded model and its pairs, and the checks of output files that are made
-// before a long run rather than after it.
+// From arguments to a loaded model and its pairs.
 
 import { stat } from 'node:fs/promises';
-import { dirname, extname } from 'node:path';
 import type { Metric } from '../attribution.js';
 import { parseHubId } from '../checkpoint-source.js';
 import { chooseDevice } from '../device-choice.js';
@@ -146,22 +144,4 @@ export async function pairsFrom(
   }
   if (task !== undefined) return { pairs: generated(task, model, args), name: task };
   throw usageError('give the pairs with --pairs FILE or --task ioi|greater-than|arithmetic.');
-}
-
-/** Throws before a long run when its results could not be written. */
-export async function checkOutput(
-  path: string | undefined,
-  option: string,
-  extensions: readonly string[],
-): Promise<void> {
-  if (path === undefined) return;
-  if (!extensions.includes(extname(path))) {
-    throw usageError(`${option} ${path}: the file name must end in ${extensions.join(' or ')}.`);
-  }
-  if (!(await exists(dirname(path)))) {
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_FILE_NOT_FOUND',
-      `${option} ${path}: the folder ${dirname(path)} does not exist.`,
-    );
-  }
 }

@@ -2,9 +2,9 @@
 
 import { mergeEvaluations } from '../evaluation.js';
 import type { Command } from './command.js';
-import { writeEvaluation } from './evaluation-run.js';
+import { evaluationOutputs, writeEvaluation } from './evaluation-run.js';
 import { printEvaluation } from './evaluation-table.js';
-import { checkOutput } from './inputs.js';
+import { checkOutputs } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
 
@@ -18,10 +18,8 @@ export const mergeCommand: Command = {
   options: ['out', 'csv', 'parquet', 'top', 'confidence', 'resamples', ...optionGroups.every],
   examples: [['$0 merge 1.jsonl 2.jsonl --out result.json', 'both halves of a run']],
   async run(args, context) {
-    await checkOutput(args.text('out'), '--out', ['.json']);
-    await checkOutput(args.text('csv'), '--csv', ['.csv']);
-    await checkOutput(args.text('parquet'), '--parquet', ['.parquet']);
     const resamples = resamplesOf(args, context);
+    await checkOutputs(evaluationOutputs(args));
     const result = await mergeEvaluations(args.positionals('journals'), {
       confidence: args.value('confidence'),
       ...(resamples === undefined ? {} : { resamples }),

@@ -12,8 +12,8 @@ import {
 import { usageError } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
-import { checkOutput } from './inputs.js';
 import { plural } from './output.js';
+import { checkOutputs } from './outputs.js';
 import { optionGroups } from './vocabulary.js';
 
 /** --formats as a list; undefined: all. */
@@ -79,9 +79,12 @@ export const reportCommand: Command = {
   ],
   async run(args, context) {
     const out = args.text('out') ?? './report.html';
-    await checkOutput(out, '--out', ['.html']);
     const [figures, formats] = [args.text('figures'), formatsOf(args.text('formats'))];
     if (formats && figures === undefined) throw usageError('--formats needs --figures FOLDER.');
+    await checkOutputs([
+      { option: '--out', path: out, kind: 'file', extensions: ['.html'] },
+      { option: '--figures', path: figures, kind: 'folder' },
+    ]);
     const run = args.positional('run');
     const options: ReportOptions = {
       out,

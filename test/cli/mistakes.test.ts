@@ -209,7 +209,7 @@ const cases: [string, string[], RegExp, string][] = [
     'an output in no folder',
     ['attribute', base, '--pairs', pairs, '--out', 'no/a.json'],
     /the folder no does not exist/,
-    'FILE_NOT_FOUND',
+    'FILE_WRITE',
   ],
   [
     'nothing to ablate',

@@ -1,0 +1,97 @@
+// Outputs that cannot be written are refused before anything else is looked at: none of the models,
+// scores and runs named here exist.
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { headspark, newFolder } from './bin.js';
+
+const below = (option: string, path: string): RegExp =>
+  new RegExp(
+    `${option} ${path} cannot be written \\(a part of its path is a file, not a folder\\)`,
+  );
+const ablate = ['ablate', 'none', '--heads', '0.1', '--pairs', 'none.jsonl'];
+const solve = ['ablate', 'none', '--heads', '0.1', '--generate', '--benchmark', 'none'];
+const evaluate = ['evaluate', 'none', '--benchmark', 'none'];
+const heads = ['heads', 'none', '--pairs', 'none.jsonl'];
+
+/** In a folder with the file `file` and the folders `a.json` and `a.json.journal`. */
+const cases: [string, string[], RegExp][] = [
+  ['attribute --out', ['attribute', 'none', '--out', 'file/s.json'], below('--out', 'file/s.json')],
+  [
+    'attribute --out',
+    ['attribute', 'none', '--out', 'a.json'],
+    /--out a\.json is a folder; name a/,
+  ],
+  ['attribute --out', ['attribute', 'none', '--out', 'no/s.pt'], /the folder no does not exist\./],
+  [
+    'circuit --out',
+    ['circuit', 'none.json', '--top-n', '1', '--out', 'file/c.json'],
+    below('--out', 'file/c.json'),
+  ],
+  ['diff --out', ['diff', 'a', 'b', '--out', 'file/d.json'], below('--out', 'file/d.json')],
+  ['diff --csv', ['diff', 'a', 'b', '--csv', 'file/d.csv'], below('--csv', 'file/d.csv')],
+  ['ablate --out', [...ablate, '--out', 'file/a.json'], below('--out', 'file/a.json')],
+  ['ablate --csv', [...ablate, '--csv', 'file/a.csv'], below('--csv', 'file/a.csv')],
+  ['ablate --journal', [...ablate, '--journal', 'file/j'], below('--journal', 'file/j')],
+  ['ablate --journal', [...ablate, '--journal', 'a.json'], /--journal a\.json is a folder; name a/],
+  ['ablate --generate', [...solve, '--out', 'file/a.json'], below('--out', 'file/a.json')],
+  ['evaluate --out', [...evaluate, '--out', 'b.json'], /--out b\.json\.journal is a folder; name/],
+  [
+    'evaluate --parquet',
+    [...evaluate, '--parquet', 'file/e.parquet'],
+    below('--parquet', 'file/e.parquet'),
+  ],
+  ['evaluate --journal', [...evaluate, '--journal', 'file/j'], below('--journal', 'file/j')],
+  ['merge --csv', ['merge', 'none', '--csv', 'file/m.csv'], below('--csv', 'file/m.csv')],
+  [
+    'generate --out',
+    ['generate', 'none', '--prompt', 'x', '--out', 'file/g.jsonl'],
+    below('--out', 'file/g.jsonl'),
+  ],
+  ['heads --out', [...heads, '--out', 'file'], /--out file is a file; name a folder\./],
+  ['heads --out', [...heads, '--out', '/proc/none/h'], /--out \/proc\/none\/h cannot be written\b/],
+  ['heads --csv', [...heads, '--csv', 'file/h.csv'], below('--csv', 'file/h.csv')],
+  [
+    'heads --parquet',
+    [...heads, '--parquet', 'file/h.parquet'],
+    below('--parquet', 'file/h.parquet'),
+  ],
+  [
+    'study run --out',
+    ['study', 'run', 'none.yaml', '--out', 'file'],
+    /--out file is a file; name a/,
+  ],
+  [
+    'study merge --out',
+    ['study', 'merge', 'none', '--out', 'file'],
+    /--out file is a file; name a/,
+  ],
+  ['report --out', ['report', 'none', '--out', 'file/r.html'], below('--out', 'file/r.html')],
+  ['report --figures', ['report', 'none', '--figures', 'file/f/g'], below('--figures', 'file/f/g')],
+  ['demo --out', ['demo', '--out', 'file'], /--out file is a file; name a folder\./],
+];
+
+describe('an output that cannot be written', () => {
+  it.each(cases)('%s %j', async (_, args, message) => {
+    const cwd = await newFolder();
+    await writeFile(join(cwd, 'file'), '');
+    await mkdir(join(cwd, 'a.json'));
+    await mkdir(join(cwd, 'b.json.journal'));
+    const { code, stdout, stderr } = await headspark(args, { cwd });
+    expect(stderr).toMatch(message);
+    expect(stderr).toContain('[ERR_HEADSPARK_FILE_WRITE]');
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(stdout).toBe('');
+    expect(code).toBe(1);
+  });
+});
+
+it('leaves nothing behind where it could be written', async () => {
+  const cwd = await newFolder();
+  await writeFile(join(cwd, 'h.csv'), 'as it was');
+  const outputs = ['--out', 'deep/folder', '--csv', 'h.csv', '--parquet', 'h.parquet'];
+  const { code, stderr } = await headspark([...heads, ...outputs], { cwd });
+  expect(stderr).toMatch(/MODEL "none" is neither/);
+  expect(code).toBe(1);
+  expect(await readdir(cwd)).toEqual(['h.csv']);
+});
