@@ -1,7 +1,15 @@
 #!/usr/bin/env node
 // The command line's entry: the process's streams and signals around one run.
+import { writeError } from '../file-errors.js';
 import { commandNames, loadCommands } from './commands.js';
-import { runLine } from './run.js';
+import type { Terminal } from './context.js';
+import { reportError, runLine } from './run.js';
+
+const terminal: Terminal = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: process.env,
+};
 
 const controller = new AbortController();
 let interruptedBy: number | undefined;
@@ -19,12 +27,16 @@ for (const [signal, code] of [
 // A reader that has seen enough (`headspark … | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  const debug = process.argv.includes('--debug');
+  // Not as JSON too: that would go where nothing can be written.
+  process.exit(reportError(writeError('standard output', error), terminal, { debug, json: false }));
 });
+// There is nobody left to tell.
+process.stderr.on('error', () => undefined);
 
 process.exitCode = await runLine(process.argv.slice(2), {
   commandNames,
   loadCommands,
-  terminal: { stdout: process.stdout, stderr: process.stderr, environment: process.env },
+  terminal,
   interruption: { signal: controller.signal, exitCode: () => interruptedBy },
 });

@@ -42,9 +42,9 @@ function sentence(message: string): string {
 
 /**
  * Prints an error as a sentence with its code, with --json also as an object on stdout; the stack
- * only where it helps.
+ * only where it helps. Gives the exit code.
  */
-function reportError(
+export function reportError(
   error: unknown,
   terminal: Terminal,
   { debug, json }: { debug: boolean; json: boolean },

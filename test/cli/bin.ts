@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
-const bin = join(root, 'dist', 'cli', 'main.js');
+export const bin = join(root, 'dist', 'cli', 'main.js');
 
 export const models = join(root, 'lib', 'demo', 'models');
 export const base = join(models, 'base');

@@ -1,9 +1,10 @@
 // Outputs that cannot be written are refused before anything else is looked at: none of the models,
 // scores and runs named here exist.
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { headspark, newFolder } from './bin.js';
+import { bin, headspark, newFolder } from './bin.js';
 
 const below = (option: string, path: string): RegExp =>
   new RegExp(
@@ -95,3 +96,20 @@ it('leaves nothing behind where it could be written', async () => {
   expect(code).toBe(1);
   expect(await readdir(cwd)).toEqual(['h.csv']);
 });
+
+it.each([[['doctor']], [['doctor', '--json']], [['diff', '--help']]])(
+  'standard output on a full disk: %j',
+  async (args) => {
+    const full = await open('/dev/full', 'w');
+    const { status, stderr } = spawnSync(process.execPath, [bin, ...args], {
+      stdio: ['ignore', full.fd, 'pipe'],
+      encoding: 'utf8',
+    });
+    await full.close();
+    expect(stderr).toBe(
+      'headspark: standard output cannot be written (no space left on the disk); ' +
+        'free some space and run again. [ERR_HEADSPARK_FILE_WRITE]\n',
+    );
+    expect(status).toBe(1);
+  },
+);
