@@ -7,6 +7,7 @@ import type { Circuit } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
 import { checkScoreTable, pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { describeShape, type GraphShape } from '../circuit/shape.js';
+import { systemCode } from '../file-errors.js';
 import { readNpyFloat32, writeNpy } from './npy.js';
 import { readReferenceJson, writeReferenceJson } from './reference-json.js';
 import { readReferencePt, writeReferencePt } from './reference-pt.js';
@@ -74,7 +75,14 @@ async function withPairScores(table: ScoreFile, path: string): Promise<ScoreFile
     );
   }
   const pairPath = join(dirname(path), file);
-  const { shape: size, data } = await readNpyFloat32(pairPath);
+  const { shape: size, data } = await readNpyFloat32(pairPath).catch((error: unknown) => {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_FILE_NOT_FOUND',
+      `${pairPath} does not exist: it holds the per-pair scores of ${path}; copy it along.`,
+      { cause: error },
+    );
+  });
   const { edgeCount } = graphOf(table.shape);
   if (size.length !== 2 || size[1] !== edgeCount || size[0] === 0) {
     throw new HeadsparkError(

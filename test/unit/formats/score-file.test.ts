@@ -58,6 +58,7 @@ describe.each(['.json', '.pt'])('%s', (extension) => {
     await rm(pairs);
     await expect(readScoreFile(path)).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
+      message: `${pairs} does not exist: it holds the per-pair scores of ${path}; copy it along.`,
     });
   });
 });
