@@ -55,7 +55,12 @@ export function resolvePromptForm(
   }
   if (template === 'plain' && (form.enableThinking !== undefined || form.system !== undefined)) {
     const option = form.system === undefined ? 'the thinking switch' : 'a system prompt';
-    throw invalid(`${option} needs a chat template; leave it out, or use one that has it.`);
+    throw invalid(
+      model.chatTemplate
+        ? `${option} needs the chat template, which the template "plain" (--template plain; in a ` +
+            'study template: plain) leaves out; give one of the two.'
+        : `${option} needs a chat template, and ${model.info.label} has none; leave it out.`,
+    );
   }
   const thinking =
     form.enableThinking === undefined ? 'default' : form.enableThinking ? 'on' : 'off';

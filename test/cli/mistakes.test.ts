@@ -147,9 +147,9 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
-    'a system prompt without a chat template',
+    'a system prompt without the chat template',
     ['evaluate', base, '--benchmark', 'demo', '--template', 'plain', '--system', 'x'],
-    /a system prompt needs a chat template/,
+    /a system prompt needs the chat template, which .* \(--template plain; .* leaves out/,
     'INVALID_ARGUMENT',
   ],
   [

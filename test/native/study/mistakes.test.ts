@@ -267,7 +267,7 @@ const mistakes: Record<string, Mistake> = {
   'a thinking switch without a chat template': {
     change: ['statistics:', 'benchmarks: [{ name: a, file: demo, template: plain }]\nstatistics:'],
     line: 27,
-    says: /benchmarks\[1\]: the thinking switch needs a chat template/,
+    says: /benchmarks\[1\]: the thinking switch needs the chat template, which the template "plain"/,
   },
   'an ablation on an unknown benchmark': {
     change: [

@@ -61,7 +61,9 @@ describe('prompts', () => {
     const bare = { ...model, chatTemplate: undefined };
     expect(resolvePromptForm({}, bare, 'none').template).toBe('plain');
     expect(() => resolvePromptForm({ template: 'chat' }, bare, 'none')).toThrow(/no chat template/);
-    expect(() => resolvePromptForm({ system: 'x' }, bare, 'none')).toThrow(/a system prompt needs/);
+    expect(() => resolvePromptForm({ system: 'x' }, bare, 'none')).toThrow(
+      /a system prompt needs a chat template, and .* has none; leave it out/,
+    );
     expect(() => resolvePromptForm({ enableThinking: true }, bare, 'none')).toThrow(
       /the thinking switch needs a chat template/,
     );
