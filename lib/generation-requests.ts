@@ -71,6 +71,20 @@ function checkedRun(run: ReplacementRun = { begin: 0, length: 1, loop: 0 }): Rep
   };
 }
 
+/**
+ * Refuses ids that no completion can end with. A tokenizer's own may lie beyond a model whose
+ * embedding was cut.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT
+ */
+export function checkStopTokens(ids: readonly number[], model: Model): void {
+  const { vocab } = model.info;
+  const bad = ids.find((id) => id >= vocab && !model.tokenizer?.eosIds.includes(id));
+  if (bad === undefined) return;
+  throw invalid(
+    `the stop token ${bad} is not one of the model's, which run from 0 to ${vocab - 1}.`,
+  );
+}
+
 function checkedStrings(model: Model, strings: readonly string[]): readonly string[] {
   if (strings.length === 0) return strings;
   if (!model.tokenizer) {
@@ -101,6 +115,7 @@ export function checkRequest(
     }
     const heads = request.heads ?? [];
     const stopTokens = request.stopTokens ?? model.tokenizer?.eosIds ?? [];
+    checkStopTokens(stopTokens, model);
     // Packing checks the values; here the message can name the request.
     packHeads([heads], model.info);
     packRows([stopTokens], 'stopTokens');

@@ -128,10 +128,19 @@ export function parseHeads(text: string, shape?: HeadShape): HeadRef[] {
   return uniqueHeads(items.flatMap((item) => parseItem(item, shape)));
 }
 
-/** Parses several sets of heads separated by semicolons: `3.1,5.0; 4.*`. */
+/**
+ * Parses several sets of heads separated by semicolons: `3.1,5.0; 4.*`.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT as `parseHeads`, and for an empty set, by its number.
+ */
 export function parseHeadSets(text: string, shape?: HeadShape): HeadRef[][] {
-  const sets = text.split(';').filter((part) => part.trim() !== '');
-  if (sets.length === 0) throw invalid('the list of heads is empty: write for instance 3.1,5.0.');
+  const sets = text.split(';');
+  const empty = sets.findIndex((part) => part.trim() === '');
+  if (sets.length > 1 && empty >= 0) {
+    throw invalid(
+      `set ${empty + 1} of the ${sets.length} sets of heads in "${text}" is empty: ` +
+        'write for instance 3.1,5.0;4.*.',
+    );
+  }
   return sets.map((part) => parseHeads(part, shape));
 }
 

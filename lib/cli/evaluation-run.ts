@@ -18,7 +18,7 @@ import {
   type EvaluationResult,
 } from '../evaluation.js';
 import { checkReferences } from '../evaluation/replacements.js';
-import type { SamplingOptions } from '../generation-types.js';
+import { checkStopTokens } from '../generation-requests.js';
 import type { GatePositions } from '../head-gate.js';
 import type { ProgressReporter } from '../progress.js';
 import { factorsOf, planOf } from './ablation-plan.js';
@@ -29,27 +29,7 @@ import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
 import { loadFrom, parseBytes } from './inputs.js';
 import { checkOutputs, fileOutput, type Output } from './outputs.js';
 import { resamplesOf } from './resamples.js';
-
-/** The options that are given, under the names of the library. */
-function given<T extends object>(values: { [Key in keyof T]: T[Key] | undefined }): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
-}
-
-const samplingOf = (args: Arguments): SamplingOptions =>
-  given<SamplingOptions>({
-    temperature: args.number('temperature'),
-    topP: args.number('top-p'),
-    topK: args.number('top-k-tokens'),
-    minP: args.number('min-p'),
-    repetitionPenalty: args.number('repetition-penalty'),
-  });
-
-function checkSampling({ topP, minP, repetitionPenalty }: SamplingOptions): void {
-  if (topP !== undefined && topP <= 0) throw usageError('--top-p must be more than 0.');
-  if (minP !== undefined && minP >= 1) throw usageError('--min-p must be less than 1.');
-  if (repetitionPenalty !== undefined && repetitionPenalty <= 0)
-    throw usageError('--repetition-penalty must be more than 0.');
-}
+import { given, samplingOf } from './sampling.js';
 
 function sourcesOf(args: Arguments): readonly AnswerSource[] {
   const choice = args.choice<'any' | AnswerSource>('answer-from');
@@ -104,8 +84,6 @@ function progressOf(reporter: ProgressReporter, path: string | undefined, contex
 function optionsOf(args: Arguments, controls: number): EvaluateOptions {
   const [shard, thinking] = [args.text('shard'), args.switch('enable-thinking')];
   const template = args.optionalChoice<'chat' | 'plain'>('template');
-  const sampling = samplingOf(args);
-  checkSampling(sampling);
   return {
     controls,
     factors: factorsOf(args),
@@ -119,7 +97,7 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
       suffix: args.text('suffix'),
     }),
     samples: args.value('samples'),
-    sampling,
+    sampling: samplingOf(args),
     ...given({ maxNewTokens: args.number('max-new-tokens') }),
     stopStrings: args.list('stop'),
     stopTokens: args.numbers('stop-token'),
@@ -175,6 +153,7 @@ export async function runEvaluation(
   await checkOutputs([...evaluationOutputs(args), journalOutput(journal)]);
   const benchmark = await benchmarkFrom(args);
   const model = await loadFrom(args.positional('model'), args, context);
+  checkStopTokens(options.stopTokens ?? [], model);
   const named = args.text('heads') !== undefined || args.text('diff') !== undefined;
   const plan = needsHeads || named ? await planOf(args, model.info) : undefined;
   // Refused before anything is printed, and before a long run.

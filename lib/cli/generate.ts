@@ -5,6 +5,7 @@ import { unablated } from '../ablation/run.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { formatHeads, parseHeadSets, type GatePositions, type HeadRef } from '../head-gate.js';
 import { generate, type Completion, type GenerationRequest } from '../generation.js';
+import { checkStopTokens } from '../generation-requests.js';
 import type { Model } from '../model.js';
 import type { JobProgress } from '../native.js';
 import { formatDuration } from '../progress.js';
@@ -17,6 +18,7 @@ import type { Context } from './context.js';
 import { loadFrom } from './inputs.js';
 import { formatNumber, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
+import { samplingOf } from './sampling.js';
 import { optionGroups } from './vocabulary.js';
 
 /** One row: a prompt under a set of heads, and which sample it is. */
@@ -60,7 +62,8 @@ async function promptsOf(model: Model, args: Arguments): Promise<Prompt[]> {
 }
 
 function checkOptions(args: Arguments): void {
-  if (args.value('samples') > 1 && (args.number('temperature') ?? 0) === 0) {
+  const { temperature = 0 } = samplingOf(args);
+  if (args.value('samples') > 1 && temperature === 0) {
     throw usageError('--samples above 1 needs a --temperature above 0, or all would be equal.');
   }
   if (args.value('seed') + args.value('samples') > Number.MAX_SAFE_INTEGER) {
@@ -71,13 +74,7 @@ function checkOptions(args: Arguments): void {
 function settingsOf(args: Arguments, model: Model): Omit<GenerationRequest, 'prompt'> {
   return {
     positions: args.choice<GatePositions>('positions'),
-    sampling: {
-      temperature: args.number('temperature') ?? 0,
-      topP: args.number('top-p') ?? 1,
-      topK: args.value('top-k-tokens'),
-      minP: args.value('min-p'),
-      repetitionPenalty: args.value('repetition-penalty'),
-    },
+    sampling: samplingOf(args),
     maxNewTokens: args.number('max-new-tokens') ?? 256,
     stopStrings: args.list('stop'),
     stopTokens: [
@@ -257,6 +254,7 @@ export const generateCommand: Command = {
     checkOptions(args);
     await checkOutputs([fileOutput(args, 'out', ['.jsonl'])]);
     const model = await loadFrom(args.positional('model'), args, context);
+    checkStopTokens(args.numbers('stop-token'), model);
     const prompts = await promptsOf(model, args);
     const rows = rowsOf(prompts, model, args);
     const start = performance.now();

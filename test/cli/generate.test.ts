@@ -75,7 +75,8 @@ describe('generate', () => {
     const completionOf = async (...more: string[]) =>
       JSON.parse((await done(...args, ...more)).stdout).completions[0];
     const { tokens } = await completionOf('--ignore-eos');
-    const [named, other] = [tokens[2], 1 + Math.max(...tokens)].map(String);
+    const absent = [...tokens.keys()].find((id) => !tokens.includes(id));
+    const [named, other] = [tokens[2], absent].map(String);
     const stopped = await completionOf(
       '--ignore-eos',
       '--stop-token',
@@ -114,7 +115,7 @@ describe('generate', () => {
     [[], /--prompt TEXT, or a JSONL file with --prompts FILE/],
     [['--prompt', 'a', '--prompts', 'b.jsonl'], /not both/],
     [['--prompt', 'a', '--samples', '2'], /--samples above 1 needs a --temperature above 0/],
-    [['--prompt', 'a', '--top-p', '0'], /topP is 0; it must be more than 0 and at most 1/],
+    [['--prompt', 'a', '--top-p', '0'], /--top-p must be more than 0\./],
     [['--prompt', 'a', '--top-p', '1.5'], /--top-p needs a number/],
     [['--prompt', 'a', '--heads', '99.0'], /no layer 99/],
     [['--prompts', 'none.jsonl'], /none\.jsonl does not exist/],

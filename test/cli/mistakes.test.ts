@@ -135,6 +135,30 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
+    'a stop token that the model does not have',
+    ['evaluate', base, '--benchmark', 'demo', '--stop-token', '9999999'],
+    /the stop token 9999999 is not one of the model's, which run from 0 to \d+\./,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'such a stop token of a completion',
+    ['generate', base, '--prompt', '1', '--stop-token', '9999999'],
+    /headspark: the stop token 9999999 is not one of the model's/,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'a min-p that leaves nothing',
+    ['generate', base, '--prompt', '1', '--min-p', '3'],
+    /--min-p must be less than 1\./,
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'an empty set of heads',
+    ['generate', base, '--prompt', '1', '--heads', ';0.0'],
+    /set 1 of the 2 sets of heads in ";0\.0" is empty/,
+    'INVALID_ARGUMENT',
+  ],
+  [
     'heads that are not in the model',
     ['evaluate', base, '--benchmark', 'demo', '--heads', '9.0'],
     /the model has no layer 9/,

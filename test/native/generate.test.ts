@@ -302,6 +302,9 @@ describe('generate', () => {
     await expect(run({ ...good, seed: 2n ** 64n })).rejects.toMatchObject(refused(/seed/));
     await expect(run({ ...good, positions: 'some' })).rejects.toMatchObject(refused(/positions/));
     await expect(run({ ...good, stopTokens: [-2] })).rejects.toMatchObject(refused(/stopTokens/));
+    await expect(run({ ...good, stopTokens: [1 << 30] })).rejects.toMatchObject(
+      refused(/^request 1: the stop token 1073741824 is not one of the model's/),
+    );
     await expect(run({ ...good, stopStrings: ['x'] })).rejects.toMatchObject(
       refused(/no tokenizer\.json/, 'ERR_HEADSPARK_TOKENIZER'),
     );

@@ -65,11 +65,17 @@ describe('parseHeads', () => {
   });
 
   it('reads sets', () => {
-    expect(parseHeadSets('3.1,5.0; 4.2 ;', shape).map(formatHeads)).toEqual([
-      'a3.h1,a5.h0',
-      'a4.h2',
-    ]);
-    expect(() => parseHeadSets(' ; ')).toThrow('empty');
+    expect(parseHeadSets('3.1,5.0; 4.2', shape).map(formatHeads)).toEqual(['a3.h1,a5.h0', 'a4.h2']);
+    expect(() => parseHeadSets(' ')).toThrow('the list of heads is empty');
+    for (const [text, number] of [
+      [';0.0', '1 of the 2'],
+      ['3.1; ;5.0', '2 of the 3'],
+      ['3.1;', '2 of the 2'],
+    ]) {
+      expect(() => parseHeadSets(text)).toThrow(
+        `set ${number} sets of heads in "${text}" is empty`,
+      );
+    }
   });
 });
 
