@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "device/kept_memory.h"
+#include "device/memory_text.h"
 #include "headspark/buffer.h"
 #include "headspark/context.h"
 #include "headspark/error.h"
@@ -53,6 +54,15 @@ class FakeGpu final : public Backend {
 };
 
 }  // namespace
+
+TEST_CASE("sizes in messages are rounded up, and small ones are not 1 MiB") {
+  CHECK(memory_text(0) == "0 MiB");
+  CHECK(memory_text(1024) == "1 KiB");
+  CHECK(memory_text(1025) == "2 KiB");
+  CHECK(memory_text(1 << 20) == "1 MiB");
+  CHECK(memory_text((1 << 20) + 1) == "2 MiB");
+  CHECK(memory_text(std::int64_t{23} << 30) == "23.0 GiB");
+}
 
 TEST_CASE("CPU buffers are aligned, zeroed on request, and copy both ways") {
   const auto backend = make_cpu_backend();

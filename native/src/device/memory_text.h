@@ -6,7 +6,7 @@
 
 namespace headspark {
 
-/// "12 MiB" or "23.4 GiB", rounded up.
+/// "5 KiB", "12 MiB" or "23.4 GiB", rounded up.
 std::string memory_text(std::int64_t bytes);
 
 }  // namespace headspark

@@ -4,15 +4,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "device/memory_text.h"
 #include "engine/gates.h"
 #include "headspark/error.h"
 
 namespace headspark {
 namespace {
-
-std::string mebibytes(std::int64_t bytes) {
-  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
-}
 
 void check_tokens(const ModelConfig& config, const std::vector<std::int32_t>& tokens,
                   const char* what) {
@@ -101,9 +98,9 @@ GenerationOptions checked_options(const Engine& engine, GenerationOptions option
 
 void throw_does_not_fit(const RowNeed& need) {
   throw Error(ErrorCode::OUT_OF_MEMORY,
-              "A row of " + std::to_string(need.tokens) + " tokens needs " + mebibytes(need.bytes) +
-                  " of keys and values, but the budget of " + mebibytes(need.budget_bytes) +
-                  " leaves " + mebibytes(need.page_bytes) +
+              "A row of " + std::to_string(need.tokens) + " tokens needs " +
+                  memory_text(need.bytes) + " of keys and values, but the budget of " +
+                  memory_text(need.budget_bytes) + " leaves " + memory_text(need.page_bytes) +
                   "; raise the budget (memoryBytes, --memory) or lower maxNewTokens.");
 }
 
@@ -114,10 +111,10 @@ void check_room(const Engine& engine, const GenerationOptions& options, const Fi
   if (need.total() <= available) return;
   throw Error(ErrorCode::OUT_OF_MEMORY,
               "A generation of " + std::to_string(options.max_rows) + " rows needs " +
-                  mebibytes(need.activations) + " for activations, " + mebibytes(need.logits) +
-                  " for logits and " + mebibytes(need.attention) +
+                  memory_text(need.activations) + " for activations, " + memory_text(need.logits) +
+                  " for logits and " + memory_text(need.attention) +
                   " for attention beside keys and values, but " + backend.name() + " has only " +
-                  mebibytes(available) +
+                  memory_text(available) +
                   " free; lower maxRows (--max-rows), or stop what else uses the GPU.");
 }
 

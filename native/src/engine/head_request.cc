@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "device/memory_text.h"
 #include "engine/methods.h"
 #include "engine/pair_block.h"
 #include "engine/trace.h"
@@ -73,10 +74,6 @@ std::vector<LayerHeads> groups_of(const std::vector<HeadIndex>& heads) {
   return groups;
 }
 
-std::string mebibytes(double bytes) {
-  return std::to_string(static_cast<std::int64_t>(bytes / (1 << 20)) + 1) + " MiB";
-}
-
 }  // namespace
 
 void check_head_request(const Engine& engine, const HeadPropertiesRequest& request) {
@@ -114,10 +111,9 @@ HeadRequestPlan plan_head_request(const Engine& engine, const HeadPropertiesRequ
   if (needed > budget) {
     throw Error(ErrorCode::OUT_OF_MEMORY,
                 "A prompt of " + std::to_string(plan.longest) + " tokens needs " +
-                    mebibytes(static_cast<double>(needed)) +
+                    memory_text(needed) +
                     " of workspace for one attention map, more than the memory budget of " +
-                    mebibytes(static_cast<double>(budget)) +
-                    "; raise the budget (--memory) or shorten the prompt.");
+                    memory_text(budget) + "; raise the budget (--memory) or shorten the prompt.");
   }
   const std::int64_t wanted = paying_batch_tokens(engine);
   plan.batches = cut_pairs(lengths, std::clamp<std::int64_t>(budget / token_bytes(), 1, wanted));
