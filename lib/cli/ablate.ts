@@ -97,6 +97,9 @@ export const ablateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
+  meanings: {
+    system: 'system message before each problem, through the chat template',
+  },
   multiple: ['stop', 'stop-token'],
   examples: [
     ['$0 ablate ./sft --pairs p.jsonl --diff diff.json --top-k 10', 'emergent heads, one by one'],

@@ -18,6 +18,8 @@ export interface Command {
   readonly describe: string;
   readonly positionals: readonly PositionalSpec[];
   readonly options: readonly OptionName[];
+  /** What options do here, where the vocabulary's words do not say it. */
+  readonly meanings?: Readonly<Partial<Record<OptionName, string>>>;
   /** Options that may be given several times. */
   readonly multiple?: readonly OptionName[];
   /** Command lines with what they do. */

@@ -112,6 +112,7 @@ export const demoCommand: Command = {
     'Run a whole study on the embedded checkpoints and write its report (under two minutes)',
   positionals: [],
   options: ['out', 'top', 'threads', 'memory', 'device', ...optionGroups.every],
+  meanings: { out: 'folder of results and report.html; default: ./headspark-demo' },
   examples: [['$0 demo --out ./headspark-demo', 'results and report.html go to that folder']],
   async run(args, context) {
     const [threads, memory] = [args.number('threads'), args.text('memory')];

@@ -35,6 +35,9 @@ export const evaluateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
+  meanings: {
+    system: 'system message before each problem, through the chat template',
+  },
   multiple: ['stop', 'stop-token'],
   examples: [
     ['$0 evaluate ./sft --benchmark demo --enable-thinking', 'greedy, one answer per problem'],

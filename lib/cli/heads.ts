@@ -210,6 +210,11 @@ export const headsCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
+  meanings: {
+    out: 'folder for heads.json and every figure; made where it is not there',
+    formats: 'of the figures in --out, some of svg,png,csv,parquet,latex; default: all',
+    parquet: 'also write the table as Parquet',
+  },
   multiple: ['think-marker'],
   examples: [
     ['$0 heads ./sft --pairs p.jsonl', 'all heads, with correlations'],

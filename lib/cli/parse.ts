@@ -38,11 +38,12 @@ export function explain(message: string, command: Command | undefined): Headspar
   return usageError(`${first(message).replace(/\.$/, '')}.${usage}`);
 }
 
-function addOption(builder: Argv, name: OptionName, multiple: boolean): void {
+function addOption(builder: Argv, name: OptionName, command: Command): void {
   const spec = optionSpec(name);
+  const multiple = command.multiple?.includes(name) ?? false;
   builder.option(name, {
     type: spec.type,
-    describe: spec.describe,
+    describe: command.meanings?.[name] ?? spec.describe,
     group: spec.group,
     ...(spec.choices ? { choices: spec.choices } : {}),
     ...(spec.default === undefined ? {} : { default: spec.default }),
@@ -59,9 +60,7 @@ function addCommand(line: Argv, command: Command, run: (raw: RawArguments) => vo
       for (const { name, describe, rest } of command.positionals) {
         builder.positional(name, { describe, type: 'string', ...(rest ? { array: true } : {}) });
       }
-      for (const name of command.options) {
-        addOption(builder, name, command.multiple?.includes(name) ?? false);
-      }
+      for (const name of command.options) addOption(builder, name, command);
       for (const [example, text] of command.examples) builder.example(example, text);
       // Before yargs' own checks, so that a mistyped option is named first.
       builder.middleware((raw) => {
@@ -83,8 +82,19 @@ function checkRest(raw: RawArguments, command: Command): void {
   );
 }
 
+/** yargs prints the script whatever follows the word, so that help needs a command of its own. */
+function addCompletion(line: Argv, argv: readonly string[]): Argv {
+  const describe = 'Print a script for shell completion (bash, zsh)';
+  if (argv[0] !== 'completion' || !argv.includes('--help')) {
+    return line.completion('completion', describe);
+  }
+  return line.command('completion', describe, (builder) =>
+    builder.example('$0 completion >> ~/.bashrc', 'or ~/.zshrc; then open a new shell'),
+  );
+}
+
 function buildLine(argv: readonly string[], preset: Preset): Argv {
-  return yargs([...argv])
+  const line = yargs([...argv])
     .scriptName('headspark')
     .locale('en')
     .usage('$0 <command>\n\nWhich attention heads newly matter after post-training.')
@@ -100,11 +110,11 @@ function buildLine(argv: readonly string[], preset: Preset): Argv {
       throw error ?? new Error(message);
     })
     .config(preset)
-    .completion('completion', 'Print a script for shell completion (bash, zsh)')
     .help()
     .version(version)
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .epilogue('Every option can also stand in a --config file or in HEADSPARK_<OPTION>.');
+  return addCompletion(line, argv);
 }
 
 /** The words of a command line that name its command, if any do. */

@@ -72,6 +72,7 @@ export const reportCommand: Command = {
   describe: 'Write the report of a study run as one self-contained page',
   positionals: [{ name: 'run', describe: 'folder of the run' }],
   options: ['out', 'figures', 'formats', 'watch', ...optionGroups.every],
+  meanings: { out: 'page to write; one that is there is replaced; default: ./report.html' },
   examples: [
     ['$0 report run --out report.html', 'opens from disk, needs no network'],
     ['$0 report run --out report.html --watch', 'beside a run that is still going'],

@@ -240,6 +240,10 @@ export const studyCommand: Command = {
     'offline',
     ...optionGroups.every,
   ],
+  meanings: {
+    out: 'folder of the run; default: ./NAME-run for NAME.yaml (merge needs it)',
+    shard: 'run: only part i/n of the study, in a folder for merge or with --strict',
+  },
   multiple: ['only'],
   examples: [
     ['$0 study init study.yaml', 'a study file with every setting explained'],

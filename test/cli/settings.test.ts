@@ -34,6 +34,10 @@ describe('help', () => {
     expect(stdout).toContain('headspark');
     const words = await headspark(['--get-yargs-completions', 'headspark', 'at']);
     expect(words.stdout).toContain('attribute');
+    const help = await headspark(['completion', '--help']);
+    expect(help.code).toBe(0);
+    expect(help.stdout).toContain('headspark completion >> ~/.bashrc');
+    expect(help.stdout).not.toContain('###-begin');
   });
 });
 
