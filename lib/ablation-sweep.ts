@@ -1,13 +1,14 @@
 // Teacher-forced ablation sweeps: many sets of heads, ablated or scaled, on the same pairs. Made
 // once (means and corrupted runs), then run for any variants in any order.
 import { ablationKinds, type AblationKind } from './ablation-kinds.js';
+import { checkModel, checkPairs } from './argument-checks.js';
 import { metrics, type Metric } from './attribution.js';
 import { HeadsparkError } from './errors.js';
 import { gatePositions, type GatePositions, type HeadRef } from './head-gate.js';
 import type { Model } from './model.js';
 import { callNative, runJob, type JobOptions } from './native.js';
 import type { NativeSweep, NativeSweepSharing, PackedHeads } from './native-types.js';
-import { oneOf } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames } from './option-checks.js';
 import { packHeads, packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
 
@@ -47,6 +48,14 @@ interface SweepParts {
   settings: { metric: Metric; ablation: AblationKind; positions: GatePositions };
 }
 
+const sweepOptions = optionNames<SweepOptions>({
+  metric: true,
+  ablation: true,
+  positions: true,
+  signal: true,
+  onProgress: true,
+});
+
 /** A prepared sweep over fixed pairs, metric and ablation; keeps the model's memory in use. */
 export class Sweep {
   readonly metric: Metric;
@@ -75,6 +84,9 @@ export class Sweep {
     pairs: readonly TokenizedPair[],
     options: SweepOptions = {},
   ): Promise<Sweep> {
+    checkModel('Sweep.create', model);
+    checkPairs('Sweep.create', pairs);
+    checkOptionNames('Sweep.create', options, sweepOptions);
     const settings = {
       metric: oneOf('metric', options.metric, { allowed: metrics, fallback: 'logit-diff' }),
       ablation: oneOf('ablation', options.ablation, { allowed: ablationKinds, fallback: 'zero' }),

@@ -2,13 +2,33 @@
 // whether a set of heads hurts more than random sets of the same size in the same layers.
 import type { AblateOptions, AblationTable } from './ablation/types.js';
 import { ablateSubject } from './ablation/ablate.js';
+import { checkPlan } from './ablation/plan.js';
 import { Sweep } from './ablation-sweep.js';
+import { checkModel, checkPairs } from './argument-checks.js';
 import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
+import { checkOptionNames, optionNames } from './option-checks.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 
 export { ablationCsv } from './ablation/csv.js';
 export * from './ablation/types.js';
+
+const ablateOptions = optionNames<AblateOptions>({
+  plan: true,
+  controls: true,
+  match: true,
+  seed: true,
+  journal: true,
+  factors: true,
+  ablation: true,
+  metric: true,
+  positions: true,
+  confidence: true,
+  resamples: true,
+  onPlan: true,
+  signal: true,
+  onProgress: true,
+});
 
 /**
  * Gates heads, every set with every factor of `factors`, by
@@ -32,6 +52,10 @@ export async function ablate(
   pairs: readonly TokenizedPair[],
   options: AblateOptions,
 ): Promise<AblationTable> {
+  checkModel('ablate', model);
+  checkPairs('ablate', pairs);
+  checkOptionNames('ablate', options, ablateOptions);
+  checkPlan('ablate', options.plan);
   const { label, layers, heads, device, isa, precision } = model.info;
   const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
   const subject = {

@@ -1,12 +1,13 @@
 // Edge attribution through the public API: how much every edge of the graph matters for a metric on
 // pairs of prompts, as a score table that carries its settings.
+import { checkModel, checkPairs } from './argument-checks.js';
 import { graphOf } from './circuit/graph.js';
 import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';
 import type { KvEdges } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions } from './native.js';
-import { oneOf, wholeNumber } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 import { checkCorrupted } from './pairs/same-prompts.js';
@@ -126,6 +127,17 @@ function metaOf(model: Model, pairs: readonly TokenizedPair[], settings: Setting
   };
 }
 
+const attributeOptions = optionNames<AttributeOptions>({
+  method: true,
+  metric: true,
+  igSteps: true,
+  igGrid: true,
+  kvEdges: true,
+  keepPairScores: true,
+  signal: true,
+  onProgress: true,
+});
+
 /**
  * Scores of every edge: the mean over pairs of what `method` gives for the loss (minus the metric
  * for `logit-diff` and `prob-diff`), so a positive score means that corrupting the edge hurts.
@@ -140,6 +152,9 @@ export async function attribute(
   pairs: readonly TokenizedPair[],
   options: AttributeOptions = {},
 ): Promise<AttributionResult> {
+  checkModel('attribute', model);
+  checkPairs('attribute', pairs);
+  checkOptionNames('attribute', options, attributeOptions);
   const settings = settingsOf(options);
   const shape = model.shape(settings.kvEdges);
   const graph = graphOf(shape);

@@ -1,5 +1,6 @@
 // The difference of two or more score files in one plain JSON report: head sets, importance,
 // effect, overlap, bootstrap evidence and the null diff. Never loads the addon.
+import { checkTable } from './argument-checks.js';
 import { buildCircuit, type BuildCircuitOptions, type Circuit } from './circuit/circuit.js';
 import { pairCountOf, type ScoreTable } from './circuit/score-table.js';
 import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
@@ -9,6 +10,7 @@ import type { ResamplingOptions } from './diff/resample.js';
 import { headStatus, type HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
 import { formatHead } from './head-gate.js';
+import { checkOptionNames, optionNames } from './option-checks.js';
 import { fewestFlips } from './stats/power.js';
 import type { Interval } from './stats/quantile.js';
 import { version } from './version.js';
@@ -203,6 +205,28 @@ async function evidenceOf(
   return { ...(bootstrap ? { bootstrap } : {}), ...(noise ? { noise } : {}) };
 }
 
+const diffOptions = optionNames<DiffOptions>({
+  selection: true,
+  resamples: true,
+  nullRepeats: true,
+  confidence: true,
+  seed: true,
+  resampledHeads: true,
+  signal: true,
+  onProgress: true,
+});
+
+function checkInputs(inputs: readonly DiffInput[]): void {
+  if (!Array.isArray(inputs) || inputs.length < 2) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      'diff takes a list of two or more score tables with names: { name, table }.',
+    );
+  }
+  for (const input of inputs as readonly (DiffInput | undefined)[])
+    checkTable('diff', input?.table);
+}
+
 /**
  * Compares two or more score tables of one graph and the same attribution settings; the first is
  * the base. With per-pair scores, every head carries the share of bootstrap resamples in which it
@@ -213,6 +237,8 @@ export async function diff(
   inputs: readonly DiffInput[],
   options: DiffOptions = {},
 ): Promise<DiffReport> {
+  checkInputs(inputs);
+  checkOptionNames('diff', options, diffOptions);
   const { selection, confidence = 0.95, seed = 0 } = options;
   const circuits = inputs.map((input) => ({
     name: input.name,

@@ -1,5 +1,6 @@
 // Faithfulness of circuits on a model: run the clean prompts where only the circuit's edges carry
 // what the circuit computed, and compare with the whole model and with no circuit at all.
+import { checkCircuits, checkModel, checkPairs, checkTable } from './argument-checks.js';
 import { kvEdgeKinds, metrics, type Metric } from './attribution.js';
 import { buildCircuit, countEdges, type Circuit } from './circuit/circuit.js';
 import {
@@ -15,7 +16,7 @@ import { describeShape, sameGraph, type GraphShape, type KvEdges } from './circu
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions, type JobProgress } from './native.js';
-import { oneOf, wholeNumber } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
 import { bootstrapStatistic, type BootstrapOptions } from './stats/bootstrap.js';
@@ -220,6 +221,15 @@ function resultOf(
   return { values, mean: mean(values), faithfulness: interval.estimate, interval };
 }
 
+const evaluateOptions = optionNames<EvaluateCircuitsOptions>({
+  metric: true,
+  excluded: true,
+  bootstrap: true,
+  chunkBytes: true,
+  signal: true,
+  onProgress: true,
+});
+
 /**
  * Evaluates any number of circuits of one graph (method: hannamw/EAP-IG, evaluate_graph). The
  * circuit without edges is always evaluated too. A pair's value in one circuit does not depend on
@@ -233,6 +243,10 @@ export async function evaluateCircuits(
   circuits: readonly Circuit[],
   options: EvaluateCircuitsOptions = {},
 ): Promise<CircuitEvaluation> {
+  checkModel('evaluateCircuits', model);
+  checkPairs('evaluateCircuits', pairs);
+  checkCircuits('evaluateCircuits', circuits);
+  checkOptionNames('evaluateCircuits', options, evaluateOptions);
   const request = requestOf({ model, pairs }, circuits[0]?.shape.kvEdges, options);
   circuits.forEach((circuit, index) => checkCircuit(circuit, index, request));
   const masks = circuits.map(({ inGraph }) => inGraph);
@@ -304,18 +318,17 @@ export async function circuitCurve(
   table: ScoreTable,
   options: CircuitCurveOptions = {},
 ): Promise<CircuitCurve> {
-  const { fractions = CURVE_FRACTIONS, prune = true } = options;
+  checkModel('circuitCurve', model);
+  checkPairs('circuitCurve', pairs);
+  checkTable('circuitCurve', table);
+  checkOptionNames('circuitCurve', options, [...evaluateOptions, 'fractions', 'prune']);
+  const { fractions = CURVE_FRACTIONS, prune = true, ...own } = options;
   checkFractions(fractions);
   const sizes = fractions.map((part) => edgesAtFraction(graphOf(table.shape).edgeCount, part));
   const circuitsOf = (ranking: Ranking): Circuit[] =>
     sizes.map((n) => buildCircuit(table, { rule: 'top-n', n, ranking, prune }));
   const circuits = [...circuitsOf('signed'), ...circuitsOf('absolute')];
-  const { circuits: results, ...evaluation } = await evaluateCircuits(
-    model,
-    pairs,
-    circuits,
-    options,
-  );
+  const { circuits: results, ...evaluation } = await evaluateCircuits(model, pairs, circuits, own);
   const entry = (index: number): CurveEntry => ({
     ...results[index],
     edges: countEdges(circuits[index]),

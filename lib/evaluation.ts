@@ -1,5 +1,7 @@
 // Benchmarks through the public API: what a model solves, alone and with heads gated, and how the
 // answers fail.
+import { checkPlan } from './ablation/plan.js';
+import { checkBenchmark, checkModel } from './argument-checks.js';
 import type { Benchmark } from './benchmarks/types.js';
 import {
   answerSubject,
@@ -16,6 +18,7 @@ import { generate } from './generation.js';
 import type { GenerationOptions } from './generation-types.js';
 import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
+import { checkOptionNames, optionNames } from './option-checks.js';
 
 export { evaluationCsv, samplesParquet } from './evaluation/files.js';
 export type { Answers, EvaluateOptions, EvaluationResult } from './evaluation/evaluate.js';
@@ -35,6 +38,45 @@ export type AnswerOptions = EvaluateOptions &
     /** Name of the model in the results; default: its own. */
     readonly label?: string;
   };
+
+const answerOptions = optionNames<AnswerOptions>({
+  plan: true,
+  controls: true,
+  match: true,
+  factors: true,
+  ablation: true,
+  references: true,
+  positions: true,
+  prompt: true,
+  samples: true,
+  sampling: true,
+  maxNewTokens: true,
+  stopStrings: true,
+  stopTokens: true,
+  seed: true,
+  sources: true,
+  shard: true,
+  journal: true,
+  confidence: true,
+  resamples: true,
+  ks: true,
+  maxRows: true,
+  memoryBytes: true,
+  label: true,
+  signal: true,
+  onProgress: true,
+});
+
+function checkArguments(
+  call: string,
+  { model, benchmark }: { model: unknown; benchmark: unknown },
+  options: AnswerOptions,
+): void {
+  checkModel(call, model);
+  checkBenchmark(call, benchmark);
+  checkOptionNames(call, options, answerOptions);
+  if (options.plan !== undefined) checkPlan(call, options.plan);
+}
 
 function subjectOf(
   model: Model,
@@ -65,6 +107,7 @@ export async function answerBenchmark(
   benchmark: Benchmark,
   options: AnswerOptions = {},
 ): Promise<Answers> {
+  checkArguments('answerBenchmark', { model, benchmark }, options);
   return answerSubject(subjectOf(model, options), benchmark, options);
 }
 
@@ -89,6 +132,7 @@ export async function evaluate(
   benchmark: Benchmark,
   options: AnswerOptions = {},
 ): Promise<EvaluationResult> {
+  checkArguments('evaluate', { model, benchmark }, options);
   return evaluateSubject(subjectOf(model, options), benchmark, options);
 }
 

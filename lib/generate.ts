@@ -1,9 +1,10 @@
 // Greedy generation of given rows with heads ablated or scaled per row: a thin layer over generate().
+import { checkModel, checkPrompt, checkRequests } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { generate } from './generation.js';
 import type { Model } from './model.js';
 import type { JobOptions } from './native.js';
-import { wholeNumber } from './option-checks.js';
+import { checkOptionNames, optionNames, wholeNumber } from './option-checks.js';
 import { packRows, type GatedHead } from './packed.js';
 
 /** A prompt to continue. */
@@ -20,6 +21,13 @@ export interface GenerateGreedyOptions extends JobOptions {
   stopTokens?: readonly number[];
 }
 
+const greedyOptions = optionNames<GenerateGreedyOptions>({
+  maxNewTokens: true,
+  stopTokens: true,
+  signal: true,
+  onProgress: true,
+});
+
 /**
  * The new tokens of each row, by the largest logit (ties: the smaller id). A row's tokens do not
  * depend on the other rows.
@@ -31,6 +39,10 @@ export async function generateGreedy(
   rows: readonly GenerateRow[],
   options: GenerateGreedyOptions = {},
 ): Promise<number[][]> {
+  checkModel('generateGreedy', model);
+  checkRequests('generateGreedy', rows);
+  for (const row of rows) checkPrompt('generateGreedy', row);
+  checkOptionNames('generateGreedy', options, greedyOptions);
   const { maxNewTokens: wanted, stopTokens, ...job } = options;
   const maxNewTokens = wholeNumber('maxNewTokens', wanted, {
     low: 0,

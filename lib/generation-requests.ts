@@ -1,10 +1,17 @@
 // Checking requests and packing them for the core.
+import { checkPrompt } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { gatePositions } from './head-gate.js';
 import type { GenerationRequest, ReplacementRun, SamplingOptions } from './generation-types.js';
 import type { Model } from './model.js';
 import type { PackedGenerationRequests } from './native-types.js';
-import { finiteNumber, oneOf, wholeNumber } from './option-checks.js';
+import {
+  checkOptionNames,
+  finiteNumber,
+  oneOf,
+  optionNames,
+  wholeNumber,
+} from './option-checks.js';
 import { packHeads, packRows, type GatedHead } from './packed.js';
 
 const invalid = (message: string): HeadsparkError =>
@@ -33,8 +40,17 @@ function seedOf(seed: bigint | number | undefined): bigint {
   throw invalid(`seed is ${String(seed)}; it must be a whole number from 0 to 2^64 - 1.`);
 }
 
-/** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the option that is out of range. */
+const samplingOptions = optionNames<SamplingOptions>({
+  temperature: true,
+  topP: true,
+  topK: true,
+  minP: true,
+  repetitionPenalty: true,
+});
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the option that is unknown or out of range. */
 export function checkedSampling(sampling: SamplingOptions = {}): Required<SamplingOptions> {
+  checkOptionNames('sampling', sampling, samplingOptions);
   const { temperature, topP, topK, minP, repetitionPenalty } = sampling;
   return {
     temperature: finiteNumber('temperature', temperature, {
@@ -98,6 +114,18 @@ function checkedStrings(model: Model, strings: readonly string[]): readonly stri
   return strings;
 }
 
+const requestOptions = optionNames<GenerationRequest>({
+  prompt: true,
+  heads: true,
+  positions: true,
+  replacement: true,
+  sampling: true,
+  seed: true,
+  maxNewTokens: true,
+  stopTokens: true,
+  stopStrings: true,
+});
+
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT, _TOKENIZER naming the request and its option. */
 export function checkRequest(
   model: Model,
@@ -105,6 +133,8 @@ export function checkRequest(
   index: number,
 ): CheckedRequest {
   try {
+    checkPrompt('generate', request);
+    checkOptionNames('a request', request, requestOptions);
     const { length } = request.prompt;
     if (length === 0) throw invalid('the prompt has no tokens.');
     const { maxPositions } = model.info;

@@ -1,5 +1,6 @@
 // Generation with gated heads through an async iterator: requests go in as they come, completions
 // come out as they finish, and the C++ core decodes all rows together in between.
+import { checkModel, checkRequests } from './argument-checks.js';
 import type {
   Completion,
   FinishReason,
@@ -10,7 +11,7 @@ import { checkRequest, packRequests, type CheckedRequest } from './generation-re
 import type { Model } from './model.js';
 import { runJob } from './native.js';
 import type { NativeGeneration } from './native-types.js';
-import { wholeNumber } from './option-checks.js';
+import { checkOptionNames, optionNames, wholeNumber } from './option-checks.js';
 import { StopStringMatcher } from './stop-strings.js';
 
 export type * from './generation-types.js';
@@ -226,6 +227,15 @@ class Generation {
   }
 }
 
+const generationOptions = optionNames<GenerationOptions>({
+  maxRows: true,
+  memoryBytes: true,
+  onToken: true,
+  replacement: true,
+  signal: true,
+  onProgress: true,
+});
+
 /**
  * Generates for many requests at once and yields completions in the order they finish. Rows of
  * different gates share every pass over the weights; samples and variants of a prompt share its
@@ -241,6 +251,9 @@ export async function* generate(
   requests: Requests,
   options: GenerationOptions = {},
 ): AsyncGenerator<Completion, void, void> {
+  checkModel('generate', model);
+  checkRequests('generate', requests);
+  checkOptionNames('generate', options, generationOptions);
   const generation = new Generation(model, options);
   void generation.feed(requests);
   try {

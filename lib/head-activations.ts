@@ -1,8 +1,9 @@
 // What heads put out (z, the input of the output projection) on given sequences: means and single
 // tokens for mean and resample ablation in a generation, and the size of what heads write.
+import { checkModel, checkTokenLists } from './argument-checks.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions } from './native.js';
-import { oneOf, trueOrFalse } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, trueOrFalse } from './option-checks.js';
 import { packRows } from './packed.js';
 
 export const activationRows = ['mean', 'mean-per-position', 'tokens'] as const;
@@ -28,6 +29,13 @@ export interface HeadActivations {
   writeNorms: Float32Array;
 }
 
+const activationsOptions = optionNames<HeadActivationsOptions>({
+  rows: true,
+  writeNorms: true,
+  signal: true,
+  onProgress: true,
+});
+
 /**
  * z of every head of the unablated model on token sequences. Neither batches nor threads change a bit.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for no sequences, an empty or too long one, or a token
@@ -38,6 +46,9 @@ export async function headActivations(
   sequences: readonly (Int32Array | readonly number[])[],
   options: HeadActivationsOptions = {},
 ): Promise<HeadActivations> {
+  checkModel('headActivations', model);
+  checkTokenLists('headActivations', sequences);
+  checkOptionNames('headActivations', options, activationsOptions);
   const request = {
     sequences: packRows(sequences, 'the sequences'),
     rows: oneOf('rows', options.rows, { allowed: activationRows, fallback: 'mean' }),

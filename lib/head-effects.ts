@@ -1,10 +1,12 @@
 // How much worse a model gets without each of its heads, one at a time, on pairs.
 import type { Metric } from './attribution.js';
 import { Sweep, type AblationKind } from './ablation-sweep.js';
+import { checkModel, checkPairs } from './argument-checks.js';
 import { allHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
 import type { MeasuredEffects } from './heads/profile.js';
 import type { Model } from './model.js';
 import type { JobOptions } from './native.js';
+import { checkOptionNames, optionNames } from './option-checks.js';
 import type { TokenizedPair } from './pairs.js';
 import { mean } from './stats/quantile.js';
 
@@ -17,6 +19,14 @@ export interface HeadEffectsOptions extends JobOptions {
   readonly ablation?: AblationKind;
 }
 
+const effectsOptions = optionNames<HeadEffectsOptions>({
+  heads: true,
+  metric: true,
+  ablation: true,
+  signal: true,
+  onProgress: true,
+});
+
 /**
  * By head how much worse the mean metric gets when it alone is ablated at all positions; negative
  * where the model gets better. The same numbers as the rows of `ablate` with a `single` plan.
@@ -27,6 +37,9 @@ export async function headEffects(
   pairs: readonly TokenizedPair[],
   options: HeadEffectsOptions = {},
 ): Promise<MeasuredEffects> {
+  checkModel('headEffects', model);
+  checkPairs('headEffects', pairs);
+  checkOptionNames('headEffects', options, effectsOptions);
   const { metric = 'logit-diff', ablation = 'zero', signal, onProgress } = options;
   const heads = uniqueHeads(options.heads ?? allHeads(model.info));
   const sweep = await Sweep.create(model, pairs, { metric, ablation, signal });

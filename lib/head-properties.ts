@@ -1,6 +1,7 @@
 // What heads do on prompts, through the public API: attention to kinds of tokens, entropy and
 // distance, writes, direct effects on the answer and the copying score, as a table.
 import { createHash } from 'node:crypto';
+import { checkHeadPrompts, checkModel } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { allHeads, checkHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
 import { defaultHeadResamples } from './heads/correlation.js';
@@ -22,7 +23,7 @@ import {
 import type { Model } from './model.js';
 import { runJob, type JobOptions } from './native.js';
 import type { NativeHeadProperties } from './native-types.js';
-import { oneOf, trueOrFalse, wholeNumber } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
 import { packRows } from './packed.js';
 import type { PairMetric, TokenizedPair } from './pairs.js';
 import { checkConfidence } from './stats/quantile.js';
@@ -275,6 +276,19 @@ function checkFinite(result: NativeHeadProperties): void {
   }
 }
 
+const propertiesOptions = optionNames<HeadPropertiesOptions>({
+  heads: true,
+  queries: true,
+  maps: true,
+  markers: true,
+  copying: true,
+  confidence: true,
+  resamples: true,
+  seed: true,
+  signal: true,
+  onProgress: true,
+});
+
 /**
  * Measures what heads do on prompts. Attention is reduced inside the core; the maps of `maps` are
  * the only ones that leave it. Values are means over prompts with bootstrap intervals; the same
@@ -290,6 +304,9 @@ export async function headProperties(
   prompts: readonly HeadPrompt[],
   options: HeadPropertiesOptions = {},
 ): Promise<HeadTable> {
+  checkModel('headProperties', model);
+  checkHeadPrompts('headProperties', prompts);
+  checkOptionNames('headProperties', options, propertiesOptions);
   const settings = settingsOf(model, prompts, options);
   const prepared = prepare(model, prompts, options);
   const copying = trueOrFalse('copying', options.copying, true);

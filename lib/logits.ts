@@ -1,7 +1,8 @@
 // Logits of prompts, with heads ablated or scaled by request.
+import { checkModel, checkTokenLists } from './argument-checks.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions } from './native.js';
-import { trueOrFalse } from './option-checks.js';
+import { checkOptionNames, optionNames, trueOrFalse } from './option-checks.js';
 import { packHeads, packRows, type GatedHead } from './packed.js';
 
 export type { GatedHead } from './packed.js';
@@ -12,6 +13,13 @@ export interface LogitsOptions extends JobOptions {
   /** Logits at every token instead of the last one of each prompt. Default false. */
   allPositions?: boolean;
 }
+
+const logitsOptions = optionNames<LogitsOptions>({
+  heads: true,
+  allPositions: true,
+  signal: true,
+  onProgress: true,
+});
 
 /**
  * Logits before any softmax, fp32: [prompts, vocab] at the last token of each prompt, or
@@ -24,6 +32,9 @@ export async function computeLogits(
   prompts: readonly (Int32Array | readonly number[])[],
   options: LogitsOptions = {},
 ): Promise<Float32Array> {
+  checkModel('computeLogits', model);
+  checkTokenLists('computeLogits', prompts);
+  checkOptionNames('computeLogits', options, logitsOptions);
   const request = {
     prompts: packRows(prompts, 'the prompts'),
     heads: packHeads([options.heads ?? []], model.info),

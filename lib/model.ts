@@ -2,6 +2,7 @@
 // JavaScript), its shape, and its tokenizer and chat template when the folder has them.
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { checkText } from './argument-checks.js';
 import { loadChatTemplate, type ChatTemplate } from './chat-template.js';
 import {
   resolveCheckpoint,
@@ -13,7 +14,7 @@ import { chooseDevice } from './device-choice.js';
 import { HeadsparkError } from './errors.js';
 import { callNative, runJob } from './native.js';
 import type { NativeLoadOptions, NativeModel, NativeModelInfo, Precision } from './native-types.js';
-import { trueOrFalse, wholeNumber } from './option-checks.js';
+import { checkOptionNames, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 
 export interface LoadModelOptions {
@@ -191,6 +192,20 @@ async function resolvePlaces(
   });
 }
 
+const loadOptions = optionNames<LoadModelOptions>({
+  adapter: true,
+  base: true,
+  threads: true,
+  memoryBytes: true,
+  device: true,
+  batchTokens: true,
+  sharePrefix: true,
+  precision: true,
+  checkValues: true,
+  hub: true,
+  signal: true,
+});
+
 /**
  * Loads a checkpoint: Qwen2, Qwen3, Llama, GPT-2 or GPT-NeoX in safetensors, any of fp32, fp16,
  * bf16; weights are mapped, not read into memory.
@@ -201,6 +216,8 @@ async function resolvePlaces(
  *   _TOKENIZER, _DEVICE, _NETWORK, _CANCELLED, naming the file, tensor or option.
  */
 export async function loadModel(model: string, options: LoadModelOptions = {}): Promise<Model> {
+  checkText('loadModel', 'a folder or hub id', model);
+  checkOptionNames('loadModel', options, loadOptions);
   const settings = nativeOptions(options);
   const places = await resolvePlaces(model, options);
   const { folder, adapterFolder, label, id, revision } = places;

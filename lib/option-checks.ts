@@ -1,13 +1,40 @@
-// Checks of option values that every function over the model shares. Each refusal names the option,
-// what it got and what it takes.
+// Checks of options that every function over the model shares. Each refusal names the option, what it
+// got and what it takes.
 import { HeadsparkError } from './errors.js';
+import { didYouMean } from './nearest-word.js';
+
+const invalid = (message: string): HeadsparkError =>
+  new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+
+/** A value in a message. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return `"${value.slice(0, 60)}"`;
+  if (value instanceof Promise) return 'a promise (await it)';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' && value !== null ? 'another object' : String(value);
+}
 
 function refuse(option: string, value: unknown, expected: string): HeadsparkError {
-  const shown = typeof value === 'string' ? `"${value.slice(0, 60)}"` : String(value);
-  return new HeadsparkError(
-    'ERR_HEADSPARK_INVALID_ARGUMENT',
-    `${option} is ${shown}; it must be ${expected}.`,
-  );
+  return invalid(`${option} is ${shown(value)}; it must be ${expected}.`);
+}
+
+type KeysOf<T> = T extends unknown ? keyof T : never;
+
+/** The names of an option type; the compiler compares them with it. */
+export const optionNames = <T>(names: Record<KeysOf<T>, true>): readonly string[] =>
+  Object.keys(names);
+
+/**
+ * Refuses what is no object of options, and a name that is none.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the call and the nearest option.
+ */
+export function checkOptionNames(call: string, options: unknown, names: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalid(`${call} takes its options as an object, not ${shown(options)}.`);
+  }
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
+  if (unknown === undefined) return;
+  throw invalid(`${call} has no option ${unknown}.${didYouMean(unknown, names)}`);
 }
 
 /** `value`, or `fallback` when it is undefined. @throws ERR_HEADSPARK_INVALID_ARGUMENT */

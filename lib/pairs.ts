@@ -2,6 +2,7 @@
 // read into tokenized pairs; their hash, and writing them back.
 import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
+import { checkText } from './argument-checks.js';
 import { writeFileAtomic } from './atomic-file.js';
 import { HeadsparkError } from './errors.js';
 import { readLines } from './pairs/lines.js';
@@ -58,6 +59,7 @@ export async function* streamPairs(
   file: string,
   options: ReadPairsOptions = {},
 ): AsyncGenerator<TokenizedPair> {
+  checkText('readPairs', 'a path', file);
   const isCsv = extname(file).toLowerCase() === '.csv';
   const rows = isCsv ? readCsvPairs(file, options) : readJsonLines(file);
   let index = 0;

@@ -108,6 +108,20 @@ function controlsOf(set: readonly HeadRef[], plan: AblationPlan, options: PlanOp
     : matchedControls(set, matching);
 }
 
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT for a plan that is none, or lacks its heads. */
+export function checkPlan(call: string, plan: unknown): void {
+  const { kind, sets, heads } = (plan ?? {}) as Partial<Record<string, unknown>>;
+  const complete =
+    kind === 'single' ||
+    (kind === 'sets' && Array.isArray(sets)) ||
+    (kind === 'top-k' && Array.isArray(heads));
+  if (complete) return;
+  throw invalid(
+    `${call} needs a plan: { kind: 'single' }, { kind: 'sets', sets } or ` +
+      `{ kind: 'top-k', heads, k }.`,
+  );
+}
+
 /**
  * The rows of an ablation table with their control sets: set by set, within it factor by factor.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty or doubled sets, heads not in the model, and

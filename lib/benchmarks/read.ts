@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
+import { checkText } from '../argument-checks.js';
 import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { readTextIfExists } from '../json-file.js';
@@ -152,6 +153,7 @@ export async function readBenchmark(
   benchmark: string,
   options: ReadBenchmarkOptions = {},
 ): Promise<Benchmark> {
+  checkText('readBenchmark', 'a name or a path', benchmark);
   const { folder = 'data', limit } = options;
   const named = Object.hasOwn(known, benchmark) ? known[benchmark] : undefined;
   const file = named ? await findNamed(benchmark, folder) : await fileOf(benchmark, folder);

@@ -1,7 +1,9 @@
 // A circuit: the selected edges of a score table, pruned, with its nodes, heads and importance.
 
 import { HeadsparkError } from '../errors.js';
+import { checkTable } from '../argument-checks.js';
 import type { HeadRef } from '../head-gate.js';
+import { checkOptionNames, optionNames } from '../option-checks.js';
 import { graphOf, type CircuitGraph } from './graph.js';
 import { connectedNodes, edgeList, pruneEdges, type EdgeList } from './prune.js';
 import type { ScoreTable } from './score-table.js';
@@ -31,8 +33,21 @@ export function circuitEdges(
   return pruneEdges(graph, list);
 }
 
-/** Builds the circuit of a score table. Errors: see selectEdges. */
+const selectionOptions = optionNames<BuildCircuitOptions>({
+  rule: true,
+  n: true,
+  tau: true,
+  ranking: true,
+  prune: true,
+});
+
+/**
+ * Builds the circuit of a score table. Errors: see selectEdges; ERR_HEADSPARK_INVALID_ARGUMENT for
+ * another table or option.
+ */
 export function buildCircuit(table: ScoreTable, options: BuildCircuitOptions): Circuit {
+  checkTable('buildCircuit', table);
+  checkOptionNames('buildCircuit', options, selectionOptions);
   const graph = graphOf(table.shape);
   const { list, nodes } = circuitEdges(graph, graph.compact(table.scores), options);
   const inGraph = new Uint8Array(graph.nForward * graph.nBackward);

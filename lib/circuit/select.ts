@@ -2,6 +2,7 @@
 // Ties break by edge index, always; the rules are the reference's and the paper's.
 
 import { HeadsparkError } from '../errors.js';
+import { oneOf, shown } from '../option-checks.js';
 import type { CircuitGraph } from './graph.js';
 import { greedyEdges } from './greedy.js';
 import { highestN, rankKeys, type Ranking } from './rank.js';
@@ -25,6 +26,16 @@ export type Selection =
     }
   | { readonly rule: 'threshold'; readonly tau: number; readonly ranking?: Ranking }
   | { readonly rule: 'greedy'; readonly n: number; readonly ranking?: Ranking };
+
+const rules = ['top-n', 'threshold', 'greedy'] as const satisfies readonly Selection['rule'][];
+
+function checkRule(rule: unknown): void {
+  if ((rules as readonly unknown[]).includes(rule)) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `selection: rule is ${shown(rule)}; it must be one of ${rules.join(', ')}.`,
+  );
+}
 
 function checkN(n: number, graph: CircuitGraph): void {
   if (!Number.isInteger(n) || n < 0 || n > graph.edgeCount) {
@@ -59,7 +70,11 @@ export function selectEdges(
   scores: Float32Array,
   selection: Selection,
 ): Uint32Array {
-  const ranking = selection.ranking ?? 'absolute';
+  checkRule(selection.rule);
+  const ranking = oneOf('ranking', selection.ranking, {
+    allowed: ['absolute', 'signed'],
+    fallback: 'absolute',
+  });
   const keys = new Uint32Array(scores.length);
   rankKeys(scores, ranking, keys);
   switch (selection.rule) {

@@ -2,6 +2,7 @@
 // [n_forward, n_backward]. Per-pair scores lie beside them in `<file>.pairs.npy`.
 
 import { basename, dirname, extname, join } from 'node:path';
+import { checkText } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import type { Circuit } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
@@ -109,6 +110,7 @@ export async function readScoreFile(
   path: string,
   options: ReadScoreFileOptions = {},
 ): Promise<ScoreFile> {
+  checkText('readScoreFile', 'a path', path);
   const table = await readByExtension(path, options.shape);
   checkScoreTable(table, path);
   return withPairScores(table, path);

@@ -1,0 +1,93 @@
+// Checks of what the public functions are given beside options, for callers without TypeScript. Each
+// refusal names the call, what it got and what makes such a thing.
+import { HeadsparkError } from './errors.js';
+import { shown } from './option-checks.js';
+
+type Fields = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+
+/** Token ids or numbers, in an array or a typed one. */
+const isList = (value: unknown): boolean => Array.isArray(value) || ArrayBuffer.isView(value);
+
+function check(fits: boolean, call: string, place: { takes: string; value: unknown }): void {
+  if (fits) return;
+  const message = `${call} takes ${place.takes}, not ${shown(place.value)}.`;
+  throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkText(call: string, what: string, value: unknown): void {
+  check(typeof value === 'string' && value !== '', call, { takes: `${what} as a text`, value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkModel(call: string, value: unknown): void {
+  const fits = isObject(value) && isObject(value['info']) && typeof value['handle'] === 'function';
+  check(fits, call, { takes: 'a model of loadModel', value });
+}
+
+/** Items that have lists under the given keys. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+function checkItems(
+  call: string,
+  value: unknown,
+  items: { one: string; from: string; lists: readonly string[] },
+): void {
+  const { one, from, lists } = items;
+  check(Array.isArray(value), call, { takes: `a list of ${one}s (${from} makes them)`, value });
+  for (const [index, item] of (value as unknown[]).entries()) {
+    const lacking = lists.find((key) => !isObject(item) || !isList(item[key]));
+    if (lacking === undefined) continue;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `${call}: ${one} ${index} has no list "${lacking}"; ${from} makes ${one}s.`,
+    );
+  }
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the pair. */
+export function checkPairs(call: string, value: unknown): void {
+  const lists = ['clean', 'corrupted', 'correct', 'incorrect'];
+  checkItems(call, value, { one: 'pair', from: 'readPairs', lists });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the prompt. */
+export function checkHeadPrompts(call: string, value: unknown): void {
+  checkItems(call, value, { one: 'prompt', from: 'headPrompts', lists: ['tokens'] });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the circuit. */
+export function checkCircuits(call: string, value: unknown): void {
+  const lists = ['scores', 'inGraph', 'nodesInGraph'];
+  checkItems(call, value, { one: 'circuit', from: 'buildCircuit', lists });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkTable(call: string, value: unknown): void {
+  const fits = isObject(value) && isObject(value['shape']) && isList(value['scores']);
+  check(fits, call, { takes: 'a score table of attribute or readScoreFile', value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkBenchmark(call: string, value: unknown): void {
+  const fits = isObject(value) && Array.isArray(value['problems']);
+  check(fits, call, { takes: 'a benchmark of readBenchmark', value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkTokenLists(call: string, value: unknown): void {
+  const fits = Array.isArray(value) && value.every(isList);
+  check(fits, call, { takes: 'a list of lists of token ids', value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkRequests(call: string, value: unknown): void {
+  const fits = isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value);
+  check(fits, call, { takes: 'a list or an iterable of requests', value });
+}
+
+/** A prompt of one request or row. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkPrompt(call: string, value: unknown): void {
+  const fits = isObject(value) && isList(value['prompt']);
+  check(fits, call, { takes: 'an object with its token ids in "prompt"', value });
+}
