@@ -271,7 +271,7 @@ export async function hubSnapshot(
     const cached = refused ? undefined : await cachedSnapshot(repo);
     if (cached) return cached;
     // A full or read-only cache is not the network's fault.
-    const ofDisk = isFileError(error) || error instanceof HeadsparkError;
-    throw ofDisk ? writeError(repo.folder, error) : networkError(repo, error);
+    if (error instanceof HeadsparkError) throw error;
+    throw isFileError(error) ? writeError(repo.folder, error) : networkError(repo, error);
   }
 }

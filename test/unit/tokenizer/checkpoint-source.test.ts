@@ -201,6 +201,16 @@ describe('the hub', () => {
     await refused('org/model', 'the download failed');
   });
 
+  it('does not blame the network for a cache that cannot be written', async () => {
+    const cacheDir = join(folder, 'file');
+    await writeFile(cacheDir, '');
+    const request = resolveCheckpoint({ model: 'org/model', hub: { ...hub, cacheDir } });
+    await expect(request).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_WRITE',
+      message: `${cacheDir} is a file; name a folder.`,
+    });
+  });
+
   it.each([
     ['size', 'short'],
     ['SHA-256', 'fursT'.repeat(50_000)],
