@@ -1,5 +1,5 @@
-// `headspark generate`: continues prompts, with heads gated by request; one completion streams to
-// the terminal, several are printed in order.
+// `headspark generate`: continues prompts unablated and with every set of heads gated; one completion
+// streams to the terminal, several are printed in order.
 
 import { unablated } from '../ablation/run.js';
 import { writeFileAtomic } from '../atomic-file.js';
@@ -89,7 +89,7 @@ function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[
   const factors = factorsOf(args);
   const sets = named === undefined ? [] : parseHeadSets(named, model.info);
   const gated = sets.flatMap((set) => factors.map((factor) => ({ heads: set, factor })));
-  const variants = named === undefined ? [unablated] : gated;
+  const variants = [unablated, ...gated];
   const settings = settingsOf(args, model);
   const seed = args.value('seed');
   return prompts.flatMap(({ tokens }, prompt) =>
@@ -133,7 +133,7 @@ function resultOf(
 }
 
 function gatesOf({ heads, factor }: Result): string {
-  if (heads === '') return 'no heads gated';
+  if (heads === '') return 'unablated';
   return factor === 0 ? heads : `${heads} × ${factor}`;
 }
 
@@ -247,7 +247,10 @@ export const generateCommand: Command = {
       '$0 generate ./qwen --prompts p.jsonl --samples 8 --temperature 0.6 --top-p 0.95 --out c.jsonl',
       'eight samples of every prompt',
     ],
-    ['$0 generate ./sft --prompt "Q: 3+4\\n" --heads "3.1,5.0"', 'with two heads ablated'],
+    [
+      '$0 generate ./sft --prompt "Q: 3+4\\n" --heads "3.1,5.0"',
+      'unablated and with two heads ablated',
+    ],
   ],
   async run(args, context) {
     const out = args.text('out');

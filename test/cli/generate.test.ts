@@ -59,15 +59,29 @@ describe('generate', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(rows).toHaveLength(3 * 2 * 2 * 3);
+    expect(rows).toHaveLength(3 * (1 + 2 * 2) * 3);
     const common = { prompt: 0, id: 'first' };
-    expect(rows[0]).toMatchObject({ ...common, heads: 'a0.h0', factor: 0.5, sample: 0, seed: 7 });
-    expect(rows[3]).toMatchObject({ ...common, heads: 'a0.h0', factor: -2, sample: 0, seed: 7 });
-    expect(rows[11]).toMatchObject({ heads: 'a1.h1,a2.h0', factor: -2, sample: 2, seed: 9 });
-    expect(rows[35]).toMatchObject({ prompt: 2, promptTokens: 3 });
-    expect(stdout.match(/^# prompt /gm)).toHaveLength(36);
+    expect(rows[0]).toMatchObject({ ...common, heads: '', factor: 1, sample: 0, seed: 7 });
+    expect(rows[3]).toMatchObject({ ...common, heads: 'a0.h0', factor: 0.5, sample: 0, seed: 7 });
+    expect(rows[6]).toMatchObject({ ...common, heads: 'a0.h0', factor: -2, sample: 0, seed: 7 });
+    expect(rows[14]).toMatchObject({ heads: 'a1.h1,a2.h0', factor: -2, sample: 2, seed: 9 });
+    expect(rows[44]).toMatchObject({ prompt: 2, promptTokens: 3 });
+    expect(stdout.match(/^# prompt /gm)).toHaveLength(45);
     expect(stdout).toMatch(/^# prompt first, a1\.h1,a2\.h0 × -2, sample 2, /m);
     expect(stdout.indexOf('# prompt first')).toBeLessThan(stdout.indexOf('# prompt 1'));
+  });
+
+  it('decodes the unablated text first, as without --heads', async () => {
+    const args = [...question, '--max-new-tokens', '12'];
+    const plain = JSON.parse((await done(...args, '--json')).stdout).completions;
+    const heads = ['--heads', '1.1,0.0'];
+    const both = JSON.parse((await done(...args, ...heads, '--json')).stdout).completions;
+    expect(both).toHaveLength(2);
+    expect(both[0]).toEqual(plain[0]);
+    expect(both[1]).toMatchObject({ heads: 'a0.h0,a1.h1', factor: 0 });
+    const titles = (await done(...args, ...heads)).stdout.match(/^# .*$/gm);
+    expect(titles?.[0]).toMatch(/^# unablated, sample 0, /);
+    expect(titles?.[1]).toMatch(/^# a0\.h0,a1\.h1, sample 0, /);
   });
 
   it('ends at a stop token, of the tokenizer or one that is named', async () => {
