@@ -91,13 +91,21 @@ export const titled = ({ body, width, height }: Picture, title: string): Picture
 /** About as wide as the text at 11 px. */
 const textWidth = (text: string): number => 6.3 * text.length;
 
-/** Puts a legend above a picture; items that do not fit go to the next line. */
+/** A mark, its label, and the space to the next one. */
+const itemWidth = ({ label }: LegendItem): number => 18 + textWidth(label) + 16;
+
+/**
+ * Puts a legend above a picture, which becomes as wide as the longest item; items that do not fit go
+ * to the next line.
+ */
 export function withLegend(picture: Picture, items: readonly LegendItem[]): Picture {
   if (items.length === 0) return picture;
+  const width = Math.max(picture.width, ...items.map((item) => 4 + itemWidth(item)));
   let [x, y] = [4, 4];
-  const parts = items.map(({ label, mark }) => {
-    const own = 18 + textWidth(label) + 16;
-    if (x + own > picture.width && x > 4) {
+  const parts = items.map((item) => {
+    const { label, mark } = item;
+    const own = itemWidth(item);
+    if (x + own > width && x > 4) {
       x = 4;
       y += 18;
     }
@@ -108,7 +116,7 @@ export function withLegend(picture: Picture, items: readonly LegendItem[]): Pict
     return part;
   });
   const legend = stackBody(parts.join(''), picture.body, y + 24);
-  return { body: legend, width: picture.width, height: picture.height + y + 24 };
+  return { body: legend, width, height: picture.height + y + 24 };
 }
 
 const stackBody = (legend: string, body: string, top: number): string =>

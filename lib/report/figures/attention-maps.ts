@@ -45,7 +45,7 @@ function cellsOf({ rows, tokens }: AttentionMap, first: number): Cell[] {
 }
 
 /** Pixels of a cell, wide enough for a line of small text: two maps of 45 tokens fit a page. */
-const cell = 9;
+const cell = 10;
 const inner = cell - 0.6;
 /** From here on a cell says on hover what it is; the others are one path for each depth of colour. */
 const toldFrom = 0.15;
@@ -53,6 +53,9 @@ const depths = 8;
 
 const square = (left: number, top: number): string =>
   `M${left},${top}h${inner}v${inner}h-${inner}z`;
+
+/** Signs that hang below the line would touch the next label. */
+const lift = (label: string): number => (/^[␣,;_]+$/.test(label) ? 2.5 : 0);
 
 /** Where a cell of a map lies. */
 interface Place {
@@ -98,14 +101,16 @@ export function attentionMapPicture(map: AttentionMap): Picture {
     top: (query) => cell * (query - first),
   };
   const [width, height] = [cell * keys.length, cell * queries.length];
-  const rows = queries.map(
-    (query) => `<text x="-5" y="${place.top(query) + 7.5}">${escapeXml(label(query))}</text>`,
-  );
-  const columns = keys.map(
-    (key) =>
-      `<text transform="translate(${place.left(key) + 7.5},${height + 5})rotate(-90)">` +
-      `${escapeXml(label(key))}</text>`,
-  );
+  const baseline = (text: string): number => 8 - lift(text);
+  const rows = queries.map((query) => {
+    const text = label(query);
+    return `<text x="-5" y="${place.top(query) + baseline(text)}">${escapeXml(text)}</text>`;
+  });
+  const columns = keys.map((key) => {
+    const text = label(key);
+    const left = place.left(key) + baseline(text);
+    return `<text transform="translate(${left},${height + 5})rotate(-90)">${escapeXml(text)}</text>`;
+  });
   const diagonal = queries.map((index) => square(place.left(index), place.top(index))).join('');
   const body =
     `<text x="${side}" y="14" font-size="12" font-weight="600">` +

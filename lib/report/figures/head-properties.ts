@@ -389,7 +389,7 @@ function correlationFigure(profile: HeadProfile, { slug, title }: ProfileName): 
 }
 
 /** A page is wide enough for this. */
-const mapsWidth = 980;
+const mapsWidth = 1100;
 
 /** Attention of at least this much, one line each. */
 function mapTable({ table }: HeadProfile, least: number): DataTable {
