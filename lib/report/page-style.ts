@@ -10,6 +10,21 @@ const variables = (theme: Theme): string =>
 /** Rows that a printed page has of a table; a screen has all. */
 export const printedRows = 40;
 
+const sides = ['left', 'right'];
+
+/** A shade at a side beyond which there is more. */
+const shades = sides.map(
+  (side) =>
+    `linear-gradient(to ${side},transparent,color-mix(in srgb,var(--ink) 28%,transparent)) ` +
+    `${side} 0 top 0/.8rem calc(100% - 2px) no-repeat scroll`,
+);
+
+/** They move with the content, and hide the shade where it ends. */
+const covers = sides.map(
+  (side) =>
+    `linear-gradient(to ${side},transparent,var(--page) 60%) ${side}/3rem 100% no-repeat local`,
+);
+
 export const pageStyle = `
 :root{color-scheme:light;${variables(light)}}
 @media (prefers-color-scheme:dark){:root:not([data-theme=light]){color-scheme:dark;${variables(dark)}}}
@@ -30,16 +45,18 @@ button,input,select{font:inherit;color:inherit;background:var(--page);border:1px
 button{cursor:pointer}
 :focus-visible{outline:2px solid var(--emergent);outline-offset:2px}
 figure{margin:0 0 1.6rem}figcaption{color:var(--faint);max-width:80ch;margin:.3rem 0}
+.picture,.scroll{background:${[...covers, ...shades].join(',')}}
 .picture{overflow-x:auto;padding:.3rem 0}.picture svg{max-width:none;display:block}
 .tools{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap;margin:.3rem 0}
 .scroll{overflow:auto;max-height:30rem;border:1px solid var(--line);border-radius:4px}
-table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums;width:100%}
-th,td{padding:.2rem .42rem;text-align:left;white-space:nowrap}
-th{white-space:normal;vertical-align:bottom}
-td.long{white-space:normal;min-width:11rem}
+table{border-collapse:collapse;font-size:12px;font-variant-numeric:tabular-nums;width:100%}
+th,td{padding:.2rem .32rem;text-align:left}
+th{vertical-align:bottom}
+td.long,td.name{overflow-wrap:anywhere}td.long{min-width:9rem}td.name{min-width:7rem}
 td.number,th.number{text-align:right}
+td.number,.interval span{white-space:nowrap}td.interval{white-space:normal}
 thead th{position:sticky;top:0;background:var(--page);border-bottom:2px solid var(--line);padding:0}
-thead button{border:0;width:100%;text-align:inherit;font-weight:600;padding:.3rem .42rem;background:none;line-height:1.25}
+thead button{border:0;width:100%;text-align:inherit;font-weight:600;padding:.3rem .32rem;background:none;line-height:1.25}
 th[aria-sort=ascending] button::after{content:' ▲'}th[aria-sort=descending] button::after{content:' ▼'}
 tbody tr:nth-child(even){background:color-mix(in srgb,var(--line) 22%,transparent)}
 p.paper{display:none}
@@ -66,8 +83,9 @@ svg [data-tip]{cursor:default}
   :root:root,:root[data-theme=dark]{color-scheme:light;${variables(light)}}
   nav,.tools,.keys,.skip,#tip{display:none}
   .scroll,.flip-list{max-height:none;overflow:visible;border:0}
+  .picture,.scroll{background:none}
   body{font-size:10pt}tr,.picture{break-inside:avoid}h2,h2+p,h3{break-after:avoid}h2+p{break-inside:avoid}
-  table{font-size:8pt}th,td{padding:.1rem .25rem}thead button{padding:.1rem .25rem}td.long{min-width:6rem}
+  table{font-size:8pt}th,td{padding:.1rem .25rem}thead button{padding:.1rem .25rem}td.long{min-width:6rem}td.name{min-width:5rem}
   tbody tr:nth-child(n+${printedRows + 1}){display:none}p.paper{display:block}
   .picture{overflow:visible}.picture svg{max-width:100%;max-height:24cm;width:auto;height:auto}
 }

@@ -10,16 +10,20 @@ import { escapeXml, svgElement } from './svg.js';
 
 const numeric = ({ kind }: Column): boolean => kind !== 'text' && kind !== 'flag';
 
-/** Texts longer than this, mostly lists of heads, break into lines. */
-const longText = 24;
+/** How a text breaks where the table is too wide: lists of heads, and names at their hyphens. */
+function textClass(text: string): string {
+  if (text.length > 24) return ' class="long"';
+  return /^\S{13,}$/.test(text) ? ' class="name"' : '';
+}
 
 function cellHtml(column: Column, row: Readonly<Record<string, Cell>>): string {
   const text = escapeXml(cellText(column, row));
-  if (!numeric(column))
-    return text.length > longText ? `<td class="long">${text}</td>` : `<td>${text}</td>`;
+  if (!numeric(column)) return `<td${textClass(text)}>${text}</td>`;
   const value = row[column.key];
   const raw = typeof value === 'number' ? String(Number(value.toPrecision(8))) : '';
-  return `<td class="number" data-value="${raw}">${text}</td>`;
+  if (!column.interval) return `<td class="number" data-value="${raw}">${text}</td>`;
+  const ends = text.replace(/\[.*/, '<span>$&</span>');
+  return `<td class="number interval" data-value="${raw}">${ends}</td>`;
 }
 
 /** A row whose status is uncertain looks it. */
@@ -68,8 +72,10 @@ function figureHtml(figure: Figure): string {
     ? `<div class="tools"><button type="button" data-save="${id}">Save as SVG` +
       `<span hidden>: ${escapeXml(title)}</span></button></div>`
     : '';
-  const folded =
-    tableFirst || pageContent !== undefined
+  const isEmpty = table.rows.length === 0 && pageContent === undefined;
+  const folded = isEmpty
+    ? ''
+    : tableFirst || pageContent !== undefined
       ? numbers
       : `<details><summary>Numbers: ${escapeXml(title)}</summary>${numbers}</details>`;
   return (

@@ -219,6 +219,28 @@ describe.skipIf(chromiumPath === undefined)('the report', () => {
     await context.close();
   }, 60_000);
 
+  it('fits its tables into a usual window, and shades what is cut on a narrow one', async () => {
+    const { context, page } = await open('light');
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.evaluate(`document.querySelectorAll('details').forEach((d) => { d.open = true; })`);
+    const cut = await page.evaluate<string[]>(
+      `[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth)
+        .map((box) => box.getAttribute('aria-label'))`,
+    );
+    expect(cut).toEqual([]);
+    await page.setViewportSize({ width: 420, height: 900 });
+    const boxes = await page.evaluate<{ overflow: string; background: string }[]>(
+      `[...document.querySelectorAll('.picture')].filter((box) => box.scrollWidth > box.clientWidth)
+        .map(getComputedStyle)
+        .map(({ overflowX, backgroundAttachment }) => ({ overflow: overflowX, background: backgroundAttachment }))`,
+    );
+    expect(boxes.length).toBeGreaterThan(0);
+    for (const box of boxes) {
+      expect(box).toEqual({ overflow: 'auto', background: 'local, local, scroll, scroll' });
+    }
+    await context.close();
+  }, 60_000);
+
   it('is small and asks for nothing', async () => {
     const html = await readFile(report, 'utf8');
     expect(Buffer.byteLength(html)).toBeLessThan(5e6);

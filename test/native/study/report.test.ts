@@ -89,7 +89,7 @@ describe('writeReport', () => {
     expect(own).toContain(cell(unablated.accuracy.estimate));
     const { low, high } = set.change!.accuracy;
     const [from, to] = [low, high].map((share) => (100 * share).toFixed(1).replace('-', '−'));
-    expect(own).toContain(`[${from}, ${to}]</td>`);
+    expect(own).toContain(`[${from}, ${to}]</span></td>`);
     expect(html).toContain('with 6 problems × 3 samples this contrast could show');
     // Every flip with both texts, what they share set apart.
     const flips = html.slice(html.indexOf('<figure id="flips"'));
