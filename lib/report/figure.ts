@@ -22,6 +22,12 @@ export interface Figure {
   readonly tableFirst?: boolean;
 }
 
+/** The caption in place of a picture of empty frames. */
+export const noHeadText = 'No head passed the threshold of the selection.';
+
+/** The same where only heads that the base lacks are drawn. */
+export const noEmergentText = 'No head emerged: none that the base lacks passed the threshold.';
+
 /** A part of the report. */
 export interface Section {
   readonly id: string;

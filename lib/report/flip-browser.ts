@@ -87,6 +87,9 @@ function selectHtml(id: string, label: string, choices: readonly (readonly [stri
 const unique = (values: readonly string[]): (readonly [string, string])[] =>
   [...new Set(values)].map((value) => [value, value]);
 
+/** `1 flip`, `12 flips` */
+export const flipCount = (count: number): string => `${count} flip${count === 1 ? '' : 's'}`;
+
 /** The list of flips with its filters. */
 export function flipBrowser(id: string, entries: readonly FlipEntry[], kept: number): string {
   const plans = unique(entries.map(({ plan }) => plan));
@@ -102,7 +105,7 @@ export function flipBrowser(id: string, entries: readonly FlipEntry[], kept: num
     ) +
     (plans.length > 1 ? selectHtml(`${id}-plan`, 'Plan', plans) : '') +
     selectHtml(`${id}-set`, 'Heads', unique(entries.map(({ set }) => set))) +
-    `<span id="${id}-count" class="faint" role="status">${entries.length} flips</span></div>` +
+    `<span id="${id}-count" class="faint" role="status">${flipCount(entries.length)}</span></div>` +
     '<p class="faint keys">Tab and Enter open an answer; the arrow keys go to the next and the one before.</p>' +
     `<div class="flip-list">${entries.map((entry) => flipHtml(entry, kept)).join('\n')}</div></div>`
   );
@@ -126,7 +129,7 @@ export const flipScript = `
           });
         if (!flip.hidden) shown++;
       }
-      of('count').textContent = shown + ' of ' + flips.length + ' flips';
+      of('count').textContent = shown + ' of ' + flips.length + (flips.length === 1 ? ' flip' : ' flips');
     };
     browser.addEventListener('input', update);
     browser.addEventListener('keydown', (event) => {

@@ -6,7 +6,7 @@ import type { DiffReport, HeadDifference } from '../../circuit-diff.js';
 import { formatPercent } from '../../format-number.js';
 import type { CircuitEdge, CircuitSummaryFile } from '../../study/stages/circuit.js';
 import type { DataTable } from '../data-table.js';
-import type { Figure } from '../figure.js';
+import { noHeadText, type Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import {
   confidenceText,
@@ -259,12 +259,19 @@ export function circuitFigures(data: RunData, view: View): Figure[] {
     return circuit ? [{ name, circuit, rows: report?.comparisons[0].heads ?? [] }] : [];
   });
   if (panels.length === 0) return [];
+  const common = {
+    id: `circuits-${view.slug}`,
+    title: `Circuits: ${view.title}`,
+    table: edgeTable(panels),
+  };
+  if (panels.every(({ circuit }) => circuit.edges === 0)) {
+    return [{ ...common, caption: noHeadText }];
+  }
   const pictures = panels.map(({ name, circuit, rows }) => panel(name, circuit, rows));
   const perRow = Math.max(1, Math.floor(940 / (pictures[0].width + 4)));
   return [
     {
-      id: `circuits-${view.slug}`,
-      title: `Circuits: ${view.title}`,
+      ...common,
       caption:
         `Heads in the circuit (area: importance) with the ${drawnEdges} strongest edges, for the ` +
         'base and the last checkpoint of every series. Layers rise from the input to the logits.',
@@ -272,7 +279,6 @@ export function circuitFigures(data: RunData, view: View): Figure[] {
         stack(rowsOf(pictures, perRow).map(beside)),
         legendOf(confidenceText(data.manifest)),
       ),
-      table: edgeTable(panels),
     },
   ];
 }

@@ -3,7 +3,7 @@
 import type { Flip } from '../../failures/summary.js';
 import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
 import type { Figure } from '../figure.js';
-import { flipBrowser, flipHtml, type FlipEntry } from '../flip-browser.js';
+import { flipBrowser, flipCount, flipHtml, type FlipEntry } from '../flip-browser.js';
 import type { RunData } from '../run-data.js';
 import { plansOf, rowName } from './benchmark-ablations.js';
 
@@ -123,8 +123,8 @@ export function flipFigures(data: RunData, budget: number): Figure[] {
   const entries = chosen(groups, budget);
   const counted =
     entries.length === total
-      ? `All ${total} flips.`
-      : `${entries.length} of ${total} flips, some of every set and direction` +
+      ? `${total > 1 ? 'All ' : ''}${flipCount(total)}.`
+      : `${entries.length} of ${flipCount(total)}, some of every set and direction` +
         (all.length > entries.length ? `; the exported table has ${all.length}.` : '.');
   return [
     {

@@ -6,7 +6,7 @@ import type { HeadDifference } from '../../circuit-diff.js';
 import { formatPercent } from '../../format-number.js';
 import type { TrackedHead } from '../../tracking/cohorts.js';
 import type { DataTable } from '../data-table.js';
-import type { Figure } from '../figure.js';
+import { noHeadText, type Figure } from '../figure.js';
 import { pagePart } from '../page-rows.js';
 import { colour } from '../palette.js';
 import {
@@ -80,12 +80,17 @@ export function frequencyFigures(data: RunData, view: View): Figure[] {
     rows: tracking.heads,
   }));
   const table = activationTable(own);
+  const common = {
+    id: `activation-${view.slug}`,
+    title: `Activation frequency: ${view.title}`,
+    table,
+  };
+  if (table.rows.length === 0) return [{ ...common, caption: noHeadText }];
   const often = [...table.rows].sort((a, b) => Number(b['frequency']) - Number(a['frequency']));
   const { note, shown } = pagePart(table, often, 'of the heads that were active most often');
   return [
     {
-      id: `activation-${view.slug}`,
-      title: `Activation frequency: ${view.title}`,
+      ...common,
       caption:
         'How often a head is in the circuit over the checkpoints of a series: the fuller the ' +
         'colour, the more often. An outline marks the heads of the last checkpoint.' +
@@ -98,7 +103,6 @@ export function frequencyFigures(data: RunData, view: View): Figure[] {
           mark: swatch('none', 'stroke="currentColor" stroke-width="1.6"'),
         },
       ]),
-      table,
       ...shown,
     },
   ];
@@ -167,14 +171,19 @@ export function effectFigures(data: RunData, view: View): Figure[] {
   if (panels.length === 0) return [];
   const dashes = `fill-opacity="0.3" stroke="${colour('emergent')}" stroke-dasharray="2,2"`;
   const table = effectTable(panels);
+  const common = {
+    id: `effects-${view.slug}`,
+    title: `Effect on importance: ${view.title}`,
+    table,
+  };
+  if (table.rows.length === 0) return [{ ...common, caption: noHeadText }];
   const strong = [...table.rows].sort(
     (a, b) => Math.abs(Number(b['effect'])) - Math.abs(Number(a['effect'])),
   );
   const { note, shown } = pagePart(table, strong, 'of the strongest effects');
   return [
     {
-      id: `effects-${view.slug}`,
-      title: `Effect on importance: ${view.title}`,
+      ...common,
       caption:
         'E = (post − base) / (post + base) of head importance, for heads of either circuit: +1 is ' +
         'new, −1 is gone; the fuller the colour, the larger. Dashed, pale cells are heads whose status fewer than ' +
@@ -185,7 +194,6 @@ export function effectFigures(data: RunData, view: View): Figure[] {
         { label: 'less important', mark: swatch(colour('base')) },
         { label: 'uncertain', mark: swatch(colour('emergent'), dashes) },
       ]),
-      table,
       ...shown,
     },
   ];

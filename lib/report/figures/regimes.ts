@@ -5,7 +5,7 @@ import * as Plot from '@observablehq/plot';
 import type { RegimesFile } from '../../study/stages/regimes.js';
 import type { CombinationOverlap, RegimeOverlap } from '../../tracking/overlap.js';
 import { pValue, shortNumber } from '../data-table.js';
-import type { Figure } from '../figure.js';
+import { noEmergentText, type Figure } from '../figure.js';
 import { colour, seriesColour, seriesSymbol } from '../palette.js';
 import type { RunData, View } from '../run-data.js';
 import { draw, stack, stroke, swatch, withLegend, type Picture } from '../svg.js';
@@ -131,11 +131,15 @@ function overlapFigures(file: RegimesFile, view: View): Figure[] {
   return file.overlaps.map(({ base, view: which, overlap }) => ({
     id: `overlap-${which}-${base.replaceAll(' ', '-')}-${view.slug}`,
     title: `Overlap of emergent heads (${which === 'final' ? 'last checkpoint' : 'any checkpoint'}): ${view.title}`,
-    caption:
-      'Heads that every marked series brings up, against random sets of as many heads in each layer ' +
-      `among those that the base circuit leaves free (${overlap.permutations.toLocaleString('en-US')} ` +
-      'draws). Sizes of the sets in brackets.',
-    picture: overlapPicture(overlap),
+    ...(overlap.sets.every(({ size }) => size === 0)
+      ? { caption: noEmergentText }
+      : {
+          caption:
+            'Heads that every marked series brings up, against random sets of as many heads in each layer ' +
+            `among those that the base circuit leaves free (${overlap.permutations.toLocaleString('en-US')} ` +
+            'draws). Sizes of the sets in brackets.',
+          picture: overlapPicture(overlap),
+        }),
     table: {
       columns: overlapColumns,
       rows: overlap.combinations.map((row) => ({
@@ -195,10 +199,14 @@ function depthFigure({ depth }: RegimesFile, view: View): Figure {
   return {
     id: `depth-${view.slug}`,
     title: `Depth of emergent heads: ${view.title}`,
-    caption:
-      'Relative depth of every head that emerged at any checkpoint, so that models of different ' +
-      'shape can be compared. The table compares the series: Wasserstein distance, p by permutation.',
-    picture: depthPicture(depth),
+    ...(depth.profiles.every(({ depths }) => depths.length === 0)
+      ? { caption: noEmergentText }
+      : {
+          caption:
+            'Relative depth of every head that emerged at any checkpoint, so that models of different ' +
+            'shape can be compared. The table compares the series: Wasserstein distance, p by permutation.',
+          picture: depthPicture(depth),
+        }),
     table: {
       columns: [
         { key: 'first', title: 'series', kind: 'text' },

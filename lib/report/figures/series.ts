@@ -3,8 +3,8 @@
 
 import * as Plot from '@observablehq/plot';
 import type { TrackingFile } from '../../study/stages/tracking.js';
-import { cellText, intervalCells, intervalColumns, pValue } from '../data-table.js';
-import type { Figure } from '../figure.js';
+import { cellText, intervalCells, intervalColumns, pValue, type DataTable } from '../data-table.js';
+import { noHeadText, type Figure } from '../figure.js';
 import { colour, seriesColour } from '../palette.js';
 import { confidenceText, type RunData, type View } from '../run-data.js';
 import { beside, draw, stack, stroke, swatch, titled, withLegend, type Picture } from '../svg.js';
@@ -143,10 +143,45 @@ const inRows = (pictures: readonly Picture[]): Picture =>
 const trackedIn = (data: RunData, view: View): TrackingFile[] =>
   data.tracking.filter(({ task, form }) => task === view.task && form === view.form);
 
+const cohortTable = (files: readonly TrackingFile[]): DataTable => ({
+  columns: [
+    { key: 'series', title: 'series', kind: 'text' },
+    { key: 'step', title: 'step', kind: 'number' },
+    { key: 'heads', title: 'heads', kind: 'number' },
+    { key: 'retained', title: 'retained', kind: 'number' },
+    { key: 'lost', title: 'base heads lost', kind: 'number' },
+    { key: 'emergent', title: 'emergent', kind: 'number' },
+    { key: 'fresh', title: 'new', kind: 'number' },
+    { key: 'returned', title: 'returned', kind: 'number' },
+    { key: 'new_heads', title: 'new heads', kind: 'text' },
+  ],
+  rows: files.flatMap(({ tracking }) =>
+    tracking.steps.map(({ step, heads, retained, lost, emergent, fresh, returned }) => ({
+      series: tracking.label,
+      step,
+      heads,
+      retained,
+      lost,
+      emergent: emergent.length,
+      fresh: fresh.length,
+      returned: returned.length,
+      new_heads: fresh.join(' '),
+    })),
+  ),
+});
+
 /** Cohorts of every series of a view. */
 export function cohortFigures(data: RunData, view: View): Figure[] {
   const files = trackedIn(data, view);
   if (files.length === 0) return [];
+  const common = {
+    id: `cohorts-${view.slug}`,
+    title: `Cohorts: ${view.title}`,
+    table: cohortTable(files),
+  };
+  const isEmpty = ({ tracking }: TrackingFile): boolean =>
+    tracking.base.heads === 0 && tracking.steps.every(({ heads }) => heads === 0);
+  if (files.every(isEmpty)) return [{ ...common, caption: noHeadText }];
   const pictures = files.map((file) =>
     titled(
       stack([cohortPicture(file), ...file.logs.map((_, index) => logPicture(file, index))], 2),
@@ -155,8 +190,7 @@ export function cohortFigures(data: RunData, view: View): Figure[] {
   );
   return [
     {
-      id: `cohorts-${view.slug}`,
-      title: `Cohorts: ${view.title}`,
+      ...common,
       caption:
         'Heads in the circuit at every checkpoint: base heads that are retained, and emergent heads ' +
         'by the checkpoint at which they first appeared (earlier cohorts fuller in colour). The dashed line is ' +
@@ -170,32 +204,6 @@ export function cohortFigures(data: RunData, view: View): Figure[] {
           mark: stroke(colour('base'), 'stroke-dasharray="4,3"'),
         },
       ]),
-      table: {
-        columns: [
-          { key: 'series', title: 'series', kind: 'text' },
-          { key: 'step', title: 'step', kind: 'number' },
-          { key: 'heads', title: 'heads', kind: 'number' },
-          { key: 'retained', title: 'retained', kind: 'number' },
-          { key: 'lost', title: 'base heads lost', kind: 'number' },
-          { key: 'emergent', title: 'emergent', kind: 'number' },
-          { key: 'fresh', title: 'new', kind: 'number' },
-          { key: 'returned', title: 'returned', kind: 'number' },
-          { key: 'new_heads', title: 'new heads', kind: 'text' },
-        ],
-        rows: files.flatMap(({ tracking }) =>
-          tracking.steps.map(({ step, heads, retained, lost, emergent, fresh, returned }) => ({
-            series: tracking.label,
-            step,
-            heads,
-            retained,
-            lost,
-            emergent: emergent.length,
-            fresh: fresh.length,
-            returned: returned.length,
-            new_heads: fresh.join(' '),
-          })),
-        ),
-      },
     },
   ];
 }

@@ -31,7 +31,7 @@ const labels = ['SFT', 'GRPO'];
 
 type Masks = Map<string, Uint8Array>;
 
-/** Circuits of about `share` of the heads, of which a few change at every checkpoint. */
+/** Circuits of about `share` of the heads, of which a few change at every checkpoint; none of 0. */
 function masksOf(random: Random, share: number): Masks {
   const masks: Masks = new Map();
   const base = Uint8Array.from({ length: size }, () => (random.uniform() < share ? 1 : 0));
@@ -39,7 +39,7 @@ function masksOf(random: Random, share: number): Masks {
   for (const label of labels) {
     let mask = base;
     for (const step of steps) {
-      mask = mask.map((inside) => (random.uniform() < 0.05 ? 1 - inside : inside));
+      mask = mask.map((inside) => (share > 0 && random.uniform() < 0.05 ? 1 - inside : inside));
       masks.set(`${label}-step${step}`, mask);
     }
   }
@@ -55,7 +55,7 @@ function circuitOf(name: string, mask: Uint8Array, random: Random): CircuitSumma
     checkpoint: name,
     shape,
     selection: { rule: 'top-n', n: 5000 },
-    edges: 5000,
+    edges: heads.length === 0 ? 0 : 5000,
     allEdges: 2_022_463,
     nodes: heads.length + 30,
     heads,
@@ -65,7 +65,7 @@ function circuitOf(name: string, mask: Uint8Array, random: Random): CircuitSumma
         mask[layer * shape.heads + head] ? weight * (0.2 + 1.6 * random.uniform()) : 0,
       ),
     ),
-    strongest: Array.from({ length: 300 }, (_, index) => ({
+    strongest: Array.from({ length: heads.length === 0 ? 0 : 300 }, (_, index) => ({
       source: pick(),
       destination: `m${random.below(shape.layers)}`,
       score: (random.uniform() - 0.3) / (1 + index / 20),

@@ -1,0 +1,74 @@
+// What pictures are made of: legends that fit, and a line of text where there is nothing to draw.
+import { expect, it } from 'vitest';
+import type { Figure } from '../../../lib/report/figure.js';
+import { circuitFigures } from '../../../lib/report/figures/circuits.js';
+import { effectFigures, frequencyFigures } from '../../../lib/report/figures/maps.js';
+import { regimeFigures } from '../../../lib/report/figures/regimes.js';
+import { cohortFigures } from '../../../lib/report/figures/series.js';
+import { flipBrowser, type FlipEntry } from '../../../lib/report/flip-browser.js';
+import { pageHtml } from '../../../lib/report/page.js';
+import { swatch, withLegend } from '../../../lib/report/svg.js';
+import { largeStudy } from './large-study.js';
+
+it('withLegend makes a narrow picture as wide as its longest label', () => {
+  const picture = { body: '<g/>', width: 120, height: 80 };
+  const label = 'more important than in the base';
+  const items = [label, 'less', 'uncertain'].map((text) => ({ label: text, mark: swatch('red') }));
+  const { width, height, body } = withLegend(picture, items);
+  expect(width).toBeGreaterThan(4 + 18 + 6 * label.length);
+  // The short labels share the second line.
+  expect(body.match(/translate\(\d+(?:\.\d+)?,22\)/g)).toHaveLength(2);
+  expect(height).toBe(80 + 22 + 24);
+  expect(withLegend({ ...picture, width: 900 }, items).width).toBe(900);
+});
+
+/** Of the made-up run, with circuits of such a share of the heads. */
+const drawn = (share: number): Figure[] => {
+  const data = largeStudy(share);
+  const draws = [circuitFigures, effectFigures, cohortFigures, frequencyFigures, regimeFigures];
+  return draws.flatMap((draw) => draw(data, data.views[0]));
+};
+
+it('says that no head passed the threshold instead of drawing empty frames', () => {
+  const empty = drawn(0);
+  expect(empty.map(({ title }) => title.replace(/[:(].*/, '').trim())).toEqual([
+    'Circuits',
+    'Effect on importance',
+    'Cohorts',
+    'Activation frequency',
+    'Overlap of emergent heads',
+    'Depth of emergent heads',
+  ]);
+  for (const { picture, caption } of empty) {
+    expect(picture === undefined).toBe(true);
+    expect(caption).toMatch(/^No head .*passed the threshold/);
+  }
+  for (const { picture } of drawn(0.35)) expect(picture === undefined).toBe(false);
+});
+
+it('has no folded table of no rows on the page', () => {
+  const data = largeStudy();
+  const table = { columns: [{ key: 'a', title: 'a', kind: 'text' }], rows: [] } as const;
+  const figure = { id: 'empty', title: 'Empty', caption: 'Nothing.', table };
+  const html = pageHtml(data, [{ id: 's', title: 'S', text: '', figures: [figure] }]);
+  expect(html).toContain('Nothing.');
+  expect(html).not.toContain('Numbers: Empty');
+});
+
+it('counts one flip as one', () => {
+  const side = { answer: '1', text: 'so 1' };
+  const entry: FlipEntry = {
+    plan: 'p',
+    set: 's',
+    heads: 'a0.h0',
+    problem: '1',
+    question: 'q',
+    right: '1',
+    sample: 0,
+    direction: 'right-to-wrong',
+    before: side,
+    after: side,
+  };
+  expect(flipBrowser('flips', [entry], 1000)).toContain('>1 flip</span>');
+  expect(flipBrowser('flips', [entry, entry], 1000)).toContain('>2 flips</span>');
+});
