@@ -29,6 +29,14 @@ export interface ProgressOptions {
   now?: () => number;
 }
 
+/** What is known of the speed, of work whose parts do not take the same time. */
+export interface ProgressPace {
+  /** Of the rest; undefined where too little is known. */
+  readonly secondsLeft: number | undefined;
+  /** Part of the amount done that earlier runs did, which is no speed of this one. */
+  readonly stored: number;
+}
+
 /** Formats seconds as `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min` or `3 d 04 h`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds) || seconds < 0) return '?';
@@ -72,6 +80,22 @@ export function formatRate(perSecond: number, unit: ProgressUnit): string {
   return `${(perSecond * 3600).toFixed(1)} ${unit}/h`;
 }
 
+interface Facts {
+  readonly amount: string;
+  readonly rate: string;
+  readonly left: string;
+}
+
+const joined = (...facts: readonly string[]): string =>
+  facts.filter((fact) => fact !== '').join(', ');
+
+/** A bar of so many signs; none where the share is not known. */
+function barOf(share: number | undefined, width: number): string {
+  if (share === undefined || width === 0) return '';
+  const filled = Math.round(share * width);
+  return ` [${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`;
+}
+
 const eraseLine = '\r\u001b[2K';
 
 /** Reports one task's progress. Call `update` freely (writes are limited), then `finish` once. */
@@ -79,12 +103,13 @@ export class ProgressReporter {
   #done = 0;
   #total: number | undefined;
   #detail = '';
-  #secondsLeft: number | undefined;
+  #pace: ProgressPace | undefined;
   #lastWrite = -Infinity;
   #barShown = false;
   #ended = false;
   readonly #start: number;
-  #first: { done: number; at: number } | undefined;
+  /** Done by this run at its first update. */
+  #first: { own: number; at: number } | undefined;
   readonly #now: () => number;
   readonly #stream: ProgressStream;
   readonly #intervalMs: number;
@@ -106,17 +131,17 @@ export class ProgressReporter {
   }
 
   /**
-   * Sets the amount done so far (and the total, once known); `detail` is shown after it.
-   * `secondsLeft` is for work whose parts do not take the same time; default: at the rate so far.
+   * Sets the amount done so far (and the total, once known); `detail` is shown after it. Without a
+   * `pace` the time left is that at the rate so far.
    */
-  update(done: number, total?: number, detail?: string, secondsLeft?: number): void {
+  update(done: number, total?: number, detail?: string, pace?: ProgressPace): void {
     this.#done = done;
-    this.#secondsLeft = secondsLeft;
+    this.#pace = pace;
     if (total !== undefined) this.#total = total;
     if (detail !== undefined) this.#detail = detail;
     const at = this.#now();
     // The rate leaves out what a resumed run had already done at its first update.
-    this.#first ??= { done, at };
+    this.#first ??= { own: this.#own, at };
     if (this.#ended || !this.#enabled || at - this.#lastWrite < this.#intervalMs) return;
     this.#lastWrite = at;
     this.#draw(at);
@@ -145,24 +170,29 @@ export class ProgressReporter {
     this.#stream.write(`${summary} (${formatDuration((this.#now() - this.#start) / 1000)})\n`);
   }
 
+  /** Done by this run, and what it had at its first update. */
+  get #own(): number {
+    return this.#done - (this.#pace?.stored ?? 0);
+  }
+
   #clear(): void {
     if (this.#barShown) this.#stream.write(eraseLine);
     this.#barShown = false;
   }
 
-  #facts(at: number): string {
-    const first = this.#first ?? { done: this.#done, at };
+  /** Amount, rate and time left; what is not known is empty. */
+  #facts(at: number): Facts {
+    const first = this.#first ?? { own: this.#own, at };
     const seconds = (at - first.at) / 1000;
-    const perSecond = seconds > 0 ? (this.#done - first.done) / seconds : 0;
-    const facts = [formatAmount(this.#done, this.#unit)];
-    if (this.#total !== undefined) facts[0] += ` of ${formatAmount(this.#total, this.#unit)}`;
-    if (this.#unit !== 'bytes') facts[0] += ` ${this.#unit}`;
-    const rate = formatRate(perSecond, this.#unit);
-    if (rate !== '') facts.push(rate);
-    const left = this.#secondsLeft ?? this.#leftAt(perSecond);
-    if (left !== undefined) facts.push(`${formatDuration(left)} left`);
-    if (this.#detail !== '') facts.push(this.#detail);
-    return facts.join(', ');
+    const perSecond = seconds > 0 ? (this.#own - first.own) / seconds : 0;
+    const of = this.#total === undefined ? '' : ` of ${formatAmount(this.#total, this.#unit)}`;
+    const unit = this.#unit === 'bytes' ? '' : ` ${this.#unit}`;
+    const left = this.#pace ? this.#pace.secondsLeft : this.#leftAt(perSecond);
+    return {
+      amount: `${formatAmount(this.#done, this.#unit)}${of}${unit}`,
+      rate: formatRate(perSecond, this.#unit),
+      left: left === undefined ? '' : `${formatDuration(left)} left`,
+    };
   }
 
   /** Seconds for the rest at a rate; undefined where there is no rest, or no rate yet. */
@@ -174,15 +204,26 @@ export class ProgressReporter {
   #draw(at: number): void {
     const share = this.#total ? Math.min(1, Math.max(0, this.#done / this.#total)) : undefined;
     const percent = share === undefined ? '' : ` ${Math.floor(share * 100)}%`;
+    const { amount, rate, left } = this.#facts(at);
     if (!this.#stream.isTTY) {
-      this.#stream.write(`${this.#label}${percent}: ${this.#facts(at)}\n`);
+      const facts = joined(amount, rate, left, this.#detail);
+      this.#stream.write(`${this.#label}${percent}: ${facts}\n`);
       return;
     }
-    const width = 24;
-    const filled = Math.round((share ?? 0) * width);
-    const bar = share === undefined ? '' : ` [${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`;
-    const line = `${this.#label}${bar}${percent} ${this.#facts(at)}`;
-    this.#stream.write(eraseLine + line.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1)));
+    const width = Math.max(20, (this.#stream.columns ?? 80) - 1);
+    const line = (barWidth: number, ...facts: string[]): string =>
+      `${this.#label}${barOf(share, barWidth)}${percent} ${joined(...facts)}`;
+    // A narrow terminal loses its bar, the rate and the amount before the time left.
+    const lines = [
+      line(24, amount, rate, left),
+      line(8, amount, rate, left),
+      line(0, amount, rate, left),
+      line(8, amount, left),
+      line(0, amount, left),
+      line(0, left || amount),
+    ];
+    const fitting = lines.find(({ length }) => length <= width) ?? lines.at(-1)!;
+    this.#stream.write(eraseLine + joined(fitting, this.#detail).slice(0, width));
     this.#barShown = true;
   }
 }

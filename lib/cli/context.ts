@@ -3,6 +3,7 @@
 
 import type { JobProgress } from '../native.js';
 import { createProgress, type ProgressReporter, type ProgressUnit } from '../progress.js';
+import type { RunProgress } from '../study/run-study.js';
 import { formatTable, painter, type Paint, type TableColumn } from './output.js';
 
 /** The streams and environment of a process; tests give their own. */
@@ -19,6 +20,8 @@ export interface Task {
   readonly onJob: (progress: JobProgress) => void;
   /** For loops. */
   readonly onCount: (done: number, total: number) => void;
+  /** For runs of studies, in percent. */
+  readonly onStudy: (progress: RunProgress) => void;
 }
 
 export class Context {
@@ -103,6 +106,10 @@ export class Context {
         },
         onCount: (done, total) => {
           reporter.update(done, total);
+        },
+        onStudy: ({ done, total, stored, detail, secondsLeft }) => {
+          const percent = (part: number): number => (total > 0 ? (100 * part) / total : 100);
+          reporter.update(percent(done), 100, detail, { secondsLeft, stored: percent(stored) });
         },
       });
     } finally {

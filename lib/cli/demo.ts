@@ -119,7 +119,7 @@ export const demoCommand: Command = {
     const out = args.text('out') ?? './headspark-demo';
     await checkOutputs([{ option: '--out', path: out, kind: 'folder' }]);
     context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
-    const result = await context.task('demo', '% of the work', ({ reporter }) =>
+    const result = await context.task('demo', '% of the work', ({ onStudy }) =>
       runDemo({
         out,
         load: {
@@ -128,8 +128,7 @@ export const demoCommand: Command = {
           ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
         },
         signal: context.signal,
-        onStep: (step, done, total, left) =>
-          reporter.update(total > 0 ? (100 * done) / total : 100, 100, step, left),
+        onProgress: onStudy,
       }),
     );
     printAll(result, context, args.value('top'));

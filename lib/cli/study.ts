@@ -131,7 +131,7 @@ async function run(args: Arguments, context: Context) {
   const study = await readStudy(file);
   if (args.flag('slurm')) return submitCommand(study, args, { context, out, file, only });
   context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
-  const summary = await context.task('study', '% of the work', ({ reporter }) =>
+  const summary = await context.task('study', '% of the work', ({ onStudy }) =>
     runStudy(study, {
       ...poolOptions(args, context),
       out,
@@ -139,8 +139,7 @@ async function run(args: Arguments, context: Context) {
       ...(args.flag('strict') ? { strict: true } : {}),
       ...(part ? { shard: part } : {}),
       measureRates: !context.quiet,
-      onProgress: ({ done, total, detail, secondsLeft }) =>
-        reporter.update(total > 0 ? (100 * done) / total : 100, 100, detail, secondsLeft),
+      onProgress: onStudy,
     }),
   );
   const { computed, reused, waiting, complete } = summary;

@@ -10,7 +10,7 @@ import type { EvaluationTable } from '../evaluation/types.js';
 import type { Interval } from '../stats/quantile.js';
 import { readRun, resultId, type RunData } from '../report/run-data.js';
 import { writeReport } from '../report/index.js';
-import { readStudy, runStudy } from '../study/index.js';
+import { readStudy, runStudy, type RunProgress } from '../study/index.js';
 import type { PoolOptions } from '../study/model-pool.js';
 import type { CircuitSummaryFile } from '../study/stages/circuit.js';
 import type { EvaluationFile } from '../study/stages/evaluation.js';
@@ -24,10 +24,7 @@ export interface DemoOptions {
   readonly models?: string;
   readonly load?: Pick<PoolOptions, 'threads' | 'device' | 'memoryBytes'>;
   readonly signal?: AbortSignal | undefined;
-  /** What is computed, and how much of the work is done. */
-  readonly onStep?:
-    | ((step: string, done: number, total: number, secondsLeft: number | undefined) => void)
-    | undefined;
+  readonly onProgress?: (progress: RunProgress) => void;
 }
 
 /** One checkpoint with thinking on: its circuit, and how well it does. */
@@ -132,7 +129,7 @@ async function resultsOf(
  */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const start = performance.now();
-  const { signal, load = {}, onStep } = options;
+  const { signal, load = {}, onProgress } = options;
   const series = await demoSeries(options.models);
   const out = resolve(options.out);
   await makeFolder(out);
@@ -141,8 +138,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     ...load,
     out,
     signal,
-    onProgress: ({ done, total, detail, secondsLeft }) =>
-      onStep?.(detail, done, total, secondsLeft),
+    ...(onProgress ? { onProgress } : {}),
   });
   const report = join(out, 'report.html');
   await writeReport(out, { out: report });

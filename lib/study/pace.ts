@@ -46,6 +46,7 @@ export class Pace {
   readonly #left = new Map<string, number>();
   readonly #observed = new Map<string, Observed>();
   #ended = 0;
+  #stored = 0;
   #running: Running | undefined;
 
   constructor(stages: readonly PlannedStage[], options: PaceOptions) {
@@ -63,6 +64,11 @@ export class Pace {
     return this.#ended + (this.#running ? this.#running.seconds * this.#running.share : 0);
   }
 
+  /** The part of `done` that this process did not compute. */
+  get stored(): number {
+    return this.#stored;
+  }
+
   /** One of the stages begins; `resumed`: it goes on with what an earlier process began. */
   begin(stage: PlannedStage, resumed = false): void {
     this.#left.set(stage.kind, Math.max(0, (this.#left.get(stage.kind) ?? 0) - stage.seconds));
@@ -74,14 +80,17 @@ export class Pace {
   update(share: number): void {
     if (!this.#running) return;
     this.#running.share = Math.min(1, Math.max(0, share));
-    this.#running.from ??= { share: this.#running.share, at: this.#now() };
+    if (this.#running.from) return;
+    this.#running.from = { share: this.#running.share, at: this.#now() };
+    this.#stored += this.#running.seconds * this.#running.share;
   }
 
   /** The stage that runs has ended; `computed`: not left out, nor found stored. */
   end(computed = true): void {
     if (!this.#running) return;
     this.#running.share = 1;
-    const { kind, seconds } = this.#running;
+    const { kind, seconds, from } = this.#running;
+    if (!computed || !from) this.#stored += seconds * (1 - (from?.share ?? 0));
     const observed = this.#observation();
     if (computed && observed) {
       this.#observed.set(kind, sumOf(this.#observed.get(kind), observed));

@@ -23,6 +23,8 @@ export interface RunProgress {
   /** Expected seconds of finished and of all pending work; only their ratio means something. */
   readonly done: number;
   readonly total: number;
+  /** The part of `done` that earlier runs did, or other shards meanwhile. */
+  readonly stored: number;
   /** Seconds that the rest takes; undefined while nothing is known of them. */
   readonly secondsLeft: number | undefined;
   /** `attribution sft-step10.steps.thinking (14 of 131)`. */
@@ -263,6 +265,7 @@ async function runNodes(
       options.onProgress?.({
         done: pace.done,
         total: pace.total,
+        stored: pace.stored,
         secondsLeft: pace.secondsLeft(),
         detail,
       });
@@ -301,7 +304,7 @@ function paceOfPending(pending: readonly StageNode[], options: RunOf): Promise<R
     measure,
     onMeasure: (done, total) => {
       const detail = `measuring rates (${done + 1} of ${total})`;
-      onProgress?.({ done: 0, total: 1, secondsLeft: undefined, detail });
+      onProgress?.({ done: 0, total: 1, stored: 0, secondsLeft: undefined, detail });
     },
   });
 }

@@ -119,15 +119,44 @@ describe('createProgress', () => {
   it('says the time left that it is given', () => {
     const screen = new Screen(false);
     const progress = screen.start();
-    progress.update(0, undefined, '', 100);
+    progress.update(0, undefined, '', { secondsLeft: 100, stored: 0 });
     screen.clock = 5000;
-    progress.update(10, undefined, 'layer 3', 90);
+    progress.update(10, undefined, 'layer 3', { secondsLeft: 90, stored: 0 });
     screen.clock = 10_000;
     progress.update(20, undefined, 'layer 4');
     expect(screen.text).toBe(
       'attribute 25%: 10 of 40 pairs, 2.0 pairs/s, 1 min 30 s left, layer 3\n' +
         'attribute 50%: 20 of 40 pairs, 2.0 pairs/s, 10 s left, layer 4\n',
     );
+  });
+
+  it('does not take what was stored for speed, nor guess where the time left is not known', () => {
+    const screen = new Screen(false);
+    const progress = screen.start();
+    progress.update(0, undefined, '', { secondsLeft: undefined, stored: 0 });
+    screen.clock = 5000;
+    progress.update(20, undefined, '', { secondsLeft: undefined, stored: 20 });
+    screen.clock = 10_000;
+    progress.update(30, undefined, '', { secondsLeft: 10, stored: 20 });
+    expect(screen.text).toBe(
+      'attribute 50%: 20 of 40 pairs\n' + 'attribute 75%: 30 of 40 pairs, 1.0 pairs/s, 10 s left\n',
+    );
+  });
+
+  it.each([
+    [80, 'study 35% 35 of 100 % of the work, 35.0 % of the work/min, 3 min 00 s left, abl'],
+    [60, 'study 35% 35 of 100 % of the work, 3 min 00 s left, ablatio'],
+    [40, 'study 35% 3 min 00 s left, ablation of '],
+  ])('says the time left on a terminal of %d columns', (columns, expected) => {
+    const screen = new Screen(true);
+    screen.columns = columns;
+    const options = { label: 'study', unit: '% of the work', stream: screen, now: screen.now };
+    const progress = createProgress(options);
+    progress.update(0, 100, '', { secondsLeft: undefined, stored: 0 });
+    screen.clock = 60_000;
+    progress.update(35, 100, 'ablation of all heads', { secondsLeft: 180, stored: 0 });
+    const line = screen.text.split('\u001b[2K').at(-1)!;
+    expect(line).toBe(expected);
   });
 
   it('is silent when disabled, and after the end', () => {

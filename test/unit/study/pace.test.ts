@@ -108,10 +108,12 @@ describe('a stage that goes on from an earlier process', () => {
     pace.begin({ kind: 'ablation', seconds: 100 }, true);
     clock += 2000;
     pace.update(0.8);
+    expect([pace.done, pace.stored]).toEqual([80, 80]);
     expect(pace.secondsLeft()).toBeCloseTo(120, 6);
     clock += 20_000;
     pace.update(1);
     pace.end();
+    expect([pace.done, pace.stored]).toEqual([100, 80]);
     expect(pace.secondsLeft()).toBeCloseTo(100, 6);
   });
 
@@ -122,6 +124,7 @@ describe('a stage that goes on from an earlier process', () => {
     pace.begin(stage);
     clock += 1;
     pace.end(false);
+    expect([pace.done, pace.stored]).toEqual([10, 10]);
     expect(pace.secondsLeft()).toBeCloseTo(10, 9);
   });
 });
