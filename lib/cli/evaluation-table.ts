@@ -38,7 +38,7 @@ function headingOf({ settings, problems }: EvaluationTable): string {
   );
 }
 
-/** `heads times 0.5, mean over 32 reference runs, generated positions`; empty without gates. */
+/** `heads scaled by 0.5, plus 0.5 of the mean over 32 reference runs`; empty without gates. */
 function gatesOf({ settings, rows }: EvaluationTable): string {
   if (rows.length < 2) return '';
   const { factors, ablation, references, positions } = settings;
@@ -49,11 +49,13 @@ function gatesOf({ settings, rows }: EvaluationTable): string {
     resample: `the same position of another of ${references.length} runs`,
   }[ablation];
   const where = positions === 'all' ? '' : `, at ${positions} positions`;
-  if (factors.length > 1) {
-    return `heads: s z + (1 - s) r, s: ${factors.join(', ')}, r: ${what}${where}`;
-  }
   const [factor] = factors;
-  return `heads: ${factor} z + ${Number((1 - factor).toPrecision(6))} r, r: ${what}${where}`;
+  if (factors.length === 1 && factor === 0) {
+    return `heads ablated: ${what} in place of their output${where}`;
+  }
+  const rest = factors.length > 1 ? '(1 - factor)' : Number((1 - factor).toPrecision(6));
+  const plus = ablation === 'zero' ? '' : `, plus ${rest} of ${what}`;
+  return `heads scaled by ${factors.join(', ')}${plus}${where}`;
 }
 
 function tokensToAnswer({ failures: { answerTokens } }: RowResult): [string, string] {

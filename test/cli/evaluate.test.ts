@@ -50,6 +50,7 @@ describe('evaluate', () => {
     const { code, stdout } = await run('evaluate', sft, ...demo, ...sampled, ...heads, ...files);
     expect(code).toBe(0);
     expect(stdout).toMatch(/10 problems × 3 samples, temperature 0\.8, top-p 1, thinking on/);
+    expect(stdout).toContain('heads ablated: zero in place of their output\n');
     expect(stdout).toMatch(/variant +accuracy +interval +pass@3 +interval +success@3 +majority/);
     expect(stdout).toMatch(/with 10 problems × 3 samples this contrast could show a change of/);
     expect(stdout).not.toMatch(/\n {2}a\d+\.h\d+.*undefined|NaN/);
@@ -109,7 +110,7 @@ describe('ablate --generate', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('Against matched random sets (same number of heads in every layer)');
     const { rows, controls } = JSON.parse(await read('quiet.json'));
-    expect(stdout).toContain('heads: s z + (1 - s) r, s: 0, 0.5, r: zero');
+    expect(stdout).toContain('heads scaled by 0, 0.5\n');
     expect(stdout).toMatch(/a1\.h0,a1\.h1 × 0\.5 +\d/);
     expect(rows.map(({ name }: { name: string }) => name)).toEqual([
       'unablated',
@@ -133,7 +134,7 @@ describe('ablate --generate', () => {
       expect(whole.code).toBe(0);
       expect(whole.stdout).toContain('random sets (heads of any layer that write as much)');
       expect(whole.stdout).toMatch(/a0\.h5: mean write norm .*, of its controls .* to /);
-      expect(whole.stdout).toMatch(/heads: 0\.5 z \+ 0\.5 r, r: .* 5 (reference )?runs/);
+      expect(whole.stdout).toMatch(/heads scaled by 0\.5, plus 0\.5 of .* 5 (reference )?runs/);
       const table = JSON.parse(await read('whole-r.json'));
       expect(table.settings).toMatchObject({ ablation, factors: [0.5] });
       expect(table.settings.references.length).toBe(5);
