@@ -222,10 +222,13 @@ function notesOf(prepared: Prepared, table: Pick<HeadTable, 'tokens' | 'heads'>)
   } else {
     const { tokens } = table;
     const absent = tokenClasses.filter((name) => tokens[name] === 0);
-    const words = { digits: 'digits', operators: 'operators', delimiters: 'delimiters' } as const;
-    for (const name of absent) {
-      notes.push(`no prompt has ${name === 'think' ? 'think markers' : words[name]}`);
-    }
+    const words = {
+      digits: 'digits',
+      operators: 'operators',
+      delimiters: 'delimiters after the first token',
+      think: 'think markers',
+    } as const;
+    for (const name of absent) notes.push(`no prompt has ${words[name]}`);
   }
   const unanswered = prompts.filter(({ answers = [] }) => answers.length === 0).length;
   if (unanswered > 0) {

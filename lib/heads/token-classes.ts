@@ -9,7 +9,8 @@ export const tokenClasses = ['digits', 'operators', 'delimiters', 'think'] as co
  * - `operators`: nothing but signs of arithmetic and comparison, or a LaTeX command for one
  *   (`+`, `**`, `≤`, `\times`). A hyphen cannot be told from a minus.
  * - `delimiters`: nothing but punctuation, brackets, quotes, `$`, `|`, `&`, `\`, `#` or white space
- *   with a line break, and the special tokens of the tokenizer.
+ *   with a line break, and the special tokens of the tokenizer; not at the first position, which heads
+ *   look at for want of anything else (property `first`).
  * - `think`: tokens of a marker (`<think>`, `</think>`, …), one token or several.
  */
 export type TokenClass = (typeof tokenClasses)[number];
@@ -89,6 +90,7 @@ export function classifyTokens(
   return tokens.map((token, index) => {
     if (marked[index]) return classBit('think');
     const name = classOfText(token);
-    return name === undefined ? 0 : classBit(name);
+    const isSink = name === 'delimiters' && index === 0;
+    return name === undefined || isSink ? 0 : classBit(name);
   });
 }

@@ -176,7 +176,7 @@ async function measure(
 export const headTableStage: StageKind = {
   kind: 'head-table',
   title: 'what heads attend to, write and copy',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     study.heads.flatMap((spec) =>
       headsPlaces(spec, study).map((place) => instanceOf(spec, place, { study, facts })),

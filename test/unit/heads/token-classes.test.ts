@@ -36,6 +36,14 @@ describe('classifyTokens', () => {
     ).toEqual(['', 'think', 'delimiters', 'digits', 'think', 'think', 'think', 'delimiters']);
   });
 
+  it('leaves the first token to its own property, unless it says more', () => {
+    const first = { text: '<|im_start|>', special: true };
+    expect(names(classifyTokens([first, first]))).toEqual(['', 'delimiters']);
+    expect(names(classifyTokens(seen('(', '(')))).toEqual(['', 'delimiters']);
+    expect(names(classifyTokens(seen('7', '+')))).toEqual(['digits', 'operators']);
+    expect(names(classifyTokens(seen('<think>')))).toEqual(['think']);
+  });
+
   it('takes a token that only begins in a marker along, and no neighbour', () => {
     expect(names(classifyTokens(seen('a<', 'think', '>b', '>')))).toEqual([
       'think',
