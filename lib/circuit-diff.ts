@@ -45,6 +45,9 @@ export interface HeadDifference {
   readonly otherImportance: number;
   /** (other - base) / (other + base + 1e-6), from -1 to 1. */
   readonly effect: number;
+  /** Share of |score| over all edges: a head that is no more than new in the circuit was there before. */
+  readonly baseScoreShare: number;
+  readonly otherScoreShare: number;
   /** Absent without per-pair scores, and with those of a single pair. */
   readonly importanceDifference?: Interval;
   readonly emergenceProbability?: number;
@@ -115,6 +118,8 @@ function headRows(diff: CircuitDiff, other: number, evidence?: HeadEvidence[]): 
         baseImportance: base.importance[layer][head],
         otherImportance: post.importance[layer][head],
         effect,
+        baseScoreShare: base.scoreShares[layer][head],
+        otherScoreShare: post.scoreShares[layer][head],
         ...(proof && {
           importanceDifference: proof.importanceDifference,
           emergenceProbability: proof.emergenceProbability,

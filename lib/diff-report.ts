@@ -124,6 +124,8 @@ const columns = [
   'vanishing_probability',
   'retention_probability',
   'certain',
+  'base_score_share',
+  'other_score_share',
 ] as const;
 
 type Line = Partial<Record<(typeof columns)[number], string | number>>;
@@ -137,6 +139,8 @@ function linesOf({ base, other, heads }: DiffComparison): Line[] {
     base_importance: row.baseImportance,
     other_importance: row.otherImportance,
     effect: row.effect,
+    base_score_share: row.baseScoreShare,
+    other_score_share: row.otherScoreShare,
     ...(row.importanceDifference && {
       importance_difference_low: row.importanceDifference.low,
       importance_difference_high: row.importanceDifference.high,

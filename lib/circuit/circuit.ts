@@ -132,10 +132,11 @@ export function headImportance(
 }
 
 /**
- * headImportance of all edges, without making a list of them first.
+ * [layers * heads] each head's share of |score| over all outgoing edges, whether they are in a circuit
+ * or not.
  * @param scores [edgeCount], compact.
  */
-export function wholeImportance(graph: CircuitGraph, scores: Float32Array): Float64Array {
+export function scoreShares(graph: CircuitGraph, scores: Float32Array): Float64Array {
   const outgoing = new Float64Array(graph.nForward);
   for (let source = 0; source < graph.nForward; source++) {
     const end = graph.rowStart[source + 1];

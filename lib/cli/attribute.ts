@@ -74,17 +74,17 @@ function printSummary(result: AttributionResult, summary: Summary, context: Cont
   const intervals = summary.heads.some(({ low }) => low !== undefined);
   printMetric(result, summary, context);
   context.heading(
-    `Top heads, by share of |score|${intervals ? ', with 95 % intervals over pairs' : ''}`,
+    `Top heads, by share of |score| over all edges${intervals ? ', with 95 % intervals over pairs' : ''}`,
   );
   context.table(
     [
       { title: 'head' },
-      { title: 'importance', align: 'right' },
+      { title: 'share', align: 'right' },
       ...(intervals ? [{ title: 'interval' }] : []),
     ],
-    summary.heads.map(({ name, importance, low, high }) => [
+    summary.heads.map(({ name, scoreShare, low, high }) => [
       name,
-      formatNumber(importance, 4),
+      formatNumber(scoreShare, 4),
       ...(low === undefined || high === undefined ? [] : [formatBounds({ low, high }, 4)]),
     ]),
   );

@@ -38,6 +38,9 @@ function groupHeading(group: HeadGroup, count: number, comparison: DiffCompariso
   return `${group} heads, ${meaning[group]}: ${count}${range}`;
 }
 
+const shareText = ({ baseScoreShare, otherScoreShare }: HeadDifference): string =>
+  `${formatNumber(baseScoreShare, 4)} → ${formatNumber(otherScoreShare, 4)}`;
+
 function printGroup(
   comparison: DiffComparison,
   group: HeadGroup,
@@ -57,6 +60,7 @@ function printGroup(
       { title: 'base', align: 'right' },
       { title: 'new', align: 'right' },
       { title: 'effect', align: 'right' },
+      ...(group === 'retained' ? [] : [{ title: 'all edges' }]),
       ...(evidence
         ? [
             { title: 'change, interval' },
@@ -72,6 +76,7 @@ function printGroup(
         formatNumber(head.baseImportance, 4),
         formatNumber(head.otherImportance, 4),
         formatSigned(head.effect, 2),
+        ...(group === 'retained' ? [] : [shareText(head)]),
         ...(head.importanceDifference
           ? [
               `${formatSigned(head.importanceDifference.estimate, 4)} ${formatBounds(head.importanceDifference, 4)}`,
@@ -115,6 +120,9 @@ export function printDiff(report: DiffReport, context: Context, top: number): vo
   );
   const pairs = Math.min(...(report.bootstrap?.pairCounts ?? []));
   const few = pairs < fewestFlips(1 - report.confidence);
+  context.print(
+    '\n  base, new: importance, share of |score| in the circuit; all edges: base → new over every edge',
+  );
   for (const comparison of report.comparisons) {
     context.heading(`${comparison.other} against ${comparison.base}`);
     context.print(

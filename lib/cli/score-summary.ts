@@ -2,7 +2,7 @@
 // and the completeness of integrated gradients.
 
 import type { AttributionResult } from '../attribution.js';
-import { wholeImportance } from '../circuit/circuit.js';
+import { scoreShares } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
 import { edgeName } from '../circuit/names.js';
 import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
@@ -13,11 +13,11 @@ import { fastestMeans } from '../native-resampling.js';
 import { mean, percentileBounds } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
 
-/** A head by its share of all |score| on edges out of heads. */
+/** A head by its share of |score| over all edges out of heads. */
 export interface RankedHead extends HeadRef {
   readonly name: string;
   /** From 0 to 1; sums to 1 over heads. */
-  readonly importance: number;
+  readonly scoreShare: number;
   readonly low?: number;
   readonly high?: number;
 }
@@ -30,7 +30,7 @@ export interface RankedEdge {
 /** Multiply-adds that a printed interval may cost: one or two seconds. */
 const WORK_BUDGET = 2e10;
 
-/** [resamples][heads] importances of resampled pairs; undefined without pair scores. */
+/** [resamples][heads] shares of resampled pairs; undefined without pair scores. */
 async function resampled(
   table: ScoreTable,
   options: LoopOptions & { seed: number },
@@ -55,22 +55,22 @@ async function resampled(
     averages({ values: pairScores, weights, rows, means });
     for (let row = 0; row < rows; row++) {
       const scores = means.subarray(row * edgeCount, (row + 1) * edgeCount);
-      samples.push(Float32Array.from(wholeImportance(graph, scores)));
+      samples.push(Float32Array.from(scoreShares(graph, scores)));
     }
   };
   await runResamples({ total: resamples, edges: edgeCount }, step, options);
   return samples;
 }
 
-/** All heads, most important first, with 95 % bootstrap intervals where pair scores were kept. */
+/** All heads, largest share first, with 95 % bootstrap intervals where pair scores were kept. */
 export async function rankHeads(
   table: ScoreTable,
   options: LoopOptions & { seed: number },
 ): Promise<RankedHead[]> {
   const graph = graphOf(table.shape);
-  const importance = wholeImportance(graph, graph.compact(table.scores));
+  const shares = scoreShares(graph, graph.compact(table.scores));
   const samples = await resampled(table, options);
-  return Array.from(importance, (value, index): RankedHead => {
+  return Array.from(shares, (value, index): RankedHead => {
     const layer = Math.floor(index / table.shape.heads);
     const head = index % table.shape.heads;
     const bounds = samples
@@ -79,8 +79,8 @@ export async function rankHeads(
           0.95,
         )
       : {};
-    return { name: formatHead({ layer, head }), layer, head, importance: value, ...bounds };
-  }).sort((a, b) => b.importance - a.importance || compareHeads(a, b));
+    return { name: formatHead({ layer, head }), layer, head, scoreShare: value, ...bounds };
+  }).sort((a, b) => b.scoreShare - a.scoreShare || compareHeads(a, b));
 }
 
 /** The n edges with the highest |score|, highest first. */

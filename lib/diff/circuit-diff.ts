@@ -9,6 +9,7 @@ import {
   headImportance,
   headMask,
   headsOf,
+  scoreShares,
   type Circuit,
 } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
@@ -29,6 +30,8 @@ export interface CircuitSummary {
   readonly heads: HeadRef[];
   /** [layers][heads], sum of |score| over outgoing circuit edges, normalised to 1 over heads. */
   readonly importance: number[][];
+  /** [layers][heads], share of |score| over all outgoing edges, in the circuit or not. */
+  readonly scoreShares: number[][];
 }
 
 /** One circuit against the base. */
@@ -65,17 +68,20 @@ interface Measured {
   readonly edges: Uint32Array;
   readonly mask: Uint8Array;
   readonly importance: Float64Array;
+  readonly scoreShares: Float64Array;
 }
 
 function measure({ name, circuit }: NamedCircuit): Measured {
   const graph = graphOf(circuit.shape);
   const list = circuitEdgeList(circuit);
+  const scores = graph.compact(circuit.scores);
   return {
     name,
     nodes: countNodes(circuit),
     edges: list.edges,
     mask: headMask(graph, list),
-    importance: headImportance(graph, list, graph.compact(circuit.scores)),
+    importance: headImportance(graph, list, scores),
+    scoreShares: scoreShares(graph, scores),
   };
 }
 
@@ -133,12 +139,13 @@ export function diffCircuits(circuits: readonly NamedCircuit[]): CircuitDiff {
     measured.map((a) => measured.map((b) => value(a, b)));
   return {
     shape,
-    circuits: measured.map(({ name, nodes, edges, mask, importance }) => ({
+    circuits: measured.map(({ name, nodes, edges, mask, ...of }) => ({
       name,
       nodes,
       edges: edges.length,
       heads: headsOf(mask, shape.heads),
-      importance: byLayer(importance, shape.heads),
+      importance: byLayer(of.importance, shape.heads),
+      scoreShares: byLayer(of.scoreShares, shape.heads),
     })),
     comparisons: measured.slice(1).map((other) => compare(measured[0], other, shape.heads)),
     jaccard: {

@@ -109,6 +109,7 @@ describe('diff and ablate', () => {
     expect(stdout).toContain('sft against base');
     expect(stdout).toMatch(/emergent heads, in the new circuit only: \d/);
     expect(stdout).toContain('Noise alone: base against itself');
+    expect(stdout).toMatch(/head +base +new +effect +all edges.*\n +a\d\.h\d .*0\.\d+ → 0\.\d+/);
     const report = JSON.parse(await readFile(join(cwd, 'diff.json'), 'utf8'));
     expect(report.bootstrap).toMatchObject({ resamples: 100, pairing: 'paired' });
     expect((await readFile(join(cwd, 'diff.csv'), 'utf8')).split('\n')).toHaveLength(1 + 24 + 1);

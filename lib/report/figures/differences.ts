@@ -155,6 +155,8 @@ const headColumns: readonly Column[] = [
   { key: 'base_importance', title: 'importance, base', kind: 'number' },
   { key: 'importance', title: 'importance', kind: 'number' },
   { key: 'effect', title: 'effect', kind: 'number' },
+  { key: 'base_score_share', title: 'all edges, base', kind: 'number' },
+  { key: 'score_share', title: 'all edges', kind: 'number' },
   ...intervalColumns('difference', 'difference', 'number'),
   { key: 'emergence', title: 'emergence', kind: 'percent' },
   { key: 'vanishing', title: 'vanishing', kind: 'percent' },
@@ -172,6 +174,8 @@ const headRows = ({ name, report }: Compared) =>
       base_importance: head.baseImportance,
       importance: head.otherImportance,
       effect: head.effect,
+      base_score_share: head.baseScoreShare,
+      score_share: head.otherScoreShare,
       ...intervalCells('difference', head.importanceDifference),
       emergence: head.emergenceProbability ?? null,
       vanishing: head.vanishingProbability ?? null,
@@ -194,7 +198,8 @@ export function headSetFigures(data: RunData, view: View): Figure[] {
       id: `heads-${view.slug}`,
       title: `Heads: ${view.title}`,
       caption:
-        'Every head that is in the base’s or the checkpoint’s circuit. Emergence, vanishing and ' +
+        'Every head that is in the base’s or the checkpoint’s circuit. Importance: its share of |score| over ' +
+        'the edges in the circuit, beside that over all edges, which an emergent head has in the base, too. Emergence, vanishing and ' +
         'retention are shares of bootstrap resamples; a status that fewer than ' +
         `${confidenceText(data.manifest)} share is uncertain.` +
         note,

@@ -21,7 +21,7 @@ import {
 } from '../../../lib/circuit/index.js';
 import { ERROR_CODES, HeadsparkError, isHeadsparkError } from '../../../lib/errors.js';
 import type { GraphShape } from '../../../lib/circuit/index.js';
-import { wholeImportance } from '../../../lib/circuit/circuit.js';
+import { scoreShares } from '../../../lib/circuit/circuit.js';
 import { edgeList } from '../../../lib/circuit/prune.js';
 import { randomTable, SHAPES, shapeOf } from './helpers.js';
 
@@ -104,7 +104,7 @@ describe('heads of a circuit', () => {
       const graph = graphOf(shape);
       const scores = graph.compact(randomTable(shape, 3).scores);
       const all = edgeList(graph, Uint32Array.from(scores.keys()));
-      expect(wholeImportance(graph, scores)).toEqual(headImportance(graph, all, scores));
+      expect(scoreShares(graph, scores)).toEqual(headImportance(graph, all, scores));
     },
   );
 

@@ -71,6 +71,24 @@ describe('diff', () => {
     expect(diffCsv(report).trimEnd().split('\n')).toHaveLength(7);
   });
 
+  it('tells by its share over all edges that an emergent head was there before', async () => {
+    const before = tableOf('base', { '0.0': 2, '1.0': 3, '1.1': 0.25 });
+    const report = await diff([before, post], { selection, nullRepeats: 0 });
+    const head = report.comparisons[0].heads.find(({ name }) => name === 'a1.h1')!;
+    expect(head).toMatchObject({ status: 'emergent', baseImportance: 0 });
+    expect(head.baseScoreShare).toBeCloseTo(0.25 / 5.25, 1);
+    expect(head.otherScoreShare).toBeCloseTo(4 / 7, 1);
+    const heads = report.comparisons[0].heads;
+    expect(heads.reduce((sum, row) => sum + row.baseScoreShare, 0)).toBeCloseTo(1, 12);
+    const [titles, ...lines] = diffCsv(report).trimEnd().split('\n');
+    expect(titles).toMatch(/,base_score_share,other_score_share$/);
+    const line = lines.find((row) => row.includes('a1.h1'))!;
+    expect(line.split(',').slice(-2).map(Number)).toEqual([
+      head.baseScoreShare,
+      head.otherScoreShare,
+    ]);
+  });
+
   it('does without evidence where pair scores are missing, and says so', async () => {
     const { scores, meta } = post.table;
     const bare = { name: 'bare', table: { shape, scores, meta } };

@@ -86,6 +86,8 @@ function diffOf(name: string, masks: Masks, circuits: Map<string, CircuitSummary
       status,
       baseImportance: first[head],
       otherImportance: second[head],
+      baseScoreShare: first[head],
+      otherScoreShare: second[head],
       effect: (second[head] - first[head]) / (second[head] + first[head] + 1e-6),
       importanceDifference: { estimate: 0, low: -0.0012345678, high: 0.0023456789 },
       emergenceProbability: status === 'emergent' ? sure : 0,
