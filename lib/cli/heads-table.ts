@@ -2,6 +2,7 @@
 
 import { byEffect, type HeadProfile } from '../heads/profile.js';
 import type { HeadPropertyName } from '../heads/properties.js';
+import type { HeadValue } from '../heads/types.js';
 import { correlationName } from '../heads/correlation.js';
 import { formatFixed } from '../format-number.js';
 import type { Context } from './context.js';
@@ -9,6 +10,7 @@ import {
   formatBounds,
   formatNumber,
   formatP,
+  formatPercent,
   formatSigned,
   plural,
   type TableColumn,
@@ -16,19 +18,19 @@ import {
 
 const right = (title: string): TableColumn => ({ title, align: 'right' });
 
-/** Short enough for a line of all of them. */
+/** Short enough for a line of 100 signs with all of them. */
 const columns: readonly { property: HeadPropertyName; title: string; digits: number }[] = [
   { property: 'previous', title: 'prev', digits: 2 },
-  { property: 'first', title: 'first', digits: 2 },
+  { property: 'first', title: '1st', digits: 2 },
   { property: 'duplicate', title: 'copy', digits: 2 },
-  { property: 'induction', title: 'induct', digits: 2 },
-  { property: 'digits', title: 'digit', digits: 2 },
+  { property: 'induction', title: 'next', digits: 2 },
+  { property: 'digits', title: 'digs', digits: 2 },
   { property: 'operators', title: 'oper', digits: 2 },
   { property: 'delimiters', title: 'delim', digits: 2 },
   { property: 'think', title: 'think', digits: 2 },
-  { property: 'entropy', title: 'entropy', digits: 2 },
+  { property: 'entropy', title: 'entr', digits: 2 },
   { property: 'distance', title: 'dist', digits: 1 },
-  { property: 'directEffect', title: 'direct', digits: 2 },
+  { property: 'directEffect', title: 'logit', digits: 2 },
   { property: 'copying', title: 'OV', digits: 2 },
   { property: 'writeNorm', title: 'norm', digits: 2 },
 ];
@@ -37,30 +39,39 @@ const columns: readonly { property: HeadPropertyName; title: string; digits: num
 const fixed = (value: number | null | undefined, digits: number): string =>
   value === null || value === undefined ? '–' : formatFixed(value, digits);
 
+/** Half of the interval, `±.02`; empty where it has no width, as that of the weights alone. */
+function halfWidth(value: HeadValue | null, digits: number): string {
+  const half = value ? (value.high - value.low) / 2 : 0;
+  return half > 0 ? `±${half.toFixed(digits).replace(/^0/, '')}` : '';
+}
+
 function printHeads(profile: HeadProfile, context: Context, top: number): void {
   const { table, effects, groups } = profile;
   const shown = columns.filter(({ property }) =>
     table.heads.some(({ values }) => values[property] !== null),
   );
   const heads = byEffect(profile).slice(0, top);
+  const harm = (text: string): string[] => (effects ? [text] : []);
   context.table(
+    [{ title: 'head' }, ...harm('harm').map(right), ...shown.map(({ title }) => right(title))],
     [
-      { title: 'head' },
-      ...(groups ? [{ title: 'group' }] : []),
-      ...(effects ? [right('harm')] : []),
-      ...shown.map(({ title }) => right(title)),
-    ],
-    [
-      ...heads.map((row) => [
-        row.name,
-        ...(groups ? [groups[row.name] ?? ''] : []),
-        ...(effects ? [formatSigned(effects.heads[row.name] ?? NaN)] : []),
-        ...shown.map(({ property, digits }) => fixed(row.values[property]?.estimate, digits)),
+      ...heads.flatMap(({ name, values }) => [
+        [
+          name,
+          ...harm(formatSigned(effects?.heads[name] ?? NaN, 2)),
+          ...shown.map(({ property, digits }) => fixed(values[property]?.estimate, digits)),
+        ],
+        [
+          groups?.[name] ?? '',
+          ...harm(''),
+          ...shown.map(({ property, digits }) =>
+            context.paint('dim', halfWidth(values[property], digits)),
+          ),
+        ],
       ]),
       [
         'uniform',
-        ...(groups ? [''] : []),
-        ...(effects ? [''] : []),
+        ...harm(''),
         ...shown.map(({ property, digits }) =>
           table.uniform[property] === null ? '' : fixed(table.uniform[property], digits),
         ),
@@ -113,6 +124,7 @@ export function printProfile(
   const { settings, notes } = profile.table;
   const where = settings.queries === 'all' ? 'all queries' : 'queries before an answer';
   context.heading(`${title}: means over ${plural(settings.prompts, 'prompt')}, ${where}`);
+  context.print(`  ±: half of the ${formatPercent(settings.confidence, 0)} interval`);
   printHeads(profile, context, top);
   for (const note of notes) context.print(`  ${note}.`);
   printCorrelations(profile, context);

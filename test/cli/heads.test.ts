@@ -44,7 +44,14 @@ describe('heads', () => {
   it('prints tables for a person', async () => {
     const { stdout } = await done(...someSums, '--top', '3', '--resamples', '100');
     expect(stdout).toMatch(/means over 6 prompts, all queries/);
-    expect(stdout).toMatch(/head +harm +prev +first/);
+    expect(stdout).toMatch(/head +harm +prev +1st/);
+    expect(stdout).toMatch(/±: half of the 95 % interval/);
+    // Below every head the intervals of all but its weights.
+    const table = stdout.split('\n').filter((line) => / ±\.\d\d /.test(line));
+    expect(table).toHaveLength(3);
+    for (const line of table) expect(line.match(/±/g)).toHaveLength(12);
+    const widths = table.map((line) => line.length);
+    expect(Math.max(...widths)).toBeLessThanOrEqual(100);
     expect(stdout).toMatch(/uniform/);
     expect(stdout).toMatch(/and 21 more heads/);
     expect(stdout).toMatch(/Rank correlation with the harm of ablation \(zero, prob-diff\)/);
