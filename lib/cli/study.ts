@@ -114,7 +114,10 @@ async function plan(args: Arguments, context: Context) {
   if (args.flag('each')) printPlannedStages(result, context);
   printPlannedKinds(result, context);
   context.print(
-    '\nTimes and memory are estimates from rates measured now, on this machine' +
+    '\nTimes and memory are estimates from rates measured ' +
+      (result.keptRates === null
+        ? 'now, on this machine'
+        : `before, on this machine (${result.keptRates}; without it they are measured again)`) +
       (result.total.tokens > 0 ? '; new tokens, and disk for them, are upper bounds.' : '.'),
   );
   return result;

@@ -1,6 +1,7 @@
-// RUN/rates.json: the rates that a run measured, so that going on with it and its other processes
-// need not measure again. Decides nothing but what a progress bar says.
+// RUN/rates.json: the rates that a plan or a run measured, so that another plan, the run itself and its
+// other processes need not measure again. Decides nothing but what a progress bar says.
 
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { settingsHash } from '../canonical-json.js';
@@ -13,7 +14,7 @@ import type { StageNode } from './graph.js';
 import type { PoolOptions } from './model-pool.js';
 import type { Study } from './study.js';
 
-const ratesPath = (run: string): string => join(run, 'rates.json');
+export const ratesPath = (run: string): string => join(run, 'rates.json');
 
 /** What rates hold for: this machine and device, with these models, pairs and settings. */
 function validFor(study: Study, facts: Facts, { threads = 0 }: PoolOptions): string {
@@ -27,7 +28,7 @@ function validFor(study: Study, facts: Facts, { threads = 0 }: PoolOptions): str
   });
 }
 
-/** Keeps rates in a run's folder. */
+/** Keeps rates in a run's folder, which is made where it is not there. */
 export async function keepRates(
   run: string,
   measured: MeasuredRates,
@@ -41,6 +42,7 @@ export async function keepRates(
     idleBytes: measured.idleBytes,
     peakBytes: measured.peakBytes,
   };
+  await mkdir(run, { recursive: true });
   await writeFileAtomic(ratesPath(run), `${JSON.stringify(content, null, 1)}\n`);
 }
 

@@ -3,10 +3,10 @@
 
 import { join } from 'node:path';
 import { readTextIfExists } from '../json-file.js';
-import { estimateOf, measureRates, type Estimate } from './estimate.js';
+import { estimateOf, measureRates, type Estimate, type MeasuredRates } from './estimate.js';
 import type { Facts } from './facts.js';
 import type { StageNode, StudyGraph } from './graph.js';
-import { readKeptRates } from './kept-rates.js';
+import { keepRates, ratesPath, readKeptRates } from './kept-rates.js';
 import type { PoolOptions } from './model-pool.js';
 import { graphOfRun } from './run-graph.js';
 import type { ResultStore } from './store.js';
@@ -46,10 +46,12 @@ export interface StudyPlan {
   readonly kinds: PlannedKind[];
   readonly nodes: PlannedNode[];
   readonly total: Omit<PlannedKind, 'kind' | 'title'>;
+  /** File of an earlier plan or run that the rates come from; null where they were measured now. */
+  readonly keptRates: string | null;
 }
 
 export interface PlanOptions extends PoolOptions {
-  /** Folder of a run, where there is one. */
+  /** Folder of the run, there or to be: rates are read from it, else measured and kept in it. */
   readonly out?: string;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -91,18 +93,33 @@ function sumOf(nodes: readonly PlannedNode[]): StudyPlan['total'] {
   };
 }
 
+/** Kept rates, or measured ones. */
+async function ratesOf(
+  nodes: readonly StageNode[],
+  of: { study: Study; facts: Facts; options: PlanOptions },
+): Promise<{ rates: MeasuredRates; keptRates: string | null }> {
+  const { study, facts, options } = of;
+  const { out } = options;
+  const place = { study, facts, pool: options };
+  const kept = out === undefined ? undefined : await readKeptRates(out, { ...place, nodes });
+  if (out !== undefined && kept) return { rates: kept, keptRates: ratesPath(out) };
+  const works = nodes.map(({ work }) => work);
+  const rates = await measureRates(study, facts, { ...options, works });
+  // Where the folder cannot be written, the next plan measures again.
+  if (out !== undefined) await keepRates(out, rates, place).catch(() => undefined);
+  return { rates, keptRates: null };
+}
+
 /**
- * Plans a study: measures rates with a few pairs (some seconds), then estimates every stage.
+ * Plans a study: measures rates with a few pairs (seconds to a minute), where none are kept, then
+ * estimates every stage.
  * @throws as `runStudy` does for what does not fit.
  */
 export async function planStudy(study: Study, options: PlanOptions = {}): Promise<StudyPlan> {
   const { facts, graph, store } = await graphOfRun(study, options);
   const states = await statesOf(graph.nodes, store);
   const left = graph.nodes.filter((node) => states.get(node) !== 'done');
-  const measured = await measureRates(study, facts, {
-    ...options,
-    works: left.map(({ work }) => work),
-  });
+  const { rates, keptRates } = await ratesOf(left, { study, facts, options });
   const nodes = graph.nodes.map((node): PlannedNode => ({
     kind: node.kind,
     id: node.id,
@@ -111,13 +128,13 @@ export async function planStudy(study: Study, options: PlanOptions = {}): Promis
     forwards: node.work.forwards,
     backwards: node.work.backwards,
     tokens: node.work.newTokens ?? 0,
-    ...estimateOf(node, study, measured),
+    ...estimateOf(node, study, rates),
   }));
   const kinds = graph.kinds.flatMap(({ kind, title }) => {
     const own = nodes.filter((node) => node.kind === kind);
     return own.length === 0 ? [] : [{ kind, title, ...sumOf(own) }];
   });
-  return { study: study.name, kinds, nodes, total: sumOf(nodes) };
+  return { study: study.name, kinds, nodes, total: sumOf(nodes), keptRates };
 }
 
 export interface KindStatus {

@@ -133,7 +133,13 @@ describe('the command', () => {
       total: { stages: number; done: number; seconds: number };
     };
     expect(plan.total).toMatchObject({ done: plan.total.stages, seconds: 0 });
-    expect(await readdir(cwd)).not.toContain('none');
+    // The second plan did not measure, and nothing but rates was written for a run to be.
+    expect(text.stdout).toContain('rates measured now');
+    expect(each.stdout).toContain(
+      `rates measured before, on this machine (${join('none', 'rates.json')}`,
+    );
+    expect(await readdir(join(cwd, 'none'))).toContain('rates.json');
+    expect(await readdir(join(cwd, 'none'))).not.toContain('results');
   }, 60_000);
 
   it('reports a run, and says where it lies', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readFacts } from '../../../lib/study/facts.js';
 import { buildGraph } from '../../../lib/study/graph.js';
-import { readStudy, runStudy, studyStatus, type RunProgress } from '../../../lib/study/index.js';
+import { planStudy, readStudy, runStudy, studyStatus, type RunProgress, type StudyPlan } from '../../../lib/study/index.js';
 import { keepRates, readKeptRates } from '../../../lib/study/kept-rates.js';
 import { isWorthMeasuring } from '../../../lib/study/work-weight.js';
 import { digest, grpoAlone, models, newFolder, smallStudy, writeStudy } from './small-study.js';
@@ -110,3 +110,24 @@ it('is not worth it for a study of some seconds', async () => {
   const { nodes } = buildGraph(study, facts);
   expect(isWorthMeasuring(nodes, { study, facts })).toBe(false);
 });
+
+it('is measured once for several plans and the run after them', async () => {
+  const out = await newFolder();
+  const study = await readStudy(await writeStudy(text));
+  const plan = async (): Promise<{ plan: StudyPlan; measured: number }> => {
+    let count = 0;
+    const onProgress = (): void => void count++;
+    return { plan: await planStudy(study, { out, threads, onProgress }), measured: count };
+  };
+  const first = await plan();
+  expect(first.measured).toBeGreaterThan(0);
+  expect(first.plan.keptRates).toBeNull();
+  const second = await plan();
+  expect(second.measured).toBe(0);
+  const keptRates = join(out, 'rates.json');
+  expect(second.plan).toEqual({ ...first.plan, keptRates, nodes: second.plan.nodes });
+  expect(second.plan.nodes.map(({ seconds }) => seconds)).toEqual(
+    first.plan.nodes.map(({ seconds }) => seconds),
+  );
+  expect(measured(await run(out, true))).toBe(false);
+}, 120_000);
