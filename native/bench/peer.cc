@@ -106,8 +106,8 @@ void announce(const std::vector<Task>& tasks, const Context& context) {
 
 nlohmann::json serve(const Context& context, const std::vector<Task>& tasks,
                      const nlohmann::json& request) {
-  const auto task = request.at("task").get<std::string>();
-  const auto variant = request.at("variant").get<std::string>();
+  const std::string task = request.value("task", "");
+  const std::string variant = request.value("variant", "");
   for (const Task& t : tasks) {
     if (t.task != task || t.variant != variant) continue;
     return {{"seconds", time_queued(context, t.run, {0, 1}).median}};
