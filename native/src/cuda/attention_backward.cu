@@ -306,7 +306,10 @@ backward_kernel(BackwardKernel p) {
   constexpr bool kTwo = !Chunked && other_pairs<Terms, Width>() == 2;
   const int rows = block_threads() / 32 * kWarpRows;
   const int blocks = (p.b.layout.longest_row + rows - 1) / rows;
-  const Place place{head_at(p.b.shape, p.b.layout, block_x() / blocks), block_x() % blocks * rows,
+  // Those that see most begin first: late queries, early keys.
+  const int turn = block_x() % blocks;
+  const Place place{head_at(p.b.shape, p.b.layout, block_x() / blocks),
+                    (Of == Target::queries ? blocks - 1 - turn : turn) * rows,
                     Chunked ? block_y() : 0,
                     Chunked ? static_cast<int>((p.b.shape.head_dim + Width - 1) / Width) : 1};
   const HeadAt& at = place.at;

@@ -1,16 +1,20 @@
-// A block per split; its warps take the rows in turn and compare them with all others, 32 at a
-// time.
-#include <algorithm>
-
+// A warp has a row in a split, and compares it with all rows before it, 32 at a time; then one of
+// each group finds what all of it has in common.
 #include "cuda/decode_plan.h"
 
 namespace headspark::cuda {
 namespace {
 
-constexpr int kMostThreads = 1024;
+constexpr int kPlanThreads = 128;
 
 HEADSPARK_DEVICE float* page_of(const PagedRows& rows, std::int32_t row, int page) {
   return rows.pages[rows.page_begin[row] + page];
+}
+
+/// The row's first page of the split; null: it has none, or is no decode.
+HEADSPARK_DEVICE const float* first_page(const PagedRows& rows, int split, std::int32_t row) {
+  const bool reads = decode_position(rows.layout, row) >= split * kSplitKeys;
+  return reads ? page_of(rows, row, split * kSplitPages) : nullptr;
 }
 
 // Pages of the split whose 32 tokens the row all sees.
@@ -34,12 +38,12 @@ HEADSPARK_DEVICE int common_pages(const PagedRows& rows, int split, std::int32_t
 
 // The row's group and its place there; plan.shared is what it has in common with the leader.
 HEADSPARK_DEVICE void find_leader(const DecodePlan& plan, int split, std::int32_t row) {
-  float* const first = plan.first[plan.at(split, row)];
+  const float* const first = first_page(plan.rows, split, row);
   std::int32_t leader = -1;
   std::int32_t rank = 0;
   for (std::int32_t begin = 0; begin <= row && first != nullptr; begin += 32) {
     const std::int32_t other = begin + lane_index();
-    const unsigned mask = ballot(other <= row && plan.first[plan.at(split, other)] == first);
+    const unsigned mask = ballot(other <= row && first_page(plan.rows, split, other) == first);
     if (leader < 0 && mask != 0) leader = begin + count_bits((mask & (0u - mask)) - 1);
     rank += count_bits(mask);
   }
@@ -77,23 +81,20 @@ HEADSPARK_DEVICE void share_among(const DecodePlan& plan, int split, std::int32_
   }
 }
 
-HEADSPARK_KERNEL(kMostThreads) decode_plan_kernel(DecodePlan plan) {
-  const int split = block_x();
-  const RowLayout& layout = plan.rows.layout;
-  const int warps = block_threads() / 32;
-  for (std::int32_t row = thread_index(); row < layout.rows; row += block_threads()) {
-    const bool reads = decode_position(layout, row) >= split * kSplitKeys;
-    plan.first[plan.at(split, row)] =
-        reads ? page_of(plan.rows, row, split * kSplitPages) : nullptr;
-  }
-  sync_threads();
-  for (std::int32_t row = warp_index(); row < layout.rows; row += warps) {
-    find_leader(plan, split, row);
-  }
-  sync_threads();
-  for (std::int32_t row = warp_index(); row < layout.rows; row += warps) {
-    if (plan.leader[plan.at(split, row)] == row) share_among(plan, split, row);
-  }
+/// The row of this warp; past the last one there is none.
+HEADSPARK_DEVICE std::int32_t own_row() {
+  return block_x() * (kPlanThreads / 32) + warp_index();
+}
+
+HEADSPARK_KERNEL(kPlanThreads) leaders_kernel(DecodePlan plan) {
+  const std::int32_t row = own_row();
+  if (row < plan.rows.layout.rows) find_leader(plan, block_y(), row);
+}
+
+HEADSPARK_KERNEL(kPlanThreads) common_pages_kernel(DecodePlan plan) {
+  const std::int32_t row = own_row();
+  if (row >= plan.rows.layout.rows || plan.leader[plan.at(block_y(), row)] != row) return;
+  share_among(plan, block_y(), row);
 }
 
 }  // namespace
@@ -101,14 +102,14 @@ HEADSPARK_KERNEL(kMostThreads) decode_plan_kernel(DecodePlan plan) {
 DecodePlan plan_decode(OpDevice& device, const PagedRows& rows) {
   const std::int64_t splits = splits_of(rows.layout.longest_context);
   const std::int64_t count = splits * rows.layout.rows;
-  auto* const first = static_cast<float**>(
+  auto* const leader = static_cast<std::int32_t*>(
       device.scratch(ScratchSlot::attention_plan,
                      decode_plan_bytes(rows.layout.rows, rows.layout.longest_context)));
-  auto* const leader = reinterpret_cast<std::int32_t*>(first + count);
-  const DecodePlan plan{rows,   static_cast<int>(splits), first,
-                        leader, leader + count,           leader + 2 * count};
-  const int warps = std::clamp(rows.layout.rows, 1, kMostThreads / 32);
-  launch(device.stream(), {{blocks_for(splits, 1)}, 32 * warps}, &decode_plan_kernel, plan);
+  const DecodePlan plan{rows, static_cast<int>(splits), leader, leader + count, leader + 2 * count};
+  const LaunchShape shape{{blocks_for(rows.layout.rows, kPlanThreads / 32), blocks_for(splits, 1)},
+                          kPlanThreads};
+  launch(device.stream(), shape, &leaders_kernel, plan);
+  launch(device.stream(), shape, &common_pages_kernel, plan);
   return plan;
 }
 

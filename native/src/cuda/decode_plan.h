@@ -15,9 +15,7 @@ constexpr int kSplitPages = kSplitKeys / static_cast<int>(kKvPageTokens);
 struct DecodePlan {
   PagedRows rows;
   int splits = 0;
-  float** first =
-      nullptr;  ///< the row's first page of the split; null: it has none, or is no decode
-  std::int32_t* leader = nullptr;  ///< the first row of its group; -1 where `first` is null
+  std::int32_t* leader = nullptr;  ///< the first row of its group; -1: no page, or no decode
   std::int32_t* rank = nullptr;    ///< rows of the group before it
   std::int32_t* shared = nullptr;  ///< pages that the group reads together; 0: the row is alone
 
@@ -40,8 +38,7 @@ constexpr std::int64_t splits_of(std::int64_t context) {
 
 /// What the arrays take.
 constexpr std::int64_t decode_plan_bytes(std::int64_t rows, std::int64_t context) {
-  return splits_of(context) * rows *
-         static_cast<std::int64_t>(sizeof(float*) + 3 * sizeof(std::int32_t));
+  return splits_of(context) * rows * 3 * static_cast<std::int64_t>(sizeof(std::int32_t));
 }
 
 /// Queued on the device's stream; the arrays are scratch memory (ScratchSlot::attention_plan).

@@ -174,10 +174,10 @@ TEST_CASE("decode attention: takes no more scratch memory than is planned for") 
   const auto planned = [&](std::int64_t rows, std::int64_t positions) {
     return paged_attention_bytes(context, {shape, rows, positions});
   };
-  // 4 * rows * heads * splits * (head_dim + 8), and 20 bytes a row and split of the plan.
-  CHECK(planned(1, 1) == 4 * 12 * (128 + 8) + 20);
-  CHECK(planned(64, 512) == 64 * 2 * (4 * 12 * (128 + 8) + 20));
-  CHECK(planned(256, 131072) == (std::int64_t{256} << 20) + 256 * 512 * 20);
+  // 4 * rows * heads * splits * (head_dim + 8), and 12 bytes a row and split of the plan.
+  CHECK(planned(1, 1) == 4 * 12 * (128 + 8) + 12);
+  CHECK(planned(64, 512) == 64 * 2 * (4 * 12 * (128 + 8) + 12));
+  CHECK(planned(256, 131072) == (std::int64_t{256} << 20) + 256 * 512 * 12);
   CHECK(paged_attention_bytes(make_cpu_context(1, Isa::specification), {shape, 64, 512}) == 0);
 }
 

@@ -299,7 +299,7 @@ TEST_CASE(
   }
   cuda::set_emulated_memory(std::int64_t{4} << 30);
   for (const char* part :
-       {"60000 rows", "for activations", "137 MiB for attention", "--max-rows"}) {
+       {"60000 rows", "for activations", "135 MiB for attention", "--max-rows"}) {
     CAPTURE(part);
     CAPTURE(message);
     CHECK(message.find(part) != std::string::npos);
