@@ -30,7 +30,7 @@ inline std::vector<float> rounded(std::vector<float> values) {
 
 /// Floats that `count` values take.
 inline std::int64_t kept_floats(std::int64_t count, bool bf16) {
-  return bf16 ? (count + 1) / 2 : count;
+  return floats_for(count, bf16 ? DType::bf16 : DType::f32);
 }
 
 /// `values` as backward reads them.

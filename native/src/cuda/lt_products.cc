@@ -105,8 +105,8 @@ LtProducts::~LtProducts() {
   functions_.Destroy(handle_);
 }
 
-/// Products of random rows, to compare bits by: any two orders of a sum differ somewhere among so
-/// many sums of random terms.
+/// Products of one tile of random rows, repeated, to compare bits by: any two orders of a sum
+/// differ somewhere among so many sums of random terms.
 class LtProducts::Trial {
  public:
   Trial(LtProducts& products, Stream stream, const LtProduct& p)
@@ -116,15 +116,21 @@ class LtProducts::Trial {
         tile_bytes_(kLtTileRows * p.columns * dtype_bytes(p.type)),
         tiles_(std::clamp<std::int64_t>(kMostTrialBytes / tile_bytes_, 1, kManyTiles + 1)) {
     product_.add = nullptr;
+    std::uint64_t state = 1;
+    for (std::int64_t i = 0; i < kLtTileRows * p.a_stride; ++i) {
+      state = state * 6364136223846793005ull + 1442695040888963407ull;
+      rows_.push_back(f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1.0f));
+    }
   }
+  /// What the memory of a trial allows, as many as an algorithm for many rows is chosen for or
+  /// more.
   std::int64_t tiles() const { return tiles_; }
   std::int64_t tile_bytes() const { return tile_bytes_; }
 
-  /// The sums of `count` tiles from `first` on; empty where the library or the memory refuses.
-  std::vector<std::byte> sums(const lt::Algorithm& algorithm, std::int64_t first,
-                              std::int64_t count) {
+  /// The sums of as many tiles, all alike; empty where the library or the memory refuses.
+  std::vector<std::byte> sums(const lt::Algorithm& algorithm, std::int64_t tiles) const {
     try {
-      return computed(algorithm, first, count);
+      return computed(algorithm, tiles);
     } catch (const Error& error) {
       const bool refused =
           error.code() == ErrorCode::OUT_OF_MEMORY || error.code() == ErrorCode::DEVICE;
@@ -144,33 +150,21 @@ class LtProducts::Trial {
     Memory& operator=(const Memory&) = delete;
   };
 
-  std::vector<std::uint16_t> rows(std::int64_t first, std::int64_t count) const {
-    const std::int64_t of_tile = kLtTileRows * product_.a_stride;
-    std::vector<std::uint16_t> rows;
-    rows.reserve(static_cast<std::size_t>(count * of_tile));
-    for (std::int64_t tile = first; tile < first + count; ++tile) {
-      auto state = static_cast<std::uint64_t>(tile + 1);
-      for (std::int64_t i = 0; i < of_tile; ++i) {
-        state = state * 6364136223846793005ull + 1442695040888963407ull;
-        rows.push_back(f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1.0f));
-      }
+  std::vector<std::byte> computed(const lt::Algorithm& algorithm, std::int64_t tiles) const {
+    const auto row_bytes = static_cast<std::int64_t>(rows_.size() * sizeof(std::uint16_t));
+    const Memory a(products_.memory_, tiles * row_bytes);
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      products_.memory_.copy(static_cast<char*>(a.data) + tile * row_bytes, rows_.data(),
+                             row_bytes);
     }
-    return rows;
-  }
-  std::vector<std::byte> computed(const lt::Algorithm& algorithm, std::int64_t first,
-                                  std::int64_t count) const {
-    const std::vector<std::uint16_t> values = rows(first, count);
-    const auto row_bytes = static_cast<std::int64_t>(values.size() * sizeof(std::uint16_t));
-    const Memory a(products_.memory_, row_bytes);
-    products_.memory_.copy(a.data, values.data(), row_bytes);
-    const Memory c(products_.memory_, count * tile_bytes_);
+    const Memory c(products_.memory_, tiles * tile_bytes_);
     LtProduct p = product_;
-    p.tiles = count;
+    p.tiles = tiles;
     p.a = a.data;
     p.c = c.data;
     products_.run(stream_, p, algorithm);
-    std::vector<std::byte> sums(static_cast<std::size_t>(count * tile_bytes_));
-    copy_to_host(stream_, sums.data(), c.data, count * tile_bytes_);
+    std::vector<std::byte> sums(static_cast<std::size_t>(tiles * tile_bytes_));
+    copy_to_host(stream_, sums.data(), c.data, tiles * tile_bytes_);
     return sums;
   }
 
@@ -179,6 +173,7 @@ class LtProducts::Trial {
   LtProduct product_;
   std::int64_t tile_bytes_;
   std::int64_t tiles_;
+  std::vector<std::uint16_t> rows_;  ///< of a tile
 };
 
 // Both are chosen once, whatever the product at hand, so that every number of rows gets the same.
@@ -187,34 +182,25 @@ const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProd
                     p.by_depth, p.type,  p.bias != nullptr};
   const auto found = algorithms_.find(shape);
   if (found != algorithms_.end()) return found->second;
-  Algorithms chosen;
-  chosen.many = chosen_for(p, kManyTiles);
-  Trial trial(*this, stream, p);
-  if (chosen.many && !same_for_any_count(trial, *chosen.many)) chosen.many.reset();
-  if (chosen.many) {
-    const std::optional<lt::Algorithm> few = chosen_for(p, 1);
-    if (few && same_bits(trial, *few, *chosen.many)) chosen.few = few;
-  }
-  return algorithms_.emplace(shape, chosen).first->second;
+  return algorithms_.emplace(shape, choose(stream, p)).first->second;
 }
 
-bool LtProducts::same_for_any_count(Trial& trial, const lt::Algorithm& algorithm) {
-  const auto bytes = static_cast<std::size_t>(trial.tile_bytes());
-  const std::vector<std::byte> all = trial.sums(algorithm, 0, trial.tiles());
-  for (const std::int64_t tile : {std::int64_t{0}, trial.tiles() - 1}) {
-    const std::vector<std::byte> alone = trial.sums(algorithm, tile, 1);
-    if (all.empty() || alone.empty()) return false;
-    const std::byte* const together = all.data() + static_cast<std::size_t>(tile) * bytes;
-    if (std::memcmp(alone.data(), together, bytes) != 0) return false;
+LtProducts::Algorithms LtProducts::choose(Stream stream, const LtProduct& p) {
+  const std::optional<lt::Algorithm> many = chosen_for(p, kManyTiles);
+  if (!many) return {};
+  const Trial trial(*this, stream, p);
+  // By itself a tile must get the bits that it gets among others, which the library promises
+  // nowhere.
+  const std::vector<std::byte> alone = trial.sums(*many, 1);
+  const std::vector<std::byte> all = trial.sums(*many, trial.tiles());
+  if (alone.empty() || all.empty()) return {};
+  for (std::size_t at = 0; at < all.size(); at += alone.size()) {
+    if (std::memcmp(all.data() + at, alone.data(), alone.size()) != 0) return {};
   }
-  return true;
-}
-
-bool LtProducts::same_bits(Trial& trial, const lt::Algorithm& one, const lt::Algorithm& other) {
-  if (std::memcmp(&one, &other, sizeof one) == 0) return true;
-  if (trial.tile_bytes() > kMostTrialBytes) return false;
-  const std::vector<std::byte> sums = trial.sums(one, 0, 1);
-  return !sums.empty() && sums == trial.sums(other, 0, 1);
+  const std::optional<lt::Algorithm> few = chosen_for(p, 1);
+  if (!few || trial.tile_bytes() > kMostTrialBytes) return {many, {}};
+  const bool same = std::memcmp(&*few, &*many, sizeof *few) == 0 || trial.sums(*few, 1) == alone;
+  return {many, same ? few : std::nullopt};
 }
 
 std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int64_t tiles) {

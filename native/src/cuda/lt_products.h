@@ -66,11 +66,8 @@ class LtProducts {
 
   const Algorithms& algorithms(Stream stream, const LtProduct& product);
   std::optional<lt::Algorithm> chosen_for(const LtProduct& product, std::int64_t tiles);
-  /// Whether a tile gets the same bits by itself and among others, which the library promises
-  /// nowhere.
-  static bool same_for_any_count(Trial& trial, const lt::Algorithm& algorithm);
-  /// Whether both give a tile the same bits.
-  static bool same_bits(Trial& trial, const lt::Algorithm& one, const lt::Algorithm& other);
+  /// By what the library proposes, and the bits that it gives.
+  Algorithms choose(Stream stream, const LtProduct& product);
   void run(Stream stream, const LtProduct& product, const lt::Algorithm& algorithm);
 
   lt::Functions functions_;

@@ -16,7 +16,7 @@ std::int64_t mlp_kept_width(const Engine& engine) {
   const bool narrow = std::all_of(layers.begin(), layers.end(), [&](const LayerWeights& layer) {
     return mlp_keeps_bf16(engine.context, mlp_weights(config, layer));
   });
-  return narrow ? (config.intermediate + 1) / 2 : config.intermediate;
+  return floats_for(config.intermediate, narrow ? DType::bf16 : DType::f32);
 }
 
 }  // namespace headspark
