@@ -151,7 +151,7 @@ void* Device::allocate(std::int64_t bytes) {
 void Device::copy(void* device, const void* host, std::int64_t bytes) {
   refuse_in_record("a copy from the host");
   enter();
-  copy_to_device(stream_, device, host, bytes);
+  staging_.copy(stream_, device, host, bytes);
 }
 
 LtProducts* Device::products() {

@@ -9,6 +9,7 @@
 
 #include "cuda/lt_products.h"
 #include "cuda/memory_pool.h"
+#include "cuda/staging.h"
 #include "cuda/weight_cache.h"
 #include "headspark/backend.h"
 
@@ -50,6 +51,8 @@ class Device final : public WeightMemory {
 
   void* allocate(std::int64_t bytes) override;
   void release(void* memory) noexcept override { pool_.release(memory); }
+  /// The host's bytes may change when this returns; nothing waits for the device unless they are
+  /// many.
   void copy(void* device, const void* host, std::int64_t bytes) override;
 
   WeightCache& weights() { return weights_; }
@@ -78,6 +81,7 @@ class Device final : public WeightMemory {
   DeviceProperties properties_;
   MemoryPool pool_;
   WeightCache weights_;
+  Staging staging_;
   Stream stream_ = nullptr;
   std::vector<Scratch> scratch_;
   std::uint64_t scratch_moves_ = 0;

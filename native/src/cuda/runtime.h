@@ -61,7 +61,9 @@ void destroy_stream(Stream stream) noexcept;
 /// Until all work of the stream is done; errors of its kernels come out here.
 void synchronize(Stream stream);
 
-// Queued on the stream. From or to pageable host memory a copy ends before the call returns.
+// Queued on the stream; a copy to the host is waited for. The host's bytes stay as they are until a
+// copy to the device was waited for: of pageable memory too, which some systems copy late
+// (Staging is for callers who do not wait).
 void copy_to_device(Stream stream, void* device, const void* host, std::int64_t bytes);
 void copy_to_host(Stream stream, void* host, const void* device, std::int64_t bytes);
 void copy_on_device(Stream stream, void* to, const void* from, std::int64_t bytes);

@@ -26,7 +26,16 @@ std::map<void*, std::int64_t> allocated;
 std::int64_t in_use = 0;
 std::int64_t memory_bytes = std::int64_t{4} << 30;
 
+/// A copy from the host that was queued: it happens when something else is queued or waited for, as
+/// late as a device may without being seen.
+struct LateCopy {
+  void* device = nullptr;
+  const void* host = nullptr;
+  std::int64_t bytes = 0;
+};
+
 struct EmulatedStream {
+  std::vector<LateCopy> copies;
   bool captured = false;
   bool invalid = false;  // the capture, by something that it refuses
   std::vector<std::function<void()>> recorded;
@@ -38,10 +47,19 @@ struct EmulatedGraph {
 
 thread_local EmulatedStream* captured_here = nullptr;
 std::atomic<bool> captures_refused = false;
+std::atomic<bool> pinned_refused = false;
 std::atomic<std::int64_t> graphs = 0;
+std::atomic<std::int64_t> waits = 0;
 
 EmulatedStream* native(Stream stream) {
   return reinterpret_cast<EmulatedStream*>(stream);
+}
+
+void copy_now(Stream stream) {
+  if (stream == nullptr) return;
+  for (const LateCopy& copy : std::exchange(native(stream)->copies, {})) {
+    std::memcpy(copy.device, copy.host, static_cast<std::size_t>(copy.bytes));
+  }
 }
 
 [[noreturn]] void throw_refused(const std::string& what) {
@@ -152,6 +170,7 @@ void mark_free(void* memory, std::int64_t bytes) noexcept {
 
 void* try_allocate_pinned(std::int64_t bytes) {
   refuse_captured("pin memory");
+  if (pinned_refused) return nullptr;
   return std::malloc(static_cast<std::size_t>(bytes > 0 ? bytes : 1));
 }
 
@@ -167,8 +186,10 @@ void destroy_stream(Stream stream) noexcept {
   delete native(stream);
 }
 
-void synchronize(Stream) {
+void synchronize(Stream stream) {
   refuse_captured("wait");
+  copy_now(stream);
+  ++waits;
 }
 
 void settle(Stream) {}  // work is done when its call returns
@@ -179,6 +200,7 @@ void queue(Stream stream, std::function<void()> work) {
     return;
   }
   if (stream == nullptr) refuse_captured("queue work on its default stream");
+  copy_now(stream);
   work();
 }
 
@@ -186,8 +208,16 @@ void refuse_captures(bool refused) {
   captures_refused = refused;
 }
 
+void refuse_pinned(bool refused) {
+  pinned_refused = refused;
+}
+
 std::int64_t emulated_graphs() {
   return graphs;
+}
+
+std::int64_t emulated_waits() {
+  return waits;
 }
 
 void begin_capture(Stream stream) {
@@ -195,6 +225,7 @@ void begin_capture(Stream stream) {
   refuse_captured("capture");
   if (stream == nullptr) throw Error(ErrorCode::DEVICE, "The default stream cannot be captured.");
   captured_here = native(stream);
+  copy_now(stream);
   *captured_here = {};
   captured_here->captured = true;
 }
@@ -217,8 +248,9 @@ void abandon_capture(Stream stream) noexcept {
   captured_here = nullptr;
 }
 
-void launch_graph(Stream, Graph graph) {
+void launch_graph(Stream stream, Graph graph) {
   refuse_captured("launch a graph");
+  copy_now(stream);
   for (const auto& work : reinterpret_cast<EmulatedGraph*>(graph)->work) work();
 }
 
@@ -227,15 +259,20 @@ void destroy_graph(Graph graph) noexcept {
   delete reinterpret_cast<EmulatedGraph*>(graph);
 }
 
-// Host memory is never page-locked here, and such a copy would read what stands there when the
-// graph is launched.
-void copy_to_device(Stream, void* device, const void* host, std::int64_t bytes) {
+// A recorded copy would read what stands there when the graph is launched.
+void copy_to_device(Stream stream, void* device, const void* host, std::int64_t bytes) {
   refuse_captured("copy from the host");
-  if (bytes > 0) std::memcpy(device, host, static_cast<std::size_t>(bytes));
+  if (bytes <= 0) return;
+  if (stream == nullptr) {
+    std::memcpy(device, host, static_cast<std::size_t>(bytes));
+  } else {
+    native(stream)->copies.push_back({device, host, bytes});
+  }
 }
 
-void copy_to_host(Stream, void* host, const void* device, std::int64_t bytes) {
+void copy_to_host(Stream stream, void* host, const void* device, std::int64_t bytes) {
   refuse_captured("copy to the host");
+  copy_now(stream);
   if (bytes > 0) std::memcpy(host, device, static_cast<std::size_t>(bytes));
 }
 

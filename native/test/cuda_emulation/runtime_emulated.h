@@ -19,7 +19,11 @@ bool is_emulated_memory(std::uintptr_t address);
 void queue(Stream stream, std::function<void()> work);
 /// Until it is set back, captures fail as with a driver that refuses them.
 void refuse_captures(bool refused);
+/// Until it is set back, the system pins no memory.
+void refuse_pinned(bool refused);
 /// Recorded graphs that are not destroyed.
 std::int64_t emulated_graphs();
+/// Calls of synchronize so far.
+std::int64_t emulated_waits();
 
 }  // namespace headspark::cuda
