@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "headspark/attribution.h"
 #include "headspark/ops/edge_contraction.h"
@@ -73,6 +74,9 @@ TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
   }
 }
 
+// What rounding to bf16 costs, in all edges together: 4.9e-4 to 9.9e-4 of the largest score on
+// every level. In one edge alone it is up to 1.6e-2 to 2.0e-2: the scores of that one differ by 3 %
+// in all of them, and by how much more depends on single places of sums and exponentials.
 TEST_CASE("engine: edge scores in fast lie near those in exact") {
   if (!test::suite_has_fast()) return;
   for (const char* model : {"qwen2", "neox"}) {
@@ -80,7 +84,16 @@ TEST_CASE("engine: edge scores in fast lie near those in exact") {
       const Engine engine = engine_for(model, EngineOptions{.precision = precision});
       return attribute(engine, some_pairs(1), {.ig_steps = 2}, {}).scores;
     };
-    test::check_near(model, scores(Precision::fast), scores(Precision::exact), 2e-2);
+    const std::vector<float> fast = scores(Precision::fast);
+    const std::vector<float> exact = scores(Precision::exact);
+    test::check_near(model, fast, exact, 3e-2);
+    double squares = 0.0;
+    double largest = 0.0;
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      squares += std::pow(static_cast<double>(fast[i]) - exact[i], 2);
+      largest = std::max(largest, std::fabs(static_cast<double>(exact[i])));
+    }
+    CHECK(std::sqrt(squares / static_cast<double>(exact.size())) <= 1.3e-3 * largest);
   }
 }
 
