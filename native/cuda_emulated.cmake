@@ -53,3 +53,37 @@ if(HEADSPARK_EMULATION_TRACE)
   set_source_files_properties(${cuda_kernels} PROPERTIES COMPILE_OPTIONS
     "${emulation_options};-xc++;-O2;-g1;-fno-tree-vectorize;-fno-store-merging;-fsanitize=thread;--param=tsan-instrument-func-entry-exit=0")
 endif()
+
+# Runs what nvcc made of the kernels instead of what the host's compiler did: their PTX, translated.
+set(HEADSPARK_EMULATION_PTX "" CACHE STRING "Target of nvcc whose PTX is run (compute_80, ...), or empty")
+if(HEADSPARK_EMULATION_PTX)
+  # Kernels of tests are none of nvcc's.
+  set(emulated_golden qwen3)
+  set(emulated_cases "-tce=cuda emulation*,goldens: greedy*,goldens: *other methods,mlp in blocks*,projections in blocks*,few long rows*,linear*several blocks*")
+  find_program(NODE node REQUIRED)
+  set(translator ${CMAKE_SOURCE_DIR}/scripts/checks/ptx)
+  file(GLOB translator_files CONFIGURE_DEPENDS ${translator}/*.mjs ${CMAKE_SOURCE_DIR}/scripts/checks/nvcc.mjs)
+  set(ptx_folder ${CMAKE_CURRENT_BINARY_DIR}/ptx)
+  file(MAKE_DIRECTORY ${ptx_folder})
+  set(translated)
+  foreach(kernels IN LISTS cuda_kernels)
+    get_filename_component(name ${kernels} NAME_WE)
+    set(out ${ptx_folder}/${name}.cc)
+    add_custom_command(OUTPUT ${out}
+      COMMAND ${NODE} ${translator}/main.mjs ${kernels} ${HEADSPARK_EMULATION_PTX} ${out}
+      DEPENDS ${kernels} ${translator_files} DEPFILE ${ptx_folder}/${name}.d VERBATIM
+      COMMENT "PTX of ${name}")
+    list(APPEND translated ${out})
+  endforeach()
+  file(GLOB ptx_sources CONFIGURE_DEPENDS ${emulation}/ptx/*.cc)
+  # A program takes all of them: a table lists its kernels as it starts.
+  add_library(headspark_ptx OBJECT ${ptx_sources} ${translated})
+  target_include_directories(headspark_ptx PRIVATE
+    ${CMAKE_CURRENT_SOURCE_DIR}/include ${CMAKE_CURRENT_SOURCE_DIR}/src)
+  # Registers that nothing reads are declared all the same.
+  target_compile_options(headspark_ptx PRIVATE ${emulation_options} -O1 -ffp-contract=off -w)
+  set_target_properties(headspark_ptx PROPERTIES UNITY_BUILD OFF)
+  set(device_objects $<TARGET_OBJECTS:headspark_ptx>)
+  set_property(SOURCE ${cuda_sources} APPEND PROPERTY COMPILE_OPTIONS -DHEADSPARK_EMULATION_PTX)
+  list(APPEND emulation_options -DHEADSPARK_EMULATION_PTX)
+endif()

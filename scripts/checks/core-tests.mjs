@@ -1,5 +1,6 @@
-// Builds the core with a CMake preset (cpu, asan, tsan, arm64, cuda, cuda_emulated or cuda_traced) and
-// runs its tests by ctest, without Node or the addon. Usage: node scripts/checks/core-tests.mjs [preset]
+// Builds the core with a CMake preset (cpu, asan, tsan, arm64, cuda, cuda_emulated, cuda_traced or
+// cuda_ptx) and runs its tests by ctest, without Node or the addon.
+// Usage: node scripts/checks/core-tests.mjs [preset]
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';

@@ -1,6 +1,7 @@
 // The thin device functions on a real GPU: one instruction or intrinsic each. The twins are in
 // test/cuda_emulation. Compiled by nvcc only; reached through cuda_language.h. No GPU has run them,
-// nor a kernel, yet: nvcc 13.0 compiles them, and what kernels compute is checked on the twins.
+// nor a kernel, yet: what kernels compute is checked on the twins, and what nvcc 13.0 makes of
+// these on the same emulated device (the preset cuda_ptx).
 #pragma once
 
 #include "cuda/device/async_copy.h"
