@@ -1,7 +1,7 @@
 // Teacher-forced ablation sweeps: many sets of heads, ablated or scaled, on the same pairs. Made
 // once (means and corrupted runs), then run for any variants in any order.
 import { ablationKinds, type AblationKind } from './ablation-kinds.js';
-import { checkModel, checkPairs } from './argument-checks.js';
+import { checkModel, checkPairs, checkSweepVariants } from './argument-checks.js';
 import { metrics, type Metric } from './attribution.js';
 import { HeadsparkError } from './errors.js';
 import { gatePositions, type GatePositions, type HeadRef } from './head-gate.js';
@@ -48,6 +48,7 @@ interface SweepParts {
   settings: { metric: Metric; ablation: AblationKind; positions: GatePositions };
 }
 
+const runOptions = optionNames<JobOptions>({ signal: true, onProgress: true });
 const sweepOptions = optionNames<SweepOptions>({
   metric: true,
   ablation: true,
@@ -110,8 +111,9 @@ export class Sweep {
    *   factor that is not finite, or a disposed sweep; _OUT_OF_MEMORY, _CANCELLED.
    */
   async run(variants: readonly SweepVariant[], options: JobOptions = {}): Promise<SweepResult> {
+    checkOptionNames('Sweep.run', options, runOptions);
     const handle = this.#live();
-    const packed = this.#pack(variants);
+    const packed = this.#pack('Sweep.run', variants);
     return runJob(
       (addon, onProgress) => addon.runSweep(handle, { variants: packed }, onProgress),
       options,
@@ -126,7 +128,7 @@ export class Sweep {
    */
   sharing(variants: readonly SweepVariant[]): SweepSharing {
     const handle = this.#live();
-    const packed = this.#pack(variants);
+    const packed = this.#pack('Sweep.sharing', variants);
     return callNative((addon) => addon.sweepSharing(handle, { variants: packed }));
   }
 
@@ -138,7 +140,8 @@ export class Sweep {
     );
   }
 
-  #pack(variants: readonly SweepVariant[]): PackedHeads {
+  #pack(call: string, variants: readonly SweepVariant[]): PackedHeads {
+    checkSweepVariants(call, variants);
     const rows = variants.map(({ heads, factor }) => heads.map((head) => ({ ...head, factor })));
     return packHeads(rows, this.#model.info);
   }

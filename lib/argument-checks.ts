@@ -8,7 +8,8 @@ type Fields = Record<string, unknown>;
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
 /** Token ids or numbers, in an array or a typed one. */
-const isList = (value: unknown): boolean => Array.isArray(value) || ArrayBuffer.isView(value);
+const isList = (value: unknown): boolean =>
+  Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 
 function check(fits: boolean, call: string, place: { takes: string; value: unknown }): void {
   if (fits) return;
@@ -31,16 +32,18 @@ export function checkModel(call: string, value: unknown): void {
 function checkItems(
   call: string,
   value: unknown,
-  items: { one: string; from: string; lists: readonly string[] },
+  items: { one: string; from?: string; lists: readonly string[] },
 ): void {
   const { one, from, lists } = items;
-  check(Array.isArray(value), call, { takes: `a list of ${one}s (${from} makes them)`, value });
+  const made = from === undefined ? '' : ` (${from} makes them)`;
+  check(Array.isArray(value), call, { takes: `a list of ${one}s${made}`, value });
   for (const [index, item] of (value as unknown[]).entries()) {
     const lacking = lists.find((key) => !isObject(item) || !isList(item[key]));
     if (lacking === undefined) continue;
+    const advice = from === undefined ? '' : `; ${from} makes ${one}s`;
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
-      `${call}: ${one} ${index} has no list "${lacking}"; ${from} makes ${one}s.`,
+      `${call}: ${one} ${index} has no list "${lacking}"${advice}.`,
     );
   }
 }
@@ -49,6 +52,11 @@ function checkItems(
 export function checkPairs(call: string, value: unknown): void {
   const lists = ['clean', 'corrupted', 'correct', 'incorrect'];
   checkItems(call, value, { one: 'pair', from: 'readPairs', lists });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the variant. */
+export function checkSweepVariants(call: string, value: unknown): void {
+  checkItems(call, value, { one: 'variant', lists: ['heads'] });
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the prompt. */

@@ -107,6 +107,8 @@ export class Model {
    *   naming the file or tensor.
    */
   async withAdapter(folder: string, options: { signal?: AbortSignal } = {}): Promise<Model> {
+    checkText('withAdapter', 'a folder', folder);
+    checkOptionNames('withAdapter', options, ['signal']);
     const handle = this.handle();
     const checkValues = this.#checkValues;
     const adapterFolder = resolve(folder);

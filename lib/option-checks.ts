@@ -24,8 +24,28 @@ type KeysOf<T> = T extends unknown ? keyof T : never;
 export const optionNames = <T>(names: Record<KeysOf<T>, true>): readonly string[] =>
   Object.keys(names);
 
+const isSignal = (value: unknown): boolean => {
+  if (typeof value !== 'object' || value === null) return false;
+  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+  const listens =
+    typeof addEventListener === 'function' && typeof removeEventListener === 'function';
+  return typeof aborted === 'boolean' && listens;
+};
+
+/** What is needed while a job runs. A wrong one must be known before, since nobody waits for it then. */
+function checkHooks(options: object): void {
+  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+    if (value === undefined) continue;
+    if (name === 'signal' && !isSignal(value)) throw refuse(name, value, 'an AbortSignal');
+    if (/^on[A-Z]/.test(name) && typeof value !== 'function') {
+      throw refuse(name, value, 'a function');
+    }
+  }
+}
+
 /**
- * Refuses what is no object of options, and a name that is none.
+ * Refuses what is no object of options, a name that is none, and signals and callbacks that cannot
+ * be used.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the call and the nearest option.
  */
 export function checkOptionNames(call: string, options: unknown, names: readonly string[]): void {
@@ -33,8 +53,10 @@ export function checkOptionNames(call: string, options: unknown, names: readonly
     throw invalid(`${call} takes its options as an object, not ${shown(options)}.`);
   }
   const unknown = Object.keys(options).find((name) => !names.includes(name));
-  if (unknown === undefined) return;
-  throw invalid(`${call} has no option ${unknown}.${didYouMean(unknown, names)}`);
+  if (unknown !== undefined) {
+    throw invalid(`${call} has no option ${unknown}.${didYouMean(unknown, names)}`);
+  }
+  checkHooks(options);
 }
 
 /** `value`, or `fallback` when it is undefined. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
