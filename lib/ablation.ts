@@ -4,7 +4,7 @@ import type { AblateOptions, AblationTable } from './ablation/types.js';
 import { ablateSubject } from './ablation/ablate.js';
 import { checkPlan } from './ablation/plan.js';
 import { Sweep } from './ablation-sweep.js';
-import { checkModel, checkPairs } from './argument-checks.js';
+import { checkModel, checkPairs, checkText } from './argument-checks.js';
 import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
@@ -56,6 +56,7 @@ export async function ablate(
   checkPairs('ablate', pairs);
   checkOptionNames('ablate', options, ablateOptions);
   checkPlan('ablate', options.plan);
+  if (options.journal !== undefined) checkText('ablate', 'the journal', options.journal);
   const { label, layers, heads, device, isa, precision } = model.info;
   const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
   const subject = {

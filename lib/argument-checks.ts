@@ -22,10 +22,38 @@ export function checkText(call: string, what: string, value: unknown): void {
   check(typeof value === 'string' && value !== '', call, { takes: `${what} as a text`, value });
 }
 
+/** A text that may be empty. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkAnyText(call: string, value: unknown): void {
+  check(typeof value === 'string', call, { takes: 'a text', value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkTexts(call: string, what: string, value: unknown): void {
+  const fits = Array.isArray(value) && value.every((text) => typeof text === 'string');
+  check(fits, call, { takes: `${what} as a list of texts`, value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkTokenizer(call: string, value: unknown): void {
+  const fits = isObject(value) && typeof value['encode'] === 'function';
+  check(fits, call, { takes: 'a tokenizer of a model or of loadTokenizer', value });
+}
+
+/** Whole numbers in an array or a typed one. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkIds(call: string, what: string, value: unknown): void {
+  const fits = isList(value) && Array.from(value as ArrayLike<unknown>).every(Number.isInteger);
+  check(fits, call, { takes: `${what} as a list of token ids`, value });
+}
+
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkModel(call: string, value: unknown): void {
   const fits = isObject(value) && isObject(value['info']) && typeof value['handle'] === 'function';
   check(fits, call, { takes: 'a model of loadModel', value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkRows(call: string, value: unknown): void {
+  check(Array.isArray(value), call, { takes: 'a list of rows', value });
 }
 
 /** Items that have lists under the given keys. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
@@ -62,23 +90,47 @@ export function checkSweepVariants(call: string, value: unknown): void {
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the prompt. */
 export function checkHeadPrompts(call: string, value: unknown): void {
   checkItems(call, value, { one: 'prompt', from: 'headPrompts', lists: ['tokens'] });
+  for (const { answers } of value as Fields[]) {
+    if (answers === undefined) continue;
+    checkItems(call, answers, { one: 'answer', lists: ['correct', 'incorrect'] });
+  }
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkMaps(call: string, value: unknown): void {
+  const fits = Array.isArray(value) && value.every((map) => isObject(map) && isObject(map['head']));
+  check(fits, call, { takes: 'maps as a list of { head, prompt }', value });
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the circuit. */
 export function checkCircuits(call: string, value: unknown): void {
   const lists = ['scores', 'inGraph', 'nodesInGraph'];
   checkItems(call, value, { one: 'circuit', from: 'buildCircuit', lists });
+  const shapeless = (value as Fields[]).findIndex(({ shape }) => !isObject(shape));
+  if (shapeless < 0) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `${call}: circuit ${shapeless} has no shape; buildCircuit makes circuits.`,
+  );
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkTable(call: string, value: unknown): void {
-  const fits = isObject(value) && isObject(value['shape']) && isList(value['scores']);
+  const fits =
+    isObject(value) &&
+    isObject(value['shape']) &&
+    isObject(value['meta']) &&
+    value['scores'] instanceof Float32Array;
   check(fits, call, { takes: 'a score table of attribute or readScoreFile', value });
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkBenchmark(call: string, value: unknown): void {
-  const fits = isObject(value) && Array.isArray(value['problems']);
+  const isProblem = (problem: unknown): boolean =>
+    isObject(problem) &&
+    ['id', 'text', 'answer'].every((name) => typeof problem[name] === 'string');
+  const fits =
+    isObject(value) && Array.isArray(value['problems']) && value['problems'].every(isProblem);
   check(fits, call, { takes: 'a benchmark of readBenchmark', value });
 }
 

@@ -1,6 +1,6 @@
 // The difference of two or more score files in one plain JSON report: head sets, importance,
 // effect, overlap, bootstrap evidence and the null diff. Never loads the addon.
-import { checkTable } from './argument-checks.js';
+import { checkTable, checkText } from './argument-checks.js';
 import { buildCircuit, type BuildCircuitOptions, type Circuit } from './circuit/circuit.js';
 import { pairCountOf, type ScoreTable } from './circuit/score-table.js';
 import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
@@ -10,9 +10,9 @@ import type { ResamplingOptions } from './diff/resample.js';
 import { headStatus, type HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
 import { formatHead } from './head-gate.js';
-import { checkOptionNames, optionNames } from './option-checks.js';
+import { checkOptionNames, optionNames, shown, wholeNumber } from './option-checks.js';
 import { fewestFlips } from './stats/power.js';
-import type { Interval } from './stats/quantile.js';
+import { checkConfidence, type Interval } from './stats/quantile.js';
 import { version } from './version.js';
 
 /** A score table with its name; its stored circuit is used when no selection is given. */
@@ -228,8 +228,24 @@ function checkInputs(inputs: readonly DiffInput[]): void {
       'diff takes a list of two or more score tables with names: { name, table }.',
     );
   }
-  for (const input of inputs as readonly (DiffInput | undefined)[])
+  for (const input of inputs as readonly (DiffInput | undefined)[]) {
     checkTable('diff', input?.table);
+    checkText('diff', 'the name of a table', input?.name);
+  }
+}
+
+/** What is read late, or not at all where a table has no per-pair scores. */
+function checkDiffOptions(options: DiffOptions): void {
+  checkOptionNames('diff', options, diffOptions);
+  const { confidence = 0.95, nullRepeats, seed, resampledHeads } = options;
+  checkConfidence(confidence);
+  wholeNumber('nullRepeats', nullRepeats, { low: 0, high: 100_000, fallback: 100 });
+  wholeNumber('seed', seed, { low: 0, high: Number.MAX_SAFE_INTEGER, fallback: 0 });
+  if (resampledHeads === undefined || typeof resampledHeads === 'function') return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `resampledHeads is ${shown(resampledHeads)}; fastestResampledHeads() makes one.`,
+  );
 }
 
 /**
@@ -243,7 +259,7 @@ export async function diff(
   options: DiffOptions = {},
 ): Promise<DiffReport> {
   checkInputs(inputs);
-  checkOptionNames('diff', options, diffOptions);
+  checkDiffOptions(options);
   const { selection, confidence = 0.95, seed = 0 } = options;
   const circuits = inputs.map((input) => ({
     name: input.name,

@@ -16,7 +16,7 @@ import { describeShape, sameGraph, type GraphShape, type KvEdges } from './circu
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions, type JobProgress } from './native.js';
-import { checkOptionNames, oneOf, optionNames, wholeNumber } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
 import { bootstrapStatistic, type BootstrapOptions } from './stats/bootstrap.js';
@@ -86,11 +86,20 @@ interface Request {
   job: JobOptions;
 }
 
+const bootstrapOptions = optionNames<BootstrapOptions>({
+  resamples: true,
+  confidence: true,
+  seed: true,
+});
+
 function requestOf(
   place: { model: Model; pairs: readonly TokenizedPair[] },
   kvEdges: KvEdges | undefined,
   options: EvaluateCircuitsOptions,
 ): Request {
+  if (options.bootstrap !== undefined) {
+    checkOptionNames('bootstrap', options.bootstrap, bootstrapOptions);
+  }
   const kind = oneOf('kvEdges', kvEdges, { allowed: kvEdgeKinds, fallback: 'per-query-head' });
   return {
     ...place,
@@ -296,7 +305,13 @@ export interface CircuitCurve {
 }
 
 function checkFractions(fractions: readonly number[]): void {
-  const rising = fractions.every(
+  if (!Array.isArray(fractions)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `fractions is ${shown(fractions)}; it must be a list of numbers.`,
+    );
+  }
+  const rising = (fractions as readonly number[]).every(
     (value, index) => value > (index === 0 ? 0 : fractions[index - 1]) && value <= 1,
   );
   if (rising && fractions.length >= 2) return;

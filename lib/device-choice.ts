@@ -2,6 +2,7 @@
 // build and machine can really use.
 import { HeadsparkError } from './errors.js';
 import { native } from './native.js';
+import { shown } from './option-checks.js';
 import type { GpuProbe } from './native-types.js';
 
 export interface DeviceChoice {
@@ -34,6 +35,6 @@ export function chooseDevice(
   if (device === 'cpu' || /^cuda:(0|[1-9]\d{0,2})$/.test(device)) return { device };
   throw new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
-    `device is "${device}"; it must be cpu, auto or cuda:N.`,
+    `device is ${shown(device)}; it must be cpu, auto or cuda:N.`,
   );
 }

@@ -1,7 +1,8 @@
 // Benchmarks through the public API: what a model solves, alone and with heads gated, and how the
 // answers fail.
 import { checkPlan } from './ablation/plan.js';
-import { checkBenchmark, checkModel } from './argument-checks.js';
+import { checkBenchmark, checkModel, checkText, checkTexts } from './argument-checks.js';
+import type { PromptForm } from './benchmarks/prompts.js';
 import type { Benchmark } from './benchmarks/types.js';
 import {
   answerSubject,
@@ -67,6 +68,20 @@ const answerOptions = optionNames<AnswerOptions>({
   onProgress: true,
 });
 
+const promptForm = optionNames<PromptForm>({
+  template: true,
+  enableThinking: true,
+  system: true,
+  suffix: true,
+});
+
+const mergeOptions = optionNames<StatisticsOptions & { signal?: AbortSignal | undefined }>({
+  confidence: true,
+  resamples: true,
+  ks: true,
+  signal: true,
+});
+
 function checkArguments(
   call: string,
   { model, benchmark }: { model: unknown; benchmark: unknown },
@@ -75,7 +90,11 @@ function checkArguments(
   checkModel(call, model);
   checkBenchmark(call, benchmark);
   checkOptionNames(call, options, answerOptions);
-  if (options.plan !== undefined) checkPlan(call, options.plan);
+  const { plan, prompt, label, journal } = options;
+  if (plan !== undefined) checkPlan(call, plan);
+  if (prompt !== undefined) checkOptionNames(`${call}: prompt`, prompt, promptForm);
+  if (label !== undefined) checkText(call, 'the label', label);
+  if (journal !== undefined) checkText(call, 'the journal', journal);
 }
 
 function subjectOf(
@@ -145,6 +164,8 @@ export async function mergeEvaluations(
   journals: readonly string[],
   options: StatisticsOptions & { signal?: AbortSignal | undefined } = {},
 ): Promise<EvaluationResult> {
+  checkTexts('mergeEvaluations', 'journals', journals);
+  checkOptionNames('mergeEvaluations', options, mergeOptions);
   const merged = await mergeJournals(journals);
   const table = await buildEvaluation({ ...merged, ...options });
   return { table, samples: merged.samples, own: merged.own };

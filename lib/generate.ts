@@ -1,5 +1,5 @@
 // Greedy generation of given rows with heads ablated or scaled per row: a thin layer over generate().
-import { checkModel, checkPrompt, checkRequests } from './argument-checks.js';
+import { checkModel, checkPrompt, checkRows } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { generate } from './generation.js';
 import type { Model } from './model.js';
@@ -40,7 +40,7 @@ export async function generateGreedy(
   options: GenerateGreedyOptions = {},
 ): Promise<number[][]> {
   checkModel('generateGreedy', model);
-  checkRequests('generateGreedy', rows);
+  checkRows('generateGreedy', rows);
   for (const row of rows) checkPrompt('generateGreedy', row);
   checkOptionNames('generateGreedy', options, greedyOptions);
   const { maxNewTokens: wanted, stopTokens, ...job } = options;

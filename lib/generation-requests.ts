@@ -1,5 +1,5 @@
 // Checking requests and packing them for the core.
-import { checkPrompt } from './argument-checks.js';
+import { checkIds, checkPrompt, checkTexts } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { gatePositions } from './head-gate.js';
 import type { GenerationRequest, ReplacementRun, SamplingOptions } from './generation-types.js';
@@ -77,7 +77,10 @@ export function checkedSampling(sampling: SamplingOptions = {}): Required<Sampli
   };
 }
 
+const runOptions = optionNames<ReplacementRun>({ begin: true, length: true, loop: true });
+
 function checkedRun(run: ReplacementRun = { begin: 0, length: 1, loop: 0 }): ReplacementRun {
+  checkOptionNames('replacement', run, runOptions);
   const high = 0x7fffffff;
   const { begin, length, loop } = run;
   return {
@@ -93,6 +96,7 @@ function checkedRun(run: ReplacementRun = { begin: 0, length: 1, loop: 0 }): Rep
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT
  */
 export function checkStopTokens(ids: readonly number[], model: Model): void {
+  checkIds('stopTokens', 'ids', ids);
   const { vocab } = model.info;
   const bad = ids.find((id) => id >= vocab && !model.tokenizer?.eosIds.includes(id));
   if (bad === undefined) return;
@@ -102,6 +106,7 @@ export function checkStopTokens(ids: readonly number[], model: Model): void {
 }
 
 function checkedStrings(model: Model, strings: readonly string[]): readonly string[] {
+  checkTexts('stopStrings', 'stop strings', strings);
   if (strings.length === 0) return strings;
   if (!model.tokenizer) {
     throw new HeadsparkError(
@@ -109,8 +114,7 @@ function checkedStrings(model: Model, strings: readonly string[]): readonly stri
       `${model.info.folder} has no tokenizer.json, which stopStrings need; give stopTokens.`,
     );
   }
-  const bad = strings.find((text) => typeof text !== 'string' || text === '');
-  if (bad !== undefined) throw invalid('stopStrings: a stop string must be a text, not empty.');
+  if (strings.includes('')) throw invalid('stopStrings: a stop string must not be empty.');
   return strings;
 }
 

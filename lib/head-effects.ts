@@ -2,7 +2,7 @@
 import type { Metric } from './attribution.js';
 import { Sweep, type AblationKind } from './ablation-sweep.js';
 import { checkModel, checkPairs } from './argument-checks.js';
-import { allHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
+import { allHeads, checkHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
 import type { MeasuredEffects } from './heads/profile.js';
 import type { Model } from './model.js';
 import type { JobOptions } from './native.js';
@@ -41,7 +41,9 @@ export async function headEffects(
   checkPairs('headEffects', pairs);
   checkOptionNames('headEffects', options, effectsOptions);
   const { metric = 'logit-diff', ablation = 'zero', signal, onProgress } = options;
-  const heads = uniqueHeads(options.heads ?? allHeads(model.info));
+  const wanted = options.heads ?? allHeads(model.info);
+  checkHeads(wanted, model.info);
+  const heads = uniqueHeads(wanted);
   const sweep = await Sweep.create(model, pairs, { metric, ablation, signal });
   try {
     const single = heads.map((ref) => ({ name: formatHead(ref), heads: [ref], factor: 0 }));

@@ -2,6 +2,7 @@
 // model's shape, canonical names. One gate spec applies one factor and one replacement to a set of
 // heads: z' = factor * z + (1 - factor) * replacement, on the input of the output projection.
 import { HeadsparkError } from './errors.js';
+import { shown } from './option-checks.js';
 
 /** One query head: zero-based layer and head index. */
 export interface HeadRef {
@@ -123,6 +124,7 @@ function parseItem(item: string, shape?: HeadShape): HeadRef[] {
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for a malformed item, or one outside `shape` if given.
  */
 export function parseHeads(text: string, shape?: HeadShape): HeadRef[] {
+  if (typeof text !== 'string') throw invalid(`parseHeads takes a text, not ${shown(text)}.`);
   const items = text.split(/[\s,]+/).filter((item) => item !== '');
   if (items.length === 0) throw invalid('the list of heads is empty: write for instance 3.1,5.0.');
   return uniqueHeads(items.flatMap((item) => parseItem(item, shape)));
@@ -133,6 +135,7 @@ export function parseHeads(text: string, shape?: HeadShape): HeadRef[] {
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT as `parseHeads`, and for an empty set, by its number.
  */
 export function parseHeadSets(text: string, shape?: HeadShape): HeadRef[][] {
+  if (typeof text !== 'string') throw invalid(`parseHeadSets takes a text, not ${shown(text)}.`);
   const sets = text.split(';');
   const empty = sets.findIndex((part) => part.trim() === '');
   if (sets.length > 1 && empty >= 0) {
@@ -150,12 +153,14 @@ export function parseHeadSets(text: string, shape?: HeadShape): HeadRef[][] {
  */
 export const largestFactor = 1e6;
 
-export const isFactor = (factor: number): boolean => Math.abs(factor) <= largestFactor;
+export const isFactor = (factor: unknown): factor is number =>
+  typeof factor === 'number' && Math.abs(factor) <= largestFactor;
 
 /** Whose factor, and what it is, as the sentence of an error. */
-export const factorError = (whose: string, factor: number): HeadsparkError =>
+export const factorError = (whose: string, factor: unknown): HeadsparkError =>
   invalid(
-    `${whose} must be a number from -1e6 to 1e6, beyond which activations overflow, not ${factor}.`,
+    `${whose} must be a number from -1e6 to 1e6, beyond which activations overflow, ` +
+      `not ${shown(factor)}.`,
   );
 
 /**
@@ -163,6 +168,10 @@ export const factorError = (whose: string, factor: number): HeadsparkError =>
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the factor.
  */
 export function checkFactors(factors: readonly number[]): void {
+  const given: unknown = factors;
+  if (!Array.isArray(given)) {
+    throw invalid(`factors are a list of numbers, not ${shown(factors)}.`);
+  }
   if (factors.length === 0) throw invalid('the list of factors is empty: give for instance 0.');
   const seen = new Set<number>();
   for (const factor of factors) {
@@ -174,8 +183,21 @@ export function checkFactors(factors: readonly number[]): void {
   }
 }
 
+function checkHeadList(heads: unknown): void {
+  const advice = 'parseHeads makes such a list of a text';
+  if (!Array.isArray(heads)) {
+    throw invalid(`heads are a list of { layer, head }, not ${shown(heads)}; ${advice}.`);
+  }
+  const wrong = heads.findIndex((ref) => typeof ref !== 'object' || ref === null);
+  if (wrong < 0) return;
+  throw invalid(
+    `item ${wrong} of the heads is ${shown(heads[wrong])}, not { layer, head }; ${advice}.`,
+  );
+}
+
 /** Throws ERR_HEADSPARK_INVALID_ARGUMENT for a head that is not in a model of this shape. */
 export function checkHeads(heads: readonly HeadRef[], shape: HeadShape): void {
+  checkHeadList(heads);
   const within = (value: number, size: number): boolean =>
     Number.isInteger(value) && value >= 0 && value < size;
   const bad = heads.find((r) => !within(r.layer, shape.layers) || !within(r.head, shape.heads));

@@ -1,7 +1,13 @@
 // What heads do on prompts, through the public API: attention to kinds of tokens, entropy and
 // distance, writes, direct effects on the answer and the copying score, as a table.
 import { createHash } from 'node:crypto';
-import { checkHeadPrompts, checkModel } from './argument-checks.js';
+import {
+  checkHeadPrompts,
+  checkMaps,
+  checkModel,
+  checkPairs,
+  checkTexts,
+} from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { allHeads, checkHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
 import { defaultHeadResamples } from './heads/correlation.js';
@@ -76,6 +82,7 @@ const invalid = (message: string): HeadsparkError =>
  * last one, or for `nll` every token of the continuation after the one before it.
  */
 export function headPrompts(pairs: readonly TokenizedPair[], metric: PairMetric): HeadPrompt[] {
+  checkPairs('headPrompts', pairs);
   return pairs.map(({ clean, correct, incorrect, continuation }) => {
     if (metric === 'nll') {
       const gold = continuation ?? [];
@@ -310,6 +317,9 @@ export async function headProperties(
   checkModel('headProperties', model);
   checkHeadPrompts('headProperties', prompts);
   checkOptionNames('headProperties', options, propertiesOptions);
+  const { maps, markers } = options;
+  if (maps !== undefined) checkMaps('headProperties', maps);
+  if (markers !== undefined) checkTexts('headProperties', 'markers', markers);
   const settings = settingsOf(model, prompts, options);
   const prepared = prepare(model, prompts, options);
   const copying = trueOrFalse('copying', options.copying, true);

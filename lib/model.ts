@@ -14,7 +14,7 @@ import { chooseDevice } from './device-choice.js';
 import { HeadsparkError } from './errors.js';
 import { callNative, runJob } from './native.js';
 import type { NativeLoadOptions, NativeModel, NativeModelInfo, Precision } from './native-types.js';
-import { checkOptionNames, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 
 export interface LoadModelOptions {
@@ -85,6 +85,10 @@ export class Model {
 
   /** The graph that attributions of this model are over; k and v per query head by default. */
   shape(kvEdges: KvEdges = 'per-query-head'): GraphShape {
+    oneOf('kvEdges', kvEdges, {
+      allowed: ['per-query-head', 'grouped'],
+      fallback: 'per-query-head',
+    });
     const { layers, heads, keyValueHeads, parallelBlock } = this.info;
     const shape = { layers, heads, keyValueHeads, parallelBlock, kvEdges };
     checkShape(shape);
@@ -170,14 +174,17 @@ function nativeOptions(options: LoadModelOptions): Omit<NativeLoadOptions, 'fold
     checkValues: trueOrFalse('checkValues', options.checkValues, true),
     threads: wholeNumber('threads', options.threads, { low: 0, high: 1024, fallback: 0 }),
     memoryBytes: wholeNumber('memoryBytes', options.memoryBytes, { low: 0, high, fallback: 0 }),
-    device: chooseDevice(options.device ?? 'cpu').device,
+    device: chooseDevice(options.device === undefined ? 'cpu' : options.device).device,
     batchTokens: wholeNumber('batchTokens', options.batchTokens, {
       low: 0,
       high: 1_000_000,
       fallback: 0,
     }),
     sharePrefix: trueOrFalse('sharePrefix', options.sharePrefix, true),
-    precision: options.precision ?? 'exact',
+    precision: oneOf('precision', options.precision, {
+      allowed: ['exact', 'fast'],
+      fallback: 'exact',
+    }),
   };
 }
 
@@ -208,6 +215,23 @@ const loadOptions = optionNames<LoadModelOptions>({
   signal: true,
 });
 
+const hubOptions = optionNames<HubOptions>({
+  offline: true,
+  cacheDir: true,
+  hubUrl: true,
+  accessToken: true,
+  onProgress: true,
+  signal: true,
+});
+
+function checkLoadOptions(options: LoadModelOptions): void {
+  checkOptionNames('loadModel', options, loadOptions);
+  const { adapter, base, hub } = options;
+  if (adapter !== undefined) checkText('loadModel', 'the adapter', adapter);
+  if (base !== undefined) checkText('loadModel', 'the base', base);
+  if (hub !== undefined) checkOptionNames('loadModel: hub', hub, hubOptions);
+}
+
 /**
  * Loads a checkpoint: Qwen2, Qwen3, Llama, GPT-2 or GPT-NeoX in safetensors, any of fp32, fp16,
  * bf16; weights are mapped, not read into memory.
@@ -219,7 +243,7 @@ const loadOptions = optionNames<LoadModelOptions>({
  */
 export async function loadModel(model: string, options: LoadModelOptions = {}): Promise<Model> {
   checkText('loadModel', 'a folder or hub id', model);
-  checkOptionNames('loadModel', options, loadOptions);
+  checkLoadOptions(options);
   const settings = nativeOptions(options);
   const places = await resolvePlaces(model, options);
   const { folder, adapterFolder, label, id, revision } = places;

@@ -2,9 +2,10 @@
 // read into tokenized pairs; their hash, and writing them back.
 import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
-import { checkText } from './argument-checks.js';
+import { checkPairs, checkText, checkTokenizer } from './argument-checks.js';
 import { writeFileAtomic } from './atomic-file.js';
 import { HeadsparkError } from './errors.js';
+import { checkOptionNames, optionNames } from './option-checks.js';
 import { readLines } from './pairs/lines.js';
 import { pairError } from './pairs/pair-error.js';
 import { tokenizePair } from './pairs/tokenize-pair.js';
@@ -49,6 +50,26 @@ async function* readJsonLines(file: string): AsyncGenerator<{ line: number; raw:
   }
 }
 
+const readOptions = optionNames<ReadPairsOptions>({
+  tokenizer: true,
+  chatTemplate: true,
+  vocabSize: true,
+  metric: true,
+  addSpecialTokens: true,
+  enableThinking: true,
+  openingLength: true,
+  now: true,
+  limit: true,
+  onUnfit: true,
+  corruptedColumn: true,
+});
+
+function checkReading(file: string, options: ReadPairsOptions): void {
+  checkText('readPairs', 'a path', file);
+  checkOptionNames('readPairs', options, readOptions);
+  if (options.tokenizer !== undefined) checkTokenizer('readPairs', options.tokenizer);
+}
+
 /**
  * Reads pairs one by one; see `readPairs`.
  * A line's keys: `clean`, `corrupted` (text or ids), or `messages` and `corrupted_messages`, with
@@ -59,7 +80,7 @@ export async function* streamPairs(
   file: string,
   options: ReadPairsOptions = {},
 ): AsyncGenerator<TokenizedPair> {
-  checkText('readPairs', 'a path', file);
+  checkReading(file, options);
   const isCsv = extname(file).toLowerCase() === '.csv';
   const rows = isCsv ? readCsvPairs(file, options) : readJsonLines(file);
   let index = 0;
@@ -95,6 +116,7 @@ export async function readPairs(
   file: string,
   options: ReadPairsOptions = {},
 ): Promise<TokenizedPair[]> {
+  checkReading(file, options);
   const { limit } = options;
   if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
     const message = `the number of pairs to read must be a positive whole number, not ${limit}.`;
@@ -122,6 +144,7 @@ export async function readPairs(
  * continuations. Texts, lines and the file's spelling do not count.
  */
 export function pairsHash(pairs: readonly TokenizedPair[]): string {
+  checkPairs('pairsHash', pairs);
   const hash = createHash('sha256').update('headspark-pairs-1\n');
   const sorted = (ids: readonly number[]): number[] => [...ids].sort((a, b) => a - b);
   for (const pair of pairs) {
@@ -153,6 +176,8 @@ export function pairToJson(pair: TokenizedPair): RawPair {
 
 /** Writes pairs as JSONL, atomically. */
 export async function writePairs(file: string, pairs: readonly TokenizedPair[]): Promise<void> {
+  checkText('writePairs', 'a path', file);
+  checkPairs('writePairs', pairs);
   await writeFileAtomic(
     file,
     pairs.map((pair) => `${JSON.stringify(pairToJson(pair))}\n`).join(''),

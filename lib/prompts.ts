@@ -1,5 +1,6 @@
 // Prompts to continue: texts, chat messages through the model's template, or token ids, from the
 // command line or a JSONL file.
+import { checkAnyText } from './argument-checks.js';
 import type { ChatMessage } from './chat-template.js';
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
@@ -58,6 +59,7 @@ function rendered(
  *   empty text.
  */
 export function promptOf(model: PromptModel, text: string, options: PromptOptions = {}): Prompt {
+  checkAnyText('promptOf', text);
   const { chat, system } = options;
   if (!chat && system === undefined) return tokenized(model, text, true);
   const before: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];

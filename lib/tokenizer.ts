@@ -3,6 +3,7 @@
 import * as tokenizersModule from '@huggingface/tokenizers';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkAnyText, checkIds, checkText } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { readJsonIfExists } from './json-file.js';
 
@@ -111,6 +112,7 @@ export class Tokenizer {
    *   unknown token.
    */
   encode(text: string, options: EncodeOptions = {}): Int32Array {
+    checkAnyText('encode', text);
     const { addSpecialTokens = true } = options;
     const ids = this.#inner.encode(text, { add_special_tokens: addSpecialTokens }).ids;
     // The library leaves undefined where a piece has no id, which an Int32Array would turn into 0.
@@ -132,6 +134,7 @@ export class Tokenizer {
 
   /** Text of some token ids. */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
+    checkIds('decode', 'what it decodes', ids);
     const { skipSpecialTokens = true } = options;
     if (ids.length === 0) return '';
     return this.#inner.decode(Array.from(ids), {
@@ -199,6 +202,7 @@ function bosOverride(config: Record<string, unknown>): boolean | undefined {
  * @throws ERR_HEADSPARK_TOKENIZER when tokenizer.json is missing or damaged.
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  checkText('loadTokenizer', 'a folder', folder);
   const code = 'ERR_HEADSPARK_TOKENIZER';
   const path = join(folder, 'tokenizer.json');
   const tokenizer = await readJsonIfExists(path, { code });

@@ -108,13 +108,23 @@ function controlsOf(set: readonly HeadRef[], plan: AblationPlan, options: PlanOp
     : matchedControls(set, matching);
 }
 
+const isHeadList = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((ref) => typeof ref === 'object' && ref !== null);
+
+/** Heads, or heads with a name. */
+function isSet(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return isHeadList(value);
+  const { name, heads } = value as Partial<Record<string, unknown>>;
+  return typeof name === 'string' && isHeadList(heads);
+}
+
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT for a plan that is none, or lacks its heads. */
 export function checkPlan(call: string, plan: unknown): void {
   const { kind, sets, heads } = (plan ?? {}) as Partial<Record<string, unknown>>;
   const complete =
     kind === 'single' ||
-    (kind === 'sets' && Array.isArray(sets)) ||
-    (kind === 'top-k' && Array.isArray(heads));
+    (kind === 'sets' && Array.isArray(sets) && sets.every(isSet)) ||
+    (kind === 'top-k' && isHeadList(heads));
   if (complete) return;
   throw invalid(
     `${call} needs a plan: { kind: 'single' }, { kind: 'sets', sets } or ` +

@@ -7,6 +7,7 @@ import { checkText } from '../argument-checks.js';
 import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { readTextIfExists } from '../json-file.js';
+import { checkOptionNames, optionNames, wholeNumber } from '../option-checks.js';
 import { readLines } from '../pairs/lines.js';
 import { pairError } from '../pairs/pair-error.js';
 import { readCsv } from '../tasks/csv.js';
@@ -42,6 +43,8 @@ export interface ReadBenchmarkOptions {
   /** Only the first problems. */
   readonly limit?: number;
 }
+
+const readOptions = optionNames<ReadBenchmarkOptions>({ folder: true, limit: true });
 
 async function* jsonLines(file: string): AsyncGenerator<{ line: number; value: unknown }> {
   for await (const { number, text } of readLines(file)) {
@@ -154,6 +157,9 @@ export async function readBenchmark(
   options: ReadBenchmarkOptions = {},
 ): Promise<Benchmark> {
   checkText('readBenchmark', 'a name or a path', benchmark);
+  checkOptionNames('readBenchmark', options, readOptions);
+  const high = Number.MAX_SAFE_INTEGER;
+  wholeNumber('limit', options.limit, { low: 1, high, fallback: high });
   const { folder = 'data', limit } = options;
   const named = Object.hasOwn(known, benchmark) ? known[benchmark] : undefined;
   const file = named ? await findNamed(benchmark, folder) : await fileOf(benchmark, folder);

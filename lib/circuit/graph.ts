@@ -2,6 +2,7 @@
 // The one fact to know: the real edges of a row are a suffix of it, so an edge has two indexes:
 // dense = source * nBackward + destination, and compact = its place among the real edges.
 
+import { HeadsparkError } from '../errors.js';
 import {
   backwardCount,
   checkShape,
@@ -152,6 +153,12 @@ export class CircuitGraph {
 
   /** Dense [nForward, nBackward] to compact [edgeCount]; values off the real edges are dropped. */
   compact(dense: Float32Array): Float32Array {
+    if (dense.length !== this.nForward * this.nBackward) {
+      throw new HeadsparkError(
+        'ERR_HEADSPARK_TENSOR_SHAPE',
+        `${dense.length} scores are not those of a graph of ${this.nForward} x ${this.nBackward}.`,
+      );
+    }
     const values = new Float32Array(this.edgeCount);
     for (let source = 0; source < this.nForward; source++) {
       const row = source * this.nBackward;

@@ -87,6 +87,8 @@ export interface BootstrapDiff {
 
 const DEFAULT_RESAMPLES = 1000;
 const LEAST_RESAMPLES = 200;
+/** Every one keeps what it says of every head. */
+const MOST_RESAMPLES = 1_000_000;
 /** Of resamplingWork: about half a minute. */
 const WORK_BUDGET = 3e10;
 
@@ -119,10 +121,10 @@ function choosePairing(pairCounts: readonly number[], wanted?: Pairing): Pairing
 
 function chooseResamples(wanted: number | 'auto', edges: number, pairCounts: number[]): number {
   const resamples = wanted === 'auto' ? automaticResamples(edges, pairCounts) : wanted;
-  if (!Number.isInteger(resamples) || resamples < 1) {
+  if (!Number.isInteger(resamples) || resamples < 1 || resamples > MOST_RESAMPLES) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
-      `resamples must be a whole number of at least 1 or 'auto', got ${resamples}`,
+      `resamples must be a whole number from 1 to ${MOST_RESAMPLES} or 'auto', got ${resamples}`,
     );
   }
   return resamples;

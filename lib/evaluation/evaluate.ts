@@ -3,6 +3,7 @@
 import type { Shard } from '../shard.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { ablationKinds, type AblationKind } from '../ablation-kinds.js';
+import { checkTexts } from '../argument-checks.js';
 import { controlMatches, type AblationPlan, type ControlMatch } from '../ablation/types.js';
 import {
   benchmarkPrompts,
@@ -120,6 +121,7 @@ function checkOptions(options: EvaluateOptions): void {
   if (!gatePositions.includes(positions)) {
     throw invalid(`positions "${String(positions)}" are unknown: use ${gatePositions.join(', ')}.`);
   }
+  checkTexts('evaluate', 'sources', sources);
   const unknown = sources.find((source) => !answerSources.includes(source));
   if (unknown !== undefined || sources.length === 0) {
     throw invalid(`answer sources are ${answerSources.join(', ')}; got "${unknown ?? 'none'}".`);

@@ -35,6 +35,9 @@ export function evaluationVariants(
 export function shardProblems(problems: number, shard: Shard | undefined): number[] {
   const all = Array.from({ length: problems }, (_, index) => index);
   if (!shard) return all;
+  if (!Number.isInteger(shard.index) || !Number.isInteger(shard.count)) {
+    throw invalid('shard must be { index, count }, which parseShard makes of a text such as 2/4.');
+  }
   const own = all.filter((index) => index % shard.count === shard.index - 1);
   if (own.length > 0) return own;
   throw invalid(

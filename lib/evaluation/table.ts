@@ -8,6 +8,7 @@ import { HeadsparkError } from '../errors.js';
 import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
 import { formatPercent } from '../format-number.js';
 import { rankPValue } from '../ablation/row.js';
+import { shown } from '../option-checks.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
@@ -88,7 +89,13 @@ export function defaultKs(samples: number): number[] {
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT for a k that this many samples do not give. */
 export function checkKs(ks: readonly number[], samples: number): void {
-  const bad = ks.find((k) => !Number.isInteger(k) || k < 1 || k > samples);
+  if (!Array.isArray(ks)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `ks is ${shown(ks)}; it must be a list of whole numbers.`,
+    );
+  }
+  const bad = (ks as readonly number[]).find((k) => !Number.isInteger(k) || k < 1 || k > samples);
   if (bad === undefined && ks.length > 0) return;
   const what = bad === undefined ? 'no k at all' : `k = ${bad}`;
   throw new HeadsparkError(

@@ -2,13 +2,14 @@
 // [n_forward, n_backward]. Per-pair scores lie beside them in `<file>.pairs.npy`.
 
 import { basename, dirname, extname, join } from 'node:path';
-import { checkText } from '../argument-checks.js';
+import { checkTable, checkText } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import type { Circuit } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
 import { checkScoreTable, pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { describeShape, type GraphShape } from '../circuit/shape.js';
 import { systemCode } from '../file-errors.js';
+import { checkOptionNames } from '../option-checks.js';
 import { readNpyFloat32, writeNpy } from './npy.js';
 import { readReferenceJson, writeReferenceJson } from './reference-json.js';
 import { readReferencePt, writeReferencePt } from './reference-pt.js';
@@ -111,6 +112,7 @@ export async function readScoreFile(
   options: ReadScoreFileOptions = {},
 ): Promise<ScoreFile> {
   checkText('readScoreFile', 'a path', path);
+  checkOptionNames('readScoreFile', options, ['shape']);
   const table = await readByExtension(path, options.shape);
   checkScoreTable(table, path);
   return withPairScores(table, path);
@@ -134,6 +136,8 @@ function readByExtension(path: string, shape?: GraphShape): Promise<ScoreFile> {
  * that names them never exists without them. A .npy holds the dense scores alone.
  */
 export async function writeScoreFile(path: string, table: ScoreFile): Promise<void> {
+  checkText('writeScoreFile', 'a path', path);
+  checkTable('writeScoreFile', table);
   checkScoreTable(table, path);
   const graph = graphOf(table.shape);
   const extension = extname(path);

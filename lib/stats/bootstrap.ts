@@ -22,11 +22,14 @@ export function resampleWeights(random: Random, count: number, weights: Uint32Ar
   for (let draw = 0; draw < count; draw++) weights[random.below(count)]++;
 }
 
+/** Every resample's value is kept until the bounds are known. */
+const mostResamples = 10_000_000;
+
 function checkResamples(resamples: number): void {
-  if (!Number.isInteger(resamples) || resamples < 1) {
+  if (!Number.isInteger(resamples) || resamples < 1 || resamples > mostResamples) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
-      `bootstrap: resamples must be a whole number of at least 1, got ${resamples}`,
+      `bootstrap: resamples must be a whole number from 1 to ${mostResamples}, got ${resamples}`,
     );
   }
 }

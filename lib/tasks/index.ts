@@ -1,5 +1,7 @@
 // The pair generators by name.
+import { checkTokenizer } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
+import { checkOptionNames, optionNames } from '../option-checks.js';
 import type { TokenizedPair } from '../pairs/types.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { generateArithmetic, type ArithmeticOptions } from './arithmetic.js';
@@ -27,6 +29,23 @@ const generators: {
   arithmetic: generateArithmetic,
 };
 
+const shared = { count: true, seed: true, vocabSize: true } as const;
+
+const optionsOf: Record<TaskName, readonly string[]> = {
+  ioi: optionNames<IoiOptions>({ ...shared, corruption: true, allowMultiTokenNames: true }),
+  'greater-than': optionNames<GreaterThanOptions>({ ...shared, centuries: true }),
+  arithmetic: optionNames<ArithmeticOptions>({
+    ...shared,
+    terms: true,
+    operators: true,
+    minOperand: true,
+    maxOperand: true,
+    answerDigits: true,
+    template: true,
+    spaces: true,
+  }),
+};
+
 /** The names of the tasks. */
 export const taskNames = Object.keys(generators) as TaskName[];
 
@@ -44,5 +63,7 @@ export function generatePairs<Name extends TaskName>(
     const message = `the task "${task}" is unknown: use ${taskNames.join(', ')}.`;
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
   }
+  checkTokenizer('generatePairs', tokenizer);
+  checkOptionNames('generatePairs', options, optionsOf[task]);
   return generators[task](tokenizer, options);
 }
