@@ -129,6 +129,15 @@ Napi::Value js_fingerprint(const Napi::CallbackInfo& call) {
   });
 }
 
+// shareModel(model) -> a handle of its own to the same model
+Napi::Value js_share_model(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const ModelHandle::Loaded& loaded = model_argument(env, call[0], "shareModel");
+    return wrap_handle(env, std::make_unique<ModelHandle>(env, loaded));
+  });
+}
+
 Napi::Value js_release_model(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -171,6 +180,7 @@ void register_model(Napi::Env env, Napi::Object exports) {
   exports.Set("withAdapter", Napi::Function::New(env, js_with_adapter, "withAdapter"));
   exports.Set("modelInfo", Napi::Function::New(env, js_model_info, "modelInfo"));
   exports.Set("fingerprint", Napi::Function::New(env, js_fingerprint, "fingerprint"));
+  exports.Set("shareModel", Napi::Function::New(env, js_share_model, "shareModel"));
   exports.Set("releaseModel", Napi::Function::New(env, js_release_model, "releaseModel"));
 }
 

@@ -1,7 +1,7 @@
 // Teacher-forced ablation of heads through the public API: which heads a model's answers need, and
 // whether a set of heads hurts more than random sets of the same size in the same layers.
 import type { AblateOptions, AblationTable } from './ablation/types.js';
-import { ablateSubject } from './ablation/ablate.js';
+import { ablateSubject, type AblationSubject } from './ablation/ablate.js';
 import { checkPlan } from './ablation/plan.js';
 import { Sweep } from './ablation-sweep.js';
 import { checkModel, checkPairs, checkText } from './argument-checks.js';
@@ -30,6 +30,32 @@ const ablateOptions = optionNames<AblateOptions>({
   onProgress: true,
 });
 
+function subjectOf(
+  model: Model,
+  pairs: readonly TokenizedPair[],
+  options: AblateOptions,
+): AblationSubject {
+  const { label, layers, heads, device, isa, precision } = model.info;
+  const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
+  return {
+    model: label,
+    modelFingerprint: model.fingerprint(),
+    device,
+    isa,
+    precision,
+    shape: { layers, heads },
+    pairs: pairs.length,
+    pairsHash: pairsHash(pairs),
+    writeNorms: async () => {
+      const prompts = pairs.map(({ clean }) => clean);
+      const own = { writeNorms: true, ...(signal ? { signal } : {}) };
+      return (await headActivations(model, prompts, own)).writeNorms;
+    },
+    createRunner: () =>
+      Sweep.create(model, pairs, { metric, ablation, positions, ...(signal ? { signal } : {}) }),
+  };
+}
+
 /**
  * Gates heads, every set with every factor of `factors`, by
  * z' = factor * z + (1 - factor) * replacement, at the input of the output projection, and measures
@@ -57,24 +83,5 @@ export async function ablate(
   checkOptionNames('ablate', options, ablateOptions);
   checkPlan('ablate', options.plan);
   if (options.journal !== undefined) checkText('ablate', 'the journal', options.journal);
-  const { label, layers, heads, device, isa, precision } = model.info;
-  const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
-  const subject = {
-    model: label,
-    modelFingerprint: model.fingerprint(),
-    device,
-    isa,
-    precision,
-    shape: { layers, heads },
-    pairs: pairs.length,
-    pairsHash: pairsHash(pairs),
-    writeNorms: async () => {
-      const prompts = pairs.map(({ clean }) => clean);
-      const own = { writeNorms: true, ...(signal ? { signal } : {}) };
-      return (await headActivations(model, prompts, own)).writeNorms;
-    },
-    createRunner: () =>
-      Sweep.create(model, pairs, { metric, ablation, positions, ...(signal ? { signal } : {}) }),
-  };
-  return ablateSubject(subject, options);
+  return model.lend((lent) => ablateSubject(subjectOf(lent, pairs, options), options));
 }

@@ -259,7 +259,10 @@ export async function evaluateCircuits(
   const request = requestOf({ model, pairs }, circuits[0]?.shape.kvEdges, options);
   circuits.forEach((circuit, index) => checkCircuit(circuit, index, request));
   const masks = circuits.map(({ inGraph }) => inGraph);
-  const { clean, corrupted, values } = await rawValues(request, [undefined, ...masks]);
+  // Circuits run in chunks, each a job.
+  const { clean, corrupted, values } = await model.lend((lent) =>
+    rawValues({ ...request, model: lent }, [undefined, ...masks]),
+  );
   const [empty, ...rest] = values;
   const { excluded, metric } = request;
   const results = rest.map((row) => resultOf(row, { clean, empty }, options.bootstrap ?? {}));

@@ -127,7 +127,7 @@ export async function answerBenchmark(
   options: AnswerOptions = {},
 ): Promise<Answers> {
   checkArguments('answerBenchmark', { model, benchmark }, options);
-  return answerSubject(subjectOf(model, options), benchmark, options);
+  return model.lend((lent) => answerSubject(subjectOf(lent, options), benchmark, options));
 }
 
 /**
@@ -152,7 +152,7 @@ export async function evaluate(
   options: AnswerOptions = {},
 ): Promise<EvaluationResult> {
   checkArguments('evaluate', { model, benchmark }, options);
-  return evaluateSubject(subjectOf(model, options), benchmark, options);
+  return model.lend((lent) => evaluateSubject(subjectOf(lent, options), benchmark, options));
 }
 
 /**

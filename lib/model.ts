@@ -144,6 +144,26 @@ export class Model {
     if (handle) callNative((addon) => addon.releaseModel(handle));
   }
 
+  /**
+   * @internal Lends a work of several jobs a model that lasts until its end, whatever becomes of
+   * this one meanwhile.
+   */
+  async lend<T>(work: (model: Model) => Promise<T>): Promise<T> {
+    const own = this.handle();
+    const lent = new Model({
+      handle: callNative((addon) => addon.shareModel(own)),
+      info: this.info,
+      tokenizer: this.tokenizer,
+      chatTemplate: this.chatTemplate,
+      checkValues: this.#checkValues,
+    });
+    try {
+      return await work(lent);
+    } finally {
+      lent.dispose();
+    }
+  }
+
   /** @internal The native handle. */
   handle(): NativeModel {
     if (this.#handle) return this.#handle;

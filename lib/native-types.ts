@@ -411,6 +411,8 @@ export interface NativeAddon {
   modelInfo(model: NativeModel): NativeModelInfo;
   /** Content hash; the first call of a base model reads all its weights. */
   fingerprint(model: NativeModel): string;
+  /** A handle of its own to the same model, which lasts where the first is released. */
+  shareModel(model: NativeModel): NativeModel;
   /** Drops the handle's hold on the model; running jobs keep theirs. Later use is an error. */
   releaseModel(model: NativeModel): void;
 
