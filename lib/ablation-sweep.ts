@@ -16,11 +16,11 @@ export { ablationKinds, type AblationKind } from './ablation-kinds.js';
 
 export interface SweepOptions extends JobOptions {
   /** Default `logit-diff`. */
-  metric?: Metric;
+  metric?: Metric | undefined;
   /** Default `zero`. */
-  ablation?: AblationKind;
+  ablation?: AblationKind | undefined;
   /** Where gates act: everywhere (default), in the prompt, or in the continuation (`nll`). */
-  positions?: GatePositions;
+  positions?: GatePositions | undefined;
 }
 
 /** One set of heads with one factor: 0 ablates, 1 changes nothing, 1.3 amplifies. */

@@ -52,17 +52,17 @@ export const kvEdgeKinds = ['per-query-head', 'grouped'] as const satisfies read
 
 export interface AttributeOptions extends JobOptions {
   /** Default `eap-ig`. */
-  method?: AttributionMethod;
+  method?: AttributionMethod | undefined;
   /** Default `logit-diff`. */
-  metric?: Metric;
+  metric?: Metric | undefined;
   /** 1 to 10,000; default 5. Only the two integrated-gradients methods read it. */
-  igSteps?: number;
+  igSteps?: number | undefined;
   /** Default `left`; `right` for `eap-ig-activations`. These are the reference's loops. */
-  igGrid?: IgGrid;
+  igGrid?: IgGrid | undefined;
   /** Default `per-query-head`, the reference's graph. */
-  kvEdges?: KvEdges;
+  kvEdges?: KvEdges | undefined;
   /** Keep [pairs, edges] scores. Default `auto`: when they take at most 256 MB. */
-  keepPairScores?: boolean | 'auto';
+  keepPairScores?: boolean | 'auto' | undefined;
 }
 
 /** A score table with the metric of every pair. */

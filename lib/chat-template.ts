@@ -16,13 +16,13 @@ export interface ChatMessage {
 
 export interface RenderOptions {
   /** End with the opening of the assistant's turn. Default true. */
-  addGenerationPrompt?: boolean;
+  addGenerationPrompt?: boolean | undefined;
   /** The template's thinking switch; left to the template's default when absent. */
-  enableThinking?: boolean;
+  enableThinking?: boolean | undefined;
   /** Further variables for the template. */
-  variables?: Record<string, unknown>;
+  variables?: Record<string, unknown> | undefined;
   /** The time that `strftime_now` shows; give one to make dated templates reproducible. */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 // @huggingface/jinja 0.5 declares these two itself and refuses them as variables, so they are

@@ -25,13 +25,13 @@ export interface DiffOptions extends ResamplingOptions {
   /** How every circuit is selected. Without it the tables must hold circuits, used as they are. */
   readonly selection?: BuildCircuitOptions | undefined;
   /** Bootstrap resamples, or `auto` (default). */
-  readonly resamples?: number | 'auto';
+  readonly resamples?: number | 'auto' | undefined;
   /** Random splits of the null diff; default 100, 0 leaves it out. */
-  readonly nullRepeats?: number;
+  readonly nullRepeats?: number | undefined;
   /** Of intervals, and the probability from which a head is certain; default 0.95. */
-  readonly confidence?: number;
+  readonly confidence?: number | undefined;
   /** Default 0. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 /** One head, base against other. */

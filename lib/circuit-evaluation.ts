@@ -32,16 +32,16 @@ export type ExcludedEdges = (typeof excludedKinds)[number];
 
 export interface EvaluateCircuitsOptions extends JobOptions {
   /** Default `logit-diff`. */
-  metric?: Metric;
+  metric?: Metric | undefined;
   /** Default `patch`. */
-  excluded?: ExcludedEdges;
+  excluded?: ExcludedEdges | undefined;
   /** Resampling of pairs for the intervals of faithfulness; `resamples` is 2,000 by default. */
-  bootstrap?: BootstrapOptions;
+  bootstrap?: BootstrapOptions | undefined;
   /**
    * Most bytes of masks and values in one native call, so that memory stays bounded for any number
    * of circuits (at least one runs per call). Default 64 MiB. Never changes a result.
    */
-  chunkBytes?: number;
+  chunkBytes?: number | undefined;
 }
 
 /** One circuit's metric and faithfulness. */
@@ -271,9 +271,9 @@ export async function evaluateCircuits(
 
 export interface CircuitCurveOptions extends EvaluateCircuitsOptions {
   /** Shares of the edges, rising, in (0, 1]; at least 2. Default `CURVE_FRACTIONS`. */
-  fractions?: readonly number[];
+  fractions?: readonly number[] | undefined;
   /** Remove what does not connect input and logits; default true. */
-  prune?: boolean;
+  prune?: boolean | undefined;
 }
 
 /** A circuit of one ranking at one size. */

@@ -11,14 +11,14 @@ import { packRows, type GatedHead } from './packed.js';
 export interface GenerateRow {
   prompt: Int32Array | readonly number[];
   /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions of this row. */
-  heads?: readonly GatedHead[];
+  heads?: readonly GatedHead[] | undefined;
 }
 
 export interface GenerateGreedyOptions extends JobOptions {
   /** 0 to 1,000,000; default 64. */
-  maxNewTokens?: number;
+  maxNewTokens?: number | undefined;
   /** Ids that end a row; the one met is kept. Default: the tokenizer's end-of-sequence ids. */
-  stopTokens?: readonly number[];
+  stopTokens?: readonly number[] | undefined;
 }
 
 const greedyOptions = optionNames<GenerateGreedyOptions>({

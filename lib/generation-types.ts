@@ -36,21 +36,24 @@ export interface GenerationRequest {
   /** Token ids; at least one, at most as many as the model has positions. */
   prompt: Int32Array | readonly number[];
   /** Gates of this row: z' = factor z + (1 - factor) r. */
-  heads?: readonly GatedHead[];
+  heads?: readonly GatedHead[] | undefined;
   /** Where the gates act: everywhere (default), in the prompt, or after it. */
-  positions?: GatePositions;
+  positions?: GatePositions | undefined;
   /** Default: row 0 at every position. Only read with `replacement` of the generation. */
-  replacement?: ReplacementRun;
-  sampling?: SamplingOptions;
+  replacement?: ReplacementRun | undefined;
+  sampling?: SamplingOptions | undefined;
   /** 0 to 2^64 - 1, default 0. A sample depends on its request and its seed alone. */
-  seed?: bigint | number;
+  seed?: bigint | number | undefined;
   /** 0 to 1,000,000; default 256. */
-  maxNewTokens?: number;
+  maxNewTokens?: number | undefined;
   /** Ids that end the row; the one met is kept. Default: the tokenizer's end-of-sequence ids. */
-  stopTokens?: readonly number[];
+  stopTokens?: readonly number[] | undefined;
   /** Texts that end the row; the token that completes one is kept. Needs a tokenizer. */
-  stopStrings?: readonly string[];
+  stopStrings?: readonly string[] | undefined;
 }
+
+/** Requests that are there, or that come while earlier ones are decoded. */
+export type GenerationRequests = Iterable<GenerationRequest> | AsyncIterable<GenerationRequest>;
 
 /** Why a row ended; `context`: the model has no more positions. */
 export type FinishReason = 'stop-token' | 'stop-string' | 'length' | 'context';
@@ -72,14 +75,14 @@ export interface Completion {
 /** Progress counts new tokens; its total is not known. */
 export interface GenerationOptions extends JobOptions {
   /** Rows decoded together, 1 to 65,536; default 64. Never changes a result. */
-  maxRows?: number;
+  maxRows?: number | undefined;
   /** Budget for keys, values and workspace; default: the model's. Never changes a result. */
-  memoryBytes?: number;
+  memoryBytes?: number | undefined;
   /** Called for every new token of every row, in order within a row; `margin` of greedy ones. */
-  onToken?: (index: number, token: number, margin?: number) => void;
+  onToken?: ((index: number, token: number, margin?: number) => void) | undefined;
   /**
    * [layers, rows, heads, headDim] (`headActivations` makes it): what closed gates put in place of a
    * head, one row for means or many that requests choose by position; default zero.
    */
-  replacement?: Float32Array;
+  replacement?: Float32Array | undefined;
 }

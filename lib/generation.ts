@@ -6,6 +6,7 @@ import type {
   FinishReason,
   GenerationOptions,
   GenerationRequest,
+  GenerationRequests,
 } from './generation-types.js';
 import { checkRequest, packRequests, type CheckedRequest } from './generation-requests.js';
 import type { Model } from './model.js';
@@ -15,8 +16,6 @@ import { checkOptionNames, optionNames, wholeNumber } from './option-checks.js';
 import { StopStringMatcher } from './stop-strings.js';
 
 export type * from './generation-types.js';
-
-type Requests = Iterable<GenerationRequest> | AsyncIterable<GenerationRequest>;
 
 const finishes: readonly (FinishReason | undefined)[] = [
   undefined,
@@ -99,7 +98,7 @@ class Generation {
   }
 
   /** Puts the requests in, as many at a time as rows will soon need. */
-  async feed(requests: Requests): Promise<void> {
+  async feed(requests: GenerationRequests): Promise<void> {
     const window = 8 * this.#maxRows;
     try {
       for await (const request of requests) {
@@ -248,7 +247,7 @@ const generationOptions = optionNames<GenerationOptions>({
  */
 export async function* generate(
   model: Model,
-  requests: Requests,
+  requests: GenerationRequests,
   options: GenerationOptions = {},
 ): AsyncGenerator<Completion, void, void> {
   checkModel('generate', model);

@@ -16,9 +16,9 @@ export type ActivationRows = (typeof activationRows)[number];
 
 export interface HeadActivationsOptions extends JobOptions {
   /** Default `mean`. */
-  rows?: ActivationRows;
+  rows?: ActivationRows | undefined;
   /** Also the mean length of every head's write. Default false. */
-  writeNorms?: boolean;
+  writeNorms?: boolean | undefined;
 }
 
 export interface HeadActivations {

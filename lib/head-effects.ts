@@ -12,11 +12,11 @@ import { mean } from './stats/quantile.js';
 
 export interface HeadEffectsOptions extends JobOptions {
   /** Default: all heads of the model. */
-  readonly heads?: readonly HeadRef[];
+  readonly heads?: readonly HeadRef[] | undefined;
   /** Default `logit-diff`. */
-  readonly metric?: Metric;
+  readonly metric?: Metric | undefined;
   /** What takes the place of a head; default `zero`. */
-  readonly ablation?: AblationKind;
+  readonly ablation?: AblationKind | undefined;
 }
 
 const effectsOptions = optionNames<HeadEffectsOptions>({

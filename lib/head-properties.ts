@@ -57,21 +57,21 @@ export interface WantedMap {
 
 export interface HeadPropertiesOptions extends JobOptions {
   /** Default: all heads of the model. */
-  readonly heads?: readonly HeadRef[];
+  readonly heads?: readonly HeadRef[] | undefined;
   /** Default `all`. */
-  readonly queries?: HeadQueries;
+  readonly queries?: HeadQueries | undefined;
   /** Attention maps to keep in the table; default none. */
-  readonly maps?: readonly WantedMap[];
+  readonly maps?: readonly WantedMap[] | undefined;
   /** Texts of think markers; default `thinkMarkers`. */
-  readonly markers?: readonly string[];
+  readonly markers?: readonly string[] | undefined;
   /** Compute the copying score, which takes one pass over the vocabulary. Default true. */
-  readonly copying?: boolean;
+  readonly copying?: boolean | undefined;
   /** Of the intervals; default 0.95. */
-  readonly confidence?: number;
+  readonly confidence?: number | undefined;
   /** Bootstrap resamples of prompts; default 2,000. */
-  readonly resamples?: number;
+  readonly resamples?: number | undefined;
   /** Default 0. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 const invalid = (message: string): HeadsparkError =>

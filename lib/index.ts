@@ -38,3 +38,52 @@ export * from './tasks/index.js';
 export * from './tracking/index.js';
 export * from './tokenizer.js';
 export { version } from './version.js';
+
+// Types that those above name.
+export type { VariantPlan } from './ablation/run.js';
+export type { HubOptions, HubProgress } from './checkpoint-source.js';
+export type { EdgeList } from './circuit/prune.js';
+export type { LoopOptions, ResamplingOptions } from './diff/resample.js';
+export type {
+  AtK,
+  ControlsComparison,
+  EvaluationVariant,
+  NearestTie,
+  NearTie,
+  NearTies,
+  PowerLine,
+  StatisticsOptions,
+  TestedChange,
+} from './evaluation/types.js';
+export type {
+  CpuFeatures,
+  DeviceInfo,
+  GpuDevice,
+  GpuProbe,
+  Isa,
+  Precision,
+} from './native-types.js';
+export type { RunningStage } from './study/running.js';
+export type { Estimate } from './study/estimate.js';
+export type { ManifestCheckpoint, ManifestStage } from './study/manifest.js';
+export type { PoolOptions } from './study/model-pool.js';
+export type { KindStatus, NodeState } from './study/plan-study.js';
+export type { TaskState } from './study/slurm/status.js';
+export type {
+  AblationSpec,
+  AttributionSettings,
+  BenchmarkSpec,
+  Checkpoint as StudyCheckpoint,
+  HeadsSpec,
+  LogReduction,
+  LogSpec,
+  PairsInput,
+  PromptForm as StudyPromptForm,
+  SamplingSettings,
+  Series as StudySeries,
+  SlurmSettings,
+  SlurmTask,
+  StatisticsSettings,
+  Task as StudyTask,
+} from './study/study.js';
+export type { Operator } from './tasks/arithmetic.js';

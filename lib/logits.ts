@@ -9,9 +9,9 @@ export type { GatedHead } from './packed.js';
 
 export interface LogitsOptions extends JobOptions {
   /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions. */
-  heads?: readonly GatedHead[];
+  heads?: readonly GatedHead[] | undefined;
   /** Logits at every token instead of the last one of each prompt. Default false. */
-  allPositions?: boolean;
+  allPositions?: boolean | undefined;
 }
 
 const logitsOptions = optionNames<LogitsOptions>({

@@ -19,25 +19,25 @@ import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 
 export interface LoadModelOptions {
   /** LoRA adapter folder or hub id, on top of `model`. */
-  adapter?: string;
+  adapter?: string | undefined;
   /** The base, when `model` itself is an adapter whose base cannot be found. */
-  base?: string;
+  base?: string | undefined;
   /** Threads of a computation, 0 to 1024; 0 (the default): all that this process may use. */
-  threads?: number;
+  threads?: number | undefined;
   /** Workspace of a computation in bytes; 0 (the default): a quarter of the free memory. */
-  memoryBytes?: number;
+  memoryBytes?: number | undefined;
   /** `cpu`, `cuda:0`, … or `auto` (the first GPU that computes, else the CPU; `chooseDevice` says why). Default `cpu`. */
-  device?: string;
+  device?: string | undefined;
   /** Tokens of one micro-batch; 0 (the default): chosen by the core. Never changes a result. */
-  batchTokens?: number;
+  batchTokens?: number | undefined;
   /** Compute the prompt that clean and corrupted share once. Default true. */
-  sharePrefix?: boolean;
+  sharePrefix?: boolean | undefined;
   /** Of matrix products: `exact` (fp32-faithful, the default) or `fast` (bf16, where that is faster). */
-  precision?: Precision;
+  precision?: Precision | undefined;
   /** Refuse NaN and infinite weights, by one pass over the files. Default true. */
-  checkValues?: boolean;
-  hub?: HubOptions;
-  signal?: AbortSignal;
+  checkValues?: boolean | undefined;
+  hub?: HubOptions | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** What a model is and what it runs on. */

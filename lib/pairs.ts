@@ -18,14 +18,14 @@ export type { PairMetric, PairOptions, PairPlace, RawPair, TokenizedPair } from 
 
 export interface ReadPairsOptions extends PairOptions {
   /** Read at most this many pairs. */
-  limit?: number;
+  limit?: number | undefined;
   /**
    * Called for each pair that does not fit this tokenizer (unequal lengths, an answer of several
    * tokens, ...), which is then left out. Without it such a pair is an error.
    */
-  onUnfit?: (error: HeadsparkError) => void;
+  onUnfit?: ((error: HeadsparkError) => void) | undefined;
   /** Column of a CSV file to take as the corrupted prompt. Default `corrupted`. */
-  corruptedColumn?: string;
+  corruptedColumn?: string | undefined;
 }
 
 function parseJsonLine(text: string, file: string, line: number): RawPair {

@@ -17,11 +17,11 @@ export interface Prompt {
 
 export interface PromptOptions {
   /** Texts are what the user says, rendered through the chat template. Default false. */
-  chat?: boolean;
+  chat?: boolean | undefined;
   /** System message before a user's; means `chat`. */
-  system?: string;
+  system?: string | undefined;
   /** The template's thinking switch. */
-  enableThinking?: boolean;
+  enableThinking?: boolean | undefined;
 }
 
 type PromptModel = Pick<Model, 'tokenizer' | 'chatTemplate' | 'info'>;

@@ -27,12 +27,12 @@ const { Tokenizer: HubTokenizer } = tokenizersModule as unknown as {
 
 export interface EncodeOptions {
   /** Add what the tokenizer's post-processor adds by default (bos for Llama). Default true. */
-  addSpecialTokens?: boolean;
+  addSpecialTokens?: boolean | undefined;
 }
 
 export interface DecodeOptions {
   /** Leave special tokens out of the text. Default true. */
-  skipSpecialTokens?: boolean;
+  skipSpecialTokens?: boolean | undefined;
 }
 
 /** The parsed files that a tokenizer is made of. */
@@ -45,7 +45,7 @@ export interface TokenizerFiles {
   generationConfig?: Record<string, unknown>;
 }
 
-type SpecialTokenName = 'bos_token' | 'eos_token' | 'pad_token' | 'unk_token';
+export type SpecialTokenName = 'bos_token' | 'eos_token' | 'pad_token' | 'unk_token';
 
 /** Text to token ids and back, for one checkpoint. */
 export class Tokenizer {

@@ -41,31 +41,31 @@ export const controlMatchTexts: Readonly<Record<ControlMatch, string>> = {
 export interface AblateOptions {
   readonly plan: AblationPlan;
   /** Matched random control sets for every set; default 20. Single heads have none. */
-  readonly controls?: number;
+  readonly controls?: number | undefined;
   /**
    * What random sets have in common with the set: as many heads in every `layer` (default), or heads
    * of any layer whose writes are as long (`write-norm`).
    */
-  readonly match?: ControlMatch;
+  readonly match?: ControlMatch | undefined;
   /** Of the control sets and of the statistics; default 0. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** JSONL file that keeps finished variants, so that a run can be resumed. */
-  readonly journal?: string;
+  readonly journal?: string | undefined;
   /**
    * Factors of the heads, each a variant of every set: 0 ablates, 0.5 weakens, 1.3 amplifies.
    * Default [0].
    */
-  readonly factors?: readonly number[];
+  readonly factors?: readonly number[] | undefined;
   /** Default `zero`. */
-  readonly ablation?: AblationKind;
+  readonly ablation?: AblationKind | undefined;
   /** Default `logit-diff`. */
-  readonly metric?: PairMetric;
+  readonly metric?: PairMetric | undefined;
   /** Default `all`. */
-  readonly positions?: GatePositions;
+  readonly positions?: GatePositions | undefined;
   /** Of the intervals; default 0.95. */
-  readonly confidence?: number;
+  readonly confidence?: number | undefined;
   /** Bootstrap resamples of the intervals; default 10,000. */
-  readonly resamples?: number;
+  readonly resamples?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** What is left to run, before it runs. */
   readonly onPlan?: ((plan: VariantPlan) => void) | undefined;

@@ -13,12 +13,12 @@ const boxedLetterSuffix =
 
 export interface PromptForm {
   /** Through the chat template, or the text alone. Default: chat where the model has a template. */
-  readonly template?: 'chat' | 'plain';
+  readonly template?: 'chat' | 'plain' | undefined;
   /** The template's thinking switch; left to the template where absent. */
-  readonly enableThinking?: boolean;
-  readonly system?: string;
+  readonly enableThinking?: boolean | undefined;
+  readonly system?: string | undefined;
   /** `boxed`, `none` or a text of one's own. Default: what the benchmark has. */
-  readonly suffix?: string;
+  readonly suffix?: string | undefined;
 }
 
 /** What decides the prompts, with the defaults filled in; part of a run's settings. */

@@ -39,9 +39,9 @@ export const benchmarkNames: readonly string[] = Object.keys(known);
 
 export interface ReadBenchmarkOptions {
   /** Folder in which named benchmarks lie. Default `data`. */
-  readonly folder?: string;
+  readonly folder?: string | undefined;
   /** Only the first problems. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 const readOptions = optionNames<ReadBenchmarkOptions>({ folder: true, limit: true });

@@ -33,44 +33,44 @@ import type {
 
 export interface EvaluateOptions extends StatisticsOptions {
   /** Sets of heads to gate; default: only the unablated model. */
-  readonly plan?: AblationPlan;
+  readonly plan?: AblationPlan | undefined;
   /** Matched random control sets for every set; default 0. */
-  readonly controls?: number;
+  readonly controls?: number | undefined;
   /** What control sets have in common with the set: `layer` (default) or `write-norm`. */
-  readonly match?: ControlMatch;
+  readonly match?: ControlMatch | undefined;
   /**
    * Factors of the gated heads, each a variant of every set: 0 ablates, 0.5 weakens, 1.3 amplifies.
    * Default [0].
    */
-  readonly factors?: readonly number[];
+  readonly factors?: readonly number[] | undefined;
   /** What a closed gate puts in a head's place; default `zero`. See `referenceProblems`. */
-  readonly ablation?: AblationKind;
+  readonly ablation?: AblationKind | undefined;
   /**
    * Problems whose unablated runs (prompt and at most 256 greedy tokens) the means or the resampled
    * activations come from, drawn by the seed; default 32.
    */
-  readonly references?: number;
+  readonly references?: number | undefined;
   /** Where heads are gated; default `all`. */
-  readonly positions?: GatePositions;
+  readonly positions?: GatePositions | undefined;
   /** How problems are asked. */
-  readonly prompt?: PromptForm;
+  readonly prompt?: PromptForm | undefined;
   /** Samples per problem; default 1. */
-  readonly samples?: number;
+  readonly samples?: number | undefined;
   /** Default: greedy with one sample, temperature 0.6 and top-p 0.95 with several (the paper's). */
-  readonly sampling?: SamplingOptions;
+  readonly sampling?: SamplingOptions | undefined;
   /** Default 2048. */
-  readonly maxNewTokens?: number;
-  readonly stopStrings?: readonly string[];
+  readonly maxNewTokens?: number | undefined;
+  readonly stopStrings?: readonly string[] | undefined;
   /** Ids that end an answer beside the tokenizer's end-of-sequence ids. */
-  readonly stopTokens?: readonly number[];
+  readonly stopTokens?: readonly number[] | undefined;
   /** Of the samples, the control sets and the statistics; default 0. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Ways of giving an answer that count; default all. */
-  readonly sources?: readonly AnswerSource[];
+  readonly sources?: readonly AnswerSource[] | undefined;
   /** Only this part of the problems. */
-  readonly shard?: Shard;
+  readonly shard?: Shard | undefined;
   /** JSONL file that keeps finished samples: a run can be resumed, and shards can be merged. */
-  readonly journal?: string;
+  readonly journal?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
 }

@@ -84,11 +84,11 @@ export interface SampleRecord extends SampleAnalysis {
 
 export interface StatisticsOptions {
   /** Default 0.95. */
-  readonly confidence?: number;
+  readonly confidence?: number | undefined;
   /** Bootstrap resamples of accuracies; default 10,000. */
-  readonly resamples?: number;
+  readonly resamples?: number | undefined;
   /** The k of pass@k and success@k, each at most the samples; default 1, 2, 4, … and all samples. */
-  readonly ks?: readonly number[];
+  readonly ks?: readonly number[] | undefined;
 }
 
 /** A figure at several k. */

@@ -31,21 +31,21 @@ export type PairMetric = 'logit-diff' | 'prob-diff' | 'kl' | 'nll';
 
 export interface PairOptions {
   /** Needed when a pair has text rather than ids. */
-  tokenizer?: Tokenizer;
+  tokenizer?: Tokenizer | undefined;
   /** Needed when a pair has `messages`. */
-  chatTemplate?: ChatTemplate;
+  chatTemplate?: ChatTemplate | undefined;
   /** The model's vocabulary size; ids from it upwards are refused. Default: the tokenizer's. */
-  vocabSize?: number;
+  vocabSize?: number | undefined;
   /** With it, a pair without what the metric reads is refused. */
-  metric?: PairMetric;
+  metric?: PairMetric | undefined;
   /** Add special tokens (bos) to text prompts as the tokenizer does by default. Default true. */
-  addSpecialTokens?: boolean;
+  addSpecialTokens?: boolean | undefined;
   /** The template's thinking switch for `messages`; a line's `enable_thinking` wins. */
-  enableThinking?: boolean;
+  enableThinking?: boolean | undefined;
   /** Most tokens of `opening` to keep, at least 1. Default 16. */
-  openingLength?: number;
+  openingLength?: number | undefined;
   /** The time a dated chat template shows. */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 /** Where a raw pair came from. */

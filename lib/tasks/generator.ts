@@ -10,9 +10,9 @@ export interface GenerateOptions {
   /** How many pairs to make. */
   count: number;
   /** Decides everything random; the same seed gives the same pairs. Default 0. */
-  seed?: number;
+  seed?: number | undefined;
   /** The model's vocabulary size, when it is smaller than the tokenizer's. */
-  vocabSize?: number;
+  vocabSize?: number | undefined;
 }
 
 /** Ids of `suffix` when it follows `prefix`; undefined when the two merge at the seam. */

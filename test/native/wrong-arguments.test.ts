@@ -197,3 +197,47 @@ it('scores of another length are named as such', () => {
     expect.objectContaining({ code: 'ERR_HEADSPARK_TENSOR_SHAPE' }) as Error,
   );
 });
+
+/** Options as tools pass them on: all there, none given. */
+const none = (...names: string[]): object => Object.fromEntries(names.map((name) => [name, undefined]));
+
+const passedOn: [string, (own: object) => Promise<unknown>, string[]][] = [
+  [
+    'attribute',
+    (own) => headspark.attribute(model, pairs, own),
+    ['method', 'metric', 'igSteps', 'igGrid', 'kvEdges', 'keepPairScores', 'signal', 'onProgress'],
+  ],
+  [
+    'ablate',
+    (own) => headspark.ablate(model, pairs, { ...own, plan }),
+    ['controls', 'match', 'seed', 'journal', 'factors', 'ablation', 'metric', 'positions', 'confidence'],
+  ],
+  [
+    'evaluateCircuits',
+    (own) => headspark.evaluateCircuits(model, pairs, [headspark.buildCircuit(table, selection)], own),
+    ['metric', 'excluded', 'bootstrap', 'chunkBytes'],
+  ],
+  [
+    'headProperties',
+    (own) => headspark.headProperties(model, headspark.headPrompts(pairs, 'logit-diff'), own),
+    ['heads', 'queries', 'maps', 'markers', 'copying', 'confidence', 'resamples', 'seed'],
+  ],
+  [
+    'generateGreedy',
+    (own) => headspark.generateGreedy(model, [{ prompt: [1, 2], ...none('heads') }], own),
+    ['maxNewTokens', 'stopTokens'],
+  ],
+  [
+    'loadModel',
+    async (own) => {
+      const loaded = await headspark.loadModel(folder, own);
+      loaded.dispose();
+      return loaded.info;
+    },
+    ['adapter', 'base', 'threads', 'memoryBytes', 'device', 'precision', 'checkValues', 'hub', 'signal'],
+  ],
+];
+
+it.each(passedOn)('%s takes options that are undefined as left out', async (_, run, names) => {
+  expect(await run(none(...names))).toEqual(await run({}));
+});

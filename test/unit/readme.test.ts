@@ -1,4 +1,4 @@
-// The TypeScript examples of README.md compile under strict, each by itself, against the types that
+// The TypeScript examples of README.md compile under strict and exact optional properties, each by itself, against the types that
 // the package ships.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +22,7 @@ const options: ts.CompilerOptions = {
   moduleResolution: ts.ModuleResolutionKind.NodeNext,
   types: ['node'],
   strict: true,
+  exactOptionalPropertyTypes: true,
   skipLibCheck: true,
   noEmit: true,
 };

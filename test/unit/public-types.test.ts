@@ -1,0 +1,79 @@
+// Whoever calls a function of the package can write down what it takes and gives: every type that a
+// public signature names can be imported from the package itself.
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { expect, it } from 'vitest';
+
+const library = fileURLToPath(new URL('../../lib/', import.meta.url));
+
+/** What nobody has to name: parts of constructors, aliases of plain types, and what a study is made of. */
+const unnamed = new Set([
+  'ChatTemplateParts',
+  'ModelParts',
+  'NativeModel',
+  'NativeModelInfo',
+  'NativeSweepSharing',
+  'Found',
+  'Values',
+  'Words',
+  // A pick of Model's members; another type of this name is exported.
+  'PromptModel',
+  'StageNode',
+  'StudySource',
+  'SweepParts',
+  'ValuePath',
+]);
+
+function programOf(file: string): ts.Program {
+  return ts.createProgram([file], {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    types: ['node'],
+    strict: true,
+    skipLibCheck: true,
+    noEmit: true,
+  });
+}
+
+/** The types that a declaration says, and not those inside of the bodies of functions. */
+function typesIn(node: ts.Node): ts.EntityName[] {
+  const names: ts.EntityName[] = [];
+  const visit = (part: ts.Node): void => {
+    if (ts.isBlock(part) || (ts.isPropertyDeclaration(part) && ts.isPrivateIdentifier(part.name))) {
+      return;
+    }
+    if (ts.isMethodDeclaration(part) && ts.isPrivateIdentifier(part.name)) return;
+    if (ts.isTypeReferenceNode(part)) names.push(part.typeName);
+    ts.forEachChild(part, visit);
+  };
+  visit(node);
+  return names;
+}
+
+it('exports every type that its signatures name', () => {
+  const file = join(library, 'index.ts');
+  const program = programOf(file);
+  const checker = program.getTypeChecker();
+  const resolved = (symbol: ts.Symbol): ts.Symbol =>
+    symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+  const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!;
+  const exported = new Set(checker.getExportsOfModule(module).map(resolved));
+  const missing = new Set<string>();
+  const ours = (symbol: ts.Symbol): boolean =>
+    symbol.declarations?.some((at) => at.getSourceFile().fileName.startsWith(library)) ?? false;
+  for (const symbol of exported) {
+    // Values that are computed say their types only where they are declared.
+    const said =
+      symbol.declarations?.filter((at) => !ts.isVariableDeclaration(at) || at.type) ?? [];
+    for (const name of said.flatMap(typesIn)) {
+      const found = checker.getSymbolAtLocation(name);
+      if (!found) continue;
+      const type = resolved(found);
+      if (type.flags & ts.SymbolFlags.TypeParameter || exported.has(type) || !ours(type)) continue;
+      if (!unnamed.has(type.name)) missing.add(`${type.name} (of ${symbol.name})`);
+    }
+  }
+  expect([...missing]).toEqual([]);
+});
