@@ -21,6 +21,7 @@ import { packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
 import { bootstrapStatistic, type BootstrapOptions } from './stats/bootstrap.js';
 import { mean, type Interval } from './stats/quantile.js';
+import { Turns } from './turns.js';
 
 export const excludedKinds = ['patch', 'zero', 'mean'] as const;
 
@@ -265,7 +266,12 @@ export async function evaluateCircuits(
   );
   const [empty, ...rest] = values;
   const { excluded, metric } = request;
-  const results = rest.map((row) => resultOf(row, { clean, empty }, options.bootstrap ?? {}));
+  const turns = new Turns('the evaluation of circuits', options.signal);
+  const results: CircuitResult[] = [];
+  for (const row of rest) {
+    await turns.give();
+    results.push(resultOf(row, { clean, empty }, options.bootstrap ?? {}));
+  }
   return { excluded, metric, pairs: pairs.length, clean, corrupted, empty, circuits: results };
 }
 
@@ -343,9 +349,14 @@ export async function circuitCurve(
   const { fractions = CURVE_FRACTIONS, prune = true, ...own } = options;
   checkFractions(fractions);
   const sizes = fractions.map((part) => edgesAtFraction(graphOf(table.shape).edgeCount, part));
-  const circuitsOf = (ranking: Ranking): Circuit[] =>
-    sizes.map((n) => buildCircuit(table, { rule: 'top-n', n, ranking, prune }));
-  const circuits = [...circuitsOf('signed'), ...circuitsOf('absolute')];
+  const turns = new Turns('the curve of circuits', options.signal);
+  const circuits: Circuit[] = [];
+  for (const ranking of ['signed', 'absolute'] satisfies Ranking[]) {
+    for (const n of sizes) {
+      await turns.give();
+      circuits.push(buildCircuit(table, { rule: 'top-n', n, ranking, prune }));
+    }
+  }
   const { circuits: results, ...evaluation } = await evaluateCircuits(model, pairs, circuits, own);
   const entry = (index: number): CurveEntry => ({
     ...results[index],

@@ -334,7 +334,7 @@ export async function headProperties(
   const table = {
     tokens: tokenCounts(prepared),
     uniform: uniformValues(values),
-    heads: headRows(values, settings),
+    heads: await headRows(values, settings, options.signal),
   };
   return {
     format: 'headspark-heads',

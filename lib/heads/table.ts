@@ -4,6 +4,7 @@
 import { formatHead, type HeadRef } from '../head-gate.js';
 import { percentileBounds } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
+import { Turns } from '../turns.js';
 import { headPropertyNames, nativeProperties, type HeadPropertyName } from './properties.js';
 import type { HeadRow, HeadValue } from './types.js';
 
@@ -92,10 +93,17 @@ const record = <T>(value: (name: HeadPropertyName) => T): Record<HeadPropertyNam
 const columnOf = (name: HeadPropertyName): number =>
   (nativeProperties as readonly HeadPropertyName[]).indexOf(name);
 
-/** One row per head. */
-export function headRows(values: HeadValues, options: TableOptions): HeadRow[] {
+/** One row per head; resampling all of them takes long, so the event loop has its turns. */
+export async function headRows(
+  values: HeadValues,
+  options: TableOptions,
+  signal?: AbortSignal,
+): Promise<HeadRow[]> {
   const resamples = new PromptResamples(options);
-  return values.heads.map((ref, index): HeadRow => {
+  const turns = new Turns('the table of heads', signal);
+  const rows: HeadRow[] = [];
+  for (const [index, ref] of values.heads.entries()) {
+    await turns.give();
     const valueOf = (name: HeadPropertyName): HeadValue | null => {
       if (name === 'copying') {
         const score = values.copying[index];
@@ -106,8 +114,10 @@ export function headRows(values: HeadValues, options: TableOptions): HeadRow[] {
       const sample = definedValues(values, index, columnOf(name));
       return sample.length === 0 ? null : resamples.value(sample);
     };
-    return { name: formatHead(ref), layer: ref.layer, head: ref.head, values: record(valueOf) };
-  });
+    const { layer, head } = ref;
+    rows.push({ name: formatHead(ref), layer, head, values: record(valueOf) });
+  }
+  return rows;
 }
 
 /** What a head that reads everything alike would show. */

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { headRows } from '../../../lib/heads/table.js';
 import { nativeProperties } from '../../../lib/heads/properties.js';
 
-it('has an interval from two prompts on', () => {
+it('has an interval from two prompts on', async () => {
   const columns = nativeProperties.length;
   const rowsOf = (prompts: number) =>
     headRows(
@@ -19,6 +19,11 @@ it('has an interval from two prompts on', () => {
     );
   const [property] = nativeProperties;
   const none = { estimate: 0, low: NaN, high: NaN, prompts: 1 };
-  expect(rowsOf(1)[0].values[property]).toEqual(none);
-  expect(rowsOf(2)[0].values[property]).toEqual({ estimate: 0.5, low: 0, high: 1, prompts: 2 });
+  expect((await rowsOf(1))[0].values[property]).toEqual(none);
+  expect((await rowsOf(2))[0].values[property]).toEqual({
+    estimate: 0.5,
+    low: 0,
+    high: 1,
+    prompts: 2,
+  });
 });
