@@ -9,8 +9,11 @@ export * from './circuit-diff.js';
 export * from './circuit-evaluation.js';
 export * from './circuit/index.js';
 export * from './device-choice.js';
+export { runDemo } from './demo/run-demo.js';
+export type { DemoCircuit, DemoOptions, DemoResult, DemoTest } from './demo/run-demo.js';
 export * from './diff-report.js';
 export * from './diff/index.js';
+export * from './doctor.js';
 export { ERROR_CODES, HeadsparkError, isHeadsparkError } from './errors.js';
 export type { ErrorCode } from './errors.js';
 export * from './evaluation.js';
@@ -41,6 +44,9 @@ export { version } from './version.js';
 
 // Types that those above name.
 export type { VariantPlan } from './ablation/run.js';
+export type { DemoCheckpoint } from './demo/checkpoints.js';
+export type { CircuitEdge, CircuitSummaryFile } from './study/stages/circuit.js';
+export type { EvaluationFile } from './study/stages/evaluation.js';
 export type { HubOptions, HubProgress } from './checkpoint-source.js';
 export type { EdgeList } from './circuit/prune.js';
 export type { LoopOptions, ResamplingOptions } from './diff/resample.js';
@@ -56,11 +62,13 @@ export type {
   TestedChange,
 } from './evaluation/types.js';
 export type {
+  BuildInfo,
   CpuFeatures,
   DeviceInfo,
   GpuDevice,
   GpuProbe,
   Isa,
+  PeakResult,
   Precision,
 } from './native-types.js';
 export type { RunningStage } from './study/running.js';

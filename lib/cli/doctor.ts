@@ -1,16 +1,13 @@
 // `headspark doctor`: what this machine has and what headspark makes of it.
 
-import { HeadsparkError, isHeadsparkError } from '../errors.js';
-import { native, runJob, type DeviceInfo, type NativeAddon, type PeakResult } from '../native.js';
+import { doctor, measurePeak } from '../doctor.js';
+import type { DeviceInfo, PeakResult } from '../native.js';
 import { formatBytes } from '../progress.js';
 import { version } from '../version.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { formatNumber } from './output.js';
 import { optionGroups } from './vocabulary.js';
-
-const measureMs = 1000;
-const copyBytes = 64 * 2 ** 20;
 
 function featureText({ features }: DeviceInfo): string {
   const names = Object.entries(features)
@@ -62,15 +59,6 @@ function peakRows(peak: PeakResult): [string, string][] {
   ];
 }
 
-function loadAddon(): NativeAddon | HeadsparkError {
-  try {
-    return native();
-  } catch (error) {
-    if (error instanceof HeadsparkError && isHeadsparkError(error)) return error;
-    throw error;
-  }
-}
-
 function printRows(context: Context, rows: readonly [string, string][]): void {
   const width = Math.max(...rows.map(([name]) => name.length));
   for (const [name, text] of rows) {
@@ -86,16 +74,12 @@ export const doctorCommand: Command = {
   options: ['measure', 'threads', ...optionGroups.every],
   examples: [['$0 doctor --measure', 'also measure peak arithmetic and bandwidth']],
   async run(args, context) {
-    const versions = { headspark: version, node: process.version, platform: process.platform };
     context.print(context.paint('bold', `headspark ${version}`));
-    const addon = loadAddon();
-    if (addon instanceof HeadsparkError) {
+    const report = await doctor().catch((error: unknown) => {
       printRows(context, [['node', process.version]]);
-      throw addon;
-    }
-    const build = addon.buildInfo();
-    const device = addon.deviceInfo(true);
-    const hiddenIsa = addon.hiddenIsa();
+      throw error;
+    });
+    const { build, device, hiddenIsa } = report;
     printRows(context, [
       ['node', `${process.version} on ${process.platform}-${process.arch}`],
       [
@@ -105,16 +89,13 @@ export const doctorCommand: Command = {
       ],
       ...deviceRows(device, hiddenIsa),
     ]);
-    if (!args.flag('measure')) return { versions, build, device, hiddenIsa };
-    const options = { milliseconds: measureMs, threads: args.number('threads') ?? 0, copyBytes };
+    if (!args.flag('measure')) return report;
+    const threads = args.number('threads');
     const peak = await context.task('measure', 'steps', ({ onJob }) =>
-      runJob((core, onProgress) => core.measurePeak(options, onProgress), {
-        signal: context.signal,
-        onProgress: onJob,
-      }),
+      measurePeak({ threads, signal: context.signal, onProgress: onJob }),
     );
     context.heading('Measured peak');
     printRows(context, peakRows(peak));
-    return { versions, build, device, hiddenIsa, peak };
+    return { ...report, peak };
   },
 };
