@@ -8,6 +8,18 @@ export interface Shard {
   readonly count: number;
 }
 
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT for what is no part of a whole. */
+export function checkShard(shard: Shard): void {
+  const { index, count } = shard;
+  const whole = Number.isInteger(index) && Number.isInteger(count);
+  if (whole && index >= 1 && index <= count) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    'shard must be { index, count } with index from 1 to count; parseShard makes it of a text ' +
+      'such as 2/4.',
+  );
+}
+
 /** Reads `2/4`. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function parseShard(text: string): Shard {
   const match = /^(\d{1,6})\/(\d{1,6})$/.exec(text.trim());

@@ -5,7 +5,7 @@ import { planAblation, type PlanOptions } from '../ablation/plan.js';
 import { unablated } from '../ablation/run.js';
 import type { AblationPlan } from '../ablation/types.js';
 import { HeadsparkError } from '../errors.js';
-import type { Shard } from '../shard.js';
+import { checkShard, type Shard } from '../shard.js';
 import type { EvaluationVariant } from './types.js';
 
 const invalid = (message: string): HeadsparkError =>
@@ -35,9 +35,7 @@ export function evaluationVariants(
 export function shardProblems(problems: number, shard: Shard | undefined): number[] {
   const all = Array.from({ length: problems }, (_, index) => index);
   if (!shard) return all;
-  if (!Number.isInteger(shard.index) || !Number.isInteger(shard.count)) {
-    throw invalid('shard must be { index, count }, which parseShard makes of a text such as 2/4.');
-  }
+  checkShard(shard);
   const own = all.filter((index) => index % shard.count === shard.index - 1);
   if (own.length > 0) return own;
   throw invalid(

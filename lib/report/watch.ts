@@ -3,8 +3,14 @@
 import { setTimeout } from 'node:timers/promises';
 import { writeFileAtomic } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
+import { wholeNumber } from '../option-checks.js';
 import { formatDuration } from '../progress.js';
-import { writeReport, type ReportOptions, type ReportSummary } from './write-report.js';
+import {
+  checkReportOptions,
+  writeReport,
+  type ReportOptions,
+  type ReportSummary,
+} from './write-report.js';
 import type { LiveState } from './page-live.js';
 import { readRun, type RunData } from './run-data.js';
 import { RunWatcher, type RunState } from './run-state.js';
@@ -120,20 +126,24 @@ async function follow(
  *   ERR_HEADSPARK_FILE_NOT_FOUND where no run begins, _FILE_CORRUPT.
  */
 export async function watchReport(run: string, options: WatchOptions): Promise<WatchSummary> {
-  const report = new LiveReport(run, options.out);
+  checkReportOptions('watchReport', run, options, ['signal', 'pollMs', 'graceMs', 'onLook']);
+  const { out, figures, formats, onProgress, pollMs, graceMs } = options;
+  wholeNumber('pollMs', pollMs, { low: 1, high: 2 ** 31 - 1, fallback: 2000 });
+  wholeNumber('graceMs', graceMs, { low: 0, high: 2 ** 31 - 1, fallback: 0 });
+  const report = new LiveReport(run, out);
   const watcher = new RunWatcher(run);
   let last: RunState | undefined;
   try {
     last = await follow(watcher, report, options);
   } finally {
     // Whatever ended it: no page is left that waits for a newer one.
-    if (!last && report.drawings > 0) await writeReport(run, { out: options.out });
+    if (!last && report.drawings > 0) await writeReport(run, { out });
   }
   if (!last) {
     throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'following the run was stopped.', {
       cause: options.signal?.reason,
     });
   }
-  const summary = await writeReport(run, options);
+  const summary = await writeReport(run, { out, figures, formats, onProgress });
   return { ...summary, drawings: report.drawings, complete: last.done === last.total };
 }

@@ -1,16 +1,18 @@
 // Writes the report of a run: one self-contained page, and the figures as files on request.
 
+import { checkText, checkTexts } from '../argument-checks.js';
 import { writeFileAtomic } from '../atomic-file.js';
-import { type ExportFormat } from './export-formats.js';
+import { checkOptionNames, oneOf, optionNames } from '../option-checks.js';
+import { exportFormats, type ExportFormat } from './export-formats.js';
 import { readRun } from './run-data.js';
 
 export interface ReportOptions {
   /** The page; `.html`. */
   readonly out: string;
   /** Folder for the figures as files; left out: the page alone. */
-  readonly figures?: string;
+  readonly figures?: string | undefined;
   /** Default: all. */
-  readonly formats?: readonly ExportFormat[];
+  readonly formats?: readonly ExportFormat[] | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -24,11 +26,38 @@ export interface ReportSummary {
   readonly files: string[];
 }
 
+const reportOptions = optionNames<ReportOptions>({
+  out: true,
+  figures: true,
+  formats: true,
+  onProgress: true,
+});
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkReportOptions(
+  call: string,
+  run: string,
+  options: ReportOptions,
+  further: readonly string[] = [],
+): void {
+  checkText(call, 'the folder of a run', run);
+  checkOptionNames(call, options, [...reportOptions, ...further]);
+  const { out, figures, formats } = options;
+  checkText(call, 'the page out', out);
+  if (figures !== undefined) checkText(call, 'the folder of figures', figures);
+  if (formats === undefined) return;
+  checkTexts(call, 'formats', formats);
+  for (const format of formats) {
+    oneOf('a format', format, { allowed: exportFormats, fallback: format });
+  }
+}
+
 /**
  * Writes the report of a run, finished or not. The same results give the same bytes.
  * @throws ERR_HEADSPARK_FILE_NOT_FOUND, ERR_HEADSPARK_FILE_CORRUPT.
  */
 export async function writeReport(run: string, options: ReportOptions): Promise<ReportSummary> {
+  checkReportOptions('writeReport', run, options);
   const data = await readRun(run);
   // The drawing libraries take half a second to load: only a report waits for them.
   const [{ sectionsOf }, { pageHtml }, { exportFigures }] = await Promise.all([

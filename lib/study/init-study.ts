@@ -1,6 +1,7 @@
 // A study file to start from: every key with what it does, ready to be edited.
 
 import { stat, writeFile } from 'node:fs/promises';
+import { checkText } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { writeError } from '../file-errors.js';
 
@@ -144,6 +145,7 @@ statistics:
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT where the file exists, ERR_HEADSPARK_FILE_WRITE.
  */
 export async function initStudy(path: string): Promise<void> {
+  checkText('initStudy', 'a path', path);
   if (await stat(path).catch(() => undefined)) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',

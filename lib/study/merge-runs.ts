@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { cp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { checkText, checkTexts } from '../argument-checks.js';
 import { differingKeys } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { makeFolder, writingTo } from '../file-errors.js';
@@ -85,6 +86,8 @@ async function copyResult(from: ResultStore, to: ResultStore, name: ResultName):
  *   with different bytes; ERR_HEADSPARK_FILE_CORRUPT, ERR_HEADSPARK_FILE_NOT_FOUND.
  */
 export async function mergeRuns(runs: readonly string[], out: string): Promise<MergeSummary> {
+  checkTexts('mergeRuns', 'folders of runs', runs);
+  checkText('mergeRuns', 'a folder for what is merged', out);
   const folders = runs.map((run) => resolve(run));
   const manifests = await Promise.all(folders.map((run) => readManifest(run)));
   manifests.slice(1).forEach((manifest, index) => {

@@ -8,6 +8,7 @@ import type { Facts } from './facts.js';
 import type { StageNode, StudyGraph } from './graph.js';
 import { keepRates, ratesPath, readKeptRates } from './kept-rates.js';
 import type { PoolOptions } from './model-pool.js';
+import { checkPlanOptions } from './option-checks.js';
 import { graphOfRun } from './run-graph.js';
 import type { ResultStore } from './store.js';
 import type { Study } from './study.js';
@@ -116,6 +117,7 @@ async function ratesOf(
  * @throws as `runStudy` does for what does not fit.
  */
 export async function planStudy(study: Study, options: PlanOptions = {}): Promise<StudyPlan> {
+  checkPlanOptions('planStudy', study, options);
   const { facts, graph, store } = await graphOfRun(study, options);
   const states = await statesOf(graph.nodes, store);
   const left = graph.nodes.filter((node) => states.get(node) !== 'done');
@@ -201,6 +203,7 @@ export async function studyStatus(
   study: Study,
   options: PoolOptions & { out: string },
 ): Promise<StudyStatus> {
+  checkPlanOptions('studyStatus', study, options);
   const { facts, graph, store } = await graphOfRun(study, { ...options, machine: 'run' });
   const states = await statesOf(graph.nodes, store);
   const times = await readTimings(store.run);

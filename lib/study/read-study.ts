@@ -3,6 +3,7 @@
 
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { checkText } from '../argument-checks.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { checkStudyFile } from './check.js';
 import { benchmarksOf, problemsFile } from './read-benchmarks.js';
@@ -248,6 +249,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
  *   `FILE:LINE: KEY: what was expected` for every mistake.
  */
 export async function readStudy(path: string): Promise<Study> {
+  checkText('readStudy', 'a path', path);
   const source = await StudySource.read(path);
   const file = applySchema(source);
   const study = normalize(file, source);

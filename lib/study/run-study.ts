@@ -13,6 +13,7 @@ import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
 import { checkBegunAlike, manifestOf, writeManifest } from './manifest.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { Shard } from '../shard.js';
+import { checkRunOptions } from './option-checks.js';
 import { paceOfRun, type RunPace } from './run-pace.js';
 import { ownsNode } from './shard.js';
 import { Announcement } from './running.js';
@@ -316,6 +317,7 @@ function paceOfPending(pending: readonly StageNode[], options: RunOf): Promise<R
  *   the stages throw.
  */
 export async function runStudy(study: Study, options: RunStudyOptions): Promise<RunSummary> {
+  checkRunOptions(study, options);
   const start = performance.now();
   const out = resolve(options.out);
   const settings = { ...options, out };
