@@ -7,9 +7,18 @@ type Fields = Record<string, unknown>;
 
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
-/** Token ids or numbers, in an array or a typed one. */
-const isList = (value: unknown): boolean =>
-  Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+/** Token ids or numbers, in an array or a typed one whose memory was not given to another thread. */
+function isList(value: unknown): boolean {
+  if (Array.isArray(value)) return true;
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return false;
+  try {
+    // Refuses arrays of a detached buffer, as their other methods would later.
+    (value as Uint8Array).values();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function check(fits: boolean, call: string, place: { takes: string; value: unknown }): void {
   if (fits) return;

@@ -7,7 +7,7 @@ import type { KvEdges } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions } from './native.js';
-import { checkOptionNames, oneOf, optionNames, wholeNumber } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 import { checkCorrupted } from './pairs/same-prompts.js';
@@ -106,7 +106,7 @@ function keepsPairScores(keep: AttributeOptions['keepPairScores'], values: numbe
   if (keep === undefined || keep === 'auto') return values * 4 <= autoPairScoreBytes;
   throw new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
-    `keepPairScores is ${String(keep)}; it must be true, false or auto.`,
+    `keepPairScores is ${shown(keep)}; it must be true, false or auto.`,
   );
 }
 

@@ -4,6 +4,7 @@ import { checkPlan } from './ablation/plan.js';
 import { checkBenchmark, checkModel, checkText, checkTexts } from './argument-checks.js';
 import type { PromptForm } from './benchmarks/prompts.js';
 import type { Benchmark } from './benchmarks/types.js';
+import { HeadsparkError } from './errors.js';
 import {
   answerSubject,
   evaluateSubject,
@@ -84,7 +85,7 @@ const mergeOptions = optionNames<StatisticsOptions & { signal?: AbortSignal | un
 
 function checkArguments(
   call: string,
-  { model, benchmark }: { model: unknown; benchmark: unknown },
+  { model, benchmark }: { model: Model; benchmark: Benchmark },
   options: AnswerOptions,
 ): void {
   checkModel(call, model);
@@ -92,6 +93,12 @@ function checkArguments(
   checkOptionNames(call, options, answerOptions);
   const { plan, prompt, label, journal } = options;
   if (plan !== undefined) checkPlan(call, plan);
+  if (benchmark.problems.length === 0) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `${call}: the benchmark ${benchmark.name} has no problems.`,
+    );
+  }
   if (prompt !== undefined) checkOptionNames(`${call}: prompt`, prompt, promptForm);
   if (label !== undefined) checkText(call, 'the label', label);
   if (journal !== undefined) checkText(call, 'the journal', journal);

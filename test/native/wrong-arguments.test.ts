@@ -187,9 +187,29 @@ describe('lists', () => {
     ['merge', () => headspark.mergeEvaluations(any(5)), /^mergeEvaluations takes journals as a list of/],
     ['encode', () => model.tokenizer!.encode(any(5)), /^encode takes a text, not 5\.$/],
     ['decode', () => model.tokenizer!.decode([Number.NaN]), /^decode takes what it decodes as a list of/],
+    ['decode', () => model.tokenizer!.decode(any('12')), /^decode takes what it decodes as a list of/],
+    [
+      'evaluate',
+      () => headspark.evaluate(model, any({ name: 'none', problems: [] })),
+      /^evaluate: the benchmark none has no problems\.$/,
+    ],
     ['promptOf', () => headspark.promptOf(model, any(5)), /^promptOf takes a text, not 5\.$/],
   ];
   it.each(cases)('of %s: case %#', (_, run, message) => expectRefusal(run, message));
+});
+
+it('arrays whose memory went to another thread are no lists', async () => {
+  const gone = Int32Array.of(1, 2, 3);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  const pair = { ...pairs[0], clean: gone, corrupted: gone };
+  for (const run of [
+    () => headspark.attribute(model, [pair]),
+    () => headspark.computeLogits(model, [gone]),
+    () => headspark.generateGreedy(model, [{ prompt: gone }]),
+  ]) {
+    await expectRefusal(run, /has no list "clean"|takes a list of lists|its token ids in "prompt"/);
+  }
+  await expectRefusal(() => model.tokenizer!.decode(gone), /^decode takes what it decodes as a list/);
 });
 
 it('scores of another length are named as such', () => {
