@@ -24,7 +24,31 @@ export * from './generation-types.js';
 export { generate } from './generation.js';
 export * from './head-effects.js';
 export * from './head-activations.js';
-export * from './head-gate.js';
+export {
+  allHeads,
+  checkFactors,
+  checkGate,
+  checkHeads,
+  checkVariants,
+  compareHeads,
+  formatGate,
+  formatHead,
+  formatHeads,
+  gatePositions,
+  gateReplacements,
+  largestFactor,
+  parseHeads,
+  parseHeadSets,
+  uniqueHeads,
+} from './head-gate.js';
+export type {
+  AblationVariant,
+  GatePositions,
+  GateReplacement,
+  HeadGateSpec,
+  HeadRef,
+  HeadShape,
+} from './head-gate.js';
 export * from './head-properties.js';
 export * from './heads/index.js';
 export * from './logits.js';
@@ -39,7 +63,13 @@ export * from './stats/index.js';
 export * from './study/index.js';
 export * from './tasks/index.js';
 export * from './tracking/index.js';
-export * from './tokenizer.js';
+export { loadTokenizer, Tokenizer } from './tokenizer.js';
+export type {
+  DecodeOptions,
+  EncodeOptions,
+  SpecialTokenName,
+  TokenizerFiles,
+} from './tokenizer.js';
 export { version } from './version.js';
 
 // Types that those above name.

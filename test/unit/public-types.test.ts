@@ -1,5 +1,5 @@
 // Whoever calls a function of the package can write down what it takes and gives: every type that a
-// public signature names can be imported from the package itself.
+// public signature names can be imported from the package itself, and helpers of its modules cannot.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -76,4 +76,10 @@ it('exports every type that its signatures name', () => {
     }
   }
   expect([...missing]).toEqual([]);
+});
+
+it('keeps to itself what only its own modules need', async () => {
+  const names = Object.keys(await import('../../lib/index.js'));
+  const internal = ['factorError', 'isFactor', 'specialTokensOf', 'Journal', 'runJob', 'native'];
+  expect(names.filter((name) => internal.includes(name))).toEqual([]);
 });
