@@ -184,7 +184,7 @@ describe('refusals', () => {
     [{ kvEdges: 'kv' as never }, /^kvEdges is "kv"; .* per-query-head, grouped/],
     [{ igSteps: 0 }, /^igSteps is 0; .* from 1 to 10000/],
     [{ igSteps: 2.5 }, /^igSteps is 2\.5/],
-    [{ keepPairScores: 'yes' as never }, /^keepPairScores is yes; .* true, false or auto/],
+    [{ keepPairScores: 'yes' as never }, /^keepPairScores is "yes"; .* true, false or auto/],
   ])('%o', async (options, message) => {
     await expect(attribute(model, pairs, options)).rejects.toMatchObject({
       name: 'HeadsparkError',
