@@ -1,7 +1,8 @@
 // Intervals of mean shares and of their paired changes. A bootstrap knows only what it has seen: it would
-// give 0 of 50 solved problems the interval [0, 0], and a change that only lost answers no room for
-// gains. Where no problem shows something, Wilson's bound says how many could. Changes of right or wrong
-// answers, one to a problem, need no resampling: they have Tango's interval.
+// give 0 of 50 solved problems the interval [0, 0], 1 of 50 an upper bound below Wilson's of none, and a
+// change that only lost answers no room for gains. Where no problem shows something, Wilson's bound says
+// how many could. Changes of right or wrong answers, one to a problem, need no resampling: they have
+// Tango's interval.
 
 import { bootstrapMean, pairedDifferences, type BootstrapOptions } from './bootstrap.js';
 import { pairedShareChange } from './paired-shares.js';
@@ -36,12 +37,15 @@ function constantInterval(
 }
 
 /**
- * Interval of the mean of shares from 0 to 1: the percentile bootstrap's, or Wilson's where all are
- * equal.
+ * Interval of the mean of shares from 0 to 1: Wilson's where all are equal, else the percentile
+ * bootstrap's. That reaches at least as far as Wilson's of none and of all, so that one right answer
+ * never lowers the bound that none at all would have.
  */
 export function bootstrapShare(shares: Values, options: BootstrapOptions = {}): Interval {
   if (isConstant(shares)) return constantInterval(shares, [0, 1], options);
-  return bootstrapMean(shares, options);
+  const { estimate, low, high } = bootstrapMean(shares, options);
+  const unseen = unseenShare(shares.length, options);
+  return { estimate, low: Math.min(low, 1 - unseen), high: Math.max(high, unseen) };
 }
 
 /** Of problems that are right or wrong, once before and once after. */

@@ -34,7 +34,7 @@ const resamples = 2000;
 export const evaluationStage: StageKind = {
   kind: 'evaluation',
   title: 'score and faithfulness of every circuit',
-  revision: 3,
+  revision: 4,
   instances: (study, facts) =>
     places(study).map((place) => {
       const { checkpoint, task, form } = place;

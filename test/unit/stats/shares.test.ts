@@ -35,6 +35,19 @@ describe('bootstrapShare', () => {
     expect(bootstrapShare(filled(50, 0)).high).toBeCloseTo(0.0713, 4);
   });
 
+  it('never has a lower upper bound for one right answer than for none', () => {
+    for (const count of [2, 12, 30, 50]) {
+      const none = bootstrapShare(filled(count, 0), options);
+      const all = bootstrapShare(filled(count, count), options);
+      for (const one of [0.25, 1]) {
+        const some = [one, ...filled(count - 1, 0)];
+        expect(bootstrapShare(some, options).high).toBeGreaterThanOrEqual(none.high);
+        const most = some.map((share) => 1 - share);
+        expect(bootstrapShare(most, options).low).toBeLessThanOrEqual(all.low);
+      }
+    }
+  });
+
   it('holds the truth as often as it says, for rare successes too', () => {
     // With one success in 50 expected, 36 % of the runs have none.
     const truth = 0.02;
