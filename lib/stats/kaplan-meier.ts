@@ -80,6 +80,7 @@ export function kaplanMeier(lifetimes: readonly Lifetime[], confidence = 0.95): 
   return {
     count: lifetimes.length,
     points,
-    median: points.find((point) => point.survival <= 0.5)?.time,
+    // A product of shares that is one half may lie a rounding above it.
+    median: points.find((point) => point.survival <= 0.5 * (1 + 1e-12))?.time,
   };
 }

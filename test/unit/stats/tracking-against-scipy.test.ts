@@ -120,6 +120,9 @@ test('survival: scipy.stats.ecdf of censored data, log-log bounds, Wilson where 
     [expect.closeTo(0.5101, 4), 1],
   ]);
   expect(kaplanMeier([]).points).toEqual([]);
+  // 23/24 * 22/23 * … * 12/13 is a rounding above one half.
+  const ending = Array.from({ length: 24 }, (_, i) => ({ duration: i + 1, ended: true }));
+  expect(kaplanMeier(ending).median).toBe(12);
   expect(() => kaplanMeier([{ duration: 0, ended: true }])).toThrow(/above 0/);
 });
 
