@@ -239,11 +239,11 @@ export async function bootstrapDiff(
   const step = (begin: number, end: number): void => {
     resamplers.forEach((resampler, index) => {
       const { pairs } = resampler;
-      // The stream is the resample's number, and the table's unless paired.
-      const offset = pairing === 'paired' ? 0 : index;
+      // Streams of the base and, unless paired, of what is compared with it: the other tables change nothing.
+      const stream = pairing === 'paired' || index === 0 ? 0 : 1;
       const weights = resampledWeights(
         { begin, end, pairs },
-        (resample) => new Random(seed, resample * tables.length + offset),
+        (resample) => new Random(seed, resample * 2 + stream),
       );
       resampler.heads(weights).forEach((view, row) => {
         samples[index].masks.set(view.mask, (begin + row) * width);

@@ -113,6 +113,17 @@ describe('settings', () => {
     });
   });
 
+  test('a comparison does not depend on what else is compared', async () => {
+    const noisy = { name: 'n', table: tableOf({ heads: { 'a1.h0': 1 }, noise: 2, seed: 8 }) };
+    const [alone] = (await bootstrapDiff([base, noisy], options)).comparisons;
+    const paired = await bootstrapDiff([base, post, noisy], options);
+    expect(paired.comparisons[1]).toEqual(alone);
+    const apart = { ...options, pairing: 'independent' } as const;
+    const [other] = (await bootstrapDiff([base, noisy], apart)).comparisons;
+    expect((await bootstrapDiff([base, post, noisy], apart)).comparisons[1]).toEqual(other);
+    expect(other).not.toEqual(alone);
+  });
+
   test('unequal numbers of pairs are drawn independently, or refused when asked to pair', async () => {
     const result = await bootstrapDiff([base, strong, post], options);
     expect(result).toMatchObject({ pairing: 'independent', pairCounts: [24, 10, 24] });
