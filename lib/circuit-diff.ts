@@ -190,6 +190,20 @@ function evidenceNotes(inputs: readonly DiffInput[], options: DiffOptions): stri
   ];
 }
 
+/** Tables of the command line name their pairs: those of other prompts differ by these too. */
+function promptNotes([base, ...others]: readonly DiffInput[]): string[] {
+  const { task, pairsHash } = base.table.meta;
+  if (task === undefined || pairsHash === undefined) return [];
+  return others.flatMap(({ name, table: { meta } }) =>
+    meta.task === undefined || meta.pairsHash === undefined || meta.pairsHash === pairsHash
+      ? []
+      : [
+          `${name} was scored on other pairs (${meta.task}) than ${base.name} (${task}): heads may ` +
+            'differ by the prompts, not by the model alone',
+        ],
+  );
+}
+
 async function evidenceOf(
   inputs: readonly DiffInput[],
   options: DiffOptions,
@@ -286,6 +300,6 @@ export async function diff(
         }
       : null,
     nullDiff: noise ?? null,
-    notes: evidenceNotes(inputs, options),
+    notes: [...promptNotes(inputs), ...evidenceNotes(inputs, options)],
   };
 }

@@ -98,7 +98,8 @@ function printNull(report: DiffReport, comparison: DiffComparison, context: Cont
     `\n  Noise alone: ${noise.base} against itself on two halves of its pairs makes ` +
       `${formatNumber(noise.emergent.mean, 1)} emergent heads on average, at most ` +
       `${formatNumber(noise.emergent.p95, 0)} in 95 % of ${noise.repeats} splits; ` +
-      `here there are ${comparison.counts.emergent} (p = ${formatP(comparison.nullPValue)}).`,
+      `here there are ${comparison.counts.emergent} (p = ${formatP(comparison.nullPValue)}). Halves of ` +
+      `${plural(noise.halfPairs, 'pair')} vary more than all ${noise.pairCount}, so this is an upper estimate.`,
   );
 }
 

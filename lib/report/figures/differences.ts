@@ -130,7 +130,7 @@ export function noiseFigures(data: RunData, view: View): Figure[] {
       caption:
         'Open dots: emergent heads with the range over bootstrap resamples; filled dots: those that ' +
         `are emergent in at least ${confidence} of them. Grey: what two random halves of the base’s own ` +
-        'pairs make in 95 % of splits.',
+        'pairs make in 95 % of splits; halves vary more than all pairs, so this is an upper estimate.',
       picture: withLegend(noisePicture(rows), [
         {
           label: 'emergent',

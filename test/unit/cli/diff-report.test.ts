@@ -126,6 +126,30 @@ describe('diff', () => {
     expect(stdout()).not.toMatch(/\d +(un)?certain\n/);
   });
 
+  it('says when the scores are of other pairs, and nothing of pairs that are the same', async () => {
+    const on = ({ name, table }: DiffInput, task: string, pairsHash: string): DiffInput => ({
+      name,
+      table: { ...table, meta: { task, pairsHash } },
+    });
+    const options = { selection, resamples: 20, nullRepeats: 0 } as const;
+    const [here, there] = [on(base, 'sums.jsonl', 'a'), on(post, 'ioi.jsonl', 'b')];
+    expect((await diff([here, there], options)).notes).toEqual([
+      'post was scored on other pairs (ioi.jsonl) than base (sums.jsonl): heads may differ by the ' +
+        'prompts, not by the model alone',
+    ]);
+    expect((await diff([here, on(post, 'copy.jsonl', 'a')], options)).notes).toEqual([]);
+    expect((await diff([here, post], options)).notes).toEqual([]);
+  });
+
+  it('says that what halves of the pairs make is an upper estimate', async () => {
+    const report = await diff([base, post], { selection, resamples: 20, nullRepeats: 10 });
+    const { context, stdout } = readContext();
+    printDiff(report, context, 10);
+    expect(stdout()).toContain(
+      'Halves of 6 pairs vary more than all 12, so this is an upper estimate.',
+    );
+  });
+
   it('asks for a selection where the files hold scores only', async () => {
     await expect(diff([base, post])).rejects.toThrow(/base holds scores but no circuit/);
   });
