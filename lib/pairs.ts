@@ -160,6 +160,15 @@ export function pairsHash(pairs: readonly TokenizedPair[]): string {
   return hash.digest('hex');
 }
 
+/** Pairs that are one of those before them, as far as attribution reads them. */
+export function repeatedPairs(pairs: readonly TokenizedPair[]): TokenizedPair[] {
+  const seen = new Set<string>();
+  return pairs.filter((pair) => {
+    const before = seen.size;
+    return seen.add(pairsHash([pair])).size === before;
+  });
+}
+
 /** A pair as one JSONL object with token ids; `readPairs` gives the same pair back. */
 export function pairToJson(pair: TokenizedPair): RawPair {
   const single = (ids: number[]): number | number[] => (ids.length === 1 ? ids[0] : ids);

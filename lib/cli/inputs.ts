@@ -8,10 +8,11 @@ import { HeadsparkError } from '../errors.js';
 import { loadModel, type LoadModelOptions, type Model } from '../model.js';
 import type { Precision } from '../native-types.js';
 import { native } from '../native.js';
-import { readPairs, type TokenizedPair } from '../pairs.js';
+import { readPairs, repeatedPairs, type TokenizedPair } from '../pairs.js';
 import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
+import { plural } from './output.js';
 
 const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
 
@@ -100,6 +101,16 @@ function generated(task: TaskName, model: Model, args: Arguments): TokenizedPair
   });
 }
 
+/** Intervals and p-values take pairs for independent draws. */
+function remarkRepeated(pairs: readonly TokenizedPair[], context: Context): void {
+  const repeated = repeatedPairs(pairs);
+  if (repeated.length === 0) return;
+  context.warn(
+    `${repeated.length} of ${pairs.length} pairs repeat an earlier one (the first on line ` +
+      `${repeated[0].line}): intervals and p-values count them as new ones.`,
+  );
+}
+
 async function fromFile(
   file: string,
   model: Model,
@@ -113,6 +124,7 @@ async function fromFile(
     ...(model.tokenizer ? { tokenizer: model.tokenizer } : {}),
     ...(model.chatTemplate ? { chatTemplate: model.chatTemplate } : {}),
     vocabSize: model.info.vocab,
+    maxPositions: model.info.maxPositions,
     metric: args.choice<Metric>('metric'),
     ...(limit === undefined ? {} : { limit }),
     ...(enableThinking === undefined ? {} : { enableThinking }),
@@ -125,7 +137,8 @@ async function fromFile(
         }
       : {}),
   });
-  if (unfit > 0) context.warn(`${unfit} pairs were left out; the first: ${first}`);
+  if (unfit > 0) context.warn(`${plural(unfit, 'pair')} left out; the first: ${first}`);
+  remarkRepeated(pairs, context);
   return pairs;
 }
 

@@ -65,6 +65,17 @@ function continuationOf(
     : undefined;
 }
 
+/** As the core checks, which knows no file and line. */
+function checkPositions(
+  pair: TokenizedPair,
+  place: PairPlace,
+  { maxPositions }: PairOptions,
+): void {
+  const fed = pair.clean.length + (pair.continuation?.length ?? 0);
+  if (maxPositions === undefined || fed <= maxPositions) return;
+  throw pairError(place, `the pair has ${fed} tokens, but the model ${maxPositions} positions.`);
+}
+
 function checkMetric(pair: TokenizedPair, place: PairPlace, options: PairOptions): void {
   const { metric } = options;
   if (metric === 'nll' && !pair.continuation) {
@@ -104,5 +115,6 @@ export function tokenizePair(
     ...(sides.corruptedText === undefined ? {} : { corruptedText: sides.corruptedText }),
   };
   checkMetric(pair, place, settings);
+  checkPositions(pair, place, settings);
   return pair;
 }

@@ -36,6 +36,8 @@ export interface PairOptions {
   chatTemplate?: ChatTemplate | undefined;
   /** The model's vocabulary size; ids from it upwards are refused. Default: the tokenizer's. */
   vocabSize?: number | undefined;
+  /** The model's positions; longer pairs are refused. Default: any length. */
+  maxPositions?: number | undefined;
   /** With it, a pair without what the metric reads is refused. */
   metric?: PairMetric | undefined;
   /** Add special tokens (bos) to text prompts as the tokenizer does by default. Default true. */

@@ -194,6 +194,7 @@ class FactsReader {
         ...(task.limit === undefined ? {} : { limit: task.limit }),
         ...(form.thinking === undefined ? {} : { enableThinking: form.thinking }),
         vocabSize: info.vocab,
+        maxPositions: info.maxPositions,
         metric: this.#study.attribution.metric,
         // A dated template must not give other pairs tomorrow.
         now: new Date(2024, 0, 1),

@@ -333,6 +333,35 @@ describe('a mistake', () => {
     );
   });
 
+  it('is remarked on where pairs repeat others', async () => {
+    const cwd = await newFolder();
+    const pair = '{"clean": [1, 2], "corrupted": [1, 5], "correct": 3, "incorrect": 4}\n';
+    await writeFile(join(cwd, 'p.jsonl'), `${pair}${pair.replace('[1, 5]', '[1, 6]')}${pair}`);
+    const { code, stderr } = await headspark(['attribute', base, '--pairs', 'p.jsonl'], { cwd });
+    expect(code).toBe(0);
+    expect(stderr).toContain('note: 1 of 3 pairs repeat an earlier one (the first on line 3)');
+  });
+
+  it('names the line of a pair that is longer than the model, and can leave it out', async () => {
+    const cwd = await newFolder();
+    const pair = (length: number): string => {
+      const ids = new Array<number>(length).fill(1);
+      const corrupted = [...ids.slice(1), 2];
+      return `${JSON.stringify({ clean: ids, corrupted, correct: 3, incorrect: 4 })}\n`;
+    };
+    await writeFile(join(cwd, 'p.jsonl'), `${pair(2)}${pair(100_000)}`);
+    const refused = await headspark(['attribute', base, '--pairs', 'p.jsonl'], { cwd });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(
+      /p.jsonl:2: the pair has 100000 tokens, but the model \d+ positions/,
+    );
+    const skipped = await headspark(['attribute', base, '--pairs', 'p.jsonl', '--skip-unfit'], {
+      cwd,
+    });
+    expect(skipped.code).toBe(0);
+    expect(skipped.stderr).toContain('note: 1 pair left out; the first: p.jsonl:2');
+  });
+
   it('names the line of a pair that does not fit', async () => {
     const cwd = await newFolder();
     await writeFile(join(cwd, 'p.jsonl'), '{"clean": [1, 2], "corrupted": [1]}\n');
