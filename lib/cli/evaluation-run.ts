@@ -27,6 +27,7 @@ import type { Context } from './context.js';
 import { printEvaluation } from './evaluation-table.js';
 import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
 import { loadFrom, parseBytes } from './inputs.js';
+import { plural } from './output.js';
 import { checkOutputs, fileOutput, type Output } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { given, samplingOf } from './sampling.js';
@@ -163,7 +164,7 @@ export async function runEvaluation(
     checkReferences(options.ablation!, references);
   }
   context.resumeHint = resumeHintOf(journal);
-  const count = `${benchmark.problems.length} problems`;
+  const count = plural(benchmark.problems.length, 'problem');
   context.print(`${context.paint('bold', model.info.label)} on ${benchmark.name} (${count})`);
   const [rows, memory] = [args.number('max-rows'), args.text('memory')];
   const result = await context.task('evaluate', 'samples', ({ reporter }) =>

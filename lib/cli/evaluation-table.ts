@@ -177,20 +177,27 @@ function printControls(
 }
 
 function printFailures(rows: readonly RowResult[], context: Context): void {
-  context.heading('How answers fail (share of samples; change against the unablated model)');
+  const isMoved = (change: Interval | undefined): boolean =>
+    change !== undefined && (change.low > 0 || change.high < 0);
+  const moved = rows.some(({ failures }) =>
+    failureModes.some((mode) => isMoved(failures.modes[mode].change)),
+  );
+  context.heading(
+    `How answers fail (share of samples${moved ? '; change against the unablated model' : ''})`,
+  );
   context.table(
     [{ title: 'variant' }, ...failureModes.map((mode) => right(mode))],
     rows.map(({ name, failures }) => [
       name,
       ...failureModes.map((mode) => {
         const { rate, change } = failures.modes[mode];
-        const moved = change && (change.low > 0 || change.high < 0);
         const text = formatPercent(rate.estimate);
-        return moved ? `${text} (${formatPoints(change.estimate)}*)` : text;
+        return isMoved(change) ? `${text} (${formatPoints(change!.estimate)}*)` : text;
       }),
     ]),
   );
-  if (rows.length > 1) context.print('  * the interval of the change leaves out 0');
+  if (moved) context.print('  * the interval of the change leaves out 0');
+  else if (rows.length > 1) context.print('  every interval of a change holds 0');
 }
 
 const shownNearTies = 10;

@@ -275,6 +275,9 @@ const points = (share: number): string =>
     ? 'no change at all'
     : `a change of at least ${(100 * share).toFixed(1)} points`;
 
+const counted = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? '' : 's'}`;
+
 function powerLine(unablated: VariantResult, samples: number, tested: number): PowerLine {
   const [alpha, power] = [0.05, 0.8];
   const found = detectableChange(unablated.right, samples, { alpha, power });
@@ -288,7 +291,7 @@ function powerLine(unablated: VariantResult, samples: number, tested: number): P
       : 'normal approximation, the same effect on every problem';
   const holm = tested > 1 ? `, ${points(strict.change)} after correction over ${tested} rows` : '';
   const text =
-    `with ${unablated.right.length} problems × ${samples} sample${samples === 1 ? '' : 's'} this ` +
+    `with ${counted(unablated.right.length, 'problem')} × ${counted(samples, 'sample')} this ` +
     `contrast could show ${points(found.change)} at 80 % power${holm} (${basis})`;
   const orNull = (change: number): number | null => (Number.isNaN(change) ? null : change);
   const { method } = found;

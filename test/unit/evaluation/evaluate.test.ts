@@ -22,6 +22,8 @@ import {
 import type { GenerationRequest } from '../../../lib/generation-types.js';
 import { Journal } from '../../../lib/journal.js';
 import { mcnemarExact, passAtK, Random, wilsonInterval } from '../../../lib/stats/index.js';
+import { printEvaluation } from '../../../lib/cli/evaluation-table.js';
+import { readContext } from '../cli/terminal.js';
 import { eos, fakeBenchmark, fakeSubject } from './fake.js';
 
 const benchmark = fakeBenchmark(24);
@@ -321,6 +323,23 @@ describe('the table', () => {
     const few = await evaluateSubject(fakeSubject(), fakeBenchmark(5), { resamples: 50 });
     expect(few.table.power).toMatchObject({ change: null, method: 'mcnemar-exact' });
     expect(few.table.power.text).toMatch(/5 problems × 1 sample .* could show no change at all/);
+  });
+
+  it('is printed with a remark on failures that moved, where some did', async () => {
+    const printed = async (problems: number): Promise<string> => {
+      const { table } = await evaluateSubject(fakeSubject(), fakeBenchmark(problems), options);
+      const { context, stdout } = readContext();
+      printEvaluation(table, context, 10);
+      return stdout();
+    };
+    const many = await printed(24);
+    expect(many).toContain('How answers fail (share of samples; change against');
+    expect(many).toContain('* the interval of the change leaves out 0');
+    const one = await printed(1);
+    expect(one).toContain('with 1 problem × 4 samples this contrast');
+    expect(one).toContain('How answers fail (share of samples)\n');
+    expect(one).toContain('every interval of a change holds 0');
+    expect(one).not.toContain('*');
   });
 
   it('is written as CSV and Parquet', async () => {
