@@ -6,6 +6,7 @@ import {
   circuitHeads,
   countEdges,
   countNodes,
+  type BuildCircuitOptions,
   type Circuit,
 } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
@@ -16,7 +17,12 @@ import {
   type CircuitEvaluation,
   type ExcludedEdges,
 } from '../circuit-evaluation.js';
-import { SCORE_EXTENSIONS, readScoreFile, writeScoreFile } from '../formats/score-file.js';
+import {
+  SCORE_EXTENSIONS,
+  readScoreFile,
+  writeScoreFile,
+  type ScoreFile,
+} from '../formats/score-file.js';
 import { formatHead } from '../head-gate.js';
 import type { Model } from '../model.js';
 import { mean } from '../stats/quantile.js';
@@ -171,11 +177,48 @@ async function measure(
   return measured;
 }
 
+const measures = (args: Arguments): boolean => args.flag('evaluate') || args.flag('curve');
+
 function checkCombination(args: Arguments): void {
-  const measuring = args.flag('evaluate') || args.flag('curve');
+  const measuring = measures(args);
   if (measuring && args.text('model') === undefined) {
     throw usageError(`--${args.flag('evaluate') ? 'evaluate' : 'curve'} needs --model and pairs.`);
   }
+  const pairs = (['pairs', 'task'] as const).find((name) => args.text(name) !== undefined);
+  if (!measuring && pairs !== undefined) {
+    throw usageError(`--${pairs} is read to measure a circuit: add --evaluate or --curve.`);
+  }
+}
+
+interface Chosen {
+  readonly circuit: Circuit;
+  /** Null: the circuit that the file holds. */
+  readonly selection: BuildCircuitOptions | null;
+  /** Nothing is printed of the graph whose parts a curve measures. */
+  readonly description?: string;
+}
+
+const needsSelection = 'say which edges to select: --top-n N, --tau-all T or --greedy N.';
+
+/** The circuit of the selection, or without one the file's own, to measure it. */
+function chooseCircuit(table: ScoreFile, args: Arguments): Chosen {
+  const selection = selectionOf(args);
+  const file = args.positional('scores');
+  const { inGraph, nodesInGraph } = table;
+  if (!selection && args.flag('evaluate') && inGraph?.includes(1) && nodesInGraph) {
+    const circuit = { ...table, inGraph, nodesInGraph };
+    return { circuit, selection: null, description: `as stored in ${file}` };
+  }
+  if (!selection && !args.flag('curve')) {
+    throw usageError(`${file} holds scores but no circuit; ${needsSelection}`);
+  }
+  const chosen = selection ?? { rule: 'top-n', n: graphOf(table.shape).edgeCount };
+  const built = buildCircuit(table, chosen);
+  return {
+    circuit: { ...built, meta: { ...built.meta, ...selectionMeta(chosen) } },
+    selection: chosen,
+    ...(selection ? { description: describeSelection(selection) } : {}),
+  };
 }
 
 export const circuitCommand: Command = {
@@ -202,23 +245,23 @@ export const circuitCommand: Command = {
       '$0 circuit scores.json --top-n 200 --evaluate --model ./qwen --pairs pairs.jsonl',
       'and its faithfulness',
     ],
+    [
+      '$0 circuit circuit.json --evaluate --model ./qwen --pairs others.jsonl',
+      'of a circuit that a file holds',
+    ],
   ],
   async run(args, context) {
     checkCombination(args);
     const [out, modelName] = [args.text('out'), args.text('model')];
-    const selection = selectionOf(args);
-    if (!selection && !args.flag('curve')) {
-      throw usageError('say which edges to select: --top-n N, --tau-all T or --greedy N.');
-    }
+    if (!selectionOf(args) && !measures(args)) throw usageError(needsSelection);
     await checkOutputs([fileOutput(args, 'out', SCORE_EXTENSIONS)]);
     const model = modelName === undefined ? undefined : await loadFrom(modelName, args, context);
     const shape = model?.shape(args.choice<'per-query-head' | 'grouped'>('kv-edges'));
     const table = await readScoreFile(args.positional('scores'), shape ? { shape } : {});
-    const chosen = selection ?? { rule: 'top-n', n: graphOf(table.shape).edgeCount };
-    const built = buildCircuit(table, chosen);
-    const circuit = { ...built, meta: { ...built.meta, ...selectionMeta(chosen) } };
-    if (selection) printCircuit(circuit, describeSelection(selection), context);
-    const measured = model ? await measure(circuit, model, { args, context }) : {};
+    const { circuit, selection, description } = chooseCircuit(table, args);
+    if (description !== undefined) printCircuit(circuit, description, context);
+    const measured =
+      model && measures(args) ? await measure(circuit, model, { args, context }) : {};
     model?.dispose();
     if (out !== undefined) {
       await writeScoreFile(out, circuit);
@@ -226,7 +269,7 @@ export const circuitCommand: Command = {
     }
     return {
       scores: args.positional('scores'),
-      selection: chosen,
+      selection,
       edges: countEdges(circuit),
       nodes: countNodes(circuit),
       heads: circuitHeads(circuit).map(formatHead),

@@ -81,6 +81,26 @@ describe('circuit', () => {
     expect(written.meta).toMatchObject({ selectionRule: 'top-n', selectionN: 100 });
   });
 
+  it('measures the circuit that a file holds as the selection that made it', async () => {
+    const measure = ['--evaluate', '--model', sft, ...subset, '--json'];
+    const made = await done(['circuit', 'sft.json', '--top-n', '40', ...measure, '--out', 'c.pt']);
+    const stored = JSON.parse((await done(['circuit', 'c.pt', ...measure])).stdout);
+    expect(stored).toMatchObject({ scores: 'c.pt', selection: null });
+    expect(stored.evaluation).toEqual(JSON.parse(made.stdout).evaluation);
+    expect(stored.heads).toEqual(JSON.parse(made.stdout).heads);
+    const none = await headspark(['circuit', 'sft.json', ...measure], { cwd });
+    expect(none.code).toBe(1);
+    expect(JSON.parse(none.stdout).error.message).toContain('holds scores but no circuit');
+  });
+
+  it('takes the shape of dense scores from the model, and pairs only to measure', async () => {
+    const args = ['circuit', 'sft.npy', '--top-n', '40', '--model', sft];
+    expect((await done(args)).stdout).toContain('top 40 edges');
+    const { code, stderr } = await headspark([...args, ...subset], { cwd });
+    expect(code).toBe(1);
+    expect(stderr).toContain('--pairs is read to measure a circuit: add --evaluate or --curve');
+  });
+
   it('draws the curve from dense scores alone', async () => {
     const args = ['circuit', 'sft.npy', '--curve', '--model', sft, ...subset];
     const { stdout } = await done(args);
