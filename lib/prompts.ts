@@ -56,12 +56,19 @@ function rendered(
 /**
  * The prompt of a text.
  * @throws ERR_HEADSPARK_TOKENIZER without a tokenizer or chat template, _INVALID_ARGUMENT for an
- *   empty text.
+ *   empty text, and for a thinking switch without the template.
  */
 export function promptOf(model: PromptModel, text: string, options: PromptOptions = {}): Prompt {
   checkAnyText('promptOf', text);
-  const { chat, system } = options;
-  if (!chat && system === undefined) return tokenized(model, text, true);
+  const { chat, system, enableThinking } = options;
+  if (!chat && system === undefined) {
+    if (enableThinking === undefined) return tokenized(model, text, true);
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      'a text alone has no thinking switch, which the chat template has: add --chat, or leave the ' +
+        'thinking option out.',
+    );
+  }
   const before: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
   return rendered(model, [...before, { role: 'user', content: text }], options);
 }

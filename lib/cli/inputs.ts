@@ -118,7 +118,7 @@ async function fromFile(
 ): Promise<TokenizedPair[]> {
   const { args, context } = place;
   const [limit, enableThinking] = [args.number('count'), args.switch('enable-thinking')];
-  let unfit = 0;
+  let [unfit, rendered] = [0, 0];
   let first: string | undefined;
   const pairs = await readPairs(file, {
     ...(model.tokenizer ? { tokenizer: model.tokenizer } : {}),
@@ -128,6 +128,7 @@ async function fromFile(
     metric: args.choice<Metric>('metric'),
     ...(limit === undefined ? {} : { limit }),
     ...(enableThinking === undefined ? {} : { enableThinking }),
+    onMessages: () => void rendered++,
     ...(args.flag('skip-unfit')
       ? {
           onUnfit: (error: HeadsparkError) => {
@@ -138,6 +139,9 @@ async function fromFile(
       : {}),
   });
   if (unfit > 0) context.warn(`${plural(unfit, 'pair')} left out; the first: ${first}`);
+  if (enableThinking !== undefined && rendered === 0) {
+    context.warn(`the thinking option changes nothing: no pair of ${file} has "messages".`);
+  }
   remarkRepeated(pairs, context);
   return pairs;
 }

@@ -75,6 +75,7 @@ function renderSide(value: unknown, key: string, raw: RawPair, context: SideCont
   if (thinking !== undefined && typeof thinking !== 'boolean') {
     throw pairError(place, '"enable_thinking" must be true or false.');
   }
+  options.onMessages?.();
   try {
     return options.chatTemplate.render(messages, {
       enableThinking: thinking,

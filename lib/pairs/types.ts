@@ -44,6 +44,8 @@ export interface PairOptions {
   addSpecialTokens?: boolean | undefined;
   /** The template's thinking switch for `messages`; a line's `enable_thinking` wins. */
   enableThinking?: boolean | undefined;
+  /** Called for every prompt that is rendered from `messages`. */
+  onMessages?: (() => void) | undefined;
   /** Most tokens of `opening` to keep, at least 1. Default 16. */
   openingLength?: number | undefined;
   /** The time a dated chat template shows. */

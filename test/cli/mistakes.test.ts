@@ -333,6 +333,24 @@ describe('a mistake', () => {
     );
   });
 
+  it('is remarked on where a thinking option changes nothing, or refused', async () => {
+    const cwd = await newFolder();
+    await writeFile(
+      join(cwd, 'p.jsonl'),
+      '{"clean": [1, 2], "corrupted": [1, 5], "correct": 3, "incorrect": 4}\n',
+    );
+    const ids = await headspark(['attribute', base, '--pairs', 'p.jsonl', '--enable-thinking'], {
+      cwd,
+    });
+    expect(ids.code).toBe(0);
+    expect(ids.stderr).toContain(
+      'the thinking option changes nothing: no pair of p.jsonl has "messages"',
+    );
+    const text = await headspark(['generate', base, '--prompt', '1+2=', '--no-enable-thinking']);
+    expect(text.code).toBe(1);
+    expect(text.stderr).toContain('add --chat, or leave the thinking option out');
+  });
+
   it('is remarked on where pairs repeat others', async () => {
     const cwd = await newFolder();
     const pair = '{"clean": [1, 2], "corrupted": [1, 5], "correct": 3, "incorrect": 4}\n';
