@@ -6,10 +6,11 @@ import { HeadsparkError } from '../errors.js';
 import { holmAdjust } from '../stats/proportion.js';
 import { differenceOf } from '../stats/rounding.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
+import { rankNotes } from './rank-notes.js';
 import { ablationRow, compareWithControls, variantMeans } from './row.js';
 import { unablated, variantKey, type VariantResults } from './run.js';
 import type { AblationRow, AblationSettings, AblationTable, ControlRow } from './types.js';
-import { short, verdictsOf } from './verdict.js';
+import { verdictsOf } from './verdict.js';
 
 function controlRows(
   set: PlannedSet,
@@ -46,27 +47,6 @@ function correct(rows: readonly AblationRow[]): AblationRow[] {
   }));
 }
 
-/** From so many random sets on a rank p-value can reach 0.05. */
-const enoughSets = 19;
-
-/** What few random sets leave open: of all rows alike in one note, else named. */
-function rankNotes(settings: AblationSettings, rows: readonly AblationRow[]): string[] {
-  const compared = rows.filter(({ controls }) => controls && controls.sets > 0);
-  const counts = [...new Set(compared.map(({ controls }) => controls!.sets))];
-  return counts
-    .filter((sets) => sets < enoughSets)
-    .sort((a, b) => a - b)
-    .map((sets) => {
-      const own = compared.filter(({ controls }) => controls!.sets === sets);
-      const names = counts.length === 1 ? '' : `${own.map(({ name }) => name).join(', ')}: `;
-      const advice =
-        sets < settings.controls
-          ? 'the matching leaves no more'
-          : `use at least ${enoughSets} to reach 0.05`;
-      return `${names}with ${sets} control sets a rank p-value cannot be below ${short(1 / (sets + 1))}; ${advice}`;
-    });
-}
-
 function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]): string[] {
   const notes: string[] = [];
   if (settings.ablation === 'zero' && settings.factors.some((factor) => factor !== 1)) {
@@ -75,7 +55,7 @@ function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]):
     );
   }
   if (settings.pairs === 1) notes.push('one pair has no intervals: they need at least 2 pairs');
-  return [...notes, ...rankNotes(settings, rows)];
+  return [...notes, ...rankNotes(rows, settings.controls)];
 }
 
 export interface BuildTableOptions {

@@ -7,6 +7,7 @@ import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
 import { formatPercent } from '../format-number.js';
+import { rankNotes } from '../ablation/rank-notes.js';
 import { rankPValue } from '../ablation/row.js';
 import { shown } from '../option-checks.js';
 import { mcnemarExact } from '../stats/binomial.js';
@@ -343,7 +344,9 @@ function notesOf(
       'the unablated model solves hardly anything here, so that no ablation can show a loss',
     );
   }
-  return notes;
+  // Sets that have fewer random ones than others lack them for the matching.
+  const most = Math.max(0, ...rows.map(({ controls }) => controls?.sets ?? 0));
+  return [...notes, ...rankNotes(rows, most)];
 }
 
 export interface BuildEvaluationOptions extends StatisticsOptions {
@@ -402,7 +405,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     nearTies: collectNearTies(settings, grids),
     power: powerLine(rows[0], settings.samples, rows.length - 1),
     notes: [
-      ...notesOf(settings, rows, { problems: own.length, looping: loopingShare(unablated) }),
+      ...notesOf(settings, compared, { problems: own.length, looping: loopingShare(unablated) }),
       ...settings.planNotes,
     ],
   };

@@ -319,6 +319,18 @@ describe('the table', () => {
     );
   });
 
+  it('says what few random sets can show', async () => {
+    const { table } = await evaluateSubject(fakeSubject(), fakeBenchmark(5), options);
+    expect(table.notes).toContain(
+      'with 2 control sets a rank p-value cannot be below 0.333; use at least 19 to reach 0.05',
+    );
+    const alone = await evaluateSubject(fakeSubject(), fakeBenchmark(5), {
+      ...options,
+      controls: 0,
+    });
+    expect(alone.table.notes.join()).not.toContain('rank p-value');
+  });
+
   it('says so when no change could be significant', async () => {
     const few = await evaluateSubject(fakeSubject(), fakeBenchmark(5), { resamples: 50 });
     expect(few.table.power).toMatchObject({ change: null, method: 'mcnemar-exact' });
