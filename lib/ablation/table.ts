@@ -54,6 +54,12 @@ function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]):
       'heads are gated at the input of the output projection: its bias stays, the value bias goes',
     );
   }
+  if (settings.metric === 'kl') {
+    notes.push(
+      'kl is 0 for the unablated model and above 0 for all others: intervals and p-values against it ' +
+        'show that something changed, not that it matters; random sets tell how much any heads change',
+    );
+  }
   if (settings.pairs === 1) notes.push('one pair has no intervals: they need at least 2 pairs');
   return [...notes, ...rankNotes(rows, settings.controls)];
 }

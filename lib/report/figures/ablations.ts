@@ -115,7 +115,7 @@ const notesOf = (files: readonly AblationStageFile[]): string[] => [
   ...new Set(
     files
       .flatMap(({ table }) => table?.notes ?? [])
-      .filter((note) => /bias|cannot be below|share/.test(note)),
+      .filter((note) => /bias|kl is 0|cannot be below|share/.test(note)),
   ),
 ];
 

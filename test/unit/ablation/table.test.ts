@@ -177,6 +177,18 @@ describe('controls', () => {
   });
 });
 
+describe('kl', () => {
+  it('is said to change with any heads, and other metrics are not', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.0')] } as const;
+    const notes = async (metric: 'kl' | 'nll'): Promise<string> =>
+      (await ablate({ plan, controls: 5, metric }, -1)).notes.join('\n');
+    expect(await notes('kl')).toContain(
+      'kl is 0 for the unablated model and above 0 for all others',
+    );
+    expect(await notes('nll')).not.toContain('kl is 0');
+  });
+});
+
 describe('the result', () => {
   it('is plain JSON and the same for the same seed', async () => {
     const plan = { kind: 'sets', sets: [parseHeads('3.1,2.0')] } as const;
