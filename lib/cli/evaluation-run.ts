@@ -54,6 +54,20 @@ async function benchmarkFrom(args: Arguments): Promise<Benchmark> {
   });
 }
 
+/** Intervals and tests take problems for independent draws. */
+function remarkRepeated({ problems }: Benchmark, context: Context): void {
+  const seen = new Set<string>();
+  const repeated = problems.filter(({ text }) => {
+    const before = seen.size;
+    return seen.add(text).size === before;
+  });
+  if (repeated.length === 0) return;
+  context.warn(
+    `${repeated.length} of ${problems.length} problems repeat an earlier one (the first is ` +
+      `"${repeated[0].id}"): intervals and p-values count them as new ones.`,
+  );
+}
+
 /** `812 tokens/s; unablated 12 done, 228 left; a0.h5 3 done, 237 left; 104 more variants`. */
 export function describeProgress(progress: EvaluationProgress, seconds: number): string {
   const open = progress.variants.filter(({ done, total }) => done < total);
@@ -166,6 +180,7 @@ export async function runEvaluation(
   context.resumeHint = resumeHintOf(journal);
   const count = plural(benchmark.problems.length, 'problem');
   context.print(`${context.paint('bold', model.info.label)} on ${benchmark.name} (${count})`);
+  remarkRepeated(benchmark, context);
   const [rows, memory] = [args.number('max-rows'), args.text('memory')];
   const result = await context.task('evaluate', 'samples', ({ reporter }) =>
     evaluate(model, benchmark, {

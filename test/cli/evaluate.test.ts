@@ -2,7 +2,7 @@
 // accuracies, files, shards, and kills at random moments.
 import { parquetReadObjects } from 'hyparquet';
 import type { ChildProcess } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -62,6 +62,17 @@ describe('evaluate', () => {
     const file = new Uint8Array(bytes).buffer;
     expect((await parquetReadObjects({ file })).length).toBe(10 * 2 * 3);
     expect(await read('r.json.journal')).toBe('');
+  });
+
+  it('remarks on problems that repeat others', async () => {
+    const line = (a: number): string => `${JSON.stringify({ problem: `${a}+1=`, answer: '2' })}\n`;
+    await writeFile(join(cwd, 'twice.jsonl'), line(1) + line(2) + line(1));
+    const { code, stderr } = await run(
+      ...['evaluate', sft, '--benchmark', 'twice.jsonl', '--template', 'plain'],
+      ...['--suffix', 'none', '--max-new-tokens', '2'],
+    );
+    expect(code).toBe(0);
+    expect(stderr).toContain('note: 1 of 3 problems repeat an earlier one (the first is "2")');
   });
 
   it('splits into shards that merge gives back as the whole', async () => {
