@@ -1,7 +1,7 @@
 // Head properties and their correlations as a person reads them.
 
 import { byEffect, type HeadProfile } from '../heads/profile.js';
-import type { HeadPropertyName } from '../heads/properties.js';
+import { headPropertyTexts, type HeadPropertyName } from '../heads/properties.js';
 import type { HeadValue } from '../heads/types.js';
 import { correlationName } from '../heads/correlation.js';
 import { formatFixed } from '../format-number.js';
@@ -45,6 +45,19 @@ function halfWidth(value: HeadValue | null, digits: number): string {
   return half > 0 ? `±${half.toFixed(digits).replace(/^0/, '')}` : '';
 }
 
+/** What the short titles mean: shares of attention, then the others with their units. */
+function legendOf(shown: typeof columns): string[] {
+  const texts = shown.map(({ property, title: short }) => {
+    const { title, unit } = headPropertyTexts.find(({ name }) => name === property)!;
+    const inUnit = unit === 'nats' || unit === 'tokens' || unit === 'logits' ? ` (${unit})` : '';
+    return { isShare: unit === 'share', text: `${short}: ${title}${inUnit}` };
+  });
+  const [shares, others] = [true, false].map((wanted) =>
+    texts.filter(({ isShare }) => isShare === wanted).map(({ text }) => text),
+  );
+  return [`share of attention, ${shares.join('; ')}`, others.join('; ')];
+}
+
 function printHeads(profile: HeadProfile, context: Context, top: number): void {
   const { table, effects, groups } = profile;
   const shown = columns.filter(({ property }) =>
@@ -82,6 +95,7 @@ function printHeads(profile: HeadProfile, context: Context, top: number): void {
   if (left > 0) {
     context.print(`  … and ${plural(left, 'more head')}; --top shows more, --out and --csv all.`);
   }
+  for (const line of legendOf(shown)) context.print(`  ${line}`);
 }
 
 function printCorrelations({ correlations, effects }: HeadProfile, context: Context): void {

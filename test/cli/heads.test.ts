@@ -53,6 +53,10 @@ describe('heads', () => {
     const widths = table.map((line) => line.length);
     expect(Math.max(...widths)).toBeLessThanOrEqual(100);
     expect(stdout).toMatch(/uniform/);
+    expect(stdout).toMatch(/share of attention, prev: to previous token; 1st: to first token; /);
+    expect(stdout).toMatch(
+      /entr: entropy \(nats\); dist: distance \(tokens\); logit: direct effect/,
+    );
     expect(stdout).toMatch(/and 21 more heads/);
     expect(stdout).toMatch(/Rank correlation with the harm of ablation \(zero, prob-diff\)/);
     expect(stdout).toMatch(/layer \(depth alone\)/);
