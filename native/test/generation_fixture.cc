@@ -88,7 +88,7 @@ std::vector<GenerationRequest> many_requests(std::size_t count) {
 
 std::int64_t budget_of(const Engine& engine, std::int64_t pages) {
   const ModelConfig& config = engine.config();
-  const KvPageLayout layout{config.kv_heads, config.head_dim};
+  const KvPageLayout layout{config.kv_heads, config.head_dim, kv_page_type(engine.context)};
   return 2 * pages * layout.floats() * 4;
 }
 

@@ -266,7 +266,8 @@ TEST_CASE("generator: a stop request ends a step") {
 
 TEST_CASE("kv pages: references, copies on write, and the budget") {
   const Engine engine = engine_for("qwen2");
-  const KvPageLayout layout{engine.config().kv_heads, engine.config().head_dim};
+  const KvPageLayout layout{engine.config().kv_heads, engine.config().head_dim,
+                            kv_page_type(engine.context)};
   KvPagePool pool(engine, 10 * layout.floats() * 4);
   CHECK(pool.capacity() == 10);
   {

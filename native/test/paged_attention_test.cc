@@ -294,6 +294,33 @@ TEST_CASE("a decode step stores its keys and values in the attention itself") {
   }
 }
 
+TEST_CASE("pages of bf16 give what rounded keys and values give") {
+  AttentionFixture fixture({.name = "rounded",
+                            .heads = 6,
+                            .kv_heads = 2,
+                            .head_dim = 24,
+                            .lengths = {1, 40, 1},
+                            .prefixes = {300, 7, 31},
+                            .gated = true},
+                           11);
+  AttentionFixture rounded = fixture;
+  for (std::vector<float>* values :
+       {&rounded.k, &rounded.v, &rounded.prefix_k, &rounded.prefix_v}) {
+    for (float& value : *values) value = bf16_to_f32(f32_to_bf16(value));
+  }
+  for (const Level& level : levels()) {
+    // A device multiplies bf16 in fast; on the CPU the specification reads such pages.
+    const Context context = level.context(2, Precision::fast);
+    const DType type = kv_page_type(context);
+    CHECK(type == (context.on_cpu() ? DType::f32 : DType::bf16));
+    const std::vector<float> z = PagedFixture(context, fixture, DType::bf16).run(context);
+    const DType exact = context.on_cpu() ? DType::f32 : DType::bf16;
+    const Context reference = context.on_cpu() ? make_cpu_context(1, Isa::specification) : context;
+    check_same_bits("rounded, " + level.name, z,
+                    PagedFixture(reference, rounded, exact).run(reference));
+  }
+}
+
 TEST_CASE("paged attention refuses bad arguments by name") {
   const AttentionFixture fixture({.name = "bad", .lengths = {3, 1}, .prefixes = {}}, 1);
   const Context context = make_cpu_context(1, Isa::specification);
@@ -313,6 +340,9 @@ TEST_CASE("paged attention refuses bad arguments by name") {
   bad = good;
   bad.rows.pages = nullptr;
   refused(bad, "rows.pages is null");
+  bad = good;
+  bad.rows.type = DType::f16;
+  refused(bad, "rows.type is neither f32 nor bf16");
   const std::int32_t few[] = {0, 0, 1};
   bad = good;
   bad.rows.page_begin = few;

@@ -4,12 +4,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <limits>
+#include <cstddef>
+#include <cstring>
 
 namespace headspark::test {
 
-PagedFixture::PagedFixture(const Context& context, const AttentionFixture& made)
-    : fixture(made), layout{made.shape.kv_heads, made.shape.head_dim} {
+PagedFixture::PagedFixture(const Context& context, const AttentionFixture& made, DType type)
+    : fixture(made), layout{made.shape.kv_heads, made.shape.head_dim, type} {
   const RowLayout rows = made.layout();
   std::int32_t count = 0;
   for (std::int32_t r = 0; r < rows.rows; ++r) {
@@ -27,13 +28,16 @@ PagedFixture::PagedFixture(const Context& context, const AttentionFixture& made)
 }
 
 std::vector<float> PagedFixture::page_content() const {
-  std::vector<float> page(at(layout.floats()), std::numeric_limits<float>::quiet_NaN());
+  // NaN both as a float and as two bf16.
+  std::vector<float> page(at(layout.floats()), bits_to_f32(0x7fc07fc0));
   for (std::int64_t head = 0; head < layout.kv_heads; ++head) {
     for (std::int64_t t = 0; t < kKvPageTokens; ++t) {
       const std::int64_t value =
           head * layout.head_stride() + layout.value_offset() + t * layout.padded_dim();
-      std::fill_n(page.begin() + value + layout.head_dim, layout.padded_dim() - layout.head_dim,
-                  0.0f);
+      const std::int64_t padding = layout.padded_dim() - layout.head_dim;
+      std::memset(reinterpret_cast<std::byte*>(page.data()) +
+                      (value + layout.head_dim) * dtype_bytes(layout.type),
+                  0, at(padding * dtype_bytes(layout.type)));
     }
   }
   return page;

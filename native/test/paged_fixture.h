@@ -16,10 +16,12 @@ struct PagedFixture {
   std::vector<float*> pages;
   std::vector<std::int32_t> page_begin{0};
 
-  PagedFixture(const Context& context, const AttentionFixture& made);
+  PagedFixture(const Context& context, const AttentionFixture& made)
+      : PagedFixture(context, made, kv_page_type(context)) {}
+  PagedFixture(const Context& context, const AttentionFixture& made, DType type);
 
   PagedRows rows(const RowLayout& rows_layout) const {
-    return {rows_layout, page_begin.data(), pages.data()};
+    return {rows_layout, page_begin.data(), pages.data(), layout.type};
   }
   /// Has `row` read the first `count` pages of `from`, as if both began with the same prompt.
   void share(std::size_t from, std::size_t row, std::int32_t count);

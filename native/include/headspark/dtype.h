@@ -9,18 +9,18 @@ namespace headspark {
 
 enum class DType : std::uint8_t { f32, f16, bf16 };
 
-inline std::int64_t dtype_bytes(DType dtype) {
+constexpr std::int64_t dtype_bytes(DType dtype) {
   return dtype == DType::f32 ? 4 : 2;
 }
 
 /// Floats whose room `count` values of `dtype` take.
-inline std::int64_t floats_for(std::int64_t count, DType dtype) {
+constexpr std::int64_t floats_for(std::int64_t count, DType dtype) {
   return dtype == DType::f32 ? count : (count + 1) / 2;
 }
 
 /// Element `index`, even, of values of `dtype` that lie in the room of floats.
 template <typename Float>
-Float* element_in(Float* room, std::int64_t index, DType dtype) {
+constexpr Float* element_in(Float* room, std::int64_t index, DType dtype) {
   return room + index * dtype_bytes(dtype) / static_cast<std::int64_t>(sizeof(float));
 }
 

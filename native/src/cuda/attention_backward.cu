@@ -187,9 +187,9 @@ template <Target Of, int Terms, int Width, int Pieces>
 HEADSPARK_DEVICE void add_chunk_scores(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
                                        const TilePair<Terms, Width>& own,
                                        const TilePair<Terms, Width>& other) {
-  add_scores(s, SharedRows<Terms, Width>{own.first}, other.first);
+  add_scores(s, left_rows(NothingHeld(), own.first), other.first);
   if constexpr (Of != Target::values) {
-    add_scores(d, SharedRows<Terms, Width>{own.second}, other.second);
+    add_scores(d, left_rows(NothingHeld(), own.second), other.second);
   }
 }
 

@@ -1,5 +1,5 @@
 // Fused causal attention forward on tensor cores (arXiv 2307.08691): used by attention and, with
-// keys and values in pages, by paged_attention.
+// keys and values in pages (paged_forward.cu), by paged_attention.
 #pragma once
 
 #include "cuda/attention_tiles.h"
@@ -11,7 +11,9 @@ struct ForwardAttention {
   AttentionShape shape;
   RowLayout layout;
   const float* q = nullptr;
-  KeyStore store;
+  KeyStore store = {};
+  const std::int32_t* page_begin = nullptr;  ///< these two over pages
+  float* const* pages = nullptr;
   HeadGate gate;
   float* z = nullptr;
   float* raw = nullptr;  ///< these two not over pages
@@ -23,7 +25,10 @@ struct ForwardAttention {
   std::int32_t shortest = 0;  ///< rows with fewer own tokens are left to others
 };
 
+/// Over contiguous keys and values.
 void attention_forward_kernels(OpDevice& device, Precision precision,
                                const ForwardAttention& params);
+/// Over pages, as prefill does.
+void paged_forward_kernels(OpDevice& device, Precision precision, const ForwardAttention& params);
 
 }  // namespace headspark::cuda

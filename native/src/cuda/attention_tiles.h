@@ -18,14 +18,12 @@ struct RowAt {
   std::int64_t stride;
 };
 
-/// Where keys and values lie: own tokens and a store of prefixes, or (Paged) pages.
+/// Where keys and values lie: own tokens and a store of prefixes.
 struct KeyStore {
   const float* k;
   const float* v;
   const float* prefix_k;
   const float* prefix_v;
-  const std::int32_t* page_begin;
-  float* const* pages;
 };
 
 /// One query head of one row. All of it is held while a kernel runs, so in 32 bits: wide heads
@@ -65,26 +63,15 @@ HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& la
 }
 
 /// Key or value at a position of the context; zeros past its end.
-template <bool Paged>
 HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std::int32_t position,
                                    bool value) {
   if (position >= at.prefix + at.own) return {nullptr, 1};
-  if constexpr (Paged) {
-    const KvPageLayout layout{at.shape.kv_heads, at.shape.head_dim};
-    const float* page = store.pages[store.page_begin[at.row] + position / kKvPageTokens] +
-                        at.kv_head * layout.head_stride();
-    const std::int64_t slot = position % kKvPageTokens;
-    if (!value) return {page + slot, kKvPageTokens};
-    return {page + layout.value_offset() + slot * layout.padded_dim(), 1};
-  } else {
-    const bool stored = position < at.prefix;
-    const std::int64_t token =
-        stored ? at.prefix_begin + position : at.begin + position - at.prefix;
-    const float* own = value ? store.v : store.k;
-    const float* prefix = value ? store.prefix_v : store.prefix_k;
-    return {(stored ? prefix : own) + (token * at.shape.kv_heads + at.kv_head) * at.shape.head_dim,
-            1};
-  }
+  const bool stored = position < at.prefix;
+  const std::int64_t token = stored ? at.prefix_begin + position : at.begin + position - at.prefix;
+  const float* own = value ? store.v : store.k;
+  const float* prefix = value ? store.prefix_v : store.prefix_k;
+  return {(stored ? prefix : own) + (token * at.shape.kv_heads + at.kv_head) * at.shape.head_dim,
+          1};
 }
 
 /// Keys or values as terms: own tokens and the store of prefixes.
@@ -156,21 +143,18 @@ struct Tile {
   static constexpr int elements(int rows) { return Terms * rows * kStride; }
 
   /// All threads of the block fill it; row_at(r) names row r. Neighbouring threads take
-  /// neighbouring columns of a row, or, where a row's elements lie apart, neighbouring ones of the
-  /// tile's Apart rows.
-  template <int AtOnce, int Apart = 0, typename Rows>
+  /// neighbouring columns of a row.
+  template <int AtOnce, typename Rows>
   HEADSPARK_DEVICE void load(const Rows& row_at, const Columns& columns) const {
     constexpr int kPieces = Width / 4;
-    constexpr int kTogether = Apart > 0 ? Apart : 1;
-    const auto row_of = [](int i) { return Apart > 0 ? i % kTogether : i / kPieces; };
-    const auto column_of = [](int i) { return (Apart > 0 ? i / kTogether : i % kPieces) * 4; };
+    const auto column_of = [](int i) { return i % kPieces * 4; };
     move_pieces<AtOnce>(
         rows * kPieces,
         [&](int i) {
-          return read_columns(row_at(row_of(i)), columns, columns.begin + column_of(i));
+          return read_columns(row_at(i / kPieces), columns, columns.begin + column_of(i));
         },
         [&](int i, const Four& values) {
-          store_terms<Terms>(data, begin + row_of(i) * kStride + column_of(i), rows * kStride,
+          store_terms<Terms>(data, begin + i / kPieces * kStride + column_of(i), rows * kStride,
                              values);
         });
   }
@@ -220,14 +204,15 @@ struct Tile {
   }
 };
 
-/// The warp's 16 rows of a tile as left operands, read from shared memory where they are used.
+/// 16 rows of a tile as left operands, read from shared memory where they are used.
 template <int Terms, int Width>
 struct SharedRows {
   static constexpr bool kHeld = false;
   Tile<Terms, Width> tile;
+  int row;  ///< the first
 
   HEADSPARK_DEVICE FragmentA at(int term, int depth) const {
-    return tile.term(term).left(warp_index() * kWarpRows, depth);
+    return tile.term(term).left(row, depth);
   }
 };
 
@@ -266,7 +251,7 @@ HEADSPARK_DEVICE const HeldRows<Terms, Width>& left_rows(const HeldRows<Terms, W
 template <int Terms, int Width>
 HEADSPARK_DEVICE SharedRows<Terms, Width> left_rows(const NothingHeld&,
                                                     const Tile<Terms, Width>& tile) {
-  return {tile};
+  return {tile, warp_index() * kWarpRows};
 }
 
 /// Until this thread's copies have arrived, and every thread is here.

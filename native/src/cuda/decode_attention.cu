@@ -29,7 +29,9 @@ struct DecodeKernel {
   int tile_heads;    // of a group, in one tile
   int tile_queries;  // rows in one tile
 
-  constexpr KvPageLayout layout() const { return {a.shape.kv_heads, a.shape.head_dim}; }
+  constexpr KvPageLayout layout() const {
+    return {a.shape.kv_heads, a.shape.head_dim, a.rows.type};
+  }
   // Each chunk of columns has its own softmax, or blocks would write what others still read.
   constexpr std::int64_t partial_floats() const {
     return layout().padded_dim() + chunks * kSoftmaxFloats;
@@ -59,27 +61,24 @@ struct Work {
   static constexpr int kPieces = Together ? kStepPieces : kStepPieces / kWarps;
   static constexpr int kColumns = Together ? Width / 8 : Width / 8 / kWarps;
   static constexpr int kScoreStride = kStepKeys + 8;
+  // A decode step lives from the bytes under way; here registers leave room for fewer.
+  using Walk = PageWalk<Terms, Width, (Together && Terms > 1 && Width > 64 ? 2 : 4)>;
 
   SharedArray<std::int32_t> members;  // batch rows of the tile
   SharedArray<std::int32_t> rows;     // batch row of each of its rows; -1: none, or its gate is 0
-  KeyTile<Terms, Width> keys;
-  Tile<Terms, Width> values;
   Tile<Terms, Width> queries;
   SharedArray<float> scores;
 
   HEADSPARK_DEVICE static Work take(SharedMemory& memory) {
     const auto members = memory.take<std::int32_t>(kRows);
     const auto rows = memory.take<std::int32_t>(kRows);
-    const auto keys = KeyTile<Terms, Width>::take(memory);
-    const auto values = Tile<Terms, Width>::take(memory, kStepKeys);
     const auto queries = Tile<Terms, Width>::take(memory, kRows);
-    return {members, rows, keys, values, queries, memory.take<float>(score_floats())};
+    return {members, rows, queries, memory.take<float>(score_floats())};
   }
   static constexpr int score_floats() { return Together ? 0 : kWarpRows * kScoreStride; }
   static constexpr int shared_bytes() {
     return 2 * kRows * 4 + score_floats() * 4 +
-           2 * (KeyTile<Terms, Width>::elements() + Tile<Terms, Width>::elements(kStepKeys) +
-                Tile<Terms, Width>::elements(kRows));
+           2 * (Walk::elements() + Tile<Terms, Width>::elements(kRows));
   }
   // Of this warp: its first row of the tile, key of a page, and column.
   HEADSPARK_DEVICE static int row() { return Together ? warp_index() * kWarpRows : 0; }
@@ -198,36 +197,31 @@ HEADSPARK_DEVICE void gather_scores(FragmentC (&s)[kStepPieces], const FragmentC
   }
 }
 
-// Scores of the tile and a page, whose first `keys` keys are stored, over all chunks of the head;
-// leaves the values of the block's chunk in shared memory.
+// Scores of the tile and a page, over all chunks of the head.
 template <int Terms, int Width, bool Together>
 HEADSPARK_DEVICE void page_scores(FragmentC (&s)[kStepPieces],
-                                  const Work<Terms, Width, Together>& tiles, const DecodeKernel& p,
-                                  const Segment& segment, int page, int keys) {
+                                  const Work<Terms, Width, Together>& tiles,
+                                  typename Work<Terms, Width, Together>::Walk& walk,
+                                  const DecodeKernel& p, const Segment& segment, int page) {
   using Tiles = Work<Terms, Width, Together>;
-  const PagedRows& rows = p.a.rows;
-  PageHead head{
-      rows.pages[rows.page_begin[segment.row] + page] + segment.kv_head * p.layout().head_stride(),
-      p.layout(), segment.chunk * std::int64_t{Width}, keys};
   FragmentC own[Tiles::kPieces] = {};
   for (int chunk = 0; chunk < p.chunks; ++chunk) {
-    sync_threads();  // everyone is done with the tiles before
-    if (chunk == 0) load_values(tiles.values, head);
-    head.first_column = chunk * std::int64_t{Width};
-    tiles.keys.load(head);
-    if (p.chunks > 1 || page == segment.begin) {
+    const bool new_queries = p.chunks > 1 || page == segment.begin;
+    walk.step(page, chunk);
+    if (new_queries) {
       tiles.queries.template load<1>(
           [&](int i) {
             const std::int32_t row = tiles.rows.load(i);
             if (row < 0) return RowAt{nullptr, 1};
             const std::int64_t query =
-                rows.layout.row_begin[row] * p.a.shape.heads + head_of(p, segment, i);
+                p.a.rows.layout.row_begin[row] * p.a.shape.heads + head_of(p, segment, i);
             return RowAt{p.a.q + query * p.a.shape.head_dim, 1};
           },
-          {head.first_column, p.a.shape.head_dim, p.four});
+          {chunk * std::int64_t{Width}, p.a.shape.head_dim, p.four});
     }
-    sync_threads();
-    add_page_scores(own, tiles.queries, Tiles::row(), tiles.keys, Tiles::key());
+    if (Terms > 1 || new_queries) sync_threads();
+    add_page_scores(own, SharedRows<Terms, Width>{tiles.queries, Tiles::row()}, walk.keys(),
+                    Tiles::key());
   }
   if constexpr (Together) {
     HEADSPARK_UNROLL
@@ -279,6 +273,7 @@ decode_kernel(DecodeKernel p) {
   const Segment segment = segment_of<Together>(p);
   if (segment.begin >= segment.end) return;
   SharedMemory memory;
+  auto walk = Tiles::Walk::take(memory);
   const Tiles tiles = Tiles::take(memory);
   if (!fill_rows<Together>(tiles, p, segment)) return;
   Softmax softmax = nothing_seen();
@@ -287,14 +282,23 @@ decode_kernel(DecodeKernel p) {
   // Pages that are read together are whole for all their rows.
   const std::int32_t last =
       Together ? segment.end * kStepKeys - 1 : decode_position(p.a.rows.layout, segment.row);
+  const PagedRows& paged = p.a.rows;
+  walk.begin({paged.pages + paged.page_begin[segment.row],
+              {p.a.shape.kv_heads, p.a.shape.head_dim, page_type(Terms)},
+              segment.kv_head,
+              last + 1,
+              segment.end,
+              p.chunks,
+              segment.chunk},
+             segment.begin);
   for (int page = segment.begin; page < segment.end; ++page) {
     FragmentC s[kStepPieces];
-    page_scores(s, tiles, p, segment, page, last + 1 - page * kStepKeys);
+    page_scores(s, tiles, walk, p, segment, page);
     float shrink[2];
     weigh<Terms>(s, softmax, shrink, {last, last}, page * kStepKeys, p.a.shape.scale);
     const LeftTerms<Terms, kStepPieces> weights(s);
     scale_rows(sums, shrink);
-    add_weighted(sums, weights, tiles.values, Tiles::column());
+    add_weighted(sums, weights, walk.values(page), Tiles::column());
   }
   move_partial<true, Width>(softmax, sums, tiles, p, segment);
 }

@@ -2,11 +2,12 @@
 // prefixes, arXiv 2501.01005): splits of a context are computed side by side, for all query heads
 // that read a key/value head and for all rows that read the same pages, then merged in order.
 //
-// What a step reads of a layer, in bytes: each row's pages once, 4 * kv_heads * head_stride a page;
-// of pages that n rows share, ceil(n / q) times them instead of n, where q is how many rows' query
-// heads fit into a tile of 64 (32 in exact for heads wider than 64). What the splits come to is
-// written and read once, twice where a split begins with shared pages: 4 * rows * heads * splits *
-// (head_dim + 8), which is 2.5 % of a row's pages with six query heads a group, 128 wide.
+// What a step reads of a layer, in bytes: each row's pages once, kv_heads * head_stride elements a
+// page; of pages that n rows share, ceil(n / q) times them instead of n, where q is how many rows'
+// query heads fit into a tile of 64 (32 in exact for heads wider than 64). What the splits come to
+// is written and read once, twice where a split begins with shared pages: 4 * rows * heads * splits
+// * (head_dim + 8), which is 2.5 % of a row's pages of floats with six query heads a group, 128
+// wide.
 #pragma once
 
 #include "cuda/op_device.h"
@@ -22,8 +23,8 @@ bool is_decode_step(const PagedAttention& params);
 std::int64_t decode_attention_bytes(const AttentionShape& shape, std::int64_t rows,
                                     std::int64_t context);
 
-/// z of the rows with one token; the others are left to attention_forward_kernels, which gives the
-/// same bits.
+/// z of the rows with one token; the others are left to paged_forward_kernels, which gives the same
+/// bits.
 void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params);
 
 }  // namespace headspark::cuda

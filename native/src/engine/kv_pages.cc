@@ -14,7 +14,7 @@ constexpr std::int64_t kSlabBytes = 16 << 20;
 
 KvPagePool::KvPagePool(const Engine& engine, std::int64_t budget_bytes)
     : context_(engine.context),
-      layout_{engine.config().kv_heads, engine.config().head_dim},
+      layout_{engine.config().kv_heads, engine.config().head_dim, kv_page_type(engine.context)},
       copies_(engine.context) {
   // Pages are numbered in 32 bits.
   capacity_ = std::clamp<std::int64_t>(budget_bytes / page_bytes(), 0, 1 << 30);

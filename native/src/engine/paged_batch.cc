@@ -105,7 +105,8 @@ void PagedBatch::attend(const Engine& engine, const RowLayout& layout, std::int6
   const AttentionShape shape{config.heads, config.kv_heads, config.head_dim,
                              config.attention_scale};
   const PagedRows rows{layout, begin_.data(),
-                       pages_.data() + (layer_index - layers_.begin) * layer_step_};
+                       pages_.data() + (layer_index - layers_.begin) * layer_step_,
+                       kv_page_type(engine.context)};
   paged_attention(engine.context, {shape, rows, layer.q, gate, layer.z, layer.k, layer.v});
 }
 

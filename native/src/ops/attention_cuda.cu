@@ -34,7 +34,7 @@ void attention_forward_cuda(const Context& context, const AttentionForward& p) {
   forward.shape = p.shape;
   forward.layout = p.layout;
   forward.q = p.q;
-  forward.store = {p.k, p.v, p.prefix_k, p.prefix_v, nullptr, nullptr};
+  forward.store = {p.k, p.v, p.prefix_k, p.prefix_v};
   forward.gate = p.gate;
   forward.z = p.z;
   forward.raw = p.raw;

@@ -29,10 +29,10 @@ HEADSPARK_KERNEL(kPatternThreads) pattern_kernel(AttentionPattern p) {
   const std::int64_t context = at.prefix + at.own;
   const std::int64_t seen = at.prefix + own + 1;
   float* pattern = p.pattern + p.pattern_begin[row] + (block_y() * at.own + own) * context;
-  const KeyStore store{p.k, nullptr, p.prefix_k, nullptr, nullptr, nullptr};
+  const KeyStore store{p.k, nullptr, p.prefix_k, nullptr};
   float largest = -infinity();
   for (std::int64_t j = thread_index(); j < seen; j += kPatternThreads) {
-    pattern[j] = scaled_score(p, at, own, context_row<false>(at, store, j, false));
+    pattern[j] = scaled_score(p, at, own, context_row(at, store, j, false));
     largest = larger(pattern[j], largest);
   }
   SharedMemory memory;

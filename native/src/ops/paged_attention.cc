@@ -24,6 +24,10 @@ bool check_rows(const Context& context, const PagedRows& rows, const char* op) {
   check_pointer(layout.row_begin, op, "rows.layout.row_begin");
   check_pointer(rows.page_begin, op, "rows.page_begin");
   check_pointer(rows.pages, op, "rows.pages");
+  check_argument(rows.type == DType::f32 || rows.type == DType::bf16, op,
+                 "rows.type is neither f32 nor bf16");
+  check_argument(context.on_cpu() || rows.type == kv_page_type(context), op,
+                 "rows.type is not what this device reads");
   if (!context.on_cpu()) return layout.token_count > 0;
   check_argument(layout.row_begin[0] >= 0, op, "rows.layout.row_begin starts below 0");
   check_argument(rows.page_begin[0] >= 0, op, "rows.page_begin starts below 0");
@@ -48,6 +52,10 @@ bool check_rows(const Context& context, const PagedRows& rows, const char* op) {
 
 }  // namespace
 
+DType kv_page_type(const Context& context) {
+  return !context.on_cpu() && context.precision == Precision::fast ? DType::bf16 : DType::f32;
+}
+
 std::int64_t paged_attention_bytes(const Context& context, const PagedAttentionSize& size) {
   return context.on_cpu() ? 0 : paged_attention_bytes_cuda(size);
 }
@@ -71,7 +79,9 @@ void paged_attention(const Context& context, const PagedAttention& params) {
   check_gate(params.gate, op);
   check_argument((params.k == nullptr) == (params.v == nullptr), op,
                  "k and v must be given together, or neither");
-  if (has_fast_kernels(context)) return paged_attention_fast(context, params);
+  if (has_fast_kernels(context) && params.rows.type == DType::f32) {
+    return paged_attention_fast(context, params);
+  }
   PagedAttention stored = params;
   if (params.k != nullptr) {
     paged_store(context, {params.shape, params.rows, params.k, params.v});

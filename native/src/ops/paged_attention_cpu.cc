@@ -16,16 +16,23 @@ struct PageView {
   float* const* pages;
 
   PageView(const AttentionShape& shape, const PagedRows& rows, std::int64_t row)
-      : layout{shape.kv_heads, shape.head_dim}, pages(rows.pages + rows.page_begin[row]) {}
+      : layout{shape.kv_heads, shape.head_dim, rows.type},
+        pages(rows.pages + rows.page_begin[row]) {}
   float* head(std::int64_t position, std::int64_t kv_head) const {
-    return pages[position / kKvPageTokens] + kv_head * layout.head_stride();
+    return element_in(pages[position / kKvPageTokens], kv_head * layout.head_stride(), layout.type);
   }
-  float& key(std::int64_t position, std::int64_t kv_head, std::int64_t d) const {
-    return head(position, kv_head)[d * kKvPageTokens + position % kKvPageTokens];
+  float key(std::int64_t position, std::int64_t kv_head, std::int64_t d) const {
+    return element(head(position, kv_head), d * kKvPageTokens + position % kKvPageTokens);
   }
-  float* value(std::int64_t position, std::int64_t kv_head) const {
-    return head(position, kv_head) + layout.value_offset() +
-           position % kKvPageTokens * layout.padded_dim();
+  float value(std::int64_t position, std::int64_t kv_head, std::int64_t d) const {
+    const std::int64_t slot = position % kKvPageTokens;
+    return element(head(position, kv_head), layout.value_offset() + slot * layout.padded_dim() + d);
+  }
+
+ private:
+  float element(const float* head, std::int64_t index) const {
+    if (layout.type == DType::f32) return head[index];
+    return bf16_to_f32(reinterpret_cast<const std::uint16_t*>(head)[index]);
   }
 };
 
@@ -56,7 +63,7 @@ void attend(const PagedAttention& p, const GatedToken& at, std::int64_t head,
   for (std::int64_t d = 0; d < head_dim; ++d) {
     double raw = 0.0;
     for (std::int64_t j = 0; j <= at.position; ++j) {
-      raw += weights[static_cast<std::size_t>(j)] / sum * view.value(j, kv_head)[d];
+      raw += weights[static_cast<std::size_t>(j)] / sum * view.value(j, kv_head, d);
     }
     p.z[query + d] = gated_value(scale, static_cast<float>(raw), r != nullptr ? r[d] : 0.0f);
   }

@@ -4,6 +4,7 @@
 // cuts, so no such bits). Formulas: paged_attention_cpu.cc.
 #include "cuda/attention_forward.h"
 #include "cuda/decode_attention.h"
+#include "cuda/stored_value.h"
 #include "ops/backends.h"
 #include "ops/paged_attention_memory.h"
 
@@ -14,22 +15,24 @@ using namespace cuda;
 
 constexpr int kPagedThreads = 128;
 
-// A block per (row, own token); keys are written 32 floats apart, as pages want them.
+// A block per (row, own token); keys are written 32 elements apart, as pages want them.
 HEADSPARK_KERNEL(kPagedThreads) store_kernel(PagedStore p) {
   const std::int64_t row = block_x() / p.rows.layout.longest_row;
   const std::int64_t token = block_x() % p.rows.layout.longest_row;
   const std::int64_t begin = p.rows.layout.row_begin[row];
   if (token >= p.rows.layout.row_begin[row + 1] - begin) return;
-  const KvPageLayout layout{p.shape.kv_heads, p.shape.head_dim};
+  const KvPageLayout layout{p.shape.kv_heads, p.shape.head_dim, p.rows.type};
   const std::int64_t position = p.rows.layout.prefix(static_cast<std::int32_t>(row)) + token;
   float* page = p.rows.pages[p.rows.page_begin[row] + position / kKvPageTokens];
   const std::int64_t slot = position % kKvPageTokens;
   const std::int64_t width = p.shape.kv_heads * p.shape.head_dim;
   for (std::int64_t i = thread_index(); i < width; i += kPagedThreads) {
-    float* head = page + i / p.shape.head_dim * layout.head_stride();
+    const std::int64_t head = i / p.shape.head_dim * layout.head_stride();
     const std::int64_t d = i % p.shape.head_dim;
-    head[d * kKvPageTokens + slot] = p.k[(begin + token) * width + i];
-    head[layout.value_offset() + slot * layout.padded_dim() + d] = p.v[(begin + token) * width + i];
+    store_value(page, layout.type, head + d * kKvPageTokens + slot,
+                p.k[(begin + token) * width + i]);
+    store_value(page, layout.type, head + layout.value_offset() + slot * layout.padded_dim() + d,
+                p.v[(begin + token) * width + i]);
   }
 }
 
@@ -56,13 +59,13 @@ void paged_attention_cuda(const Context& context, const PagedAttention& p) {
   forward.layout = p.rows.layout;
   forward.layout.prefix_begin = nullptr;  // pages hold the prefix
   forward.q = p.q;
-  forward.store = {nullptr, nullptr, nullptr, nullptr, p.rows.page_begin, p.rows.pages};
+  forward.page_begin = p.rows.page_begin;
+  forward.pages = p.rows.pages;
   forward.gate = p.gate;
   forward.z = p.z;
-  // Values lie 16 floats apart at least, in pages that the backend allocates.
   forward.four = reads_four(p.shape.head_dim, p.q);
   forward.shortest = decodes ? 2 : 0;
-  attention_forward_kernels(device, context.precision, forward);
+  paged_forward_kernels(device, context.precision, forward);
 }
 
 }  // namespace headspark

@@ -374,6 +374,7 @@ inline void multiply_add(FragmentC& c, const FragmentA& a, const FragmentB& b,
 template <typename T>
 void copy_async(const SharedArray<T>& to, int index, const std::type_identity_t<T>* source,
                 int valid_bytes, const Where& where = Where::current()) {
+  cuda_emulation::ReadWatch::note(reinterpret_cast<const float*>(source), valid_bytes);
   Block::current().begin_copy(
       {to.offset(index, 16, where), source, 16, static_cast<std::size_t>(valid_bytes)}, where);
 }

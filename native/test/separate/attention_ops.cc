@@ -45,7 +45,7 @@ struct HostPages {
     rows.page_begin = bytes_of(rows.page_begin, rows.layout.rows + 1);
     const std::int64_t count = rows.page_begin[rows.layout.rows];
     float* const* table = bytes_of(rows.pages, count);
-    const std::int64_t floats = KvPageLayout{shape.kv_heads, shape.head_dim}.floats();
+    const std::int64_t floats = KvPageLayout{shape.kv_heads, shape.head_dim, device.type}.floats();
     for (std::int64_t i = 0; i < count; ++i) pages.push_back(bytes_of(table[i], floats));
     rows.pages = pages.data();
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "headspark/context.h"
+#include "headspark/dtype.h"
 #include "headspark/head_gate.h"
 #include "headspark/ops/attention.h"
 #include "headspark/row_layout.h"
@@ -21,13 +22,20 @@ constexpr std::int64_t kKvPageTokens = 32;
 struct KvPageLayout {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
+  DType type = DType::f32;  ///< of kv_page_type
 
   constexpr std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
-  /// Floats from one key/value head to the next; its values start at value_offset().
+  /// Elements from one key/value head to the next; its values start at value_offset().
   constexpr std::int64_t head_stride() const { return kKvPageTokens * (head_dim + padded_dim()); }
   constexpr std::int64_t value_offset() const { return kKvPageTokens * head_dim; }
-  constexpr std::int64_t floats() const { return kv_heads * head_stride(); }
+  /// Floats whose room a page takes.
+  constexpr std::int64_t floats() const { return floats_for(kv_heads * head_stride(), type); }
 };
+
+/// What keys and values are in pages: bf16 where a device's attention multiplies them so, which is
+/// in fast, else f32. Rounded when they are stored instead of when they are read, z has the same
+/// bits.
+DType kv_page_type(const Context& context);
 
 /// The pages of a batch's rows in one layer. Position p of row b is token p % 32 of page
 /// pages[page_begin[b] + p / 32]; pages past the row's last token may be missing. The padding
@@ -36,6 +44,7 @@ struct PagedRows {
   RowLayout layout;  ///< prefix_length is what was stored before; prefix_begin is not read
   const std::int32_t* page_begin = nullptr;  ///< [rows + 1]
   float* const* pages = nullptr;             ///< [page_begin[rows]] device pointers
+  DType type = DType::f32;                   ///< kv_page_type; the specification reads either
 };
 
 /// Writes the keys and values of the batch's own tokens into their pages.

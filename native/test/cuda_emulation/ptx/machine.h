@@ -289,6 +289,7 @@ inline void copy_sixteen(std::uint32_t to, std::uint64_t from, std::uint32_t val
   if (to % 16 != 0 || to + std::size_t{16} > block.shared_bytes() || valid_bytes > 16) {
     block.fail("copies to where 16 bytes of its shared memory cannot be", where);
   }
+  ReadWatch::note(reinterpret_cast<const float*>(from), valid_bytes);
   block.begin_copy({to, reinterpret_cast<const void*>(from), 16, valid_bytes}, where);
 }
 
