@@ -128,8 +128,12 @@ async function main(parameters) {
   }
   const files = kernelFiles(root, positionals);
   const folder = mkdtempSync(path.join(tmpdir(), 'headspark-kernels-'));
-  const problems = await compileAll(withOpsAsOne(files, folder), jobs);
-  rmSync(folder, { recursive: true });
+  let problems;
+  try {
+    problems = await compileAll(withOpsAsOne(files, folder), jobs);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
   for (const problem of problems) console.error(problem);
   console.log(`CUDA kernels: ${problems.length === 0 ? 'clean' : `${problems.length} problem(s)`}`);
   return problems.length === 0 ? 0 : 1;

@@ -24,7 +24,8 @@ function main([source, target, out]) {
   );
   if (status !== 0) return 1;
   try {
-    writeFileSync(out, translate(readFileSync(ptx, 'utf8'), ptx));
+    // Its name alone, so that compiler caches serve every folder.
+    writeFileSync(out, translate(readFileSync(ptx, 'utf8'), path.basename(ptx)));
   } catch (error) {
     console.error(`${ptx}: ${error.message}`);
     return 1;
