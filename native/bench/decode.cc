@@ -19,6 +19,7 @@
 #include "headspark/error.h"
 #include "headspark/generate.h"
 #include "headspark/model.h"
+#include "headspark/ops/paged_attention.h"
 
 namespace {
 
@@ -221,7 +222,10 @@ Floors floors_of(const Engine& engine, const Scenario& scenario, const Options& 
   const std::int64_t mlp = (c.gated_mlp ? 3 : 2) * c.hidden * c.intermediate;
   const auto weights = static_cast<double>(c.layers * (attention + mlp) + c.vocab * c.hidden);
   const double context = options.prompt + 0.5 * options.steps;
-  const double kv = static_cast<double>(2 * c.layers * c.kv_heads * c.head_dim) * 4 * context;
+  const std::int64_t of_token = 2 * c.layers * c.kv_heads * c.head_dim;
+  const double kv = static_cast<double>(of_token * headspark::dtype_bytes(
+                                                       headspark::kv_page_type(engine.context))) *
+                    context;
   const double weight_bytes =
       static_cast<double>(headspark::dtype_bytes(engine.model->unembedding.view.dtype));
   Floors floors;

@@ -55,13 +55,14 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
     device_->enter();  // a job has a thread of its own
     return device_->stream();
   }
-  cuda::DeviceMatrix matrix(const LinearWeight& weight) override {
+  cuda::DeviceMatrix matrix(const LinearWeight& weight, Precision precision) override {
     const std::weak_ptr<const void> made(weight.packed);
     const bool mapped = !weight.view.owner.expired();
-    return device_->weights().matrix(weight.view, mapped ? weight.view.owner : made);
+    const DType type = precision == Precision::fast ? DType::bf16 : weight.view.dtype;
+    return device_->weights().matrix(weight.view, mapped ? weight.view.owner : made, type);
   }
   cuda::DeviceMatrix table(const WeightView& view) override {
-    return device_->weights().matrix(view, view.owner);
+    return device_->weights().matrix(view, view.owner, view.dtype);
   }
   const void* constant(const void* host, std::int64_t bytes) override {
     return device_->weights().constant(host, bytes);

@@ -11,7 +11,8 @@
 namespace headspark::cuda {
 
 /// A weight matrix in device memory: [rows, cols], row-major without gaps, aligned to 256 bytes,
-/// in the type that the checkpoint stores (strides and groups of a WeightView are resolved).
+/// in the type that the checkpoint stores or rounded to bf16 (strides and groups of a WeightView
+/// are resolved).
 struct DeviceMatrix {
   const void* data = nullptr;
   DType dtype = DType::f32;
@@ -42,8 +43,9 @@ class OpDevice {
   virtual ~OpDevice() = default;
 
   virtual Stream stream() = 0;
-  /// The matrix on the device, uploaded on first use. The weight owns its place in the cache.
-  virtual DeviceMatrix matrix(const LinearWeight& weight) = 0;
+  /// The matrix on the device, uploaded on first use; in fast as bf16, which is what is multiplied
+  /// then. The weight owns its place in the cache.
+  virtual DeviceMatrix matrix(const LinearWeight& weight, Precision precision) = 0;
   /// What is no LinearWeight (an embedding, a rotary table, a low-rank term): cached for as long as
   /// its owner lives.
   virtual DeviceMatrix table(const WeightView& view) = 0;

@@ -48,6 +48,7 @@ TermRows next_set(const TermRows& rows) {
 }
 
 void split_rows(OpDevice& device, const float* a, std::int64_t a_stride, const TermRows& to) {
+  if (to.rows == 0 || to.stride == 0) return;
   launch(device.stream(), term_shape(to),
          to.terms == 1 ? &split_rows_kernel<1> : &split_rows_kernel<3>, SplitRows{a, a_stride, to});
 }

@@ -22,12 +22,36 @@ bool is_row_major(const WeightView& view) {
   return rows && (view.rows <= view.row_group || view.group_stride == view.row_group * view.cols);
 }
 
-template <typename T>
-void pack_rows(const WeightView& view, std::int64_t first, std::int64_t count, T* packed) {
-  const auto* data = static_cast<const T*>(view.data);
-  for (std::int64_t row = first; row < first + count; ++row) {
-    const T* source = data + view.offset(row, 0);
-    for (std::int64_t col = 0; col < view.cols; ++col) *packed++ = source[col * view.col_stride];
+template <typename From, typename To, typename Convert>
+void pack_rows(const WeightView& view, std::int64_t first, std::int64_t count, To* packed,
+               const Convert& convert) {
+  const auto* data = static_cast<const From*>(view.data);
+  for (std::int64_t row = first; row < first + count; ++row, packed += view.cols) {
+    const From* source = data + view.offset(row, 0);
+    if (view.col_stride == 1) {
+      for (std::int64_t col = 0; col < view.cols; ++col) packed[col] = convert(source[col]);
+    } else {
+      const std::int64_t stride = view.col_stride;
+      for (std::int64_t col = 0; col < view.cols; ++col)
+        packed[col] = convert(source[col * stride]);
+    }
+  }
+}
+
+/// Rows as `type`, which is the view's or bf16.
+void pack(const WeightView& view, DType type, std::int64_t first, std::int64_t count,
+          void* packed) {
+  const auto same = [](auto value) { return value; };
+  auto* const narrow = static_cast<std::uint16_t*>(packed);
+  if (type != view.dtype && view.dtype == DType::f32) {
+    pack_rows<float>(view, first, count, narrow, [](float x) { return f32_to_bf16(x); });
+  } else if (type != view.dtype) {
+    pack_rows<std::uint16_t>(view, first, count, narrow,
+                             [](std::uint16_t x) { return f32_to_bf16(f16_to_f32(x)); });
+  } else if (type == DType::f32) {
+    pack_rows<std::uint32_t>(view, first, count, static_cast<std::uint32_t*>(packed), same);
+  } else {
+    pack_rows<std::uint16_t>(view, first, count, narrow, same);
   }
 }
 
@@ -44,10 +68,10 @@ WeightCache::Memory::~Memory() {
   cache->memory_.release(data);
 }
 
-void WeightCache::upload(const WeightView& view, void* device) {
-  const std::int64_t row_bytes = view.cols * dtype_bytes(view.dtype);
+void WeightCache::upload(const WeightView& view, DType type, void* device) {
+  const std::int64_t row_bytes = view.cols * dtype_bytes(type);
   ++uploads_;
-  if (is_row_major(view)) {
+  if (is_row_major(view) && type == view.dtype) {
     memory_.copy(device, view.data, view.rows * row_bytes);
     return;
   }
@@ -56,23 +80,20 @@ void WeightCache::upload(const WeightView& view, void* device) {
   std::vector<std::byte> packed(static_cast<std::size_t>(std::min(rows, view.rows) * row_bytes));
   for (std::int64_t first = 0; first < view.rows; first += rows) {
     const std::int64_t count = std::min(rows, view.rows - first);
-    if (view.dtype == DType::f32) {
-      pack_rows(view, first, count, reinterpret_cast<std::uint32_t*>(packed.data()));
-    } else {
-      pack_rows(view, first, count, reinterpret_cast<std::uint16_t*>(packed.data()));
-    }
+    pack(view, type, first, count, packed.data());
     memory_.copy(static_cast<char*>(device) + first * row_bytes, packed.data(), count * row_bytes);
   }
 }
 
-DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner) {
+DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner,
+                                 DType type) {
   const std::lock_guard lock(mutex_);
-  const Key key{view.data,       view.dtype,      view.rows,      view.cols,
+  const Key key{view.data,       view.dtype,      type,           view.rows,        view.cols,
                 view.row_stride, view.col_stride, view.row_group, view.group_stride};
   auto found = matrices_.find(key);
   const bool fresh = found == matrices_.end();
   if (fresh) {
-    const std::int64_t bytes = view.rows * view.cols * dtype_bytes(view.dtype);
+    const std::int64_t bytes = view.rows * view.cols * dtype_bytes(type);
     purge();
     auto memory = std::make_unique<Memory>(*this, bytes);
     found = matrices_.emplace(key, Matrix{{}, std::move(memory)}).first;
@@ -81,10 +102,10 @@ DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<con
   if (!same_owner(matrix.owner, owner)) {
     matrix.owner.reset();  // until the copy is whole
     if (!fresh) ++replaced_;
-    upload(view, matrix.memory->data);
+    upload(view, type, matrix.memory->data);
     matrix.owner = owner;
   }
-  return {matrix.memory->data, view.dtype, view.rows, view.cols};
+  return {matrix.memory->data, type, view.rows, view.cols};
 }
 
 const void* WeightCache::constant(const void* host, std::int64_t bytes) {

@@ -32,9 +32,9 @@ class WeightCache {
  public:
   explicit WeightCache(WeightMemory& memory) : memory_(memory) {}
 
-  /// [rows, cols] row-major. Without an owner that lives the matrix is copied at each use, to the
-  /// same place while its shape stays.
-  DeviceMatrix matrix(const WeightView& view, const std::weak_ptr<const void>& owner);
+  /// [rows, cols] row-major of `type`: the view's, or bf16, rounded. Without an owner that lives
+  /// the matrix is copied at each use, to the same place while its shape stays.
+  DeviceMatrix matrix(const WeightView& view, const std::weak_ptr<const void>& owner, DType type);
   /// `bytes` bytes as they are now.
   const void* constant(const void* host, std::int64_t bytes);
 
@@ -50,8 +50,8 @@ class WeightCache {
   std::uint64_t replaced() const { return replaced_; }
 
  private:
-  using Key = std::tuple<const void*, DType, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
-                         std::int64_t, std::int64_t>;
+  using Key = std::tuple<const void*, DType, DType, std::int64_t, std::int64_t, std::int64_t,
+                         std::int64_t, std::int64_t, std::int64_t>;
   struct Memory {
     WeightCache* cache = nullptr;
     void* data = nullptr;
@@ -72,7 +72,7 @@ class WeightCache {
     std::uint64_t last_use = 0;
   };
 
-  void upload(const WeightView& view, void* device);
+  void upload(const WeightView& view, DType type, void* device);
   void forget_oldest();
 
   WeightMemory& memory_;

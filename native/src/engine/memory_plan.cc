@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "device/memory_text.h"
 #include "headspark/error.h"
@@ -13,8 +14,8 @@ namespace {
 
 constexpr std::int64_t kLeastWorkspace = 64 << 20;
 
-std::int64_t matrix_bytes(const WeightView& view) {
-  return view.data == nullptr ? 0 : view.rows * view.cols * dtype_bytes(view.dtype);
+std::int64_t matrix_bytes(const WeightView& view, DType type) {
+  return view.data == nullptr ? 0 : view.rows * view.cols * dtype_bytes(type);
 }
 
 std::int64_t float_bytes(const std::vector<float>& values) {
@@ -43,14 +44,20 @@ std::int64_t norm_bytes(const NormWeight& norm) {
 
 }  // namespace
 
-std::int64_t weight_bytes(const Model& model) {
-  std::set<const void*> counted;
+std::int64_t weight_bytes(const Model& model, Precision precision) {
+  std::set<std::pair<const void*, DType>> counted;
   std::int64_t total = norm_bytes(model.final_norm) + extra_bytes(model.unembedding);
-  const auto add = [&](const WeightView& view) {
-    if (counted.insert(view.data).second) total += matrix_bytes(view);
+  const auto add_as = [&](const WeightView& view, DType type) {
+    if (counted.emplace(view.data, type).second) total += matrix_bytes(view, type);
   };
-  add(model.embedding);
-  add(model.position_embedding);
+  // Products in fast multiply bf16.
+  const auto add = [&](const WeightView& view) {
+    add_as(view, precision == Precision::fast ? DType::bf16 : view.dtype);
+  };
+  for (const WeightView* view :
+       {&model.embedding, &model.position_embedding, &model.unembedding.view}) {
+    add_as(*view, view->dtype);
+  }
   add(model.unembedding.view);
   for (const LayerWeights& layer : model.layers) {
     for (const LinearWeight* weight :
@@ -73,7 +80,7 @@ MemoryPlan plan_memory(const Model& model, const EngineOptions& options, Backend
     return {0, options.memory_bytes > 0 ? options.memory_bytes
                                         : std::max(available / 4, kLeastWorkspace)};
   }
-  MemoryPlan plan{weight_bytes(model), options.memory_bytes};
+  MemoryPlan plan{weight_bytes(model, options.precision), options.memory_bytes};
   if (plan.workspace_bytes <= 0) {
     // A fifth is left for what is not planned token by token: logits rows, batch descriptions, the
     // libraries' own.

@@ -287,7 +287,7 @@ class HeadInputs {
   bool multiply_at_once(const HeadInputBackward::Projection& projection) {
     const LinearWeight& weight = *projection.weight;
     if (norm_.kind != NormKind::rms || low_rank_of(weight) != nullptr) return false;
-    const DeviceMatrix matrix = device_.matrix(weight);
+    const DeviceMatrix matrix = device_.matrix(weight, context_.precision);
     const GemmOperand operand{matrix.data, matrix.dtype, matrix.cols, true};
     if (!has_head_products(operand, p_.head_dim, p_.copies)) return false;
     head_products(device_, {.d = sum_terms(projection, term_count(context_.precision)),

@@ -78,7 +78,7 @@ int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeigh
   if (precision == Precision::fast) return term_count(precision);
   for (const LinearWeight* layer : layers) {
     if (layer == nullptr) continue;
-    const DeviceMatrix matrix = device.matrix(*layer);
+    const DeviceMatrix matrix = device.matrix(*layer, precision);
     if (!suits_terms({matrix.data, matrix.dtype, matrix.cols})) return 0;
   }
   return term_count(precision);
@@ -93,7 +93,7 @@ void layer_forward(OpDevice& device, Precision precision, const LinearForward& p
         .columns = range.out(),
         .depth = range.in(),
         .a = x,
-        .b = operand(device.matrix(*p.weight), range, false),
+        .b = operand(device.matrix(*p.weight, precision), range, false),
         .c = p.y,
         .c_stride = p.y_stride,
         .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
@@ -116,7 +116,7 @@ void layer_backward(OpDevice& device, Precision precision, const LinearBackward&
         .columns = range.in(),
         .depth = range.out(),
         .a = d_y,
-        .b = operand(device.matrix(*p.weight), range, true),
+        .b = operand(device.matrix(*p.weight, precision), range, true),
         .c = p.d_x,
         .c_stride = p.d_x_stride,
         .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr,

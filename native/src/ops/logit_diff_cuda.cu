@@ -67,7 +67,8 @@ HEADSPARK_KERNEL(kLogitDiffThreads) backward_kernel(LogitDiffKernel s) {
 
 LogitDiffKernel kernel_params(OpDevice& device, const LogitDiffForward& p, const float* in,
                               float* out) {
-  return {device.matrix(*p.unembedding),
+  // In every precision of the rows that the checkpoint has: few of them are read.
+  return {device.matrix(*p.unembedding, Precision::exact),
           device.constant_floats(p.unembedding->bias),
           p.correct,
           p.correct_begin,

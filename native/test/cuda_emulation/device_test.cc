@@ -116,9 +116,9 @@ TEST_CASE("weight cache: a matrix is copied once per owner, strides resolved") {
   const auto owner = std::make_shared<int>(1);
   WeightView plain = contiguous_view(data.data(), DType::f32, 6, 8);
   plain.owner = owner;
-  const DeviceMatrix copied = cache.matrix(plain, plain.owner);
+  const DeviceMatrix copied = cache.matrix(plain, plain.owner, plain.dtype);
   CHECK(floats_of(copied) == data);
-  CHECK(cache.matrix(plain, plain.owner).data == copied.data);
+  CHECK(cache.matrix(plain, plain.owner, plain.dtype).data == copied.data);
   CHECK(cache.uploads() == 1);
 
   WeightView transposed = plain;  // GPT-2
@@ -136,10 +136,41 @@ TEST_CASE("weight cache: a matrix is copied once per owner, strides resolved") {
     for (std::int64_t row = 0; row < view.rows; ++row) {
       for (std::int64_t col = 0; col < view.cols; ++col) expected.push_back(view.at(row, col));
     }
-    CHECK(floats_of(cache.matrix(view, view.owner)) == expected);
+    CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == expected);
   }
   CHECK(cache.uploads() == 3);
   CHECK(cache.bytes() == (48 + 48 + 32) * 4);
+}
+
+TEST_CASE("weight cache: a matrix as bf16 beside the matrix itself") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  const std::vector<float> data = Random(2).values(6 * 8);
+  const std::vector<std::uint16_t> halves{0x3c01, 0xc400, 0x0001, 0x7bff, 0x0000, 0x8400};
+  const auto owner = std::make_shared<int>(1);
+  WeightView plain = contiguous_view(data.data(), DType::f32, 6, 8);
+  WeightView transposed = plain;
+  transposed.rows = 8;
+  transposed.cols = 6;
+  transposed.row_stride = transposed.group_stride = 1;
+  transposed.col_stride = 8;
+  WeightView half = contiguous_view(halves.data(), DType::f16, 2, 3);
+  for (WeightView view : {plain, transposed, half}) {
+    view.owner = owner;
+    const DeviceMatrix rounded = cache.matrix(view, view.owner, DType::bf16);
+    CHECK(rounded.dtype == DType::bf16);
+    const auto* const bits = static_cast<const std::uint16_t*>(rounded.data);
+    for (std::int64_t row = 0; row < view.rows; ++row) {
+      for (std::int64_t col = 0; col < view.cols; ++col) {
+        CHECK(bits[row * view.cols + col] == f32_to_bf16(view.at(row, col)));
+      }
+    }
+    const DeviceMatrix whole = cache.matrix(view, view.owner, view.dtype);
+    CHECK(whole.dtype == view.dtype);
+    CHECK(whole.data != rounded.data);
+    CHECK(cache.matrix(view, view.owner, DType::bf16).data == rounded.data);
+  }
+  CHECK(cache.uploads() == 6);
 }
 
 TEST_CASE("weight cache: another file at the same address is not taken for the first") {
@@ -149,20 +180,20 @@ TEST_CASE("weight cache: another file at the same address is not taken for the f
   WeightView view = contiguous_view(data.data(), DType::f32, 3, 4);
   auto owner = std::make_shared<int>(1);
   view.owner = owner;
-  cache.matrix(view, view.owner);
+  cache.matrix(view, view.owner, view.dtype);
   owner = std::make_shared<int>(2);
   data[5] = 77.0f;
   view.owner = owner;
-  CHECK(floats_of(cache.matrix(view, view.owner)) == data);
+  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
   CHECK(cache.uploads() == 2);
   owner.reset();  // disposed
   cache.purge();
   CHECK(cache.bytes() == 0);
   // Nobody owns it: whatever stands there is copied at each use.
   data[6] = 78.0f;
-  CHECK(floats_of(cache.matrix(view, view.owner)) == data);
+  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
   data[6] = 79.0f;
-  CHECK(floats_of(cache.matrix(view, view.owner)) == data);
+  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
 }
 
 TEST_CASE("weight cache: vectors are copied when they change, and the oldest go") {
@@ -198,9 +229,9 @@ TEST_CASE(
   auto owner = std::make_shared<int>(1);
   WeightView view = contiguous_view(norm.data(), DType::f32, 2, 5);
   view.owner = owner;
-  cache.matrix(view, view.owner);
+  cache.matrix(view, view.owner, view.dtype);
   constant();
-  cache.matrix(view, view.owner);
+  cache.matrix(view, view.owner, view.dtype);
   CHECK(cache.replaced() == 0);  // all of it is where it was
   norm[3] = 2.0f;
   memory.fails = true;
@@ -210,7 +241,7 @@ TEST_CASE(
   CHECK(cache.replaced() == 1);
   owner = std::make_shared<int>(2);
   view.owner = owner;
-  CHECK(floats_of(cache.matrix(view, view.owner)) == norm);
+  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == norm);
   CHECK(cache.replaced() == 2);
   owner.reset();
   cache.purge();
@@ -231,7 +262,8 @@ TEST_CASE("weight cache: another thread may purge it meanwhile") {
     const auto owner = std::make_shared<std::int64_t>(i);
     WeightView view = contiguous_view(values.data(), DType::f32, 1, 1 + i % 64);
     view.owner = owner;
-    CHECK(floats_of(cache.matrix(view, view.owner)).size() == static_cast<std::size_t>(1 + i % 64));
+    CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)).size() ==
+          static_cast<std::size_t>(1 + i % 64));
   }
   done = true;
   purging.join();

@@ -21,7 +21,7 @@ namespace headspark::test {
 class GemmDevice : public cuda::OpDevice {
  public:
   cuda::Stream stream() override { return nullptr; }
-  cuda::DeviceMatrix matrix(const LinearWeight&) override { return {}; }
+  cuda::DeviceMatrix matrix(const LinearWeight&, Precision) override { return {}; }
   cuda::DeviceMatrix table(const WeightView&) override { return {}; }
   const void* constant(const void* host, std::int64_t) override { return host; }
   void* scratch(cuda::ScratchSlot slot, std::int64_t bytes) override {

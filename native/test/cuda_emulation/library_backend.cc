@@ -35,7 +35,9 @@ class LibraryBackend final : public Backend, public OpDevice, public WeightMemor
   }
 
   Stream stream() override { return ops_.stream(); }
-  DeviceMatrix matrix(const LinearWeight& weight) override { return ops_.matrix(weight); }
+  DeviceMatrix matrix(const LinearWeight& weight, Precision precision) override {
+    return ops_.matrix(weight, precision);
+  }
   DeviceMatrix table(const WeightView& view) override { return ops_.table(view); }
   const void* constant(const void* host, std::int64_t bytes) override {
     return ops_.constant(host, bytes);

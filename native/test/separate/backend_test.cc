@@ -96,7 +96,7 @@ TEST_CASE("separate: a budget and the weights fit the device, or are refused wit
         {.threads = 1, .memory_bytes = budget_mib << 20, .device = DeviceKind::cuda});
   };
   const Engine engine = engine_with(1000, 0);
-  const std::int64_t weights = weight_bytes(*engine.model);
+  const std::int64_t weights = weight_bytes(*engine.model, engine.context.precision);
   CHECK(weights > engine.model->parameter_count);  // two or four bytes each
   CHECK(weights <= engine.model->mapped_bytes);
   CHECK(engine.options.memory_bytes == ((std::int64_t{1000} << 20) - weights) / 5 * 4);
@@ -107,6 +107,20 @@ TEST_CASE("separate: a budget and the weights fit the device, or are refused wit
                        Error);
   CHECK_THROWS_WITH_AS(engine_with(40, 0), doctest::Contains("the workspace 64 MiB"), Error);
   memory.set_size(SeparateMemory::kLargest);
+}
+
+TEST_CASE("separate: products in fast read bf16, and the memory of that is planned") {
+  const auto planned = [](const char* name, Precision precision) {
+    const auto model =
+        load_model(golden::source_folder() / "test/fixtures/reference" / name, {}, {});
+    const WeightView& unembedding = model->unembedding.view;
+    const std::int64_t bytes = weight_bytes(*model, precision);
+    return std::pair(bytes, unembedding.rows * unembedding.cols);
+  };
+  CHECK(planned("qwen2", Precision::fast) == planned("qwen2", Precision::exact));
+  // fp16: the logit-diff reads the unembedding as it is, products rounded.
+  const auto [exact, unembedding] = planned("neox", Precision::exact);
+  CHECK(planned("neox", Precision::fast).first == exact + 2 * unembedding);
 }
 
 TEST_CASE("separate: a device that fills up during a run ends it with OUT_OF_MEMORY") {
