@@ -29,7 +29,9 @@ struct MemoryInfo {
   std::uint64_t total_bytes = 0;
 };
 
-// Every call throws Error(DEVICE) with the runtime's words, unless it says otherwise.
+// Every call throws Error(DEVICE) with the runtime's words, unless it says otherwise, or
+// Error(OUT_OF_MEMORY) where the driver has none for what it keeps itself (a kernel's code, a
+// graph).
 
 /// Devices of this machine, or -1 with the driver's words in `problem`. Does not throw.
 int device_count(std::string& problem);
