@@ -130,8 +130,6 @@ forward_kernel(ForwardAttention p) {
   write<Width>(p, place, totals, sums);
 }
 
-using Choice = AttentionChoice<void (*)(ForwardAttention)>;
-
 template <int Terms, int Width>
 auto kernel_of(const ForwardAttention& p) {
   if constexpr (Width == 64) {
@@ -165,19 +163,14 @@ void attention_forward_kernels(OpDevice& device, Precision precision,
   ForwardAttention p = params;
   p.two = pairs_aligned(p.shape.head_dim, p.z, p.raw);
   split_context(device, precision, p);
-  const Choice chosen =
-      choose_tiles(precision, p.shape.head_dim, [&]<int Terms, int Width>() -> Choice {
+  const ForwardChoice chosen =
+      choose_tiles(precision, p.shape.head_dim, [&]<int Terms, int Width>() -> ForwardChoice {
         const int warps = warps_for<Terms, Width>(longest);
         const int elements = Tile<Terms, Width>::elements(warps * kWarpRows) +
                              2 * Tile<Terms, Width>::elements(kStepKeys);
         return {kernel_of<Terms, Width>(p), warps, elements * static_cast<int>(sizeof(Bf16))};
       });
-  const std::int64_t blocks = blocks_for(longest, chosen.warps * kWarpRows);
-  const LaunchShape shape{
-      {blocks_for(blocks * p.shape.heads * p.layout.rows, 1), chunk_count(p.shape.head_dim)},
-      32 * chosen.warps,
-      chosen.shared_bytes};
-  launch(device.stream(), shape, chosen.kernel, p);
+  launch_forward(device, chosen, p);
 }
 
 }  // namespace headspark::cuda

@@ -117,4 +117,17 @@ HEADSPARK_DEVICE void load_queries(const ForwardAttention& p, const Place& place
       {column, p.shape.head_dim, p.four});
 }
 
+using ForwardChoice = AttentionChoice<void (*)(ForwardAttention)>;
+
+/// Blocks of warps for the longest row's queries in every row, head and chunk; see place_of.
+inline void launch_forward(OpDevice& device, const ForwardChoice& chosen,
+                           const ForwardAttention& p) {
+  const std::int64_t blocks = blocks_for(p.layout.longest_row, chosen.warps * kWarpRows);
+  const LaunchShape shape{
+      {blocks_for(blocks * p.shape.heads * p.layout.rows, 1), chunk_count(p.shape.head_dim)},
+      32 * chosen.warps,
+      chosen.shared_bytes};
+  launch(device.stream(), shape, chosen.kernel, p);
+}
+
 }  // namespace headspark::cuda

@@ -111,8 +111,6 @@ paged_kernel(ForwardAttention p) {
   write<Width>(p, place, totals, sums);
 }
 
-using Choice = AttentionChoice<void (*)(ForwardAttention)>;
-
 }  // namespace
 
 void paged_forward_kernels(OpDevice& device, Precision precision, const ForwardAttention& params) {
@@ -120,19 +118,14 @@ void paged_forward_kernels(OpDevice& device, Precision precision, const ForwardA
   if (longest <= 0) return;
   ForwardAttention p = params;
   p.two = pairs_aligned(p.shape.head_dim, p.z, p.raw);
-  const Choice chosen =
-      choose_tiles(precision, p.shape.head_dim, [&]<int Terms, int Width>() -> Choice {
+  const ForwardChoice chosen =
+      choose_tiles(precision, p.shape.head_dim, [&]<int Terms, int Width>() -> ForwardChoice {
         const int warps = warps_for<Terms, Width>(longest);
         const int elements =
             Walk<Terms, Width>::elements() + Tile<Terms, Width>::elements(warps * kWarpRows);
         return {&paged_kernel<Terms, Width>, warps, elements * static_cast<int>(sizeof(Bf16))};
       });
-  const std::int64_t blocks = blocks_for(longest, chosen.warps * kWarpRows);
-  const LaunchShape shape{
-      {blocks_for(blocks * p.shape.heads * p.layout.rows, 1), chunk_count(p.shape.head_dim)},
-      32 * chosen.warps,
-      chosen.shared_bytes};
-  launch(device.stream(), shape, chosen.kernel, p);
+  launch_forward(device, chosen, p);
 }
 
 }  // namespace headspark::cuda
