@@ -196,7 +196,7 @@ function load({ parts, operands: [to, from] }, context) {
   return `${LOADS[space]}<${CPP[type]}, ${count}>(${address(from, context)}, ${targets});`;
 }
 
-const STORES = { global: 'store_global', shared: 'store_shared' };
+const STORES = { global: 'store_global', shared: 'store_shared', '': 'store_generic' };
 
 function store({ parts, operands: [to, from] }, context) {
   const { space, type, count } = access(parts);

@@ -58,6 +58,7 @@ describe('PTX as C++', () => {
         'mov.u32 \t%r1, memory;',
         'ld.global.nc.v2.f32 \t{%f1, %f2}, [%rd1+-16];',
         'st.shared.f32 \t[%r1+4], %f1;',
+        'st.v2.f32 \t[%rd1], {%f1, %f2};',
         'cp.async.cg.shared.global [%r1], [%rd1], 16, %r2;',
       ),
     ).toEqual([
@@ -65,6 +66,7 @@ describe('PTX as C++', () => {
       'put(r_r1, as<std::uint32_t>(0u));',
       'load_constant<float, 2>(r_rd1 + -16ll, r_f1, r_f2);',
       'store_shared<float, 1>(r_r1 + 4ll, {as<float>(r_f1)});',
+      'store_generic<float, 2>(r_rd1, {as<float>(r_f1), as<float>(r_f2)});',
       'copy_sixteen(r_r1, r_rd1, as<std::uint32_t>(r_r2));',
     ]);
   });

@@ -251,11 +251,16 @@ void load_constant(const Source& from, Registers&... to) {
   load_generic<T, Count>(from, to...);
 }
 template <typename T, int Count>
-void store_global(std::uint64_t address, const Values<T, Count>& values,
-                  const Where& where = Where::current()) {
+void store_generic(std::uint64_t address, const Values<T, Count>& values,
+                   const Where& where = Where::current()) {
   check_aligned(address, sizeof values, where);
   T* const to = reinterpret_cast<T*>(address);
   for (int i = 0; i < Count; ++i) to[i] = values.v[i];
+}
+template <typename T, int Count>
+void store_global(std::uint64_t address, const Values<T, Count>& values,
+                  const Where& where = Where::current()) {
+  store_generic(address, values, where);
 }
 
 /// Bytes at `offset` of the block's shared memory.
