@@ -32,18 +32,28 @@ function controlRows(
   });
 }
 
-/** Holm's correction of each kind of test over the rows of the table. */
+/**
+ * Holm's correction of each kind of test over the rows of the table. Heads at factor 1 change nothing,
+ * so they are no hypothesis and take nothing from the others.
+ */
 function correct(rows: readonly AblationRow[]): AblationRow[] {
-  const mcnemar = holmAdjust(rows.map((row) => row.mcnemar.pValue));
-  const permutation = holmAdjust(rows.map((row) => row.permutation.pValue));
-  const ranked = rows.flatMap((row) => (row.controls ? [row.controls.rankPValue] : []));
-  const ranks = holmAdjust(ranked);
-  let next = 0;
-  return rows.map((row, index) => ({
+  const adjusted = (
+    valueOf: (row: AblationRow) => number | undefined,
+  ): Map<AblationRow, number> => {
+    const tested = rows.filter((row) => row.factor !== 1 && valueOf(row) !== undefined);
+    const values = holmAdjust(tested.map((row) => valueOf(row)!));
+    return new Map(tested.map((row, index) => [row, values[index]]));
+  };
+  const mcnemar = adjusted((row) => row.mcnemar.pValue);
+  const permutation = adjusted((row) => row.permutation.pValue);
+  const ranks = adjusted((row) => row.controls?.rankPValue);
+  return rows.map((row) => ({
     ...row,
-    mcnemar: { ...row.mcnemar, adjusted: mcnemar[index] },
-    permutation: { ...row.permutation, adjusted: permutation[index] },
-    ...(row.controls ? { controls: { ...row.controls, rankAdjusted: ranks[next++] } } : {}),
+    mcnemar: { ...row.mcnemar, adjusted: mcnemar.get(row) ?? row.mcnemar.pValue },
+    permutation: { ...row.permutation, adjusted: permutation.get(row) ?? row.permutation.pValue },
+    ...(row.controls && {
+      controls: { ...row.controls, rankAdjusted: ranks.get(row) ?? row.controls.rankPValue },
+    }),
   }));
 }
 

@@ -37,6 +37,19 @@ describe('rankPValue', () => {
 });
 
 describe('rows', () => {
+  it('correct p-values for the rows that change something', async () => {
+    const plan: AblateOptions['plan'] = { kind: 'sets', sets: [parseHeads('3.1')] };
+    const alone = await ablate({ plan, factors: [0, 0.5] });
+    const beside = await ablate({ plan, factors: [0, 0.5, 1] });
+    const adjusted = (table: AblationTable) =>
+      table.variants
+        .filter(({ factor }) => factor !== 1)
+        .map(({ mcnemar, controls }) => [mcnemar.adjusted, controls?.rankAdjusted]);
+    expect(adjusted(beside)).toEqual(adjusted(alone));
+    const same = beside.variants.find(({ factor }) => factor === 1)!;
+    expect(same.permutation.adjusted).toBe(1);
+  });
+
   it('carry the change, its interval and the tests of lib/stats', async () => {
     const table = await ablate({
       plan: { kind: 'sets', sets: [parseHeads('3.1'), parseHeads('0.0')] },
