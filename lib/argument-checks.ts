@@ -20,6 +20,13 @@ function isList(value: unknown): boolean {
   }
 }
 
+function areNumbers(list: ArrayLike<unknown>): boolean {
+  // A list's hole is one that `every` does not look at.
+  return ArrayBuffer.isView(list)
+    ? !(list instanceof BigInt64Array || list instanceof BigUint64Array)
+    : Array.from(list).every((item) => typeof item === 'number');
+}
+
 function check(fits: boolean, call: string, place: { takes: string; value: unknown }): void {
   if (fits) return;
   const message = `${call} takes ${place.takes}, not ${shown(place.value)}.`;
@@ -52,6 +59,12 @@ export function checkTokenizer(call: string, value: unknown): void {
 export function checkIds(call: string, what: string, value: unknown): void {
   const fits = isList(value) && Array.from(value as ArrayLike<unknown>).every(Number.isInteger);
   check(fits, call, { takes: `${what} as a list of token ids`, value });
+}
+
+/** Numbers in an array or a typed one, NaN among them. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkNumbers(call: string, value: unknown): void {
+  const fits = isList(value) && areNumbers(value as ArrayLike<unknown>);
+  check(fits, call, { takes: 'a list of numbers', value });
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */

@@ -56,7 +56,11 @@ export interface CircuitResult {
    * empty circuit; NaN when clean and empty have the same mean.
    */
   readonly faithfulness: number;
-  /** Percentile bootstrap over pairs of the same ratio; NaN bounds where it is undefined. */
+  /**
+   * Percentile bootstrap over pairs of the same ratio. A resample of pairs on which clean and empty
+   * agree has no ratio: such resamples are counted in `undefinedResamples` and widen the interval,
+   * and with more than 2.5 % of them (at 0.95), or without a ratio of all pairs, the bounds are NaN.
+   */
   readonly interval: Interval;
 }
 

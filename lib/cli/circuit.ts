@@ -73,10 +73,15 @@ function printEvaluation(evaluation: CircuitEvaluation, context: Context): void 
       ['corrupted run', formatNumber(mean(evaluation.corrupted))],
     ],
   );
+  const { undefinedResamples } = result.interval;
+  const without =
+    undefinedResamples === undefined
+      ? ''
+      : ` (undefined in ${plural(undefinedResamples, 'resample')}, which may lie anywhere)`;
   const interval =
     evaluation.pairs === 1
       ? 'one pair has no interval, which needs at least 2'
-      : `95 % interval over pairs ${formatBounds(result.interval)}`;
+      : `95 % interval over pairs ${formatBounds(result.interval)}${without}`;
   context.print(`  faithfulness ${formatNumber(result.faithfulness)}, ${interval}`);
 }
 

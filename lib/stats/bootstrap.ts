@@ -1,6 +1,7 @@
 // Percentile bootstrap intervals of a mean and of a paired mean difference
 // (Efron 1979). Pairs are resampled whole, so what is paired stays paired.
 
+import { checkNumbers } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { checkConfidence, mean, percentileBounds, type Interval } from './quantile.js';
 import type { Random } from './random.js';
@@ -37,7 +38,10 @@ function checkResamples(resamples: number): void {
 /**
  * Interval of any statistic of items 0 … count-1. The statistic gets the indexes of a resample
  * (with repeats); the estimate is its value on all items. One item has no interval: its resamples are
- * all alike, which is no sign of precision.
+ * all alike, which is no sign of precision. A statistic that is not finite is undefined: without an
+ * estimate there is no interval, and resamples without a value are counted and may lie anywhere (see
+ * percentileBounds), so that more than 2.5 % of them at a confidence of 0.95 leave no interval either.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT
  */
 export function bootstrapStatistic(
   count: number,
@@ -52,19 +56,38 @@ export function bootstrapStatistic(
   }
   const indexes = Uint32Array.from({ length: count }, (_, index) => index);
   const estimate = statistic(indexes);
-  if (count === 1) return { estimate, low: Number.NaN, high: Number.NaN };
+  if (count === 1 || !Number.isFinite(estimate)) {
+    return { estimate, low: Number.NaN, high: Number.NaN };
+  }
   const draw = sharedIndexes(seed, count, resamples * count);
   const values = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample++) {
     draw(indexes);
     values[resample] = statistic(indexes);
   }
-  return { estimate, ...percentileBounds(values, confidence) };
+  const undefinedResamples = resamples - values.filter(Number.isFinite).length;
+  return {
+    estimate,
+    ...percentileBounds(values, confidence),
+    ...(undefinedResamples > 0 ? { undefinedResamples } : {}),
+  };
 }
 
-/** Percentile interval of the mean. */
+/**
+ * Percentile interval of the mean.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT without values, and for one that is not finite: what a missing
+ *   value stands for is the caller's to say.
+ */
 export function bootstrapMean(values: ArrayLike<number>, options?: BootstrapOptions): Interval {
+  checkNumbers('bootstrapMean', values);
   const numbers = Float64Array.from(values);
+  const odd = numbers.findIndex((value) => !Number.isFinite(value));
+  if (odd >= 0) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `bootstrapMean: value ${odd} is ${numbers[odd]}; leave it out or say what it stands for.`,
+    );
+  }
   const statistic = (indexes: Uint32Array): number => {
     let sum = 0;
     for (let draw = 0; draw < indexes.length; draw++) sum += numbers[indexes[draw]];
@@ -78,6 +101,8 @@ export function pairedDifferences(
   before: ArrayLike<number>,
   after: ArrayLike<number>,
 ): Float64Array {
+  checkNumbers('paired differences', before);
+  checkNumbers('paired differences', after);
   if (before.length !== after.length) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',

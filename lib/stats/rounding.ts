@@ -5,7 +5,7 @@ const rounding = 1e-12;
 
 /** The value, or 0 where rounding alone can have made it of operands of this size. */
 export const withoutRounding = (value: number, scale: number): number =>
-  Math.abs(value) <= rounding * scale ? 0 : value;
+  Number.isFinite(scale) && Math.abs(value) <= rounding * scale ? 0 : value;
 
 /** after - before. */
 export const differenceOf = (before: number, after: number): number =>

@@ -94,6 +94,20 @@ function beyondText(scores: readonly Score[]): string {
   );
 }
 
+/** The end of a caption: what the intervals of faithfulness leave open, where they do. */
+function undefinedText(scores: readonly Score[]): string {
+  const counts = scores.map(({ evaluation }) => evaluation.faithfulness.undefinedResamples ?? 0);
+  const most = Math.max(...counts);
+  if (most === 0) return '';
+  return (
+    ` Of ${shownCount(counts.filter((count) => count > 0).length)} faithfulness is undefined in some ` +
+    `resamples of the pairs (${most} at most): these widen the interval, and too many leave none.`
+  );
+}
+
+const shownCount = (count: number): string =>
+  count === 1 ? 'one checkpoint' : `${count} checkpoints`;
+
 function seriesMarks(rows: readonly Row[], quantity: Quantity, dx: number, title: string) {
   const [{ series }] = rows;
   const bounds = clampBounds(quantity);
@@ -191,7 +205,8 @@ export function scoreFigures(data: RunData, view: View): Figure[] {
       title: `Score per checkpoint: ${view.title}`,
       caption:
         `Mean ${metric} and share of right answers on ${pairs} pairs, and the faithfulness of the ` +
-        `circuit (1: it does all that the model does), with bootstrap intervals.${beyondText(scores)}`,
+        `circuit (1: it does all that the model does), with bootstrap intervals.` +
+        `${beyondText(scores)}${undefinedText(scores)}`,
       picture: withLegend(
         stack([
           picture(scores, 'metric', metric),

@@ -24,7 +24,7 @@ export interface EvaluationFile {
   readonly corrupted: Interval;
   /** Share of pairs whose right answer has the largest logit. */
   readonly accuracy: Interval;
-  /** (circuit - empty) / (clean - empty); null bounds where it is undefined. */
+  /** (circuit - empty) / (clean - empty); null bounds where too many resamples have none. */
   readonly faithfulness: Interval;
   readonly correct: number[];
 }

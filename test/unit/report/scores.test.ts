@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { scoreFigures } from '../../../lib/report/figures/scores.js';
 import { resultId, type RunData } from '../../../lib/report/run-data.js';
+import type { Interval } from '../../../lib/stats/quantile.js';
 import { largeStudy } from './large-study.js';
 
 const study = largeStudy();
@@ -9,13 +10,13 @@ const [view] = study.views;
 const [{ checkpoints }] = study.manifest.series;
 
 /** The study's scores, the first checkpoint's circuit with another faithfulness. */
-function figureWith(estimate: number, low: number, high: number) {
+function figureWith(estimate: number, low: number, high: number, more: Partial<Interval> = {}) {
   const evaluations = new Map(study.evaluations);
   for (const [id, evaluation] of study.evaluations) {
     evaluations.set(id, { ...evaluation, faithfulness: { estimate: 0.8, low: 0.7, high: 0.9 } });
   }
   const id = resultId(checkpoints[0], view);
-  evaluations.set(id, { ...evaluations.get(id)!, faithfulness: { estimate, low, high } });
+  evaluations.set(id, { ...evaluations.get(id)!, faithfulness: { estimate, low, high, ...more } });
   const data: RunData = { ...study, evaluations };
   const [{ caption, picture, table }] = scoreFigures(data, view);
   const arrowheads = picture!.body.match(/<path [^>]*rotate\(180\)/g) ?? [];
@@ -35,4 +36,15 @@ it('marks values and intervals beyond the range, and keeps them in the table', (
   expect(body).toContain('faithfulness −1.29 [−2.42, 0.50]');
   const row = table.rows.find(({ checkpoint }) => checkpoint === checkpoints[0])!;
   expect([row['faithfulness'], row['faithfulness_low']]).toEqual([-1.29, -2.42]);
+});
+
+it('says of how many checkpoints resamples have no faithfulness, and shows no interval for them', () => {
+  expect(figureWith(0.5, 0.4, 0.6).caption).not.toMatch(/undefined/);
+  const [low, high] = [null, null] as unknown as [number, number];
+  const { caption, table } = figureWith(0.5, low, high, { undefinedResamples: 70 });
+  expect(caption).toContain(
+    'Of one checkpoint faithfulness is undefined in some resamples of the pairs (70 at',
+  );
+  const row = table.rows.find(({ checkpoint }) => checkpoint === checkpoints[0])!;
+  expect([row['faithfulness'], row['faithfulness_low']]).toEqual([0.5, null]);
 });
