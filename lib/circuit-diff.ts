@@ -1,15 +1,17 @@
 // The difference of two or more score files in one plain JSON report: head sets, importance,
-// effect, overlap, bootstrap evidence and the null diff. Never loads the addon.
+// effect, overlap, bootstrap evidence and the null diff. Resamples by the addon where it loads.
 import { checkTable, checkText } from './argument-checks.js';
 import { buildCircuit, type BuildCircuitOptions, type Circuit } from './circuit/circuit.js';
 import { pairCountOf, type ScoreTable } from './circuit/score-table.js';
 import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
 import { diffCircuits, type CircuitDiff, type CircuitSummary } from './diff/circuit-diff.js';
 import { nullDiff, nullPValue, type NullDiff } from './diff/null-diff.js';
-import type { ResamplingOptions } from './diff/resample.js';
+import type { LoopOptions } from './diff/resample.js';
+import type { ResampledHeads } from './diff/resampled-heads.js';
 import { headStatus, type HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
 import { formatHead } from './head-gate.js';
+import { fastestResampledHeads } from './native-resampling.js';
 import { checkOptionNames, optionNames, shown, wholeNumber } from './option-checks.js';
 import { fewestFlips } from './stats/power.js';
 import { checkConfidence, type Interval } from './stats/quantile.js';
@@ -17,11 +19,14 @@ import { version } from './version.js';
 
 /** A score table with its name; its stored circuit is used when no selection is given. */
 export interface DiffInput {
+  /** What comparisons call the table: no other of the same diff has this name. */
   readonly name: string;
   readonly table: ScoreTable & Partial<Pick<Circuit, 'inGraph' | 'nodesInGraph'>>;
 }
 
-export interface DiffOptions extends ResamplingOptions {
+export interface DiffOptions extends LoopOptions {
+  /** How circuits are rebuilt; default the fastest that runs here. All give the same bits. */
+  readonly resampledHeads?: ResampledHeads | undefined;
   /** How every circuit is selected. Without it the tables must hold circuits, used as they are. */
   readonly selection?: BuildCircuitOptions | undefined;
   /** Bootstrap resamples, or `auto` (default). */
@@ -212,7 +217,7 @@ async function evidenceOf(
   if (!selection) return {};
   const basePairs = inputs[0].table.pairScores;
   const resampled = fewestPairs(inputs) > 1;
-  const { resampledHeads, signal, onProgress } = options;
+  const { resampledHeads = fastestResampledHeads(), signal, onProgress } = options;
   const loop = { selection, seed, resampledHeads, signal, onProgress };
   const bootstrap = resampled
     ? await bootstrapDiff(inputs, { ...loop, confidence, resamples: options.resamples ?? 'auto' })
@@ -246,6 +251,13 @@ function checkInputs(inputs: readonly DiffInput[]): void {
     checkTable('diff', input?.table);
     checkText('diff', 'the name of a table', input?.name);
   }
+  const names = (inputs as readonly DiffInput[]).map(({ name }) => name);
+  const doubled = names.find((name, index) => names.indexOf(name) !== index);
+  if (doubled === undefined) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `diff: two tables have the name ${shown(doubled)}; give each its own, which comparisons are known by.`,
+  );
 }
 
 /** What is read late, or not at all where a table has no per-pair scores. */

@@ -7,7 +7,6 @@ import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { diff, type DiffInput } from '../circuit-diff.js';
 import { diffCsv } from '../diff-report.js';
 import { readScoreFile } from '../formats/score-file.js';
-import { fastestResampledHeads } from '../native-resampling.js';
 import { usageError } from './arguments.js';
 import type { Command } from './command.js';
 import { printDiff } from './diff-tables.js';
@@ -83,7 +82,6 @@ export const diffCommand: Command = {
         nullRepeats: args.value('null-repeats'),
         confidence: args.value('confidence'),
         seed: args.value('seed'),
-        resampledHeads: fastestResampledHeads(),
         signal: context.signal,
         onProgress: onCount,
       }),

@@ -49,7 +49,7 @@ export interface LoopOptions {
 }
 
 export interface ResamplingOptions extends LoopOptions {
-  /** How circuits are rebuilt; default in JavaScript, nativeResampledHeads is faster and gives the same. */
+  /** How circuits are rebuilt; default in JavaScript, fastestResampledHeads() gives the same bits sooner. */
   readonly resampledHeads?: ResampledHeads | undefined;
 }
 

@@ -7,7 +7,6 @@ import { automaticResamples } from '../../diff/bootstrap-diff.js';
 import { nullPValue } from '../../diff/null-diff.js';
 import { resamplingWork } from '../../diff/resample.js';
 import { readScoreFile } from '../../formats/score-file.js';
-import { fastestResampledHeads } from '../../native-resampling.js';
 import { pairsKey, type Facts } from '../facts.js';
 import {
   placeId,
@@ -61,7 +60,6 @@ export async function diffOfResults(
     confidence: study.statistics.confidence,
     resamples: study.statistics.resamples,
     nullRepeats: 0,
-    resampledHeads: fastestResampledHeads(),
     signal,
     onProgress: (done, total) => onProgress(done / total),
   });

@@ -57,6 +57,17 @@ afterEach(async () => {
 });
 
 describe('diff', () => {
+  it('refuses two tables of one name, which no comparison could tell apart', async () => {
+    await expect(
+      diff([base, post, { ...post, name: 'base' }], { selection }),
+    ).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
+      message: expect.stringMatching(
+        /^diff: two tables have the name "base"; give each its own/,
+      ) as string,
+    });
+  });
+
   it('puts sets, evidence and the null diff into one plain report', async () => {
     const report = await diff([base, post], { selection, resamples: 50, nullRepeats: 10 });
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
