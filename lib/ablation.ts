@@ -5,6 +5,7 @@ import { ablateSubject, type AblationSubject } from './ablation/ablate.js';
 import { checkPlan } from './ablation/plan.js';
 import { Sweep } from './ablation-sweep.js';
 import { checkModel, checkPairs, checkText } from './argument-checks.js';
+import { withCallbacks } from './callbacks.js';
 import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
@@ -83,5 +84,7 @@ export async function ablate(
   checkOptionNames('ablate', options, ablateOptions);
   checkPlan('ablate', options.plan);
   if (options.journal !== undefined) checkText('ablate', 'the journal', options.journal);
-  return model.lend((lent) => ablateSubject(subjectOf(lent, pairs, options), options));
+  return withCallbacks(options, (own) =>
+    model.lend((lent) => ablateSubject(subjectOf(lent, pairs, own), own)),
+  );
 }

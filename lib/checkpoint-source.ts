@@ -2,6 +2,7 @@
 // that hold the files. A PEFT adapter given as MODEL leads to its base.
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { withCallbacks } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
 import type { HubOptions } from './hub-download.js';
 import { readJsonIfExists } from './json-file.js';
@@ -81,7 +82,7 @@ async function locate(text: string, option: string, hub: HubOptions): Promise<Lo
   }
   try {
     const { hubSnapshot } = await import('./hub-download.js');
-    const snapshot = await hubSnapshot(id.name, id.revision, hub);
+    const snapshot = await withCallbacks(hub, (own) => hubSnapshot(id.name, id.revision, own));
     const label = id.name.split('/')[1] + (id.revision === 'main' ? '' : `@${id.revision}`);
     return { ...snapshot, id: id.name, label, files: await listFolder(snapshot.folder) };
   } catch (error) {

@@ -170,10 +170,11 @@ function chunkProgress(
   chunk: { begin: number; size: number; total: number },
 ): JobOptions['onProgress'] {
   if (!onProgress) return undefined;
+  // What an async function gives back is returned: the job waits for it.
   return ({ done, total, phase }: JobProgress): void => {
     // Preparatory phases (means) have totals of their own and would make the count run backwards.
     const share = phase === 'circuits' && total > 0 ? done / total : 0;
-    onProgress({
+    return onProgress({
       done: Math.floor(chunk.begin + share * chunk.size),
       total: chunk.total,
       phase: 'circuits',

@@ -4,6 +4,7 @@ import { checkPlan } from './ablation/plan.js';
 import { checkBenchmark, checkModel, checkText, checkTexts } from './argument-checks.js';
 import type { PromptForm } from './benchmarks/prompts.js';
 import type { Benchmark } from './benchmarks/types.js';
+import { withCallbacks } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
 import {
   answerSubject,
@@ -134,7 +135,9 @@ export async function answerBenchmark(
   options: AnswerOptions = {},
 ): Promise<Answers> {
   checkArguments('answerBenchmark', { model, benchmark }, options);
-  return model.lend((lent) => answerSubject(subjectOf(lent, options), benchmark, options));
+  return withCallbacks(options, (own) =>
+    model.lend((lent) => answerSubject(subjectOf(lent, own), benchmark, own)),
+  );
 }
 
 /**
@@ -159,7 +162,9 @@ export async function evaluate(
   options: AnswerOptions = {},
 ): Promise<EvaluationResult> {
   checkArguments('evaluate', { model, benchmark }, options);
-  return model.lend((lent) => evaluateSubject(subjectOf(lent, options), benchmark, options));
+  return withCallbacks(options, (own) =>
+    model.lend((lent) => evaluateSubject(subjectOf(lent, own), benchmark, own)),
+  );
 }
 
 /**

@@ -12,6 +12,7 @@ import { checkRequest, packRequests, type CheckedRequest } from './generation-re
 import type { Model } from './model.js';
 import { runJob } from './native.js';
 import type { NativeGeneration } from './native-types.js';
+import { CallbackWatch } from './callbacks.js';
 import { checkOptionNames, optionNames, wholeNumber } from './option-checks.js';
 import { StopStringMatcher } from './stop-strings.js';
 
@@ -55,6 +56,7 @@ class Generation {
   ended = false;
   readonly #model: Model;
   readonly #options: GenerationOptions;
+  readonly #watch: CallbackWatch;
   readonly #maxRows: number;
   readonly #rows = new Map<number, Row>();
   readonly #room = new Bell();
@@ -68,7 +70,10 @@ class Generation {
 
   constructor(model: Model, options: GenerationOptions) {
     this.#model = model;
-    this.#options = options;
+    this.#watch = new CallbackWatch(() => {
+      this.fail(this.#watch.failure!.error);
+    });
+    this.#options = this.#watched(options);
     this.#maxRows = wholeNumber('maxRows', options.maxRows, { low: 1, high: 65536, fallback: 64 });
     const memoryBytes = wholeNumber('memoryBytes', options.memoryBytes, {
       low: 0,
@@ -95,6 +100,19 @@ class Generation {
         this.fail(error);
       },
     );
+  }
+
+  #watched({ onToken, onProgress, ...options }: GenerationOptions): GenerationOptions {
+    return {
+      ...options,
+      ...(onToken && { onToken: this.#watch.over(onToken) }),
+      ...(onProgress && { onProgress: this.#watch.over(onProgress) }),
+    };
+  }
+
+  /** Waits for what async callbacks have not done yet. @throws what one of them was rejected with. */
+  settle(): Promise<void> {
+    return this.#watch.settle(this.#options.signal);
   }
 
   /** Puts the requests in, as many at a time as rows will soon need. */
@@ -243,7 +261,8 @@ const generationOptions = optionNames<GenerationOptions>({
  * A consumer that does not read slows the generation down; leaving the loop stops it.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT or _TOKENIZER naming the request and its option,
  *   _OUT_OF_MEMORY when a request does not fit the budget even alone, _CANCELLED (cause: the
- *   signal's reason), and whatever the iterable, onToken or onProgress throws.
+ *   signal's reason), and whatever the iterable, onToken or onProgress throws, or rejects
+ *   the promise of an async function with.
  */
 export async function* generate(
   model: Model,
@@ -265,7 +284,10 @@ export async function* generate(
         yield completion;
         continue;
       }
-      if (generation.ended) return;
+      if (generation.ended) {
+        await generation.settle();
+        return;
+      }
       await rung;
     }
   } finally {

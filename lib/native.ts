@@ -1,6 +1,7 @@
 // The one door to the C++ core: loads the addon on first use and turns its jobs into promises that
 // obey an AbortSignal. The only cast from the untyped binary is here.
 import { createRequire } from 'node:module';
+import { withCallbacks } from './callbacks.js';
 import { HeadsparkError, isHeadsparkError } from './errors.js';
 import type { NativeAddon, NativeJob, NativeProgress } from './native-types.js';
 import { packageRoot, version } from './version.js';
@@ -17,7 +18,10 @@ export interface JobProgress {
 export interface JobOptions {
   /** Aborting rejects the promise with ERR_HEADSPARK_CANCELLED (cause: the signal's reason). */
   signal?: AbortSignal | undefined;
-  /** At most ~10 calls a second; the last always arrives. A throw stops the job. */
+  /**
+   * At most ~10 calls a second; the last always arrives. A throw, and a promise that is rejected, stops
+   * the job with that error; the job ends after the promises that an async function gave.
+   */
   onProgress?: ((progress: JobProgress) => void) | undefined;
 }
 
@@ -80,6 +84,13 @@ export async function runJob<T>(
   options: JobOptions = {},
 ): Promise<T> {
   const { signal, onProgress } = options;
+  return withCallbacks({ signal, onProgress }, (watched) => runWatched(start, watched));
+}
+
+async function runWatched<T>(
+  start: (addon: NativeAddon, onProgress: NativeProgress | undefined) => NativeJob<T>,
+  { signal, onProgress }: JobOptions,
+): Promise<T> {
   if (signal?.aborted) throw cancelled('The run was cancelled before it started.', signal);
   const job = callNative((addon) =>
     start(addon, onProgress && ((done, total, phase) => onProgress({ done, total, phase }))),

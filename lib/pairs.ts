@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import { checkPairs, checkText, checkTokenizer } from './argument-checks.js';
 import { writeFileAtomic } from './atomic-file.js';
+import { CallbackWatch } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
 import { readLines } from './pairs/lines.js';
@@ -84,15 +85,19 @@ export async function* streamPairs(
 ): AsyncGenerator<TokenizedPair> {
   checkReading(file, options);
   const isCsv = extname(file).toLowerCase() === '.csv';
-  const rows = isCsv ? readCsvPairs(file, options) : readJsonLines(file);
+  const watch = new CallbackWatch(() => undefined);
+  const { onUnfit } = options;
+  const own = onUnfit ? { ...options, onUnfit: watch.over(onUnfit) } : options;
+  const rows = isCsv ? readCsvPairs(file, own) : readJsonLines(file);
   let index = 0;
   for await (const { line, raw } of rows) {
-    if (options.limit !== undefined && index >= options.limit) return;
-    const pair = tokenizeOrSkip(raw, { file, line, index }, options);
+    if (options.limit !== undefined && index >= options.limit) break;
+    const pair = tokenizeOrSkip(raw, { file, line, index }, own);
     if (!pair) continue;
     yield pair;
     index++;
   }
+  await watch.settle(undefined);
 }
 
 function tokenizeOrSkip(
@@ -130,7 +135,7 @@ export async function readPairs(
     options.onUnfit &&
     ((error: HeadsparkError): void => {
       firstUnfit ??= error;
-      options.onUnfit?.(error);
+      return options.onUnfit?.(error);
     });
   const settings: ReadPairsOptions = onUnfit ? { ...options, onUnfit } : options;
   for await (const pair of streamPairs(file, settings)) pairs.push(pair);

@@ -1,6 +1,7 @@
 // Rebuilding a circuit from weighted pairs: the inner loop of the bootstrap and of the null diff.
 
 import { setImmediate } from 'node:timers/promises';
+import { withCallbacks } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { graphOf, type CircuitGraph } from '../circuit/graph.js';
@@ -94,6 +95,16 @@ const blockOf = (edges: number): number =>
  * giving the event loop a turn every 40 ms. Throws ERR_HEADSPARK_CANCELLED when the signal fires.
  */
 export async function runResamples(
+  { total, edges }: { total: number; edges: number },
+  step: (begin: number, end: number) => void,
+  { signal, onProgress }: LoopOptions,
+): Promise<void> {
+  return withCallbacks({ signal, onProgress }, (watched) =>
+    runWatched({ total, edges }, step, watched),
+  );
+}
+
+async function runWatched(
   { total, edges }: { total: number; edges: number },
   step: (begin: number, end: number) => void,
   { signal, onProgress }: LoopOptions,

@@ -3,6 +3,7 @@
 
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
+import { withCallbacks } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { makeFolder } from '../file-errors.js';
 import { tableCsv, tableLatex, type Cell, type Column, type DataTable } from './data-table.js';
@@ -89,12 +90,13 @@ export async function exportFigures(
     onProgress?: ((done: number, total: number) => void) | undefined;
   } = {},
 ): Promise<string[]> {
-  const { formats = exportFormats, onProgress } = options;
-  await makeFolder(folder);
-  const names: string[] = [];
-  for (const [index, figure] of figures.entries()) {
-    onProgress?.(index, figures.length);
-    names.push(...(await exportFigure(figure, folder, formats)));
-  }
-  return names;
+  return withCallbacks(options, async ({ formats = exportFormats, onProgress }) => {
+    await makeFolder(folder);
+    const names: string[] = [];
+    for (const [index, figure] of figures.entries()) {
+      onProgress?.(index, figures.length);
+      names.push(...(await exportFigure(figure, folder, formats)));
+    }
+    return names;
+  });
 }

@@ -2,6 +2,7 @@
 
 import { setTimeout } from 'node:timers/promises';
 import { writeFileAtomic } from '../atomic-file.js';
+import { withCallbacks } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { wholeNumber } from '../option-checks.js';
 import { formatDuration } from '../progress.js';
@@ -127,9 +128,14 @@ async function follow(
  */
 export async function watchReport(run: string, options: WatchOptions): Promise<WatchSummary> {
   checkReportOptions('watchReport', run, options, ['signal', 'pollMs', 'graceMs', 'onLook']);
-  const { out, figures, formats, onProgress, pollMs, graceMs } = options;
+  const { pollMs, graceMs } = options;
   wholeNumber('pollMs', pollMs, { low: 1, high: 2 ** 31 - 1, fallback: 2000 });
   wholeNumber('graceMs', graceMs, { low: 0, high: 2 ** 31 - 1, fallback: 0 });
+  return withCallbacks(options, (own) => watchChecked(run, own));
+}
+
+async function watchChecked(run: string, options: WatchOptions): Promise<WatchSummary> {
+  const { out, figures, formats, onProgress } = options;
   const report = new LiveReport(run, out);
   const watcher = new RunWatcher(run);
   let last: RunState | undefined;

@@ -2,6 +2,7 @@
 
 import { checkText, checkTexts } from '../argument-checks.js';
 import { writeFileAtomic } from '../atomic-file.js';
+import { withCallbacks } from '../callbacks.js';
 import { checkOptionNames, oneOf, optionNames } from '../option-checks.js';
 import { exportFormats, type ExportFormat } from './export-formats.js';
 import { readRun } from './run-data.js';
@@ -58,6 +59,10 @@ export function checkReportOptions(
  */
 export async function writeReport(run: string, options: ReportOptions): Promise<ReportSummary> {
   checkReportOptions('writeReport', run, options);
+  return withCallbacks(options, (own) => writeChecked(run, own));
+}
+
+async function writeChecked(run: string, options: ReportOptions): Promise<ReportSummary> {
   const data = await readRun(run);
   // The drawing libraries take half a second to load: only a report waits for them.
   const [{ sectionsOf }, { pageHtml }, { exportFigures }] = await Promise.all([

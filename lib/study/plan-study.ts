@@ -2,6 +2,7 @@
 // disk, and how much of it is stored already.
 
 import { join } from 'node:path';
+import { withCallbacks } from '../callbacks.js';
 import { readTextIfExists } from '../json-file.js';
 import { estimateOf, measureRates, type Estimate, type MeasuredRates } from './estimate.js';
 import type { Facts } from './facts.js';
@@ -118,6 +119,10 @@ async function ratesOf(
  */
 export async function planStudy(study: Study, options: PlanOptions = {}): Promise<StudyPlan> {
   checkPlanOptions('planStudy', study, options);
+  return withCallbacks(options, (own) => planChecked(study, own));
+}
+
+async function planChecked(study: Study, options: PlanOptions): Promise<StudyPlan> {
   const { facts, graph, store } = await graphOfRun(study, options);
   const states = await statesOf(graph.nodes, store);
   const left = graph.nodes.filter((node) => states.get(node) !== 'done');

@@ -5,6 +5,7 @@ import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { clearTemporaryFiles } from '../atomic-file.js';
+import { withCallbacks } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { isDiskFull, makeFolder, writeError, writingTo } from '../file-errors.js';
 import { nearest } from '../nearest-word.js';
@@ -318,6 +319,10 @@ function paceOfPending(pending: readonly StageNode[], options: RunOf): Promise<R
  */
 export async function runStudy(study: Study, options: RunStudyOptions): Promise<RunSummary> {
   checkRunOptions(study, options);
+  return withCallbacks(options, (own) => runChecked(study, own));
+}
+
+async function runChecked(study: Study, options: RunStudyOptions): Promise<RunSummary> {
   const start = performance.now();
   const out = resolve(options.out);
   const settings = { ...options, out };
