@@ -4,7 +4,12 @@ import { checkTable, checkText } from './argument-checks.js';
 import { buildCircuit, type BuildCircuitOptions, type Circuit } from './circuit/circuit.js';
 import { pairCountOf, type ScoreTable } from './circuit/score-table.js';
 import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
-import { diffCircuits, type CircuitDiff, type CircuitSummary } from './diff/circuit-diff.js';
+import {
+  diffCircuits,
+  type CircuitDiff,
+  type CircuitSummary,
+  type NamedCircuit,
+} from './diff/circuit-diff.js';
 import { nullDiff, nullPValue, type NullDiff } from './diff/null-diff.js';
 import type { LoopOptions } from './diff/resample.js';
 import type { ResampledHeads } from './diff/resampled-heads.js';
@@ -15,6 +20,7 @@ import { fastestResampledHeads } from './native-resampling.js';
 import { checkOptionNames, optionNames, shown, wholeNumber } from './option-checks.js';
 import { fewestFlips } from './stats/power.js';
 import { checkConfidence, type Interval } from './stats/quantile.js';
+import { Turns } from './turns.js';
 import { version } from './version.js';
 
 /** A score table with its name; its stored circuit is used when no selection is given. */
@@ -287,11 +293,14 @@ export async function diff(
   checkInputs(inputs);
   checkDiffOptions(options);
   const { selection, confidence = 0.95, seed = 0 } = options;
-  const circuits = inputs.map((input) => ({
-    name: input.name,
-    circuit: circuitOf(input, selection),
-  }));
+  const turns = new Turns('the comparison', options.signal);
+  const circuits: NamedCircuit[] = [];
+  for (const input of inputs) {
+    circuits.push({ name: input.name, circuit: circuitOf(input, selection) });
+    await turns.give();
+  }
   const observed = diffCircuits(circuits);
+  await turns.give();
   const { bootstrap, noise } = await evidenceOf(inputs, options);
   return {
     format: 'headspark-diff',

@@ -5,6 +5,17 @@ import { HeadsparkError } from './errors.js';
 
 const turnMs = 40;
 
+/** Work that can be left, and gone on with, at every `yield`. */
+export type Steps<T> = Generator<undefined, T, void>;
+
+/** All of the work at once. */
+export function atOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
 export class Turns {
   readonly #work: string;
   readonly #signal: AbortSignal | undefined;
@@ -21,12 +32,22 @@ export class Turns {
    * @throws ERR_HEADSPARK_CANCELLED where the signal was aborted (cause: its reason).
    */
   async give(): Promise<void> {
-    if (performance.now() < this.#ends) return;
-    await setImmediate();
-    this.#ends = performance.now() + turnMs;
+    if (performance.now() >= this.#ends) {
+      await setImmediate();
+      this.#ends = performance.now() + turnMs;
+    }
     if (!this.#signal?.aborted) return;
     throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', `${this.#work} was cancelled.`, {
       cause: this.#signal.reason,
     });
+  }
+
+  /** Does work, with the event loop's turns between its steps. @throws as `give`, and as the work. */
+  async through<T>(steps: Steps<T>): Promise<T> {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      await this.give();
+    }
   }
 }

@@ -10,11 +10,13 @@ import { checkComparable, type ScoreTable } from '../circuit/score-table.js';
 import { fewestFlips } from '../stats/power.js';
 import { checkConfidence, percentileBounds, type Interval } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
+import { Turns } from '../turns.js';
 import {
   CircuitResampler,
   resampledWeights,
   resamplingWork,
   runResamples,
+  type ResampleStep,
   type ResamplingOptions,
 } from './resample.js';
 import { headView, type HeadView } from './resampled-heads.js';
@@ -108,6 +110,18 @@ interface Samples {
   readonly importances: Float32Array;
 }
 
+/** The heads of all pairs, and room for those of resamples. */
+function observedSamples(
+  { name, table }: NamedTable,
+  selection: BuildCircuitOptions,
+  resamples: number,
+): Samples {
+  const graph = graphOf(table.shape);
+  const observed = headView(graph, graph.compact(table.scores), selection);
+  const size = resamples * observed.mask.length;
+  return { name, observed, masks: new Uint8Array(size), importances: new Float32Array(size) };
+}
+
 function choosePairing(pairCounts: readonly number[], wanted?: Pairing): Pairing {
   const equal = pairCounts.every((count) => count === pairCounts[0]);
   if (wanted === 'paired' && !equal) {
@@ -183,20 +197,25 @@ function countNew(first: Samples, second: Samples, confidence: number): Interval
   };
 }
 
-function compareTables(
+async function compareTables(
   base: Samples,
   other: Samples,
-  options: Certainty & { headsPerLayer: number },
-): BootstrapComparison {
-  const { confidence, headsPerLayer } = options;
-  return {
-    base: base.name,
-    other: other.name,
-    heads: Array.from(base.observed.mask, (_, head) => ({
+  options: Certainty & { headsPerLayer: number; turns: Turns },
+): Promise<BootstrapComparison> {
+  const { confidence, headsPerLayer, turns } = options;
+  const heads: HeadEvidence[] = [];
+  for (let head = 0; head < base.observed.mask.length; head++) {
+    heads.push({
       layer: Math.floor(head / headsPerLayer),
       head: head % headsPerLayer,
       ...compareHead(base, other, head, options),
-    })),
+    });
+    await turns.give();
+  }
+  return {
+    base: base.name,
+    other: other.name,
+    heads,
     emergentCount: countNew(base, other, confidence),
     vanishedCount: countNew(other, base, confidence),
   };
@@ -230,14 +249,15 @@ export async function bootstrapDiff(
   const pairing = choosePairing(pairCounts, options.pairing);
   const resamples = chooseResamples(options.resamples ?? 'auto', graph.edgeCount, pairCounts);
   const width = graph.shape.layers * graph.shape.heads;
-  const samples = tables.map(({ name, table }) => ({
-    name,
-    observed: headView(graph, graph.compact(table.scores), selection),
-    masks: new Uint8Array(resamples * width),
-    importances: new Float32Array(resamples * width),
-  }));
-  const step = (begin: number, end: number): void => {
-    resamplers.forEach((resampler, index) => {
+  const turns = new Turns('the comparison', options.signal);
+  const samples: Samples[] = [];
+  for (const table of tables) {
+    samples.push(observedSamples(table, selection, resamples));
+    await turns.give();
+  }
+  const step: ResampleStep = async (begin, end, own) => {
+    for (const [index, resampler] of resamplers.entries()) {
+      await own.give();
       const { pairs } = resampler;
       // Streams of the base and, unless paired, of what is compared with it: the other tables change nothing.
       const stream = pairing === 'paired' || index === 0 ? 0 : 1;
@@ -249,13 +269,17 @@ export async function bootstrapDiff(
         samples[index].masks.set(view.mask, (begin + row) * width);
         samples[index].importances.set(view.importance, (begin + row) * width);
       });
-    });
+    }
   };
   await runResamples({ total: resamples, edges: graph.edgeCount }, step, options);
   const headsPerLayer = graph.shape.heads;
   const enoughPairs = Math.min(...pairCounts) >= fewestFlips(1 - confidence);
-  const comparisons = samples
-    .slice(1)
-    .map((other) => compareTables(samples[0], other, { confidence, enoughPairs, headsPerLayer }));
+  const comparisons: BootstrapComparison[] = [];
+  for (const other of samples.slice(1)) {
+    const certainty = { confidence, enoughPairs };
+    comparisons.push(
+      await compareTables(samples[0], other, { ...certainty, headsPerLayer, turns }),
+    );
+  }
   return { resamples, seed, confidence, pairing, pairCounts, comparisons };
 }

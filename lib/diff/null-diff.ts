@@ -100,7 +100,8 @@ export async function nullDiff(
       similarities.push(jaccard(overlap));
     }
   };
-  await runResamples({ total: repeats, edges: 2 * resampler.graph.edgeCount }, step, options);
+  const { edgeCount } = resampler.graph;
+  await runResamples({ total: repeats, edges: edgeCount, rows: 2 }, step, options);
   return {
     base: name,
     repeats,

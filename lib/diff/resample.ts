@@ -1,6 +1,5 @@
 // Rebuilding a circuit from weighted pairs: the inner loop of the bootstrap and of the null diff.
 
-import { setImmediate } from 'node:timers/promises';
 import { withCallbacks } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
@@ -8,6 +7,7 @@ import { graphOf, type CircuitGraph } from '../circuit/graph.js';
 import { pairCountOf, type ScoreTable } from '../circuit/score-table.js';
 import { resampleWeights } from '../stats/bootstrap.js';
 import type { Random } from '../stats/random.js';
+import { Turns } from '../turns.js';
 import { resampledHeads, type HeadView, type ResampledHeads } from './resampled-heads.js';
 
 /** Rebuilds circuits of one table from weights over its pairs, always by the same selection. */
@@ -66,7 +66,6 @@ export interface ResamplerOptions {
  */
 export const resamplingWork = (edges: number, pairs: number): number => edges * (2 + pairs / 32);
 
-const TURN_MS = 40;
 /**
  * [end - begin, pairs] weights of the resamples begin … end - 1, each drawn from a stream of its own,
  * so that any order of work gives the same draws.
@@ -83,46 +82,52 @@ export function resampledWeights(
   return weights;
 }
 
+const PROGRESS_MS = 40;
+
 /** Bytes of the means of one block of resamples. */
 const BLOCK_BYTES = 1 << 25;
 
-/** Resamples at a time: pair scores are read from memory once for all of them. */
+/** Rows of weights at a time: pair scores are read from memory once for all of them. */
 const blockOf = (edges: number): number =>
   Math.max(2, Math.min(16, Math.floor(BLOCK_BYTES / (4 * edges))));
+
+/** Does the resamples begin … end - 1; several tables one after the other, with turns between. */
+export type ResampleStep = (begin: number, end: number, turns: Turns) => void | Promise<void>;
+
+interface Resamples {
+  readonly total: number;
+  readonly edges: number;
+  /** Rows of weights of one resample; default 1. */
+  readonly rows?: number;
+}
 
 /**
  * Runs `step(begin, end)` over blocks of the resamples 0 … total-1 of a graph with so many edges,
  * giving the event loop a turn every 40 ms. Throws ERR_HEADSPARK_CANCELLED when the signal fires.
  */
 export async function runResamples(
-  { total, edges }: { total: number; edges: number },
-  step: (begin: number, end: number) => void,
+  resamples: Resamples,
+  step: ResampleStep,
   { signal, onProgress }: LoopOptions,
 ): Promise<void> {
-  return withCallbacks({ signal, onProgress }, (watched) =>
-    runWatched({ total, edges }, step, watched),
-  );
+  return withCallbacks({ signal, onProgress }, (watched) => runWatched(resamples, step, watched));
 }
 
 async function runWatched(
-  { total, edges }: { total: number; edges: number },
-  step: (begin: number, end: number) => void,
+  { total, edges, rows = 1 }: Resamples,
+  step: ResampleStep,
   { signal, onProgress }: LoopOptions,
 ): Promise<void> {
-  let turnEnds = performance.now() + TURN_MS;
-  const block = blockOf(edges);
+  const block = Math.max(1, Math.floor(blockOf(edges) / rows));
+  const turns = new Turns('the comparison', signal);
+  let reported = performance.now();
   for (let begin = 0; begin < total; begin += block) {
-    if (performance.now() >= turnEnds) {
+    if (performance.now() - reported >= PROGRESS_MS) {
       onProgress?.(begin, total);
-      await setImmediate();
-      turnEnds = performance.now() + TURN_MS;
+      reported = performance.now();
     }
-    if (signal?.aborted) {
-      throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the comparison was cancelled', {
-        cause: signal.reason,
-      });
-    }
-    step(begin, Math.min(begin + block, total));
+    await turns.give();
+    await step(begin, Math.min(begin + block, total), turns);
   }
   onProgress?.(total, total);
 }

@@ -1,11 +1,10 @@
 // From samples to the table: every set against the unablated model and against its matched controls,
 // problems paired throughout, p-values corrected over the rows, and what the run could show at all.
-import { setImmediate } from 'node:timers/promises';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { groupAnswers } from '../answers/group.js';
 import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
-import { findFlips, summarizeFailures, type Flip } from '../failures/summary.js';
+import { failureSteps, findFlips, type Flip } from '../failures/summary.js';
 import { formatPercent } from '../format-number.js';
 import { rankNotes } from '../ablation/rank-notes.js';
 import { rankPValue } from '../ablation/row.js';
@@ -18,6 +17,7 @@ import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
 import { differenceOf } from '../stats/rounding.js';
 import { bootstrapShare, shareChangeInterval } from '../stats/shares.js';
+import { Turns, type Steps } from '../turns.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
 import type { Samples } from './run.js';
@@ -105,18 +105,18 @@ export function checkKs(ks: readonly number[], samples: number): void {
   );
 }
 
-function atKs(
+function* atKs(
   grid: Grid,
   statistics: Statistics,
   of: (own: readonly SampleRecord[], k: number) => number,
-): AtK[] {
-  return statistics.ks.map((k) => ({
-    k,
-    value: bootstrapShare(
-      grid.map((own) => of(own, k)),
-      statistics,
-    ),
-  }));
+): Steps<AtK[]> {
+  const values: AtK[] = [];
+  for (const k of statistics.ks) {
+    const shares = grid.map((own) => of(own, k));
+    values.push({ k, value: bootstrapShare(shares, statistics) });
+    yield;
+  }
+  return values;
 }
 
 const passOf = (own: readonly SampleRecord[], k: number): number =>
@@ -147,14 +147,18 @@ function variantResult(variant: Variant, grid: Grid, statistics: Statistics): Va
 }
 
 /** p-values are corrected later, over the table. */
-function changeOf(before: Grid, after: Grid, statistics: Statistics): TestedChange {
+function* changeOf(before: Grid, after: Grid, statistics: Statistics): Steps<TestedChange> {
   const [from, to] = [sharesOf(before), sharesOf(after)];
   const { lost, gained, pValue } = mcnemarExact(majoritiesOf(before), majoritiesOf(after));
+  yield;
   const permuted = pairedPermutationTest(from, to, { permutations, seed: statistics.seed }).pValue;
+  yield;
+  const accuracy = shareChangeInterval(from, to, statistics);
+  yield;
   const most = before[0].length;
   const passes = (grid: Grid): number[] => grid.map((own) => passOf(own, most));
   return {
-    accuracy: shareChangeInterval(from, to, statistics),
+    accuracy,
     ...(most === 1
       ? {}
       : { passAtMost: shareChangeInterval(passes(before), passes(after), statistics) }),
@@ -177,11 +181,11 @@ function keptOf(flips: readonly Flip[]): Flip[] {
   return flips.filter((flip) => kept.has(flip));
 }
 
-function rowResult(
+function* rowResult(
   variant: Variant,
   grids: { own: Grid; unablated: Grid; problems: readonly string[] },
   statistics: Statistics,
-): RowResult {
+): Steps<RowResult> {
   const { own, unablated, problems } = grids;
   const isUnablated = variant.kind === 'unablated';
   const side = (grid: Grid) =>
@@ -189,20 +193,27 @@ function rowResult(
   const flips = isUnablated ? [] : findFlips(problems, side(unablated), side(own));
   const count = (direction: string): number =>
     flips.filter((flip) => flip.direction === direction).length;
+  yield;
+  const result = variantResult(variant, own, statistics);
+  yield;
+  const passAt = yield* atKs(own, statistics, passOf);
+  const successAt = yield* atKs(own, statistics, successOf);
+  const majority = bootstrapShare(majoritiesOf(own), statistics);
+  yield;
   return {
-    ...variantResult(variant, own, statistics),
-    passAt: atKs(own, statistics, passOf),
-    successAt: atKs(own, statistics, successOf),
-    majority: bootstrapShare(majoritiesOf(own), statistics),
+    ...result,
+    passAt,
+    successAt,
+    majority,
     sources: sourceCounts(own),
-    failures: summarizeFailures(own, isUnablated ? undefined : unablated, {
+    failures: yield* failureSteps(own, isUnablated ? undefined : unablated, {
       ...statistics,
       resamples: Math.min(failureResamples, statistics.resamples),
     }),
     ...(isUnablated
       ? {}
       : {
-          change: changeOf(unablated, own, statistics),
+          change: yield* changeOf(unablated, own, statistics),
           flips: keptOf(flips),
           flipCounts: {
             rightToWrong: count('right-to-wrong'),
@@ -357,7 +368,7 @@ export interface BuildEvaluationOptions extends StatisticsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The table of finished samples. Gives the event loop a turn between variants. */
+/** The table of finished samples. Gives the event loop its turns between statistics. */
 export async function buildEvaluation(options: BuildEvaluationOptions): Promise<EvaluationTable> {
   const { own, samples, signal, confidence = 0.95, resamples = 10_000 } = options;
   const wanted = options.ks ?? defaultKs(options.settings.samples);
@@ -370,29 +381,31 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
   const gridAt = (variant: number): Grid =>
     gridOf(samples, own, { variant, count: settings.samples });
   const unablated = gridAt(0);
+  const turns = new Turns('the evaluation', signal);
   const rows: RowResult[] = [];
   const controls: VariantResult[] = [];
   const grids: NamedGrid[] = [];
   for (const [index, variant] of settings.variants.entries()) {
-    await setImmediate();
-    if (signal?.aborted) {
-      const message = 'the evaluation was cancelled.';
-      throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', message, { cause: signal.reason });
-    }
+    await turns.give();
     const grid = index === 0 ? unablated : gridAt(index);
     grids.push({ variant: variant.name, problems, grid });
     if (variant.kind === 'control') {
       controls.push(
         variantResult(variant, grid, { ...statistics, resamples: Math.min(resamples, 1_000) }),
       );
-    } else rows.push(rowResult(variant, { own: grid, unablated, problems }, statistics));
+    } else {
+      const row = rowResult(variant, { own: grid, unablated, problems }, statistics);
+      rows.push(await turns.through(row));
+    }
   }
-  const compared = rows.map((row) => {
+  const compared: RowResult[] = [];
+  const place = { samples: settings.samples, statistics };
+  for (const row of rows) {
+    await turns.give();
     const matched = controls.filter(({ of }) => of === row.name);
-    if (matched.length === 0) return row;
-    const place = { samples: settings.samples, statistics };
-    return { ...row, controls: compareControls(row, rows[0], matched, place) };
-  });
+    if (matched.length === 0) compared.push(row);
+    else compared.push({ ...row, controls: compareControls(row, rows[0], matched, place) });
+  }
   return {
     format: 'headspark-evaluation',
     version: 1,

@@ -4,4 +4,5 @@ export * from './arithmetic.js';
 export * from './form.js';
 export * from './loops.js';
 export * from './sample.js';
-export * from './summary.js';
+export { failureModes, findFlips, summarizeFailures } from './summary.js';
+export type { FailureMode, FailureRate, FailureSummary, Flip, FlipSample } from './summary.js';

@@ -3,6 +3,7 @@
 import { bootstrapStatistic, type BootstrapOptions } from '../stats/bootstrap.js';
 import { mean, type Interval } from '../stats/quantile.js';
 import { bootstrapShare, shareChangeInterval } from '../stats/shares.js';
+import { atOnce, type Steps } from '../turns.js';
 import type { SampleAnalysis } from './sample.js';
 
 export const failureModes = [
@@ -85,18 +86,32 @@ export function summarizeFailures(
   unablated: readonly (readonly SampleAnalysis[])[] | undefined,
   options: BootstrapOptions,
 ): FailureSummary {
-  const modes = Object.fromEntries(
-    failureModes.map((mode) => {
-      const own = sharesOf(samples, mode);
-      const rate = bootstrapShare(own, options);
-      const change = unablated && shareChangeInterval(sharesOf(unablated, mode), own, options);
-      return [mode, change ? { rate, change } : { rate }];
-    }),
-  ) as Record<FailureMode, FailureRate>;
+  return atOnce(failureSteps(samples, unablated, options));
+}
+
+/** `summarizeFailures`, one interval at a time. */
+export function* failureSteps(
+  samples: readonly (readonly SampleAnalysis[])[],
+  unablated: readonly (readonly SampleAnalysis[])[] | undefined,
+  options: BootstrapOptions,
+): Steps<FailureSummary> {
+  const modes: Partial<Record<FailureMode, FailureRate>> = {};
+  for (const mode of failureModes) {
+    const own = sharesOf(samples, mode);
+    const rate = bootstrapShare(own, options);
+    yield;
+    const change = unablated && shareChangeInterval(sharesOf(unablated, mode), own, options);
+    modes[mode] = change ? { rate, change } : { rate };
+    yield;
+  }
+  const falseEquationShare = pooled(samples, (own) => [own.falseEquations, own.equations], options);
+  yield;
+  const answerTokens = pooled(samples, (own) => known(own.answerTokens), options);
+  yield;
   return {
-    modes,
-    falseEquationShare: pooled(samples, (own) => [own.falseEquations, own.equations], options),
-    answerTokens: pooled(samples, (own) => known(own.answerTokens), options),
+    modes: modes as Record<FailureMode, FailureRate>,
+    falseEquationShare,
+    answerTokens,
     firstCorrectTokens: pooled(samples, (own) => known(own.firstCorrectTokens), options),
   };
 }

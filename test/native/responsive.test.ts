@@ -35,6 +35,18 @@ const computations: [string, (job: JobOptions) => Promise<unknown>][] = [
     'circuitCurve',
     (job) => headspark.circuitCurve(model, pairs, table, { bootstrap: many, ...job }),
   ],
+  [
+    'diff',
+    ({ signal, onProgress }) => {
+      const inputs = ['a', 'b'].map((name) => ({ name, table }));
+      const selection = { rule: 'top-n', n: 20 } as const;
+      const report = (done: number, total: number): void => onProgress?.({ done, total, phase: '' });
+      return headspark.diff(inputs, {
+        ...{ ...many, selection, nullRepeats: 0 },
+        ...{ signal, onProgress: report },
+      });
+    },
+  ],
 ];
 
 describe('results in turns', () => {

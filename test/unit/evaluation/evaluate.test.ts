@@ -390,6 +390,23 @@ describe('the table', () => {
   });
 });
 
+describe('the statistics of one row', () => {
+  it('let the event loop run, and end with the signal', async () => {
+    const { samples, own, table } = await evaluateSubject(fakeSubject(), benchmark, {
+      ...options,
+      plan: undefined,
+    });
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    setTimeout(() => controller.abort(reason), 1);
+    const job = { settings: table.settings, own, samples, resamples: 200_000 };
+    await expect(buildEvaluation({ ...job, signal: controller.signal })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_CANCELLED',
+      cause: reason,
+    });
+  });
+});
+
 describe('shards', () => {
   const few = { ...options, samples: 1, controls: 1 };
   const shards = [1, 2, 3].map((index) => ({ index, count: 3 }));
