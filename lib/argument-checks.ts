@@ -61,6 +61,34 @@ export function checkIds(call: string, what: string, value: unknown): void {
   check(fits, call, { takes: `${what} as a list of token ids`, value });
 }
 
+/** An array or a typed one, whatever is in it. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkList(call: string, what: string, value: unknown): void {
+  check(isList(value), call, { takes: `${what} as a list`, value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkSizes(call: string, what: string, value: unknown): void {
+  const fits =
+    Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+  check(fits, call, { takes: `${what} as a list of sizes`, value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkObjects(call: string, what: string, value: unknown): void {
+  const fits = Array.isArray(value) && value.every(isObject);
+  check(fits, call, { takes: `${what} as a list of objects`, value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkRecord(call: string, what: string, value: unknown): void {
+  check(isObject(value) && !Array.isArray(value), call, { takes: what, value });
+}
+
+/** Options of which not every name is known here. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkSomeOptions(call: string, value: unknown): void {
+  checkRecord(call, 'its options as an object', value);
+}
+
 /** Numbers in an array or a typed one, NaN among them. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkNumbers(call: string, value: unknown): void {
   const fits = isList(value) && areNumbers(value as ArrayLike<unknown>);
@@ -70,6 +98,12 @@ export function checkNumbers(call: string, value: unknown): void {
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkModel(call: string, value: unknown): void {
   const fits = isObject(value) && isObject(value['info']) && typeof value['handle'] === 'function';
+  check(fits, call, { takes: 'a model of loadModel', value });
+}
+
+/** What is needed of a model for its prompts. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkPromptModel(call: string, value: unknown): void {
+  const fits = isObject(value) && isObject(value['info']);
   check(fits, call, { takes: 'a model of loadModel', value });
 }
 

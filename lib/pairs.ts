@@ -2,7 +2,7 @@
 // read into tokenized pairs; their hash, and writing them back.
 import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
-import { checkPairs, checkText, checkTokenizer } from './argument-checks.js';
+import { checkAnyText, checkPairs, checkText, checkTokenizer } from './argument-checks.js';
 import { writeFileAtomic } from './atomic-file.js';
 import { CallbackWatch } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
@@ -178,6 +178,10 @@ export function repeatedPairs(pairs: readonly TokenizedPair[]): TokenizedPair[] 
 
 /** A pair as one JSONL object with token ids; `readPairs` gives the same pair back. */
 export function pairToJson(pair: TokenizedPair): RawPair {
+  checkPairs('pairToJson', [pair]);
+  const { text, corruptedText } = pair;
+  if (text !== undefined) checkAnyText('pairToJson', text);
+  if (corruptedText !== undefined) checkAnyText('pairToJson', corruptedText);
   const single = (ids: number[]): number | number[] => (ids.length === 1 ? ids[0] : ids);
   return {
     clean: Array.from(pair.clean),

@@ -1,9 +1,10 @@
 // Prompts to continue: texts, chat messages through the model's template, or token ids, from the
 // command line or a JSONL file.
-import { checkAnyText } from './argument-checks.js';
+import { checkAnyText, checkPromptModel, checkText } from './argument-checks.js';
 import type { ChatMessage } from './chat-template.js';
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
+import { checkOptionNames, optionNames, trueOrFalse } from './option-checks.js';
 import { readLines } from './pairs/lines.js';
 import { pairError } from './pairs/pair-error.js';
 
@@ -25,6 +26,19 @@ export interface PromptOptions {
 }
 
 type PromptModel = Pick<Model, 'tokenizer' | 'chatTemplate' | 'info'>;
+
+const promptOptions = optionNames<PromptOptions>({
+  chat: true,
+  system: true,
+  enableThinking: true,
+});
+
+function checkPromptOptions(call: string, options: PromptOptions): void {
+  checkOptionNames(call, options, promptOptions);
+  trueOrFalse('chat', options.chat, false);
+  trueOrFalse('enableThinking', options.enableThinking, false);
+  if (options.system !== undefined) checkAnyText(call, options.system);
+}
 
 function tokenized(model: PromptModel, text: string, addSpecialTokens: boolean): Prompt {
   if (!model.tokenizer) {
@@ -59,7 +73,9 @@ function rendered(
  *   empty text, and for a thinking switch without the template.
  */
 export function promptOf(model: PromptModel, text: string, options: PromptOptions = {}): Prompt {
+  checkPromptModel('promptOf', model);
   checkAnyText('promptOf', text);
+  checkPromptOptions('promptOf', options);
   const { chat, system, enableThinking } = options;
   if (!chat && system === undefined) {
     if (enableThinking === undefined) return tokenized(model, text, true);
@@ -120,6 +136,9 @@ export async function readPrompts(
   file: string,
   options: PromptOptions = {},
 ): Promise<Prompt[]> {
+  checkPromptModel('readPrompts', model);
+  checkText('readPrompts', 'a path', file);
+  checkPromptOptions('readPrompts', options);
   const prompts: Prompt[] = [];
   for await (const { number: line, text } of readLines(file)) {
     if (text.trim() === '') continue;

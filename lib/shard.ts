@@ -1,5 +1,6 @@
 // One of the equal parts that a run over several machines is cut into.
 
+import { checkAnyText } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 
 export interface Shard {
@@ -9,8 +10,9 @@ export interface Shard {
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT for what is no part of a whole. */
-export function checkShard(shard: Shard): void {
-  const { index, count } = shard;
+export function checkShard(shard: unknown): void {
+  const given: Partial<Shard> = typeof shard === 'object' && shard !== null ? shard : {};
+  const { index = NaN, count = NaN } = given;
   const whole = Number.isInteger(index) && Number.isInteger(count);
   if (whole && index >= 1 && index <= count) return;
   throw new HeadsparkError(
@@ -22,6 +24,7 @@ export function checkShard(shard: Shard): void {
 
 /** Reads `2/4`. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function parseShard(text: string): Shard {
+  checkAnyText('parseShard', text);
   const match = /^(\d{1,6})\/(\d{1,6})$/.exec(text.trim());
   const [index, count] = [Number(match?.[1]), Number(match?.[2])];
   if (match && index >= 1 && index <= count) return { index, count };

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { checkAnyText, checkIds, checkText } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { readJsonIfExists } from './json-file.js';
+import { checkOptionNames, optionNames } from './option-checks.js';
 
 /** What is used of @huggingface/tokenizers' Tokenizer. */
 interface HubTokenizer {
@@ -34,6 +35,9 @@ export interface DecodeOptions {
   /** Leave special tokens out of the text. Default true. */
   skipSpecialTokens?: boolean | undefined;
 }
+
+const encodeOptions = optionNames<EncodeOptions>({ addSpecialTokens: true });
+const decodeOptions = optionNames<DecodeOptions>({ skipSpecialTokens: true });
 
 /** The parsed files that a tokenizer is made of. */
 export interface TokenizerFiles {
@@ -113,6 +117,7 @@ export class Tokenizer {
    */
   encode(text: string, options: EncodeOptions = {}): Int32Array {
     checkAnyText('encode', text);
+    checkOptionNames('encode', options, encodeOptions);
     const { addSpecialTokens = true } = options;
     const ids = this.#inner.encode(text, { add_special_tokens: addSpecialTokens }).ids;
     // The library leaves undefined where a piece has no id, which an Int32Array would turn into 0.
@@ -135,6 +140,7 @@ export class Tokenizer {
   /** Text of some token ids. */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
     checkIds('decode', 'what it decodes', ids);
+    checkOptionNames('decode', options, decodeOptions);
     const { skipSpecialTokens = true } = options;
     if (ids.length === 0) return '';
     return this.#inner.decode(Array.from(ids), {

@@ -1,6 +1,8 @@
 // Is an answer right? Both sides are brought to one spelling and taken apart (sets, tuples,
 // intervals, equations, matrices); what is left are numbers, compared exactly, and formulas,
 // compared by the compute engine.
+import { checkAnyText, checkTexts } from '../argument-checks.js';
+import { checkOptionNames, optionNames } from '../option-checks.js';
 import { isOneGroup, splitTopLevel } from './braces.js';
 import { choiceLetter, choiceLetters } from './choice.js';
 import { normalizeLatex } from './normalize.js';
@@ -225,14 +227,21 @@ function checkChoice(answer: string, gold: string, choices: readonly string[]): 
   return matching.length === 1 && matching[0] === right;
 }
 
+const checkOptions = optionNames<CheckOptions>({ choices: true });
+
 /**
  * True when `answer` (text or LaTeX, as a model wrote it) says the same as `gold`.
  *
  * Numbers are compared exactly as fractions; formulas by the compute engine. Sets and lists ignore
  * order, tuples and intervals do not. A unit, a percent sign or `x =` on one side only is no
  * difference; units of one dimension are converted; an exact answer is not met by a rounded one.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT
  */
 export function checkAnswer(answer: string, gold: string, options: CheckOptions = {}): boolean {
+  checkAnyText('checkAnswer', answer);
+  checkAnyText('checkAnswer', gold);
+  checkOptionNames('checkAnswer', options, checkOptions);
+  if (options.choices !== undefined) checkTexts('checkAnswer', 'choices', options.choices);
   if (options.choices) return checkChoice(answer, gold, options.choices);
   const [left, right] = [unwrapped(normalizeLatex(answer)), unwrapped(normalizeLatex(gold))];
   if (left === '' || right === '') return false;

@@ -1,5 +1,7 @@
 // Finding the answer that a generated text gives: the last balanced \boxed{}, an <answer> tag, an
 // "answer is" sentence, a chosen letter, or the last number, in that order. Thoughts do not count.
+import { checkAnyText, checkTexts } from '../argument-checks.js';
+import { checkOptionNames, oneOf, optionNames, trueOrFalse } from '../option-checks.js';
 import { readGroup } from './braces.js';
 
 /** How an answer was found, strongest first. */
@@ -28,6 +30,7 @@ const closing = /<\/(?:think|thinking|thought|reasoning)>/gi;
  * is no tag. Undefined while a thought is still open, because nothing was answered yet.
  */
 export function answerStart(text: string): number | undefined {
+  checkAnyText('answerStart', text);
   const close = [...text.matchAll(closing)].at(-1);
   const after = close ? close.index + close[0].length : 0;
   const open = [...text.matchAll(opening)].at(-1);
@@ -36,6 +39,7 @@ export function answerStart(text: string): number | undefined {
 
 /** The text without its thoughts; empty while a thought is still open. */
 export function stripThinking(text: string): string {
+  checkAnyText('stripThinking', text);
   const start = answerStart(text);
   if (start === undefined) return '';
   if (start > 0) return text.slice(start);
@@ -123,11 +127,28 @@ function innermost(text: string): string {
   return boxedAnswers(text).at(-1)?.text ?? text;
 }
 
-/** The answer that stands after the thoughts, by the strongest source there is; else undefined. */
+const extractOptions = optionNames<ExtractOptions>({ sources: true, choice: true });
+
+function checkExtraction(text: string, options: ExtractOptions): void {
+  checkAnyText('extractAnswer', text);
+  checkOptionNames('extractAnswer', options, extractOptions);
+  trueOrFalse('choice', options.choice, false);
+  if (options.sources === undefined) return;
+  checkTexts('extractAnswer', 'sources', options.sources);
+  for (const source of options.sources) {
+    oneOf('a source', source, { allowed: answerSources, fallback: source });
+  }
+}
+
+/**
+ * The answer that stands after the thoughts, by the strongest source there is; else undefined.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT
+ */
 export function extractAnswer(
   text: string,
   options: ExtractOptions = {},
 ): ExtractedAnswer | undefined {
+  checkExtraction(text, options);
   const start = answerStart(text);
   if (start === undefined) return undefined;
   const after = text.slice(start);
@@ -145,6 +166,7 @@ export function extractAnswer(
  * order: for telling whether a right answer was found and then given up.
  */
 export function statedAnswers(text: string): ExtractedAnswer[] {
+  checkAnyText('statedAnswers', text);
   const stated = (['boxed', 'tag', 'sentence'] as const).flatMap((source) =>
     finders[source](text).map((item) => ({
       text: innermost(item.text).trim(),

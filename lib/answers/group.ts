@@ -1,4 +1,5 @@
 // Answers to one problem put into groups that say the same, for majority votes.
+import { checkList } from '../argument-checks.js';
 import { checkAnswer, type CheckOptions } from './check.js';
 import { normalizeLatex } from './normalize.js';
 
@@ -10,6 +11,7 @@ export function groupAnswers(
   answers: readonly (string | undefined)[],
   options: CheckOptions = {},
 ): (number | undefined)[] {
+  checkList('groupAnswers', 'answers', answers);
   const byText = new Map<string, number>();
   const first: string[] = [];
   return answers.map((answer) => {

@@ -1,8 +1,10 @@
 // NumPy's .npy arrays: little-endian, C order, one array per file.
 // The header is a Python dict literal; only the three known keys and plain values are accepted.
 
+import { checkSizes, checkText } from '../argument-checks.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { HeadsparkError } from '../errors.js';
+import { shown } from '../option-checks.js';
 import { readFileBytes } from './file.js';
 
 /** Element types that are read; each maps to one typed array. */
@@ -92,6 +94,26 @@ export function decodeNpy(bytes: Buffer, name: string): NpyArray {
   return { type: type as NpyType, shape, data: READERS[type as NpyType](data) };
 }
 
+const arrayTypes = [
+  Float32Array,
+  Float64Array,
+  Int32Array,
+  Uint32Array,
+  BigInt64Array,
+  Int8Array,
+  Uint8Array,
+];
+
+function checkNpy(call: string, data: unknown, shape: unknown): void {
+  if (!arrayTypes.some((type) => data instanceof type)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `${call} takes its values as one of ${arrayTypes.map(({ name }) => name).join(', ')}, not ${shown(data)}.`,
+    );
+  }
+  checkSizes(call, 'the shape', shape);
+}
+
 function typeOf(data: NpyData): NpyType {
   if (data instanceof Float32Array) return '<f4';
   if (data instanceof Float64Array) return '<f8';
@@ -103,6 +125,7 @@ function typeOf(data: NpyData): NpyType {
 
 /** Header and data of a .npy file (version 1.0, data aligned to 64 bytes). */
 export function encodeNpy(data: NpyData, shape: readonly number[]): [Buffer, Uint8Array] {
+  checkNpy('encodeNpy', data, shape);
   const count = shape.reduce((product, size) => product * size, 1);
   if (count !== data.length) {
     throw new HeadsparkError(
@@ -145,5 +168,7 @@ export async function writeNpy(
   data: NpyData,
   shape: readonly number[],
 ): Promise<void> {
+  checkText('writeNpy', 'a path', path);
+  checkNpy('writeNpy', data, shape);
   await writeFileAtomic(path, encodeNpy(data, shape));
 }

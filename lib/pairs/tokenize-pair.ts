@@ -1,5 +1,6 @@
 // One raw pair to a TokenizedPair: prompts, answers, continuation, and every check that makes the
 // pair fit for attribution.
+import { checkRecord, checkSomeOptions } from '../argument-checks.js';
 import { resolveAnswers } from './answer-token.js';
 import { checkKeys } from './known-keys.js';
 import { pairError } from './pair-error.js';
@@ -97,6 +98,9 @@ export function tokenizePair(
   place: PairPlace,
   options: PairOptions = {},
 ): TokenizedPair {
+  checkRecord('tokenizePair', 'a pair as an object', raw);
+  checkRecord('tokenizePair', 'the place as { file, line, index }', place);
+  checkSomeOptions('tokenizePair', options);
   checkKeys(raw, place);
   const vocabSize = options.vocabSize ?? options.tokenizer?.vocabSize;
   const settings: PairOptions = vocabSize === undefined ? options : { ...options, vocabSize };

@@ -1,5 +1,6 @@
 // Exact tests that come down to fair coin flips: McNemar's test and the sign test.
 
+import { checkList } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { pairedDifferences } from './bootstrap.js';
 
@@ -53,6 +54,8 @@ export function mcnemarExact(
   before: ArrayLike<boolean | number>,
   after: ArrayLike<boolean | number>,
 ): McNemarResult {
+  checkList('mcnemarExact', 'the outcomes before', before);
+  checkList('mcnemarExact', 'the outcomes after', after);
   if (before.length !== after.length) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',

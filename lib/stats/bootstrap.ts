@@ -1,8 +1,9 @@
 // Percentile bootstrap intervals of a mean and of a paired mean difference
 // (Efron 1979). Pairs are resampled whole, so what is paired stays paired.
 
-import { checkNumbers } from '../argument-checks.js';
+import { checkNumbers, checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
+import { shown } from '../option-checks.js';
 import { checkConfidence, mean, percentileBounds, type Interval } from './quantile.js';
 import type { Random } from './random.js';
 import { differenceOf } from './rounding.js';
@@ -48,11 +49,18 @@ export function bootstrapStatistic(
   statistic: (indexes: Uint32Array) => number,
   options: BootstrapOptions = {},
 ): Interval {
+  checkSomeOptions('bootstrap', options);
   const { resamples = 10_000, confidence = 0.95, seed = 0 } = options;
   checkResamples(resamples);
   checkConfidence(confidence);
   if (!Number.isInteger(count) || count < 1) {
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', 'bootstrap of no values');
+  }
+  if (typeof statistic !== 'function') {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `bootstrap takes the statistic as a function of indexes, not ${shown(statistic)}.`,
+    );
   }
   const indexes = Uint32Array.from({ length: count }, (_, index) => index);
   const estimate = statistic(indexes);

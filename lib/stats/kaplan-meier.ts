@@ -3,6 +3,7 @@
 // has ended it has none, since the variance is 0 or infinite: there Wilson's bound of those at risk
 // stands, as in Rothman's interval (1978), whose sample is their number while nothing has ended.
 
+import { checkObjects } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { normalQuantile } from './normal.js';
 import { wilsonInterval } from './proportion.js';
@@ -51,6 +52,7 @@ function boundsOf(
 /** The estimate at every time at which something ended or was censored, ascending. */
 export function kaplanMeier(lifetimes: readonly Lifetime[], confidence = 0.95): SurvivalCurve {
   checkConfidence(confidence);
+  checkObjects('kaplanMeier', 'lifetimes', lifetimes);
   if (!lifetimes.every(({ duration }) => Number.isFinite(duration) && duration > 0)) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',

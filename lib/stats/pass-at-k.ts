@@ -1,5 +1,6 @@
 // Success over several samples of a problem: pass@k, success@k and the majority vote.
 
+import { checkList } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 
 const invalid = (message: string): HeadsparkError =>
@@ -28,6 +29,7 @@ export function passAtK(n: number, c: number, k: number): number {
  * problems has the same expectation, and more noise. 1 <= k <= samples.
  */
 export function successAtK(correct: ArrayLike<boolean | number>, k: number): number {
+  checkList('successAtK', 'the samples of a problem', correct);
   if (!Number.isInteger(k) || k < 1 || k > correct.length) {
     throw invalid(`success@k: k must be a whole number from 1 to ${correct.length}, got ${k}`);
   }
@@ -40,6 +42,7 @@ export function successAtK(correct: ArrayLike<boolean | number>, k: number): num
  * one that was voted for first wins. Undefined when nobody voted.
  */
 export function majorityVote(groups: readonly (number | undefined)[]): number | undefined {
+  checkList('majorityVote', 'groups', groups);
   const votes = new Map<number, number>();
   for (const group of groups) {
     if (group !== undefined) votes.set(group, (votes.get(group) ?? 0) + 1);

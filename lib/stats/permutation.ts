@@ -1,6 +1,7 @@
 // Paired permutation test of a mean difference: under the null each pair's difference may have
 // either sign. Exact by enumerating all signs for few pairs, seeded Monte-Carlo for many.
 
+import { checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { pairedDifferences } from './bootstrap.js';
 import { mean } from './quantile.js';
@@ -101,6 +102,7 @@ export function pairedPermutationTest(
   after: ArrayLike<number>,
   options: PermutationOptions = {},
 ): PermutationResult {
+  checkSomeOptions('pairedPermutationTest', options);
   const { permutations = 99_999, seed = 0 } = options;
   if (!Number.isInteger(permutations) || permutations < 1) {
     throw new HeadsparkError(

@@ -1,5 +1,6 @@
 // Wilson's score interval of a proportion, and Holm's correction for several p-values.
 
+import { checkNumbers } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { normalQuantile } from './normal.js';
 import { checkConfidence, type Interval } from './quantile.js';
@@ -28,6 +29,7 @@ export function wilsonInterval(successes: number, trials: number, confidence = 0
 
 /** Holm's step-down adjusted p-values, in the order given (Holm 1979). */
 export function holmAdjust(pValues: ArrayLike<number>): number[] {
+  checkNumbers('holmAdjust', pValues);
   const count = pValues.length;
   const values = Array.from(pValues);
   if (!values.every((p) => p >= 0 && p <= 1)) {

@@ -1,9 +1,11 @@
 // Mean and quantiles. Quantiles interpolate linearly (type 7: NumPy's and R's default).
 
+import { checkList } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { withoutRounding } from './rounding.js';
 
 function checkNotEmpty(values: ArrayLike<number>, what: string): void {
+  checkList(what, 'numbers', values);
   if (values.length === 0) {
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', `${what} of no values`);
   }
@@ -38,6 +40,7 @@ export function quantileSorted(sorted: ArrayLike<number>, p: number): number {
 
 /** Quantile of values in any order, NaN where one of them is; the argument is not changed. */
 export function quantile(values: ArrayLike<number>, p: number): number {
+  checkNotEmpty(values, 'quantile');
   const sorted = Float64Array.from(values).sort();
   const found = quantileSorted(sorted, p);
   // NaN is sorted to the end.

@@ -4,6 +4,7 @@
 // how many could. Changes of right or wrong answers, one to a problem, need no resampling: they have
 // Tango's interval.
 
+import { checkNumbers } from '../argument-checks.js';
 import { bootstrapMean, pairedDifferences, type BootstrapOptions } from './bootstrap.js';
 import { pairedShareChange } from './paired-shares.js';
 import { wilsonInterval } from './proportion.js';
@@ -42,6 +43,7 @@ function constantInterval(
  * never lowers the bound that none at all would have.
  */
 export function bootstrapShare(shares: Values, options: BootstrapOptions = {}): Interval {
+  checkNumbers('bootstrapShare', shares);
   if (isConstant(shares)) return constantInterval(shares, [0, 1], options);
   const { estimate, low, high } = bootstrapMean(shares, options);
   const unseen = unseenShare(shares.length, options);

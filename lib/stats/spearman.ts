@@ -2,12 +2,14 @@
 // checkpoints of one training run are a short series whose neighbours depend on each other, so
 // intervals come from blocks of neighbours and not from single points (Politis & Romano 1992).
 
+import { checkList, checkNumbers, checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { checkConfidence, percentileBounds, type Interval } from './quantile.js';
 import { Random } from './random.js';
 
 /** Ranks from 1; equal values share the mean of their ranks. */
 export function averageRanks(values: ArrayLike<number>): Float64Array {
+  checkList('averageRanks', 'numbers', values);
   const order = Array.from(values, (_, index) => index).sort((a, b) => values[a] - values[b]);
   const ranks = new Float64Array(values.length);
   for (let start = 0; start < order.length;) {
@@ -77,6 +79,8 @@ function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
 
 /** Spearman's rho: the correlation of ranks; NaN when one side is constant. */
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  checkNumbers('spearman', x);
+  checkNumbers('spearman', y);
   if (x.length !== y.length || x.length < 2) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
@@ -196,6 +200,9 @@ export function spearmanSeries(
   y: readonly number[],
   options: SpearmanOptions = {},
 ): SpearmanResult {
+  checkNumbers('spearmanSeries', x);
+  checkNumbers('spearmanSeries', y);
+  checkSomeOptions('spearmanSeries', options);
   const { resamples = 10_000, permutations = 99_999, confidence = 0.95, seed = 0 } = options;
   const points = x.length;
   const blockLength = options.blockLength ?? Math.ceil(Math.cbrt(points) - 1e-9);

@@ -1,10 +1,13 @@
 // Two samples on a line: the 1-Wasserstein distance between them and a permutation test of it.
 
+import { checkList } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { Random } from './random.js';
 
 /** The mean distance that mass must move to turn one sample into the other. */
 export function wasserstein(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  checkList('wasserstein', 'numbers', a);
+  checkList('wasserstein', 'numbers', b);
   if (a.length === 0 || b.length === 0) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',

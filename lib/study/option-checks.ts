@@ -13,6 +13,7 @@ import { checkShard } from '../shard.js';
 import type { PoolOptions } from './model-pool.js';
 import type { PlanOptions } from './plan-study.js';
 import type { RunStudyOptions } from './run-study.js';
+import type { SubmitStudyOptions } from './slurm/submit.js';
 
 const poolOptions = {
   threads: true,
@@ -34,6 +35,17 @@ const runOptions = optionNames<RunStudyOptions>({
   measureRates: true,
   onProgress: true,
   onComputed: true,
+});
+
+const submitOptions = optionNames<SubmitStudyOptions>({
+  threads: true,
+  device: true,
+  hub: true,
+  signal: true,
+  out: true,
+  only: true,
+  taskOptions: true,
+  submit: true,
 });
 
 function checkStudy(call: string, study: unknown): void {
@@ -72,4 +84,21 @@ export function checkRunOptions(study: unknown, options: RunStudyOptions): void 
   trueOrFalse('strict', strict, false);
   trueOrFalse('measureRates', measureRates, false);
   wholeNumber('patienceMs', patienceMs, { low: 0, high: 2 ** 31 - 1, fallback: 0 });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkSubmitOptions(study: unknown, options: SubmitStudyOptions): void {
+  const call = 'submitStudy';
+  checkStudy(call, study);
+  checkOptionNames(call, options, submitOptions);
+  checkPool(options, call);
+  const { out, only, taskOptions, submit } = options;
+  checkText(call, 'the folder out', out);
+  if (only !== undefined) checkTexts(call, 'only', only);
+  checkTexts(call, 'taskOptions', taskOptions);
+  if (typeof submit === 'boolean') return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `submit is ${shown(submit)}; it must be true or false: whether the scripts are submitted at once.`,
+  );
 }

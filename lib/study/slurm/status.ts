@@ -2,8 +2,10 @@
 
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { checkText } from '../../argument-checks.js';
 import { isHeadsparkError } from '../../errors.js';
 import type { PoolOptions } from '../model-pool.js';
+import { checkPlanOptions } from '../option-checks.js';
 import { graphOfRun } from '../run-graph.js';
 import type { Study } from '../study.js';
 import { partsOf, stageArrays } from './arrays.js';
@@ -84,6 +86,8 @@ export async function slurmStatus(
   study: Study,
   options: PoolOptions & { out: string },
 ): Promise<SlurmStatus | undefined> {
+  checkPlanOptions('slurmStatus', study, options);
+  checkText('slurmStatus', 'the folder out', options.out);
   if (!(await exists(join(options.out, slurmFolder)))) return undefined;
   const run = await realpath(resolve(options.out));
   const { graph, store } = await graphOfRun(study, { ...options, out: run, machine: 'run' });

@@ -18,6 +18,7 @@ import {
   type Manifest,
 } from '../manifest.js';
 import type { PoolOptions } from '../model-pool.js';
+import { checkSubmitOptions } from '../option-checks.js';
 import { graphOfRun } from '../run-graph.js';
 import { checkKinds } from '../run-study.js';
 import type { Study } from '../study.js';
@@ -86,7 +87,7 @@ export async function submittedParts(run: string): Promise<number | undefined> {
   return Number.isSafeInteger(parts) && (parts as number) > 0 ? (parts as number) : undefined;
 }
 
-function checkOptions({ device = 'cpu' }: SubmitStudyOptions): void {
+function checkDevice({ device = 'cpu' }: SubmitStudyOptions): void {
   if (device !== 'auto') return;
   throw new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
@@ -213,7 +214,8 @@ export async function submitStudy(
   study: Study,
   options: SubmitStudyOptions,
 ): Promise<SubmitSummary> {
-  checkOptions(options);
+  checkSubmitOptions(study, options);
+  checkDevice(options);
   const { device = 'cpu' } = options;
   const run = await makeRunFolder(options.out, study);
   await dropOtherManifest(run, device);

@@ -21,6 +21,9 @@ const any = (value: unknown): never => value as never;
 
 const run = (options: object) => headspark.runStudy(study, any({ out, ...options }));
 
+const submit = (options: object) =>
+  headspark.submitStudy(study, any({ out, taskOptions: [], submit: false, ...options }));
+
 const cases: [string, () => unknown, RegExp][] = [
   ['readStudy', () => headspark.readStudy(any(undefined)), /^readStudy takes a path as a text, not un/],
   ['initStudy', () => headspark.initStudy(any(5)), /^initStudy takes a path as a text, not 5\.$/],
@@ -35,6 +38,12 @@ const cases: [string, () => unknown, RegExp][] = [
   ['runStudy', () => run({ strict: 'yes' }), /^strict is "yes"; it must be true or false\.$/],
   ['planStudy', () => headspark.planStudy(study, any({ ou: out })), /Did you mean out\?$/],
   ['studyStatus', () => headspark.studyStatus(study, any({ out: 5 })), /^studyStatus takes the folder o/],
+  ['slurmStatus', () => headspark.slurmStatus(study, any({})), /^slurmStatus takes the folder out as a/],
+  ['slurmStatus', () => headspark.slurmStatus(any(5), { out }), /^slurmStatus takes a study of readStudy/],
+  ['submitStudy', () => submit({ only: 'pairs' }), /^submitStudy takes only as a list of texts, not "p/],
+  ['submitStudy', () => submit({ submitt: false }), /^submitStudy has no option submitt\. Did you mean/],
+  ['submitStudy', () => submit({ submit: undefined }), /^submit is undefined; it must be true or false/],
+  ['submitStudy', () => submit({ taskOptions: 'x' }), /^submitStudy takes taskOptions as a list of tex/],
   ['mergeRuns', () => headspark.mergeRuns(any(5), out), /^mergeRuns takes folders of runs as a list/],
   ['writeReport', () => headspark.writeReport(out, any({})), /^writeReport takes the page out as a tex/],
   [
