@@ -64,20 +64,20 @@ async function listFolder(folder: string): Promise<string[]> {
   return names.filter((name) => /\.(json|jinja|safetensors)$/.test(name)).sort();
 }
 
-async function locate(text: string, option: string, hub: HubOptions): Promise<Location> {
+async function locate(text: string, what: string, hub: HubOptions): Promise<Location> {
   const folder = resolve(text);
   if (text !== '' && (await isFolder(folder))) {
     return { folder, id: folder, label: basename(folder), files: await listFolder(folder) };
   }
   if (text !== '' && (await stat(folder).catch(() => undefined))) {
-    const message = `${option} ${text} is a file; give the folder that holds config.json.`;
+    const message = `${what} ${text} is a file; give the folder that holds config.json.`;
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
   }
   const id = parseHubId(text);
   if (!id) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_FILE_NOT_FOUND',
-      `${option} "${text}" is neither an existing folder nor a Hugging Face id (ORG/NAME or ORG/NAME@REVISION).`,
+      `${what} "${text}" is neither an existing folder nor a Hugging Face id (ORG/NAME or ORG/NAME@REVISION).`,
     );
   }
   try {
@@ -87,7 +87,7 @@ async function locate(text: string, option: string, hub: HubOptions): Promise<Lo
     return { ...snapshot, id: id.name, label, files: await listFolder(snapshot.folder) };
   } catch (error) {
     if (!(error instanceof HeadsparkError) || error.code !== 'ERR_HEADSPARK_NETWORK') throw error;
-    const message = `${option} ${text} is not a folder here, and ${error.message}`;
+    const message = `${what} ${text} is not a folder here, and ${error.message}`;
     throw new HeadsparkError(error.code, message, { cause: error });
   }
 }
@@ -121,7 +121,7 @@ function checkAdapter(place: Location, option: string): void {
 async function findBase(adapter: Location, hub: HubOptions): Promise<Location> {
   const path = join(adapter.folder, 'adapter_config.json');
   const name = (await readJsonIfExists(path))?.['base_model_name_or_path'];
-  const advice = 'give the base model with --base.';
+  const advice = 'give the base model (the option base).';
   if (typeof name !== 'string' || name === '') {
     const message = `${path} does not name its base model (base_model_name_or_path): ${advice}`;
     throw new HeadsparkError('ERR_HEADSPARK_CONFIG', message);
@@ -172,27 +172,27 @@ function combine(base: Location, adapter: Location | undefined): ResolvedCheckpo
  */
 export async function resolveCheckpoint(request: CheckpointRequest): Promise<ResolvedCheckpoint> {
   const hub = request.hub ?? {};
-  const model = await locate(request.model, 'MODEL', hub);
+  const model = await locate(request.model, 'the model', hub);
   if (isAdapter(model)) {
     if (request.adapter !== undefined) {
-      const message = `MODEL ${request.model} is an adapter itself; leave --adapter out or give the base as MODEL.`;
+      const message = `the model ${request.model} is an adapter itself; leave the other adapter out, or give its base as the model.`;
       throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
     }
-    checkAdapter(model, 'MODEL');
+    checkAdapter(model, 'the model');
     const base =
       request.base === undefined
         ? await findBase(model, hub)
-        : await locate(request.base, '--base', hub);
-    checkModel(base, request.base === undefined ? 'the base model' : '--base');
+        : await locate(request.base, 'the base model', hub);
+    checkModel(base, 'the base model');
     return combine(base, model);
   }
   if (request.base !== undefined) {
-    const message = `--base is only for a MODEL that is an adapter; ${request.model} is not one.`;
+    const message = `a base is only for a model that is an adapter; ${request.model} is not one.`;
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
   }
-  checkModel(model, 'MODEL');
+  checkModel(model, 'the model');
   if (request.adapter === undefined) return combine(model, undefined);
-  const adapter = await locate(request.adapter, '--adapter', hub);
-  checkAdapter(adapter, '--adapter');
+  const adapter = await locate(request.adapter, 'the adapter', hub);
+  checkAdapter(adapter, 'the adapter');
   return combine(model, adapter);
 }

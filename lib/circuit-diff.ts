@@ -106,7 +106,8 @@ function circuitOf({ name, table }: DiffInput, selection?: BuildCircuitOptions):
   if (!inGraph || !nodesInGraph || !inGraph.some((inside) => inside !== 0)) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
-      `${name} holds scores but no circuit; say how to select one, for instance --top-n 200.`,
+      `${name} holds scores but no circuit; say how to select one, for instance the top 200 edges ` +
+        '({ rule: "top-n", n: 200 } as selection, --top-n 200 on the command line).',
     );
   }
   return { ...table, inGraph, nodesInGraph };

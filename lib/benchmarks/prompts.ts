@@ -57,8 +57,7 @@ export function resolvePromptForm(
     const option = form.system === undefined ? 'the thinking switch' : 'a system prompt';
     throw invalid(
       model.chatTemplate
-        ? `${option} needs the chat template, which the template "plain" (--template plain; in a ` +
-            'study template: plain) leaves out; give one of the two.'
+        ? `${option} needs the chat template, which the template "plain" leaves out; give one of the two.`
         : `${option} needs a chat template, and ${model.info.label} has none; leave it out.`,
     );
   }

@@ -109,7 +109,7 @@ function notesOf(overlapping: readonly LayerPlan[], got: number, wanted: number)
   if (got < wanted) {
     notes.push(
       `only ${got} different control sets with as many heads in every layer exist, ` +
-        `${wanted} were asked for; --match write-norm takes heads of other layers too`,
+        `${wanted} were asked for; matching by write-norm takes heads of other layers too`,
     );
   }
   return notes;

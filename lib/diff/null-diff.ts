@@ -63,7 +63,7 @@ function checkInputs(repeats: number, pairs: number, name: string): void {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
       `null diff: ${name} has ${pairs} pair; two halves need at least 2; ` +
-        'leave the null diff out with --null-repeats 0',
+        'leave the null diff out with 0 null repeats',
     );
   }
 }

@@ -320,10 +320,12 @@ function powerLine(unablated: VariantResult, samples: number, tested: number): P
 /** Samples that go round in a loop would not end however long they may be. */
 function truncationNote(truncated: number, looping: number): string {
   const cut = `${formatPercent(truncated, 0)} of the unablated model's samples are cut off`;
-  if (looping === 0) return `${cut}; raise --max-new-tokens`;
+  if (looping === 0) return `${cut}; raise the limit of new tokens`;
   const loops = `${formatPercent(looping, 0)} in a loop, which no limit ends`;
   const rest = truncated - looping;
-  return rest > 0.05 ? `${cut}, ${loops}; raise --max-new-tokens for the rest` : `${cut}, ${loops}`;
+  return rest > 0.05
+    ? `${cut}, ${loops}; raise the limit of new tokens for the rest`
+    : `${cut}, ${loops}`;
 }
 
 function notesOf(

@@ -209,7 +209,7 @@ export async function checkBegunAlike(run: string, now: Manifest, text: string):
     const advice = {
       headspark: 'run every task with the same version',
       isa: 'run every task with HEADSPARK_ISA set to a level that all machines have, or on equal ones',
-      device: 'run every task with the same --device',
+      device: 'run every task with the same device',
       gpu: 'ask for one type of GPU (gpus: TYPE:NUMBER), or use another folder',
     }[key];
     throw new HeadsparkError(

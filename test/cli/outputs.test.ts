@@ -92,7 +92,7 @@ it('leaves nothing behind where it could be written', async () => {
   await writeFile(join(cwd, 'h.csv'), 'as it was');
   const outputs = ['--out', 'deep/folder', '--csv', 'h.csv', '--parquet', 'h.parquet'];
   const { code, stderr } = await headspark([...heads, ...outputs], { cwd });
-  expect(stderr).toMatch(/MODEL "none" is neither/);
+  expect(stderr).toMatch(/the model "none" is neither/);
   expect(code).toBe(1);
   expect(await readdir(cwd)).toEqual(['h.csv']);
 });

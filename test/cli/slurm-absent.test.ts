@@ -51,10 +51,16 @@ describe('without Slurm', () => {
     [['--slurm', '--shard', '1/2'], /--slurm divides the study itself: leave --shard out/],
     [['--tasks', '4'], /--tasks needs --slurm/],
     [['--no-submit'], /--no-submit needs --slurm/],
-    [['--slurm', '--device', 'auto'], /--device auto may mean another device on every node/],
-    [['--slurm', '--time', 'long'], /--time "long" does not fit: expected minutes, HOURS/],
-    [['--slurm', '--gpus', 'many'], /--gpus "many" does not fit: expected a number of GPUs/],
-    [['--slurm', '--partition', 'a"b'], /--partition .*without quotes/],
+    [['--slurm', '--device', 'auto'], /device auto may mean another device on every node/],
+    [
+      ['--slurm', '--time', 'long'],
+      /the Slurm option time "long" does not fit: expected minutes, HOURS/,
+    ],
+    [
+      ['--slurm', '--gpus', 'many'],
+      /the Slurm option gpus "many" does not fit: expected a number of GPUs/,
+    ],
+    [['--slurm', '--partition', 'a"b'], /option partition .*without quotes/],
     [['--slurm', '--tasks', '0'], /--tasks needs a whole number from 1/],
   ])('refuses %j', async (more, message) => {
     const { code, stderr } = await headspark([...study, ...more], { cwd });

@@ -235,7 +235,7 @@ describe('refusals', () => {
     [{ batchTokens: 2 ** 40 }, 'INVALID_ARGUMENT', /^batchTokens is/],
     [{ device: 'tpu' }, 'INVALID_ARGUMENT', /^device is "tpu"; it must be cpu, auto or cuda:N/],
     [{ sharePrefix: 'yes' as never }, 'INVALID_ARGUMENT', /^sharePrefix is "yes"/],
-    [{ base: qwen2 }, 'INVALID_ARGUMENT', /--base is only for/],
+    [{ base: qwen2 }, 'INVALID_ARGUMENT', /a base is only for/],
     [{ adapter: qwen2 }, 'FILE_NOT_FOUND', /adapter_config\.json/],
   ])('option %o', async (options, code, message) => {
     await expect(loadModel(qwen2, options)).rejects.toMatchObject(refusal(code, message));

@@ -26,7 +26,7 @@ export function applySlurmOptions(study: Study, options: SlurmOptions): Study {
     const name = String(path[0]) as keyof SlurmOptions;
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
-      `--${name} "${String(options[name])}" does not fit: expected ${message}.`,
+      `the Slurm option ${name} "${String(options[name])}" does not fit: expected ${message}.`,
     );
   }
   const withoutGiven = (own: SlurmTask): SlurmTask =>

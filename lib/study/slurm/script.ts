@@ -87,7 +87,7 @@ export function checkRunPath(run: string): void {
   throw new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
     `the folder ${JSON.stringify(run)} has a quote, a backslash or a line break in its name, which ` +
-      'sbatch scripts cannot hold; choose another --out.',
+      'sbatch scripts cannot hold; choose another folder.',
   );
 }
 

@@ -91,7 +91,7 @@ function checkDevice({ device = 'cpu' }: SubmitStudyOptions): void {
   if (device !== 'auto') return;
   throw new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
-    '--device auto may mean another device on every node; with --slurm say cpu or cuda:0.',
+    'device auto may mean another device on every node; for Slurm say cpu or cuda:0.',
   );
 }
 
@@ -157,7 +157,7 @@ async function submitArrays(
     throw new HeadsparkError(
       error.code,
       `${error.message.replace(/\.$/, '')}. Nothing stays submitted; mend slurm in the study file ` +
-        `or the options of --slurm. The scripts lie in ${join(run, slurmFolder)} (by hand: submit.sh).`,
+        `or the Slurm options. The scripts lie in ${join(run, slurmFolder)} (by hand: submit.sh).`,
       { cause: error },
     );
   }

@@ -138,7 +138,7 @@ describe('of several sets', () => {
     );
     expect(notes).toContain(
       'a3.h1: only 5 different control sets with as many heads in every layer exist, 20 were asked ' +
-        'for; --match write-norm takes heads of other layers too',
+        'for; matching by write-norm takes heads of other layers too',
     );
   });
 });

@@ -267,7 +267,7 @@ describe('null diff', () => {
 
   test('refusals', async () => {
     const one = { name: 'one', table: tableOf({ heads: {}, pairs: 1 }) };
-    await expect(nullDiff(one, options)).rejects.toThrow(/one has 1 pair; .* --null-repeats 0$/);
+    await expect(nullDiff(one, options)).rejects.toThrow(/one has 1 pair; .* with 0 null repeats$/);
     await expect(nullDiff(base, { ...options, repeats: 0 })).rejects.toThrow(/repeats/);
     const controller = new AbortController();
     controller.abort();

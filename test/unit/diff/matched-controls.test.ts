@@ -73,7 +73,7 @@ test('fewer sets than asked for where no more exist', () => {
   expect(result.sets.map(formatHeads).sort()).toEqual(['a0.h1', 'a0.h2', 'a0.h3']);
   expect(result.notes).toEqual([
     'only 3 different control sets with as many heads in every layer exist, 10 were asked for; ' +
-      '--match write-norm takes heads of other layers too',
+      'matching by write-norm takes heads of other layers too',
   ]);
 });
 

@@ -295,7 +295,7 @@ describe('the table', () => {
     });
     expect(greedy.table.notes.join('\n')).toMatch(/greedy decoding gives the same sample/);
     expect(greedy.table.notes.join('\n')).toMatch(
-      /100 % of the unablated model's samples are cut off; raise --max-new-tokens/,
+      /100 % of the unablated model's samples are cut off; raise the limit of new tokens/,
     );
     expect(greedy.table.notes.join('\n')).toMatch(/solves hardly anything/);
   });
@@ -312,10 +312,10 @@ describe('the table', () => {
       return table.notes.find((note) => note.includes('cut off'))!;
     };
     const all = "100 % of the unablated model's samples are cut off";
-    expect(await cutOff(() => false)).toBe(`${all}; raise --max-new-tokens`);
+    expect(await cutOff(() => false)).toBe(`${all}; raise the limit of new tokens`);
     expect(await cutOff(() => true)).toBe(`${all}, 100 % in a loop, which no limit ends`);
     expect(await cutOff((asked) => asked % 4 === 0)).toBe(
-      `${all}, 25 % in a loop, which no limit ends; raise --max-new-tokens for the rest`,
+      `${all}, 25 % in a loop, which no limit ends; raise the limit of new tokens for the rest`,
     );
   });
 

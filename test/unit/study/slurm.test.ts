@@ -198,7 +198,7 @@ describe('the script of an array', () => {
 
   it('refuses folders that cannot stand in it', () => {
     expect(() => checkRunPath('/data/"x"')).toThrow(/quote, a backslash or a line break/);
-    expect(() => checkRunPath('/data/x\ny')).toThrow(/choose another --out/);
+    expect(() => checkRunPath('/data/x\ny')).toThrow(/choose another folder/);
     checkRunPath('/data/ä b$c');
   });
 

@@ -49,7 +49,7 @@ describe('folders', () => {
     const model = await make('m', files);
     await expect(resolveCheckpoint({ model })).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
-      message: expect.stringContaining(`MODEL ${model} ${part}`) as string,
+      message: expect.stringContaining(`the model ${model} ${part}`) as string,
     });
   });
 
@@ -93,19 +93,21 @@ describe('adapters', () => {
     await expect(request).rejects.toThrow(/smollm2-135m has no \*\.safetensors weights/);
   });
 
-  it('explain --base when it cannot be found', async () => {
+  it('ask for the base when it cannot be found', async () => {
     const hub: HubOptions = { offline: true, cacheDir: join(folder, 'cache') };
     const unnamed = await make('a1', adapterFiles());
     await expect(resolveCheckpoint({ model: unnamed })).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_CONFIG',
-      message: expect.stringContaining('give the base model with --base') as string,
+      message: expect.stringContaining('give the base model (the option base)') as string,
     });
     const lost = await make('a2', adapterFiles('/nowhere/at/all'));
-    await expect(resolveCheckpoint({ model: lost, hub })).rejects.toThrow(/not found.*--base/);
+    await expect(resolveCheckpoint({ model: lost, hub })).rejects.toThrow(
+      /not found.*the option base/,
+    );
     const remote = await make('a3', adapterFiles('org/elsewhere'));
     await expect(resolveCheckpoint({ model: remote, hub })).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_NETWORK',
-      message: expect.stringMatching(/"org\/elsewhere".*offline.*--base/) as string,
+      message: expect.stringMatching(/"org\/elsewhere".*offline.*the option base/) as string,
     });
     const model = await make('m', modelFiles);
     const given = await resolveCheckpoint({ model: lost, base: model });
@@ -116,7 +118,7 @@ describe('adapters', () => {
     const model = await make('m', modelFiles);
     const adapter = await make('a', adapterFiles('m'));
     await expect(resolveCheckpoint({ model: adapter, adapter })).rejects.toThrow('adapter itself');
-    await expect(resolveCheckpoint({ model, base: model })).rejects.toThrow('--base is only');
+    await expect(resolveCheckpoint({ model, base: model })).rejects.toThrow('a base is only');
     await expect(resolveCheckpoint({ model, adapter: model })).rejects.toThrow(
       'has no adapter_config.json',
     );
