@@ -14,6 +14,7 @@ import type { TokenizedPair } from './pairs.js';
 
 export { ablationKinds, type AblationKind } from './ablation-kinds.js';
 
+/** What every variant of a Sweep is measured with. */
 export interface SweepOptions extends JobOptions {
   /** Default `logit-diff`. */
   metric?: Metric | undefined;
@@ -31,6 +32,7 @@ export interface SweepVariant {
   factor: number;
 }
 
+/** What `Sweep.run` gives: variants in the order asked for, pairs in that of the sweep. */
 export interface SweepResult {
   /** [variants, pairs] */
   values: Float32Array;

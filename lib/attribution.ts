@@ -14,6 +14,7 @@ import { checkCorrupted } from './pairs/same-prompts.js';
 import { mean } from './stats/quantile.js';
 import { version } from './version.js';
 
+/** Every AttributionMethod. */
 export const attributionMethods = [
   'eap',
   'eap-ig',
@@ -33,6 +34,7 @@ export const attributionMethods = [
  */
 export type AttributionMethod = (typeof attributionMethods)[number];
 
+/** Every Metric. */
 export const metrics = ['logit-diff', 'kl', 'nll', 'prob-diff'] as const;
 
 /**
@@ -43,13 +45,22 @@ export const metrics = ['logit-diff', 'kl', 'nll', 'prob-diff'] as const;
  */
 export type Metric = (typeof metrics)[number];
 
+/** Every IgGrid. */
 export const igGrids = ['left', 'right', 'midpoint'] as const;
 
 /** Steps of integrated gradients at k/m, k = 0 … m-1 (left), 1 … m (right), or (k + ½)/m. */
 export type IgGrid = (typeof igGrids)[number];
 
+/**
+ * Whether k and v edges end at every query head, or at the key/value head that a group of them
+ * shares.
+ */
 export const kvEdgeKinds = ['per-query-head', 'grouped'] as const satisfies readonly KvEdges[];
 
+/**
+ * What `attribute` measures and how. Method, metric, steps and grid are kept in the `meta` of the
+ * result: only tables that agree on them can be compared.
+ */
 export interface AttributeOptions extends JobOptions {
   /** Default `eap-ig`. */
   method?: AttributionMethod | undefined;

@@ -30,6 +30,10 @@ export interface DiffInput {
   readonly table: ScoreTable & Partial<Pick<Circuit, 'inGraph' | 'nodesInGraph'>>;
 }
 
+/**
+ * How `diff` makes and compares circuits. The resampler, the signal and the callback change no
+ * number.
+ */
 export interface DiffOptions extends LoopOptions {
   /** How circuits are rebuilt; default the fastest that runs here. All give the same bits. */
   readonly resampledHeads?: ResampledHeads | undefined;
@@ -41,7 +45,7 @@ export interface DiffOptions extends LoopOptions {
   readonly nullRepeats?: number | undefined;
   /** Of intervals, and the probability from which a head is certain; default 0.95. */
   readonly confidence?: number | undefined;
-  /** Default 0. */
+  /** Of the resamples and the splits; default 0. */
   readonly seed?: number | undefined;
 }
 
@@ -52,6 +56,7 @@ export interface HeadDifference {
   readonly layer: number;
   readonly head: number;
   readonly status: HeadStatus;
+  /** Share of |score| over the outgoing edges in the circuit; sums to 1 over heads. */
   readonly baseImportance: number;
   readonly otherImportance: number;
   /** (other - base) / (other + base + 1e-6), from -1 to 1. */
@@ -61,6 +66,7 @@ export interface HeadDifference {
   readonly otherScoreShare: number;
   /** Absent without per-pair scores, and with those of a single pair. */
   readonly importanceDifference?: Interval;
+  /** Shares of resamples in which the head has that status. */
   readonly emergenceProbability?: number;
   readonly vanishingProbability?: number;
   readonly retentionProbability?: number;
@@ -68,34 +74,51 @@ export interface HeadDifference {
   readonly certain?: boolean;
 }
 
+/**
+ * One table against the base, the first of the list. Head sets and counts are of all pairs;
+ * intervals, probabilities and `nullPValue` are there where per-pair scores are.
+ */
 export interface DiffComparison {
   readonly base: string;
   readonly other: string;
   /** Every head of the model, by layer, then head. */
   readonly heads: HeadDifference[];
+  /** Numbers of heads by status, and of edges. */
   readonly counts: Record<Exclude<HeadStatus, 'absent'>, number>;
   readonly edges: Record<Exclude<HeadStatus, 'absent'>, number>;
+  /** |both| / |either|, from 0 to 1, of the circuits' heads and of their edges. */
   readonly headJaccard: number;
   readonly edgeJaccard: number;
+  /** Numbers of heads, with intervals over resamples. */
   readonly emergentCount?: Interval;
   readonly vanishedCount?: Interval;
   /** Share of null splits with at least as many emergent heads. */
   readonly nullPValue?: number;
 }
 
+/**
+ * What `diff` gives. In JSON, bounds that are NaN become null; the same inputs and options give the
+ * same bytes. `readDiffReport` reads its heads again, `diffCsv` makes a table of it.
+ */
 export interface DiffReport {
   readonly format: 'headspark-diff';
   readonly version: 1;
+  /** Version of the package. */
   readonly headspark: string;
   /** Null when stored circuits were compared as they are. */
   readonly selection: BuildCircuitOptions | null;
   readonly confidence: number;
   readonly seed: number;
   readonly shape: CircuitDiff['shape'];
+  /** In the order of the tables, the base first. */
   readonly circuits: CircuitSummary[];
+  /** One for every table after the base. */
   readonly comparisons: DiffComparison[];
+  /** [tables][tables] */
   readonly jaccard: CircuitDiff['jaccard'];
+  /** Null without a selection or without per-pair scores of at least two pairs. */
   readonly bootstrap: Pick<BootstrapDiff, 'resamples' | 'pairing' | 'pairCounts'> | null;
+  /** Null without per-pair scores of the base, or with `nullRepeats` 0. */
   readonly nullDiff: NullDiff | null;
   readonly notes: string[];
 }

@@ -23,6 +23,7 @@ import { bootstrapStatistic, type BootstrapOptions } from './stats/bootstrap.js'
 import { mean, type Interval } from './stats/quantile.js';
 import { Turns } from './turns.js';
 
+/** Every ExcludedEdges. */
 export const excludedKinds = ['patch', 'zero', 'mean'] as const;
 
 /**
@@ -31,6 +32,7 @@ export const excludedKinds = ['patch', 'zero', 'mean'] as const;
  */
 export type ExcludedEdges = (typeof excludedKinds)[number];
 
+/** What circuits are evaluated with; the defaults are those of the reference. */
 export interface EvaluateCircuitsOptions extends JobOptions {
   /** Default `logit-diff`. */
   metric?: Metric | undefined;
@@ -64,6 +66,7 @@ export interface CircuitResult {
   readonly interval: Interval;
 }
 
+/** What `evaluateCircuits` gives; values are in units of the metric, in the order of the pairs. */
 export interface CircuitEvaluation {
   readonly excluded: ExcludedEdges;
   readonly metric: Metric;
@@ -280,6 +283,7 @@ export async function evaluateCircuits(
   return { excluded, metric, pairs: pairs.length, clean, corrupted, empty, circuits: results };
 }
 
+/** Which sizes of circuits `circuitCurve` evaluates, and how. */
 export interface CircuitCurveOptions extends EvaluateCircuitsOptions {
   /** Shares of the edges, rising, in (0, 1]; at least 2. Default `CURVE_FRACTIONS`. */
   fractions?: readonly number[] | undefined;
@@ -293,6 +297,7 @@ export interface CurveEntry extends CircuitResult {
   readonly edges: number;
 }
 
+/** Two circuits of one size. */
 export interface CircuitCurvePoint {
   readonly fraction: number;
   /** Edges selected: the fraction of all, rounded down. */
@@ -303,6 +308,7 @@ export interface CircuitCurvePoint {
   readonly absolute: CurveEntry;
 }
 
+/** What `circuitCurve` gives: faithfulness by size, and its two summaries. */
 export interface CircuitCurve {
   readonly excluded: ExcludedEdges;
   readonly metric: Metric;

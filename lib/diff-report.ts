@@ -9,6 +9,7 @@ import { readJsonIfExists } from './json-file.js';
 
 /** The groups of heads that a diff tells apart. */
 export const headGroups = ['emergent', 'vanished', 'retained'] as const;
+/** Heads of a diff report by what became of them. */
 export type HeadGroup = (typeof headGroups)[number];
 
 /** What ablation reads of a diff report. */

@@ -4,6 +4,7 @@ import type { BuildInfo, DeviceInfo, Isa, PeakResult } from './native-types.js';
 import { checkOptionNames, optionNames, wholeNumber } from './option-checks.js';
 import { version } from './version.js';
 
+/** What headspark runs on here. */
 export interface DoctorReport {
   readonly versions: {
     readonly headspark: string;
@@ -19,6 +20,7 @@ export interface DoctorReport {
   readonly hiddenIsa: Isa | null;
 }
 
+/** What the speed of this machine is measured with. */
 export interface MeasurePeakOptions extends JobOptions {
   /** 0 (the default): all that this process may use. */
   readonly threads?: number | undefined;

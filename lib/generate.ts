@@ -14,6 +14,7 @@ export interface GenerateRow {
   heads?: readonly GatedHead[] | undefined;
 }
 
+/** How far rows are continued. */
 export interface GenerateGreedyOptions extends JobOptions {
   /** 0 to 1,000,000; default 64. */
   maxNewTokens?: number | undefined;

@@ -58,6 +58,7 @@ export type GenerationRequests = Iterable<GenerationRequest> | AsyncIterable<Gen
 /** Why a row ended; `context`: the model has no more positions. */
 export type FinishReason = 'stop-token' | 'stop-string' | 'length' | 'context';
 
+/** What became of one request. */
 export interface Completion {
   /** Of the request in the input order. */
   index: number;
@@ -69,6 +70,7 @@ export interface Completion {
    */
   margins: number[];
   finish: FinishReason;
+  /** Tokens of the prompt. */
   promptTokens: number;
 }
 

@@ -6,6 +6,7 @@ import { runJob, type JobOptions } from './native.js';
 import { checkOptionNames, oneOf, optionNames, trueOrFalse } from './option-checks.js';
 import { packRows } from './packed.js';
 
+/** Every ActivationRows. */
 export const activationRows = ['mean', 'mean-per-position', 'tokens'] as const;
 
 /**
@@ -14,6 +15,7 @@ export const activationRows = ['mean', 'mean-per-position', 'tokens'] as const;
  */
 export type ActivationRows = (typeof activationRows)[number];
 
+/** Which rows of activations, and whether the lengths of what heads write. */
 export interface HeadActivationsOptions extends JobOptions {
   /** Default `mean`. */
   rows?: ActivationRows | undefined;
@@ -21,6 +23,7 @@ export interface HeadActivationsOptions extends JobOptions {
   writeNorms?: boolean | undefined;
 }
 
+/** What `headActivations` gives; `rows` is the second size of `z`. */
 export interface HeadActivations {
   rows: number;
   /** [layers, rows, heads, headDim], fp32; `replacement` of a generation. */

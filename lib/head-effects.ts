@@ -10,6 +10,7 @@ import { checkOptionNames, optionNames } from './option-checks.js';
 import type { TokenizedPair } from './pairs.js';
 import { mean } from './stats/quantile.js';
 
+/** Which heads are ablated alone, how, and what is measured. */
 export interface HeadEffectsOptions extends JobOptions {
   /** Default: all heads of the model. */
   readonly heads?: readonly HeadRef[] | undefined;

@@ -55,6 +55,7 @@ export interface WantedMap {
   readonly prompt: number;
 }
 
+/** What `headProperties` tells of which heads, and how its intervals are made. */
 export interface HeadPropertiesOptions extends JobOptions {
   /** Default: all heads of the model. */
   readonly heads?: readonly HeadRef[] | undefined;

@@ -7,6 +7,7 @@ import { packHeads, packRows, type GatedHead } from './packed.js';
 
 export type { GatedHead } from './packed.js';
 
+/** Which logits, and of which gated model. */
 export interface LogitsOptions extends JobOptions {
   /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions. */
   heads?: readonly GatedHead[] | undefined;

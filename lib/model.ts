@@ -17,6 +17,10 @@ import type { NativeLoadOptions, NativeModel, NativeModelInfo, Precision } from 
 import { checkOptionNames, oneOf, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 
+/**
+ * How `loadModel` finds and runs a checkpoint. Threads, memory and micro-batches never change a
+ * result.
+ */
 export interface LoadModelOptions {
   /** LoRA adapter folder or hub id, on top of `model`. */
   adapter?: string | undefined;
@@ -36,7 +40,9 @@ export interface LoadModelOptions {
   precision?: Precision | undefined;
   /** Refuse NaN and infinite weights, by one pass over the files. Default true. */
   checkValues?: boolean | undefined;
+  /** Downloads: cache, token, offline, progress. */
   hub?: HubOptions | undefined;
+  /** Aborting rejects with ERR_HEADSPARK_CANCELLED (cause: the signal's reason), downloads included. */
   signal?: AbortSignal | undefined;
 }
 
@@ -46,6 +52,7 @@ export interface ModelInfo extends Omit<NativeModelInfo, 'adapterFolder'> {
   label: string;
   /** Absolute folder of the (base) checkpoint. */
   folder: string;
+  /** Absolute folder of the adapter, if there is one. */
   adapterFolder?: string;
   /** Hub id or folder; an adapter's is added after a `+`. */
   id: string;
@@ -66,6 +73,7 @@ interface ModelParts {
  * computations may be asked for at once: they take turns on the device.
  */
 export class Model {
+  /** Sizes, label, paths, device and processor; frozen. */
   readonly info: ModelInfo;
   /** Undefined when the checkpoint has no tokenizer.json. */
   readonly tokenizer: Tokenizer | undefined;
@@ -83,7 +91,10 @@ export class Model {
     this.#handle = parts.handle;
   }
 
-  /** The graph that attributions of this model are over; k and v per query head by default. */
+  /**
+   * The graph that attributions of this model are over; k and v per query head by default.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT for other edges of k and v.
+   */
   shape(kvEdges: KvEdges = 'per-query-head'): GraphShape {
     oneOf('kvEdges', kvEdges, {
       allowed: ['per-query-head', 'grouped'],
@@ -98,6 +109,7 @@ export class Model {
   /**
    * 32 hexadecimal digits that tell weights, configuration and adapter from others; not paths or
    * sharding. The first call for a base model reads all its weights and blocks meanwhile.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT after `dispose`.
    */
   fingerprint(): string {
     const handle = this.handle();

@@ -15,6 +15,7 @@ export interface JobProgress {
   phase: string;
 }
 
+/** What every computation of the core takes. */
 export interface JobOptions {
   /** Aborting rejects the promise with ERR_HEADSPARK_CANCELLED (cause: the signal's reason). */
   signal?: AbortSignal | undefined;

@@ -17,6 +17,7 @@ export { singleToken } from './pairs/answer-token.js';
 export { tokenizePair } from './pairs/tokenize-pair.js';
 export type { PairMetric, PairOptions, PairPlace, RawPair, TokenizedPair } from './pairs/types.js';
 
+/** How a file of pairs is read, and what becomes of pairs that do not fit. */
 export interface ReadPairsOptions extends PairOptions {
   /** Read at most this many pairs. */
   limit?: number | undefined;

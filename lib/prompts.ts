@@ -8,6 +8,7 @@ import { checkOptionNames, optionNames, trueOrFalse } from './option-checks.js';
 import { readLines } from './pairs/lines.js';
 import { pairError } from './pairs/pair-error.js';
 
+/** Token ids to continue, for the `prompt` of a request of `generate`. */
 export interface Prompt {
   tokens: Int32Array;
   /** What was tokenized; undefined for token ids. */
@@ -16,6 +17,7 @@ export interface Prompt {
   id?: string;
 }
 
+/** How a text becomes a prompt. */
 export interface PromptOptions {
   /** Texts are what the user says, rendered through the chat template. Default false. */
   chat?: boolean | undefined;

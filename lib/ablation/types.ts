@@ -7,6 +7,7 @@ import type { PairMetric } from '../pairs/types.js';
 import type { VariantPlan } from './run.js';
 import type { Interval } from '../stats/quantile.js';
 
+/** Heads that are gated together, under the name of their row. */
 export interface HeadSet {
   readonly name: string;
   readonly heads: readonly HeadRef[];
@@ -29,7 +30,9 @@ export type AblationPlan =
       readonly group?: string;
     };
 
+/** Every ControlMatch. */
 export const controlMatches = ['layer', 'write-norm'] as const;
+/** What random control sets have in common with their set: see `match` of AblateOptions. */
 export type ControlMatch = (typeof controlMatches)[number];
 
 /** What control sets have in common with their set, for headings and captions. */
@@ -38,7 +41,12 @@ export const controlMatchTexts: Readonly<Record<ControlMatch, string>> = {
   'write-norm': 'heads of any layer that write as much',
 };
 
+/**
+ * What `ablate` gates and measures; only `plan` must be given. A run goes on from a journal of the
+ * same settings (others: ERR_HEADSPARK_SETTINGS_MISMATCH), also with a longer plan.
+ */
 export interface AblateOptions {
+  /** The sets of heads, or every head alone. */
   readonly plan: AblationPlan;
   /** Matched random control sets for every set; default 20. Single heads have none. */
   readonly controls?: number | undefined;
@@ -56,16 +64,17 @@ export interface AblateOptions {
    * Default [0].
    */
   readonly factors?: readonly number[] | undefined;
-  /** Default `zero`. */
+  /** What a closed gate puts in a head's place; default `zero`. */
   readonly ablation?: AblationKind | undefined;
   /** Default `logit-diff`. */
   readonly metric?: PairMetric | undefined;
-  /** Default `all`. */
+  /** Where gates act: `all` (default), `prompt`, or `generated` (with `nll`). */
   readonly positions?: GatePositions | undefined;
   /** Of the intervals; default 0.95. */
   readonly confidence?: number | undefined;
   /** Bootstrap resamples of the intervals; default 10,000. */
   readonly resamples?: number | undefined;
+  /** Aborting rejects with ERR_HEADSPARK_CANCELLED; a journal keeps what is finished. */
   readonly signal?: AbortSignal | undefined;
   /** What is left to run, before it runs. */
   readonly onPlan?: ((plan: VariantPlan) => void) | undefined;
@@ -119,6 +128,7 @@ export interface VariantMeans {
   readonly accuracy: number;
 }
 
+/** A two-sided p-value, alone and corrected. */
 export interface TestResult {
   readonly pValue: number;
   /** After Holm's correction over the rows of the table. */
@@ -140,10 +150,15 @@ export interface ControlComparison {
   readonly accuracyDifference: Interval;
 }
 
+/**
+ * One variant of the plan against the unablated model, over the same pairs. Changes are in units of
+ * the metric, those of accuracy shares from -1 to 1.
+ */
 export interface AblationRow extends VariantMeans, PairResults {
   readonly kind: AblationPlan['kind'];
   /** Mean metric minus the unablated one, pairs resampled. */
   readonly change: Interval;
+  /** Share of right answers minus the unablated one. */
   readonly accuracyChange: Interval;
   /** Pairs right before and wrong after, and the other way round. */
   readonly lost: number;
@@ -152,9 +167,11 @@ export interface AblationRow extends VariantMeans, PairResults {
   readonly mcnemar: TestResult;
   /** Paired permutation test on the metric; exact up to 20 pairs that differ. */
   readonly permutation: TestResult & { readonly exact: boolean };
+  /** Absent for single heads, and where no control sets were asked for. */
   readonly controls?: ControlComparison;
 }
 
+/** A random control set of a row; changes are against the unablated model. */
 export interface ControlRow extends VariantMeans, PairResults {
   /** Name of the row it belongs to. */
   readonly of: string;
@@ -162,10 +179,15 @@ export interface ControlRow extends VariantMeans, PairResults {
   readonly accuracyChange: number;
 }
 
+/**
+ * What `ablate` gives: plain JSON, the same bytes for the same settings. `variants` are in the
+ * order of the plan; `notes` say what the numbers cannot show.
+ */
 export interface AblationTable {
   readonly format: 'headspark-ablation';
   readonly version: 1;
   readonly settings: AblationSettings;
+  /** The unablated model. */
   readonly baseline: VariantMeans & PairResults;
   readonly variants: AblationRow[];
   readonly controls: ControlRow[];

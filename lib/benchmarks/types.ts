@@ -1,5 +1,6 @@
 // A benchmark: problems with their right answers, and how they are asked.
 
+/** One question with its right answer. */
 export interface Problem {
   /** Unique in its benchmark. */
   readonly id: string;
@@ -14,6 +15,7 @@ export interface Problem {
 /** What is added to a problem: nothing, or how the paper asks for a boxed answer. */
 export type SuffixKind = 'none' | 'boxed';
 
+/** What `readBenchmark` gives and `evaluate` asks. */
 export interface Benchmark {
   readonly name: string;
   readonly problems: readonly Problem[];

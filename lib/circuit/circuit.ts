@@ -17,6 +17,7 @@ export interface Circuit extends ScoreTable {
   readonly nodesInGraph: Uint8Array;
 }
 
+/** How `buildCircuit` and `diff` make a circuit of scores: a rule of selection, then pruning. */
 export type BuildCircuitOptions = Selection & {
   /** Remove what does not connect input and logits; default true. */
   readonly prune?: boolean;

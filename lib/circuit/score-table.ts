@@ -24,6 +24,13 @@ export interface ScoreMeta {
   readonly [extra: string]: string | number | boolean | null | undefined;
 }
 
+/**
+ * Scores of all edges of one graph: what `attribute` and `readScoreFile` give, and `buildCircuit`,
+ * `diff` and `circuitCurve` take. A score estimates how much the loss rises when the edge carries
+ * the corrupted run's value, in units of the metric; the loss is minus a metric that is better when
+ * higher (`logit-diff`, `prob-diff`). Those of
+ * `information-flow-routes` are L1 proximities instead.
+ */
 export interface ScoreTable {
   readonly shape: GraphShape;
   /** [nForward, nBackward] row-major; 0 where there is no edge. */

@@ -17,6 +17,7 @@ import type { EvaluationFile } from '../study/stages/evaluation.js';
 import { demoSeries, type DemoCheckpoint, type DemoSeries } from './checkpoints.js';
 import { summaryText } from './summary.js';
 
+/** Where the demo runs; only `out` must be given. */
 export interface DemoOptions {
   /** Folder of the run and its report; made if it is not there. A stopped demo goes on from it. */
   readonly out: string;
@@ -45,6 +46,7 @@ export interface DemoTest {
   readonly solving: EvaluationTable | null;
 }
 
+/** What the demo found, and where it lies. */
 export interface DemoResult {
   readonly out: string;
   /** The page to open. */

@@ -22,6 +22,7 @@ import {
 import { headView, type HeadView } from './resampled-heads.js';
 import { headStatus, type HeadStatus } from './sets.js';
 
+/** A score table with per-pair scores, under the name that comparisons call it by. */
 export interface NamedTable {
   readonly name: string;
   readonly table: ScoreTable;
@@ -33,6 +34,7 @@ export interface NamedTable {
  */
 export type Pairing = 'paired' | 'independent';
 
+/** How circuits are made and resampled; only `selection` must be given. */
 export interface BootstrapDiffOptions extends ResamplingOptions {
   /** How every circuit is selected and pruned. */
   readonly selection: BuildCircuitOptions;
@@ -65,6 +67,7 @@ export interface HeadEvidence extends HeadRef {
   readonly certain: boolean;
 }
 
+/** One table against the base. */
 export interface BootstrapComparison {
   readonly base: string;
   readonly other: string;
@@ -75,6 +78,7 @@ export interface BootstrapComparison {
   readonly vanishedCount: Interval;
 }
 
+/** What `bootstrapDiff` gives: evidence for every head of every comparison. */
 export interface BootstrapDiff {
   /** Resamples used. */
   readonly resamples: number;

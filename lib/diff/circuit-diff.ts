@@ -17,6 +17,7 @@ import { checkComparable } from '../circuit/score-table.js';
 import type { GraphShape } from '../circuit/shape.js';
 import { headStatus, jaccard, overlapOfMasks, overlapOfSorted, type HeadStatus } from './sets.js';
 
+/** A circuit under the name that comparisons call it by. */
 export interface NamedCircuit {
   readonly name: string;
   readonly circuit: Circuit;
@@ -46,6 +47,7 @@ export interface CircuitComparison {
   readonly effect: number[][];
 }
 
+/** What `diffCircuits` gives: the part of a diff that needs no resampling. */
 export interface CircuitDiff {
   readonly shape: GraphShape;
   readonly circuits: CircuitSummary[];

@@ -10,6 +10,7 @@ import type { NamedTable } from './bootstrap-diff.js';
 import { CircuitResampler, runResamples, type ResamplingOptions } from './resample.js';
 import { jaccard, overlapOfMasks } from './sets.js';
 
+/** As of the difference that the null diff stands beside; only `selection` must be given. */
 export interface NullDiffOptions extends ResamplingOptions {
   /** How both circuits are selected and pruned; as in the real difference. */
   readonly selection: BuildCircuitOptions;
@@ -28,6 +29,7 @@ export interface CountDistribution {
   readonly max: number;
 }
 
+/** How many heads differ between random halves of one table. */
 export interface NullDiff {
   readonly base: string;
   readonly repeats: number;

@@ -31,6 +31,10 @@ import type {
   StatisticsOptions,
 } from './types.js';
 
+/**
+ * How a benchmark is asked, and what is gated. Without options: every problem once, greedily, by
+ * the unablated model, at most 2,048 new tokens each.
+ */
 export interface EvaluateOptions extends StatisticsOptions {
   /** Sets of heads to gate; default: only the unablated model. */
   readonly plan?: AblationPlan | undefined;
@@ -60,6 +64,7 @@ export interface EvaluateOptions extends StatisticsOptions {
   readonly sampling?: SamplingOptions | undefined;
   /** Default 2048. */
   readonly maxNewTokens?: number | undefined;
+  /** Texts that end an answer. */
   readonly stopStrings?: readonly string[] | undefined;
   /** Ids that end an answer beside the tokenizer's end-of-sequence ids. */
   readonly stopTokens?: readonly number[] | undefined;
@@ -71,7 +76,9 @@ export interface EvaluateOptions extends StatisticsOptions {
   readonly shard?: Shard | undefined;
   /** JSONL file that keeps finished samples: a run can be resumed, and shards can be merged. */
   readonly journal?: string | undefined;
+  /** Aborting rejects with ERR_HEADSPARK_CANCELLED; a journal keeps what is finished. */
   readonly signal?: AbortSignal | undefined;
+  /** After every sample, and now and then between. */
   readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
 }
 
@@ -98,7 +105,9 @@ export interface Answers {
   readonly own: readonly number[];
 }
 
+/** What `evaluate` gives: the statistics, and the samples that they are of. */
 export interface EvaluationResult extends Omit<Answers, 'settings'> {
+  /** Accuracies, changes, failure modes and what the run could show. */
   readonly table: EvaluationTable;
 }
 

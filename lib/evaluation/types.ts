@@ -82,6 +82,7 @@ export interface SampleRecord extends SampleAnalysis {
   readonly nearestTie: NearestTie | null;
 }
 
+/** How samples become intervals; other values need no new samples. */
 export interface StatisticsOptions {
   /** Default 0.95. */
   readonly confidence?: number | undefined;
@@ -97,6 +98,9 @@ export interface AtK {
   readonly value: Interval;
 }
 
+/**
+ * A gated variant against the unablated model on the same problems: shares, and two-sided p-values.
+ */
 export interface TestedChange {
   /** Accuracy minus the unablated one, problems resampled whole. */
   readonly accuracy: Interval;
@@ -111,6 +115,7 @@ export interface TestedChange {
   readonly permutation: { readonly pValue: number; readonly adjusted: number };
 }
 
+/** A set against its matched random sets; changes are shares, against the unablated model. */
 export interface ControlsComparison {
   readonly sets: number;
   /** Change of accuracy over the control sets. */
@@ -122,6 +127,7 @@ export interface ControlsComparison {
   readonly difference: Interval;
 }
 
+/** What one variant solves. */
 export interface VariantResult {
   readonly name: string;
   readonly kind: EvaluationVariant['kind'];
@@ -138,6 +144,10 @@ export interface VariantResult {
   readonly nearTies: number;
 }
 
+/**
+ * A variant of the plan, or the unablated model, which has no `change`, `controls` and `flips`.
+ * Shares are from 0 to 1, with intervals over problems.
+ */
 export interface RowResult extends VariantResult {
   readonly passAt: readonly AtK[];
   readonly successAt: readonly AtK[];
@@ -162,6 +172,7 @@ export interface NearTie extends NearestTie {
   readonly correct: boolean;
 }
 
+/** Greedy samples that rounding could have made into other texts. */
 export interface NearTies {
   /** A margin below this is a near-tie (lib/evaluation/near-ties.ts says why). */
   readonly below: number;
@@ -171,6 +182,7 @@ export interface NearTies {
   readonly samples: readonly NearTie[];
 }
 
+/** The smallest change of accuracy that a run of this size could show. */
 export interface PowerLine {
   /** Share of 0 to 1; null where no change of so few problems could be significant. */
   readonly change: number | null;
@@ -182,6 +194,10 @@ export interface PowerLine {
   readonly text: string;
 }
 
+/**
+ * The statistics of a benchmark: plain JSON, the same bytes for the same samples and options.
+ * `evaluationCsv` makes a table of it.
+ */
 export interface EvaluationTable {
   readonly format: 'headspark-evaluation';
   readonly version: 1;
@@ -200,6 +216,7 @@ export interface EvaluationTable {
   readonly notes: readonly string[];
 }
 
+/** Finished samples, those of a journal included, in all and by variant. */
 export interface EvaluationProgress {
   readonly done: number;
   readonly total: number;

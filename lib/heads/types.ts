@@ -4,6 +4,7 @@ import type { Interval } from '../stats/quantile.js';
 import type { HeadPropertyName } from './properties.js';
 import type { TokenClass } from './token-classes.js';
 
+/** Every HeadQueries. */
 export const headQueries = ['all', 'answer'] as const;
 
 /**
@@ -18,6 +19,7 @@ export interface HeadValue extends Interval {
   readonly prompts: number;
 }
 
+/** What one head does. */
 export interface HeadRow {
   /** `a3.h1` */
   readonly name: string;
@@ -55,6 +57,7 @@ export interface HeadSettings {
   readonly seed: number;
 }
 
+/** What `headProperties` gives: plain JSON, the same bytes for the same prompts and options. */
 export interface HeadTable {
   readonly format: 'headspark-heads';
   readonly version: 1;

@@ -17,6 +17,7 @@ import { readRun, type RunData } from './run-data.js';
 import { RunWatcher, type RunState } from './run-state.js';
 import type { Section } from './figure.js';
 
+/** As of `writeReport`, and how often the run is looked at, in milliseconds. */
 export interface WatchOptions extends ReportOptions {
   /** Stops following; the page then shows the run as it stands. */
   readonly signal?: AbortSignal | undefined;
@@ -28,12 +29,14 @@ export interface WatchOptions extends ReportOptions {
   readonly onLook?: (look: WatchLook) => void;
 }
 
+/** One look at a run. */
 export interface WatchLook {
   readonly state: RunState;
   /** The page was drawn again, since results arrived. */
   readonly drawn: boolean;
 }
 
+/** The last page, and what it took. */
 export interface WatchSummary extends ReportSummary {
   /** Times that the figures were drawn. */
   readonly drawings: number;

@@ -7,6 +7,7 @@ import { checkOptionNames, oneOf, optionNames } from '../option-checks.js';
 import { exportFormats, type ExportFormat } from './export-formats.js';
 import { readRun } from './run-data.js';
 
+/** Where `writeReport` writes, and which files; only `out` must be given. */
 export interface ReportOptions {
   /** The page; `.html`. */
   readonly out: string;
@@ -17,6 +18,7 @@ export interface ReportOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** What `writeReport` wrote; `figures` of a section are their ids. */
 export interface ReportSummary {
   readonly out: string;
   readonly bytes: number;

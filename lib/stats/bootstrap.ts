@@ -9,6 +9,7 @@ import type { Random } from './random.js';
 import { differenceOf } from './rounding.js';
 import { sharedIndexes } from './shared-draws.js';
 
+/** How a percentile bootstrap resamples; the same options give the same bits. */
 export interface BootstrapOptions {
   /** Default 10,000. */
   readonly resamples?: number;

@@ -5,6 +5,7 @@ import { resolveCheckpoint, type HubOptions } from '../checkpoint-source.js';
 import { loadModel, type Model } from '../model.js';
 import type { Checkpoint } from './study.js';
 
+/** What the models of a study are loaded with, as in LoadModelOptions. */
 export interface PoolOptions {
   readonly threads?: number;
   readonly memoryBytes?: number;
@@ -18,6 +19,7 @@ interface Held {
   readonly model: Model;
 }
 
+/** Keeps the model that stages ask for loaded, and its base where they ask for adapters. */
 export class ModelPool {
   readonly #options: PoolOptions;
   #base: Held | undefined;

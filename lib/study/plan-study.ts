@@ -15,8 +15,12 @@ import type { ResultStore } from './store.js';
 import type { Study } from './study.js';
 import { estimateWeight } from './work-weight.js';
 
+/**
+ * `done`: stored. `begun`: a part is kept. `ready`: its inputs are stored. `waiting`: they are not.
+ */
 export type NodeState = 'done' | 'begun' | 'ready' | 'waiting';
 
+/** One node of a plan: what it computes and, by measured rates, how long that takes. */
 export interface PlannedNode extends Estimate {
   readonly kind: string;
   readonly id: string;
@@ -28,6 +32,7 @@ export interface PlannedNode extends Estimate {
   readonly tokens: number;
 }
 
+/** The nodes of one kind of stage together. */
 export interface PlannedKind {
   readonly kind: string;
   readonly title: string;
@@ -43,6 +48,9 @@ export interface PlannedKind {
   readonly diskBytes: number;
 }
 
+/**
+ * What `planStudy` gives: passes over the model, new tokens, seconds, bytes of memory and of disk.
+ */
 export interface StudyPlan {
   readonly study: string;
   readonly kinds: PlannedKind[];
@@ -52,6 +60,7 @@ export interface StudyPlan {
   readonly keptRates: string | null;
 }
 
+/** Where rates are kept, and what they are measured with. */
 export interface PlanOptions extends PoolOptions {
   /** Folder of the run, there or to be: rates are read from it, else measured and kept in it. */
   readonly out?: string;
@@ -144,6 +153,7 @@ async function planChecked(study: Study, options: PlanOptions): Promise<StudyPla
   return { study: study.name, kinds, nodes, total: sumOf(nodes), keptRates };
 }
 
+/** Nodes of one kind of stage, by state; seconds left are null where nothing is known of them. */
 export interface KindStatus {
   readonly kind: string;
   readonly title: string;
@@ -157,6 +167,7 @@ export interface KindStatus {
   readonly secondsLeft: number | null;
 }
 
+/** What `studyStatus` gives, read from the folder of the run. */
 export interface StudyStatus {
   readonly study: string;
   readonly out: string;

@@ -21,6 +21,7 @@ import { Announcement } from './running.js';
 import { ResultStore, type WorkPlace } from './store.js';
 import type { Study } from './study.js';
 
+/** How far a run of a study is, in expected work. */
 export interface RunProgress {
   /** Expected seconds of finished and of all pending work; only their ratio means something. */
   readonly done: number;
@@ -33,6 +34,10 @@ export interface RunProgress {
   readonly detail: string;
 }
 
+/**
+ * Where a study runs, and what of it; only `out` must be given. Threads, memory and shards change
+ * no result.
+ */
 export interface RunStudyOptions extends PoolOptions {
   /** Folder of the run; made where it is not there. */
   readonly out: string;
@@ -56,6 +61,9 @@ export interface RunStudyOptions extends PoolOptions {
   readonly onComputed?: (node: StageNode) => void;
 }
 
+/**
+ * What `runStudy` did, in nodes: one stage for one checkpoint, task, prompt form or set of heads.
+ */
 export interface RunSummary {
   readonly out: string;
   /** Nodes of the study's graph. */

@@ -21,6 +21,7 @@ import { submittedParts } from './submit.js';
  */
 export type TaskState = 'done' | 'running' | 'queued' | 'ended' | 'unknown' | 'idle';
 
+/** One task of an array, and how many of its nodes (`stages`) are stored. */
 export interface TaskStatus {
   readonly stage: string;
   readonly task: number;
@@ -36,6 +37,7 @@ export interface TaskStatus {
   readonly log: string | null;
 }
 
+/** What `slurmStatus` gives: every task of the run. */
 export interface SlurmStatus {
   readonly parts: number;
   readonly tasks: readonly TaskStatus[];

@@ -36,6 +36,7 @@ import {
   type ScriptContext,
 } from './script.js';
 
+/** Where a study runs on Slurm, and what of it; `out`, `taskOptions` and `submit` must be given. */
 export interface SubmitStudyOptions extends Omit<PoolOptions, 'memoryBytes'> {
   /** Folder of the run, on a file system that every node sees. */
   readonly out: string;
@@ -47,6 +48,10 @@ export interface SubmitStudyOptions extends Omit<PoolOptions, 'memoryBytes'> {
   readonly submit: boolean;
 }
 
+/**
+ * The job array of one kind of stage. Of the numbers in `tasks`, `submitted` are new, `live` are in
+ * the queue from before, and `done` have their results.
+ */
 export interface SubmittedArray {
   readonly stage: string;
   readonly script: string;
@@ -60,6 +65,7 @@ export interface SubmittedArray {
   readonly dependency: string | null;
 }
 
+/** What `submitStudy` wrote and submitted. */
 export interface SubmitSummary {
   readonly study: string;
   readonly out: string;
