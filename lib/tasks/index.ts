@@ -50,7 +50,7 @@ const optionsOf: Record<TaskName, readonly string[]> = {
 export const taskNames = Object.keys(generators) as TaskName[];
 
 /**
- * Makes pairs of a task.
+ * Makes pairs of a task, at once: the event loop waits meanwhile, some 0.2 ms a pair.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for an unknown task or options out of range,
  *   ERR_HEADSPARK_TOKENIZER when the tokenizer cannot make valid pairs.
  */
