@@ -81,6 +81,14 @@ describe('a callback whose promise is rejected', () => {
     expect(calls).toBeGreaterThan(0);
   });
 
+  it('ends a study with its error', async () => {
+    const study = await headspark.readStudy(join(packageRoot, 'lib', 'demo', 'models', 'study.yaml'));
+    const reason = new Error('the watcher is gone');
+    const onProgress: AnyCallback = () => Promise.reject(reason);
+    const run = headspark.runStudy(study, { out: join(folder, 'run'), onProgress });
+    await expect(run).rejects.toBe(reason);
+  });
+
   it('stops a job that is under way', async () => {
     const shares: number[] = [];
     const reason = new Error('no more');
