@@ -83,8 +83,8 @@ export function promptOf(model: PromptModel, text: string, options: PromptOption
     if (enableThinking === undefined) return tokenized(model, text, true);
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
-      'a text alone has no thinking switch, which the chat template has: add --chat, or leave the ' +
-        'thinking option out.',
+      'a text alone has no thinking switch, which the chat template has: render it by that (chat; ' +
+        '--chat on the command line), or leave the thinking option out.',
     );
   }
   const before: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];

@@ -252,10 +252,10 @@ function compareControls(
   };
 }
 
-/** Holm's correction of each kind of test over the rows that have it. */
+/** Holm's correction of each kind of test over the rows that have it and change something. */
 function corrected(rows: readonly RowResult[]): RowResult[] {
   const adjust = (valueOf: (row: RowResult) => number | undefined): Map<RowResult, number> => {
-    const tested = rows.filter((row) => valueOf(row) !== undefined);
+    const tested = rows.filter((row) => row.factor !== 1 && valueOf(row) !== undefined);
     const adjusted = holmAdjust(tested.map((row) => valueOf(row)!));
     return new Map(tested.map((row, index) => [row, adjusted[index]]));
   };
@@ -267,11 +267,16 @@ function corrected(rows: readonly RowResult[]): RowResult[] {
     ...(row.change && {
       change: {
         ...row.change,
-        mcnemar: { ...row.change.mcnemar, adjusted: mcnemar.get(row)! },
-        permutation: { ...row.change.permutation, adjusted: permutation.get(row)! },
+        mcnemar: { ...row.change.mcnemar, adjusted: mcnemar.get(row) ?? row.change.mcnemar.pValue },
+        permutation: {
+          ...row.change.permutation,
+          adjusted: permutation.get(row) ?? row.change.permutation.pValue,
+        },
       },
     }),
-    ...(row.controls && { controls: { ...row.controls, rankAdjusted: rank.get(row)! } }),
+    ...(row.controls && {
+      controls: { ...row.controls, rankAdjusted: rank.get(row) ?? row.controls.rankPValue },
+    }),
   }));
 }
 
@@ -418,7 +423,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     rows: corrected(compared),
     controls,
     nearTies: collectNearTies(settings, grids),
-    power: powerLine(rows[0], settings.samples, rows.length - 1),
+    power: powerLine(rows[0], settings.samples, rows.filter(({ factor }) => factor !== 1).length),
     notes: [
       ...notesOf(settings, compared, { problems: own.length, looping: loopingShare(unablated) }),
       ...settings.planNotes,

@@ -35,6 +35,23 @@ beforeEach(async () => {
 const path = (name: string): string => join(folder, name);
 
 describe('an evaluation with several factors', () => {
+  it('corrects p-values for the rows that change something', async () => {
+    const adjusted = async (own: readonly number[]) => {
+      const { table } = await evaluateSubject(fakeSubject(), benchmark, {
+        ...options,
+        factors: own,
+      });
+      return table.rows
+        .filter(({ factor }) => factor !== 1)
+        .map(({ change, controls }) => [
+          change?.mcnemar.adjusted,
+          change?.permutation.adjusted,
+          controls?.rankAdjusted,
+        ]);
+    };
+    expect(await adjusted([0, 0.5, 1])).toEqual(await adjusted([0, 0.5]));
+  });
+
   it('asks for every set and control at every factor, in one run', async () => {
     const requests: GenerationRequest[] = [];
     const onRequest = (request: GenerationRequest): void => void requests.push(request);
