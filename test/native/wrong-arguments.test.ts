@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as headspark from '../../lib/index.js';
 import type { AttributionResult, Model, Sweep, TokenizedPair } from '../../lib/index.js';
 import { packageRoot } from '../../lib/version.js';
+import { any, expectRefusal, type Case } from './refusals.js';
 
 const folder = join(packageRoot, 'lib', 'demo', 'models', 'base');
 
@@ -23,17 +24,12 @@ afterAll(() => {
   model.dispose();
 });
 
-/** Anything, as JavaScript may pass it. */
-const any = (value: unknown): never => value as never;
-
 async function drain(stream: AsyncIterable<unknown>): Promise<void> {
   for await (const item of stream) void item;
 }
 
 const requests = [{ prompt: [1, 2], maxNewTokens: 2 }];
 const notListening = any({ aborted: false });
-
-type Case = [string, () => unknown, RegExp];
 
 /** Everything here would otherwise start a job that nobody waits for. */
 const hooks: Case[] = [
@@ -53,24 +49,6 @@ const hooks: Case[] = [
   ['withAdapter', () => model.withAdapter(folder, { signal: any(5) }), /^signal is 5; it must be an/],
   ['withAdapter', () => model.withAdapter(any(undefined)), /^withAdapter takes a folder as a text, not/],
 ];
-
-async function refusal(run: () => unknown): Promise<unknown> {
-  try {
-    await run();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
-}
-
-async function expectRefusal(run: () => unknown, message: RegExp): Promise<void> {
-  const error = await refusal(run);
-  expect(error).toBeInstanceOf(headspark.HeadsparkError);
-  expect(error).toMatchObject({
-    code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
-    message: expect.stringMatching(message) as string,
-  });
-}
 
 describe('signals and callbacks', () => {
   it.each(hooks)('of %s: case %#', (_, run, message) => expectRefusal(run, message));

@@ -1,10 +1,11 @@
 // What callers without TypeScript give the functions that only compute: a sentence, never a TypeError.
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import * as headspark from '../../lib/index.js';
 import type { Model, TokenizedPair } from '../../lib/index.js';
 import { packageRoot } from '../../lib/version.js';
+import { any, expectRefusal, type Case } from './refusals.js';
 
 let model: Model;
 let pair: TokenizedPair;
@@ -14,34 +15,12 @@ beforeAll(async () => {
 });
 afterAll(() => model.dispose());
 
-/** Anything, as JavaScript may pass it. */
-const any = (value: unknown): never => value as never;
 const file = join(tmpdir(), 'headspark-never-written');
 const cyclic: Record<string, unknown> = {};
 cyclic['self'] = cyclic;
 const place = { file: 'x.jsonl', line: 1, index: 0 };
 const one = [1];
 const npy = new Float32Array(1);
-
-type Case = [string, () => unknown, RegExp];
-
-async function refusalOf(run: () => unknown): Promise<unknown> {
-  try {
-    await run();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
-}
-
-async function expectRefusal(run: () => unknown, message: RegExp): Promise<void> {
-  const refused = await refusalOf(run);
-  expect(refused).toBeInstanceOf(headspark.HeadsparkError);
-  expect(refused).toMatchObject({
-    code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
-    message: expect.stringMatching(message) as string,
-  });
-}
 
 describe('answers', () => {
   const cases: Case[] = [

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as headspark from '../../../lib/index.js';
 import type { Study } from '../../../lib/index.js';
 import { packageRoot } from '../../../lib/version.js';
+import { any, expectRefusal, type Case } from '../refusals.js';
 
 let study: Study;
 let out: string;
@@ -16,15 +17,12 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(join(out, '..'), { recursive: true, force: true }));
 
-/** Anything, as JavaScript may pass it. */
-const any = (value: unknown): never => value as never;
-
 const run = (options: object) => headspark.runStudy(study, any({ out, ...options }));
 
 const submit = (options: object) =>
   headspark.submitStudy(study, any({ out, taskOptions: [], submit: false, ...options }));
 
-const cases: [string, () => unknown, RegExp][] = [
+const cases: Case[] = [
   ['readStudy', () => headspark.readStudy(any(undefined)), /^readStudy takes a path as a text, not un/],
   ['initStudy', () => headspark.initStudy(any(5)), /^initStudy takes a path as a text, not 5\.$/],
   ['runStudy', () => headspark.runStudy(any(null), { out }), /^runStudy takes a study of readStudy, not/],
@@ -59,16 +57,6 @@ const cases: [string, () => unknown, RegExp][] = [
 ];
 
 it.each(cases)('%s: case %#', async (_, call, message) => {
-  let refused: unknown;
-  try {
-    await call();
-  } catch (error) {
-    refused = error;
-  }
-  expect(refused).toBeInstanceOf(headspark.HeadsparkError);
-  expect(refused).toMatchObject({
-    code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
-    message: expect.stringMatching(message) as string,
-  });
+  await expectRefusal(call, message);
   expect(existsSync(out)).toBe(false);
 });
