@@ -267,6 +267,13 @@ export const generateCommand: Command = {
       : generateAll(job, context));
     const seconds = (performance.now() - start) / 1000;
     const newTokens = results.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const full = results.filter(({ finish }) => finish === 'context').length;
+    if (full > 0) {
+      context.warn(
+        `${plural(full, 'completion')} ended at the last of the model's ` +
+          `${model.info.maxPositions} positions, before --max-new-tokens.`,
+      );
+    }
     model.dispose();
     if (out !== undefined) {
       await writeFileAtomic(out, results.map((result) => `${JSON.stringify(result)}\n`).join(''));

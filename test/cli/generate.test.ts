@@ -32,6 +32,17 @@ describe('generate', () => {
     expect(stdout).toMatch(/\d tokens? in .*tokens\/s/);
   });
 
+  it("says that the model's positions end before the tokens that were asked for", async () => {
+    const full = await done(...question, '--ignore-eos', '--max-new-tokens', '300', '--json');
+    expect(JSON.parse(full.stdout).completions[0].finish).toBe('context');
+    const sentence =
+      /1 completion ended at the last of the model's 256 positions, before --max-new-/;
+    expect(full.stderr).toMatch(sentence);
+    expect((await done(...question, '--ignore-eos', '--max-new-tokens', '5')).stderr).not.toMatch(
+      sentence,
+    );
+  });
+
   it('prints nothing with --quiet', async () => {
     const { stdout, stderr } = await done(...question, '--quiet');
     expect([stdout, stderr]).toEqual(['', '']);
