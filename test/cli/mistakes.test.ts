@@ -348,7 +348,7 @@ describe('a mistake', () => {
     );
     const text = await headspark(['generate', base, '--prompt', '1+2=', '--no-enable-thinking']);
     expect(text.code).toBe(1);
-    expect(text.stderr).toContain('add --chat, or leave the thinking option out');
+    expect(text.stderr).toContain('--chat on the command line), or leave the thinking option out');
   });
 
   it('is remarked on where pairs repeat others', async () => {
