@@ -3,8 +3,8 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { HeadsparkError } from '../errors.js';
-import { holmAdjust } from '../stats/proportion.js';
 import { differenceOf } from '../stats/rounding.js';
+import { adjustedOver } from './holm-rows.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
 import { rankNotes } from './rank-notes.js';
 import { ablationRow, compareWithControls, variantMeans } from './row.js';
@@ -32,28 +32,16 @@ function controlRows(
   });
 }
 
-/**
- * Holm's correction of each kind of test over the rows of the table. Heads at factor 1 change nothing,
- * so they are no hypothesis and take nothing from the others.
- */
+/** Holm's correction of each kind of test over the rows of the table. */
 function correct(rows: readonly AblationRow[]): AblationRow[] {
-  const adjusted = (
-    valueOf: (row: AblationRow) => number | undefined,
-  ): Map<AblationRow, number> => {
-    const tested = rows.filter((row) => row.factor !== 1 && valueOf(row) !== undefined);
-    const values = holmAdjust(tested.map((row) => valueOf(row)!));
-    return new Map(tested.map((row, index) => [row, values[index]]));
-  };
-  const mcnemar = adjusted((row) => row.mcnemar.pValue);
-  const permutation = adjusted((row) => row.permutation.pValue);
-  const ranks = adjusted((row) => row.controls?.rankPValue);
+  const mcnemar = adjustedOver(rows, (row) => row.mcnemar.pValue);
+  const permutation = adjustedOver(rows, (row) => row.permutation.pValue);
+  const rank = adjustedOver(rows, (row) => row.controls?.rankPValue);
   return rows.map((row) => ({
     ...row,
-    mcnemar: { ...row.mcnemar, adjusted: mcnemar.get(row) ?? row.mcnemar.pValue },
-    permutation: { ...row.permutation, adjusted: permutation.get(row) ?? row.permutation.pValue },
-    ...(row.controls && {
-      controls: { ...row.controls, rankAdjusted: ranks.get(row) ?? row.controls.rankPValue },
-    }),
+    mcnemar: { ...row.mcnemar, adjusted: mcnemar(row) },
+    permutation: { ...row.permutation, adjusted: permutation(row) },
+    ...(row.controls && { controls: { ...row.controls, rankAdjusted: rank(row) } }),
   }));
 }
 

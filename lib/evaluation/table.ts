@@ -6,6 +6,7 @@ import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { failureSteps, findFlips, type Flip } from '../failures/summary.js';
 import { formatPercent } from '../format-number.js';
+import { adjustedOver } from '../ablation/holm-rows.js';
 import { rankNotes } from '../ablation/rank-notes.js';
 import { rankPValue } from '../ablation/row.js';
 import { shown } from '../option-checks.js';
@@ -13,7 +14,6 @@ import { mcnemarExact } from '../stats/binomial.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
 import { pairedPermutationTest } from '../stats/permutation.js';
 import { detectableChange } from '../stats/power.js';
-import { holmAdjust } from '../stats/proportion.js';
 import { mean } from '../stats/quantile.js';
 import { differenceOf } from '../stats/rounding.js';
 import { bootstrapShare, shareChangeInterval } from '../stats/shares.js';
@@ -254,29 +254,19 @@ function compareControls(
 
 /** Holm's correction of each kind of test over the rows that have it and change something. */
 function corrected(rows: readonly RowResult[]): RowResult[] {
-  const adjust = (valueOf: (row: RowResult) => number | undefined): Map<RowResult, number> => {
-    const tested = rows.filter((row) => row.factor !== 1 && valueOf(row) !== undefined);
-    const adjusted = holmAdjust(tested.map((row) => valueOf(row)!));
-    return new Map(tested.map((row, index) => [row, adjusted[index]]));
-  };
-  const mcnemar = adjust((row) => row.change?.mcnemar.pValue);
-  const permutation = adjust((row) => row.change?.permutation.pValue);
-  const rank = adjust((row) => row.controls?.rankPValue);
+  const mcnemar = adjustedOver(rows, (row) => row.change?.mcnemar.pValue);
+  const permutation = adjustedOver(rows, (row) => row.change?.permutation.pValue);
+  const rank = adjustedOver(rows, (row) => row.controls?.rankPValue);
   return rows.map((row) => ({
     ...row,
     ...(row.change && {
       change: {
         ...row.change,
-        mcnemar: { ...row.change.mcnemar, adjusted: mcnemar.get(row) ?? row.change.mcnemar.pValue },
-        permutation: {
-          ...row.change.permutation,
-          adjusted: permutation.get(row) ?? row.change.permutation.pValue,
-        },
+        mcnemar: { ...row.change.mcnemar, adjusted: mcnemar(row) },
+        permutation: { ...row.change.permutation, adjusted: permutation(row) },
       },
     }),
-    ...(row.controls && {
-      controls: { ...row.controls, rankAdjusted: rank.get(row) ?? row.controls.rankPValue },
-    }),
+    ...(row.controls && { controls: { ...row.controls, rankAdjusted: rank(row) } }),
   }));
 }
 

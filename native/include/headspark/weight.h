@@ -6,8 +6,15 @@
 #include <vector>
 
 #include "headspark/dtype.h"
+#include "headspark/isa.h"
 
 namespace headspark {
+
+/// What a device holds, for products, of a matrix that is stored as `stored`: bf16 in fast, which
+/// is what they multiply.
+constexpr DType product_type(DType stored, Precision precision) {
+  return precision == Precision::fast ? DType::bf16 : stored;
+}
 
 /// A matrix [rows, cols] = [out, in] inside a mapped file, read in place. Row r starts at element
 /// (r / row_group) * group_stride + (r % row_group) * row_stride, so that GPT-2's transposed and

@@ -25,13 +25,6 @@ template <int Terms, int Width, Source From>
 using HeldQueries = std::conditional_t<Terms == 1 && (Width <= 64 || From == Source::terms),
                                        HeldRows<Terms, Width>, NothingHeld>;
 
-template <int Terms, int Width, typename Held>
-HEADSPARK_DEVICE void add_queries(FragmentC (&s)[kStepPieces], const Tiles<Terms, Width>& tiles,
-                                  Held& held, bool new_queries) {
-  if (new_queries) held.hold(tiles.queries);
-  add_scores(s, left_rows(held, tiles.queries), tiles.keys);
-}
-
 // The keys or values of a step, from this column on.
 template <int Terms, int Width>
 HEADSPARK_DEVICE void begin_context(const Place& place, const Tile<Terms, Width>& tile,
@@ -84,7 +77,8 @@ HEADSPARK_DEVICE void scores_of_chunks(FragmentC (&s)[kStepPieces], const Forwar
     commit_copies();
     load_queries(p, place, tiles.queries, chunk * Width);
     end_copies();
-    add_queries(s, tiles, held, true);
+    held.hold(tiles.queries);
+    add_scores(s, left_rows(held, tiles.queries), tiles.keys);
   }
 }
 

@@ -7,6 +7,14 @@
 
 namespace headspark::cuda {
 
+/// Where keys and values lie: own tokens and a store of prefixes.
+struct KeyStore {
+  const float* k;
+  const float* v;
+  const float* prefix_k;
+  const float* prefix_v;
+};
+
 struct ForwardAttention {
   AttentionShape shape;
   RowLayout layout;

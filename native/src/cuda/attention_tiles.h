@@ -12,20 +12,6 @@ namespace headspark::cuda {
 /// Rows of the tile that a warp owns.
 constexpr int kWarpRows = 16;
 
-/// A row of head_dim floats, `stride` apart; null: zeros.
-struct RowAt {
-  const float* data;
-  std::int64_t stride;
-};
-
-/// Where keys and values lie: own tokens and a store of prefixes.
-struct KeyStore {
-  const float* k;
-  const float* v;
-  const float* prefix_k;
-  const float* prefix_v;
-};
-
 /// One query head of one row. All of it is held while a kernel runs, so in 32 bits: wide heads
 /// leave no registers to spare.
 struct HeadAt {
@@ -62,18 +48,6 @@ HEADSPARK_DEVICE HeadAt head_at(const AttentionShape& shape, const RowLayout& la
           layout.first_query != nullptr ? layout.first_query[row] : 0};
 }
 
-/// Key or value at a position of the context; zeros past its end.
-HEADSPARK_DEVICE RowAt context_row(const HeadAt& at, const KeyStore& store, std::int32_t position,
-                                   bool value) {
-  if (position >= at.prefix + at.own) return {nullptr, 1};
-  const bool stored = position < at.prefix;
-  const std::int64_t token = stored ? at.prefix_begin + position : at.begin + position - at.prefix;
-  const float* own = value ? store.v : store.k;
-  const float* prefix = value ? store.prefix_v : store.prefix_k;
-  return {(stored ? prefix : own) + (token * at.shape.kv_heads + at.kv_head) * at.shape.head_dim,
-          1};
-}
-
 /// Keys or values as terms: own tokens and the store of prefixes.
 struct TermStore {
   HeadTerms own;
@@ -98,15 +72,15 @@ struct Columns {
   bool four;  ///< rows are aligned to 16 bytes
 };
 
-HEADSPARK_DEVICE Four read_columns(const RowAt& row, const Columns& columns, std::int64_t d) {
-  if (row.data == nullptr || d >= columns.head_dim) return {0.0f, 0.0f, 0.0f, 0.0f};
-  Four v{0.0f, 0.0f, 0.0f, 0.0f};
-  const float* p = row.data + d * row.stride;
-  if (columns.four && row.stride == 1) return load_four(p);
-  v.x = p[0];
-  if (d + 1 < columns.head_dim) v.y = p[row.stride];
-  if (d + 2 < columns.head_dim) v.z = p[2 * row.stride];
-  if (d + 3 < columns.head_dim) v.w = p[3 * row.stride];
+/// Four of a row of head_dim floats; zeros where there is none.
+HEADSPARK_DEVICE Four read_columns(const float* row, const Columns& columns, std::int64_t d) {
+  if (row == nullptr || d >= columns.head_dim) return {0.0f, 0.0f, 0.0f, 0.0f};
+  const float* p = row + d;
+  if (columns.four) return load_four(p);
+  Four v{p[0], 0.0f, 0.0f, 0.0f};
+  if (d + 1 < columns.head_dim) v.y = p[1];
+  if (d + 2 < columns.head_dim) v.z = p[2];
+  if (d + 3 < columns.head_dim) v.w = p[3];
   return v;
 }
 
@@ -142,8 +116,8 @@ struct Tile {
   }
   static constexpr int elements(int rows) { return Terms * rows * kStride; }
 
-  /// All threads of the block fill it; row_at(r) names row r. Neighbouring threads take
-  /// neighbouring columns of a row.
+  /// All threads of the block fill it; row_at(r) is where row r lies, null: zeros. Neighbouring
+  /// threads take neighbouring columns of a row.
   template <int AtOnce, typename Rows>
   HEADSPARK_DEVICE void load(const Rows& row_at, const Columns& columns) const {
     constexpr int kPieces = Width / 4;

@@ -58,8 +58,8 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
   cuda::DeviceMatrix matrix(const LinearWeight& weight, Precision precision) override {
     const std::weak_ptr<const void> made(weight.packed);
     const bool mapped = !weight.view.owner.expired();
-    const DType type = precision == Precision::fast ? DType::bf16 : weight.view.dtype;
-    return device_->weights().matrix(weight.view, mapped ? weight.view.owner : made, type);
+    return device_->weights().matrix(weight.view, mapped ? weight.view.owner : made,
+                                     product_type(weight.view.dtype, precision));
   }
   cuda::DeviceMatrix table(const WeightView& view) override {
     return device_->weights().matrix(view, view.owner, view.dtype);

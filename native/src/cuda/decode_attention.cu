@@ -29,9 +29,7 @@ struct DecodeKernel {
   int tile_heads;    // of a group, in one tile
   int tile_queries;  // rows in one tile
 
-  constexpr KvPageLayout layout() const {
-    return {a.shape.kv_heads, a.shape.head_dim, a.rows.type};
-  }
+  constexpr KvPageLayout layout() const { return {a.shape.kv_heads, a.shape.head_dim}; }
   // Each chunk of columns has its own softmax, or blocks would write what others still read.
   constexpr std::int64_t partial_floats() const {
     return layout().padded_dim() + chunks * kSoftmaxFloats;
@@ -210,12 +208,12 @@ HEADSPARK_DEVICE void page_scores(FragmentC (&s)[kStepPieces],
     walk.step(page, chunk);
     if (new_queries) {
       tiles.queries.template load<1>(
-          [&](int i) {
+          [&](int i) -> const float* {
             const std::int32_t row = tiles.rows.load(i);
-            if (row < 0) return RowAt{nullptr, 1};
+            if (row < 0) return nullptr;
             const std::int64_t query =
                 p.a.rows.layout.row_begin[row] * p.a.shape.heads + head_of(p, segment, i);
-            return RowAt{p.a.q + query * p.a.shape.head_dim, 1};
+            return p.a.q + query * p.a.shape.head_dim;
           },
           {chunk * std::int64_t{Width}, p.a.shape.head_dim, p.four});
     }

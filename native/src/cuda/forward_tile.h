@@ -112,7 +112,7 @@ HEADSPARK_DEVICE void load_queries(const ForwardAttention& p, const Place& place
   queries.template load<at_once<Terms, Width>()>(
       [&](int r) {
         const std::int32_t token = place.first + r;
-        return RowAt{place.at.has_query(token) ? p.q + place.at.query(token) : nullptr, 1};
+        return place.at.has_query(token) ? p.q + place.at.query(token) : nullptr;
       },
       {column, p.shape.head_dim, p.four});
 }

@@ -24,7 +24,7 @@ split_heads_kernel(SplitHeads p) {
   const std::int64_t row = i / pieces;
   if (row >= p.rows) return;
   const std::int64_t column = i % pieces * 4;
-  const Four v = read_columns({p.values + row * p.head_dim, 1}, {0, p.head_dim, p.four}, column);
+  const Four v = read_columns(p.values + row * p.head_dim, {0, p.head_dim, p.four}, column);
   const TermPair<Terms> low = split_pair<Terms>(v.x, v.y);
   const TermPair<Terms> high = split_pair<Terms>(v.z, v.w);
   Bf16* const to = p.to.data + row * p.to.width + column;

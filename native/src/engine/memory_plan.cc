@@ -50,9 +50,8 @@ std::int64_t weight_bytes(const Model& model, Precision precision) {
   const auto add_as = [&](const WeightView& view, DType type) {
     if (counted.emplace(view.data, type).second) total += matrix_bytes(view, type);
   };
-  // Products in fast multiply bf16.
   const auto add = [&](const WeightView& view) {
-    add_as(view, precision == Precision::fast ? DType::bf16 : view.dtype);
+    add_as(view, product_type(view.dtype, precision));
   };
   for (const WeightView* view :
        {&model.embedding, &model.position_embedding, &model.unembedding.view}) {

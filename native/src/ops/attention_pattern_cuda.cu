@@ -13,11 +13,19 @@ using namespace cuda;
 constexpr int kPatternThreads = 128;
 
 HEADSPARK_DEVICE float scaled_score(const AttentionPattern& p, const HeadAt& at, std::int64_t own,
-                                    const RowAt& key) {
+                                    const float* key) {
   const float* q = p.q + at.query(own);
   float sum = 0.0f;
-  for (std::int64_t d = 0; d < p.shape.head_dim; ++d) sum = multiply_add(q[d], key.data[d], sum);
+  for (std::int64_t d = 0; d < p.shape.head_dim; ++d) sum = multiply_add(q[d], key[d], sum);
   return sum * p.shape.scale;
+}
+
+// The key at a position that the row has.
+HEADSPARK_DEVICE const float* key_at(const AttentionPattern& p, const HeadAt& at,
+                                     std::int64_t position) {
+  const bool stored = position < at.prefix;
+  const std::int64_t token = stored ? at.prefix_begin + position : at.begin + position - at.prefix;
+  return (stored ? p.prefix_k : p.k) + (token * at.shape.kv_heads + at.kv_head) * at.shape.head_dim;
 }
 
 // block_x is the own token, block_y the place in the list of heads, block_z the row.
@@ -29,10 +37,9 @@ HEADSPARK_KERNEL(kPatternThreads) pattern_kernel(AttentionPattern p) {
   const std::int64_t context = at.prefix + at.own;
   const std::int64_t seen = at.prefix + own + 1;
   float* pattern = p.pattern + p.pattern_begin[row] + (block_y() * at.own + own) * context;
-  const KeyStore store{p.k, nullptr, p.prefix_k, nullptr};
   float largest = -infinity();
   for (std::int64_t j = thread_index(); j < seen; j += kPatternThreads) {
-    pattern[j] = scaled_score(p, at, own, context_row(at, store, j, false));
+    pattern[j] = scaled_score(p, at, own, key_at(p, at, j));
     largest = larger(pattern[j], largest);
   }
   SharedMemory memory;
