@@ -75,14 +75,19 @@ class SyntheticModel {
     return norm;
   }
   headspark::WeightView view(std::int64_t rows, std::int64_t cols, float scale) {
-    auto& bits = storage_.emplace_back(static_cast<std::size_t>(rows * cols));
-    for (std::uint16_t& value : bits) {
+    const auto bits =
+        std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(rows * cols));
+    storage_.push_back(bits);
+    for (std::uint16_t& value : *bits) {
       state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
       const float uniform = static_cast<float>(state_ >> 40) * 0x1p-23f - 1.0f;
       value = headspark::f32_to_bf16(scale * uniform);
     }
     parameters_ += rows * cols;
-    return headspark::contiguous_view(bits.data(), headspark::DType::bf16, rows, cols);
+    headspark::WeightView view =
+        headspark::contiguous_view(bits->data(), headspark::DType::bf16, rows, cols);
+    view.owner = bits;  // or a GPU would copy them at every use
+    return view;
   }
   headspark::LinearWeight linear(std::int64_t out, std::int64_t in) {
     const float scale = std::sqrt(3.0f / static_cast<float>(in));  // keeps the variance
@@ -103,7 +108,7 @@ class SyntheticModel {
   }
 
   std::shared_ptr<Model> model_;
-  std::vector<std::vector<std::uint16_t>> storage_;
+  std::vector<std::shared_ptr<const std::vector<std::uint16_t>>> storage_;
   std::uint64_t state_ = 1;
   std::int64_t parameters_ = 0;
 };
