@@ -15,6 +15,9 @@ struct Context {
   std::shared_ptr<ThreadPool> threads;
   Isa isa = Isa::specification;
   Precision precision = Precision::exact;
+  /// Rows are generated tokens, or about to be drawn from: few, whatever the batch. A device may
+  /// sum their products in another order than those of prompts, which is fixed as well.
+  bool decoding = false;
 
   bool on_cpu() const { return backend->kind() == DeviceKind::cpu; }
 };

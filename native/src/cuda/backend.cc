@@ -70,6 +70,9 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
   void* scratch(cuda::ScratchSlot slot, std::int64_t bytes) override {
     return device_->scratch(slot, bytes);
   }
+  void side_by_side(std::span<const std::function<void()>> works) override {
+    device_->side_by_side(works);
+  }
   cuda::LtProducts* products() override { return device_->products(); }
 
  private:

@@ -86,11 +86,7 @@ std::shared_ptr<Device> Device::get(int index) {
   return device;
 }
 
-Device::Device(int index)
-    : index_(index),
-      properties_(checked_properties(index)),
-      weights_(*this),
-      scratch_(static_cast<std::size_t>(ScratchSlot::count)) {
+Device::Device(int index) : index_(index), properties_(checked_properties(index)), weights_(*this) {
   enter();
   stream_ = create_stream();
 }
@@ -104,6 +100,11 @@ Device::~Device() {
   }
   products_.reset();
   for (const Scratch& scratch : scratch_) pool_.release(scratch.memory);
+  for (const Branch& branch : branches_) {
+    for (const Scratch& scratch : branch.scratch) pool_.release(scratch.memory);
+    destroy_event(branch.event);
+    destroy_stream(branch.stream);
+  }
   weights_.clear();
   destroy_stream(stream_);
 }
@@ -151,7 +152,9 @@ void* Device::allocate(std::int64_t bytes) {
 void Device::copy(void* device, const void* host, std::int64_t bytes) {
   refuse_in_record("a copy from the host");
   enter();
-  staging_.copy(stream_, device, host, bytes);
+  if (!branches_at_work_) return staging_.copy(stream_, device, host, bytes);
+  copy_to_device(stream(), device, host, bytes);
+  synchronize(stream());
 }
 
 LtProducts* Device::products() {
@@ -172,17 +175,62 @@ LtProducts* Device::products() {
 }
 
 void* Device::scratch(ScratchSlot slot, std::int64_t bytes) {
-  Scratch& scratch = scratch_[static_cast<std::size_t>(slot)];
+  ScratchSlots& slots = branch_ == 0 ? scratch_ : branches_[branch_ - 1].scratch;
+  Scratch& scratch = slots[static_cast<std::size_t>(slot)];
   if (bytes > scratch.bytes) {
     refuse_in_record("memory");
     if (scratch.memory != nullptr) ++scratch_moves_;
     const std::int64_t grown = std::max(bytes, scratch.bytes + scratch.bytes / 2);
-    pool_.release(scratch.memory);
+    outgrown_.push_back(scratch.memory);
+    if (!branches_at_work_) release_outgrown();
     scratch = {};
     void* memory = try_allocate(grown);
     scratch = {memory != nullptr ? memory : allocate(bytes), memory != nullptr ? grown : bytes};
   }
   return scratch.memory;
+}
+
+void Device::release_outgrown() {
+  for (void* const memory : outgrown_) pool_.release(memory);
+  outgrown_.clear();
+}
+
+// Streams are made when nothing is recorded: what is recorded ran before.
+void Device::make_branches(std::size_t count) {
+  while (branches_.size() < count) {
+    refuse_in_record("a stream");
+    Branch branch;
+    branch.event = create_event();
+    branch.stream = create_stream();
+    branches_.push_back(branch);
+  }
+}
+
+void Device::join_branches(std::size_t count) {
+  branch_ = 0;
+  branches_at_work_ = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    wait_for(stream_, branches_[i].stream, branches_[i].event);
+  }
+  release_outgrown();
+}
+
+void Device::side_by_side(std::span<const std::function<void()>> works) {
+  if (works.empty()) return;
+  enter();
+  const std::size_t count = works.size() - 1;
+  make_branches(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    wait_for(branches_[i].stream, stream_, branches_[i].event);
+  }
+  branches_at_work_ = true;
+  try {
+    for (branch_ = 0; branch_ <= count; ++branch_) works[branch_]();
+  } catch (...) {
+    join_branches(count);
+    throw;
+  }
+  join_branches(count);
 }
 
 void Device::begin_record() {

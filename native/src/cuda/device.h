@@ -2,8 +2,11 @@
 // run there. Jobs of a device run one after the other; buffers may go from any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,7 +45,10 @@ class Device final : public WeightMemory {
 
   /// "cuda:0 (NVIDIA H200)".
   std::string name() const;
-  Stream stream() const { return stream_; }
+  /// Of the branch at work.
+  Stream stream() const { return branch_ == 0 ? stream_ : branches_[branch_ - 1].stream; }
+  /// See OpDevice.
+  void side_by_side(std::span<const std::function<void()>> works);
   std::int64_t available_bytes();
   /// Null when the device is full even without what is cached.
   void* try_allocate(std::int64_t bytes);
@@ -76,6 +82,17 @@ class Device final : public WeightMemory {
     void* memory = nullptr;
     std::int64_t bytes = 0;
   };
+  using ScratchSlots = std::array<Scratch, static_cast<std::size_t>(ScratchSlot::count)>;
+  /// Work beside that of the device's stream, which begins and ends with it.
+  struct Branch {
+    Stream stream = nullptr;
+    Event event = nullptr;
+    ScratchSlots scratch;
+  };
+
+  void make_branches(std::size_t count);
+  void join_branches(std::size_t count);
+  void release_outgrown();
 
   int index_;
   DeviceProperties properties_;
@@ -83,7 +100,11 @@ class Device final : public WeightMemory {
   WeightCache weights_;
   Staging staging_;
   Stream stream_ = nullptr;
-  std::vector<Scratch> scratch_;
+  ScratchSlots scratch_;
+  std::vector<Branch> branches_;
+  std::size_t branch_ = 0;  ///< whose work is queued; 0: the device's stream
+  bool branches_at_work_ = false;
+  std::vector<void*> outgrown_;  ///< scratch memory that other branches must not get
   std::uint64_t scratch_moves_ = 0;
   std::unique_ptr<LtProducts> products_;
   bool products_failed_ = false;  ///< the library did not start

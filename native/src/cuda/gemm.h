@@ -37,6 +37,7 @@ struct Gemm {
   /// bf16 of the same shape and stride, instead of c: its values rounded. Not with `initial` or
   /// `plain`.
   std::uint16_t* narrow = nullptr;
+  bool decoding = false;  ///< see Context: the sums may have another order then
 };
 
 /// By cuBLASLt where it is there and suits the weight (library_gemm.h).

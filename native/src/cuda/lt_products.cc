@@ -52,14 +52,18 @@ struct LtProducts::Call {
       set(lt::DescAttribute::epilogue, lt::Epilogue::bias);
       set(lt::DescAttribute::bias_pointer, bias);
     }
-    a = layout(lt::DataType::bf16, p.by_depth ? p.columns : p.depth,
-               p.by_depth ? p.depth : p.columns, p.b_stride);
-    b = layout(lt::DataType::bf16, p.depth, kLtTileRows, p.a_stride);
-    c = layout(p.type == DType::bf16 ? lt::DataType::bf16 : lt::DataType::f32, p.columns,
-               kLtTileRows, p.columns);
-    set_batch(a, tiles, 0);
-    set_batch(b, tiles, kLtTileRows * p.a_stride);
-    set_batch(c, tiles, kLtTileRows * p.columns);
+    const bool in_parts = p.parts > 0;
+    const std::int64_t depth = in_parts ? p.depth / p.parts : p.depth;
+    const std::int64_t rows = in_parts ? tiles * kLtTileRows : kLtTileRows;
+    const std::int64_t batch = in_parts ? p.parts : tiles;
+    a = layout(lt::DataType::bf16, p.by_depth ? p.columns : depth, p.by_depth ? depth : p.columns,
+               p.b_stride);
+    b = layout(lt::DataType::bf16, depth, rows, p.a_stride);
+    c = layout(p.type == DType::bf16 ? lt::DataType::bf16 : lt::DataType::f32, p.columns, rows,
+               p.columns);
+    set_batch(a, batch, in_parts ? depth : 0);
+    set_batch(b, batch, in_parts ? depth : kLtTileRows * p.a_stride);
+    set_batch(c, batch, rows * p.columns);
   }
   ~Call() {
     for (const lt::Layout made : {a, b, c}) {
@@ -92,17 +96,17 @@ struct LtProducts::Call {
 LtProducts::LtProducts(const lt::Functions& functions, WeightMemory& memory)
     : functions_(functions), memory_(memory) {
   check(functions_.Create(&handle_), "start");
-  try {
-    workspace_ = memory_.allocate(kWorkspaceBytes);
-  } catch (...) {
-    functions_.Destroy(handle_);
-    throw;
-  }
 }
 
 LtProducts::~LtProducts() {
-  memory_.release(workspace_);
+  for (const auto& [stream, memory] : workspaces_) memory_.release(memory);
   functions_.Destroy(handle_);
+}
+
+void* LtProducts::workspace(Stream stream) {
+  const auto found = workspaces_.find(stream);
+  if (found != workspaces_.end()) return found->second;
+  return workspaces_[stream] = memory_.allocate(kWorkspaceBytes);
 }
 
 /// Products of one tile of random rows, repeated, to compare bits by: any two orders of a sum
@@ -114,7 +118,9 @@ class LtProducts::Trial {
         stream_(stream),
         product_(p),
         tile_bytes_(kLtTileRows * p.columns * dtype_bytes(p.type)),
-        tiles_(std::clamp<std::int64_t>(kMostTrialBytes / tile_bytes_, 1, kManyTiles + 1)) {
+        parts_(std::max<std::int64_t>(1, p.parts)),
+        tiles_(
+            std::clamp<std::int64_t>(kMostTrialBytes / (parts_ * tile_bytes_), 1, kManyTiles + 1)) {
     product_.add = nullptr;
     std::uint64_t state = 1;
     for (std::int64_t i = 0; i < kLtTileRows * p.a_stride; ++i) {
@@ -126,6 +132,17 @@ class LtProducts::Trial {
   /// more.
   std::int64_t tiles() const { return tiles_; }
   std::int64_t tile_bytes() const { return tile_bytes_; }
+
+  /// Whether every tile has the bits of the one that was multiplied alone.
+  bool are_alike(const std::vector<std::byte>& alone, const std::vector<std::byte>& all) const {
+    const auto size = static_cast<std::size_t>(tile_bytes_);
+    const std::size_t tiles = all.size() / alone.size();
+    for (std::size_t at = 0; at < all.size() / size; ++at) {
+      const std::byte* const expected = alone.data() + at / tiles * size;
+      if (std::memcmp(all.data() + at * size, expected, size) != 0) return false;
+    }
+    return true;
+  }
 
   /// The sums of as many tiles, all alike; empty where the library or the memory refuses.
   std::vector<std::byte> sums(const lt::Algorithm& algorithm, std::int64_t tiles) const {
@@ -157,46 +174,49 @@ class LtProducts::Trial {
       products_.memory_.copy(static_cast<char*>(a.data) + tile * row_bytes, rows_.data(),
                              row_bytes);
     }
-    const Memory c(products_.memory_, tiles * tile_bytes_);
+    const std::int64_t bytes = parts_ * tiles * tile_bytes_;
+    const Memory c(products_.memory_, bytes);
     LtProduct p = product_;
     p.tiles = tiles;
     p.a = a.data;
     p.c = c.data;
     products_.run(stream_, p, algorithm);
-    std::vector<std::byte> sums(static_cast<std::size_t>(tiles * tile_bytes_));
-    copy_to_host(stream_, sums.data(), c.data, tiles * tile_bytes_);
+    std::vector<std::byte> sums(static_cast<std::size_t>(bytes));
+    copy_to_host(stream_, sums.data(), c.data, bytes);
     return sums;
   }
 
   LtProducts& products_;
   Stream stream_;
   LtProduct product_;
-  std::int64_t tile_bytes_;
+  std::int64_t tile_bytes_;  ///< of a part
+  std::int64_t parts_;
   std::int64_t tiles_;
   std::vector<std::uint16_t> rows_;  ///< of a tile
 };
 
 // Both are chosen once, whatever the product at hand, so that every number of rows gets the same.
 const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProduct& p) {
-  const Shape shape{p.columns,  p.depth, p.a_stride,       p.b_stride,
-                    p.by_depth, p.type,  p.bias != nullptr};
+  const Shape shape{p.columns,  p.depth,    p.parts, p.a_stride,
+                    p.b_stride, p.by_depth, p.type,  p.bias != nullptr};
   const auto found = algorithms_.find(shape);
   if (found != algorithms_.end()) return found->second;
   return algorithms_.emplace(shape, choose(stream, p)).first->second;
 }
 
 LtProducts::Algorithms LtProducts::choose(Stream stream, const LtProduct& p) {
-  const std::optional<lt::Algorithm> many = chosen_for(p, kManyTiles);
+  const bool in_parts = p.parts > 0;
+  const std::optional<lt::Algorithm> many = chosen_for(p, in_parts ? kStepTiles : kManyTiles);
   if (!many) return {};
   const Trial trial(*this, stream, p);
+  // Tiles that are one matrix are worth nothing untried.
+  if (in_parts && trial.tiles() == 1) return {};
   // By itself a tile must get the bits that it gets among others, which the library promises
   // nowhere.
   const std::vector<std::byte> alone = trial.sums(*many, 1);
   const std::vector<std::byte> all = trial.sums(*many, trial.tiles());
-  if (alone.empty() || all.empty()) return {};
-  for (std::size_t at = 0; at < all.size(); at += alone.size()) {
-    if (std::memcmp(all.data() + at, alone.data(), alone.size()) != 0) return {};
-  }
+  if (alone.empty() || all.empty() || !trial.are_alike(alone, all)) return {};
+  if (in_parts) return {many, {}};
   const std::optional<lt::Algorithm> few = chosen_for(p, 1);
   if (!few || trial.tile_bytes() > kMostTrialBytes) return {many, {}};
   const bool same = std::memcmp(&*few, &*many, sizeof *few) == 0 || trial.sums(*few, 1) == alone;
@@ -240,7 +260,7 @@ void LtProducts::run(Stream stream, const LtProduct& p, const lt::Algorithm& alg
   const float beta = p.add != nullptr ? 1.0f : 0.0f;
   const void* const add = p.add != nullptr ? p.add : p.c;
   check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, add, call.c,
-                          p.c, call.c, &algorithm, workspace_, kWorkspaceBytes, stream),
+                          p.c, call.c, &algorithm, workspace(stream), kWorkspaceBytes, stream),
         "multiply");
   settle(stream);
 }

@@ -1,7 +1,7 @@
 // Matrix products by cuBLASLt whose bits do not depend on how many rows there are: every product is
 // a batch of tiles of 128 rows, computed without split-K by the algorithm that the library chooses
 // for many tiles of the weight's shape. What it chooses for one tile computes products of few,
-// where that gives the same bits.
+// where that gives the same bits. Products of decode steps are a batch of parts of the depth.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,8 @@ constexpr std::int64_t kLtTileRows = 128;
 constexpr std::int64_t kManyTiles = 32;
 /// Up to so many tiles, which are decode steps, the algorithm for few rows is used.
 constexpr std::int64_t kFewTiles = 3;
+/// Tiles that an algorithm for products in parts is chosen for.
+constexpr std::int64_t kStepTiles = 2;
 
 /// c[tiles * 128, columns] = a b, plus `add`, plus `bias`: bf16 operands, fp32 sums. Arrays are
 /// aligned to 16 bytes, strides to 8 elements.
@@ -27,6 +29,9 @@ struct LtProduct {
   std::int64_t tiles = 0;
   std::int64_t columns = 0;
   std::int64_t depth = 0;
+  /// Sums over so many equal parts of the depth, side by side, of all rows at once: c is [parts,
+  /// tiles * 128, columns], `add` as well. 0: whole sums, tile by tile. Not by depth.
+  std::int64_t parts = 0;
   const void* a = nullptr;  ///< [tiles * 128, depth], stride a_stride
   std::int64_t a_stride = 0;
   const void* b = nullptr;  ///< [columns, depth], or [depth, columns] by depth
@@ -54,8 +59,8 @@ class LtProducts {
   bool multiply(Stream stream, const LtProduct& product);
 
  private:
-  using Shape =
-      std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, DType, bool>;
+  using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                           bool, DType, bool>;
   /// Of one shape. `many` computes any number of rows; empty: the library has none.
   struct Algorithms {
     std::optional<lt::Algorithm> many;
@@ -69,11 +74,12 @@ class LtProducts {
   /// By what the library proposes, and the bits that it gives.
   Algorithms choose(Stream stream, const LtProduct& product);
   void run(Stream stream, const LtProduct& product, const lt::Algorithm& algorithm);
+  void* workspace(Stream stream);
 
   lt::Functions functions_;
   WeightMemory& memory_;
   lt::Handle handle_ = nullptr;
-  void* workspace_ = nullptr;
+  std::map<Stream, void*> workspaces_;  ///< streams multiply at once
   std::map<Shape, Algorithms> algorithms_;
 };
 

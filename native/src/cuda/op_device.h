@@ -1,8 +1,11 @@
-// What the CUDA ops ask of the backend they run on. Everything is queued on one stream, in order.
+// What the CUDA ops ask of the backend they run on. Everything is queued on one stream, in order,
+// but for what is said to be done side by side.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 
 #include "cuda/runtime.h"
 #include "headspark/context.h"
@@ -56,6 +59,12 @@ class OpDevice {
   /// At least `bytes`, aligned to 256; what it holds is undefined, and it stays valid until the
   /// slot is asked for again.
   virtual void* scratch(ScratchSlot slot, std::int64_t bytes) = 0;
+  /// What each of `works` queues, side by side with the others; what was queued before is done by
+  /// then, and what is queued next waits for all. Each has scratch memory of its own. Their weights
+  /// had better be on the device already: copies from the host are waited for meanwhile.
+  virtual void side_by_side(std::span<const std::function<void()>> works) {
+    for (const auto& work : works) work();
+  }
   /// Products by cuBLASLt; null where it is absent.
   virtual LtProducts* products() { return nullptr; }
 

@@ -12,6 +12,8 @@ namespace headspark::cuda {
 
 struct StreamHandle;
 using Stream = StreamHandle*;  ///< a cudaStream_t; null: the default stream
+struct EventHandle;
+using Event = EventHandle*;  ///< a cudaEvent_t: a moment of a stream
 struct GraphHandle;
 using Graph = GraphHandle*;  ///< a cudaGraphExec_t: recorded work, ready to be queued
 
@@ -62,6 +64,13 @@ Stream create_stream();
 void destroy_stream(Stream stream) noexcept;
 /// Until all work of the stream is done; errors of its kernels come out here.
 void synchronize(Stream stream);
+
+Event create_event();
+void destroy_event(Event event) noexcept;
+/// What is queued on `later` from now on starts when what was queued on `earlier` is done. `event`
+/// may be used again. Where `earlier` is captured, `later` is captured with it, until `earlier` (or
+/// a stream that waited for it) waits for `later` in turn.
+void wait_for(Stream later, Stream earlier, Event event);
 
 // Queued on the stream; a copy to the host is waited for. The host's bytes stay as they are until a
 // copy to the device was waited for: of pageable memory too, which some systems copy late

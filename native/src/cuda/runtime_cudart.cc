@@ -122,6 +122,22 @@ void synchronize(Stream stream) {
   check(cudaStreamSynchronize(native(stream)), "finish its work");
 }
 
+Event create_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "create an event");
+  return reinterpret_cast<Event>(event);
+}
+
+void destroy_event(Event event) noexcept {
+  cudaEventDestroy(reinterpret_cast<cudaEvent_t>(event));
+}
+
+void wait_for(Stream later, Stream earlier, Event event) {
+  const auto moment = reinterpret_cast<cudaEvent_t>(event);
+  check(cudaEventRecord(moment, native(earlier)), "order its streams");
+  check(cudaStreamWaitEvent(native(later), moment, 0), "order its streams");
+}
+
 // So that an error names the kernel it comes from, and the host may look at what a kernel wrote to
 // its memory.
 void settle(Stream stream) {

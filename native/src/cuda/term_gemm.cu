@@ -3,6 +3,7 @@
 // add them in fp32; one term is summed by the tensor core alone, as cuBLASLt does. An element's
 // bits do not depend on how large the tiles are.
 #include "cuda/gemm_output.h"
+#include "cuda/product_sums.h"
 #include "cuda/product_tiles.h"
 #include "cuda/term_gemm.h"
 
@@ -13,7 +14,8 @@ struct TermGemm {
   GemmOutput out;
   TermRows a;
   GemmOperand b;
-  std::int64_t depth;
+  std::int64_t depth;  // of a part
+  int parts = 1;       // of the depth, each with rows of c of its own
 };
 
 /// A block's tile and its warps'. Wide: b is stored as [depth][column].
@@ -45,11 +47,12 @@ class Copies {
  public:
   HEADSPARK_DEVICE Copies(const TermGemm& p, const SharedArray<Bf16>& to)
       : to_(to), left_(p.depth) {
+    const std::int64_t first_depth = block_z() * p.depth;
     const int row = long_row(thread_index() / kPiecesA);
     column_ = thread_index() % kPiecesA * kElementsOf16Bytes;
     // Rows after the last are there as far as a tile reaches, undefined.
     const std::int64_t first = static_cast<std::int64_t>(block_x()) * Shape::kRows + row;
-    a_ = reinterpret_cast<const Bf16*>(p.a.data) + first * p.a.stride + column_;
+    a_ = reinterpret_cast<const Bf16*>(p.a.data) + first * p.a.stride + first_depth + column_;
     a_stride_ = p.a.stride;
     term_stride_ = p.a.term_stride;
     to_a_ = row * kLongRow + column_;
@@ -66,7 +69,7 @@ class Copies {
       to_b_ = row_ * Shape::kWideRow + column;
     } else {
       row_ = row;
-      b_ = b + begin * b_stride_ + column_;
+      b_ = b + begin * b_stride_ + first_depth + column_;
       to_b_ = to_a_;
     }
   }
@@ -162,18 +165,21 @@ term_gemm_kernel(TermGemm p) {
   }
   const std::int64_t first_row = static_cast<std::int64_t>(block_x()) * Shape::kRows;
   const std::int64_t first_column = static_cast<std::int64_t>(block_y()) * Shape::kColumns;
+  GemmOutput out = p.out;
+  out.c += block_z() * out.rows * out.c_stride;
   for_pairs(sums, at, [&](int row, int column, const Two& pair) {
-    write_pair(p.out, first_row + row, first_column + column, pair);
+    write_pair(out, first_row + row, first_column + column, pair);
   });
 }
 
 template <typename Shape>
 void launch_tiles(OpDevice& device, const TermGemm& p) {
-  launch(device.stream(),
-         {{blocks_for(p.out.rows, Shape::kRows), blocks_for(p.out.columns, Shape::kColumns)},
-          Shape::kThreads,
-          Shape::kStages * Shape::kBytes},
-         &term_gemm_kernel<Shape>, p);
+  launch(
+      device.stream(),
+      {{blocks_for(p.out.rows, Shape::kRows), blocks_for(p.out.columns, Shape::kColumns), p.parts},
+       Shape::kThreads,
+       Shape::kStages * Shape::kBytes},
+      &term_gemm_kernel<Shape>, p);
 }
 
 // From so many large tiles on they fill the device; fewer leave more of it idle than small ones.
@@ -183,7 +189,7 @@ constexpr int kLargeTile = 128;
 
 bool fills_device(const TermGemm& p) {
   const std::int64_t tiles_down = blocks_for(p.out.rows, kLargeTile);
-  return tiles_down * blocks_for(p.out.columns, kLargeTile) >= kEnoughTiles;
+  return tiles_down * blocks_for(p.out.columns, kLargeTile) * p.parts >= kEnoughTiles;
 }
 
 template <int Terms, bool Wide>
@@ -192,6 +198,15 @@ void launch_terms(OpDevice& device, const TermGemm& p, GemmTiles tiles) {
   if (!large) return launch_tiles<TileShape<Terms, Wide, 64, 64, 32, 32>>(device, p);
   // Sums of a warp and what three terms add to them are 128 registers either way.
   launch_tiles<TileShape<Terms, Wide, kLargeTile, kLargeTile, 64, Terms == 1 ? 64 : 32>>(device, p);
+}
+
+void launch_rows(OpDevice& device, const TermGemm& p, GemmTiles tiles) {
+  if (p.a.terms == 1) {
+    return p.b.by_depth ? launch_terms<1, true>(device, p, tiles)
+                        : launch_terms<1, false>(device, p, tiles);
+  }
+  return p.b.by_depth ? launch_terms<3, true>(device, p, tiles)
+                      : launch_terms<3, false>(device, p, tiles);
 }
 
 }  // namespace
@@ -209,13 +224,17 @@ TermRows rows_as_terms(OpDevice& device, Precision precision, const Gemm& g) {
 }
 
 void term_gemm(OpDevice& device, Precision precision, const Gemm& g, GemmTiles tiles) {
-  const TermGemm p{output_of(g), rows_as_terms(device, precision, g), g.b, g.depth};
-  if (p.a.terms == 1) {
-    return g.b.by_depth ? launch_terms<1, true>(device, p, tiles)
-                        : launch_terms<1, false>(device, p, tiles);
-  }
-  return g.b.by_depth ? launch_terms<3, true>(device, p, tiles)
-                      : launch_terms<3, false>(device, p, tiles);
+  const TermRows a = rows_as_terms(device, precision, g);
+  const std::int64_t parts = parts_of(g);
+  if (parts == 1) return launch_rows(device, {output_of(g), a, g.b, g.depth}, tiles);
+  ProductSums sums{.parts = parts, .part_stride = g.rows * g.columns};
+  Gemm part;
+  part.rows = g.rows;
+  part.columns = part.c_stride = g.columns;
+  part.c = device.scratch_floats(ScratchSlot::product_sums, parts * sums.part_stride);
+  launch_rows(device, {output_of(part), a, g.b, g.depth / parts, static_cast<int>(parts)}, tiles);
+  sums.data = part.c;
+  finish_product(device, g, 0, g.rows, sums);
 }
 
 }  // namespace headspark::cuda

@@ -99,7 +99,8 @@ void DecodeHead::describe(std::span<const TokenDraw> draws, std::int64_t padded)
 // Ops on what lies on the device.
 void DecodeHead::draw(std::int64_t rows, DrawnToken* drawn) {
   const ModelConfig& config = engine_.config();
-  const Context& context = engine_.context;
+  Context context = engine_.context;
+  context.decoding = true;
   float* input = input_.data();
   copies_.copy(config.hidden);
   norm_forward(context, {.norm = &engine_.model->final_norm,

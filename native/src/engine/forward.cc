@@ -24,8 +24,8 @@ struct ForwardPass {
   Trace& trace;
   std::int64_t rows;              ///< of the activations that steps work on: tokens, or wanted ones
   const std::int32_t* positions;  ///< [rows]
+  const Context& context;         ///< the engine's, decoding or not
 
-  const Context& context() const { return engine.context; }
   const ModelConfig& config() const { return engine.config(); }
   const LayerWeights& weights(std::int64_t layer) const {
     return engine.model->layers[static_cast<std::size_t>(layer)];
@@ -33,30 +33,30 @@ struct ForwardPass {
 
   void copy(const float* from, float* to, std::int64_t width) const {
     if (from == to) return;
-    combine(context(), {.count = rows * width, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
+    combine(context, {.count = rows * width, .a = 1.0f, .x = from, .b = 0.0f, .y = to});
   }
   /// to = a + b; `to` may be `a`.
   void sum(const float* a, const float* b, float* to, std::int64_t width) const {
-    combine(context(), {.count = rows * width,
-                        .a = 1.0f,
-                        .x = b,
-                        .b = 1.0f,
-                        .y = to,
-                        .base = a == to ? nullptr : a});
+    combine(context, {.count = rows * width,
+                      .a = 1.0f,
+                      .x = b,
+                      .b = 1.0f,
+                      .y = to,
+                      .base = a == to ? nullptr : a});
   }
   void norm(const NormWeight& weight, const float* x, float* y) const {
-    norm_forward(context(), {.norm = &weight,
-                             .rows = rows,
-                             .x = x,
-                             .x_stride = config().hidden,
-                             .y = y,
-                             .y_stride = config().hidden});
+    norm_forward(context, {.norm = &weight,
+                           .rows = rows,
+                           .x = x,
+                           .x_stride = config().hidden,
+                           .y = y,
+                           .y_stride = config().hidden});
   }
   void linear(const LinearWeight& weight, const float* x, float* y,
               const float* residual = nullptr) const {
     LinearForward params = whole_layer(weight, rows, x, y);
     params.residual = residual;
-    linear_forward(context(), params);
+    linear_forward(context, params);
   }
 };
 
@@ -66,19 +66,19 @@ void embed(const ForwardPass& pass) {
   if (pass.inputs.embeddings != nullptr) {
     pass.copy(pass.inputs.embeddings, embedding, pass.config().hidden);
   } else {
-    embedding_forward(pass.context(), {.table = &model.embedding,
-                                       .indices = pass.batch.token_ids(),
-                                       .tokens = pass.rows,
-                                       .y = embedding});
+    embedding_forward(pass.context, {.table = &model.embedding,
+                                     .indices = pass.batch.token_ids(),
+                                     .tokens = pass.rows,
+                                     .y = embedding});
   }
   float* residual = pass.trace.layer(0).residual;
   pass.copy(embedding, residual, pass.config().hidden);
   if (pass.config().learned_positions) {
-    embedding_forward(pass.context(), {.table = &model.position_embedding,
-                                       .indices = pass.positions,
-                                       .tokens = pass.rows,
-                                       .y = residual,
-                                       .add_to_y = true});
+    embedding_forward(pass.context, {.table = &model.position_embedding,
+                                     .indices = pass.positions,
+                                     .tokens = pass.rows,
+                                     .y = residual,
+                                     .add_to_y = true});
   }
 }
 
@@ -92,9 +92,9 @@ void start(const ForwardPass& pass) {
     pass.copy(pass.inputs.start_residual, pass.trace.final_residual(), hidden);
   } else {
     const WantedTokens& wanted = *pass.inputs.wanted;
-    const Buffer<float> packed = wanted.pack(pass.context(), hidden, pass.inputs.start_residual);
+    const Buffer<float> packed = wanted.pack(pass.context, hidden, pass.inputs.start_residual);
     combine(
-        pass.context(),
+        pass.context,
         {.count = packed.size(), .x = packed.data(), .b = 0.0f, .y = pass.trace.final_residual()});
   }
 }
@@ -116,12 +116,12 @@ void norm_heads(const ForwardPass& pass, const RotatedProjection& projection) {
   const auto& [weight, head_norm, heads, raw, out] = projection;
   if (head_norm.empty()) return;
   const std::int64_t head_dim = pass.config().head_dim;
-  norm_forward(pass.context(), {.norm = &head_norm,
-                                .rows = pass.rows * heads,
-                                .x = raw,
-                                .x_stride = head_dim,
-                                .y = out,
-                                .y_stride = head_dim});
+  norm_forward(pass.context, {.norm = &head_norm,
+                              .rows = pass.rows * heads,
+                              .x = raw,
+                              .x_stride = head_dim,
+                              .y = out,
+                              .y_stride = head_dim});
 }
 
 void attend(const ForwardPass& pass, std::int64_t index, const LayerTrace& layer) {
@@ -141,7 +141,7 @@ void attend(const ForwardPass& pass, std::int64_t index, const LayerTrace& layer
   params.z = layer.z;
   params.raw = params.gate.active() ? layer.raw : nullptr;
   params.lse = pass.trace.options().gradients ? layer.lse : nullptr;
-  attention_forward(pass.context(), params);
+  attention_forward(pass.context, params);
 }
 
 struct Projected {
@@ -167,18 +167,18 @@ void project(const ForwardPass& pass, std::int64_t index, const float* residual,
     params.outputs.push_back(k.output());
     params.outputs.push_back({&weights.v, layer.v});
   }
-  projections_forward(pass.context(), params);
+  projections_forward(pass.context, params);
   if (which.queries) norm_heads(pass, q);
   if (which.keys_and_values) norm_heads(pass, k);
   if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return;
-  rotary_forward(pass.context(), {.table = pass.inputs.rotary,
-                                  .positions = pass.positions,
-                                  .tokens = pass.rows,
-                                  .heads = which.queries ? q.heads : 0,
-                                  .head_dim = config.head_dim,
-                                  .x = which.queries ? q.out : nullptr,
-                                  .second_heads = which.keys_and_values ? k.heads : 0,
-                                  .second = which.keys_and_values ? k.out : nullptr});
+  rotary_forward(pass.context, {.table = pass.inputs.rotary,
+                                .positions = pass.positions,
+                                .tokens = pass.rows,
+                                .heads = which.queries ? q.heads : 0,
+                                .head_dim = config.head_dim,
+                                .x = which.queries ? q.out : nullptr,
+                                .second_heads = which.keys_and_values ? k.heads : 0,
+                                .second = which.keys_and_values ? k.out : nullptr});
 }
 
 /// Reads layer.residual and writes residual + attention into `after`.
@@ -214,7 +214,7 @@ void mlp_block(const ForwardPass& pass, std::int64_t index, const NormWeight* no
   params.keep_inputs = pass.trace.options().gradients;
   params.normed = pass.trace.normed();
   params.hidden = pass.trace.hidden();
-  mlp_forward(pass.context(), params);
+  mlp_forward(pass.context, params);
 }
 
 void run_layer(const ForwardPass& pass, std::int64_t index) {
@@ -237,7 +237,7 @@ void run_layer(const ForwardPass& pass, std::int64_t index) {
 Buffer<float> attend_wanted(const ForwardPass& all, const ForwardPass& pass,
                             const WantedTokens& wanted, std::int64_t index, const float* residual) {
   const ModelConfig& config = pass.config();
-  const Context& context = pass.context();
+  const Context& context = pass.context;
   const LayerTrace& layer = pass.trace.layer(index);
   const std::int64_t width = config.heads * config.head_dim;
   project(pass, index, residual, {.keys_and_values = false});
@@ -258,7 +258,7 @@ Buffer<float> attend_wanted(const ForwardPass& all, const ForwardPass& pass,
 void run_last_layer(const ForwardPass& all, const WantedTokens& wanted) {
   const std::int64_t index = all.config().layers - 1;
   const ModelConfig& config = all.config();
-  const Context& context = all.context();
+  const Context& context = all.context;
   const LayerWeights& weights = all.weights(index);
   Trace& trace = all.trace;
   const LayerTrace& layer = trace.layer(index);
@@ -273,7 +273,8 @@ void run_last_layer(const ForwardPass& all, const WantedTokens& wanted) {
     replaced = wanted.pack(context, config.hidden, inputs.mlp_output);
     inputs.mlp_output = replaced.data();
   }
-  const ForwardPass pass{all.engine, all.batch, inputs, trace, wanted.count(), wanted.positions()};
+  const ForwardPass pass{all.engine,     all.batch,          inputs, trace,
+                         wanted.count(), wanted.positions(), context};
   const Buffer<float> residual = wanted.pack(context, config.hidden, layer.residual);
   const Buffer<float> z = attend_wanted(all, pass, wanted, index, residual.data());
   float* final_residual = trace.final_residual();
@@ -310,7 +311,9 @@ void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& 
                                          std::to_string(trace.capacity()) + ".");
   }
   const std::int64_t layers = engine.config().layers;
-  const ForwardPass pass{engine, batch, inputs, trace, batch.tokens(), batch.positions()};
+  Context context = engine.context;
+  context.decoding = inputs.decoding;
+  const ForwardPass pass{engine, batch, inputs, trace, batch.tokens(), batch.positions(), context};
   if (inputs.first_layer == 0) {
     embed(pass);
   } else {

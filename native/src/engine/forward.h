@@ -41,6 +41,7 @@ struct ForwardInputs {
   /// and values only, and these activations are packed (see WantedTokens): residual_mid, gate, up
   /// and final_residual. q, z and mlp_out, where kept, are 0 at the others.
   const WantedTokens* wanted = nullptr;
+  bool decoding = false;  ///< see Context
 };
 
 /// Rows of the batch as the attention of a layer sees them.

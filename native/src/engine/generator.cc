@@ -352,7 +352,8 @@ void Generator::State::run_packed(const std::vector<GenerationRow*>& rows,
   const Batch batch(engine.context, std::move(packed));
   pages.set(pool, sequences, all_layers());
   const RowGates gates(engine, heads);
-  ForwardInputs inputs{.gates = gates.zero_ablation(), .rotary = &rotary, .pages = &pages};
+  ForwardInputs inputs{
+      .gates = gates.zero_ablation(), .rotary = &rotary, .pages = &pages, .decoding = true};
   replacement.apply(runs, inputs.gates);
   run_forward(engine, batch, inputs, trace, control);
 }

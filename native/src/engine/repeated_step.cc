@@ -147,7 +147,7 @@ std::vector<std::int64_t> RepeatedStep::run(std::span<GenerationRow* const> rows
   const Batch batch(std::move(packed), batch_);
   pages_.set_places(pool_, sequences, {padded, pages});
   const ForwardInputs inputs{
-      .gates = gates_of(placed, padded), .rotary = &rotary, .pages = &pages_};
+      .gates = gates_of(placed, padded), .rotary = &rotary, .pages = &pages_, .decoding = true};
   RepeatKey key;
   key.add(padded).add(pages).add(batch.token_ids());
   // A longer table may lie where a shorter one was.

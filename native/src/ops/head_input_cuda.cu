@@ -313,7 +313,7 @@ class HeadInputs {
     const LinearWeight* const layers[] = {projection.weight};
     // Then a head is a part of all heads' rows, of which products read kTileDepth at a time.
     const bool whole_tiles = p_.head_dim % kTileDepth == 0;
-    const int terms = whole_tiles ? terms_for(device_, context_.precision, layers) : 0;
+    const int terms = whole_tiles ? terms_for(context_, layers) : 0;
     TermRows all;
     if (terms > 0) all = sum_terms(projection, terms);
     for (std::int64_t head = 0; head < projection.heads; ++head) {
@@ -325,7 +325,7 @@ class HeadInputs {
         rows.terms.data += head * p_.head_dim;
         rows.terms.depth = p_.head_dim;
       }
-      layer_backward(device_, context_.precision, product, rows);
+      layer_backward(context_, product, rows);
     }
   }
 

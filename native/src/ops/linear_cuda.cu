@@ -1,5 +1,8 @@
 // linear on the GPU by products on tensor cores (cuda/gemm.h). Formulas: linear_cpu.cc. The
 // low-rank term runs after the product, in the same precision.
+#include <functional>
+#include <vector>
+
 #include "cuda/layer_product.h"
 #include "cuda/term_gemm.h"
 #include "ops/backends.h"
@@ -8,6 +11,9 @@
 namespace headspark {
 namespace cuda {
 namespace {
+
+// Of decode steps and short prompts: three tiles of a product's rows.
+constexpr std::int64_t kFewRows = 384;
 
 /// The part of a layer's matrix that a slice names; by depth for d_y W.
 GemmOperand operand(const DeviceMatrix& matrix, const LinearRange& range, bool by_depth) {
@@ -74,8 +80,10 @@ void add_low_rank(OpDevice& device, Precision precision, const LowRankOperands& 
 
 }  // namespace
 
-int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeight* const> layers) {
+int terms_for(const Context& context, std::span<const LinearWeight* const> layers) {
+  const Precision precision = context.precision;
   if (precision == Precision::fast) return term_count(precision);
+  OpDevice& device = op_device(context);
   for (const LinearWeight* layer : layers) {
     if (layer == nullptr) continue;
     const DeviceMatrix matrix = device.matrix(*layer, precision);
@@ -84,8 +92,10 @@ int terms_for(OpDevice& device, Precision precision, std::span<const LinearWeigh
   return term_count(precision);
 }
 
-void layer_forward(OpDevice& device, Precision precision, const LinearForward& p, const GemmRows& x,
-                   float* plain, std::uint16_t* narrow) {
+void layer_forward(const Context& context, const LinearForward& p, const GemmRows& x, float* plain,
+                   std::uint16_t* narrow) {
+  OpDevice& device = op_device(context);
+  const Precision precision = context.precision;
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_forward");
   const bool biased = p.with_bias && !p.weight->bias.empty();
   gemm(device, precision,
@@ -99,7 +109,8 @@ void layer_forward(OpDevice& device, Precision precision, const LinearForward& p
         .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
         .initial = p.residual,
         .plain = plain,
-        .narrow = narrow});
+        .narrow = narrow,
+        .decoding = context.decoding});
   if (low_rank_of(*p.weight) == nullptr) return;
   // y += scale (x Aᵀ) Bᵀ
   const LowRankOperands low = low_rank_operands(device, *p.weight, range, false);
@@ -107,8 +118,27 @@ void layer_forward(OpDevice& device, Precision precision, const LinearForward& p
                {p.tokens, range.in(), x, low.a, low.b, range.out(), p.y, p.y_stride});
 }
 
-void layer_backward(OpDevice& device, Precision precision, const LinearBackward& p,
-                    const GemmRows& d_y, std::uint16_t* narrow) {
+void layers_forward(const Context& context, std::span<const LayerOutput> layers,
+                    const GemmRows& x) {
+  OpDevice& device = op_device(context);
+  bool few = layers.size() > 1;
+  std::vector<std::function<void()>> works;
+  for (const LayerOutput& layer : layers) {
+    const LinearWeight& weight = *layer.params.weight;
+    few = few && layer.params.tokens <= kFewRows && low_rank_of(weight) == nullptr;
+    // On the device before: what is done side by side copies nothing.
+    device.matrix(weight, context.precision);
+    device.constant_floats(weight.bias);
+    works.emplace_back([&] { layer_forward(context, layer.params, x, nullptr, layer.narrow); });
+  }
+  if (few) return device.side_by_side(works);
+  for (const auto& work : works) work();
+}
+
+void layer_backward(const Context& context, const LinearBackward& p, const GemmRows& d_y,
+                    std::uint16_t* narrow) {
+  OpDevice& device = op_device(context);
+  const Precision precision = context.precision;
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_backward");
   // forward: y = x Wᵀ
   gemm(device, precision,
@@ -131,22 +161,21 @@ void layer_backward(OpDevice& device, Precision precision, const LinearBackward&
 }  // namespace cuda
 
 void linear_forward_cuda(const Context& context, const LinearForward& p) {
-  cuda::OpDevice& device = cuda::op_device(context);
   const cuda::GemmRows x{p.x, p.x_stride};
-  if (p.type == DType::f32) return cuda::layer_forward(device, context.precision, p, x);
+  if (p.type == DType::f32) return cuda::layer_forward(context, p, x);
   if (low_rank_of(*p.weight) == nullptr) {
     auto* const narrow = reinterpret_cast<std::uint16_t*>(p.y);
-    return cuda::layer_forward(device, context.precision, p, x, nullptr, narrow);
+    return cuda::layer_forward(context, p, x, nullptr, narrow);
   }
   LinearForward whole = p;
   const std::int64_t count = p.tokens * p.y_stride;
-  whole.y = device.scratch_floats(cuda::ScratchSlot::unrounded_rows, count);
-  cuda::layer_forward(device, context.precision, whole, x);
+  whole.y = cuda::op_device(context).scratch_floats(cuda::ScratchSlot::unrounded_rows, count);
+  cuda::layer_forward(context, whole, x);
   combine_cuda(context, {.count = count, .x = whole.y, .b = 0.0f, .y = p.y, .type = p.type});
 }
 
 void linear_backward_cuda(const Context& context, const LinearBackward& p) {
-  cuda::layer_backward(cuda::op_device(context), context.precision, p, {p.d_y, p.d_y_stride});
+  cuda::layer_backward(context, p, {p.d_y, p.d_y_stride});
 }
 
 }  // namespace headspark

@@ -2,6 +2,8 @@
 // terms by the kernel that makes it, and sums taken where their last part is written. The bits are
 // those of the steps, but that `fast` keeps gate, up and d_hidden as bf16 (mlp_keeps_bf16). What
 // that saves in bytes: ARCHITECTURE.md, "Bytes of a layer on a GPU".
+#include <vector>
+
 #include "cuda/activation.h"
 #include "cuda/alignment.h"
 #include "cuda/layer_product.h"
@@ -118,7 +120,7 @@ Mlp make_mlp(const Context& context, const MlpWeights& weights, std::int64_t tok
           device,
           weights,
           tokens,
-          terms_for(device, context.precision, layers),
+          terms_for(context, layers),
           mlp_keeps_bf16(context, weights)};
 }
 
@@ -196,15 +198,12 @@ void mlp_forward_cuda(const Context& context, const MlpForward& p) {
   const Mlp mlp = make_mlp(context, p.weights, p.tokens);
   const MlpWeights& weights = p.weights;
   const GemmRows normed = normed_rows(mlp, p);
-  const auto forward = [&](const LinearForward& layer, const GemmRows& x, float* plain = nullptr,
-                           std::uint16_t* narrow = nullptr) {
-    layer_forward(mlp.device, context.precision, layer, x, plain, narrow);
+  const auto inside = [&](const LinearWeight& weight, float* y) -> LayerOutput {
+    return {whole_layer(weight, p.tokens, nullptr, y), mlp.narrow_of(y)};
   };
-  const auto forward_inside = [&](const LinearWeight& weight, float* y) {
-    forward(whole_layer(weight, p.tokens, nullptr, y), normed, nullptr, mlp.narrow_of(y));
-  };
-  if (weights.gate != nullptr) forward_inside(*weights.up, p.up);
-  forward_inside(mlp.first(), p.gate);
+  std::vector<LayerOutput> first{inside(mlp.first(), p.gate)};
+  if (weights.gate != nullptr) first.push_back(inside(*weights.up, p.up));
+  layers_forward(context, first, normed);
   const GemmRows activated = activated_rows(mlp, p);
   LinearForward down = whole_layer(*weights.down, p.tokens, nullptr, p.y);
   // What is kept by itself is the output with its low-rank term.
@@ -214,7 +213,7 @@ void mlp_forward_cuda(const Context& context, const MlpForward& p) {
   } else {
     down.residual = p.residual;
   }
-  forward(down, activated, separate ? nullptr : p.out);
+  layer_forward(context, down, activated, separate ? nullptr : p.out);
   if (separate) mlp.add(p.out, p.y, p.residual == p.y ? nullptr : p.residual);
 }
 
@@ -224,7 +223,7 @@ void mlp_backward_cuda(const Context& context, const MlpBackward& p) {
   const std::int64_t hidden = mlp.hidden();
   const auto backward = [&](const LinearBackward& layer, const GemmRows& d_y,
                             std::uint16_t* narrow = nullptr) {
-    layer_backward(mlp.device, context.precision, layer, d_y, narrow);
+    layer_backward(context, layer, d_y, narrow);
   };
   backward(whole_layer_gradient(*weights.down, p.tokens, nullptr, p.d_hidden), {p.d_y, hidden},
            mlp.narrow_of(p.d_hidden));

@@ -11,17 +11,16 @@ namespace headspark {
 using namespace cuda;
 
 void projections_forward_cuda(const Context& context, const ProjectionsForward& p) {
-  OpDevice& device = op_device(context);
   const auto width = static_cast<std::int64_t>(p.norm->weight.size());
   std::vector<const LinearWeight*> layers;
   for (const auto& output : p.outputs) layers.push_back(output.weight);
-  const GemmRows normed =
-      norm_forward_rows(context, {p.norm, p.tokens, p.x, width, p.normed, width},
-                        terms_for(device, context.precision, layers));
+  const GemmRows normed = norm_forward_rows(
+      context, {p.norm, p.tokens, p.x, width, p.normed, width}, terms_for(context, layers));
+  std::vector<LayerOutput> outputs;
   for (const auto& output : p.outputs) {
-    layer_forward(device, context.precision,
-                  whole_layer(*output.weight, p.tokens, nullptr, output.y), normed);
+    outputs.push_back({whole_layer(*output.weight, p.tokens, nullptr, output.y)});
   }
+  layers_forward(context, outputs, normed);
 }
 
 }  // namespace headspark

@@ -103,6 +103,10 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                  result.type != lt::DataType::f32)) {
     return kInvalid;
   }
+  const bool in_parts = algorithm->data[0] > kInParts;
+  const bool otherwise = in_parts
+                             ? fake().parts_round_otherwise && result.columns > cuda::kLtTileRows
+                             : fake().many_round_otherwise && result.batch > 1;
   ++fake().multiplications;
   fake().biases += biased ? 1 : 0;
   fake().tiles += result.batch;
@@ -118,8 +122,7 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                         b,
                         c,
                         d,
-                        (fake().few_round_otherwise && algorithm->data[0] == 1) ||
-                            (fake().many_round_otherwise && result.batch > 1)};
+                        (fake().few_round_otherwise && algorithm->data[0] == 1) || otherwise};
   cuda::queue(stream, [product] { compute(product); });
   return lt::kSuccess;
 }
@@ -202,14 +205,17 @@ lt::Functions fake_cublas_lt() {
   f.MatmulAlgoGetHeuristic = [](lt::Handle, lt::MatmulDesc desc, lt::Layout, lt::Layout b,
                                 lt::Layout, lt::Layout d, lt::Preference, int,
                                 lt::HeuristicResult* result, int* found) {
-    const std::int32_t tiles = of(b).batch;
-    if (tiles != 1 && tiles != cuda::kManyTiles) return kInvalid;
-    if (of(b).columns != cuda::kLtTileRows) return kInvalid;
+    const std::int32_t batch = of(b).batch;
+    const bool in_parts = of(b).columns == cuda::kStepTiles * cuda::kLtTileRows;
+    if (!in_parts && batch != 1 && batch != cuda::kManyTiles) return kInvalid;
+    if (!in_parts && of(b).columns != cuda::kLtTileRows) return kInvalid;
     ++fake().heuristics;
     const bool plain = reinterpret_cast<const FakeDesc*>(desc)->epilogue == lt::Epilogue::none &&
                        of(d).type == lt::DataType::f32;
-    *found = fake().has_algorithm && (plain || fake().has_epilogues) ? 1 : 0;
-    result->algorithm.data[0] = static_cast<std::uint64_t>(tiles);
+    const bool has = in_parts ? fake().has_parts : fake().has_algorithm;
+    *found = has && (plain || fake().has_epilogues) ? 1 : 0;
+    result->algorithm.data[0] =
+        in_parts ? kInParts + static_cast<std::uint64_t>(batch) : static_cast<std::uint64_t>(batch);
     return lt::kSuccess;
   };
   f.Matmul = &multiply;

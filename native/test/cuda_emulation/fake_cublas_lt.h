@@ -9,6 +9,9 @@
 
 namespace headspark::test {
 
+/// Plus the parts: the number of an algorithm for products in parts.
+constexpr std::uint64_t kInParts = 1000;
+
 /// What was asked of the stand-in since it was last made anew, and what it is to answer.
 struct FakeCublasLt {
   int heuristics = 0;
@@ -17,10 +20,12 @@ struct FakeCublasLt {
   std::int64_t tiles = 0;              // of all products
   std::set<std::uint64_t> algorithms;  // that products used, by the tiles they were chosen for
   bool has_algorithm = true;
-  bool has_epilogues = true;          // algorithms that add a bias or round
-  bool few_round_otherwise = false;   // what is chosen for one tile sums from the end
-  bool many_round_otherwise = false;  // products of more than one tile sum from the end
-  bool refuses_one_tile = false;      // a product of one tile is a status
+  bool has_parts = true;               // the same for products in parts
+  bool has_epilogues = true;           // algorithms that add a bias or round
+  bool few_round_otherwise = false;    // what is chosen for one tile sums from the end
+  bool many_round_otherwise = false;   // products of more than one tile sum from the end
+  bool parts_round_otherwise = false;  // products in parts of more than one tile sum from the end
+  bool refuses_one_tile = false;       // a product of one tile is a status
   std::uint32_t reduction_schemes = 99;
   std::uint32_t least_alignment = 256;
 

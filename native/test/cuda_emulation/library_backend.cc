@@ -43,6 +43,9 @@ class LibraryBackend final : public Backend, public OpDevice, public WeightMemor
     return ops_.constant(host, bytes);
   }
   void* scratch(ScratchSlot slot, std::int64_t bytes) override { return ops_.scratch(slot, bytes); }
+  void side_by_side(std::span<const std::function<void()>> works) override {
+    ops_.side_by_side(works);
+  }
   LtProducts* products() override { return &products_; }
 
  private:

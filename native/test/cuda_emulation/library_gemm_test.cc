@@ -9,6 +9,7 @@
 #include "cuda/lt_products.h"
 #include "cuda_emulation/fake_cublas_lt.h"
 #include "cuda_emulation/gemm_problem.h"
+#include "cuda_emulation/library_device.h"
 #include "headspark/backend.h"
 #include "headspark/dtype.h"
 #include "headspark/error.h"
@@ -20,23 +21,6 @@ namespace {
 using namespace cuda;
 
 FakeCublasLt& fake = FakeCublasLt::get();
-
-/// The emulated device with a library.
-class LibraryDevice final : public GemmDevice, public WeightMemory {
- public:
-  LibraryDevice() : products_(fake_cublas_lt(), *this) { fake = {}; }
-  LtProducts* products() override { return &products_; }
-  void* allocate(std::int64_t bytes) override {
-    return ::operator new(static_cast<std::size_t>(bytes));
-  }
-  void release(void* memory) noexcept override { ::operator delete(memory); }
-  void copy(void* device, const void* host, std::int64_t bytes) override {
-    copy_to_device(nullptr, device, host, bytes);
-  }
-
- private:
-  LtProducts products_;
-};
 
 std::vector<float> run(const GemmProblem& problem, OpDevice& device, Precision precision,
                        std::int64_t count) {

@@ -3,6 +3,7 @@
 // keeps them instead, and refuses what a driver refuses then.
 #include "cuda_emulation/runtime_emulated.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -34,15 +35,23 @@ struct LateCopy {
   std::int64_t bytes = 0;
 };
 
+using Work = std::vector<std::function<void()>>;
+
 struct EmulatedStream {
   std::vector<LateCopy> copies;
   bool captured = false;
   bool invalid = false;  // the capture, by something that it refuses
-  std::vector<std::function<void()>> recorded;
+  Work recorded;
+  // Streams that wait for this one and that it does not wait for yet, and those of them that it
+  // does. What all of them do meanwhile has no order: it is kept, and then done in turns.
+  std::vector<EmulatedStream*> branches;
+  std::vector<EmulatedStream*> joined;
+  EmulatedStream* origin = nullptr;  // of a branch
+  Work kept;
 };
 
 struct EmulatedGraph {
-  std::vector<std::function<void()>> work;
+  Work work;
 };
 
 thread_local EmulatedStream* captured_here = nullptr;
@@ -72,6 +81,39 @@ void refuse_captured(const char* what) {
   if (captured_here == nullptr) return;
   captured_here->invalid = true;
   throw_refused(what);
+}
+
+void emit(EmulatedStream& stream, std::function<void()> work) {
+  if (stream.captured) {
+    stream.recorded.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
+/// What the stream and those that it waits for have kept: the last branch first, one piece of work
+/// of each in turn.
+void do_kept(EmulatedStream& stream) {
+  std::vector<Work> all;
+  for (EmulatedStream* const branch : std::exchange(stream.joined, {})) {
+    all.insert(all.begin(), std::exchange(branch->kept, {}));
+    branch->origin = nullptr;
+  }
+  all.push_back(std::exchange(stream.kept, {}));
+  std::size_t longest = 0;
+  for (const Work& works : all) longest = std::max(longest, works.size());
+  for (std::size_t i = 0; i < longest; ++i) {
+    for (const Work& works : all) {
+      if (i < works.size()) emit(stream, works[i]);
+    }
+  }
+}
+
+/// Graphs have their place before or after branches.
+void refuse_branch(Stream stream) {
+  const EmulatedStream& own = *native(stream);
+  if (own.origin == nullptr && own.branches.empty()) return;
+  throw Error(ErrorCode::DEVICE, "The emulated device branches for kernels alone.");
 }
 
 void check_device(int device) {
@@ -188,6 +230,7 @@ void destroy_stream(Stream stream) noexcept {
 
 void synchronize(Stream stream) {
   refuse_captured("wait");
+  if (stream != nullptr) do_kept(*native(stream));
   copy_now(stream);
   ++waits;
 }
@@ -195,13 +238,46 @@ void synchronize(Stream stream) {
 void settle(Stream) {}  // work is done when its call returns
 
 void queue(Stream stream, std::function<void()> work) {
-  if (stream != nullptr && native(stream)->captured) {
-    native(stream)->recorded.push_back(std::move(work));
+  if (stream == nullptr) {
+    refuse_captured("queue work on its default stream");
+    return work();
+  }
+  EmulatedStream& own = *native(stream);
+  if (!own.joined.empty()) do_kept(own);
+  if (own.origin != nullptr || !own.branches.empty()) {
+    own.kept.push_back(std::move(work));
     return;
   }
-  if (stream == nullptr) refuse_captured("queue work on its default stream");
-  copy_now(stream);
-  work();
+  if (!own.captured) copy_now(stream);
+  emit(own, std::move(work));
+}
+
+Event create_event() {
+  return reinterpret_cast<Event>(new char);
+}
+
+void destroy_event(Event event) noexcept {
+  delete reinterpret_cast<char*>(event);
+}
+
+void wait_for(Stream later, Stream earlier, Event) {
+  EmulatedStream& waits = *native(later);
+  EmulatedStream& other = *native(earlier);
+  const auto branch = std::find(waits.branches.begin(), waits.branches.end(), &other);
+  if (branch != waits.branches.end()) {
+    waits.joined.push_back(&other);
+    waits.branches.erase(branch);
+    if (waits.branches.empty()) do_kept(waits);
+    return;
+  }
+  const bool nested = other.origin != nullptr || !other.joined.empty();
+  if (nested || waits.origin != nullptr || !waits.branches.empty()) {
+    throw Error(ErrorCode::DEVICE, "The emulated device knows branches of one stream alone.");
+  }
+  if (!other.captured) copy_now(earlier);
+  copy_now(later);
+  waits.origin = &other;
+  other.branches.push_back(&waits);
 }
 
 void refuse_captures(bool refused) {
@@ -237,6 +313,8 @@ Graph end_capture(Stream stream) {
   EmulatedStream ended;
   std::swap(ended, *captured_here);
   captured_here = nullptr;
+  if (!ended.branches.empty()) ended.invalid = true;  // nobody waits for them
+  for (EmulatedStream* const branch : ended.branches) *branch = {};
   if (ended.invalid) throw Error(ErrorCode::DEVICE, "The capture is not valid.");
   ++graphs;
   return reinterpret_cast<Graph>(new EmulatedGraph{std::move(ended.recorded)});
@@ -244,12 +322,14 @@ Graph end_capture(Stream stream) {
 
 void abandon_capture(Stream stream) noexcept {
   if (captured_here == nullptr || captured_here != native(stream)) return;
+  for (EmulatedStream* const branch : captured_here->branches) *branch = {};
   *captured_here = {};
   captured_here = nullptr;
 }
 
 void launch_graph(Stream stream, Graph graph) {
   refuse_captured("launch a graph");
+  refuse_branch(stream);
   copy_now(stream);
   for (const auto& work : reinterpret_cast<EmulatedGraph*>(graph)->work) work();
 }
@@ -272,6 +352,7 @@ void copy_to_device(Stream stream, void* device, const void* host, std::int64_t 
 
 void copy_to_host(Stream stream, void* host, const void* device, std::int64_t bytes) {
   refuse_captured("copy to the host");
+  if (stream != nullptr) do_kept(*native(stream));
   copy_now(stream);
   if (bytes > 0) std::memcpy(host, device, static_cast<std::size_t>(bytes));
 }

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "cuda/op_device.h"
 #include "cuda_emulation/runtime_emulated.h"
 #include "headspark/buffer.h"
@@ -70,6 +72,52 @@ TEST_CASE("emulated capture: what is queued runs when its graph is launched, and
   CHECK(copy[1] == 5.0f);
   destroy_graph(graph);
   CHECK(emulated_graphs() == 0);
+  destroy_stream(stream);
+}
+
+TEST_CASE("emulated streams: branches have no order but their beginning and end") {
+  const Stream stream = create_stream();
+  const Stream branch = create_stream();
+  const Event event = create_event();
+  std::string done;
+  const auto work = [&](Stream on, char letter) { queue(on, [&, letter] { done += letter; }); };
+  const auto branches = [&] {
+    work(stream, 'a');
+    wait_for(branch, stream, event);
+    work(stream, 'b');
+    work(stream, 'c');
+    work(branch, 'd');
+    work(branch, 'e');
+  };
+  branches();
+  CHECK(done == "a");
+  wait_for(stream, branch, event);
+  CHECK(done == "adbec");
+  work(stream, 'f');
+  CHECK(done == "adbecf");
+  begin_capture(stream);
+  branches();
+  wait_for(stream, branch, event);
+  work(stream, 'f');
+  const Graph graph = end_capture(stream);
+  CHECK(done == "adbecf");
+  launch_graph(stream, graph);
+  CHECK(done == "adbecfadbecf");
+  destroy_graph(graph);
+  begin_capture(stream);
+  branches();  // nobody waits for the branch
+  CHECK_THROWS_WITH_AS(end_capture(stream), doctest::Contains("not valid"), Error);
+  branches();
+  const Stream other = create_stream();
+  CHECK_THROWS_AS(wait_for(other, branch, event), Error);
+  destroy_stream(other);
+  done.clear();
+  synchronize(branch);
+  CHECK(done == "de");
+  wait_for(stream, branch, event);
+  CHECK(done == "debc");
+  destroy_event(event);
+  destroy_stream(branch);
   destroy_stream(stream);
 }
 

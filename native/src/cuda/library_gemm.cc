@@ -1,11 +1,13 @@
 // Rows become bf16 terms (one, or the three that hold all bits), unless they are already, in tiles
 // of 128 rows; the terms' products with the bf16 weight are summed in fp32, the smallest first;
 // then bias and residual.
-#include "cuda/alignment.h"
-#include "cuda/elements.h"
 #include "cuda/library_gemm.h"
+
+#include <algorithm>
+
+#include "cuda/alignment.h"
 #include "cuda/lt_products.h"
-#include "cuda/stored_value.h"
+#include "cuda/product_sums.h"
 #include "cuda/term_gemm.h"
 
 namespace headspark::cuda {
@@ -14,38 +16,6 @@ namespace {
 // From so many tiles on the library writes whole tiles where they belong, and the rows of the last,
 // partial one take a launch of their own; below, that launch costs more than another pass over c.
 constexpr std::int64_t kDirectTiles = 8;
-
-struct Finish {
-  const void* product;  // [rows, columns]; may be plain
-  DType type;           // of the product: fp32, or bf16 that is copied to `narrow`
-  std::int64_t rows;
-  std::int64_t columns;
-  float scale;
-  const float* bias;
-  const float* initial;
-  float* plain;
-  float* c;
-  std::uint16_t* narrow;
-  std::int64_t c_stride;
-};
-
-// Without scale, bias and initial this is a copy, and with initial alone what the library's own
-// epilogue does: a row's bits do not depend on who wrote it.
-HEADSPARK_KERNEL(kElementThreads) finish_kernel(Finish p) {
-  const std::int64_t i = element_index();
-  if (i >= p.rows * p.columns) return;
-  const std::int64_t at = i / p.columns * p.c_stride + i % p.columns;
-  const float product = stored_value(p.product, p.type, i);
-  float value = p.scale * product;
-  if (p.bias != nullptr) value = multiply_add(p.scale, product, p.bias[i % p.columns]);
-  if (p.narrow != nullptr) {
-    p.narrow[at] = float_to_bf16(value).bits;
-    return;
-  }
-  if (p.plain != nullptr) p.plain[at] = value;
-  if (p.initial != nullptr) value = value + p.initial[at];
-  p.c[at] = value;
-}
 
 bool suits(const Gemm& g) {
   return suits_terms(g.b) && g.depth > 0;
@@ -65,13 +35,20 @@ struct LibraryProduct {
   LtProducts& products;
   const Gemm& g;
   const TermRows& a;
+  std::int64_t parts = 0;  ///< see LtProduct
   bool adds_bias = false;
   bool rounds = false;
 
   DType type() const { return rounds ? DType::bf16 : DType::f32; }
   /// Whether sums are what the caller wants, but for `initial` and `plain`.
   bool as_they_are() const {
-    return g.scale == 1.0f && (g.bias == nullptr || adds_bias) && (g.narrow == nullptr || rounds);
+    return parts <= 1 && g.scale == 1.0f && (g.bias == nullptr || adds_bias) &&
+           (g.narrow == nullptr || rounds);
+  }
+  /// Sums of so many tiles in scratch, for finish().
+  ProductSums sums(void* data, std::int64_t tiles) const {
+    return {data, type(), std::max<std::int64_t>(1, parts), tiles * kLtTileRows * g.columns,
+            adds_bias};
   }
 };
 
@@ -80,6 +57,7 @@ LtProduct operands(const LibraryProduct& l) {
   LtProduct p;
   p.columns = l.g.columns;
   p.depth = l.g.depth;
+  p.parts = l.parts;
   p.a_stride = l.a.stride;
   p.b = l.g.b.data;
   p.b_stride = l.g.b.stride;
@@ -88,10 +66,17 @@ LtProduct operands(const LibraryProduct& l) {
   return p;
 }
 
+/// Decode steps have products of their own, where the library has what they need.
+void choose_parts(LibraryProduct& l) {
+  if (!l.g.decoding || l.g.b.by_depth) return;
+  l.parts = parts_of(l.g);
+  if (!l.products.has(l.device.stream(), operands(l))) l.parts = 0;
+}
+
 void choose_epilogue(LibraryProduct& l) {
   const Gemm& g = l.g;
   const bool alone = g.scale == 1.0f && g.initial == nullptr && g.plain == nullptr;
-  if (!alone) return;
+  if (!alone || l.parts > 1) return;
   LtProduct p = operands(l);
   if (g.bias == nullptr && g.narrow != nullptr && l.a.terms == 1 &&
       g.columns % kElementsOf16Bytes == 0) {
@@ -133,17 +118,6 @@ bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t ti
   return true;
 }
 
-/// What follows the sums of the rows from `begin` to `end`, of which `sums` has the first.
-void finish(const LibraryProduct& l, std::int64_t begin, std::int64_t end, const Sums& sums) {
-  if (begin == end) return;
-  const Gemm& g = l.g;
-  const float* const bias = l.adds_bias ? nullptr : g.bias;
-  const auto row = [&](auto* p) { return p != nullptr ? p + begin * g.c_stride : nullptr; };
-  launch(l.device.stream(), element_shape((end - begin) * g.columns), &finish_kernel,
-         Finish{sums.to, l.type(), end - begin, g.columns, g.scale, bias, row(g.initial),
-                row(g.plain), row(g.c), row(g.narrow), g.c_stride});
-}
-
 }  // namespace
 
 bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
@@ -151,6 +125,7 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
   if (products == nullptr) return false;
   const TermRows a = rows_as_terms(device, precision, g);
   LibraryProduct l{device, *products, g, a};
+  choose_parts(l);
   choose_epilogue(l);
   const std::int64_t whole = g.rows / kLtTileRows;
   const std::int64_t tiles = (g.rows + kLtTileRows - 1) / kLtTileRows;
@@ -160,17 +135,16 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
   const std::int64_t begin = in_place * kLtTileRows;
   if (in_place > 0) {
     if (!multiply_terms(l, 0, in_place, direct)) return false;
-    if (g.plain != nullptr) {
-      launch(device.stream(), element_shape(begin * g.columns), &finish_kernel,
-             Finish{g.plain, DType::f32, begin, g.columns, 1.0f, nullptr, g.initial, nullptr, g.c,
-                    nullptr, g.columns});
-    }
+    if (g.plain != nullptr) finish_product(device, g, 0, begin, l.sums(g.plain, in_place));
   }
   if (in_place == tiles) return true;
-  const std::int64_t left = (tiles - in_place) * kLtTileRows * g.columns;
-  const Sums sums{device.scratch(ScratchSlot::product_sums, left * dtype_bytes(l.type())), nullptr};
-  if (!multiply_terms(l, begin, tiles - in_place, sums)) return false;
-  finish(l, begin, g.rows, sums);
+  const std::int64_t left = tiles - in_place;
+  ProductSums sums = l.sums(nullptr, left);
+  void* const room = device.scratch(ScratchSlot::product_sums,
+                                    sums.parts * sums.part_stride * dtype_bytes(l.type()));
+  sums.data = room;
+  if (!multiply_terms(l, begin, left, {room, nullptr})) return false;
+  finish_product(device, g, begin, g.rows, sums);
   return true;
 }
 
