@@ -173,14 +173,8 @@ struct Likelier {
   }
 };
 
-// Tempered logits, 0 for the likeliest, fall into buckets of 1/64; the last takes the rest.
-constexpr std::size_t kBuckets = 2048;
 std::size_t bucket_of(const Row& row, std::int32_t token) {
-  const float depth = row.x[static_cast<std::size_t>(token)] * -64.0f;
-  constexpr auto last = static_cast<float>(kBuckets - 1);
-  // Through 32 bits, which one instruction converts.
-  return static_cast<std::size_t>(
-      static_cast<std::int32_t>(depth < last ? (depth > 0.0f ? depth : 0.0f) : last));
+  return static_cast<std::size_t>(headspark::bucket_of(row.x[static_cast<std::size_t>(token)]));
 }
 
 // Where, likeliest first, the sum of weights reaches what `reached` asks for: leaves the tokens up

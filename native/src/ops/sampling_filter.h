@@ -12,6 +12,16 @@ namespace headspark {
 constexpr int kSumBlock = 512;
 constexpr int kSumParts = 8;
 
+/// Where the tokens that a filter keeps are too many to sort, they fall into buckets of 1/64 of a
+/// tempered logit (0 for the likeliest, below it for others), and only the bucket is sorted in
+/// which a sum of weights crosses what was asked for. The last bucket takes the rest.
+constexpr int kBuckets = 2048;
+constexpr int bucket_of(float tempered_logit) {
+  const float depth = tempered_logit * -64.0f;
+  constexpr auto last = static_cast<float>(kBuckets - 1);
+  return static_cast<int>(depth < last ? (depth > 0.0f ? depth : 0.0f) : last);
+}
+
 /// Filters look at the tokens of at least this weight, and at lower ones where those do not decide.
 constexpr float kFirstThreshold = 1e-2f;
 constexpr float lower_threshold(float threshold) {

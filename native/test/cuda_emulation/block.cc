@@ -300,12 +300,20 @@ void Block::sync_warp(const Where& where) {
   exchange({"sync_warp", combine, nullptr, 0, nullptr, 0}, where);
 }
 
+void Block::check_shared_bound(std::size_t end, const Where& where) const {
+  if (end <= shared_bytes()) return;
+  fail("reaches byte " + std::to_string(end) + " of " + std::to_string(shared_bytes()) +
+           " bytes of shared memory",
+       where);
+}
+
+void Block::check_shared_addition(std::size_t offset, std::size_t bytes, const Where& where) {
+  check_shared_bound(offset + bytes, where);
+  check(shadow_.add(offset, bytes, running_), "adds to", offset, where);
+}
+
 void Block::check_shared(std::size_t offset, std::size_t bytes, bool write, const Where& where) {
-  if (offset + bytes > shared_bytes()) {
-    fail("reaches byte " + std::to_string(offset + bytes) + " of " +
-             std::to_string(shared_bytes()) + " bytes of shared memory",
-         where);
-  }
+  check_shared_bound(offset + bytes, where);
   check(shadow_.access(offset, bytes, running_, write), write ? "writes" : "reads", offset, where);
 }
 

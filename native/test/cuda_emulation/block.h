@@ -108,6 +108,8 @@ class Block {
   unsigned char* shared() { return shared_.get(); }
   std::size_t shared_bytes() const { return static_cast<std::size_t>(shape_.shared_bytes); }
   void check_shared(std::size_t offset, std::size_t bytes, bool write, const Where& where);
+  /// Of an addition that others may do at once.
+  void check_shared_addition(std::size_t offset, std::size_t bytes, const Where& where);
 
   void begin_copy(const PendingCopy& copy, const Where& where);
   void commit_copies();
@@ -144,6 +146,7 @@ class Block {
   void check_exit();
   void check_deadlock() const;
   std::string describe(int thread) const;
+  void check_shared_bound(std::size_t end, const Where& where) const;
   void check(const SharedShadow::Finding& finding, const char* what, std::size_t offset,
              const Where& where) const;
 

@@ -341,6 +341,25 @@ TEST_CASE("cuda emulation: races on shared memory are failures") {
         }).find("writes shared byte 0 without a barrier") != std::string::npos);
 }
 
+TEST_CASE("cuda emulation: additions to shared memory need no order among themselves") {
+  const auto add = [](bool meets, bool begins, bool ends) {
+    return failure(64, 256, [=] {
+      const auto values = SharedMemory().take<float>(64).as<std::uint32_t>();
+      if (begins) values.store(thread_index(), 0);
+      if (meets) sync_threads();
+      const std::uint32_t before = values.add(7, 3);
+      if (before % 3 != 0 || before > 63 * 3) values.load(-1);
+      if (ends) sync_threads();
+      if (values.load(7) != 64 * 3 && ends) values.load(-1);
+    });
+  };
+  CHECK(add(true, true, true) == "no failure");
+  CHECK(add(false, true, true) != "no failure");
+  CHECK(add(true, true, false).find("adds to shared byte 28 without a barrier") !=
+        std::string::npos);
+  CHECK(add(true, false, true).find("which nobody has written") != std::string::npos);
+}
+
 TEST_CASE("cuda emulation: a failure leaves the device usable") {
   for (int round = 0; round < 3; ++round) {
     CHECK(failure(128, 0, [] {

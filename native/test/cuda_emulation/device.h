@@ -72,6 +72,21 @@ class SharedArray {
   void store_as(int index, const V& value, const Where& where = Where::current()) const {
     std::memcpy(checked(index, sizeof(V), true, where), &value, sizeof(V));
   }
+  std::uint32_t add(int index, std::uint32_t value, const Where& where = Where::current()) const {
+    static_assert(std::is_same_v<T, std::uint32_t>, "a whole number of 32 bits");
+    const std::size_t at = offset(index, sizeof value, where);
+    Block& block = Block::current();
+    block.check_shared_addition(at, sizeof value, where);
+    std::uint32_t before;
+    std::memcpy(&before, block.shared() + at, sizeof before);
+    const std::uint32_t sum = before + value;
+    std::memcpy(block.shared() + at, &sum, sizeof sum);
+    return before;
+  }
+  template <typename V>
+  SharedArray<V> as() const {
+    return {offset_, static_cast<int>(static_cast<std::size_t>(count_) * sizeof(T) / sizeof(V))};
+  }
   /// Where element `index` lies in shared memory, for `bytes` from there on.
   std::size_t offset(int index, std::size_t bytes, const Where& where) const {
     const std::size_t end = static_cast<std::size_t>(count_) * sizeof(T);

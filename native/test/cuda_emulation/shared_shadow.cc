@@ -20,6 +20,7 @@ SharedShadow::Finding SharedShadow::read(Cell& cell, int thread) const {
   if (cell.copied_by >= 0) return {Problem::under_way, cell.copied_by};
   const Moment own = now(thread);
   if (!cell.write.ordered(own)) return {Problem::race, cell.write.thread};
+  if (!cell.addition.ordered(own)) return {Problem::race, cell.addition.thread};
   cell.read.join(own);
   if (cell.write.epoch < first_epoch_) return {Problem::unwritten, -1};
   return {};
@@ -30,7 +31,18 @@ SharedShadow::Finding SharedShadow::write(Cell& cell, int thread) const {
   const Moment own = now(thread);
   if (!cell.write.ordered(own)) return {Problem::race, cell.write.thread};
   if (!cell.read.ordered(own)) return {Problem::race, cell.read.thread};
+  if (!cell.addition.ordered(own)) return {Problem::race, cell.addition.thread};
   cell.write.replace(own);
+  return {};
+}
+
+SharedShadow::Finding SharedShadow::add(Cell& cell, int thread) const {
+  if (cell.copied_by >= 0) return {Problem::under_way, cell.copied_by};
+  const Moment own = now(thread);
+  if (!cell.write.ordered(own)) return {Problem::race, cell.write.thread};
+  if (!cell.read.ordered(own)) return {Problem::race, cell.read.thread};
+  cell.addition.join(own);
+  if (cell.write.epoch < first_epoch_) return {Problem::unwritten, -1};
   return {};
 }
 
@@ -50,6 +62,10 @@ SharedShadow::Finding SharedShadow::access(std::size_t offset, std::size_t bytes
     return each_cell(offset, bytes, [&](Cell& cell) { return this->write(cell, thread); });
   }
   return each_cell(offset, bytes, [&](Cell& cell) { return read(cell, thread); });
+}
+
+SharedShadow::Finding SharedShadow::add(std::size_t offset, std::size_t bytes, int thread) {
+  return each_cell(offset, bytes, [&](Cell& cell) { return add(cell, thread); });
 }
 
 SharedShadow::Finding SharedShadow::begin_copy(std::size_t offset, std::size_t bytes, int thread) {

@@ -25,6 +25,8 @@ class SharedShadow {
     int thread = -1;  // the other one of a race, or the one that copies
   };
   Finding access(std::size_t offset, std::size_t bytes, int thread, bool write);
+  /// An atomic addition, which has no order with others.
+  Finding add(std::size_t offset, std::size_t bytes, int thread);
 
   /// An asynchronous copy may write at any moment from here to end_copy, which counts as its write:
   /// nobody may use the bytes in between.
@@ -36,11 +38,13 @@ class SharedShadow {
   struct Cell {
     LastUse write;
     LastUse read;
+    LastUse addition;
     std::int16_t copied_by = -1;  // while a copy is under way
   };
   Moment now(int thread) const;
   Finding read(Cell& cell, int thread) const;
   Finding write(Cell& cell, int thread) const;
+  Finding add(Cell& cell, int thread) const;
   template <typename Use>
   Finding each_cell(std::size_t offset, std::size_t bytes, const Use& use);
 

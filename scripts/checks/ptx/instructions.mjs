@@ -136,6 +136,7 @@ const CONVERSIONS = {
   'rn.f32.s64': ['s64', 'static_cast<float>'],
   'rn.f64.s32': ['s32', 'static_cast<double>'],
   'rn.f64.s64': ['s64', 'static_cast<double>'],
+  'rn.f64.u32': ['u32', 'static_cast<double>'],
   'rn.f64.u64': ['u64', 'static_cast<double>'],
   'rzi.s32.f32': ['f32', 'towards_zero'],
   'rzi.s32.f64': ['f64', 'towards_zero'],
@@ -272,6 +273,8 @@ const EXACT = {
   'div.rn.f64': logic('/'),
   'copysign.f32': ({ operands: [to, sign, number] }, context) =>
     put(to, `std::copysign(${value(number, 'f32', context)}, ${value(sign, 'f32', context)})`),
+  'atom.shared.add.u32': ({ operands: [to, from, number] }, context) =>
+    put(to, `add_shared(${address(from, context)}, ${value(number, 'u32', context)})`),
   'popc.b32': unary('std::popcount'),
   'bfi.b32': ({ operands: [to, ...from] }, context) =>
     put(to, `insert_bits(${from.map((one) => value(one, 'u32', context)).join(', ')})`),

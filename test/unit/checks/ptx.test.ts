@@ -60,6 +60,7 @@ describe('PTX as C++', () => {
         'st.shared.f32 \t[%r1+4], %f1;',
         'st.v2.f32 \t[%rd1], {%f1, %f2};',
         'cp.async.cg.shared.global [%r1], [%rd1], 16, %r2;',
+        'atom.shared.add.u32 \t%r2, [%r1+8], %r3;',
       ),
     ).toEqual([
       'load_parameter<std::uint64_t, 1>(parameters + 8ll, r_rd1);',
@@ -68,6 +69,7 @@ describe('PTX as C++', () => {
       'store_shared<float, 1>(r_r1 + 4ll, {as<float>(r_f1)});',
       'store_generic<float, 2>(r_rd1, {as<float>(r_f1), as<float>(r_f2)});',
       'copy_sixteen(r_r1, r_rd1, as<std::uint32_t>(r_r2));',
+      'put(r_r2, add_shared(r_r1 + 8ll, as<std::uint32_t>(r_r3)));',
     ]);
   });
 

@@ -1,6 +1,8 @@
 // The block's dynamic shared memory, cut into arrays. Arrays begin at multiples of 16 bytes.
 #pragma once
 
+#include <cstdint>
+
 namespace headspark::cuda {
 
 template <typename T>
@@ -18,6 +20,17 @@ class SharedArray {
   template <typename V>
   HEADSPARK_DEVICE void store_as(int index, const V& value) const {
     *reinterpret_cast<V*>(data_ + index) = value;
+  }
+  /// Adds at once with whoever else does, and returns what was there: of whole numbers, whose sums
+  /// have no order.
+  HEADSPARK_DEVICE std::uint32_t add(int index, std::uint32_t value) const {
+    static_assert(sizeof(T) == 4, "a whole number of 32 bits");
+    return atomicAdd(data_ + index, value);
+  }
+  /// The same memory, of another type.
+  template <typename V>
+  HEADSPARK_DEVICE SharedArray<V> as() const {
+    return {reinterpret_cast<V*>(data_)};
   }
   /// The address that ldmatrix and cp.async want.
   HEADSPARK_DEVICE unsigned address(int index) const {

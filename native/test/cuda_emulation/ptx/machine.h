@@ -287,6 +287,14 @@ void store_shared(std::uint64_t offset, const Values<T, Count>& values,
   std::memcpy(shared_bytes(offset, sizeof values, true, where), &values, sizeof values);
 }
 
+inline std::uint32_t add_shared(std::uint64_t offset, std::uint32_t value,
+                                const Where& where = Where::current()) {
+  const SharedArray<std::uint32_t> memory(0, static_cast<int>(Block::current().shared_bytes() / 4));
+  const auto at = static_cast<std::uint32_t>(offset);
+  if (at % 4 != 0) Block::current().fail("adds to 4 shared bytes that are not aligned", where);
+  return memory.add(static_cast<int>(at / 4), value, where);
+}
+
 inline void copy_sixteen(std::uint32_t to, std::uint64_t from, std::uint32_t valid_bytes,
                          const Where& where = Where::current()) {
   Block& block = Block::current();
