@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "headspark/error.h"
 #include "paged_fixture.h"
@@ -33,9 +34,10 @@ struct Sharing {
   std::vector<std::size_t> others;
 };
 
-// Rows that share pages get the bits of rows with pages of their own, and of each row alone.
-void check_sharing(const AttentionSetting& setting, const std::vector<Sharing>& all) {
-  AttentionFixture fixture(setting, 5);
+/// Inputs whose rows have the same keys and values where they will share pages.
+AttentionFixture sharing_fixture(const AttentionSetting& setting, std::uint64_t seed,
+                                 const std::vector<Sharing>& all) {
+  AttentionFixture fixture(setting, seed);
   const std::int64_t kv_width = fixture.shape.kv_heads * fixture.shape.head_dim;
   for (const Sharing& sharing : all) {
     for (const std::size_t other : sharing.others) {
@@ -46,6 +48,20 @@ void check_sharing(const AttentionSetting& setting, const std::vector<Sharing>& 
       }
     }
   }
+  return fixture;
+}
+
+void share_pages(PagedFixture& paged, const std::vector<Sharing>& all) {
+  for (const Sharing& sharing : all) {
+    for (const std::size_t other : sharing.others) {
+      paged.share(sharing.first, other, sharing.pages);
+    }
+  }
+}
+
+// Rows that share pages get the bits of rows with pages of their own, and of each row alone.
+void check_sharing(const AttentionSetting& setting, const std::vector<Sharing>& all) {
+  const AttentionFixture fixture = sharing_fixture(setting, 5, all);
   const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
   for (const Level& level : levels()) {
     for (const Precision precision : {Precision::exact, Precision::fast}) {
@@ -53,11 +69,7 @@ void check_sharing(const AttentionSetting& setting, const std::vector<Sharing>& 
       const std::string where = setting.name + " on " + level.name;
       const std::vector<float> apart = PagedFixture(context, fixture).run(context);
       PagedFixture paged(context, fixture);
-      for (const Sharing& sharing : all) {
-        for (const std::size_t other : sharing.others) {
-          paged.share(sharing.first, other, sharing.pages);
-        }
-      }
+      share_pages(paged, all);
       check_same_bits(where, paged.run(context), apart);
       for (std::size_t r = 0; r < setting.lengths.size(); r += 5) {
         const std::vector<float> row(apart.begin() + fixture.row_begin[r] * width,
@@ -68,6 +80,37 @@ void check_sharing(const AttentionSetting& setting, const std::vector<Sharing>& 
     }
   }
 }
+
+/// Layers of one batch, whose rows share pages in ways of their own.
+struct PlannedPages {
+  std::deque<AttentionFixture> fixtures;
+  std::deque<PagedFixture> layers;
+  std::vector<std::int32_t> plan;
+
+  PlannedPages(const Context& context, const AttentionSetting& setting,
+               const std::vector<std::vector<Sharing>>& all) {
+    std::vector<float*> table;
+    for (const std::vector<Sharing>& sharing : all) {
+      fixtures.push_back(sharing_fixture(setting, 5 + fixtures.size(), sharing));
+      PagedFixture& layer = layers.emplace_back(context, fixtures.back());
+      share_pages(layer, sharing);
+      table.insert(table.end(), layer.pages.begin(), layer.pages.end());
+    }
+    const AttentionShape& shape = fixtures[0].shape;
+    PagedRows rows = layers[0].rows(fixtures[0].layout());
+    rows.pages = table.data();
+    const std::int64_t size = paged_plan_size(context, shape, rows.layout);
+    CHECK((size == 0) == context.on_cpu());
+    const auto count = static_cast<std::int64_t>(all.size());
+    plan.assign(static_cast<std::size_t>(count * size) + 1, 77);
+    paged_plan(context, {shape, rows, count, static_cast<std::int64_t>(layers[0].pages.size()),
+                         plan.data()});
+    CHECK(plan.back() == 77);
+    for (std::int64_t i = 0; i < count && size > 0; ++i) {
+      layers[static_cast<std::size_t>(i)].plan = plan.data() + i * size;
+    }
+  }
+};
 
 }  // namespace
 
@@ -283,6 +326,28 @@ TEST_CASE("rows that share pages: head widths and groups") {
   }
 }
 
+TEST_CASE("layers whose rows share different pages, planned at once, get the bits of no plan") {
+  AttentionSetting setting{.name = "planned",
+                           .heads = 6,
+                           .kv_heads = 2,
+                           .head_dim = 16,
+                           .lengths = {1, 1, 1, 1, 1, 0, 3, 1, 1},
+                           .prefixes = {320, 330, 300, 100, 290, 60, 300, 70, 64}};
+  const std::vector<std::vector<Sharing>> layers = {
+      {{0, 9, {1, 2}}, {3, 2, {7, 8}}}, {}, {{0, 1, {1, 2, 3, 4, 7, 8}}}, {{1, 9, {4}}}};
+  for (const Level& level : levels()) {
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      const Context context = level.context(3, precision);
+      PlannedPages planned(context, setting, layers);
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        const std::vector<float> expected = PagedFixture(context, planned.fixtures[i]).run(context);
+        check_same_bits("layer " + std::to_string(i) + " on " + level.name,
+                        planned.layers[i].run(context), expected);
+      }
+    }
+  }
+}
+
 TEST_CASE("a decode step stores its keys and values in the attention itself") {
   for (const std::int64_t head_dim : {10, 64}) {
     check_paged({.name = "decode step " + std::to_string(head_dim),
@@ -365,6 +430,11 @@ TEST_CASE("paged attention refuses bad arguments by name") {
   refused(bad, "k and v must be given together");
   PagedStore store{fixture.shape, rows, nullptr, fixture.v.data()};
   CHECK_THROWS_WITH_AS(paged_store(context, store), doctest::Contains("k is null"), Error);
+  PagedPlan plan{fixture.shape, rows, -1, 4, nullptr};
+  CHECK_THROWS_WITH_AS(paged_plan(context, plan), doctest::Contains("layers is negative"), Error);
+  plan.layers = 1;
+  plan.layer_step = -4;
+  CHECK_THROWS_WITH_AS(paged_plan(context, plan), doctest::Contains("layer_step is"), Error);
 }
 
 }  // namespace headspark::test

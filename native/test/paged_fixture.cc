@@ -75,6 +75,7 @@ std::vector<float> PagedFixture::run(const Context& context, Calls calls) {
   float* z = all ? outputs.dense("z", fixture.count()) : outputs.strided("z", fixture.count());
   const PagedRows own = rows(fixture.layout());
   PagedAttention attention{fixture.shape, own, fixture.q.data(), fixture.gate(), z};
+  attention.plan = plan;
   if (calls == Calls::one) {
     attention.k = fixture.k.data();
     attention.v = fixture.v.data();

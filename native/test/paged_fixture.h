@@ -15,6 +15,7 @@ struct PagedFixture {
   std::vector<GuardedArray> memory;
   std::vector<float*> pages;
   std::vector<std::int32_t> page_begin{0};
+  const std::int32_t* plan = nullptr;  ///< of paged_plan, for run()
 
   PagedFixture(const Context& context, const AttentionFixture& made)
       : PagedFixture(context, made, kv_page_type(context)) {}

@@ -21,7 +21,7 @@ constexpr int kSoftmaxFloats = 8;
 
 struct DecodeKernel {
   PagedAttention a;
-  DecodePlan plan;   // splits only, where a row is alone
+  DecodePlan plan;   // rows and splits only, where a row is alone
   float* partials;   // [rows, heads, splits, partial_floats]
   bool four;         // rows of q are aligned
   int group;         // query heads of a key/value head
@@ -354,14 +354,14 @@ void launch_step(OpDevice& device, Precision precision, DecodeKernel p) {
          p);
 }
 
-DecodeKernel decode_of(const PagedAttention& params) {
+// What a batch's sizes decide.
+DecodeKernel decode_of(const AttentionShape& shape, const RowLayout& layout) {
   DecodeKernel p{};
-  p.a = params;
-  p.plan.rows = params.rows;
-  p.plan.splits = static_cast<int>(splits_of(params.rows.layout.longest_context));
-  p.four = reads_four(params.shape.head_dim, params.q);
-  p.group = static_cast<int>(params.shape.heads / params.shape.kv_heads);
-  p.chunks = chunk_count(params.shape.head_dim);
+  p.a.shape = shape;
+  p.a.rows.layout = layout;
+  p.plan.splits = static_cast<int>(splits_of(layout.longest_context));
+  p.group = static_cast<int>(shape.heads / shape.kv_heads);
+  p.chunks = chunk_count(shape.head_dim);
   return p;
 }
 
@@ -371,31 +371,41 @@ std::int64_t partial_count(const DecodeKernel& p) {
 
 }  // namespace
 
-bool is_decode_step(const PagedAttention& params) {
-  const RowLayout& layout = params.rows.layout;
+bool is_decode_step(const AttentionShape& shape, const RowLayout& layout) {
   if (layout.token_count > std::int64_t{kMostTokensPerRow} * layout.rows) return false;
-  return partial_count(decode_of(params)) * 4 <= kMostPartialBytes;
+  return partial_count(decode_of(shape, layout)) * 4 <= kMostPartialBytes;
 }
 
-std::int64_t decode_attention_bytes(const AttentionShape& shape, std::int64_t rows,
-                                    std::int64_t context) {
-  PagedAttention params;
-  params.shape = shape;
-  params.rows.layout.rows = static_cast<std::int32_t>(rows);
-  params.rows.layout.longest_context = static_cast<std::int32_t>(context);
-  const std::int64_t partials = 4 * partial_count(decode_of(params));
-  return std::min(partials, kMostPartialBytes) + decode_plan_bytes(rows, context);
+std::int64_t attention_plan_size(const AttentionShape& shape, const RowLayout& layout) {
+  if (layout.rows <= 1 || !is_decode_step(shape, layout)) return 0;
+  return decode_plan_size(layout.rows, layout.longest_context);
+}
+
+std::int64_t decode_attention_bytes(const PagedAttentionSize& size) {
+  RowLayout layout;
+  layout.rows = static_cast<std::int32_t>(size.rows);
+  layout.longest_context = static_cast<std::int32_t>(size.context);
+  const std::int64_t partials = 4 * partial_count(decode_of(size.shape, layout));
+  // One more for a layer without a plan, which is made in scratch memory.
+  const std::int64_t plans = (1 + size.planned_layers) * decode_plan_size(size.rows, size.context);
+  return std::min(partials, kMostPartialBytes) +
+         plans * static_cast<std::int64_t>(sizeof(std::int32_t));
 }
 
 void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params) {
-  DecodeKernel p = decode_of(params);
+  const RowLayout& layout = params.rows.layout;
+  DecodeKernel p = decode_of(params.shape, layout);
+  p.a = params;
+  p.plan.rows = params.rows;
+  p.four = reads_four(params.shape.head_dim, params.q);
   p.partials = device.scratch_floats(ScratchSlot::attention_splits, partial_count(p));
-  if (params.rows.layout.rows > 1) {
-    p.plan = plan_decode(device, params.rows);
+  if (layout.rows > 1) {
+    p.plan = params.plan != nullptr ? plan_at(params.rows, params.plan)
+                                    : plan_decode(device, params.rows);
     launch_step<true>(device, precision, p);
   }
   launch_step<false>(device, precision, p);
-  const std::int64_t heads = params.rows.layout.rows * params.shape.heads;
+  const std::int64_t heads = layout.rows * params.shape.heads;
   launch(device.stream(), {{blocks_for(heads, 1)}, kMergeThreads}, &merge_kernel, p);
 }
 

@@ -12,16 +12,19 @@
 
 #include "cuda/op_device.h"
 #include "headspark/ops/paged_attention.h"
+#include "ops/paged_attention_memory.h"
 
 namespace headspark::cuda {
 
 /// Whether decode_attention_kernels is meant for a batch like this: most rows have one token, and
 /// there is room for what their splits come to.
-bool is_decode_step(const PagedAttention& params);
+bool is_decode_step(const AttentionShape& shape, const RowLayout& layout);
 
-/// Scratch memory at most, for batches of up to `rows` rows and `context` tokens in the longest.
-std::int64_t decode_attention_bytes(const AttentionShape& shape, std::int64_t rows,
-                                    std::int64_t context);
+/// Integers of a layer's plan, where paged_plan makes one: for a decode step of several rows.
+std::int64_t attention_plan_size(const AttentionShape& shape, const RowLayout& layout);
+
+/// What is held at most, for batches of up to these rows and tokens.
+std::int64_t decode_attention_bytes(const PagedAttentionSize& size);
 
 /// z of the rows with one token; the others are left to paged_forward_kernels, which gives the same
 /// bits.

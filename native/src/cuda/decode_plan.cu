@@ -1,11 +1,13 @@
-// A warp has a row in a split, and compares it with all rows before it, 32 at a time; then one of
-// each group finds what all of it has in common.
+// A warp has a row in a split of a layer, and compares it with all rows before it, 32 at a time;
+// then one of each group finds what all of it has in common.
 #include "cuda/decode_plan.h"
 
 namespace headspark::cuda {
 namespace {
 
 constexpr int kPlanThreads = 128;
+
+using LayerPlan = PlanArrays<std::int32_t>;
 
 HEADSPARK_DEVICE float* page_of(const PagedRows& rows, std::int32_t row, int page) {
   return rows.pages[rows.page_begin[row] + page];
@@ -37,7 +39,7 @@ HEADSPARK_DEVICE int common_pages(const PagedRows& rows, int split, std::int32_t
 }
 
 // The row's group and its place there; plan.shared is what it has in common with the leader.
-HEADSPARK_DEVICE void find_leader(const DecodePlan& plan, int split, std::int32_t row) {
+HEADSPARK_DEVICE void find_leader(const LayerPlan& plan, int split, std::int32_t row) {
   const float* const first = first_page(plan.rows, split, row);
   std::int32_t leader = -1;
   std::int32_t rank = 0;
@@ -55,7 +57,7 @@ HEADSPARK_DEVICE void find_leader(const DecodePlan& plan, int split, std::int32_
 }
 
 // What all rows of the leader's group have in common; 0 where it has no other.
-HEADSPARK_DEVICE void share_among(const DecodePlan& plan, int split, std::int32_t leader) {
+HEADSPARK_DEVICE void share_among(const LayerPlan& plan, int split, std::int32_t leader) {
   const std::int32_t rows = plan.rows.layout.rows;
   int shared = kSplitPages;
   int members = 0;
@@ -86,12 +88,13 @@ HEADSPARK_DEVICE std::int32_t own_row() {
   return block_x() * (kPlanThreads / 32) + warp_index();
 }
 
-HEADSPARK_KERNEL(kPlanThreads) leaders_kernel(DecodePlan plan) {
+HEADSPARK_KERNEL(kPlanThreads) leaders_kernel(PlannedLayers layers) {
   const std::int32_t row = own_row();
-  if (row < plan.rows.layout.rows) find_leader(plan, block_y(), row);
+  if (row < layers.first.layout.rows) find_leader(layers.layer(block_z()), block_y(), row);
 }
 
-HEADSPARK_KERNEL(kPlanThreads) common_pages_kernel(DecodePlan plan) {
+HEADSPARK_KERNEL(kPlanThreads) common_pages_kernel(PlannedLayers layers) {
+  const LayerPlan plan = layers.layer(block_z());
   const std::int32_t row = own_row();
   if (row >= plan.rows.layout.rows || plan.leader[plan.at(block_y(), row)] != row) return;
   share_among(plan, block_y(), row);
@@ -99,18 +102,22 @@ HEADSPARK_KERNEL(kPlanThreads) common_pages_kernel(DecodePlan plan) {
 
 }  // namespace
 
+void plan_decode(OpDevice& device, const PlannedLayers& layers) {
+  const RowLayout& layout = layers.first.layout;
+  const LaunchShape shape{
+      {blocks_for(layout.rows, kPlanThreads / 32), blocks_for(splits_of(layout.longest_context), 1),
+       blocks_for(layers.layers, 1)},
+      kPlanThreads};
+  launch(device.stream(), shape, &leaders_kernel, layers);
+  launch(device.stream(), shape, &common_pages_kernel, layers);
+}
+
 DecodePlan plan_decode(OpDevice& device, const PagedRows& rows) {
-  const std::int64_t splits = splits_of(rows.layout.longest_context);
-  const std::int64_t count = splits * rows.layout.rows;
-  auto* const leader = static_cast<std::int32_t*>(
-      device.scratch(ScratchSlot::attention_plan,
-                     decode_plan_bytes(rows.layout.rows, rows.layout.longest_context)));
-  const DecodePlan plan{rows, static_cast<int>(splits), leader, leader + count, leader + 2 * count};
-  const LaunchShape shape{{blocks_for(rows.layout.rows, kPlanThreads / 32), blocks_for(splits, 1)},
-                          kPlanThreads};
-  launch(device.stream(), shape, &leaders_kernel, plan);
-  launch(device.stream(), shape, &common_pages_kernel, plan);
-  return plan;
+  const std::int64_t size = decode_plan_size(rows.layout.rows, rows.layout.longest_context);
+  auto* const memory = static_cast<std::int32_t*>(device.scratch(
+      ScratchSlot::attention_plan, size * static_cast<std::int64_t>(sizeof(std::int32_t))));
+  plan_decode(device, PlannedLayers{.first = rows, .memory = memory});
+  return plan_at<const std::int32_t>(rows, memory);
 }
 
 }  // namespace headspark::cuda

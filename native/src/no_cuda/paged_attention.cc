@@ -13,6 +13,14 @@ std::int64_t paged_attention_bytes_cuda(const PagedAttentionSize&) {
   throw_no_cuda("paged_attention");
 }
 
+std::int64_t paged_plan_size_cuda(const AttentionShape&, const RowLayout&) {
+  throw_no_cuda("paged_plan");
+}
+
+void paged_plan_cuda(const Context&, const PagedPlan&) {
+  throw_no_cuda("paged_plan");
+}
+
 void paged_attention_cuda(const Context&, const PagedAttention&) {
   throw_no_cuda("paged_attention");
 }

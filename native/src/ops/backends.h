@@ -46,6 +46,8 @@ void head_input_backward_cuda(const Context& context, const HeadInputBackward& p
 
 void paged_store_cpu(const Context& context, const PagedStore& params);
 void paged_store_cuda(const Context& context, const PagedStore& params);
+std::int64_t paged_plan_size_cuda(const AttentionShape& shape, const RowLayout& layout);
+void paged_plan_cuda(const Context& context, const PagedPlan& params);
 void paged_attention_cpu(const Context& context, const PagedAttention& params);
 void paged_attention_cuda(const Context& context, const PagedAttention& params);
 

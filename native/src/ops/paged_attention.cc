@@ -1,4 +1,4 @@
-// Checks of paged_store and paged_attention and the choice of their backend.
+// Checks of paged_store, paged_plan and paged_attention and the choice of their backend.
 #include "headspark/ops/paged_attention.h"
 
 #include "cpu/fast_ops.h"
@@ -58,6 +58,24 @@ DType kv_page_type(const Context& context) {
 
 std::int64_t paged_attention_bytes(const Context& context, const PagedAttentionSize& size) {
   return context.on_cpu() ? 0 : paged_attention_bytes_cuda(size);
+}
+
+std::int64_t paged_plan_size(const Context& context, const AttentionShape& shape,
+                             const RowLayout& layout) {
+  check_shape(shape, "paged_plan_size");
+  return context.on_cpu() ? 0 : paged_plan_size_cuda(shape, layout);
+}
+
+void paged_plan(const Context& context, const PagedPlan& params) {
+  const char* op = "paged_plan";
+  check_shape(params.shape, op);
+  check_argument(params.layers >= 0, op, "layers is negative");
+  check_argument(params.layer_step >= 0, op, "layer_step is negative");
+  if (!check_rows(context, params.rows, op)) return;
+  if (paged_plan_size(context, params.shape, params.rows.layout) == 0) return;
+  if (params.layers == 0) return;
+  check_pointer(params.plan, op, "plan");
+  paged_plan_cuda(context, params);
 }
 
 void paged_store(const Context& context, const PagedStore& params) {

@@ -4,6 +4,7 @@
 // cuts, so no such bits). Formulas: paged_attention_cpu.cc.
 #include "cuda/attention_forward.h"
 #include "cuda/decode_attention.h"
+#include "cuda/decode_plan.h"
 #include "cuda/stored_value.h"
 #include "ops/backends.h"
 #include "ops/paged_attention_memory.h"
@@ -46,12 +47,20 @@ void paged_store_cuda(const Context& context, const PagedStore& p) {
 }
 
 std::int64_t paged_attention_bytes_cuda(const PagedAttentionSize& size) {
-  return decode_attention_bytes(size.shape, size.rows, size.context);
+  return decode_attention_bytes(size);
+}
+
+std::int64_t paged_plan_size_cuda(const AttentionShape& shape, const RowLayout& layout) {
+  return attention_plan_size(shape, layout);
+}
+
+void paged_plan_cuda(const Context& context, const PagedPlan& p) {
+  plan_decode(op_device(context), {p.rows, p.layers, p.layer_step, p.plan});
 }
 
 void paged_attention_cuda(const Context& context, const PagedAttention& p) {
   OpDevice& device = op_device(context);
-  const bool decodes = is_decode_step(p);
+  const bool decodes = is_decode_step(p.shape, p.rows.layout);
   if (decodes) decode_attention_kernels(device, context.precision, p);
   if (decodes && p.rows.layout.longest_row <= 1) return;
   ForwardAttention forward;

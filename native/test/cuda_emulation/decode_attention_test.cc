@@ -4,10 +4,12 @@
 
 #include <doctest/doctest.h>
 
-#include <numeric>
+#include <algorithm>
+#include <deque>
 
 #include "cuda/decode_plan.h"
 #include "cuda_emulation/read_watch.h"
+#include "cuda_emulation/runtime_emulated.h"
 #include "ops/paged_attention_memory.h"
 #include "paged_fixture.h"
 
@@ -118,6 +120,94 @@ TEST_CASE("decode plan: many rows") {
   }
 }
 
+TEST_CASE("decode plan: of several layers what it is of each, however their tables lie") {
+  const std::vector<std::int32_t> lengths{1, 1, 1, 1, 2}, stored{300, 290, 100, 310, 290};
+  const std::vector<int> prompt{0, 1, 2, 3, 4, 5, 6, 7, 8};
+  const auto then = [&](int page, std::size_t pages) {
+    std::vector<int> list(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(pages));
+    list.resize(10, page);
+    return list;
+  };
+  std::deque<PlannedRows> layers;
+  for (const std::vector<std::size_t>& shared :
+       {std::vector<std::size_t>{9, 9, 0, 9, 9}, {0, 0, 0, 0, 0}, {0, 9, 3, 5, 9}}) {
+    std::vector<std::vector<int>> lists;
+    for (std::size_t r = 0; r < 5; ++r) lists.push_back(then(20 + static_cast<int>(r), shared[r]));
+    layers.emplace_back(lists, lengths, stored);
+  }
+  const Context context = device_context();
+  const AttentionShape shape{2, 1, 16, 0.25f};
+  const std::int64_t size = paged_plan_size(context, shape, layers[0].layout);
+  CHECK(size == 2 * 5 * 3);
+  const auto check = [&](std::int64_t row_step, std::int64_t layer_step) {
+    std::vector<float*> table(150, nullptr);
+    std::vector<std::int32_t> begin;
+    for (std::int64_t r = 0; r <= 5; ++r) begin.push_back(static_cast<std::int32_t>(r * row_step));
+    for (std::int64_t i = 0; i < 3; ++i) {
+      const std::vector<float*>& pages = layers[static_cast<std::size_t>(i)].pages;
+      for (std::int64_t r = 0; r < 5; ++r) {
+        std::copy_n(pages.begin() + r * 10, 10, table.begin() + r * row_step + i * layer_step);
+      }
+    }
+    std::vector<std::int32_t> plan(static_cast<std::size_t>(3 * size));
+    paged_plan(context,
+               {shape, {layers[0].layout, begin.data(), table.data()}, 3, layer_step, plan.data()});
+    for (std::int64_t i = 0; i < 3; ++i) {
+      const cuda::DecodePlan alone =
+          cuda::plan_decode(cuda::op_device(context), layers[static_cast<std::size_t>(i)].rows());
+      CHECK(std::equal(alone.leader, alone.leader + size, plan.begin() + i * size));
+    }
+  };
+  check(10, 50);
+  check(30, 10);
+}
+
+TEST_CASE("decode plan: for decode steps of several rows only") {
+  const AttentionShape shape{12, 2, 128, 0.1f};
+  const Context context = device_context();
+  RowLayout layout;
+  const auto size = [&](std::int32_t rows, std::int32_t tokens, std::int32_t longest) {
+    layout.rows = rows;
+    layout.token_count = tokens;
+    layout.longest_context = longest;
+    return paged_plan_size(context, shape, layout);
+  };
+  CHECK(size(1, 1, 512) == 0);
+  CHECK(size(64, 64, 512) == 3 * 64 * 2);
+  CHECK(size(64, 256, 512) == 3 * 64 * 2);
+  CHECK(size(64, 257, 512) == 0);
+  CHECK(size(256, 256, 131072) == 0);  // what the splits come to has no room
+  CHECK(paged_plan_size(make_cpu_context(1, Isa::specification), shape, layout) == 0);
+}
+
+TEST_CASE("decode attention that is given a plan launches three kernels, and reads by it") {
+  const Context context = device_context();
+  const AttentionFixture fixture(rows_of(21, 64), 6);
+  PagedFixture paged(context, fixture);
+  for (std::size_t r = 1; r < 21; ++r) paged.share(0, r, 2);
+  const PagedRows rows = paged.rows(fixture.layout());
+  const auto launches = [](const auto& work) {
+    const std::int64_t before = cuda::emulated_work();
+    work();
+    return cuda::emulated_work() - before;
+  };
+  std::vector<std::int32_t> plan(
+      static_cast<std::size_t>(5 * paged_plan_size(context, fixture.shape, rows.layout)));
+  // Five layers with the same pages.
+  const auto make = [&] { paged_plan(context, {fixture.shape, rows, 5, 0, plan.data()}); };
+  CHECK(launches(make) == 2);
+  std::vector<float> z(static_cast<std::size_t>(fixture.count()));
+  PagedAttention attention{fixture.shape, rows, fixture.q.data(), {}, z.data()};
+  paged_store(context, {fixture.shape, rows, fixture.k.data(), fixture.v.data()});
+  CHECK(launches([&] { paged_attention(context, attention); }) == 5);
+  attention.plan = plan.data() + plan.size() / 5 * 4;
+  CHECK(launches([&] { paged_attention(context, attention); }) == 3);
+  paged.plan = attention.plan;
+  CHECK(bytes_read(context, paged)[3] == 0);  // of row 1, which reads row 0's
+  std::fill(plan.begin(), plan.end(), 0);     // nobody shares anything
+  CHECK(bytes_read(context, paged)[0] == 21 * paged.layout.floats() * 4);
+}
+
 TEST_CASE("decode attention reads the pages that rows share once for all of them") {
   for (const Precision precision : {Precision::exact, Precision::fast}) {
     const Context context = device_context(precision);
@@ -171,12 +261,13 @@ TEST_CASE("decode attention reads no pages for heads whose gate is 0") {
 TEST_CASE("decode attention: takes no more scratch memory than is planned for") {
   const AttentionShape shape{12, 2, 128, 0.1f};
   const Context context = device_context();
-  const auto planned = [&](std::int64_t rows, std::int64_t positions) {
-    return paged_attention_bytes(context, {shape, rows, positions});
+  const auto planned = [&](std::int64_t rows, std::int64_t positions, std::int64_t layers = 0) {
+    return paged_attention_bytes(context, {shape, rows, positions, layers});
   };
   // 4 * rows * heads * splits * (head_dim + 8), and 12 bytes a row and split of the plan.
   CHECK(planned(1, 1) == 4 * 12 * (128 + 8) + 12);
   CHECK(planned(64, 512) == 64 * 2 * (4 * 12 * (128 + 8) + 12));
+  CHECK(planned(64, 512, 28) == planned(64, 512) + 28 * 64 * 2 * 12);
   CHECK(planned(256, 131072) == (std::int64_t{256} << 20) + 256 * 512 * 12);
   CHECK(paged_attention_bytes(make_cpu_context(1, Isa::specification), {shape, 64, 512}) == 0);
 }

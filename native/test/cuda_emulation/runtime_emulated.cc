@@ -59,6 +59,7 @@ std::atomic<bool> captures_refused = false;
 std::atomic<bool> pinned_refused = false;
 std::atomic<std::int64_t> graphs = 0;
 std::atomic<std::int64_t> waits = 0;
+std::atomic<std::int64_t> pieces = 0;
 
 EmulatedStream* native(Stream stream) {
   return reinterpret_cast<EmulatedStream*>(stream);
@@ -87,6 +88,7 @@ void emit(EmulatedStream& stream, std::function<void()> work) {
   if (stream.captured) {
     stream.recorded.push_back(std::move(work));
   } else {
+    ++pieces;
     work();
   }
 }
@@ -240,6 +242,7 @@ void settle(Stream) {}  // work is done when its call returns
 void queue(Stream stream, std::function<void()> work) {
   if (stream == nullptr) {
     refuse_captured("queue work on its default stream");
+    ++pieces;
     return work();
   }
   EmulatedStream& own = *native(stream);
@@ -278,6 +281,10 @@ void wait_for(Stream later, Stream earlier, Event) {
   copy_now(later);
   waits.origin = &other;
   other.branches.push_back(&waits);
+}
+
+std::int64_t emulated_work() {
+  return pieces;
 }
 
 void refuse_captures(bool refused) {
@@ -331,7 +338,10 @@ void launch_graph(Stream stream, Graph graph) {
   refuse_captured("launch a graph");
   refuse_branch(stream);
   copy_now(stream);
-  for (const auto& work : reinterpret_cast<EmulatedGraph*>(graph)->work) work();
+  for (const auto& work : reinterpret_cast<EmulatedGraph*>(graph)->work) {
+    ++pieces;
+    work();
+  }
 }
 
 void destroy_graph(Graph graph) noexcept {

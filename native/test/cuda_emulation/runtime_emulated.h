@@ -17,6 +17,8 @@ bool is_emulated_memory(std::uintptr_t address);
 /// Runs `work`, or records it where the stream is captured; Error(DEVICE) on the default stream
 /// while another one is. What kernels and libraries queue goes through here.
 void queue(Stream stream, std::function<void()> work);
+/// Pieces of work that streams have run so far, those of graphs each time that one was launched.
+std::int64_t emulated_work();
 /// Until it is set back, captures fail as with a driver that refuses them.
 void refuse_captures(bool refused);
 /// Until it is set back, the system pins no memory.

@@ -1,7 +1,9 @@
 // Attention over stored prefixes and over pages: addresses translated, then the CPU's op.
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
+#include "headspark/error.h"
 #include "ops/backends.h"
 #include "ops/paged_attention_memory.h"
 #include "separate/translate.h"
@@ -50,6 +52,18 @@ struct HostPages {
     rows.pages = pages.data();
   }
 };
+
+/// Integers of an address.
+constexpr std::int64_t kPlanSize = sizeof(float* const*) / sizeof(std::int32_t);
+
+/// Throws where the plan is not of these rows in this layer.
+void check_plan(const PagedAttention& p) {
+  if (p.plan == nullptr) return;
+  float* const* planned = nullptr;
+  std::memcpy(&planned, bytes_of(p.plan, kPlanSize), sizeof planned);
+  if (planned == p.rows.pages) return;
+  throw Error(ErrorCode::INTERNAL, "paged_attention was given the plan of another layer.");
+}
 
 }  // namespace
 
@@ -139,8 +153,23 @@ std::int64_t paged_attention_bytes_cuda(const PagedAttentionSize&) {
   return 0;  // the host's
 }
 
+// The plan of a layer says where the layer's table of pages is.
+std::int64_t paged_plan_size_cuda(const AttentionShape&, const RowLayout& layout) {
+  return layout.rows > 1 ? test::kPlanSize : 0;
+}
+
+void paged_plan_cuda(const Context&, const PagedPlan& params) {
+  std::int32_t* plan = bytes_of(params.plan, params.layers * test::kPlanSize);
+  for (std::int64_t layer = 0; layer < params.layers; ++layer) {
+    float* const* pages = params.rows.pages + layer * params.layer_step;
+    std::memcpy(plan + layer * test::kPlanSize, &pages, sizeof pages);
+  }
+}
+
 void paged_attention_cuda(const Context& context, const PagedAttention& params) {
+  test::check_plan(params);
   PagedAttention p = params;
+  p.plan = nullptr;
   const test::HostPages pages(p.rows, p.shape);
   p.rows = pages.rows;
   const std::int64_t query = p.rows.layout.token_count * p.shape.heads * p.shape.head_dim;

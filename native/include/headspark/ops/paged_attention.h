@@ -65,7 +65,28 @@ struct PagedAttention {
   /// [tokens, kv_heads, head_dim], stored first as paged_store does; both null: they are stored.
   const float* k = nullptr;
   const float* v = nullptr;
+  /// The layer's part of what paged_plan made for the same shape and layout; null: none. It changes
+  /// no bit.
+  const std::int32_t* plan = nullptr;
 };
+
+/// Which rows of a decode step read the same pages, found for all layers of a pass at once: where
+/// it gets no plan, the attention of each layer finds that out by itself. Layer i of them has its
+/// pages at rows.pages + i * layer_step.
+struct PagedPlan {
+  AttentionShape shape;
+  PagedRows rows;  ///< of the first layer
+  std::int64_t layers = 0;
+  std::int64_t layer_step = 0;
+  std::int32_t* plan = nullptr;  ///< [layers, paged_plan_size]
+};
+
+/// Integers of a layer's plan; 0 where attention to such a batch reads none, as on the CPU. Reads
+/// no array of the layout.
+std::int64_t paged_plan_size(const Context& context, const AttentionShape& shape,
+                             const RowLayout& layout);
+/// Writes nothing where that is 0.
+void paged_plan(const Context& context, const PagedPlan& params);
 
 void paged_store(const Context& context, const PagedStore& params);
 void paged_attention(const Context& context, const PagedAttention& params);
