@@ -314,6 +314,7 @@ void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& 
   Context context = engine.context;
   context.decoding = inputs.decoding;
   const ForwardPass pass{engine, batch, inputs, trace, batch.tokens(), batch.positions(), context};
+  if (inputs.pages != nullptr) inputs.pages->plan(engine, batch.layout());
   if (inputs.first_layer == 0) {
     embed(pass);
   } else {

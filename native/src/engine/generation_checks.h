@@ -32,7 +32,7 @@ struct RowNeed {
 struct FixedNeed {
   std::int64_t activations = 0;
   std::int64_t logits = 0;     ///< and what drawing from them takes
-  std::int64_t attention = 0;  ///< scratch memory of the device
+  std::int64_t attention = 0;  ///< scratch memory and plans of the device
 
   std::int64_t total() const { return activations + logits + attention; }
 };

@@ -7,6 +7,7 @@
 #include "engine/gates.h"
 #include "engine/generation_checks.h"
 #include "engine/generation_row.h"
+#include "engine/growing_buffer.h"
 #include "engine/prefill.h"
 #include "engine/repeated_step.h"
 #include "headspark/generate.h"
@@ -35,7 +36,8 @@ std::int64_t page_budget(const Engine& engine, const GenerationOptions& options)
   const FixedNeed fixed{
       Trace::floats_per_token(engine, {}) * 4 * trace_tokens(options),
       DecodeHead::workspace_bytes(engine, options.max_rows),
-      paged_attention_bytes(engine.context, {shape, options.max_rows, config.max_positions})};
+      paged_attention_bytes(engine.context,
+                            {shape, options.max_rows, config.max_positions, config.layers})};
   check_room(engine, options, fixed);
   return std::max(options.memory_bytes - fixed.total(), options.memory_bytes / 2);
 }
@@ -59,6 +61,7 @@ struct Generator::State {
   Prefill prefill;
   DecodeHead head;
   PagedBatch pages;
+  GrowingBuffer<std::int32_t> plan;  // of whichever pages a step reads
   Trace trace;
   RepeatedStep repeated;
   RotaryTable rotary;
@@ -79,6 +82,7 @@ struct Generator::State {
         prefill(used, pool, replacement),
         head(used, options.max_rows),
         pages(used),
+        plan(used.context.backend),
         trace(used, trace_tokens(options), {}),
         repeated(used, pool, replacement, trace, options.max_rows) {}
 
@@ -322,7 +326,7 @@ std::vector<std::int64_t> Generator::State::run_batch(const std::vector<Generati
     last.push_back(tokens - 1);
   }
   if (repeats(rows, counts)) {
-    last = repeated.run(rows, rotary, control);
+    last = repeated.run(rows, {rotary, plan}, control);
   } else {
     run_packed(rows, counts, control);
   }
@@ -351,6 +355,7 @@ void Generator::State::run_packed(const std::vector<GenerationRow*>& rows,
   }
   const Batch batch(engine.context, std::move(packed));
   pages.set(pool, sequences, all_layers());
+  pages.plan_in(plan, engine, batch.layout());
   const RowGates gates(engine, heads);
   ForwardInputs inputs{
       .gates = gates.zero_ablation(), .rotary = &rotary, .pages = &pages, .decoding = true};

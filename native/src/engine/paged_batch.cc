@@ -7,6 +7,14 @@
 #include "headspark/error.h"
 
 namespace headspark {
+namespace {
+
+AttentionShape shape_of(const Engine& engine) {
+  const ModelConfig& config = engine.config();
+  return {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
+}
+
+}  // namespace
 
 PagedBatch::PagedBatch(const Engine& engine)
     : all_layers_(engine.config().layers),
@@ -16,6 +24,7 @@ PagedBatch::PagedBatch(const Engine& engine)
 void PagedBatch::set(const KvPagePool& pool, std::span<const KvSequence* const> rows,
                      const LayerRange& layers) {
   layers_ = layers;
+  plan_ = nullptr;
   places_ = {};
   host_begin_.assign(1, 0);
   host_pages_.clear();
@@ -57,6 +66,7 @@ void PagedBatch::layout_places(const Places& places) {
 void PagedBatch::set_places(const KvPagePool& pool, std::span<const KvSequence* const> rows,
                             const Places& places) {
   layout_places(places);
+  plan_ = nullptr;
   const std::int64_t row_pages = all_layers_ * places.pages;
   std::vector<std::int64_t> changed;
   for (std::size_t row = 0; row < rows.size(); ++row) {
@@ -99,15 +109,31 @@ void PagedBatch::upload_places(const std::vector<std::int64_t>& changed) {
   }
 }
 
+void PagedBatch::plan_in(GrowingBuffer<std::int32_t>& memory, const Engine& engine,
+                         const RowLayout& layout) {
+  plan_size_ = paged_plan_size(engine.context, shape_of(engine), layout);
+  plan_ = plan_size_ > 0 ? memory.reserve((layers_.end - layers_.begin) * plan_size_) : nullptr;
+}
+
+PagedRows PagedBatch::rows_of(const Engine& engine, const RowLayout& layout,
+                              std::int64_t layer) const {
+  return {layout, begin_.data(), pages_.data() + (layer - layers_.begin) * layer_step_,
+          kv_page_type(engine.context)};
+}
+
+void PagedBatch::plan(const Engine& engine, const RowLayout& layout) const {
+  if (plan_ == nullptr) return;
+  paged_plan(engine.context, {shape_of(engine), rows_of(engine, layout, layers_.begin),
+                              layers_.end - layers_.begin, layer_step_, plan_});
+}
+
 void PagedBatch::attend(const Engine& engine, const RowLayout& layout, std::int64_t layer_index,
                         const LayerTrace& layer, const HeadGate& gate) const {
-  const ModelConfig& config = engine.config();
-  const AttentionShape shape{config.heads, config.kv_heads, config.head_dim,
-                             config.attention_scale};
-  const PagedRows rows{layout, begin_.data(),
-                       pages_.data() + (layer_index - layers_.begin) * layer_step_,
-                       kv_page_type(engine.context)};
-  paged_attention(engine.context, {shape, rows, layer.q, gate, layer.z, layer.k, layer.v});
+  PagedAttention params{
+      shape_of(engine), rows_of(engine, layout, layer_index), layer.q, gate, layer.z, layer.k,
+      layer.v};
+  if (plan_ != nullptr) params.plan = plan_ + (layer_index - layers_.begin) * plan_size_;
+  paged_attention(engine.context, params);
 }
 
 }  // namespace headspark

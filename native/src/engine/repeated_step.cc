@@ -128,7 +128,8 @@ std::vector<HeadGate> RepeatedStep::gates_of(const std::vector<GenerationRow*>& 
 }
 
 std::vector<std::int64_t> RepeatedStep::run(std::span<GenerationRow* const> rows,
-                                            const RotaryTable& rotary, const RunControl& control) {
+                                            const Workspace& workspace, const RunControl& control) {
+  const RotaryTable& rotary = workspace.rotary;
   const std::vector<GenerationRow*> placed = place(rows);
   const std::int64_t padded = padded_rows(static_cast<std::int64_t>(placed.size()), most_rows_);
   BatchRows packed;
@@ -146,6 +147,7 @@ std::vector<std::int64_t> RepeatedStep::run(std::span<GenerationRow* const> rows
   batch_.reserve(5 * rounded(most_rows_ + 1, 16));
   const Batch batch(std::move(packed), batch_);
   pages_.set_places(pool_, sequences, {padded, pages});
+  pages_.plan_in(workspace.plan, engine_, batch.layout());
   const ForwardInputs inputs{
       .gates = gates_of(placed, padded), .rotary = &rotary, .pages = &pages_, .decoding = true};
   RepeatKey key;

@@ -30,9 +30,13 @@ class RepeatedStep {
   /// has a table of pages that is worth its memory.
   bool takes(std::int64_t rows, std::int64_t context) const;
 
+  struct Workspace {
+    const RotaryTable& rotary;
+    GrowingBuffer<std::int32_t>& plan;  ///< of PagedBatch
+  };
   /// Feeds the next token of each row, in distinct rows whose pages are writable there. The
   /// result's i-th number is which token of the trace's final residual is rows[i]'s.
-  std::vector<std::int64_t> run(std::span<GenerationRow* const> rows, const RotaryTable& rotary,
+  std::vector<std::int64_t> run(std::span<GenerationRow* const> rows, const Workspace& workspace,
                                 const RunControl& control);
 
   RepeatCounts counts() const;

@@ -28,16 +28,16 @@ constexpr std::int64_t kVocab = 64;
 
 /// A corner of the model of engine_for, as small as still has layers, groups and products of
 /// several tiles, with room for long contexts.
-Engine engine_of(std::int64_t positions = 128) {
+Engine engine_of(std::int64_t positions = 128, std::size_t layers = 2) {
   Engine engine = engine_for("qwen2");
   auto model = std::make_shared<Model>(*engine.model);
   model->config.max_positions = positions;
-  model->config.layers = 2;
+  model->config.layers = static_cast<std::int64_t>(layers);
   model->config.vocab = kVocab;
   model->config.intermediate = 64;
   model->embedding.rows = kVocab;
   model->unembedding.view.rows = kVocab;
-  model->layers.resize(2);
+  model->layers.resize(layers);
   for (LayerWeights& layer : model->layers) {
     layer.gate.view.rows = 64;
     layer.up.view.rows = 64;
@@ -145,6 +145,47 @@ TEST_CASE("decode graphs: replacements by position, with another precision and b
     engine.context.backend = make_library_backend();
   }
   check_equal(engine, requests, options);
+}
+
+TEST_CASE("decode graphs: variants share the pages of their prompt below their gates only") {
+  const Engine engine = engine_of(128, 3);
+  std::vector<GenerationRequest> requests;
+  for (const std::int32_t layer : {-1, 0, 1, 1}) {
+    GenerationRequest request{.prompt = prompt_of(3, 35), .max_new_tokens = 5};
+    if (layer >= 0) request.heads = {{layer, 1, -2.0f}, {layer, 4, 3.0f}};
+    requests.push_back(request);
+  }
+  check_equal(engine, requests, {.max_rows = 4});
+  // A row alone has no plan.
+  const Run together = run_requests(engine, requests, {.max_rows = 4});
+  const Run alone = run_requests(engine, requests, {.max_rows = 1});
+  CHECK(together.outcomes == alone.outcomes);
+  CHECK(together.outcomes[2] == together.outcomes[3]);
+  for (const std::size_t i : {1, 2}) CHECK(together.outcomes[i] != together.outcomes[0]);
+}
+
+// Launches of a step of so many rows that share a prompt, which was repeated or launched one by
+// one.
+std::int64_t launches_of(const Engine& engine, int rows) {
+  Generator generator(engine, {.max_rows = rows});
+  for (int i = 0; i < rows; ++i) {
+    generator.add({.prompt = prompt_of(3, 5), .max_new_tokens = 8});
+  }
+  std::int64_t launches = 0;
+  for (int step = 0; step < 6; ++step) {
+    const std::int64_t before = cuda::emulated_work();
+    generator.step({}, [](const GenerationEvent&) {});
+    launches = cuda::emulated_work() - before;
+  }
+  return launches;
+}
+
+TEST_CASE("decode graphs: a step of several rows plans its layers once") {
+  const Engine engine = engine_of(128, 3);
+  // Beside the two of the plan, each layer has one for what rows share.
+  CHECK(launches_of(engine, 4) == launches_of(engine, 1) + 2 + 3);
+  const Plain plain;
+  CHECK(launches_of(engine, 4) == launches_of(engine, 1) + 2 + 3);
 }
 
 TEST_CASE("decode graphs: contexts that grow past a split, beside one that stays short") {
@@ -299,7 +340,7 @@ TEST_CASE(
   }
   cuda::set_emulated_memory(std::int64_t{4} << 30);
   for (const char* part :
-       {"60000 rows", "for activations", "135 MiB for attention", "--max-rows"}) {
+       {"60000 rows", "for activations", "141 MiB for attention", "--max-rows"}) {
     CAPTURE(part);
     CAPTURE(message);
     CHECK(message.find(part) != std::string::npos);
