@@ -2,6 +2,7 @@
 // pages, the merge. A block has a tile of (row, query head) pairs of one key/value head and one
 // split; it goes on from what the step before left, so the sums have one order whoever shares.
 #include <algorithm>
+#include <array>
 
 #include "cuda/decode_attention.h"
 #include "cuda/decode_plan.h"
@@ -392,7 +393,8 @@ std::int64_t decode_attention_bytes(const PagedAttentionSize& size) {
          plans * static_cast<std::int64_t>(sizeof(std::int32_t));
 }
 
-void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params) {
+void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params,
+                              const std::function<void()>& store) {
   const RowLayout& layout = params.rows.layout;
   DecodeKernel p = decode_of(params.shape, layout);
   p.a = params;
@@ -402,7 +404,10 @@ void decode_attention_kernels(OpDevice& device, Precision precision, const Paged
   if (layout.rows > 1) {
     p.plan = params.plan != nullptr ? plan_at(params.rows, params.plan)
                                     : plan_decode(device, params.rows);
-    launch_step<true>(device, precision, p);
+    const auto together = [&] { launch_step<true>(device, precision, p); };
+    device.side_by_side(std::array<std::function<void()>, 2>{together, store});
+  } else {
+    store();
   }
   launch_step<false>(device, precision, p);
   const std::int64_t heads = layout.rows * params.shape.heads;

@@ -27,7 +27,9 @@ std::int64_t attention_plan_size(const AttentionShape& shape, const RowLayout& l
 std::int64_t decode_attention_bytes(const PagedAttentionSize& size);
 
 /// z of the rows with one token; the others are left to paged_forward_kernels, which gives the same
-/// bits.
-void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params);
+/// bits. `store` queues what stores the keys and values of this step; beside it runs what reads
+/// older ones alone.
+void decode_attention_kernels(OpDevice& device, Precision precision, const PagedAttention& params,
+                              const std::function<void()>& store);
 
 }  // namespace headspark::cuda

@@ -19,10 +19,10 @@ HEADSPARK_DEVICE const float* first_page(const PagedRows& rows, int split, std::
   return reads ? page_of(rows, row, split * kSplitPages) : nullptr;
 }
 
-// Pages of the split whose 32 tokens the row all sees.
+// Pages of the split whose 32 tokens were there before this step: its own are stored meanwhile.
 HEADSPARK_DEVICE int whole_pages(const PagedRows& rows, std::int32_t row, int split) {
-  const int pages = (decode_position(rows.layout, row) + 1) / static_cast<int>(kKvPageTokens) -
-                    split * kSplitPages;
+  const int pages =
+      decode_position(rows.layout, row) / static_cast<int>(kKvPageTokens) - split * kSplitPages;
   if (pages < 0) return 0;
   return pages < kSplitPages ? pages : kSplitPages;
 }

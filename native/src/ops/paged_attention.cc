@@ -100,12 +100,12 @@ void paged_attention(const Context& context, const PagedAttention& params) {
   if (has_fast_kernels(context) && params.rows.type == DType::f32) {
     return paged_attention_fast(context, params);
   }
+  if (!context.on_cpu()) return paged_attention_cuda(context, params);
   PagedAttention stored = params;
   if (params.k != nullptr) {
     paged_store(context, {params.shape, params.rows, params.k, params.v});
     stored.k = stored.v = nullptr;
   }
-  if (!context.on_cpu()) return paged_attention_cuda(context, stored);
   paged_attention_cpu(context, stored);
 }
 

@@ -61,7 +61,11 @@ void paged_plan_cuda(const Context& context, const PagedPlan& p) {
 void paged_attention_cuda(const Context& context, const PagedAttention& p) {
   OpDevice& device = op_device(context);
   const bool decodes = is_decode_step(p.shape, p.rows.layout);
-  if (decodes) decode_attention_kernels(device, context.precision, p);
+  const auto store = [&] {
+    if (p.k != nullptr) paged_store_cuda(context, {p.shape, p.rows, p.k, p.v});
+  };
+  if (!decodes) store();
+  if (decodes) decode_attention_kernels(device, context.precision, p, store);
   if (decodes && p.rows.layout.longest_row <= 1) return;
   ForwardAttention forward;
   forward.shape = p.shape;
