@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 #include "cuda_emulation/runtime_emulated.h"
@@ -30,26 +31,33 @@ class ScopedMemory {
   ~ScopedMemory() { set_emulated_memory(std::int64_t{4} << 30); }
 };
 
-/// Counts what the cache copies, into host memory.
+/// Counts what the cache copies, into host memory. On a device reads of a matrix and the next use
+/// of its memory are in the order of one stream; here they take turns.
 class CountingMemory final : public WeightMemory {
  public:
   void* allocate(std::int64_t bytes) override {
     return ::operator new(static_cast<std::size_t>(bytes));
   }
-  void release(void* memory) noexcept override { ::operator delete(memory); }
+  void release(void* memory) noexcept override {
+    const std::lock_guard lock(mutex_);
+    ::operator delete(memory);
+  }
   void copy(void* device, const void* host, std::int64_t bytes) override {
     if (fails) throw Error(ErrorCode::DEVICE, "The device copies nothing now.");
     std::memcpy(device, host, static_cast<std::size_t>(bytes));
     ++copies;
   }
+  std::vector<float> floats_of(const DeviceMatrix& matrix) {
+    const std::lock_guard lock(mutex_);
+    const auto* data = static_cast<const float*>(matrix.data);
+    return {data, data + matrix.rows * matrix.cols};
+  }
   int copies = 0;
   bool fails = false;
-};
 
-std::vector<float> floats_of(const DeviceMatrix& matrix) {
-  const auto* data = static_cast<const float*>(matrix.data);
-  return {data, data + matrix.rows * matrix.cols};
-}
+ private:
+  std::mutex mutex_;
+};
 
 }  // namespace
 
@@ -117,7 +125,7 @@ TEST_CASE("weight cache: a matrix is copied once per owner, strides resolved") {
   WeightView plain = contiguous_view(data.data(), DType::f32, 6, 8);
   plain.owner = owner;
   const DeviceMatrix copied = cache.matrix(plain, plain.owner, plain.dtype);
-  CHECK(floats_of(copied) == data);
+  CHECK(memory.floats_of(copied) == data);
   CHECK(cache.matrix(plain, plain.owner, plain.dtype).data == copied.data);
   CHECK(cache.uploads() == 1);
 
@@ -136,7 +144,7 @@ TEST_CASE("weight cache: a matrix is copied once per owner, strides resolved") {
     for (std::int64_t row = 0; row < view.rows; ++row) {
       for (std::int64_t col = 0; col < view.cols; ++col) expected.push_back(view.at(row, col));
     }
-    CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == expected);
+    CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == expected);
   }
   CHECK(cache.uploads() == 3);
   CHECK(cache.bytes() == (48 + 48 + 32) * 4);
@@ -184,16 +192,16 @@ TEST_CASE("weight cache: another file at the same address is not taken for the f
   owner = std::make_shared<int>(2);
   data[5] = 77.0f;
   view.owner = owner;
-  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
   CHECK(cache.uploads() == 2);
   owner.reset();  // disposed
   cache.purge();
   CHECK(cache.bytes() == 0);
   // Nobody owns it: whatever stands there is copied at each use.
   data[6] = 78.0f;
-  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
   data[6] = 79.0f;
-  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
 }
 
 TEST_CASE("weight cache: vectors are copied when they change, and the oldest go") {
@@ -241,7 +249,7 @@ TEST_CASE(
   CHECK(cache.replaced() == 1);
   owner = std::make_shared<int>(2);
   view.owner = owner;
-  CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)) == norm);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == norm);
   CHECK(cache.replaced() == 2);
   owner.reset();
   cache.purge();
@@ -262,7 +270,7 @@ TEST_CASE("weight cache: another thread may purge it meanwhile") {
     const auto owner = std::make_shared<std::int64_t>(i);
     WeightView view = contiguous_view(values.data(), DType::f32, 1, 1 + i % 64);
     view.owner = owner;
-    CHECK(floats_of(cache.matrix(view, view.owner, view.dtype)).size() ==
+    CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)).size() ==
           static_cast<std::size_t>(1 + i % 64));
   }
   done = true;
