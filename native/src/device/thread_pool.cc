@@ -146,7 +146,8 @@ struct ThreadPool::State {
   void wait_until_empty() {
     if (spin.until([&] { return empty(); })) return;
     std::unique_lock lock(mutex);
-    caller_sleeps = true;
+    // An exchange, since qemu lets a load of arm64 (ldar) pass a store before it (stlr).
+    caller_sleeps.exchange(true);
     done.wait(lock, [&] { return empty(); });
     caller_sleeps = false;
   }
