@@ -1,6 +1,6 @@
-// Two elements per thread: a pair is one word of every term.
+// Eight elements per thread: 16 bytes of every term.
 #include "cuda/lt_products.h"
-#include "cuda/term_pairs.h"
+#include "cuda/term_elements.h"
 #include "cuda/term_rows.h"
 
 namespace headspark::cuda {
@@ -9,6 +9,7 @@ namespace {
 struct SplitRows {
   const float* a;
   std::int64_t stride;
+  bool whole;  // see read_row_eight
   TermRows to;
 };
 
@@ -17,9 +18,8 @@ HEADSPARK_KERNEL(kElementThreads)
 split_rows_kernel(SplitRows p) {
   const TermPlace at = term_place(p.to);
   if (at.row >= p.to.rows) return;
-  const float* a = p.a + at.row * p.stride;
-  store_pair<Terms>(p.to, at, at.k < p.to.depth ? a[at.k] : 0.0f,
-                    at.k + 1 < p.to.depth ? a[at.k + 1] : 0.0f);
+  const float* const a = p.a + at.row * p.stride;
+  store_eight<Terms>(p.to, at, read_row_eight(a, at.k, p.to.depth, p.whole));
 }
 
 std::int64_t rounded(std::int64_t value, std::int64_t to) {
@@ -49,8 +49,10 @@ TermRows next_set(const TermRows& rows) {
 
 void split_rows(OpDevice& device, const float* a, std::int64_t a_stride, const TermRows& to) {
   if (to.rows == 0 || to.stride == 0) return;
+  const bool whole = reads_eight(to.depth, a) && a_stride % 4 == 0;
   launch(device.stream(), term_shape(to),
-         to.terms == 1 ? &split_rows_kernel<1> : &split_rows_kernel<3>, SplitRows{a, a_stride, to});
+         to.terms == 1 ? &split_rows_kernel<1> : &split_rows_kernel<3>,
+         SplitRows{a, a_stride, whole, to});
 }
 
 }  // namespace headspark::cuda

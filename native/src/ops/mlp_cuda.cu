@@ -8,8 +8,7 @@
 #include "cuda/alignment.h"
 #include "cuda/layer_product.h"
 #include "cuda/norm_products.h"
-#include "cuda/row_pairs.h"
-#include "cuda/term_pairs.h"
+#include "cuda/term_elements.h"
 #include "ops/backends.h"
 
 namespace headspark {
@@ -22,19 +21,25 @@ struct ActivatedTerms {
   Activation activation;
   const Stored* gate;
   const Stored* up;  // null: not gated
-  bool two;          // rows are aligned to two elements
+  bool whole;        // see read_row_eight
   TermRows y;
 };
 
-/// Elements k and k + 1 of a row of both inputs.
+/// Eight elements of a row of both inputs.
+struct InputEights {
+  Eight gate;
+  Eight up;
+  bool gated;
+
+  HEADSPARK_DEVICE MlpInputs at(int j) const { return {gate.v[j], up.v[j], gated}; }
+};
+
 template <typename Params>
-HEADSPARK_DEVICE void read_inputs(MlpInputs (&in)[2], const Params& p, const TermPlace& at,
-                                  std::int64_t width) {
-  const Two gate = read_row_pair(p.gate + at.row * width, at.k, width, p.two);
-  Two up{0.0f, 0.0f};
-  if (p.up != nullptr) up = read_row_pair(p.up + at.row * width, at.k, width, p.two);
-  in[0] = {gate.x, up.x, p.up != nullptr};
-  in[1] = {gate.y, up.y, p.up != nullptr};
+HEADSPARK_DEVICE InputEights read_inputs(const Params& p, const TermPlace& at, std::int64_t width) {
+  const std::int64_t row = at.row * width;
+  InputEights in{read_row_eight(p.gate + row, at.k, width, p.whole), {}, p.up != nullptr};
+  if (in.gated) in.up = read_row_eight(p.up + row, at.k, width, p.whole);
+  return in;
 }
 
 template <int Terms, typename Stored>
@@ -43,12 +48,14 @@ activated_kernel(ActivatedTerms<Stored> p) {
   const TermPlace at = term_place(p.y);
   if (at.row >= p.y.rows) return;
   const std::int64_t width = p.y.depth;
-  if (at.k >= width) return store_pair<Terms>(p.y, at, 0.0f, 0.0f);
-  MlpInputs in[2];
-  read_inputs(in, p, at, width);
+  const InputEights in = read_inputs(p, at, width);
   constexpr bool kQuick = Terms == 1;
-  store_pair<Terms>(p.y, at, activated<kQuick>(p.activation, in[0]),
-                    at.k + 1 < width ? activated<kQuick>(p.activation, in[1]) : 0.0f);
+  Eight y;
+  HEADSPARK_UNROLL
+  for (int j = 0; j < 8; ++j) {
+    y.v[j] = at.k + j < width ? activated<kQuick>(p.activation, in.at(j)) : 0.0f;
+  }
+  store_eight<Terms>(p.y, at, y);
 }
 
 template <typename Stored>
@@ -57,7 +64,7 @@ struct GradientTerms {
   const Stored* gate;
   const Stored* up;
   const Stored* d_y;
-  bool two;
+  bool whole;
   TermRows d_gate;
   TermRows d_up;  // of the same shape; no data: not gated
 };
@@ -68,18 +75,22 @@ gradient_kernel(GradientTerms<Stored> p) {
   const TermPlace at = term_place(p.d_gate);
   if (at.row >= p.d_gate.rows) return;
   const std::int64_t width = p.d_gate.depth;
-  ActivationGradient low{0.0f, 0.0f};
-  ActivationGradient high{0.0f, 0.0f};
-  if (at.k < width) {
-    MlpInputs in[2];
-    read_inputs(in, p, at, width);
-    const Two d_y = read_row_pair(p.d_y + at.row * width, at.k, width, p.two);
-    constexpr bool kQuick = Terms == 1;
-    low = activation_gradient<kQuick>(p.activation, in[0], d_y.x);
-    if (at.k + 1 < width) high = activation_gradient<kQuick>(p.activation, in[1], d_y.y);
+  const InputEights in = read_inputs(p, at, width);
+  const Eight d_y = read_row_eight(p.d_y + at.row * width, at.k, width, p.whole);
+  constexpr bool kQuick = Terms == 1;
+  Eight d_gate;
+  Eight d_up;
+  HEADSPARK_UNROLL
+  for (int j = 0; j < 8; ++j) {
+    ActivationGradient gradient{0.0f, 0.0f};
+    if (at.k + j < width) {
+      gradient = activation_gradient<kQuick>(p.activation, in.at(j), d_y.v[j]);
+    }
+    d_gate.v[j] = gradient.d_gate;
+    d_up.v[j] = gradient.d_up;
   }
-  store_pair<Terms>(p.d_gate, at, low.d_gate, high.d_gate);
-  if (p.d_up.data != nullptr) store_pair<Terms>(p.d_up, at, low.d_up, high.d_up);
+  store_eight<Terms>(p.d_gate, at, d_gate);
+  if (p.d_up.data != nullptr) store_eight<Terms>(p.d_up, at, d_up);
 }
 
 /// Floats, or bf16 in the room of floats.
@@ -152,11 +163,11 @@ GemmRows activated_rows(const Mlp& mlp, const MlpForward& p) {
     return {p.hidden, width};
   }
   const TermRows rows = term_rows(mlp.device, mlp.terms, p.tokens, width);
-  const bool two = width % 2 == 0 && aligned_to(8, p.gate) && aligned_to(8, p.up);
+  const bool whole = reads_eight(width, p.gate, p.up);
   in_kept_type(mlp, [&]<int Terms, typename Stored>() {
     launch(mlp.device.stream(), term_shape(rows), &activated_kernel<Terms, Stored>,
            ActivatedTerms<Stored>{mlp.weights.activation, stored<Stored>(p.gate),
-                                  stored<Stored>(p.up), two, rows});
+                                  stored<Stored>(p.up), whole, rows});
   });
   return {.terms = rows};
 }
@@ -181,13 +192,12 @@ GradientRows gradient_rows(const Mlp& mlp, const MlpBackward& p) {
   const bool gated = mlp.weights.gate != nullptr;
   const TermRows d_gate = term_rows(mlp.device, mlp.terms, p.tokens, width, gated ? 2 : 1);
   const GradientRows rows{{.terms = d_gate}, {.terms = gated ? next_set(d_gate) : TermRows{}}};
-  const bool two =
-      width % 2 == 0 && aligned_to(8, p.gate) && aligned_to(8, p.up) && aligned_to(8, p.d_hidden);
+  const bool whole = reads_eight(width, p.gate, p.up, p.d_hidden);
   in_kept_type(mlp, [&]<int Terms, typename Stored>() {
     launch(
         mlp.device.stream(), term_shape(d_gate), &gradient_kernel<Terms, Stored>,
         GradientTerms<Stored>{mlp.weights.activation, stored<Stored>(p.gate), stored<Stored>(p.up),
-                              stored<Stored>(p.d_hidden), two, d_gate, rows.d_up.terms});
+                              stored<Stored>(p.d_hidden), whole, d_gate, rows.d_up.terms});
   });
   return rows;
 }

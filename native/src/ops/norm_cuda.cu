@@ -2,7 +2,7 @@
 // are fp32 sums in a fixed tree over the row, so that a row's bits depend on nothing else.
 #include "cuda/norm_products.h"
 #include "cuda/norm_rows.h"
-#include "cuda/term_pairs.h"
+#include "cuda/term_elements.h"
 #include "ops/backends.h"
 
 namespace headspark {

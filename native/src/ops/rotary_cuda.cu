@@ -1,4 +1,6 @@
-// Rotary embedding on the GPU: one thread per rotated pair of both arrays. Formula: rotary_cpu.cc.
+// Rotary embedding on the GPU: a thread rotates four neighbouring pairs of a head of either array,
+// or one where rows do not allow 16 bytes at once. Formula: rotary_cpu.cc.
+#include "cuda/alignment.h"
 #include "cuda/elements.h"
 #include "cuda/op_device.h"
 #include "ops/backends.h"
@@ -15,7 +17,7 @@ struct RotaryKernel {
   std::int64_t pairs;
   std::int64_t rest;  // elements of a head behind its pairs that are copied
   std::int64_t head_dim;
-  std::int64_t count;  // tokens * (heads + second_heads) * (pairs + rest)
+  std::int64_t count;  // threads: tokens * (heads + second_heads) * (pairs + rest) / Width
   float direction;
   std::int64_t heads;
   float* x;
@@ -25,11 +27,50 @@ struct RotaryKernel {
   const float* second_from;  // or second
 };
 
-HEADSPARK_KERNEL(kElementThreads) rotary_kernel(RotaryKernel p) {
+HEADSPARK_DEVICE Two rotated(const Two& x, float cosine, float sine) {
+  return {multiply_add(x.x, cosine, -(x.y * sine)), multiply_add(x.y, cosine, x.x * sine)};
+}
+
+/// One pair, its halves `apart` elements from each other.
+struct OnePair {
+  static constexpr int kWidth = 1;
+  HEADSPARK_DEVICE static void copy(const float* from, float* to) { *to = *from; }
+  HEADSPARK_DEVICE static void rotate(const float* from, float* to, std::int64_t apart,
+                                      const float* cosine, const float* sine, float direction) {
+    const Two turned =
+        rotated({from[0], from[apart]}, load_constant(cosine), direction * load_constant(sine));
+    to[0] = turned.x;
+    to[apart] = turned.y;
+  }
+};
+
+struct FourPairs {
+  static constexpr int kWidth = 4;
+  HEADSPARK_DEVICE static void copy(const float* from, float* to) {
+    store_four(to, read_four(from));
+  }
+  HEADSPARK_DEVICE static void rotate(const float* from, float* to, std::int64_t apart,
+                                      const float* cosine, const float* sine, float direction) {
+    const Four a = read_four(from);
+    const Four b = read_four(from + apart);
+    const Four c = load_four(cosine);
+    const Four s = load_four(sine);
+    const Two x = rotated({a.x, b.x}, c.x, direction * s.x);
+    const Two y = rotated({a.y, b.y}, c.y, direction * s.y);
+    const Two z = rotated({a.z, b.z}, c.z, direction * s.z);
+    const Two w = rotated({a.w, b.w}, c.w, direction * s.w);
+    store_four(to, {x.x, y.x, z.x, w.x});
+    store_four(to + apart, {x.y, y.y, z.y, w.y});
+  }
+};
+
+template <typename Pairs>
+HEADSPARK_KERNEL(kElementThreads)
+rotary_kernel(RotaryKernel p) {
   const std::int64_t i = element_index();
   if (i >= p.count) return;
-  const std::int64_t parts = p.pairs + p.rest;
-  const std::int64_t pair = i % parts;
+  const std::int64_t parts = (p.pairs + p.rest) / Pairs::kWidth;
+  const std::int64_t pair = i % parts * Pairs::kWidth;
   const std::int64_t heads = p.heads + p.second_heads;
   const std::int64_t token = i / parts / heads;
   const std::int64_t head = i / parts % heads;
@@ -38,17 +79,10 @@ HEADSPARK_KERNEL(kElementThreads) rotary_kernel(RotaryKernel p) {
   const float* const from = (head < p.heads ? p.x_from : p.second_from) + at;
   float* const to = (head < p.heads ? p.x : p.second) + at;
   if (pair >= p.pairs) {
-    to[p.pairs + pair] = from[p.pairs + pair];
-    return;
+    return Pairs::copy(from + p.pairs + pair, to + p.pairs + pair);
   }
   const std::int64_t angle = p.positions[token] * p.pairs + pair;
-  float* const x = to + pair;
-  const float a = from[pair];
-  const float b = from[pair + p.pairs];
-  const float cosine = load_constant(p.cosine + angle);
-  const float sine = p.direction * load_constant(p.sine + angle);
-  x[0] = multiply_add(a, cosine, -(b * sine));
-  x[p.pairs] = multiply_add(b, cosine, a * sine);
+  Pairs::rotate(from + pair, to + pair, p.pairs, p.cosine + angle, p.sine + angle, p.direction);
 }
 
 /// Uploaded once, for the layers of all passes.
@@ -62,11 +96,17 @@ void rotate(const Context& context, const Rotary& p, float direction) {
   const std::int64_t count = p.tokens * (p.heads + p.second_heads) * (p.table->pairs + rest);
   if (count == 0) return;
   OpDevice& device = op_device(context);
-  launch(device.stream(), element_shape(count), &rotary_kernel,
+  const float* const second_from = p.second_from != nullptr ? p.second_from : p.second;
+  const bool four = p.table->pairs % 4 == 0 && rest % 4 == 0 && p.head_dim % 4 == 0 &&
+                    aligned_to(16, p.x) && aligned_to(16, p.source()) && aligned_to(16, p.second) &&
+                    aligned_to(16, second_from);
+  const std::int64_t threads = four ? count / FourPairs::kWidth : count;
+  launch(device.stream(), element_shape(threads),
+         four ? &rotary_kernel<FourPairs> : &rotary_kernel<OnePair>,
          RotaryKernel{on_device(device, *p.table, p.table->cosine),
                       on_device(device, *p.table, p.table->sine), p.positions, p.table->pairs, rest,
-                      p.head_dim, count, direction, p.heads, p.x, p.source(), p.second_heads,
-                      p.second, p.second_from != nullptr ? p.second_from : p.second});
+                      p.head_dim, threads, direction, p.heads, p.x, p.source(), p.second_heads,
+                      p.second, second_from});
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "cuda/lt_products.h"
 #include "cuda/product_sums.h"
+#include "cuda/term_gemm.h"
 #include "cuda_emulation/fake_cublas_lt.h"
 #include "cuda_emulation/gemm_problem.h"
 #include "cuda_emulation/library_device.h"
@@ -133,6 +134,36 @@ TEST_CASE("products of decode steps: parts are added in order, before anything e
         CHECK(c[i] == expected[i] + problem.initial[i]);
         CHECK(narrow[i] == f32_to_bf16(expected[i]));
       }
+    }
+  }
+}
+
+TEST_CASE("products of decode steps: the same bits where rows do not allow 16 bytes at once") {
+  const GemmProblem problem(5, 16, kDeep, false);
+  GemmDevice device;
+  const auto run = [&](std::int64_t skip, bool bias, bool narrow) {
+    // Vectors are aligned to 16 bytes.
+    std::vector<float> room(static_cast<std::size_t>(3 * (problem.rows * 16 + skip)), -1.0f);
+    const auto part = [&](int i) { return room.data() + i * (problem.rows * 16 + skip) + skip; };
+    std::copy_n(problem.initial.begin(), problem.rows * 16, part(2));
+    Gemm g = problem.product(problem.rows, part(0));
+    g.decoding = true;
+    g.bias = bias ? problem.bias.data() : nullptr;
+    if (narrow) {
+      g.c = nullptr;
+      g.narrow = reinterpret_cast<std::uint16_t*>(part(0));
+    } else {
+      g.plain = part(1);
+      g.initial = part(2);
+    }
+    term_gemm(device, Precision::fast, g);
+    std::vector<float> values(part(0), part(0) + problem.rows * 16);
+    values.insert(values.end(), part(1), part(1) + problem.rows * 16);
+    return values;
+  };
+  for (const bool bias : {false, true}) {
+    for (const bool narrow : {false, true}) {
+      check_same_bits("unaligned", run(1, bias, narrow), run(0, bias, narrow));
     }
   }
 }
