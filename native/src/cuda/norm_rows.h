@@ -114,13 +114,13 @@ inline LaunchShape norm_shape(std::int64_t width, std::int64_t rows) {
   const bool wide = width > kWarpWidth;
   return {{blocks_for(rows, wide ? 1 : kNormThreads / 32)},
           kNormThreads,
-          wide ? kNormThreads * static_cast<int>(sizeof(float)) : 0};
+          wide ? kNormThreads / 32 * static_cast<int>(sizeof(float)) : 0};
 }
 
 template <bool Wide>
 HEADSPARK_DEVICE RowTeam<Wide> row_team() {
   SharedMemory memory;
-  return {memory.take<float>(Wide ? kNormThreads : 0)};
+  return {memory.take<float>(Wide ? kNormThreads / 32 : 0)};
 }
 
 }  // namespace headspark::cuda

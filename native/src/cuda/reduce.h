@@ -5,7 +5,8 @@
 
 namespace headspark::cuda {
 
-HEADSPARK_DEVICE float warp_sum(float value) {
+template <typename T>
+HEADSPARK_DEVICE T warp_sum(T value) {
   for (int mask = 16; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
   return value;
 }
@@ -15,18 +16,15 @@ HEADSPARK_DEVICE float larger(float a, float b) {
   return a > b || a != a ? a : b;
 }
 
-/// The sum over the block's `threads` (a power of two) values, for every thread. `partial` has one
-/// place per thread and is free again when this returns.
+/// The sum over the block's `threads` (whole warps) values, for every thread. `partial` has one
+/// place per warp and is free again when this returns.
 template <typename T>
 HEADSPARK_DEVICE T block_sum(const SharedArray<T>& partial, int threads, T value) {
-  const int thread = thread_index();
-  partial.store(thread, value);
-  for (int half = threads / 2; half > 0; half /= 2) {
-    sync_threads();
-    if (thread < half) partial.store(thread, partial.load(thread) + partial.load(thread + half));
-  }
+  const T own = warp_sum(value);
+  if (lane_index() == 0) partial.store(warp_index(), own);
   sync_threads();
-  const T total = partial.load(0);
+  T total = partial.load(0);
+  for (int warp = 1; warp < threads / 32; ++warp) total += partial.load(warp);
   sync_threads();
   return total;
 }
