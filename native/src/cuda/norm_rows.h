@@ -47,6 +47,26 @@ struct RowTeam {
   }
 };
 
+/// body(i, load(i)) for the elements of this thread, in order; what four of them load is under way
+/// at once.
+template <typename Team, typename Load, typename Body>
+HEADSPARK_DEVICE void for_own_elements(const Team& team, std::int64_t width, const Load& load,
+                                       const Body& body) {
+  constexpr int kAtOnce = 4;
+  const int step = team.step();
+  for (std::int64_t begin = team.first(); begin < width; begin += kAtOnce * step) {
+    decltype(load(begin)) loaded[kAtOnce] = {};
+    HEADSPARK_UNROLL
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (begin + j * step < width) loaded[j] = load(begin + j * step);
+    }
+    HEADSPARK_UNROLL
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (begin + j * step < width) body(begin + j * step, loaded[j]);
+    }
+  }
+}
+
 struct Moments {
   float mean;
   float rstd;
@@ -55,17 +75,18 @@ struct Moments {
 template <typename Team>
 HEADSPARK_DEVICE Moments moments(const NormConstants& n, const Team& team, const float* x) {
   const float width = static_cast<float>(n.width);
+  const auto load = [&](std::int64_t i) { return x[i]; };
   Moments m{0.0f, 0.0f};
   if (n.kind == NormKind::layer) {
     float sum = 0.0f;
-    for (std::int64_t i = team.first(); i < n.width; i += team.step()) sum += x[i];
+    for_own_elements(team, n.width, load, [&](std::int64_t, float value) { sum += value; });
     m.mean = team.sum(sum) / width;
   }
   float square = 0.0f;
-  for (std::int64_t i = team.first(); i < n.width; i += team.step()) {
-    const float centred = x[i] - m.mean;
+  for_own_elements(team, n.width, load, [&](std::int64_t, float value) {
+    const float centred = value - m.mean;
     square = multiply_add(centred, centred, square);
-  }
+  });
   m.rstd = 1.0f / square_root(team.sum(square) / width + n.epsilon);
   return m;
 }
@@ -89,24 +110,29 @@ HEADSPARK_DEVICE void norm_backward_row(const NormConstants& n, const Team& team
                                         const NormBackwardRow& row) {
   const float width = static_cast<float>(n.width);
   const Moments m = moments(n, team, row.x);
+  // forward: y = n w + b, n = (x - mean) rstd
+  struct Element {
+    float x;
+    float d_y;
+    float weight;
+    HEADSPARK_DEVICE float g() const { return d_y * weight; }
+    HEADSPARK_DEVICE float normed(const Moments& m) const { return (x - m.mean) * m.rstd; }
+  };
+  const auto load = [&](std::int64_t i) { return Element{row.x[i], row.d_y[i], n.weight[i]}; };
   float sum_g = 0.0f;
   float sum_gn = 0.0f;
-  for (std::int64_t i = team.first(); i < n.width; i += team.step()) {
-    const float g = row.d_y[i] * n.weight[i];
-    sum_g += g;
-    sum_gn = multiply_add(g, (row.x[i] - m.mean) * m.rstd, sum_gn);
-  }
+  for_own_elements(team, n.width, load, [&](std::int64_t, const Element& e) {
+    sum_g += e.g();
+    sum_gn = multiply_add(e.g(), e.normed(m), sum_gn);
+  });
   const float mean_g = n.kind == NormKind::layer ? team.sum(sum_g) / width : 0.0f;
   const float mean_gn = team.sum(sum_gn) / width;
-  for (std::int64_t i = team.first(); i < n.width; i += team.step()) {
-    // forward: y = n w + b, n = (x - mean) rstd
-    const float normed = (row.x[i] - m.mean) * m.rstd;
-    const float g = row.d_y[i] * n.weight[i];
-    const float d_x = rounded_product(m.rstd, g - mean_g - normed * mean_gn);
+  for_own_elements(team, n.width, load, [&](std::int64_t i, const Element& e) {
+    const float d_x = rounded_product(m.rstd, e.g() - mean_g - e.normed(m) * mean_gn);
     const float value = row.accumulate ? row.d_x[i] + d_x : d_x;
     row.d_x[i] = value;
     if (row.sum != nullptr) row.sum[i] += value;
-  }
+  });
 }
 
 /// Blocks for `rows` rows; both kernels of a pair (wide, narrow) start with it.

@@ -27,9 +27,9 @@ forward_kernel(ForwardKernel p) {
   if (row >= p.rows) return;
   const float* x = p.x + row * p.x_stride;
   const Moments m = moments(p.norm, team, x);
-  for (std::int64_t i = team.first(); i < p.norm.width; i += team.step()) {
-    p.y[row * p.y_stride + i] = normed_value(p.norm, m, x, i);
-  }
+  for_own_elements(
+      team, p.norm.width, [&](std::int64_t i) { return normed_value(p.norm, m, x, i); },
+      [&](std::int64_t i, float value) { p.y[row * p.y_stride + i] = value; });
 }
 
 struct TermsKernel {
@@ -47,11 +47,17 @@ terms_kernel(TermsKernel p) {
   if (row >= p.y.rows) return;
   const float* x = p.x + row * p.x_stride;
   const Moments m = moments(p.norm, team, x);
-  for (std::int64_t i = 2 * team.first(); i < p.y.stride; i += 2 * team.step()) {
-    const float low = i < p.norm.width ? normed_value(p.norm, m, x, i) : 0.0f;
-    const float high = i + 1 < p.norm.width ? normed_value(p.norm, m, x, i + 1) : 0.0f;
-    store_pair<Terms>(p.y, {row, i}, low, high);
-  }
+  const auto element = [&](std::int64_t i) {
+    return i < p.norm.width ? normed_value(p.norm, m, x, i) : 0.0f;
+  };
+  for_own_elements(
+      team, p.y.stride / 2,
+      [&](std::int64_t pair) {
+        return Two{element(2 * pair), element(2 * pair + 1)};
+      },
+      [&](std::int64_t pair, const Two& two) {
+        store_pair<Terms>(p.y, {row, 2 * pair}, two.x, two.y);
+      });
 }
 
 template <bool Wide>
