@@ -175,6 +175,9 @@ void paged_attention_cuda(const Context& context, const PagedAttention& params) 
   const std::int64_t query = p.rows.layout.token_count * p.shape.heads * p.shape.head_dim;
   p.q = bytes_of(p.q, query);
   p.z = bytes_of(p.z, query);
+  const std::int64_t key = p.rows.layout.token_count * p.shape.kv_heads * p.shape.head_dim;
+  p.k = bytes_of(p.k, key);
+  p.v = bytes_of(p.v, key);
   p.gate = bytes_of(p.gate, p.rows.layout, p.shape);
   paged_attention(on_host(context), p);
 }
