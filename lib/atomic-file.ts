@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { writeError } from './file-errors.js';
+import { writeError, type WriteFailure } from './file-errors.js';
 import { processExists } from './process-exists.js';
 
 /** Makes a rename or a new file in `folder` durable, where the platform can open folders. */
@@ -48,6 +48,7 @@ export async function clearTemporaryFiles(folder: string): Promise<void> {
 export async function writeFileAtomic(
   path: string,
   data: string | Uint8Array | Iterable<string | Uint8Array>,
+  about: WriteFailure = {},
 ): Promise<void> {
   const folder = dirname(path);
   const temporary = temporaryPath(path);
@@ -64,6 +65,6 @@ export async function writeFileAtomic(
     await syncFolder(folder);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw writeError(path, error);
+    throw writeError(path, error, about);
   }
 }

@@ -43,11 +43,11 @@ const describe = (args: Arguments, factors: readonly number[]): string => {
 
 async function write(
   results: { path: string | undefined; text: () => string }[],
-  context: Context,
+  { context, resumes }: { context: Context; resumes: boolean },
 ): Promise<void> {
   for (const { path, text } of results) {
     if (path === undefined) continue;
-    await writeFileAtomic(path, text());
+    await writeFileAtomic(path, text(), { resumes });
     context.print(`\nWrote ${path}`);
   }
 }
@@ -158,7 +158,7 @@ export const ablateCommand: Command = {
         { path: out, text: json },
         { path: csv, text: () => ablationCsv(table) },
       ],
-      context,
+      { context, resumes: journal !== undefined },
     );
     if (journal?.temporary) await rm(journal.path, { force: true });
     return table;

@@ -130,11 +130,11 @@ export const evaluationOutputs = (args: Arguments): Output[] => [
   fileOutput(args, 'parquet', ['.parquet']),
 ];
 
-/** Writes --out, --csv and --parquet. */
+/** Writes --out, --csv and --parquet. `resumes`: whether a journal keeps the samples. */
 export async function writeEvaluation(
   result: EvaluationResult,
   args: Arguments,
-  context: Context,
+  { context, resumes }: { context: Context; resumes: boolean },
 ): Promise<void> {
   const { table, own, samples } = result;
   const files = [
@@ -144,7 +144,7 @@ export async function writeEvaluation(
   ];
   for (const { path, data } of files) {
     if (path === undefined) continue;
-    await writeFileAtomic(path, await data());
+    await writeFileAtomic(path, await data(), { resumes });
     context.print(`\nWrote ${path}`);
   }
 }
@@ -197,7 +197,7 @@ export async function runEvaluation(
   );
   model.dispose();
   printEvaluation(result.table, context, args.value('top'));
-  await writeEvaluation(result, args, context);
+  await writeEvaluation(result, args, { context, resumes: journal !== undefined });
   if (journal?.temporary) await rm(journal.path, { force: true });
   return result.table;
 }

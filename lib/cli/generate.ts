@@ -1,10 +1,11 @@
 // `headspark generate`: continues prompts unablated and with every set of heads gated; one completion
 // streams to the terminal, several are printed in order.
 
+import { rm } from 'node:fs/promises';
 import { unablated } from '../ablation/run.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { formatHeads, parseHeadSets, type GatePositions, type HeadRef } from '../head-gate.js';
-import { generate, type Completion, type GenerationRequest } from '../generation.js';
+import { generate, type GenerationRequest } from '../generation.js';
 import { checkStopTokens } from '../generation-requests.js';
 import type { Model } from '../model.js';
 import type { JobProgress } from '../native.js';
@@ -14,8 +15,10 @@ import { TextStream } from '../stop-strings.js';
 import { factorsOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
+import { CompletionsJournal, journalSettings, type FinishedRow } from './completions-journal.js';
 import type { Context } from './context.js';
 import { loadFrom } from './inputs.js';
+import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
 import { formatNumber, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { samplingOf } from './sampling.js';
@@ -84,11 +87,16 @@ function settingsOf(args: Arguments, model: Model): Omit<GenerationRequest, 'pro
   };
 }
 
-function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[] {
+function headSetsOf(args: Arguments, model: Model): HeadRef[][] {
   const named = args.text('heads');
+  return named === undefined ? [] : parseHeadSets(named, model.info);
+}
+
+function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[] {
   const factors = factorsOf(args);
-  const sets = named === undefined ? [] : parseHeadSets(named, model.info);
-  const gated = sets.flatMap((set) => factors.map((factor) => ({ heads: set, factor })));
+  const gated = headSetsOf(args, model).flatMap((set) =>
+    factors.map((factor) => ({ heads: set, factor })),
+  );
   const variants = [unablated, ...gated];
   const settings = settingsOf(args, model);
   const seed = args.value('seed');
@@ -110,13 +118,16 @@ function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[
   );
 }
 
-function resultOf(
-  row: Row,
-  completion: Completion,
-  prompts: readonly Prompt[],
-  model: Model,
-): Result {
-  const { tokens, finish, promptTokens } = completion;
+interface Job {
+  model: Model;
+  prompts: readonly Prompt[];
+  rows: readonly Row[];
+  maxRows: number;
+  journal: CompletionsJournal;
+}
+
+function resultOf(row: Row, finished: FinishedRow, { prompts, model }: Job): Result {
+  const { tokens, finish, promptTokens } = finished;
   const { id } = prompts[row.prompt];
   return {
     prompt: row.prompt,
@@ -171,18 +182,30 @@ class OrderedPrinter {
   }
 }
 
-interface Job {
-  model: Model;
-  prompts: readonly Prompt[];
-  rows: readonly Row[];
-  maxRows: number;
+/** Results by row; those that an earlier run finished are there. */
+function finishedResults(job: Job, context: Context): Result[] {
+  const { rows, journal } = job;
+  const results: Result[] = [];
+  rows.forEach((row, index) => {
+    const finished = journal.get(index);
+    if (finished) results[index] = resultOf(row, finished, job);
+  });
+  const done = Object.keys(results).length;
+  if (done > 0) {
+    const count = `${done.toLocaleString('en-US')} of ${plural(rows.length, 'completion')}`;
+    context.warn(`${journal.path} holds ${count}; going on from there.`);
+  }
+  return results;
 }
 
 /** One row: its text as it comes. */
-async function streamOne(job: Job, context: Context): Promise<Result[]> {
-  const { model, rows, prompts } = job;
+async function streamOne(job: Job, results: Result[], context: Context): Promise<void> {
+  const { model, rows, journal } = job;
+  if (results[0]) {
+    context.print(textOf(results[0]));
+    return;
+  }
   const stream = model.tokenizer && new TextStream(model.tokenizer, { skipSpecialTokens: true });
-  const results: Result[] = [];
   const onToken = (_: number, token: number): void => {
     context.write(stream ? stream.push(token) : `${token} `);
   };
@@ -190,32 +213,52 @@ async function streamOne(job: Job, context: Context): Promise<Result[]> {
     signal: context.signal,
     onToken,
   })) {
-    results.push(resultOf(rows[0], completion, prompts, model));
+    context.print(stream?.flush() ?? '');
+    await journal.add(0, completion);
+    results[0] = resultOf(rows[0], completion, job);
   }
-  context.print(stream?.flush() ?? '');
-  return results;
 }
 
-async function generateAll(job: Job, context: Context): Promise<Result[]> {
-  const { model, prompts, rows, maxRows } = job;
+async function generateAll(job: Job, results: Result[], context: Context): Promise<void> {
+  const { model, prompts, rows, maxRows, journal } = job;
   const printer = new OrderedPrinter(context, prompts.length > 1);
-  const results: Result[] = [];
+  results.forEach((result, index) => {
+    printer.add(index, result);
+  });
+  const missing = [...rows.keys()].filter((index) => !results[index]);
   await context.task('generate', 'tokens', async ({ reporter }) => {
-    const requests = rows.map(({ request }) => request);
-    let completed = 0;
+    const requests = missing.map((index) => rows[index].request);
+    let completed = rows.length - missing.length;
     const onProgress = ({ done }: JobProgress): void => {
       reporter.update(done, undefined, `${completed} of ${plural(rows.length, 'completion')}`);
     };
     const options = { maxRows, signal: context.signal, onProgress };
     for await (const completion of generate(model, requests, options)) {
-      const result = resultOf(rows[completion.index], completion, prompts, model);
-      results[completion.index] = result;
+      const index = missing[completion.index];
+      results[index] = resultOf(rows[index], completion, job);
       completed++;
       reporter.hide();
-      printer.add(completion.index, result);
+      printer.add(index, results[index]);
+      await journal.add(index, completion);
     }
   });
-  return results;
+}
+
+/** Results by row, and the seconds and new tokens of this run. */
+async function runRows(
+  job: Job,
+  context: Context,
+): Promise<{ results: Result[]; seconds: number; newTokens: number }> {
+  const results = finishedResults(job, context);
+  const tokensOf = (): number => results.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const [start, before] = [performance.now(), tokensOf()];
+  const run = job.rows.length === 1 && !context.json ? streamOne : generateAll;
+  await run(job, results, context);
+  return {
+    results,
+    seconds: (performance.now() - start) / 1000,
+    newTokens: tokensOf() - before,
+  };
 }
 
 export const generateCommand: Command = {
@@ -253,20 +296,27 @@ export const generateCommand: Command = {
     ],
   ],
   async run(args, context) {
-    const out = args.text('out');
+    const [out, place] = [args.text('out'), journalOf(args)];
     checkOptions(args);
-    await checkOutputs([fileOutput(args, 'out', ['.jsonl'])]);
+    await checkOutputs([fileOutput(args, 'out', ['.jsonl']), journalOutput(place)]);
     const model = await loadFrom(args.positional('model'), args, context);
     checkStopTokens(args.numbers('stop-token'), model);
     const prompts = await promptsOf(model, args);
     const rows = rowsOf(prompts, model, args);
-    const start = performance.now();
-    const job = { model, prompts, rows, maxRows: args.value('max-rows') };
-    const results = await (rows.length === 1 && !context.json
-      ? streamOne(job, context)
-      : generateAll(job, context));
-    const seconds = (performance.now() - start) / 1000;
-    const newTokens = results.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const journal = await CompletionsJournal.open(place?.path, () =>
+      journalSettings(model, prompts, {
+        ...settingsOf(args, model),
+        heads: headSetsOf(args, model).map(formatHeads),
+        factors: factorsOf(args),
+        samples: args.value('samples'),
+        seed: args.value('seed'),
+      }),
+    );
+    if (place) context.resumeHint = resumeHintOf(place);
+    const job = { model, prompts, rows, maxRows: args.value('max-rows'), journal };
+    const { results, seconds, newTokens } = await runRows(job, context).finally(() =>
+      journal.close(),
+    );
     const full = results.filter(({ finish }) => finish === 'context').length;
     if (full > 0) {
       context.warn(
@@ -276,8 +326,10 @@ export const generateCommand: Command = {
     }
     model.dispose();
     if (out !== undefined) {
-      await writeFileAtomic(out, results.map((result) => `${JSON.stringify(result)}\n`).join(''));
+      const lines = results.map((result) => `${JSON.stringify(result)}\n`);
+      await writeFileAtomic(out, lines.join(''), { resumes: true });
     }
+    if (place) await rm(place.path, { force: true });
     const written = out === undefined ? '' : `, written to ${out}`;
     context.print(
       context.paint(

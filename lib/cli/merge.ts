@@ -26,7 +26,7 @@ export const mergeCommand: Command = {
       signal: context.signal,
     });
     printEvaluation(result.table, context, args.value('top'));
-    await writeEvaluation(result, args, context);
+    await writeEvaluation(result, args, { context, resumes: false });
     return result.table;
   },
 };
