@@ -59,7 +59,7 @@ export const kvEdgeKinds = ['per-query-head', 'grouped'] as const satisfies read
 
 /**
  * What `attribute` measures and how. Method, metric, steps and grid are kept in the `meta` of the
- * result: only tables that agree on them can be compared.
+ * result: only tables that agree on them can be compared. What the model ran on stands there too.
  */
 export interface AttributeOptions extends JobOptions {
   /** Default `eap-ig`. */
@@ -123,7 +123,7 @@ function keepsPairScores(keep: AttributeOptions['keepPairScores'], values: numbe
 
 function metaOf(model: Model, pairs: readonly TokenizedPair[], settings: Settings): ScoreMeta {
   const { method, metric, igSteps, igGrid } = settings;
-  const { label, hidden, adapterFolder } = model.info;
+  const { label, hidden, adapterFolder, device, isa, precision, sharePrefix } = model.info;
   const integrated = method === 'eap-ig' || method === 'eap-ig-activations';
   return {
     model: label,
@@ -133,6 +133,10 @@ function metaOf(model: Model, pairs: readonly TokenizedPair[], settings: Setting
     ...(integrated ? { igSteps, igGrid } : {}),
     pairCount: pairs.length,
     pairsHash: pairsHash(pairs),
+    device,
+    isa,
+    precision,
+    sharePrefix,
     hiddenSize: hidden,
     version,
   };

@@ -34,7 +34,10 @@ export interface LoadModelOptions {
   device?: string | undefined;
   /** Tokens of one micro-batch; 0 (the default): chosen by the core. Never changes a result. */
   batchTokens?: number | undefined;
-  /** Compute the prompt that clean and corrupted share once. Default true. */
+  /**
+   * Compute the prompt that clean and corrupted share once; changes last bits of scores and of
+   * circuits. Default true.
+   */
   sharePrefix?: boolean | undefined;
   /** Of matrix products: `exact` (fp32-faithful, the default) or `fast` (bf16, where that is faster). */
   precision?: Precision | undefined;
@@ -58,6 +61,8 @@ export interface ModelInfo extends Omit<NativeModelInfo, 'adapterFolder'> {
   id: string;
   /** Commit hash of a hub model. */
   revision?: string;
+  /** As in LoadModelOptions. */
+  sharePrefix: boolean;
 }
 
 interface ModelParts {
@@ -290,6 +295,7 @@ export async function loadModel(model: string, options: LoadModelOptions = {}): 
     folder,
     label,
     id,
+    sharePrefix: settings.sharePrefix,
     ...(applied === '' ? {} : { adapterFolder: applied }),
     ...(revision === undefined ? {} : { revision }),
   };

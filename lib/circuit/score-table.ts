@@ -17,6 +17,12 @@ export interface ScoreMeta {
   readonly igSteps?: number;
   readonly igGrid?: string;
   readonly pairCount?: number;
+  /** What the model ran on: `cpu`, the level of its kernels, `exact` or `fast`. */
+  readonly device?: string;
+  readonly isa?: string;
+  readonly precision?: string;
+  /** Whether what clean and corrupted share was computed once, which changes last bits. */
+  readonly sharePrefix?: boolean;
   /** Width of the residual stream; the reference's files carry it as `d_model`. */
   readonly hiddenSize?: number;
   /** File name of the per-pair scores, beside the score file. */

@@ -68,7 +68,8 @@ export const vocabulary = {
     type: 'boolean',
     group: model,
     default: true,
-    describe: 'compute what clean and corrupted share once; --no-share-prefix turns it off',
+    describe:
+      'compute what clean and corrupted share once; --no-share-prefix changes last bits of scores',
   },
   offline: { type: 'boolean', group: model, describe: 'hub models from the cache only' },
   revision: { type: 'string', group: model, describe: 'branch, tag or commit of a hub model' },

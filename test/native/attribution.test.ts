@@ -63,6 +63,10 @@ describe('the table', () => {
       igGrid: 'left',
       pairCount: pairs.length,
       pairsHash: pairsHash(pairs),
+      device: 'cpu',
+      isa: model.info.isa,
+      precision: 'exact',
+      sharePrefix: true,
       hiddenSize: hidden,
       version,
     });
@@ -171,6 +175,7 @@ describe('bit-identical scores', () => {
   it('and shared prefixes change no more than rounding', async () => {
     const shared = await run({ sharePrefix: true }, {});
     const apart = await run({ sharePrefix: false }, {});
+    expect([shared, apart].map(({ meta }) => meta.sharePrefix)).toEqual([true, false]);
     const error = largestDifference(shared.scores, apart.scores);
     expect(error / largestMagnitude(apart.scores)).toBeLessThanOrEqual(1e-5);
   });

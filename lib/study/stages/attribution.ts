@@ -60,7 +60,7 @@ function workOf({ checkpoint, task, form }: Place, facts: Facts, settings: Attri
 export const attributionStage: StageKind = {
   kind: 'attribution',
   title: 'edge scores',
-  revision: 1,
+  revision: 2,
   instances: (study, facts) =>
     places(study).map((place) => {
       const { checkpoint, task, form } = place;
