@@ -22,6 +22,8 @@ export interface Task {
   readonly onCount: (done: number, total: number) => void;
   /** For runs of studies, in percent. */
   readonly onStudy: (progress: RunProgress) => void;
+  /** For remarks of studies. */
+  readonly onRemark: (remark: string) => void;
 }
 
 export class Context {
@@ -110,6 +112,10 @@ export class Context {
         onStudy: ({ done, total, stored, detail, secondsLeft }) => {
           const percent = (part: number): number => (total > 0 ? (100 * part) / total : 100);
           reporter.update(percent(done), 100, detail, { secondsLeft, stored: percent(stored) });
+        },
+        onRemark: (remark) => {
+          reporter.hide();
+          this.warn(remark);
         },
       });
     } finally {

@@ -8,6 +8,7 @@ import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { resolvePromptForm } from '../benchmarks/prompts.js';
 import { readBenchmark } from '../benchmarks/read.js';
+import { repeatedProblemsRemark } from '../benchmarks/repeated.js';
 import type { Benchmark } from '../benchmarks/types.js';
 import {
   evaluate,
@@ -52,20 +53,6 @@ async function benchmarkFrom(args: Arguments): Promise<Benchmark> {
     folder: args.text('data') ?? 'data',
     ...(limit === undefined ? {} : { limit }),
   });
-}
-
-/** Intervals and tests take problems for independent draws. */
-function remarkRepeated({ problems }: Benchmark, context: Context): void {
-  const seen = new Set<string>();
-  const repeated = problems.filter(({ text }) => {
-    const before = seen.size;
-    return seen.add(text).size === before;
-  });
-  if (repeated.length === 0) return;
-  context.warn(
-    `${repeated.length} of ${problems.length} problems repeat an earlier one (the first is ` +
-      `"${repeated[0].id}"): intervals and p-values count them as new ones.`,
-  );
 }
 
 /** `812 tokens/s; unablated 12 done, 228 left; a0.h5 3 done, 237 left; 104 more variants`. */
@@ -180,7 +167,8 @@ export async function runEvaluation(
   context.resumeHint = resumeHintOf(journal);
   const count = plural(benchmark.problems.length, 'problem');
   context.print(`${context.paint('bold', model.info.label)} on ${benchmark.name} (${count})`);
-  remarkRepeated(benchmark, context);
+  const repeated = repeatedProblemsRemark(benchmark);
+  if (repeated !== undefined) context.warn(repeated);
   const [rows, memory] = [args.number('max-rows'), args.text('memory')];
   const result = await context.task('evaluate', 'samples', ({ reporter }) =>
     evaluate(model, benchmark, {

@@ -8,7 +8,8 @@ import { HeadsparkError } from '../errors.js';
 import { loadModel, type LoadModelOptions, type Model } from '../model.js';
 import type { Precision } from '../native-types.js';
 import { native } from '../native.js';
-import { readPairs, repeatedPairs, type TokenizedPair } from '../pairs.js';
+import { readPairs, type TokenizedPair } from '../pairs.js';
+import { repeatedPairsRemark } from '../pairs/repeated.js';
 import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
@@ -101,16 +102,6 @@ function generated(task: TaskName, model: Model, args: Arguments): TokenizedPair
   });
 }
 
-/** Intervals and p-values take pairs for independent draws. */
-function remarkRepeated(pairs: readonly TokenizedPair[], context: Context): void {
-  const repeated = repeatedPairs(pairs);
-  if (repeated.length === 0) return;
-  context.warn(
-    `${repeated.length} of ${pairs.length} pairs repeat an earlier one (the first on line ` +
-      `${repeated[0].line}): intervals and p-values count them as new ones.`,
-  );
-}
-
 async function fromFile(
   file: string,
   model: Model,
@@ -142,7 +133,8 @@ async function fromFile(
   if (enableThinking !== undefined && rendered === 0) {
     context.warn(`the thinking option changes nothing: no pair of ${file} has "messages".`);
   }
-  remarkRepeated(pairs, context);
+  const repeated = repeatedPairsRemark(pairs);
+  if (repeated !== undefined) context.warn(repeated);
   return pairs;
 }
 

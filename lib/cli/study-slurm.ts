@@ -57,6 +57,9 @@ export async function submitCommand(
     submit: submitted,
     taskOptions: taskOptions(args),
     signal: context.signal,
+    onRemark: (remark) => {
+      context.warn(remark);
+    },
     ...(only.length > 0 ? { only } : {}),
     ...(args.flag('offline') ? { hub: { offline: true } } : {}),
   });

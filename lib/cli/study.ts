@@ -103,11 +103,12 @@ function printPlannedKinds({ kinds, total }: StudyPlan, context: Context): void 
 async function plan(args: Arguments, context: Context) {
   const file = onePath(args, 'plan', 'study file');
   const study = await readStudy(file);
-  const result = await context.task('measure rates', 'measurements', ({ onCount }) =>
+  const result = await context.task('measure rates', 'measurements', ({ onCount, onRemark }) =>
     planStudy(study, {
       ...poolOptions(args, context),
       out: runFolder(args, file),
       onProgress: onCount,
+      onRemark,
     }),
   );
   context.print(context.paint('bold', `${result.study}: ${plural(result.total.stages, 'stage')}`));
@@ -134,7 +135,7 @@ async function run(args: Arguments, context: Context) {
   const study = await readStudy(file);
   if (args.flag('slurm')) return submitCommand(study, args, { context, out, file, only });
   context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
-  const summary = await context.task('study', '% of the work', ({ onStudy }) =>
+  const summary = await context.task('study', '% of the work', ({ onStudy, onRemark }) =>
     runStudy(study, {
       ...poolOptions(args, context),
       out,
@@ -143,6 +144,7 @@ async function run(args: Arguments, context: Context) {
       ...(part ? { shard: part } : {}),
       measureRates: !context.quiet,
       onProgress: onStudy,
+      onRemark,
     }),
   );
   const { computed, reused, waiting, complete } = summary;

@@ -8,6 +8,7 @@ import {
   type PromptForm as AskedForm,
 } from '../benchmarks/prompts.js';
 import { readBenchmark } from '../benchmarks/read.js';
+import { repeatedProblemsRemark } from '../benchmarks/repeated.js';
 import type { Benchmark } from '../benchmarks/types.js';
 import type { Model } from '../model.js';
 import { benchmarkPlaces, gatedPlaces } from './benchmark-places.js';
@@ -51,11 +52,12 @@ export interface BenchmarkReading {
   /** Notes a failure of the library as a problem of the study file. */
   readonly failed: (error: unknown, path: ValuePath) => void;
   readonly problems: Problem[];
+  readonly remarks: Set<string>;
 }
 
 async function readFileOf(
   spec: BenchmarkSpec,
-  { failed, problems }: BenchmarkReading,
+  { failed, problems, remarks }: BenchmarkReading,
 ): Promise<Benchmark | undefined> {
   try {
     const benchmark = await readBenchmark(spec.file, {
@@ -67,6 +69,8 @@ async function readFileOf(
       const message = `expected at most ${count}, the problems of "${spec.name}", got ${spec.parts}`;
       problems.push({ path: [...spec.path, 'parts'], message });
     }
+    const repeated = repeatedProblemsRemark(benchmark);
+    if (repeated !== undefined) remarks.add(`${spec.file}: ${repeated}`);
     return { ...benchmark, name: spec.name };
   } catch (error) {
     failed(error, [...spec.path, 'file']);

@@ -7,6 +7,7 @@ import { describeShape, edgeCount, sameGraph, type GraphShape } from '../circuit
 import type { GpuDevice } from '../native-types.js';
 import { native } from '../native.js';
 import { pairsHash, readPairs, type TokenizedPair } from '../pairs.js';
+import { repeatedPairsRemark } from '../pairs/repeated.js';
 import { generatePairs } from '../tasks/index.js';
 import type { Model } from '../model.js';
 import { readBenchmarkFacts, type BenchmarkFacts } from './benchmark-facts.js';
@@ -63,6 +64,8 @@ export const pairsKey = (base: string, task: string, form: string): string =>
 export interface FactsOptions extends PoolOptions {
   /** Keeps fingerprints between runs, so that unchanged weights are not read again. */
   readonly fingerprintFile?: string;
+  /** Called once for every remark, when all of the study fits: `FILE: …`, one sentence. */
+  readonly onRemark?: (remark: string) => void;
 }
 
 /** A failure of the library as a problem of the study file. */
@@ -76,6 +79,8 @@ function problemOf(error: unknown, path: ValuePath): Problem {
 
 class FactsReader {
   readonly problems: Problem[] = [];
+  /** One file for several bases is remarked on once. */
+  readonly remarks = new Set<string>();
   readonly checkpoints = new Map<string, CheckpointFacts>();
   readonly pairs = new Map<string, PairsFacts>();
   readonly logs = new Map<string, TrainingLog[]>();
@@ -188,7 +193,7 @@ class FactsReader {
     const { task, form, input } = of;
     const { tokenizer, chatTemplate, info } = model;
     if (input.kind === 'file') {
-      return readPairs(input.file, {
+      const pairs = await readPairs(input.file, {
         ...(tokenizer ? { tokenizer } : {}),
         ...(chatTemplate ? { chatTemplate } : {}),
         ...(task.limit === undefined ? {} : { limit: task.limit }),
@@ -199,6 +204,9 @@ class FactsReader {
         // A dated template must not give other pairs tomorrow.
         now: new Date(2024, 0, 1),
       });
+      const repeated = repeatedPairsRemark(pairs);
+      if (repeated !== undefined) this.remarks.add(`${input.file}: ${repeated}`);
+      return pairs;
     }
     if (!tokenizer) {
       const message = `${info.folder} has no tokenizer.json, which generated pairs need`;
@@ -228,6 +236,7 @@ class FactsReader {
       model: (checkpoint) => this.#pool.get(checkpoint),
       failed: (error, path) => this.problems.push(problemOf(error, path)),
       problems: this.problems,
+      remarks: this.remarks,
     });
   }
 
@@ -287,6 +296,7 @@ export async function readFacts(study: Study, options: FactsOptions = {}): Promi
   }
   if (reader.problems.length > 0) throw study.source.error(reader.problems);
   await cache.save();
+  for (const remark of reader.remarks) options.onRemark?.(remark);
   const { isa, cpuName, gpu } = native().deviceInfo();
   const { device = 'cpu' } = options;
   const { checkpoints, pairs, logs, benchmarks } = reader;

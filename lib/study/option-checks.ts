@@ -23,7 +23,12 @@ const poolOptions = {
   signal: true,
 } as const;
 
-const planOptions = optionNames<PlanOptions>({ ...poolOptions, out: true, onProgress: true });
+const planOptions = optionNames<PlanOptions>({
+  ...poolOptions,
+  out: true,
+  onProgress: true,
+  onRemark: true,
+});
 
 const runOptions = optionNames<RunStudyOptions>({
   ...poolOptions,
@@ -35,6 +40,7 @@ const runOptions = optionNames<RunStudyOptions>({
   measureRates: true,
   onProgress: true,
   onComputed: true,
+  onRemark: true,
 });
 
 const submitOptions = optionNames<SubmitStudyOptions>({
@@ -46,6 +52,7 @@ const submitOptions = optionNames<SubmitStudyOptions>({
   only: true,
   taskOptions: true,
   submit: true,
+  onRemark: true,
 });
 
 function checkStudy(call: string, study: unknown): void {

@@ -65,6 +65,8 @@ export interface PlanOptions extends PoolOptions {
   /** Folder of the run, there or to be: rates are read from it, else measured and kept in it. */
   readonly out?: string;
   readonly onProgress?: (done: number, total: number) => void;
+  /** Called for remarks on what the study reads, such as pairs that repeat others. */
+  readonly onRemark?: (remark: string) => void;
 }
 
 async function statesOf(

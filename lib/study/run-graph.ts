@@ -3,10 +3,9 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { version } from '../version.js';
-import { readFacts, type Facts } from './facts.js';
+import { readFacts, type Facts, type FactsOptions } from './facts.js';
 import { buildGraph, type StudyGraph } from './graph.js';
 import { readManifestIfExists } from './manifest.js';
-import type { PoolOptions } from './model-pool.js';
 import { ResultStore } from './store.js';
 import type { Study } from './study.js';
 
@@ -16,7 +15,7 @@ export interface RunGraph {
   readonly store: ResultStore;
 }
 
-export interface RunGraphOptions extends PoolOptions {
+export interface RunGraphOptions extends Omit<FactsOptions, 'fingerprintFile'> {
   /** Folder of a run, where there is one. */
   readonly out?: string;
   /**

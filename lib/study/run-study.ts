@@ -59,6 +59,8 @@ export interface RunStudyOptions extends PoolOptions {
   readonly onProgress?: (progress: RunProgress) => void;
   /** Called for every node that was computed, not for those that were there. */
   readonly onComputed?: (node: StageNode) => void;
+  /** Called for remarks on what the study reads, such as pairs that repeat others. */
+  readonly onRemark?: (remark: string) => void;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { base, headspark, newFolder, pairs } from './bin.js';
+import { base, headspark, newFolder, pairs, sft } from './bin.js';
 
 const cases: [string, string[], RegExp, string][] = [
   ['no command', [], /no command is given/, 'INVALID_ARGUMENT'],
@@ -358,6 +358,34 @@ describe('a mistake', () => {
     const { code, stderr } = await headspark(['attribute', base, '--pairs', 'p.jsonl'], { cwd });
     expect(code).toBe(0);
     expect(stderr).toContain('note: 1 of 3 pairs repeat an earlier one (the first on line 3)');
+  });
+
+  it('is remarked on before a study of such pairs and problems is planned or run', async () => {
+    const cwd = await newFolder();
+    const pair = '{"clean": [1, 2], "corrupted": [1, 5], "correct": 3, "incorrect": 4}\n';
+    await writeFile(join(cwd, 'p.jsonl'), `${pair}${pair.replace('[1, 5]', '[1, 6]')}${pair}`);
+    const problem = '{"problem": "1+1=", "answer": "2"}\n';
+    await writeFile(join(cwd, 'b.jsonl'), problem + problem);
+    const study = `study: twice
+base: { model: ${base} }
+series:
+  - { label: SFT, regime: sft, checkpoints: [{ name: post, step: 120, model: ${sft} }] }
+tasks: [{ name: sums, pairs: p.jsonl }]
+selection: { rule: top-n, n: 40 }
+benchmarks: [{ name: adding, file: b.jsonl, template: plain, suffix: none }]
+sampling: { max-new-tokens: 4 }
+`;
+    await writeFile(join(cwd, 'study.yaml'), study);
+    for (const action of [['plan'], ['run', '--only', 'pairs']]) {
+      const { code, stderr } = await headspark(['study', ...action, 'study.yaml'], { cwd });
+      expect(stderr.match(/^note: .*/gm)).toEqual([
+        `note: ${join(cwd, 'p.jsonl')}: 1 of 3 pairs repeat an earlier one (the first on line 3): ` +
+          'intervals and p-values count them as new ones.',
+        `note: ${join(cwd, 'b.jsonl')}: 1 of 2 problems repeat an earlier one (the first is "1"): ` +
+          'intervals and p-values count them as new ones.',
+      ]);
+      expect(code).toBe(0);
+    }
   });
 
   it('names the line of a pair that is longer than the model, and can leave it out', async () => {

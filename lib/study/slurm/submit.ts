@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { chmod, realpath, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../../atomic-file.js';
+import { withCallbacks } from '../../callbacks.js';
 import { HeadsparkError } from '../../errors.js';
 import { makeFolder, writingTo } from '../../file-errors.js';
 import { readJsonIfExists } from '../../json-file.js';
@@ -46,6 +47,8 @@ export interface SubmitStudyOptions extends Omit<PoolOptions, 'memoryBytes'> {
   readonly taskOptions: readonly string[];
   /** False: the scripts are written, and nothing is submitted. */
   readonly submit: boolean;
+  /** Called for remarks on what the study reads, such as pairs that repeat others. */
+  readonly onRemark?: (remark: string) => void;
 }
 
 /**
@@ -222,6 +225,10 @@ export async function submitStudy(
 ): Promise<SubmitSummary> {
   checkSubmitOptions(study, options);
   checkDevice(options);
+  return withCallbacks(options, (own) => submitChecked(study, own));
+}
+
+async function submitChecked(study: Study, options: SubmitStudyOptions): Promise<SubmitSummary> {
   const { device = 'cpu' } = options;
   const run = await makeRunFolder(options.out, study);
   await dropOtherManifest(run, device);
