@@ -19,9 +19,9 @@ import { runJob, type JobOptions, type JobProgress } from './native.js';
 import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
-import { bootstrapStatistic, type BootstrapOptions } from './stats/bootstrap.js';
+import { bootstrapSteps, type BootstrapOptions } from './stats/bootstrap.js';
 import { mean, type Interval } from './stats/quantile.js';
-import { Turns } from './turns.js';
+import { Turns, type Steps } from './turns.js';
 
 /** Every ExcludedEdges. */
 export const excludedKinds = ['patch', 'zero', 'mean'] as const;
@@ -224,18 +224,18 @@ const meanAt = (values: Float32Array, indexes: Uint32Array): number => {
   return sum / indexes.length;
 };
 
-function resultOf(
+function* resultOf(
   values: Float32Array,
   ends: { clean: Float32Array; empty: Float32Array },
   bootstrap: BootstrapOptions,
-): CircuitResult {
+): Steps<CircuitResult> {
   // A resample may draw only pairs on which clean and empty agree; it then says nothing.
   const ratio = (indexes: Uint32Array): number => {
     const empty = meanAt(ends.empty, indexes);
     const value = (meanAt(values, indexes) - empty) / (meanAt(ends.clean, indexes) - empty);
     return Number.isFinite(value) ? value : Number.NaN;
   };
-  const interval = bootstrapStatistic(values.length, ratio, { resamples: 2000, ...bootstrap });
+  const interval = yield* bootstrapSteps(values.length, ratio, { resamples: 2000, ...bootstrap });
   return { values, mean: mean(values), faithfulness: interval.estimate, interval };
 }
 
@@ -278,7 +278,8 @@ export async function evaluateCircuits(
   const results: CircuitResult[] = [];
   for (const row of rest) {
     await turns.give();
-    results.push(resultOf(row, { clean, empty }, options.bootstrap ?? {}));
+    const result = resultOf(row, { clean, empty }, options.bootstrap ?? {});
+    results.push(await turns.through(result));
   }
   return { excluded, metric, pairs: pairs.length, clean, corrupted, empty, circuits: results };
 }

@@ -1,12 +1,13 @@
 // The statistics of one row: a variant against the unablated model, and against its controls.
 // Everything is paired: the same pairs, in the same order, in every variant.
 
-import { bootstrapMean, pairedDifferences } from '../stats/bootstrap.js';
-import { shareChangeInterval } from '../stats/shares.js';
+import { meanSteps, pairedDifferences } from '../stats/bootstrap.js';
+import { shareChangeSteps } from '../stats/shares.js';
 import { mcnemarExact } from '../stats/binomial.js';
-import { pairedPermutationTest } from '../stats/permutation.js';
+import { permutationSteps } from '../stats/permutation.js';
 import { mean } from '../stats/quantile.js';
 import { formatHead, uniqueHeads } from '../head-gate.js';
+import type { Steps } from '../turns.js';
 import { shortFloat32, type GatedHeads, type VariantResults } from './run.js';
 import type {
   AblationRow,
@@ -68,11 +69,11 @@ function pairMeans(rows: readonly (readonly number[])[]): Float64Array {
 }
 
 /** A set against its controls; the correction of the rank test comes later, over the table. */
-export function compareWithControls(
+export function* compareWithControls(
   row: { change: number; accuracyChange: number } & PairResults,
   controls: readonly ControlRow[],
   options: RowOptions,
-): ControlComparison {
+): Steps<ControlComparison> {
   const sign = options.worse === 'lower' ? -1 : 1;
   const rank = rankPValue(
     sign * row.change,
@@ -86,29 +87,29 @@ export function compareWithControls(
     accuracyChange: spread(controls.map(({ accuracyChange }) => accuracyChange)),
     rankPValue: rank,
     rankAdjusted: rank,
-    difference: bootstrapMean(pairedDifferences(values, row.values), options),
+    difference: yield* meanSteps(pairedDifferences(values, row.values), options),
     accuracyRankPValue: rankPValue(
       -row.accuracyChange,
       controls.map(({ accuracyChange }) => -accuracyChange),
     ),
-    accuracyDifference: shareChangeInterval(correct, row.correct, options),
+    accuracyDifference: yield* shareChangeSteps(correct, row.correct, options),
   };
 }
 
 /** One row without its controls; p-values are not yet corrected. */
-export function ablationRow(
+export function* ablationRow(
   planned: GatedHeads & { readonly name: string; readonly kind: AblationRow['kind'] },
   results: { baseline: VariantResults; variant: VariantResults },
   options: RowOptions,
-): AblationRow {
+): Steps<AblationRow> {
   const { baseline, variant } = results;
   const { lost, gained, pValue } = mcnemarExact(baseline.correct, variant.correct);
-  const permuted = pairedPermutationTest(baseline.values, variant.values, options);
+  const permuted = yield* permutationSteps(baseline.values, variant.values, options);
   return {
     ...variantMeans(planned, variant),
     kind: planned.kind,
-    change: bootstrapMean(pairedDifferences(baseline.values, variant.values), options),
-    accuracyChange: shareChangeInterval(baseline.correct, variant.correct, options),
+    change: yield* meanSteps(pairedDifferences(baseline.values, variant.values), options),
+    accuracyChange: yield* shareChangeSteps(baseline.correct, variant.correct, options),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },

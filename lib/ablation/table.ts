@@ -1,9 +1,8 @@
 // From pair results to the table: every row against the unablated model, every set against its
 // matched controls, p-values corrected over the rows (Holm), and notes that say it in words.
 
-import { setImmediate } from 'node:timers/promises';
-import { HeadsparkError } from '../errors.js';
 import { differenceOf } from '../stats/rounding.js';
+import { Turns } from '../turns.js';
 import { adjustedOver } from './holm-rows.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
 import { rankNotes } from './rank-notes.js';
@@ -69,22 +68,18 @@ export interface BuildTableOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The table of finished variants. Gives the event loop a turn between rows. */
+/** The table of finished variants. Gives the event loop its turns. */
 export async function buildTable(options: BuildTableOptions): Promise<AblationTable> {
   const { settings, planned, results, signal } = options;
   const whole = results.get(variantKey(unablated))!;
   const baseline = variantMeans({ name: 'unablated', ...unablated }, whole);
   const controls: ControlRow[] = [];
   const rows: AblationRow[] = [];
+  const turns = new Turns('the ablation', signal);
   for (const set of planned.rows) {
-    await setImmediate();
-    if (signal?.aborted) {
-      throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the ablation was cancelled.', {
-        cause: signal.reason,
-      });
-    }
+    await turns.give();
     const variant = results.get(variantKey(set))!;
-    const row = ablationRow(set, { baseline: whole, variant }, settings);
+    const row = await turns.through(ablationRow(set, { baseline: whole, variant }, settings));
     const own = controlRows(set, results, baseline);
     controls.push(...own);
     const flat = {
@@ -92,9 +87,11 @@ export async function buildTable(options: BuildTableOptions): Promise<AblationTa
       change: row.change.estimate,
       accuracyChange: row.accuracyChange.estimate,
     };
-    rows.push(
-      own.length === 0 ? row : { ...row, controls: compareWithControls(flat, own, settings) },
-    );
+    if (own.length === 0) rows.push(row);
+    else {
+      const comparison = compareWithControls(flat, own, settings);
+      rows.push({ ...row, controls: await turns.through(comparison) });
+    }
   }
   const variants = correct(rows);
   return {

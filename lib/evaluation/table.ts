@@ -12,11 +12,11 @@ import { rankPValue } from '../ablation/row.js';
 import { shown } from '../option-checks.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
-import { pairedPermutationTest } from '../stats/permutation.js';
+import { permutationSteps } from '../stats/permutation.js';
 import { detectableChange } from '../stats/power.js';
 import { mean } from '../stats/quantile.js';
 import { differenceOf } from '../stats/rounding.js';
-import { bootstrapShare, shareChangeInterval } from '../stats/shares.js';
+import { shareChangeSteps, shareSteps } from '../stats/shares.js';
 import { Turns, type Steps } from '../turns.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
@@ -72,13 +72,19 @@ const sharesOf = (grid: Grid): number[] =>
   rightOf(grid).map((right, index) => right / grid[index].length);
 
 /** 1 where the majority answer of a problem's samples is right. */
-function majoritiesOf(grid: Grid): number[] {
-  return grid.map((own) => {
-    if (own.length === 1) return Number(own[0].correct);
+function* majoritiesOf(grid: Grid): Steps<number[]> {
+  const majorities: number[] = [];
+  for (const own of grid) {
+    if (own.length === 1) {
+      majorities.push(Number(own[0].correct));
+      continue;
+    }
     const groups = groupAnswers(own.map(({ answer }) => answer ?? undefined));
     const winner = majorityVote(groups);
-    return winner === undefined ? 0 : Number(own[groups.indexOf(winner)].correct);
-  });
+    majorities.push(winner === undefined ? 0 : Number(own[groups.indexOf(winner)].correct));
+    yield;
+  }
+  return majorities;
 }
 
 /** 1, 2, 4, … and the number of samples. */
@@ -113,7 +119,7 @@ function* atKs(
   const values: AtK[] = [];
   for (const k of statistics.ks) {
     const shares = grid.map((own) => of(own, k));
-    values.push({ k, value: bootstrapShare(shares, statistics) });
+    values.push({ k, value: yield* shareSteps(shares, statistics) });
     yield;
   }
   return values;
@@ -136,10 +142,14 @@ function sourceCounts(grid: Grid): Record<AnswerSource | 'none', number> {
 
 type Variant = EvaluationSettings['variants'][number];
 
-function variantResult(variant: Variant, grid: Grid, statistics: Statistics): VariantResult {
+function* variantResult(
+  variant: Variant,
+  grid: Grid,
+  statistics: Statistics,
+): Steps<VariantResult> {
   return {
     ...variant,
-    accuracy: bootstrapShare(sharesOf(grid), statistics),
+    accuracy: yield* shareSteps(sharesOf(grid), statistics),
     right: rightOf(grid),
     meanTokens: mean(grid.flat().map(({ tokens }) => tokens.length)),
     nearTies: grid.flat().filter(isNearTie).length,
@@ -149,11 +159,13 @@ function variantResult(variant: Variant, grid: Grid, statistics: Statistics): Va
 /** p-values are corrected later, over the table. */
 function* changeOf(before: Grid, after: Grid, statistics: Statistics): Steps<TestedChange> {
   const [from, to] = [sharesOf(before), sharesOf(after)];
-  const { lost, gained, pValue } = mcnemarExact(majoritiesOf(before), majoritiesOf(after));
+  const majorities = [yield* majoritiesOf(before), yield* majoritiesOf(after)] as const;
+  const { lost, gained, pValue } = mcnemarExact(...majorities);
   yield;
-  const permuted = pairedPermutationTest(from, to, { permutations, seed: statistics.seed }).pValue;
+  const options = { permutations, seed: statistics.seed };
+  const permuted = (yield* permutationSteps(from, to, options)).pValue;
   yield;
-  const accuracy = shareChangeInterval(from, to, statistics);
+  const accuracy = yield* shareChangeSteps(from, to, statistics);
   yield;
   const most = before[0].length;
   const passes = (grid: Grid): number[] => grid.map((own) => passOf(own, most));
@@ -161,7 +173,7 @@ function* changeOf(before: Grid, after: Grid, statistics: Statistics): Steps<Tes
     accuracy,
     ...(most === 1
       ? {}
-      : { passAtMost: shareChangeInterval(passes(before), passes(after), statistics) }),
+      : { passAtMost: yield* shareChangeSteps(passes(before), passes(after), statistics) }),
     lost,
     gained,
     mcnemar: { pValue, adjusted: pValue },
@@ -194,11 +206,11 @@ function* rowResult(
   const count = (direction: string): number =>
     flips.filter((flip) => flip.direction === direction).length;
   yield;
-  const result = variantResult(variant, own, statistics);
+  const result = yield* variantResult(variant, own, statistics);
   yield;
   const passAt = yield* atKs(own, statistics, passOf);
   const successAt = yield* atKs(own, statistics, successOf);
-  const majority = bootstrapShare(majoritiesOf(own), statistics);
+  const majority = yield* shareSteps(yield* majoritiesOf(own), statistics);
   yield;
   return {
     ...result,
@@ -223,12 +235,12 @@ function* rowResult(
   };
 }
 
-function compareControls(
+function* compareControls(
   row: RowResult,
   unablated: VariantResult,
   controls: readonly VariantResult[],
   place: { samples: number; statistics: Statistics },
-): ControlsComparison {
+): Steps<ControlsComparison> {
   const changes = controls.map(({ accuracy }) =>
     differenceOf(unablated.accuracy.estimate, accuracy.estimate),
   );
@@ -244,7 +256,7 @@ function compareControls(
     change: { mean: mean(changes), min: Math.min(...changes), max: Math.max(...changes) },
     rankPValue: rank,
     rankAdjusted: rank,
-    difference: shareChangeInterval(
+    difference: yield* shareChangeSteps(
       means,
       row.right.map((right) => right / place.samples),
       place.statistics,
@@ -387,9 +399,8 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     const grid = index === 0 ? unablated : gridAt(index);
     grids.push({ variant: variant.name, problems, grid });
     if (variant.kind === 'control') {
-      controls.push(
-        variantResult(variant, grid, { ...statistics, resamples: Math.min(resamples, 1_000) }),
-      );
+      const fewer = { ...statistics, resamples: Math.min(resamples, 1_000) };
+      controls.push(await turns.through(variantResult(variant, grid, fewer)));
     } else {
       const row = rowResult(variant, { own: grid, unablated, problems }, statistics);
       rows.push(await turns.through(row));
@@ -401,7 +412,10 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     await turns.give();
     const matched = controls.filter(({ of }) => of === row.name);
     if (matched.length === 0) compared.push(row);
-    else compared.push({ ...row, controls: compareControls(row, rows[0], matched, place) });
+    else {
+      const comparison = compareControls(row, rows[0], matched, place);
+      compared.push({ ...row, controls: await turns.through(comparison) });
+    }
   }
   return {
     format: 'headspark-evaluation',

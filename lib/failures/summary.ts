@@ -1,8 +1,8 @@
 // Failure modes of a variant: how often each occurs, with intervals over problems, and against the
 // unablated model's samples of the same problems.
-import { bootstrapStatistic, type BootstrapOptions } from '../stats/bootstrap.js';
+import { bootstrapSteps, type BootstrapOptions } from '../stats/bootstrap.js';
 import { mean, type Interval } from '../stats/quantile.js';
-import { bootstrapShare, shareChangeInterval } from '../stats/shares.js';
+import { shareChangeSteps, shareSteps } from '../stats/shares.js';
 import { atOnce, type Steps } from '../turns.js';
 import type { SampleAnalysis } from './sample.js';
 
@@ -54,11 +54,11 @@ function sharesOf(samples: readonly (readonly SampleAnalysis[])[], mode: Failure
  * A sum over samples divided by another, with problems resampled whole; null where the divisor is 0
  * everywhere. Problems in which it is 0 are left out, so that no resample divides by 0.
  */
-function pooled(
+function* pooled(
   samples: readonly (readonly SampleAnalysis[])[],
   partsOf: (sample: SampleAnalysis) => readonly [dividend: number, divisor: number],
   options: BootstrapOptions,
-): Interval | null {
+): Steps<Interval | null> {
   const problems = samples
     .map((own) => own.map(partsOf).reduce(([a, b], [c, d]) => [a + c, b + d], [0, 0]))
     .filter(([, divisor]) => divisor > 0);
@@ -71,7 +71,7 @@ function pooled(
     }
     return dividend / divisor;
   };
-  return bootstrapStatistic(problems.length, ratio, options);
+  return yield* bootstrapSteps(problems.length, ratio, options);
 }
 
 const known = (value: number | null): readonly [number, number] =>
@@ -89,7 +89,7 @@ export function summarizeFailures(
   return atOnce(failureSteps(samples, unablated, options));
 }
 
-/** `summarizeFailures`, one interval at a time. */
+/** `summarizeFailures`, some resamples at a time. */
 export function* failureSteps(
   samples: readonly (readonly SampleAnalysis[])[],
   unablated: readonly (readonly SampleAnalysis[])[] | undefined,
@@ -98,21 +98,23 @@ export function* failureSteps(
   const modes: Partial<Record<FailureMode, FailureRate>> = {};
   for (const mode of failureModes) {
     const own = sharesOf(samples, mode);
-    const rate = bootstrapShare(own, options);
+    const rate = yield* shareSteps(own, options);
     yield;
-    const change = unablated && shareChangeInterval(sharesOf(unablated, mode), own, options);
+    const before = unablated && sharesOf(unablated, mode);
+    const change = before && (yield* shareChangeSteps(before, own, options));
     modes[mode] = change ? { rate, change } : { rate };
     yield;
   }
-  const falseEquationShare = pooled(samples, (own) => [own.falseEquations, own.equations], options);
+  const equations = (own: SampleAnalysis) => [own.falseEquations, own.equations] as const;
+  const falseEquationShare = yield* pooled(samples, equations, options);
   yield;
-  const answerTokens = pooled(samples, (own) => known(own.answerTokens), options);
+  const answerTokens = yield* pooled(samples, (own) => known(own.answerTokens), options);
   yield;
   return {
     modes: modes as Record<FailureMode, FailureRate>,
     falseEquationShare,
     answerTokens,
-    firstCorrectTokens: pooled(samples, (own) => known(own.firstCorrectTokens), options),
+    firstCorrectTokens: yield* pooled(samples, (own) => known(own.firstCorrectTokens), options),
   };
 }
 

@@ -4,7 +4,7 @@
 import { formatHead, type HeadRef } from '../head-gate.js';
 import { percentileBounds } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
-import { Turns } from '../turns.js';
+import { Turns, type Steps } from '../turns.js';
 import { headPropertyNames, nativeProperties, type HeadPropertyName } from './properties.js';
 import type { HeadRow, HeadValue } from './types.js';
 
@@ -30,6 +30,9 @@ export interface TableOptions {
 /** The shortest decimal text of a float32 is enough; six digits are more than prompts allow. */
 export const sixDigits = (value: number): number => Number(value.toPrecision(6));
 
+/** Draws of one step, which take a millisecond or two. */
+const stepDraws = 1 << 16;
+
 const noBounds = { low: Number.NaN, high: Number.NaN };
 
 /** Means of resamples of `count` prompts: the same draws for every head and property. */
@@ -42,25 +45,29 @@ class PromptResamples {
   }
 
   /** [resamples, count] indexes. */
-  #drawsOf(count: number): Uint32Array {
+  *#drawsOf(count: number): Steps<Uint32Array> {
     const kept = this.#draws.get(count);
     if (kept) return kept;
     const random = new Random(this.#options.seed, count);
-    const draws = Uint32Array.from({ length: this.#options.resamples * count }, () =>
-      random.below(count),
-    );
+    const draws = new Uint32Array(this.#options.resamples * count);
+    for (let index = 0; index < draws.length; index++) {
+      draws[index] = random.below(count);
+      if (index % stepDraws === stepDraws - 1) yield;
+    }
     this.#draws.set(count, draws);
     return draws;
   }
 
-  value(sample: readonly number[]): HeadValue {
+  *value(sample: readonly number[]): Steps<HeadValue> {
     const count = sample.length;
-    const draws = this.#drawsOf(count);
+    const draws = yield* this.#drawsOf(count);
+    const perStep = Math.max(1, Math.floor(stepDraws / count));
     const means = new Float64Array(this.#options.resamples);
     for (let resample = 0; resample < means.length; resample++) {
       let sum = 0;
       for (let i = 0; i < count; i++) sum += sample[draws[resample * count + i]];
       means[resample] = sum / count;
+      if (resample % perStep === perStep - 1) yield;
     }
     const estimate = sample.reduce((sum, value) => sum + value, 0) / count;
     // Resamples of one prompt are all alike, which is no sign of precision.
@@ -93,6 +100,22 @@ const record = <T>(value: (name: HeadPropertyName) => T): Record<HeadPropertyNam
 const columnOf = (name: HeadPropertyName): number =>
   (nativeProperties as readonly HeadPropertyName[]).indexOf(name);
 
+function* valueOf(
+  values: HeadValues,
+  of: { index: number; name: HeadPropertyName },
+  resamples: PromptResamples,
+): Steps<HeadValue | null> {
+  const { index, name } = of;
+  if (name === 'copying') {
+    const score = values.copying[index];
+    if (score === undefined || !Number.isFinite(score)) return null;
+    const estimate = sixDigits(score);
+    return { estimate, low: estimate, high: estimate, prompts: 0 };
+  }
+  const sample = definedValues(values, index, columnOf(name));
+  return sample.length === 0 ? null : yield* resamples.value(sample);
+}
+
 /** One row per head; resampling all of them takes long, so the event loop has its turns. */
 export async function headRows(
   values: HeadValues,
@@ -104,18 +127,12 @@ export async function headRows(
   const rows: HeadRow[] = [];
   for (const [index, ref] of values.heads.entries()) {
     await turns.give();
-    const valueOf = (name: HeadPropertyName): HeadValue | null => {
-      if (name === 'copying') {
-        const score = values.copying[index];
-        if (score === undefined || !Number.isFinite(score)) return null;
-        const estimate = sixDigits(score);
-        return { estimate, low: estimate, high: estimate, prompts: 0 };
-      }
-      const sample = definedValues(values, index, columnOf(name));
-      return sample.length === 0 ? null : resamples.value(sample);
-    };
+    const own = new Map<HeadPropertyName, HeadValue | null>();
+    for (const name of headPropertyNames) {
+      own.set(name, await turns.through(valueOf(values, { index, name }, resamples)));
+    }
     const { layer, head } = ref;
-    rows.push({ name: formatHead(ref), layer, head, values: record(valueOf) });
+    rows.push({ name: formatHead(ref), layer, head, values: record((name) => own.get(name)!) });
   }
   return rows;
 }

@@ -4,6 +4,7 @@
 import { checkNumbers, checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { shown } from '../option-checks.js';
+import { atOnce, type Steps } from '../turns.js';
 import { checkConfidence, mean, percentileBounds, type Interval } from './quantile.js';
 import type { Random } from './random.js';
 import { differenceOf } from './rounding.js';
@@ -37,6 +38,9 @@ function checkResamples(resamples: number): void {
   }
 }
 
+/** Draws of one step, which take a millisecond or two. */
+const stepDraws = 1 << 16;
+
 /**
  * Interval of any statistic of items 0 … count-1. The statistic gets the indexes of a resample
  * (with repeats); the estimate is its value on all items. One item has no interval: its resamples are
@@ -50,6 +54,15 @@ export function bootstrapStatistic(
   statistic: (indexes: Uint32Array) => number,
   options: BootstrapOptions = {},
 ): Interval {
+  return atOnce(bootstrapSteps(count, statistic, options));
+}
+
+/** `bootstrapStatistic`, some resamples at a time. */
+export function* bootstrapSteps(
+  count: number,
+  statistic: (indexes: Uint32Array) => number,
+  options: BootstrapOptions = {},
+): Steps<Interval> {
   checkSomeOptions('bootstrap', options);
   const { resamples = 10_000, confidence = 0.95, seed = 0 } = options;
   checkResamples(resamples);
@@ -70,9 +83,11 @@ export function bootstrapStatistic(
   }
   const draw = sharedIndexes(seed, count, resamples * count);
   const values = new Float64Array(resamples);
+  const perStep = Math.max(1, Math.floor(stepDraws / count));
   for (let resample = 0; resample < resamples; resample++) {
     draw(indexes);
     values[resample] = statistic(indexes);
+    if (resample % perStep === perStep - 1) yield;
   }
   const undefinedResamples = resamples - values.filter(Number.isFinite).length;
   return {
@@ -88,6 +103,11 @@ export function bootstrapStatistic(
  *   value stands for is the caller's to say.
  */
 export function bootstrapMean(values: ArrayLike<number>, options?: BootstrapOptions): Interval {
+  return atOnce(meanSteps(values, options));
+}
+
+/** `bootstrapMean`, some resamples at a time. */
+export function* meanSteps(values: ArrayLike<number>, options?: BootstrapOptions): Steps<Interval> {
   checkNumbers('bootstrapMean', values);
   const numbers = Float64Array.from(values);
   const odd = numbers.findIndex((value) => !Number.isFinite(value));
@@ -102,7 +122,8 @@ export function bootstrapMean(values: ArrayLike<number>, options?: BootstrapOpti
     for (let draw = 0; draw < indexes.length; draw++) sum += numbers[indexes[draw]];
     return sum / indexes.length;
   };
-  return { ...bootstrapStatistic(numbers.length, statistic, options), estimate: mean(numbers) };
+  const interval = yield* bootstrapSteps(numbers.length, statistic, options);
+  return { ...interval, estimate: mean(numbers) };
 }
 
 /** after[i] - before[i], rounding left out. Throws ERR_HEADSPARK_INVALID_ARGUMENT when the lengths differ. */

@@ -3,6 +3,7 @@
 
 import { checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
+import { atOnce, type Steps } from '../turns.js';
 import { pairedDifferences } from './bootstrap.js';
 import { mean } from './quantile.js';
 import { sharedWords } from './shared-draws.js';
@@ -64,11 +65,11 @@ function byteSums(values: Float64Array): Float64Array {
 /** Sign patterns that are drawn at a time. */
 const BATCH = 256;
 
-function monteCarloShare(
+function* monteCarloShare(
   values: Float64Array,
   threshold: number,
   options: { permutations: number; seed: number },
-): number {
+): Steps<number> {
   const { permutations, seed } = options;
   const width = Math.ceil(values.length / 32);
   const draw = sharedWords(seed, permutations * width);
@@ -87,6 +88,7 @@ function monteCarloShare(
       }
       if (Math.abs(sum) >= threshold) extreme++;
     }
+    yield;
   }
   // The observed pattern counts as one of the draws, so p is never 0.
   return (extreme + 1) / (permutations + 1);
@@ -102,6 +104,15 @@ export function pairedPermutationTest(
   after: ArrayLike<number>,
   options: PermutationOptions = {},
 ): PermutationResult {
+  return atOnce(permutationSteps(before, after, options));
+}
+
+/** `pairedPermutationTest`, some sign patterns at a time. */
+export function* permutationSteps(
+  before: ArrayLike<number>,
+  after: ArrayLike<number>,
+  options: PermutationOptions = {},
+): Steps<PermutationResult> {
   checkSomeOptions('pairedPermutationTest', options);
   const { permutations = 99_999, seed = 0 } = options;
   if (!Number.isInteger(permutations) || permutations < 1) {
@@ -127,6 +138,6 @@ export function pairedPermutationTest(
     const pValue = exactShare(values, threshold);
     return { difference, pValue, exact: true, permutations: 2 ** values.length };
   }
-  const pValue = monteCarloShare(values, threshold, { permutations, seed });
+  const pValue = yield* monteCarloShare(values, threshold, { permutations, seed });
   return { difference, pValue, exact: false, permutations };
 }

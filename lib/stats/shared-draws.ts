@@ -6,46 +6,52 @@ import { Random } from './random.js';
 /** Of all that is kept. */
 const MOST_BYTES = 1 << 26;
 /** By what was asked for, the oldest first. */
-const kept = new Map<string, Uint32Array>();
+const kept = new Map<string, Drawn>();
+
+/** The numbers that anybody has read so far, and who draws the next. */
+interface Drawn {
+  readonly numbers: Uint32Array;
+  readonly draw: () => number;
+  filled: number;
+}
 
 const sizeOf = (length: number): number => length * Uint32Array.BYTES_PER_ELEMENT;
 
 /** Writes the next numbers of a stream. */
 export type Fill = (numbers: Uint32Array) => void;
 
-function drawInto(numbers: Uint32Array, draw: () => number): void {
-  for (let index = 0; index < numbers.length; index++) numbers[index] = draw();
-}
-
-function keep(key: string, drawn: Uint32Array): void {
+function keep(key: string, drawn: Drawn): void {
   kept.delete(key);
   kept.set(key, drawn);
-  let bytes = [...kept.values()].reduce((sum, numbers) => sum + sizeOf(numbers.length), 0);
-  for (const [oldest, numbers] of kept) {
+  let bytes = [...kept.values()].reduce((sum, { numbers }) => sum + sizeOf(numbers.length), 0);
+  for (const [oldest, { numbers }] of kept) {
     if (bytes <= MOST_BYTES) break;
     bytes -= sizeOf(numbers.length);
     kept.delete(oldest);
   }
 }
 
-/** `length` numbers of `draw`, kept under `key` unless they are too many. */
+function drawUpTo(end: number, drawn: Drawn): void {
+  const { numbers, draw } = drawn;
+  for (let index = drawn.filled; index < end; index++) numbers[index] = draw();
+  drawn.filled = Math.max(drawn.filled, end);
+}
+
+/** `length` numbers of `draw`, kept under `key` unless they are too many; drawn when they are read. */
 function shared(key: string, length: number, draw: () => number): Fill {
   if (sizeOf(length) > MOST_BYTES) {
     return (numbers) => {
-      drawInto(numbers, draw);
+      for (let index = 0; index < numbers.length; index++) numbers[index] = draw();
     };
   }
-  let drawn = kept.get(key);
-  if (!drawn) {
-    drawn = new Uint32Array(length);
-    drawInto(drawn, draw);
-  }
+  const drawn = kept.get(key) ?? { numbers: new Uint32Array(length), draw, filled: 0 };
   keep(key, drawn);
-  const all = drawn;
   let next = 0;
   return (numbers) => {
-    numbers.set(all.subarray(next, next + numbers.length));
-    next += numbers.length;
+    const end = next + numbers.length;
+    drawUpTo(end, drawn);
+    numbers.set(drawn.numbers.subarray(next, end));
+    next = end;
   };
 }
 

@@ -5,7 +5,8 @@
 // Tango's interval.
 
 import { checkNumbers } from '../argument-checks.js';
-import { bootstrapMean, pairedDifferences, type BootstrapOptions } from './bootstrap.js';
+import { atOnce, type Steps } from '../turns.js';
+import { meanSteps, pairedDifferences, type BootstrapOptions } from './bootstrap.js';
 import { pairedShareChange } from './paired-shares.js';
 import { wilsonInterval } from './proportion.js';
 import { mean, type Interval } from './quantile.js';
@@ -43,9 +44,14 @@ function constantInterval(
  * never lowers the bound that none at all would have.
  */
 export function bootstrapShare(shares: Values, options: BootstrapOptions = {}): Interval {
+  return atOnce(shareSteps(shares, options));
+}
+
+/** `bootstrapShare`, some resamples at a time. */
+export function* shareSteps(shares: Values, options: BootstrapOptions = {}): Steps<Interval> {
   checkNumbers('bootstrapShare', shares);
   if (isConstant(shares)) return constantInterval(shares, [0, 1], options);
-  const { estimate, low, high } = bootstrapMean(shares, options);
+  const { estimate, low, high } = yield* meanSteps(shares, options);
   const unseen = unseenShare(shares.length, options);
   return { estimate, low: Math.min(low, 1 - unseen), high: Math.max(high, unseen) };
 }
@@ -86,10 +92,19 @@ export function shareChangeInterval(
   after: Values,
   options: BootstrapOptions = {},
 ): Interval {
+  return atOnce(shareChangeSteps(before, after, options));
+}
+
+/** `shareChangeInterval`, some resamples at a time. */
+export function* shareChangeSteps(
+  before: Values,
+  after: Values,
+  options: BootstrapOptions = {},
+): Steps<Interval> {
   const differences = pairedDifferences(before, after);
   if (isBinary(before) && isBinary(after)) return binaryChange(before, after, options);
   if (isConstant(differences)) return constantInterval(differences, [-1, 1], options);
-  const seen = bootstrapMean(differences, options);
+  const seen = yield* meanSteps(differences, options);
   const wide = withUnseen(seen, differences, options);
   const [from, to] = [before, after].map((side) =>
     isConstant(side) ? constantInterval(side, [0, 1], options) : { estimate: 0, low: 0, high: 0 },

@@ -2,11 +2,18 @@
 
 import { describe, expect, test } from 'vitest';
 import { bootstrapMean } from '../../../lib/stats/bootstrap.js';
-import { pairedPermutationTest } from '../../../lib/stats/permutation.js';
+import { pairedPermutationTest, permutationSteps } from '../../../lib/stats/permutation.js';
 import { percentileBounds } from '../../../lib/stats/quantile.js';
 import { Random } from '../../../lib/stats/random.js';
 import { blockResample, spearman, spearmanSeries } from '../../../lib/stats/spearman.js';
 import { sharedIndexes, sharedWords, type Fill } from '../../../lib/stats/shared-draws.js';
+import {
+  bootstrapShare,
+  shareChangeInterval,
+  shareChangeSteps,
+  shareSteps,
+} from '../../../lib/stats/shares.js';
+import type { Steps } from '../../../lib/turns.js';
 
 /** In pieces of 3. */
 function read(fill: Fill, length: number): number[] {
@@ -39,6 +46,15 @@ describe('shared draws', () => {
     expect(read(sharedWords(1, 40), 40)).toEqual(Array.from({ length: 40 }, () => random.uint32()));
   });
 
+  test('are the same for two that read them in turns', () => {
+    const [one, other] = [sharedIndexes(11, 50, 90), sharedIndexes(11, 50, 90)];
+    const expected = stream(11, 50, 90);
+    expect(read(one, 30)).toEqual(expected.slice(0, 30));
+    expect(read(other, 60)).toEqual(expected.slice(0, 60));
+    expect(read(one, 60)).toEqual(expected.slice(30));
+    expect(read(other, 30)).toEqual(expected.slice(60));
+  });
+
   test('are the same where they are too many to keep, and after others took their place', () => {
     const many = 2 ** 24 + 1;
     expect(read(sharedIndexes(7, 100, many), 50)).toEqual(stream(7, 100, 50));
@@ -46,6 +62,41 @@ describe('shared draws', () => {
     for (const seed of [3, 4, 3]) {
       expect(read(sharedIndexes(seed, 1000, most), 50)).toEqual(stream(seed, 1000, 50));
     }
+  });
+});
+
+describe('statistics in steps', () => {
+  const random = new Random(4);
+  const [before, after] = [0, 1].map(() => Array.from({ length: 1000 }, () => random.below(5) / 4));
+  const options = { resamples: 2000, permutations: 5000, seed: 6 };
+
+  /** Their result, and how often they can be left. */
+  function stepped<T>(steps: Steps<T>): { value: T; leaves: number } {
+    for (let leaves = 0; ; leaves++) {
+      const { done, value } = steps.next();
+      if (done) return { value, leaves };
+    }
+  }
+
+  test.each<[string, () => Steps<unknown>, () => unknown]>([
+    ['shares', () => shareSteps(before, options), () => bootstrapShare(before, options)],
+    [
+      'changes',
+      () => shareChangeSteps(before, after, options),
+      () => shareChangeInterval(before, after, options),
+    ],
+    [
+      'permutations',
+      () => permutationSteps(before, after, options),
+      () => pairedPermutationTest(before, after, options),
+    ],
+  ])('of %s are those at once, beside another one too', (_, steps, atOnce) => {
+    const [one, other] = [steps(), steps()];
+    for (let step = 0; step < 5; step++) one.next();
+    expect(stepped(other).value).toEqual(atOnce());
+    const { value, leaves } = stepped(one);
+    expect(value).toEqual(atOnce());
+    expect(leaves).toBeGreaterThan(10);
   });
 });
 
