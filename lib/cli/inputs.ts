@@ -88,7 +88,11 @@ export async function loadFrom(text: string, args: Arguments, context: Context):
 
 const defaultCount = 100;
 
-function generated(task: TaskName, model: Model, args: Arguments): TokenizedPair[] {
+function generated(
+  task: TaskName,
+  model: Model,
+  { args, context }: { args: Arguments; context: Context },
+): Promise<TokenizedPair[]> {
   if (!model.tokenizer) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_TOKENIZER',
@@ -99,6 +103,7 @@ function generated(task: TaskName, model: Model, args: Arguments): TokenizedPair
     count: args.number('count') ?? defaultCount,
     seed: args.value('seed'),
     vocabSize: model.info.vocab,
+    signal: context.signal,
   });
 }
 
@@ -151,6 +156,8 @@ export async function pairsFrom(
   if (file !== undefined) {
     return { pairs: await fromFile(file, model, { args, context }), name: file };
   }
-  if (task !== undefined) return { pairs: generated(task, model, args), name: task };
+  if (task !== undefined) {
+    return { pairs: await generated(task, model, { args, context }), name: task };
+  }
   throw usageError('give the pairs with --pairs FILE or --task ioi|greater-than|arithmetic.');
 }

@@ -88,11 +88,16 @@ class FactsReader {
   readonly #study: Study;
   readonly #pool: ModelPool;
   readonly #cache: FingerprintCache;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(study: Study, pool: ModelPool, cache: FingerprintCache) {
+  constructor(
+    study: Study,
+    of: { pool: ModelPool; cache: FingerprintCache; signal: AbortSignal | undefined },
+  ) {
     this.#study = study;
-    this.#pool = pool;
-    this.#cache = cache;
+    this.#pool = of.pool;
+    this.#cache = of.cache;
+    this.#signal = of.signal;
   }
 
   async readCheckpoint(checkpoint: Checkpoint): Promise<void> {
@@ -212,7 +217,11 @@ class FactsReader {
       const message = `${info.folder} has no tokenizer.json, which generated pairs need`;
       throw new HeadsparkError('ERR_HEADSPARK_TOKENIZER', message);
     }
-    return generatePairs(input.task, tokenizer, { ...input.options, vocabSize: info.vocab });
+    return generatePairs(input.task, tokenizer, {
+      ...input.options,
+      vocabSize: info.vocab,
+      signal: this.#signal,
+    });
   }
 
   async readLogs(): Promise<void> {
@@ -282,7 +291,7 @@ export async function readFacts(study: Study, options: FactsOptions = {}): Promi
   // Looking up needs no other device: a study is checked where it is submitted, too.
   const pool = new ModelPool({ ...options, device: 'cpu' });
   const cache = await FingerprintCache.open(options.fingerprintFile, study.attribution.kvEdges);
-  const reader = new FactsReader(study, pool, cache);
+  const reader = new FactsReader(study, { pool, cache, signal: options.signal });
   try {
     for (const checkpoint of study.checkpoints) await reader.readCheckpoint(checkpoint);
     for (const base of study.bases) {

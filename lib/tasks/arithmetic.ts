@@ -5,6 +5,7 @@ import { HeadsparkError } from '../errors.js';
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import type { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
+import { atOnce, type Steps } from '../turns.js';
 import {
   cannotMake,
   collectPairs,
@@ -152,12 +153,20 @@ export function generateArithmetic(
   tokenizer: Tokenizer,
   options: ArithmeticOptions,
 ): TokenizedPair[] {
+  return atOnce(arithmeticPairs(tokenizer, options));
+}
+
+/** `generateArithmetic`, pair by pair. */
+export function* arithmeticPairs(
+  tokenizer: Tokenizer,
+  options: ArithmeticOptions,
+): Steps<TokenizedPair[]> {
   checkNumbers(options);
   const { terms = 2, operators = ['+', '-'], minOperand = 10, maxOperand = 99 } = options;
   const form = formOf(tokenizer, options);
   const operand = (random: Random): number =>
     minOperand + random.below(maxOperand - minOperand + 1);
-  return collectPairs('arithmetic', tokenizer, options, (random) => {
+  return yield* collectPairs('arithmetic', tokenizer, options, (random) => {
     const chosen = Array.from({ length: terms - 1 }, () => pick(random, operators));
     const [clean, corrupted] = [0, 1].map(() =>
       render(

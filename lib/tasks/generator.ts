@@ -5,6 +5,7 @@ import { tokenizePair } from '../pairs/tokenize-pair.js';
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
+import type { Steps } from '../turns.js';
 
 export interface GenerateOptions {
   /** How many pairs to make. */
@@ -41,12 +42,12 @@ export function cannotMake(task: string, tokenizer: Tokenizer, reason: string): 
 }
 
 /** Draws candidates (undefined means: does not fit, draw again) until `count` differ. */
-export function collectPairs(
+export function* collectPairs(
   task: string,
   tokenizer: Tokenizer,
   options: GenerateOptions,
   draw: (random: Random) => RawPair | undefined,
-): TokenizedPair[] {
+): Steps<TokenizedPair[]> {
   const { count, seed = 0, vocabSize } = options;
   if (!Number.isInteger(count) || count < 1 || count > 1_000_000) {
     throw new HeadsparkError(
@@ -59,6 +60,7 @@ export function collectPairs(
   const pairs: TokenizedPair[] = [];
   const settings = vocabSize === undefined ? { tokenizer } : { tokenizer, vocabSize };
   for (let attempt = 0; pairs.length < count && attempt < 1000 + 200 * count; attempt++) {
+    yield;
     const raw = draw(random);
     if (!raw) continue;
     const key = JSON.stringify(

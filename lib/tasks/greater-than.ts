@@ -3,6 +3,7 @@
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import type { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
+import { atOnce, type Steps } from '../turns.js';
 import {
   cannotMake,
   collectPairs,
@@ -64,6 +65,14 @@ export function generateGreaterThan(
   tokenizer: Tokenizer,
   options: GreaterThanOptions,
 ): TokenizedPair[] {
+  return atOnce(greaterThanPairs(tokenizer, options));
+}
+
+/** `generateGreaterThan`, pair by pair. */
+export function* greaterThanPairs(
+  tokenizer: Tokenizer,
+  options: GreaterThanOptions,
+): Steps<TokenizedPair[]> {
   const { centuries = [11, 12, 13, 14, 15, 16, 17] } = options;
   const tokens = yearTokens(tokenizer);
   if (!tokens) {
@@ -81,7 +90,7 @@ export function generateGreaterThan(
   if (!splits) {
     throw cannotMake('greater-than', tokenizer, 'it does not split a year after its century');
   }
-  return collectPairs('greater-than', tokenizer, options, (random) =>
+  return yield* collectPairs('greater-than', tokenizer, options, (random) =>
     drawPair(random, tokenizer, tokens, centuries),
   );
 }

@@ -4,10 +4,11 @@ import { HeadsparkError } from '../errors.js';
 import { checkOptionNames, optionNames } from '../option-checks.js';
 import type { TokenizedPair } from '../pairs/types.js';
 import type { Tokenizer } from '../tokenizer.js';
-import { generateArithmetic, type ArithmeticOptions } from './arithmetic.js';
+import { Turns, type Steps } from '../turns.js';
+import { arithmeticPairs, generateArithmetic, type ArithmeticOptions } from './arithmetic.js';
 import type { GenerateOptions } from './generator.js';
-import { generateGreaterThan, type GreaterThanOptions } from './greater-than.js';
-import { generateIoi, type IoiOptions } from './ioi.js';
+import { generateGreaterThan, greaterThanPairs, type GreaterThanOptions } from './greater-than.js';
+import { generateIoi, ioiPairs, type IoiOptions } from './ioi.js';
 
 export { generateArithmetic, generateGreaterThan, generateIoi };
 export type { ArithmeticOptions, GenerateOptions, GreaterThanOptions, IoiOptions };
@@ -22,11 +23,11 @@ export interface TaskOptions {
 export type TaskName = keyof TaskOptions;
 
 const generators: {
-  [Name in TaskName]: (tokenizer: Tokenizer, options: TaskOptions[Name]) => TokenizedPair[];
+  [Name in TaskName]: (tokenizer: Tokenizer, options: TaskOptions[Name]) => Steps<TokenizedPair[]>;
 } = {
-  ioi: generateIoi,
-  'greater-than': generateGreaterThan,
-  arithmetic: generateArithmetic,
+  ioi: ioiPairs,
+  'greater-than': greaterThanPairs,
+  arithmetic: arithmeticPairs,
 };
 
 const shared = { count: true, seed: true, vocabSize: true } as const;
@@ -50,20 +51,22 @@ const optionsOf: Record<TaskName, readonly string[]> = {
 export const taskNames = Object.keys(generators) as TaskName[];
 
 /**
- * Makes pairs of a task, at once: the event loop waits meanwhile, some 0.2 ms a pair.
+ * Makes pairs of a task, some 0.2 ms each; the event loop has its turns meanwhile. `generateIoi` and
+ * the others make the same pairs at once.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for an unknown task or options out of range,
- *   ERR_HEADSPARK_TOKENIZER when the tokenizer cannot make valid pairs.
+ *   ERR_HEADSPARK_TOKENIZER when the tokenizer cannot make valid pairs, _CANCELLED.
  */
-export function generatePairs<Name extends TaskName>(
+export async function generatePairs<Name extends TaskName>(
   task: Name,
   tokenizer: Tokenizer,
-  options: TaskOptions[Name],
-): TokenizedPair[] {
+  options: TaskOptions[Name] & { readonly signal?: AbortSignal | undefined },
+): Promise<TokenizedPair[]> {
   if (!taskNames.includes(task)) {
     const message = `the task "${task}" is unknown: use ${taskNames.join(', ')}.`;
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
   }
   checkTokenizer('generatePairs', tokenizer);
-  checkOptionNames('generatePairs', options, optionsOf[task]);
-  return generators[task](tokenizer, options);
+  checkOptionNames('generatePairs', options, [...optionsOf[task], 'signal']);
+  const turns = new Turns('the generation of pairs', options.signal);
+  return turns.through(generators[task](tokenizer, options));
 }

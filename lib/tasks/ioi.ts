@@ -3,6 +3,7 @@
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import type { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
+import { atOnce, type Steps } from '../turns.js';
 import {
   cannotMake,
   collectPairs,
@@ -85,12 +86,17 @@ function drawPair(
  *   make `count` distinct pairs.
  */
 export function generateIoi(tokenizer: Tokenizer, options: IoiOptions): TokenizedPair[] {
+  return atOnce(ioiPairs(tokenizer, options));
+}
+
+/** `generateIoi`, pair by pair. */
+export function* ioiPairs(tokenizer: Tokenizer, options: IoiOptions): Steps<TokenizedPair[]> {
   const pool = usableNames(tokenizer, options.allowMultiTokenNames);
   if (pool.length < 6) {
     const advice = options.allowMultiTokenNames ? '' : ' (names of several tokens can be allowed)';
     throw cannotMake('ioi', tokenizer, `only ${pool.length} names are usable${advice}`);
   }
-  return collectPairs('ioi', tokenizer, options, (random) =>
+  return yield* collectPairs('ioi', tokenizer, options, (random) =>
     drawPair(random, tokenizer, pool, options),
   );
 }

@@ -18,7 +18,7 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'headspark-callbacks-'));
   model = await headspark.loadModel(join(packageRoot, 'lib', 'demo', 'models', 'base'));
-  pairs = headspark.generatePairs('arithmetic', model.tokenizer!, { count: 4 });
+  pairs = await headspark.generatePairs('arithmetic', model.tokenizer!, { count: 4 });
   table = await headspark.attribute(model, pairs, { igSteps: 1 });
   benchmark = await headspark.readBenchmark('demo', { limit: 2 });
   await writeFile(join(folder, 'pairs.jsonl'), '{"clean":"1","corrupted":"1 2 3"}\n'.repeat(3));

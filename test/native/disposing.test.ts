@@ -14,7 +14,7 @@ let circuits: Circuit[];
 let benchmark: Benchmark;
 beforeAll(async () => {
   const model = await headspark.loadModel(folder);
-  pairs = headspark.generatePairs('arithmetic', model.tokenizer!, { count: 4 });
+  pairs = await headspark.generatePairs('arithmetic', model.tokenizer!, { count: 4 });
   const table = await headspark.attribute(model, pairs, { igSteps: 1 });
   circuits = [5, 20, 80].map((n) => headspark.buildCircuit(table, { rule: 'top-n', n }));
   benchmark = await headspark.readBenchmark('demo', { limit: 2 });

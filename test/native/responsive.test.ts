@@ -11,7 +11,7 @@ let pairs: TokenizedPair[];
 let table: AttributionResult;
 beforeAll(async () => {
   model = await headspark.loadModel(join(packageRoot, 'lib', 'demo', 'models', 'base'));
-  pairs = headspark.generatePairs('arithmetic', model.tokenizer!, { count: 8 });
+  pairs = await headspark.generatePairs('arithmetic', model.tokenizer!, { count: 8 });
   table = await headspark.attribute(model, pairs, { igSteps: 1 });
 });
 afterAll(() => {

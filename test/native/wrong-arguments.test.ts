@@ -15,7 +15,7 @@ let table: AttributionResult;
 let sweep: Sweep;
 beforeAll(async () => {
   model = await headspark.loadModel(folder);
-  pairs = headspark.generatePairs('arithmetic', model.tokenizer!, { count: 2 });
+  pairs = await headspark.generatePairs('arithmetic', model.tokenizer!, { count: 2 });
   table = await headspark.attribute(model, pairs, { igSteps: 1 });
   sweep = await headspark.Sweep.create(model, pairs);
 });

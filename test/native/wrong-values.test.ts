@@ -11,7 +11,7 @@ let model: Model;
 let pair: TokenizedPair;
 beforeAll(async () => {
   model = await headspark.loadModel(join(packageRoot, 'lib', 'demo', 'models', 'base'));
-  [pair] = headspark.generatePairs('arithmetic', model.tokenizer!, { count: 1 });
+  [pair] = await headspark.generatePairs('arithmetic', model.tokenizer!, { count: 1 });
 });
 afterAll(() => model.dispose());
 

@@ -205,23 +205,39 @@ describe('greater-than', () => {
 });
 
 describe('generatePairs', () => {
-  it('is decided by the seed', () => {
-    const make = (seed: number): string =>
-      pairsHash(generatePairs('arithmetic', arith, { count: 30, seed }));
-    expect(make(5)).toBe(make(5));
-    expect(make(5)).not.toBe(make(6));
-    const few = generatePairs('arithmetic', arith, { count: 10, seed: 5 });
-    const many = generatePairs('arithmetic', arith, { count: 30, seed: 5 });
+  it('is decided by the seed', async () => {
+    const make = async (seed: number): Promise<string> =>
+      pairsHash(await generatePairs('arithmetic', arith, { count: 30, seed }));
+    expect(await make(5)).toBe(await make(5));
+    expect(await make(5)).not.toBe(await make(6));
+    const few = await generatePairs('arithmetic', arith, { count: 10, seed: 5 });
+    const many = await generatePairs('arithmetic', arith, { count: 30, seed: 5 });
     expect(pairsHash(many.slice(0, 10))).toBe(pairsHash(few));
+    expect(pairsHash(generateArithmetic(arith, { count: 30, seed: 5 }))).toBe(pairsHash(many));
   });
 
-  it('names the tasks it knows', () => {
+  it('gives the event loop its turns, and obeys a signal', async () => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    setTimeout(() => controller.abort(reason), 1);
+    const { signal } = controller;
+    const options = { count: 1_000_000, maxOperand: 9999, signal };
+    await expect(generatePairs('arithmetic', arith, options)).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_CANCELLED',
+      message: 'the generation of pairs was cancelled.',
+      cause: reason,
+    });
+  });
+
+  it('names the tasks it knows', async () => {
     expect(taskNames).toEqual(['ioi', 'greater-than', 'arithmetic']);
-    expect(() => generatePairs('sums' as TaskName, arith, { count: 1 })).toThrow('greater-than');
+    await expect(generatePairs('sums' as TaskName, arith, { count: 1 })).rejects.toThrow(
+      'greater-than',
+    );
   });
 
-  it('refuses tokens outside a smaller vocabulary', () => {
-    expect(() => generatePairs('arithmetic', arith, { count: 5, vocabSize: 8 })).toThrow(
+  it('refuses tokens outside a smaller vocabulary', async () => {
+    await expect(generatePairs('arithmetic', arith, { count: 5, vocabSize: 8 })).rejects.toThrow(
       'arithmetic generator:1',
     );
   });
