@@ -1,7 +1,13 @@
 // Callbacks that are async functions: nobody else waits for the promises that these give back. One
 // that is rejected ends the job that called, as one that throws does.
 
-type Callback = (...values: never[]) => void;
+/**
+ * What a callback gives back. A promise is waited for, and ends the call with its error where it is
+ * rejected; anything else is left alone.
+ */
+export type CallbackResult = unknown;
+
+type Callback = (...values: never[]) => CallbackResult;
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' &&

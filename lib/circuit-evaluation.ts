@@ -1,5 +1,6 @@
 // Faithfulness of circuits on a model: run the clean prompts where only the circuit's edges carry
 // what the circuit computed, and compare with the whole model and with no circuit at all.
+import type { CallbackResult } from './callbacks.js';
 import { checkCircuits, checkModel, checkPairs, checkTable } from './argument-checks.js';
 import { kvEdgeKinds, metrics, type Metric } from './attribution.js';
 import { buildCircuit, countEdges, type Circuit } from './circuit/circuit.js';
@@ -173,8 +174,7 @@ function chunkProgress(
   chunk: { begin: number; size: number; total: number },
 ): JobOptions['onProgress'] {
   if (!onProgress) return undefined;
-  // What an async function gives back is returned: the job waits for it.
-  return ({ done, total, phase }: JobProgress): void => {
+  return ({ done, total, phase }: JobProgress): CallbackResult => {
     // Preparatory phases (means) have totals of their own and would make the count run backwards.
     const share = phase === 'circuits' && total > 0 ? done / total : 0;
     return onProgress({

@@ -1,4 +1,5 @@
 // What a generation is asked for and what it gives: types only.
+import type { CallbackResult } from './callbacks.js';
 import type { GatePositions } from './head-gate.js';
 import type { JobOptions } from './native.js';
 import type { GatedHead } from './packed.js';
@@ -81,7 +82,7 @@ export interface GenerationOptions extends JobOptions {
   /** Budget for keys, values and workspace; default: the model's. Never changes a result. */
   memoryBytes?: number | undefined;
   /** Called for every new token of every row, in order within a row; `margin` of greedy ones. */
-  onToken?: ((index: number, token: number, margin?: number) => void) | undefined;
+  onToken?: ((index: number, token: number, margin?: number) => CallbackResult) | undefined;
   /**
    * [layers, rows, heads, headDim] (`headActivations` makes it): what closed gates put in place of a
    * head, one row for means or many that requests choose by position; default zero.

@@ -1,6 +1,7 @@
 // Model files from the Hugging Face Hub into its usual cache (models--ORG--NAME/{blobs,refs,
 // snapshots}), which Python tools share. Downloads report progress and are verified; the library's
 // own cache writer is not used because it prints to stdout and cannot report progress.
+import type { CallbackResult } from './callbacks.js';
 import {
   downloadFile,
   getHFHubCachePath,
@@ -35,7 +36,7 @@ export interface HubOptions {
   hubUrl?: string;
   /** Default: the environment's HF_TOKEN. */
   accessToken?: string;
-  onProgress?: (progress: HubProgress) => void;
+  onProgress?: (progress: HubProgress) => CallbackResult;
   signal?: AbortSignal;
 }
 

@@ -74,6 +74,7 @@ export { version } from './version.js';
 
 // Types that those above name.
 export type { VariantPlan } from './ablation/run.js';
+export type { CallbackResult } from './callbacks.js';
 export type { DemoCheckpoint } from './demo/checkpoints.js';
 export type { CircuitEdge, CircuitSummaryFile } from './study/stages/circuit.js';
 export type { EvaluationFile } from './study/stages/evaluation.js';

@@ -1,7 +1,7 @@
 // The one door to the C++ core: loads the addon on first use and turns its jobs into promises that
 // obey an AbortSignal. The only cast from the untyped binary is here.
 import { createRequire } from 'node:module';
-import { withCallbacks } from './callbacks.js';
+import { withCallbacks, type CallbackResult } from './callbacks.js';
 import { HeadsparkError, isHeadsparkError } from './errors.js';
 import type { NativeAddon, NativeJob, NativeProgress } from './native-types.js';
 import { packageRoot, version } from './version.js';
@@ -23,7 +23,7 @@ export interface JobOptions {
    * At most ~10 calls a second; the last always arrives. A throw, and a promise that is rejected, stops
    * the job with that error; the job ends after the promises that an async function gave.
    */
-  onProgress?: ((progress: JobProgress) => void) | undefined;
+  onProgress?: ((progress: JobProgress) => CallbackResult) | undefined;
 }
 
 let loaded: NativeAddon | undefined;

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import { checkAnyText, checkPairs, checkText, checkTokenizer } from './argument-checks.js';
 import { writeFileAtomic } from './atomic-file.js';
-import { CallbackWatch } from './callbacks.js';
+import { CallbackWatch, type CallbackResult } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
 import { readLines } from './pairs/lines.js';
@@ -25,7 +25,9 @@ export interface ReadPairsOptions extends PairOptions {
    * Called for each pair that does not fit this tokenizer (unequal lengths, an answer of several
    * tokens, ...), which is then left out. Without it such a pair is an error.
    */
-  onUnfit?: ((error: HeadsparkError) => void) | undefined;
+  onUnfit?: ((error: HeadsparkError) => CallbackResult) | undefined;
+  /** Called for every prompt that is rendered from `messages`. */
+  onMessages?: (() => CallbackResult) | undefined;
   /** Column of a CSV file to take as the corrupted prompt. Default `corrupted`. */
   corruptedColumn?: string | undefined;
 }
@@ -87,8 +89,12 @@ export async function* streamPairs(
   checkReading(file, options);
   const isCsv = extname(file).toLowerCase() === '.csv';
   const watch = new CallbackWatch(() => undefined);
-  const { onUnfit } = options;
-  const own = onUnfit ? { ...options, onUnfit: watch.over(onUnfit) } : options;
+  const { onUnfit, onMessages } = options;
+  const own: ReadPairsOptions = {
+    ...options,
+    ...(onUnfit && { onUnfit: watch.over(onUnfit) }),
+    ...(onMessages && { onMessages: watch.over(onMessages) }),
+  };
   const rows = isCsv ? readCsvPairs(file, own) : readJsonLines(file);
   let index = 0;
   for await (const { line, raw } of rows) {
@@ -134,7 +140,7 @@ export async function readPairs(
   let firstUnfit: HeadsparkError | undefined;
   const onUnfit =
     options.onUnfit &&
-    ((error: HeadsparkError): void => {
+    ((error: HeadsparkError): CallbackResult => {
       firstUnfit ??= error;
       return options.onUnfit?.(error);
     });

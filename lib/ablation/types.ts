@@ -1,6 +1,7 @@
 // What an ablation is asked for and what it returns. The result is plain JSON: numbers, texts and
 // lists, the same bytes for the same settings.
 
+import type { CallbackResult } from '../callbacks.js';
 import type { AblationKind } from '../ablation-sweep.js';
 import type { GatePositions, HeadRef } from '../head-gate.js';
 import type { PairMetric } from '../pairs/types.js';
@@ -77,9 +78,9 @@ export interface AblateOptions {
   /** Aborting rejects with ERR_HEADSPARK_CANCELLED; a journal keeps what is finished. */
   readonly signal?: AbortSignal | undefined;
   /** What is left to run, before it runs. */
-  readonly onPlan?: ((plan: VariantPlan) => void) | undefined;
+  readonly onPlan?: ((plan: VariantPlan) => CallbackResult) | undefined;
   /** Finished variants of all of them, resumed ones included. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
 }
 
 /** Everything that decides the numbers, as it stands in the result. */

@@ -1,5 +1,6 @@
 // The demo: a whole study of the embedded family (lib/demo/models/study.yaml) and its report. The
 // same calls as a user's own study; what is printed is read from the stored results.
+import type { CallbackResult } from '../callbacks.js';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { AblationTable } from '../ablation/types.js';
@@ -25,7 +26,7 @@ export interface DemoOptions {
   readonly models?: string;
   readonly load?: Pick<PoolOptions, 'threads' | 'device' | 'memoryBytes'>;
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: (progress: RunProgress) => void;
+  readonly onProgress?: (progress: RunProgress) => CallbackResult;
 }
 
 /** One checkpoint with thinking on: its circuit, and how well it does. */

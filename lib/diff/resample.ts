@@ -1,6 +1,6 @@
 // Rebuilding a circuit from weighted pairs: the inner loop of the bootstrap and of the null diff.
 
-import { withCallbacks } from '../callbacks.js';
+import { withCallbacks, type CallbackResult } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { graphOf, type CircuitGraph } from '../circuit/graph.js';
@@ -46,7 +46,7 @@ export class CircuitResampler {
 
 export interface LoopOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
 }
 
 export interface ResamplingOptions extends LoopOptions {

@@ -1,5 +1,6 @@
 // An evaluation with the model reduced to what it needs. lib/evaluation.ts puts a real model behind
 // it; tests put in a fake.
+import type { CallbackResult } from '../callbacks.js';
 import type { Shard } from '../shard.js';
 import { answerSources, type AnswerSource } from '../answers/extract.js';
 import { ablationKinds, type AblationKind } from '../ablation-kinds.js';
@@ -79,7 +80,7 @@ export interface EvaluateOptions extends StatisticsOptions {
   /** Aborting rejects with ERR_HEADSPARK_CANCELLED; a journal keeps what is finished. */
   readonly signal?: AbortSignal | undefined;
   /** After every sample, and now and then between. */
-  readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
+  readonly onProgress?: ((progress: EvaluationProgress) => CallbackResult) | undefined;
 }
 
 /** What is used of a model. */

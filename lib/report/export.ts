@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
-import { withCallbacks } from '../callbacks.js';
+import { withCallbacks, type CallbackResult } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { makeFolder } from '../file-errors.js';
 import { tableCsv, tableLatex, type Cell, type Column, type DataTable } from './data-table.js';
@@ -87,7 +87,7 @@ export async function exportFigures(
   folder: string,
   options: {
     formats?: readonly ExportFormat[];
-    onProgress?: ((done: number, total: number) => void) | undefined;
+    onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
   } = {},
 ): Promise<string[]> {
   return withCallbacks(options, async ({ formats = exportFormats, onProgress }) => {

@@ -2,7 +2,7 @@
 
 import { setTimeout } from 'node:timers/promises';
 import { writeFileAtomic } from '../atomic-file.js';
-import { withCallbacks } from '../callbacks.js';
+import { withCallbacks, type CallbackResult } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { wholeNumber } from '../option-checks.js';
 import { formatDuration } from '../progress.js';
@@ -26,7 +26,7 @@ export interface WatchOptions extends ReportOptions {
   /** How long nothing may work on the run before it counts as ended; default 15,000. */
   readonly graceMs?: number;
   /** Called after every look. */
-  readonly onLook?: (look: WatchLook) => void;
+  readonly onLook?: (look: WatchLook) => CallbackResult;
 }
 
 /** One look at a run. */

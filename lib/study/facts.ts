@@ -1,6 +1,7 @@
 // What a study rests on, looked up before anything runs: the weights of every checkpoint (shape and
 // fingerprint), the pairs of every task, the logs. Whatever does not fit is reported with its line.
 
+import type { CallbackResult } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { parseHeadSets } from '../head-gate.js';
 import { describeShape, edgeCount, sameGraph, type GraphShape } from '../circuit/shape.js';
@@ -65,7 +66,7 @@ export interface FactsOptions extends PoolOptions {
   /** Keeps fingerprints between runs, so that unchanged weights are not read again. */
   readonly fingerprintFile?: string;
   /** Called once for every remark, when all of the study fits: `FILE: …`, one sentence. */
-  readonly onRemark?: (remark: string) => void;
+  readonly onRemark?: (remark: string) => CallbackResult;
 }
 
 /** A failure of the library as a problem of the study file. */

@@ -5,7 +5,7 @@ import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { clearTemporaryFiles } from '../atomic-file.js';
-import { withCallbacks } from '../callbacks.js';
+import { withCallbacks, type CallbackResult } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { isDiskFull, makeFolder, writeError, writingTo } from '../file-errors.js';
 import { nearest } from '../nearest-word.js';
@@ -56,11 +56,11 @@ export interface RunStudyOptions extends PoolOptions {
    * from before, so that `onProgress` tells of time as a plan does. Default false.
    */
   readonly measureRates?: boolean;
-  readonly onProgress?: (progress: RunProgress) => void;
+  readonly onProgress?: (progress: RunProgress) => CallbackResult;
   /** Called for every node that was computed, not for those that were there. */
-  readonly onComputed?: (node: StageNode) => void;
+  readonly onComputed?: (node: StageNode) => CallbackResult;
   /** Called for remarks on what the study reads, such as pairs that repeat others. */
-  readonly onRemark?: (remark: string) => void;
+  readonly onRemark?: (remark: string) => CallbackResult;
 }
 
 /**
@@ -273,7 +273,7 @@ async function runNodes(
   for (const [index, node] of pending.entries()) {
     checkCancelled(options.signal);
     const detail = `${node.kind} ${node.id} (${index + 1} of ${pending.length})`;
-    const say = (): void =>
+    const say = (): CallbackResult =>
       options.onProgress?.({
         done: pace.done,
         total: pace.total,

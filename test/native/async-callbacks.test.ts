@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as headspark from '../../lib/index.js';
-import type { AttributionResult, Benchmark, Model, TokenizedPair } from '../../lib/index.js';
+import type { AttributionResult, Benchmark, CallbackResult, Model, TokenizedPair } from '../../lib/index.js';
 import { packageRoot } from '../../lib/version.js';
 
 let model: Model;
@@ -22,14 +22,16 @@ beforeAll(async () => {
   table = await headspark.attribute(model, pairs, { igSteps: 1 });
   benchmark = await headspark.readBenchmark('demo', { limit: 2 });
   await writeFile(join(folder, 'pairs.jsonl'), '{"clean":"1","corrupted":"1 2 3"}\n'.repeat(3));
+  const messages = (content: string) => [{ role: 'user', content }];
+  const pair = { messages: messages('1'), corrupted_messages: messages('2'), correct: 1, incorrect: 2 };
+  await writeFile(join(folder, 'messages.jsonl'), JSON.stringify(pair));
 });
 afterAll(async () => {
   model.dispose();
   await rm(folder, { recursive: true });
 });
 
-/** Gives back a promise, of which the types of callbacks say nothing. */
-type AnyCallback = () => unknown;
+type AnyCallback = () => CallbackResult;
 
 async function drain(stream: AsyncIterable<unknown>): Promise<void> {
   for await (const item of stream) void item;
@@ -41,7 +43,7 @@ const rows = [{ prompt: [1, 2], maxNewTokens: 3 }];
 const plan = { kind: 'single' } as const;
 const selection = { rule: 'top-n', n: 5 } as const;
 
-const jobs: [string, (callback: () => void) => Promise<unknown>][] = [
+const jobs: [string, (callback: AnyCallback) => Promise<unknown>][] = [
   ['attribute', (onProgress) => headspark.attribute(model, pairs, { igSteps: 1, onProgress })],
   ['Sweep.create', (onProgress) => headspark.Sweep.create(model, pairs, { ablation: 'mean', onProgress })],
   [
@@ -62,6 +64,15 @@ const jobs: [string, (callback: () => void) => Promise<unknown>][] = [
   ['evaluate', (onProgress) => headspark.evaluate(model, benchmark, { maxNewTokens: 4, onProgress })],
   ['generate', (onProgress) => drain(headspark.generate(model, rows, { onProgress }))],
   ['generate: onToken', (onToken) => drain(headspark.generate(model, rows, { onToken }))],
+  [
+    'readPairs: onMessages',
+    (onMessages) =>
+      headspark.readPairs(join(folder, 'messages.jsonl'), {
+        tokenizer: model.tokenizer!,
+        chatTemplate: model.chatTemplate!,
+        onMessages,
+      }),
+  ],
   [
     'readPairs: onUnfit',
     (onUnfit) =>
@@ -92,7 +103,7 @@ describe('a callback whose promise is rejected', () => {
   it('stops a job that is under way', async () => {
     const shares: number[] = [];
     const reason = new Error('no more');
-    const onProgress: (progress: headspark.JobProgress) => unknown = async ({ done, total }) => {
+    const onProgress = async ({ done, total }: headspark.JobProgress): Promise<void> => {
       shares.push(done / total);
       await setTimeout(1);
       throw reason;
@@ -103,7 +114,7 @@ describe('a callback whose promise is rejected', () => {
 });
 
 describe('a callback whose promise takes its time', () => {
-  it.each(jobs.filter(([name]) => !name.startsWith('readPairs')))('is waited for by %s', async (_, run) => {
+  it.each(jobs.filter(([name]) => name !== 'readPairs: onUnfit'))('is waited for by %s', async (_, run) => {
     let [begun, ended] = [0, 0];
     const slow: AnyCallback = async () => {
       begun++;

@@ -52,14 +52,15 @@ function typesIn(node: ts.Node): ts.EntityName[] {
   return names;
 }
 
+const file = join(library, 'index.ts');
+const program = programOf(file);
+const checker = program.getTypeChecker();
+const resolved = (symbol: ts.Symbol): ts.Symbol =>
+  symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+const index = checker.getSymbolAtLocation(program.getSourceFile(file)!)!;
+const exported = new Set(checker.getExportsOfModule(index).map(resolved));
+
 it('exports every type that its signatures name', () => {
-  const file = join(library, 'index.ts');
-  const program = programOf(file);
-  const checker = program.getTypeChecker();
-  const resolved = (symbol: ts.Symbol): ts.Symbol =>
-    symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
-  const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!;
-  const exported = new Set(checker.getExportsOfModule(module).map(resolved));
   const missing = new Set<string>();
   const ours = (symbol: ts.Symbol): boolean =>
     symbol.declarations?.some((at) => at.getSourceFile().fileName.startsWith(library)) ?? false;
@@ -76,6 +77,22 @@ it('exports every type that its signatures name', () => {
     }
   }
   expect([...missing]).toEqual([]);
+});
+
+it('says of its callbacks that their promises are waited for', () => {
+  const silent: string[] = [];
+  for (const symbol of exported) {
+    for (const declaration of symbol.declarations ?? []) {
+      if (!ts.isInterfaceDeclaration(declaration)) continue;
+      for (const member of declaration.members) {
+        const name = member.name?.getText() ?? '';
+        const waits = / => CallbackResult\b/.test(member.getText());
+        if (/^on[A-Z]/.test(name) && !waits) silent.push(`${symbol.name}.${name}`);
+      }
+    }
+  }
+  // Of a function that gives no promise: tokenizePair.
+  expect(silent).toEqual(['PairOptions.onMessages']);
 });
 
 it('keeps to itself what only its own modules need', async () => {

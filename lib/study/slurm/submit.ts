@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { chmod, realpath, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../../atomic-file.js';
-import { withCallbacks } from '../../callbacks.js';
+import { withCallbacks, type CallbackResult } from '../../callbacks.js';
 import { HeadsparkError } from '../../errors.js';
 import { makeFolder, writingTo } from '../../file-errors.js';
 import { readJsonIfExists } from '../../json-file.js';
@@ -48,7 +48,7 @@ export interface SubmitStudyOptions extends Omit<PoolOptions, 'memoryBytes'> {
   /** False: the scripts are written, and nothing is submitted. */
   readonly submit: boolean;
   /** Called for remarks on what the study reads, such as pairs that repeat others. */
-  readonly onRemark?: (remark: string) => void;
+  readonly onRemark?: (remark: string) => CallbackResult;
 }
 
 /**
