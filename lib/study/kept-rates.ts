@@ -1,10 +1,10 @@
 // RUN/rates.json: the rates that a plan or a run measured, so that another plan, the run itself and its
 // other processes need not measure again. Decides nothing but what a progress bar says.
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { settingsHash } from '../canonical-json.js';
+import { makeFolder } from '../file-errors.js';
 import { readJsonIfExists } from '../json-file.js';
 import { version } from '../version.js';
 import type { MeasuredRates, Rates } from './estimate.js';
@@ -28,7 +28,10 @@ function validFor(study: Study, facts: Facts, { threads = 0 }: PoolOptions): str
   });
 }
 
-/** Keeps rates in a run's folder, which is made where it is not there. */
+/**
+ * Keeps rates in a run's folder, which is made where it is not there.
+ * @throws ERR_HEADSPARK_FILE_WRITE.
+ */
 export async function keepRates(
   run: string,
   measured: MeasuredRates,
@@ -42,7 +45,7 @@ export async function keepRates(
     idleBytes: measured.idleBytes,
     peakBytes: measured.peakBytes,
   };
-  await mkdir(run, { recursive: true });
+  await makeFolder(run);
   await writeFileAtomic(ratesPath(run), `${JSON.stringify(content, null, 1)}\n`);
 }
 

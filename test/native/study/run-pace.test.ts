@@ -93,6 +93,18 @@ it.each([
   expect(await readKeptRates(out, { ...of, nodes })).toBeUndefined();
 });
 
+it('says where rates cannot be kept', async () => {
+  const study = await readStudy(await writeStudy(text));
+  const facts = await readFacts(study);
+  const none = { rates: new Map(), draw: 1, generation: new Map(), idleBytes: 1, peakBytes: 2 };
+  const { path } = study.source;
+  const kept = keepRates(join(path, 'run'), none, { study, facts, pool: { threads } });
+  await expect(kept).rejects.toMatchObject({
+    code: 'ERR_HEADSPARK_FILE_WRITE',
+    message: `${path} is a file; name a folder.`,
+  });
+});
+
 it('measures nothing where nobody asks for it', async () => {
   const out = await newFolder();
   const said = await run(out, false);
