@@ -160,7 +160,9 @@ async function measure(
     bootstrap: { seed: args.value('seed') },
     signal: context.signal,
   };
-  const measured: Record<string, unknown> = {};
+  const { label, device, isa, precision, sharePrefix } = model.info;
+  const measuredOn = { model: label, device, isa, precision, sharePrefix };
+  const measured: Record<string, unknown> = { ...measuredOn };
   if (args.flag('evaluate')) {
     const evaluation = await context.task('evaluate', 'circuits', ({ onJob }) =>
       evaluateCircuits(model, pairs, [circuit], { ...options, onProgress: onJob }),

@@ -74,6 +74,13 @@ describe('circuit', () => {
     const report = JSON.parse(stdout);
     expect(report.edges).toBeGreaterThan(50);
     expect(report.evaluation.values).toHaveLength(12);
+    const measuredOn = {
+      model: 'sft-step120',
+      device: 'cpu',
+      precision: 'exact',
+      sharePrefix: true,
+    };
+    expect(report).toMatchObject({ ...measuredOn, isa: expect.any(String) });
     expect(report.evaluation.faithfulness).toBeGreaterThan(0.5);
     expect(report.evaluation.interval.low).toBeLessThanOrEqual(report.evaluation.faithfulness);
     const written = await readScoreFile(join(cwd, 'circuit.json'));
