@@ -216,7 +216,10 @@ void Device::join_branches(std::size_t count) {
 }
 
 void Device::side_by_side(std::span<const std::function<void()>> works) {
-  if (works.empty()) return;
+  if (branches_at_work_ || works.size() < 2) {  // a branch has none of its own
+    for (const auto& work : works) work();
+    return;
+  }
   enter();
   const std::size_t count = works.size() - 1;
   make_branches(count);

@@ -70,6 +70,13 @@ TEST_CASE("branches of a device: scratch memory of their own, and an order with 
   std::int32_t number = -1;
   device->side_by_side(Works{Stamp{*device, &number, 7}});  // alone
   CHECK(number == 7);
+  std::int32_t inner = -1;
+  const auto nested = [&] {
+    device->side_by_side(Works{Stamp{*device, &inner, 8}, Stamp{*device, &number, 9}});
+  };
+  device->side_by_side(Works{nested, [] {}});
+  CHECK(inner == 8);
+  CHECK(number == 9);
   device->side_by_side(Works{});
   CHECK(device->epoch() == epoch);
 }
