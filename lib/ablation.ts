@@ -8,6 +8,7 @@ import { checkModel, checkPairs, checkText } from './argument-checks.js';
 import { withCallbacks } from './callbacks.js';
 import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
+import { modelProvenance } from './model-provenance.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 
@@ -36,14 +37,10 @@ function subjectOf(
   pairs: readonly TokenizedPair[],
   options: AblateOptions,
 ): AblationSubject {
-  const { label, layers, heads, device, isa, precision } = model.info;
+  const { layers, heads } = model.info;
   const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
   return {
-    model: label,
-    modelFingerprint: model.fingerprint(),
-    device,
-    isa,
-    precision,
+    ...modelProvenance(model),
     shape: { layers, heads },
     pairs: pairs.length,
     pairsHash: pairsHash(pairs),

@@ -27,6 +27,7 @@ import {
   type HeadTable,
 } from './heads/types.js';
 import type { Model } from './model.js';
+import { modelProvenance } from './model-provenance.js';
 import { runJob, type JobOptions } from './native.js';
 import type { NativeHeadProperties } from './native-types.js';
 import { checkOptionNames, oneOf, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
@@ -252,17 +253,12 @@ function settingsOf(
   prompts: readonly HeadPrompt[],
   options: HeadPropertiesOptions,
 ): HeadSettings {
-  const { label, device, isa, precision } = model.info;
   const { confidence = 0.95, markers = thinkMarkers } = options;
   checkConfidence(confidence);
   const high = Number.MAX_SAFE_INTEGER;
   return {
     headspark: version,
-    model: label,
-    modelFingerprint: model.fingerprint(),
-    device,
-    isa,
-    precision,
+    ...modelProvenance(model),
     prompts: prompts.length,
     promptsHash: promptsHash(prompts),
     queries: oneOf('queries', options.queries, { allowed: headQueries, fallback: 'all' }),

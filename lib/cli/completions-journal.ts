@@ -6,6 +6,7 @@ import { HeadsparkError } from '../errors.js';
 import type { Completion } from '../generation.js';
 import { Journal } from '../journal.js';
 import type { Model } from '../model.js';
+import { modelProvenance } from '../model-provenance.js';
 import type { Prompt } from '../prompts.js';
 import { version } from '../version.js';
 
@@ -18,15 +19,10 @@ export function journalSettings(
   prompts: readonly Prompt[],
   options: Record<string, unknown>,
 ): Record<string, unknown> {
-  const { label, device, isa, precision } = model.info;
   return {
     verb: 'generate',
     headspark: version,
-    model: label,
-    modelFingerprint: model.fingerprint(),
-    device,
-    isa,
-    precision,
+    ...modelProvenance(model),
     prompts: prompts.length,
     promptsHash: settingsHash({ prompts: prompts.map(({ tokens }) => [...tokens]) }),
     ...options,

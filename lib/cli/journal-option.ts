@@ -1,4 +1,4 @@
-// The journal of `ablate` and `evaluate`: where it lies, and what is said of it.
+// The journal of `ablate`, `evaluate` and `generate`: where it lies, and what is said of it.
 
 import type { Arguments } from './arguments.js';
 import type { Output } from './outputs.js';

@@ -88,25 +88,23 @@ std::shared_ptr<Device> Device::get(int index) {
 
 Device::Device(int index) : index_(index), properties_(checked_properties(index)), weights_(*this) {
   enter();
-  stream_ = create_stream();
+  make_branches(1);
 }
 
 Device::~Device() {
   try {
     enter();
-    synchronize(stream_);
+    synchronize(stream());
   } catch (const Error&) {
     // A device that failed has nothing to wait for; its memory goes with the process.
   }
   products_.reset();
-  for (const Scratch& scratch : scratch_) pool_.release(scratch.memory);
   for (const Branch& branch : branches_) {
     for (const Scratch& scratch : branch.scratch) pool_.release(scratch.memory);
     destroy_event(branch.event);
     destroy_stream(branch.stream);
   }
   weights_.clear();
-  destroy_stream(stream_);
 }
 
 std::string Device::name() const {
@@ -152,7 +150,7 @@ void* Device::allocate(std::int64_t bytes) {
 void Device::copy(void* device, const void* host, std::int64_t bytes) {
   refuse_in_record("a copy from the host");
   enter();
-  if (!branches_at_work_) return staging_.copy(stream_, device, host, bytes);
+  if (!branches_at_work_) return staging_.copy(stream(), device, host, bytes);
   copy_to_device(stream(), device, host, bytes);
   synchronize(stream());
 }
@@ -175,8 +173,7 @@ LtProducts* Device::products() {
 }
 
 void* Device::scratch(ScratchSlot slot, std::int64_t bytes) {
-  ScratchSlots& slots = branch_ == 0 ? scratch_ : branches_[branch_ - 1].scratch;
-  Scratch& scratch = slots[static_cast<std::size_t>(slot)];
+  Scratch& scratch = branches_[branch_].scratch[static_cast<std::size_t>(slot)];
   if (bytes > scratch.bytes) {
     refuse_in_record("memory");
     if (scratch.memory != nullptr) ++scratch_moves_;
@@ -209,8 +206,8 @@ void Device::make_branches(std::size_t count) {
 void Device::join_branches(std::size_t count) {
   branch_ = 0;
   branches_at_work_ = false;
-  for (std::size_t i = 0; i < count; ++i) {
-    wait_for(stream_, branches_[i].stream, branches_[i].event);
+  for (std::size_t i = 1; i < count; ++i) {
+    wait_for(stream(), branches_[i].stream, branches_[i].event);
   }
   release_outgrown();
 }
@@ -221,14 +218,14 @@ void Device::side_by_side(std::span<const std::function<void()>> works) {
     return;
   }
   enter();
-  const std::size_t count = works.size() - 1;
+  const std::size_t count = works.size();
   make_branches(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    wait_for(branches_[i].stream, stream_, branches_[i].event);
+  for (std::size_t i = 1; i < count; ++i) {
+    wait_for(branches_[i].stream, stream(), branches_[i].event);
   }
   branches_at_work_ = true;
   try {
-    for (branch_ = 0; branch_ <= count; ++branch_) works[branch_]();
+    for (branch_ = 0; branch_ < count; ++branch_) works[branch_]();
   } catch (...) {
     join_branches(count);
     throw;
@@ -238,18 +235,18 @@ void Device::side_by_side(std::span<const std::function<void()>> works) {
 
 void Device::begin_record() {
   enter();
-  begin_capture(stream_);
+  begin_capture(stream());
   records_here = true;
 }
 
 Graph Device::end_record() {
   records_here = false;
-  return end_capture(stream_);
+  return end_capture(stream());
 }
 
 void Device::abandon_record() noexcept {
   records_here = false;
-  abandon_capture(stream_);
+  abandon_capture(stream());
 }
 
 }  // namespace headspark::cuda

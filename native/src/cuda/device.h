@@ -46,7 +46,7 @@ class Device final : public WeightMemory {
   /// "cuda:0 (NVIDIA H200)".
   std::string name() const;
   /// Of the branch at work.
-  Stream stream() const { return branch_ == 0 ? stream_ : branches_[branch_ - 1].stream; }
+  Stream stream() const { return branches_[branch_].stream; }
   /// See OpDevice.
   void side_by_side(std::span<const std::function<void()>> works);
   std::int64_t available_bytes();
@@ -83,7 +83,7 @@ class Device final : public WeightMemory {
     std::int64_t bytes = 0;
   };
   using ScratchSlots = std::array<Scratch, static_cast<std::size_t>(ScratchSlot::count)>;
-  /// Work beside that of the device's stream, which begins and ends with it.
+  /// The device's own work, or what is done beside it, which begins and ends with it.
   struct Branch {
     Stream stream = nullptr;
     Event event = nullptr;
@@ -99,10 +99,8 @@ class Device final : public WeightMemory {
   MemoryPool pool_;
   WeightCache weights_;
   Staging staging_;
-  Stream stream_ = nullptr;
-  ScratchSlots scratch_;
-  std::vector<Branch> branches_;
-  std::size_t branch_ = 0;  ///< whose work is queued; 0: the device's stream
+  std::vector<Branch> branches_;  ///< the first is the device's own
+  std::size_t branch_ = 0;        ///< whose work is queued
   bool branches_at_work_ = false;
   std::vector<void*> outgrown_;  ///< scratch memory that other branches must not get
   std::uint64_t scratch_moves_ = 0;

@@ -31,68 +31,47 @@ struct Finish {
   std::int64_t c_stride;
 };
 
+template <int Width>
+HEADSPARK_DEVICE Elements<Width> read_sums(const ProductSums& sums, std::int64_t at) {
+  if constexpr (Width == 1) {
+    return {{stored_value(sums.data, sums.type, at)}};
+  } else {
+    return read_elements<Width>(static_cast<const float*>(sums.data) + at);
+  }
+}
+
+template <int Width>
+HEADSPARK_DEVICE void add_to(Elements<Width>& sum, const Elements<Width>& value) {
+  HEADSPARK_UNROLL
+  for (int j = 0; j < Width; ++j) sum.v[j] += value.v[j];
+}
+
 // Without scale, bias and initial this is a copy, and with initial alone what the library's own
 // epilogue does: a row's bits do not depend on who wrote it.
-HEADSPARK_DEVICE void finish_one(const Finish& p, std::int64_t i) {
-  const std::int64_t row = i / p.columns;
-  const std::int64_t column = i - row * p.columns;
-  const std::int64_t at = row * p.c_stride + column;
-  float product = stored_value(p.sums.data, p.sums.type, i);
-  for (std::int64_t part = 1; part < p.sums.parts; ++part) {
-    product += stored_value(p.sums.data, p.sums.type, part * p.sums.part_stride + i);
-  }
-  float value = p.scale * product;
-  if (p.bias != nullptr) value = multiply_add(p.scale, product, p.bias[column]);
-  if (p.narrow != nullptr) {
-    p.narrow[at] = float_to_bf16(value).bits;
-    return;
-  }
-  if (p.plain != nullptr) p.plain[at] = value;
-  if (p.initial != nullptr) value = value + p.initial[at];
-  p.c[at] = value;
-}
-
-HEADSPARK_DEVICE Four sum(const Four& a, const Four& b) {
-  return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
-}
-
-/// finish_one of elements i, a multiple of 4, to i + 3 of a row, with the same bits.
-HEADSPARK_DEVICE void finish_four(const Finish& p, std::int64_t i) {
-  const std::int64_t row = i / p.columns;
-  const std::int64_t column = i - row * p.columns;
-  const std::int64_t at = row * p.c_stride + column;
-  const auto* const sums = static_cast<const float*>(p.sums.data) + i;
-  Four value = read_four(sums);
-  for (std::int64_t part = 1; part < p.sums.parts; ++part) {
-    value = sum(value, read_four(sums + part * p.sums.part_stride));
-  }
-  if (p.bias != nullptr) {
-    const Four bias = load_four(p.bias + column);
-    value = {multiply_add(p.scale, value.x, bias.x), multiply_add(p.scale, value.y, bias.y),
-             multiply_add(p.scale, value.z, bias.z), multiply_add(p.scale, value.w, bias.w)};
-  } else {
-    value = {p.scale * value.x, p.scale * value.y, p.scale * value.z, p.scale * value.w};
-  }
-  if (p.narrow != nullptr) {
-    return store_two(
-        reinterpret_cast<float*>(p.narrow + at),
-        {bits_to_float(pack_bf16(value.x, value.y)), bits_to_float(pack_bf16(value.z, value.w))});
-  }
-  if (p.plain != nullptr) store_four(p.plain + at, value);
-  if (p.initial != nullptr) value = sum(value, read_four(p.initial + at));
-  store_four(p.c + at, value);
-}
-
 template <int Width>
 HEADSPARK_KERNEL(kElementThreads)
 finish_kernel(Finish p) {
   const std::int64_t i = element_index() * Width;
   if (i >= p.rows * p.columns) return;
-  if constexpr (Width == 4) {
-    finish_four(p, i);
-  } else {
-    finish_one(p, i);
+  const std::int64_t row = i / p.columns;
+  const std::int64_t column = i - row * p.columns;
+  const std::int64_t at = row * p.c_stride + column;
+  Elements<Width> value = read_sums<Width>(p.sums, i);
+  for (std::int64_t part = 1; part < p.sums.parts; ++part) {
+    add_to(value, read_sums<Width>(p.sums, part * p.sums.part_stride + i));
   }
+  if (p.bias != nullptr) {
+    const Elements<Width> bias = load_elements<Width>(p.bias + column);
+    HEADSPARK_UNROLL
+    for (int j = 0; j < Width; ++j) value.v[j] = multiply_add(p.scale, value.v[j], bias.v[j]);
+  } else {
+    HEADSPARK_UNROLL
+    for (int j = 0; j < Width; ++j) value.v[j] = p.scale * value.v[j];
+  }
+  if (p.narrow != nullptr) return store_rounded(p.narrow + at, value);
+  if (p.plain != nullptr) store_elements(p.plain + at, value);
+  if (p.initial != nullptr) add_to(value, read_elements<Width>(p.initial + at));
+  store_elements(p.c + at, value);
 }
 
 bool takes_four(const Finish& p) {

@@ -110,23 +110,15 @@ struct Buckets {
   const Kept& kept;
   const BlockMemory& memory;
 
-  /// body(key, weight, bucket) for those of this thread.
-  template <typename Body>
-  HEADSPARK_DEVICE void for_kept(const Body& body) const {
-    for_own_tokens(row, [&](int token, float x) {
-      const std::uint64_t key = row.key(token, x);
-      const float weight = kept.weight(key, x);
-      if (weight >= 0.0f) body(key, weight, bucket_of(x));
-    });
-  }
-
   /// running[b] becomes the sum of the buckets up to b, but for the last one.
   HEADSPARK_DEVICE void add_up() const {
     const auto limbs = memory.keys.template as<std::uint32_t>();
     for (int i = thread_index(); i < 2 * kBuckets; i += kSampleThreads) limbs.store(i, 0);
     sync_threads();
-    for_kept([&](std::uint64_t, float weight, int bucket) {
-      if (bucket == kBuckets - 1) return;
+    for_own_tokens(row, [&](int token, float x) {
+      const int bucket = bucket_of(x);
+      const float weight = kept.weight(row.key(token, x), x);
+      if (weight < 0.0f || bucket == kBuckets - 1) return;
       if (Counted) {
         limbs.add(2 * bucket, 1);
       } else {
@@ -145,8 +137,9 @@ struct Buckets {
     const auto counter = memory.weights.template as<std::uint32_t>();
     if (thread_index() == 0) counter.store(0, 0);
     sync_threads();
-    for_kept([&](std::uint64_t key, float, int bucket) {
-      if (bucket != wanted) return;
+    for_own_tokens(row, [&](int token, float x) {
+      const std::uint64_t key = row.key(token, x);
+      if (bucket_of(x) != wanted || kept.weight(key, x) < 0.0f) return;
       const auto place = static_cast<int>(counter.add(0, 1));
       if (place < kList) memory.keys.store(place, key);
     });

@@ -1,5 +1,6 @@
 // linear on the GPU by products on tensor cores (cuda/gemm.h). Formulas: linear_cpu.cc. The
 // low-rank term runs after the product, in the same precision.
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -120,19 +121,25 @@ void layer_forward(const Context& context, const LinearForward& p, const GemmRow
 
 void layers_forward(const Context& context, std::span<const LayerOutput> layers,
                     const GemmRows& x) {
+  const auto forward = [&](const LayerOutput& layer) {
+    layer_forward(context, layer.params, x, nullptr, layer.narrow);
+  };
+  const bool few = std::all_of(layers.begin(), layers.end(), [](const LayerOutput& layer) {
+    return layer.params.tokens <= kFewRows && low_rank_of(*layer.params.weight) == nullptr;
+  });
+  if (!few) {
+    std::for_each(layers.begin(), layers.end(), forward);
+    return;
+  }
   OpDevice& device = op_device(context);
-  bool few = layers.size() > 1;
   std::vector<std::function<void()>> works;
   for (const LayerOutput& layer : layers) {
-    const LinearWeight& weight = *layer.params.weight;
-    few = few && layer.params.tokens <= kFewRows && low_rank_of(weight) == nullptr;
     // On the device before: what is done side by side copies nothing.
-    device.matrix(weight, context.precision);
-    device.constant_floats(weight.bias);
-    works.emplace_back([&] { layer_forward(context, layer.params, x, nullptr, layer.narrow); });
+    device.matrix(*layer.params.weight, context.precision);
+    device.constant_floats(layer.params.weight->bias);
+    works.emplace_back([&] { forward(layer); });
   }
-  if (few) return device.side_by_side(works);
-  for (const auto& work : works) work();
+  device.side_by_side(works);
 }
 
 void layer_backward(const Context& context, const LinearBackward& p, const GemmRows& d_y,

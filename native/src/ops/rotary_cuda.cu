@@ -27,50 +27,13 @@ struct RotaryKernel {
   const float* second_from;  // or second
 };
 
-HEADSPARK_DEVICE Two rotated(const Two& x, float cosine, float sine) {
-  return {multiply_add(x.x, cosine, -(x.y * sine)), multiply_add(x.y, cosine, x.x * sine)};
-}
-
-/// One pair, its halves `apart` elements from each other.
-struct OnePair {
-  static constexpr int kWidth = 1;
-  HEADSPARK_DEVICE static void copy(const float* from, float* to) { *to = *from; }
-  HEADSPARK_DEVICE static void rotate(const float* from, float* to, std::int64_t apart,
-                                      const float* cosine, const float* sine, float direction) {
-    const Two turned =
-        rotated({from[0], from[apart]}, load_constant(cosine), direction * load_constant(sine));
-    to[0] = turned.x;
-    to[apart] = turned.y;
-  }
-};
-
-struct FourPairs {
-  static constexpr int kWidth = 4;
-  HEADSPARK_DEVICE static void copy(const float* from, float* to) {
-    store_four(to, read_four(from));
-  }
-  HEADSPARK_DEVICE static void rotate(const float* from, float* to, std::int64_t apart,
-                                      const float* cosine, const float* sine, float direction) {
-    const Four a = read_four(from);
-    const Four b = read_four(from + apart);
-    const Four c = load_four(cosine);
-    const Four s = load_four(sine);
-    const Two x = rotated({a.x, b.x}, c.x, direction * s.x);
-    const Two y = rotated({a.y, b.y}, c.y, direction * s.y);
-    const Two z = rotated({a.z, b.z}, c.z, direction * s.z);
-    const Two w = rotated({a.w, b.w}, c.w, direction * s.w);
-    store_four(to, {x.x, y.x, z.x, w.x});
-    store_four(to + apart, {x.y, y.y, z.y, w.y});
-  }
-};
-
-template <typename Pairs>
+template <int Width>
 HEADSPARK_KERNEL(kElementThreads)
 rotary_kernel(RotaryKernel p) {
   const std::int64_t i = element_index();
   if (i >= p.count) return;
-  const std::int64_t parts = (p.pairs + p.rest) / Pairs::kWidth;
-  const std::int64_t pair = i % parts * Pairs::kWidth;
+  const std::int64_t parts = (p.pairs + p.rest) / Width;
+  const std::int64_t pair = i % parts * Width;
   const std::int64_t heads = p.heads + p.second_heads;
   const std::int64_t token = i / parts / heads;
   const std::int64_t head = i / parts % heads;
@@ -79,10 +42,24 @@ rotary_kernel(RotaryKernel p) {
   const float* const from = (head < p.heads ? p.x_from : p.second_from) + at;
   float* const to = (head < p.heads ? p.x : p.second) + at;
   if (pair >= p.pairs) {
-    return Pairs::copy(from + p.pairs + pair, to + p.pairs + pair);
+    const std::int64_t element = p.pairs + pair;
+    return store_elements(to + element, read_elements<Width>(from + element));
   }
   const std::int64_t angle = p.positions[token] * p.pairs + pair;
-  Pairs::rotate(from + pair, to + pair, p.pairs, p.cosine + angle, p.sine + angle, p.direction);
+  Elements<Width> a = read_elements<Width>(from + pair);
+  Elements<Width> b = read_elements<Width>(from + pair + p.pairs);
+  const Elements<Width> cosines = load_elements<Width>(p.cosine + angle);
+  const Elements<Width> sines = load_elements<Width>(p.sine + angle);
+  HEADSPARK_UNROLL
+  for (int j = 0; j < Width; ++j) {
+    const Two x{a.v[j], b.v[j]};
+    const float cosine = cosines.v[j];
+    const float sine = p.direction * sines.v[j];
+    a.v[j] = multiply_add(x.x, cosine, -(x.y * sine));
+    b.v[j] = multiply_add(x.y, cosine, x.x * sine);
+  }
+  store_elements(to + pair, a);
+  store_elements(to + pair + p.pairs, b);
 }
 
 /// Uploaded once, for the layers of all passes.
@@ -100,9 +77,8 @@ void rotate(const Context& context, const Rotary& p, float direction) {
   const bool four = p.table->pairs % 4 == 0 && rest % 4 == 0 && p.head_dim % 4 == 0 &&
                     aligned_to(16, p.x) && aligned_to(16, p.source()) && aligned_to(16, p.second) &&
                     aligned_to(16, second_from);
-  const std::int64_t threads = four ? count / FourPairs::kWidth : count;
-  launch(device.stream(), element_shape(threads),
-         four ? &rotary_kernel<FourPairs> : &rotary_kernel<OnePair>,
+  const std::int64_t threads = four ? count / 4 : count;
+  launch(device.stream(), element_shape(threads), four ? &rotary_kernel<4> : &rotary_kernel<1>,
          RotaryKernel{on_device(device, *p.table, p.table->cosine),
                       on_device(device, *p.table, p.table->sine), p.positions, p.table->pairs, rest,
                       p.head_dim, threads, direction, p.heads, p.x, p.source(), p.second_heads,

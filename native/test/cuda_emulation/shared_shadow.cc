@@ -16,12 +16,14 @@ Moment SharedShadow::now(int thread) const {
           static_cast<std::int16_t>(thread)};
 }
 
-SharedShadow::Finding SharedShadow::read(Cell& cell, int thread) const {
+// Reads have no order among themselves, and neither have additions.
+SharedShadow::Finding SharedShadow::join(Cell& cell, LastUse Cell::*own, LastUse Cell::*other,
+                                         int thread) const {
   if (cell.copied_by >= 0) return {Problem::under_way, cell.copied_by};
-  const Moment own = now(thread);
-  if (!cell.write.ordered(own)) return {Problem::race, cell.write.thread};
-  if (!cell.addition.ordered(own)) return {Problem::race, cell.addition.thread};
-  cell.read.join(own);
+  const Moment moment = now(thread);
+  if (!cell.write.ordered(moment)) return {Problem::race, cell.write.thread};
+  if (!(cell.*other).ordered(moment)) return {Problem::race, (cell.*other).thread};
+  (cell.*own).join(moment);
   if (cell.write.epoch < first_epoch_) return {Problem::unwritten, -1};
   return {};
 }
@@ -33,16 +35,6 @@ SharedShadow::Finding SharedShadow::write(Cell& cell, int thread) const {
   if (!cell.read.ordered(own)) return {Problem::race, cell.read.thread};
   if (!cell.addition.ordered(own)) return {Problem::race, cell.addition.thread};
   cell.write.replace(own);
-  return {};
-}
-
-SharedShadow::Finding SharedShadow::add(Cell& cell, int thread) const {
-  if (cell.copied_by >= 0) return {Problem::under_way, cell.copied_by};
-  const Moment own = now(thread);
-  if (!cell.write.ordered(own)) return {Problem::race, cell.write.thread};
-  if (!cell.read.ordered(own)) return {Problem::race, cell.read.thread};
-  cell.addition.join(own);
-  if (cell.write.epoch < first_epoch_) return {Problem::unwritten, -1};
   return {};
 }
 
@@ -61,11 +53,13 @@ SharedShadow::Finding SharedShadow::access(std::size_t offset, std::size_t bytes
   if (write) {
     return each_cell(offset, bytes, [&](Cell& cell) { return this->write(cell, thread); });
   }
-  return each_cell(offset, bytes, [&](Cell& cell) { return read(cell, thread); });
+  return each_cell(offset, bytes,
+                   [&](Cell& cell) { return join(cell, &Cell::read, &Cell::addition, thread); });
 }
 
 SharedShadow::Finding SharedShadow::add(std::size_t offset, std::size_t bytes, int thread) {
-  return each_cell(offset, bytes, [&](Cell& cell) { return add(cell, thread); });
+  return each_cell(offset, bytes,
+                   [&](Cell& cell) { return join(cell, &Cell::addition, &Cell::read, thread); });
 }
 
 SharedShadow::Finding SharedShadow::begin_copy(std::size_t offset, std::size_t bytes, int thread) {

@@ -42,9 +42,8 @@ class SharedShadow {
     std::int16_t copied_by = -1;  // while a copy is under way
   };
   Moment now(int thread) const;
-  Finding read(Cell& cell, int thread) const;
+  Finding join(Cell& cell, LastUse Cell::*own, LastUse Cell::*other, int thread) const;
   Finding write(Cell& cell, int thread) const;
-  Finding add(Cell& cell, int thread) const;
   template <typename Use>
   Finding each_cell(std::size_t offset, std::size_t bytes, const Use& use);
 
