@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "cpu/gemm_item.h"
@@ -58,67 +59,81 @@ const char* pack_own_a(const GemmPlan& plan, const GemmPiece& first) {
   return memory;
 }
 
-// The pieces of all products, one product after the other.
+/// A piece of a product, or of the way down of a product's low-rank term.
+struct Piece {
+  GemmPiece at;
+  GemmWayDown* of = nullptr;     ///< the way down whose piece it is; null: of a product
+  GemmWayDown* added = nullptr;  ///< of the term that is added to it; null: none
+};
+
+// The pieces of all products, one product after the other, after those of the ways down of their
+// low-rank terms: whoever waits for a way down knows that all of its pieces have been taken.
 class Pieces {
  public:
   Pieces(const Context& context, std::span<const Gemm> products) {
+    std::int64_t inner_floats = 0;
     plans_.reserve(products.size());
     for (const Gemm& product : products) {
-      GemmPlan& plan = plans_.emplace_back(context, product);
-      plan.inner_at = inner_floats_;
-      count_ += plan.blocking.row_blocks * plan.blocking.groups;
-      inner_floats_ += product.rows * product.b.low_rank.rank;
+      plans_.emplace_back(context, product);
+      inner_floats += product.rows * product.b.low_rank.rank;
     }
+    if (inner_floats > 0) add_ways_down(context, scratch(ScratchSlot::low_rank, inner_floats));
+    for (const auto& down : downs_) count_ += down ? down->plan().blocking.pieces() : 0;
+    for (const GemmPlan& plan : plans_) count_ += plan.blocking.pieces();
   }
 
   std::int64_t count() const { return count_; }
-  /// What the low-rank terms have between their two factors, [rows, rank] each.
-  std::int64_t inner_floats() const { return inner_floats_; }
-  const std::vector<GemmPlan>& plans() const { return plans_; }
   const GemmPlan& first_plan() const { return plans_.front(); }
+  void give_up() const {
+    for (const auto& down : downs_) {
+      if (down) down->give_up();
+    }
+  }
 
-  GemmPiece operator[](std::int64_t index) const {
-    for (const GemmPlan& plan : plans_) {
-      const GemmBlocking& blocking = plan.blocking;
-      const std::int64_t count = blocking.row_blocks * blocking.groups;
-      if (index < count) {
-        const std::int64_t begin = plan.span.begin + index / blocking.row_blocks * blocking.group;
-        return {&plan,
-                index % blocking.row_blocks,
-                {begin, std::min(begin + blocking.group, plan.span.end)}};
-      }
+  Piece operator[](std::int64_t index) const {
+    for (const auto& down : downs_) {
+      if (!down) continue;
+      const std::int64_t count = down->plan().blocking.pieces();
+      if (index < count) return {down->plan().piece(index), down.get(), nullptr};
+      index -= count;
+    }
+    for (std::size_t i = 0; i < plans_.size(); ++i) {
+      const std::int64_t count = plans_[i].blocking.pieces();
+      if (index < count) return {plans_[i].piece(index), nullptr, down_of(i)};
       index -= count;
     }
     return {};
   }
 
  private:
-  std::vector<GemmPlan> plans_;
-  std::int64_t count_ = 0;
-  std::int64_t inner_floats_ = 0;
-};
-
-// The first factors of all products, for all threads.
-float* multiply_down(const Context& context, const Pieces& pieces, const char* packed_a) {
-  float* inner = scratch(ScratchSlot::low_rank, pieces.inner_floats());
-  for (const GemmPlan& plan : pieces.plans()) {
-    if (plan.p.b.low_rank.rank == 0) continue;
-    const GemmWayDown down(context, plan, packed_a, inner);
-    context.threads->parallel_for(down.row_blocks(), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) down.run(i);
-    });
+  void add_ways_down(const Context& context, float* inner) {
+    for (const GemmPlan& plan : plans_) {
+      const std::int64_t rank = plan.p.b.low_rank.rank;
+      downs_.push_back(rank > 0 ? std::make_unique<GemmWayDown>(context, plan, inner) : nullptr);
+      inner += plan.p.rows * rank;
+    }
   }
-  return inner;
-}
+  GemmWayDown* down_of(std::size_t product) const {
+    return downs_.empty() ? nullptr : downs_[product].get();
+  }
+
+  std::vector<GemmPlan> plans_;
+  std::vector<std::unique_ptr<GemmWayDown>> downs_;  // of each product, or of none
+  std::int64_t count_ = 0;
+};
 
 // What the threads of gemm share.
 struct Work {
-  const Context& context;
   const Pieces& pieces;
   const char* packed_a = nullptr;  // null where threads or items pack their own
-  float* inner = nullptr;          // null where threads make their own
   std::atomic<std::int64_t> untaken{0};
 };
+
+void multiply(const Piece& now, const Piece& then, const char* packed_a) {
+  if (now.of == nullptr) return multiply_piece(now.at, then.at, packed_a, now.added);
+  multiply_piece(now.at, then.at, now.of->packed(packed_a), nullptr);
+  now.of->finish_piece();
+}
 
 // One thread's pieces. Of streams it takes the next before it works on one, and asks for its
 // weights meanwhile. Larger pieces are taken late, so that no thread waits long for another's last.
@@ -127,18 +142,10 @@ void run_pieces(Work& work) {
   std::int64_t at = work.untaken++;
   if (at >= pieces.count()) return;
   const bool streams = pieces.first_plan().blocking.streams();
-  const char* a = streams ? pack_own_a(pieces.first_plan(), pieces[at]) : work.packed_a;
-  float* inner = streams ? scratch(ScratchSlot::low_rank, pieces.inner_floats()) : work.inner;
-  const GemmPlan* met = nullptr;
+  const char* a = streams ? pack_own_a(pieces.first_plan(), pieces[at].at) : work.packed_a;
   while (at < pieces.count()) {
     const std::int64_t then = streams ? work.untaken++ : pieces.count();
-    const GemmPiece piece = pieces[at];
-    const bool low_rank = piece.plan->p.b.low_rank.rank > 0;
-    if (low_rank && streams && piece.plan != met) {
-      GemmWayDown(work.context, *piece.plan, a, inner).run(0);
-    }
-    met = piece.plan;
-    multiply_piece(piece, pieces[then], a, low_rank ? inner + piece.plan->inner_at : nullptr);
+    multiply(pieces[at], pieces[then], a);
     at = streams ? then : work.untaken++;
   }
 }
@@ -153,14 +160,17 @@ void gemm(const Context& context, std::span<const Gemm> products) {
   if (products.empty() || products[0].rows == 0) return;
   const Pieces pieces(context, products);
   const GemmPlan& plan = pieces.first_plan();
-  Work work{context, pieces};
-  if (!plan.blocking.streams()) {
-    const bool reused = pieces.count() > 1 || pieces.inner_floats() > 0;
-    if (reused) work.packed_a = pack_all_of_a(context, plan);
-    work.inner = multiply_down(context, pieces, work.packed_a);
-  }
+  Work work{pieces};
+  if (!plan.blocking.streams() && pieces.count() > 1) work.packed_a = pack_all_of_a(context, plan);
   const std::int64_t threads = std::min<std::int64_t>(context.threads->threads(), pieces.count());
-  context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) { run_pieces(work); });
+  context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
+    try {
+      run_pieces(work);
+    } catch (...) {
+      pieces.give_up();  // or others wait for what nobody makes
+      throw;
+    }
+  });
 }
 
 }  // namespace headspark

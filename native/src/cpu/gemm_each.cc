@@ -67,12 +67,13 @@ void run_share(const Context& context, const RowShare& share) {
   part.c += share.rows.begin * part.c_stride;
   const GemmPlan plan(context, part);  // one block of rows
   const char* a = pack_rows(plan);
-  float* inner = nullptr;
-  if (const std::int64_t rank = part.b.low_rank.rank; rank > 0) {
-    inner = scratch(ScratchSlot::low_rank, part.rows * rank);
-    GemmWayDown(context, plan, a, inner).run(0);
-  }
-  multiply_piece({&plan, 0, plan.span}, {}, a, inner);
+  const GemmPiece whole{&plan, 0, plan.span};
+  const std::int64_t rank = part.b.low_rank.rank;
+  if (rank == 0) return multiply_piece(whole, {}, a, nullptr);
+  GemmWayDown down(context, plan, scratch(ScratchSlot::low_rank, part.rows * rank));
+  multiply_piece({&down.plan(), 0, down.plan().span}, {}, down.packed(a), nullptr);
+  down.give_up();  // all of it at once
+  multiply_piece(whole, {}, a, &down);
 }
 
 }  // namespace

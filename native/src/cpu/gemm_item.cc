@@ -16,7 +16,7 @@ constexpr std::int64_t kWaitingRows = 16;
 // depth block: it stays in L2, no panel sticks out of it, and the lines of c are written once.
 class Item {
  public:
-  Item(const GemmPiece& now, const GemmPiece& then, const char* packed_a, const float* inner)
+  Item(const GemmPiece& now, const GemmPiece& then, const char* packed_a, const GemmWayDown* down)
       : plan_(*now.plan),
         p_(plan_.p),
         kernels_(plan_.kernels),
@@ -30,10 +30,11 @@ class Item {
         c_(scratch(ScratchSlot::gemm_c, rows_ * c_stride_)),
         direct_(kernels_.gemm.writes_out && (plan_.blocking.streams() || !large()) &&
                 rows_ > kWaitingRows && plan_.main.depth > 0 && columns() == c_stride_),
+        down_(down),
         multiplying_(kernels_.gemm, rows_) {
-    if (inner == nullptr) return;
+    if (down == nullptr) return;
     const LowRankPanels& term = p_.b.low_rank;
-    low_rank_ = plan_.sum_over(inner, term.rank, *term.up, {0, term.rank});
+    low_rank_ = plan_.sum_over(nullptr, term.rank, *term.up, {0, term.rank});
     low_rank_.a_scale = term.scale;
   }
 
@@ -45,6 +46,7 @@ class Item {
       if (a != nullptr) a += row_block_ * plan_.a_offset(main.depth) + plan_.a_offset(k);
       add(main, k, a, begun || k > 0);
     }
+    if (down_ != nullptr) low_rank_.a = down_->wait();
     for (std::int64_t k = 0; k < low_rank_.depth; k += low_rank_.block) {
       add(low_rank_, k, nullptr, true);
     }
@@ -163,8 +165,9 @@ class Item {
   GemmPiece then_;
   std::int64_t c_stride_;
   float* c_;
-  bool direct_;            // the last products of whole panels write the result themselves
-  GemmSum low_rank_ = {};  // depth 0: none
+  bool direct_;  // the last products of whole panels write the result themselves
+  const GemmWayDown* down_;
+  GemmSum low_rank_ = {};  // depth 0: none; its rows are down_'s result
   Multiplying multiplying_;
 };
 
@@ -184,19 +187,29 @@ Gemm first_factor(const Gemm& p, float* inner) {
 
 }  // namespace
 
-void multiply_piece(const GemmPiece& now, const GemmPiece& then, const char* packed_a,
-                    const float* inner) {
-  Item(now, then, packed_a, inner).run();
+GemmWayDown::GemmWayDown(const Context& context, const GemmPlan& product, float* inner)
+    : product_(first_factor(product.p, inner)),
+      plan_(context, product_),
+      same_depths_(plan_.main.lead == product.main.lead),
+      unfinished_(static_cast<int>(plan_.blocking.pieces())) {}
+
+void GemmWayDown::finish_piece() {
+  if (--unfinished_ == 0) unfinished_.notify_all();
 }
 
-GemmWayDown::GemmWayDown(const Context& context, const GemmPlan& plan, const char* packed_a,
-                         float* inner)
-    : product_(first_factor(plan.p, inner + plan.inner_at)),
-      plan_(context, product_),
-      packed_a_(plan_.main.lead == plan.main.lead ? packed_a : nullptr) {}
+void GemmWayDown::give_up() {
+  unfinished_ = 0;
+  unfinished_.notify_all();
+}
 
-void GemmWayDown::run(std::int64_t row_block) const {
-  multiply_piece({&plan_, row_block, plan_.span}, {}, packed_a_, nullptr);
+const float* GemmWayDown::wait() const {
+  for (int left = unfinished_; left > 0; left = unfinished_) unfinished_.wait(left);
+  return product_.c;
+}
+
+void multiply_piece(const GemmPiece& now, const GemmPiece& then, const char* packed_a,
+                    const GemmWayDown* down) {
+  Item(now, then, packed_a, down).run();
 }
 
 }  // namespace headspark

@@ -77,6 +77,11 @@ GemmSum GemmPlan::sum_over(const float* a, std::int64_t a_stride, const PackedPa
   return sum;
 }
 
+GemmPiece GemmPlan::piece(std::int64_t index) const {
+  const std::int64_t begin = span.begin + index / blocking.row_blocks * blocking.group;
+  return {this, index % blocking.row_blocks, {begin, std::min(begin + blocking.group, span.end)}};
+}
+
 Fetch GemmPlan::read_at(const Range& panels, std::int64_t k) const {
   const std::int64_t begin = main.first_depth + k;
   return read_of(*main.b, panels, {begin, begin + main.depth_at(k)});

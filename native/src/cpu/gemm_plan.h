@@ -23,6 +23,7 @@ struct GemmBlocking {
   std::int64_t group = 0;  // panels per item
   std::int64_t groups = 0;
 
+  std::int64_t pieces() const { return row_blocks * groups; }
   /// Items go down all depths of few panels.
   bool streams() const { return row_blocks == 1; }
 };
@@ -44,6 +45,8 @@ struct GemmSum {
               char* packed) const;
 };
 
+struct GemmPiece;
+
 /// A product with the choices that all its items share.
 struct GemmPlan {
   const Gemm& p;
@@ -51,13 +54,14 @@ struct GemmPlan {
   Range span;  ///< whole panels of the operand; the first and last may stick out of the product
   GemmBlocking blocking;
   GemmSum main;
-  std::int64_t inner_at = 0;  ///< of a low-rank term, in floats: see gemm.cc
 
   /// The product outlives the plan.
   GemmPlan(const Context& context, const Gemm& product);
 
   GemmSum sum_over(const float* a, std::int64_t a_stride, const PackedPanels& b,
                    const Range& depths) const;
+  /// One of blocking.pieces(): all blocks of rows of a group of panels, then the next group.
+  GemmPiece piece(std::int64_t index) const;
   /// The block of depth at k of some panels.
   Fetch read_at(const Range& panels, std::int64_t k) const;
   /// Bytes of the packed A of one row block, up to depth k.
