@@ -1,8 +1,9 @@
 // Benchmark of decoding: batch 1, 64 rows without gates, and 64 rows of 16 variants, in turns, each
 // verified first, beside the floors that this machine's peak and bandwidth set in the same run.
 // Usage: bench_decode [--model DIR] [--device cpu|cuda:N] [--threads N] [--prompt N] [--steps N]
-// [--rounds N] [--rows N] [--variants N] [--memory MB] [--precision exact|fast] [--json]. Without a
-// model: random weights of the shape of SmolLM2-135M, in bf16.
+// [--rounds N] [--rows N] [--variants N] [--memory MB] [--precision exact|fast] [--adapter DIR]
+// [--json]. Without a model: random weights of the shape of SmolLM2-135M, in bf16. With an adapter
+// the rows without gates are decoded with it as well.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -120,6 +121,7 @@ struct Scenario {
   std::string name;
   int rows = 0;
   int variants = 1;  // 1: no gates
+  bool adapted = false;
 };
 
 /// Samples of one prompt; variant v > 0 has two heads gated at layers spread over the model.
@@ -218,6 +220,33 @@ struct Floors {
   double flop_seconds = 0;
 };
 
+struct LowRankSize {
+  double weights = 0;
+  double bytes = 0;
+};
+
+/// Of a model's low-rank terms, as they are stored.
+LowRankSize low_rank_size(const Model& model) {
+  LowRankSize size;
+  const auto add = [&](const headspark::LinearWeight& weight) {
+    const headspark::LowRank* low = headspark::low_rank_of(weight);
+    if (low == nullptr) return;
+    for (const headspark::LowRankFactor* factor : {&low->a, &low->b}) {
+      const auto count = static_cast<double>(factor->count());
+      size.weights += count;
+      size.bytes += count * static_cast<double>(headspark::dtype_bytes(factor->view.dtype));
+    }
+  };
+  for (const auto& layer : model.layers) {
+    for (const auto* weight :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      add(*weight);
+    }
+  }
+  add(model.unembedding);
+  return size;
+}
+
 // Weights once per step as they are packed, keys and values of every row once, and two operations
 // for every weight and row.
 Floors floors_of(const Engine& engine, const Scenario& scenario, const Options& options,
@@ -233,9 +262,11 @@ Floors floors_of(const Engine& engine, const Scenario& scenario, const Options& 
                     context;
   const double weight_bytes =
       static_cast<double>(headspark::dtype_bytes(engine.model->unembedding.view.dtype));
+  const LowRankSize low_rank = low_rank_size(*engine.model);
+  const double bytes = weights * weight_bytes + low_rank.bytes + kv * scenario.rows;
   Floors floors;
-  floors.byte_seconds = (weights * weight_bytes + kv * scenario.rows) / (peak.copy_gb_per_s * 1e9);
-  floors.flop_seconds = 2 * weights * scenario.rows / (peak.gflops() * 1e9);
+  floors.byte_seconds = bytes / (peak.copy_gb_per_s * 1e9);
+  floors.flop_seconds = 2 * (weights + low_rank.weights) * scenario.rows / (peak.gflops() * 1e9);
   return floors;
 }
 
@@ -346,14 +377,28 @@ int run(const Options& options) {
   headspark::EngineOptions engine_options = bench::engine_options(options.engine);
   engine_options.memory_bytes = 0;  // --memory is of the pages alone
   const Engine engine = headspark::make_engine(model, engine_options);
+  const std::string& adapter = options.engine.adapter;
+  const Engine adapted =
+      adapter.empty()
+          ? engine
+          : headspark::make_engine(headspark::with_adapter(model, adapter, {}), engine_options);
+  const auto engine_of = [&](const Scenario& scenario) -> const Engine& {
+    return scenario.adapted ? adapted : engine;
+  };
   const std::string rows = std::to_string(options.rows) + " rows";
-  const std::vector<Scenario> scenarios = {
+  std::vector<Scenario> scenarios = {
       {"1 row", 1, 1},
       {rows, options.rows, 1},
       {rows + " of " + std::to_string(options.variants) + " variants", options.rows,
        options.variants}};
+  const Scenario gated = scenarios.back();
+  if (!adapter.empty()) {
+    scenarios.push_back({"1 row, adapter", 1, 1, true});
+    scenarios.push_back({rows + ", adapter", options.rows, 1, true});
+  }
   const bench::Peaks peak = bench::PeakMeter(engine.context, 500).measure();
-  if (!verify(engine, scenarios.back(), options)) {
+  for (const Scenario& scenario : {gated, scenarios.back()}) {
+    if (verify(engine_of(scenario), scenario, options)) continue;
     std::fprintf(stderr, "bench_decode: a row's tokens depend on its batch\n");
     return 1;
   }
@@ -363,7 +408,7 @@ int run(const Options& options) {
   for (int round = 0; round < options.rounds; ++round) {
     for (std::size_t i = 0; i < scenarios.size(); ++i) {
       Tokens tokens;
-      const Times times = time_steps(engine, scenarios[i], options, tokens);
+      const Times times = time_steps(engine_of(scenarios[i]), scenarios[i], options, tokens);
       seconds[i].push_back(times.wall);
       processor[i].push_back(times.processor);
       repeated[i] = times.repeated;
@@ -374,7 +419,7 @@ int run(const Options& options) {
     const auto [least, most] = std::minmax_element(seconds[i].begin(), seconds[i].end());
     results.push_back({scenarios[i], median(seconds[i]) / options.steps, *least / options.steps,
                        *most / options.steps, median(processor[i]) / options.steps, repeated[i],
-                       floors_of(engine, scenarios[i], options, peak)});
+                       floors_of(engine_of(scenarios[i]), scenarios[i], options, peak)});
   }
   print_machine(engine.context, peak, options);
   print(results, options);

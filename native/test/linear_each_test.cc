@@ -136,6 +136,12 @@ TEST_CASE("heads of many tokens are cut into shares of rows, and add low-rank te
                .tokens = 40,
                .head_dim = 7,
                .form = {.rank = 3}});
+  for (const bool bf16 : {false, true}) {
+    check_heads({.name = "bf16 low-rank terms at odd depths",
+                 .tokens = 40,
+                 .head_dim = 7,
+                 .form = {.bf16 = bf16, .rank = 3, .bf16_factors = true}});
+  }
 }
 
 TEST_CASE("linear_forward_each refuses what it cannot do by name, and nothing is nothing") {

@@ -5,6 +5,7 @@
 
 #include "headspark/error.h"
 #include "op_suite.h"
+#include "stored_layer.h"
 
 namespace headspark::test {
 namespace {
@@ -16,7 +17,8 @@ struct LinearCase {
   std::int64_t in = 24;
   DType dtype = DType::f32;
   std::int64_t rank = 0;
-  std::int64_t gap = 0;  // floats between the rows of x and y
+  bool bf16_factors = false;  // of the low-rank term
+  std::int64_t gap = 0;       // floats between the rows of x and y
   LinearSlice slice = {};
   bool transposed = false;  // stored as [in, out], as GPT-2 does
   bool add = false;
@@ -52,8 +54,7 @@ struct Layer {
     }
     weight = make_linear_weight(view, random.values(c.out));
     if (c.rank > 0) {
-      std::vector<float> a = random.values(c.rank * c.in);
-      weight.low_rank = make_low_rank(c.rank, 0.75f, std::move(a), random.values(c.out * c.rank));
+      weight.low_rank = random_low_rank(c.out, c.in, c.rank, c.bf16_factors, random);
     }
   }
 };
@@ -196,6 +197,8 @@ TEST_CASE("linear works on unaligned slices") {
       d.rank = 3;
       d.gap = 5;
       check_linear(d);
+      d.bf16_factors = true;
+      check_linear(d);
     }
   }
 }
@@ -220,6 +223,9 @@ TEST_CASE("linear adds low-rank terms") {
       c.dtype = DType::bf16;
       c.add = tokens == 6;
       check_linear(c);
+      c.name += ", bf16 factors";
+      c.bf16_factors = true;
+      check_linear(c);
     }
   }
   // Several tiles of a GPU's kernel each way.
@@ -237,6 +243,15 @@ TEST_CASE("linear adds low-rank terms of several blocks of rows, depths and rank
   check_linear(c);
   c.name = "odd slices";
   c.slice = {7, 41, 3, 520};
+  check_linear(c);
+  c.name = "odd slices, bf16 factors";
+  c.bf16_factors = true;
+  check_linear(c);
+  c.name = "odd slices of fp32, bf16 factors";
+  c.dtype = DType::f32;
+  check_linear(c);
+  c.name = "odd slices of fp32";
+  c.bf16_factors = false;
   check_linear(c);
 }
 

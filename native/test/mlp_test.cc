@@ -27,6 +27,7 @@ struct MlpCase {
   bool residual = true;
   bool keep_inputs = true;
   std::vector<std::int64_t> ranks = {0, 0, 0};  // of low-rank terms of gate, up and down
+  bool bf16_factors = false;                    // of the terms
   Activation activation = Activation::silu;
 };
 
@@ -43,9 +44,9 @@ struct Mlp {
   explicit Mlp(const MlpCase& mlp_case)
       : c(mlp_case),
         random(static_cast<std::uint64_t>(c.tokens + c.hidden)),
-        gate(c.intermediate, c.hidden, {c.bf16, c.bias, c.ranks[0]}, random),
-        up(c.intermediate, c.hidden, {c.bf16, c.bias, c.ranks[1]}, random),
-        down(c.hidden, c.intermediate, {c.bf16, c.bias, c.ranks[2]}, random) {
+        gate(c.intermediate, c.hidden, {c.bf16, c.bias, c.ranks[0], c.bf16_factors}, random),
+        up(c.intermediate, c.hidden, {c.bf16, c.bias, c.ranks[1], c.bf16_factors}, random),
+        down(c.hidden, c.intermediate, {c.bf16, c.bias, c.ranks[2], c.bf16_factors}, random) {
     norm.kind = c.kind;
     norm.weight = random.values(c.hidden, 0.5f, 1.5f);
     if (c.kind == NormKind::layer) norm.bias = random.values(c.hidden);
@@ -205,6 +206,12 @@ TEST_CASE("mlp in blocks adds low-rank terms of any of its layers, bit for bit a
              .hidden = 70,
              .intermediate = 300,
              .ranks = {8, 3, 17}});
+  check_mlp({.name = "bf16 terms of all layers",
+             .tokens = 150,
+             .hidden = 70,
+             .intermediate = 300,
+             .ranks = {8, 3, 17},
+             .bf16_factors = true});
   check_mlp({.name = "a term of up", .tokens = 130, .in_place = true, .ranks = {0, 4, 0}});
   check_mlp({.name = "terms of gate and down, several blocks and slabs of depth, output kept",
              .tokens = 180,
@@ -221,6 +228,13 @@ TEST_CASE("mlp in blocks adds low-rank terms of any of its layers, bit for bit a
              .bf16 = false,
              .ranks = {0, 300, 8},
              .activation = Activation::gelu_tanh});
+  check_mlp({.name = "fp32 with bf16 terms, more ranks than a block of depth",
+             .tokens = 131,
+             .hidden = 33,
+             .intermediate = 193,
+             .bf16 = false,
+             .ranks = {5, 300, 8},
+             .bf16_factors = true});
 }
 
 TEST_CASE("mlp gradients equal finite differences") {

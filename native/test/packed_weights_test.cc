@@ -113,20 +113,42 @@ TEST_CASE("factors of a low-rank term stay whole on levels that split fp32") {
   ThreadPool threads(1);
   const GemmKernels& kernels = kernel_table(Isa::amx_emulated, Precision::exact).gemm;
   for (const PackedPanels* packed :
-       {&low->packed_a->forward(threads, kernels), &low->packed_b->transposed(threads, kernels)}) {
+       {&low->a.packed->forward(threads, kernels), &low->b.packed->transposed(threads, kernels)}) {
     CHECK(packed->layout == PanelLayout::f32);
     CHECK(packed->panels == 1);
   }
   bool right = true;
   for (std::int64_t r = 0; r < 3; ++r) {
     for (std::int64_t i = 0; i < 40; ++i) {
-      right = right && element(low->packed_a->forward(threads, kernels), i, r) == a[r * 40 + i];
+      right = right && element(low->a.packed->forward(threads, kernels), i, r) == a[r * 40 + i];
     }
     for (std::int64_t o = 0; o < 20; ++o) {
-      right = right && element(low->packed_b->forward(threads, kernels), r, o) == b[o * 3 + r];
+      right = right && element(low->b.packed->forward(threads, kernels), r, o) == b[o * 3 + r];
     }
   }
   CHECK(right);
+}
+
+TEST_CASE(
+    "factors of a low-rank term are bf16 where that holds their values, and one term in fast") {
+  const std::vector<float> a(3 * 40, 1.5f);
+  std::vector<float> b(20 * 3, 0.25f);
+  b[7] = 0.1f;  // no bf16 number
+  const std::shared_ptr<const LowRank> low = make_low_rank(3, 2.0f, a, b);
+  CHECK(low->a.view.dtype == DType::bf16);
+  CHECK(low->b.view.dtype == DType::f32);
+  CHECK(factor_values(low->a) == a);
+  CHECK(factor_values(low->b) == b);
+  ThreadPool threads(1);
+  const GemmKernels& exact = kernel_table(Isa::amx_emulated, Precision::exact).gemm;
+  const GemmKernels& fast = kernel_table(Isa::amx_emulated, Precision::fast).gemm;
+  for (const PackedPanels* packed :
+       {&low->a.packed->forward(threads, exact), &low->a.packed->forward(threads, fast),
+        &low->b.packed->forward(threads, fast)}) {
+    CHECK(packed->layout == PanelLayout::pairs);
+    CHECK(packed->terms == 1);
+  }
+  CHECK(low->b.packed->forward(threads, exact).layout == PanelLayout::f32);
 }
 
 TEST_CASE("a weight is packed once, from any thread") {

@@ -20,6 +20,7 @@ struct ProjectionsCase {
   bool bias = false;
   bool bf16 = true;
   std::vector<std::int64_t> ranks = {};  // of low-rank terms of the first layers
+  bool bf16_factors = false;             // of the terms
 };
 
 struct Projections {
@@ -33,7 +34,8 @@ struct Projections {
     Random random(static_cast<std::uint64_t>(c.tokens + c.width));
     for (std::size_t i = 0; i < c.outs.size(); ++i) {
       const std::int64_t rank = i < c.ranks.size() ? c.ranks[i] : 0;
-      layers.emplace_back(c.outs[i], c.width, LayerForm{c.bf16, c.bias, rank}, random);
+      layers.emplace_back(c.outs[i], c.width, LayerForm{c.bf16, c.bias, rank, c.bf16_factors},
+                          random);
       d_y.push_back(random.values(c.tokens * c.outs[i]));
     }
     norm.kind = c.kind;
@@ -122,6 +124,12 @@ TEST_CASE("projections in blocks add low-rank terms, bit for bit as their steps 
                      .width = 70,
                      .outs = {72, 24, 24},
                      .ranks = {8, 3, 17}});
+  check_projections({.name = "bf16 terms of all layers",
+                     .tokens = 130,
+                     .width = 70,
+                     .outs = {72, 24, 24},
+                     .ranks = {8, 3, 17},
+                     .bf16_factors = true});
   check_projections({.name = "a term of the second layer, several blocks, wide layers",
                      .tokens = 180,
                      .width = 700,

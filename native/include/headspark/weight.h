@@ -53,24 +53,37 @@ WeightView contiguous_view(const void* data, DType dtype, std::int64_t rows, std
 
 class PackedWeights;  // the kernels' own copies of one matrix, made once on first use (src/cpu)
 
-/// A low-rank update of a linear layer (LoRA): W + scale * B A, kept apart from W. Its packed forms
-/// read `a` and `b` where they lie: no copies, and no changes after make_low_rank.
+/// A factor of a low-rank term: a matrix without gaps, bf16 where that holds all of its values,
+/// fp32 otherwise. Never changes.
+struct LowRankFactor {
+  WeightView view;  ///< its owner is `values`
+  std::shared_ptr<const void> values;
+  std::shared_ptr<PackedWeights> packed;  ///< never null after make_low_rank
+
+  float at(std::int64_t row, std::int64_t col) const { return view.at(row, col); }
+  std::int64_t count() const { return view.rows * view.cols; }
+};
+
+/// A low-rank update of a linear layer (LoRA): W + scale * B A, kept apart from W.
 struct LowRank {
   std::int64_t rank = 0;
   float scale = 0.0f;
-  std::vector<float> a;                     ///< [rank, in]
-  std::vector<float> b;                     ///< [out, rank]
-  std::shared_ptr<PackedWeights> packed_a;  ///< never null after make_low_rank
-  std::shared_ptr<PackedWeights> packed_b;
-
-  LowRank() = default;
-  LowRank(const LowRank&) = delete;
-  LowRank& operator=(const LowRank&) = delete;
+  LowRankFactor a;  ///< [rank, in]
+  LowRankFactor b;  ///< [out, rank]
 };
 
 /// `a` is [rank, in], `b` [out, rank]. Error(INVALID_ARGUMENT) where neither can be.
 std::shared_ptr<const LowRank> make_low_rank(std::int64_t rank, float scale, std::vector<float> a,
                                              std::vector<float> b);
+/// bf16 numbers that a device holds each value of the factors as, for products: one, or in exact
+/// the three that hold all bits of fp32 where a factor is no bf16.
+int factor_terms(const LowRank& low, Precision precision);
+/// Ranks that a device holds of a term: whole pieces of 16 bytes, the last ones zero.
+constexpr std::int64_t device_rank(std::int64_t rank) {
+  return (rank + 7) / 8 * 8;
+}
+/// All values of a factor, row by row.
+std::vector<float> factor_values(const LowRankFactor& factor);
 
 /// One linear layer: y = x Wᵀ + bias (+ scale * (x Aᵀ) Bᵀ). Copies share the packed forms, so a
 /// series of adapters shares its base.

@@ -14,7 +14,7 @@ LayerPanels layer_panels(const Context& context, const LinearWeight& weight,
   };
   LayerPanels panels{packed(*weight.packed), {}};
   if (const LowRank* low = low_rank_of(weight)) {
-    panels.low_rank = {packed(*low->packed_a), packed(*low->packed_b), low->rank, low->scale};
+    panels.low_rank = {packed(*low->a.packed), packed(*low->b.packed), low->rank, low->scale};
     if (!forward) std::swap(panels.low_rank.down, panels.low_rank.up);
   }
   return panels;

@@ -180,7 +180,7 @@ PackedPanels pack_view(const WeightView& view, Direction direction, int terms, T
 
 int PackedWeights::terms_for(const GemmKernels& kernels) const {
   if (view_.dtype == DType::bf16) return 1;
-  if (fp32_ == Fp32::whole || kernels.b_terms == 0) return 0;
+  if (kernels.b_terms == 0 || (fp32_ == Fp32::whole && kernels.b_terms > 1)) return 0;
   const bool one = view_.dtype == DType::f16 && kernels.terms_layout == PanelLayout::fp16_pairs;
   return one ? 1 : kernels.b_terms;
 }

@@ -43,9 +43,10 @@ struct PackedPanels {
 
 class PackedWeights {
  public:
-  /// Whether levels that multiply bf16 terms get an fp32 matrix in terms. `whole` panels are split
-  /// whenever they are multiplied: for the factors of low-rank terms, which are small, so that the
-  /// terms (three, in depths padded to 32) would be up to twelve times what a decode step reads.
+  /// Whether levels that multiply several bf16 terms get an fp32 matrix in terms. `whole` panels
+  /// are split whenever they are multiplied: for the factors of low-rank terms, which are small, so
+  /// that the terms (three, in depths padded to 32) would be up to twelve times what a decode step
+  /// reads.
   enum class Fp32 { split, whole };
 
   explicit PackedWeights(const WeightView& view, Fp32 fp32 = Fp32::split)

@@ -26,6 +26,7 @@ struct DeviceMatrix {
 /// Scratch memory by purpose: ops that run at once (one calls another) use different slots.
 enum class ScratchSlot {
   low_rank,
+  low_rank_terms,
   gemm_terms,
   product_sums,
   attention_rows,
@@ -49,9 +50,12 @@ class OpDevice {
   /// The matrix on the device, uploaded on first use; in fast as bf16, which is what is multiplied
   /// then. The weight owns its place in the cache.
   virtual DeviceMatrix matrix(const LinearWeight& weight, Precision precision) = 0;
-  /// What is no LinearWeight (an embedding, a rotary table, a low-rank term): cached for as long as
-  /// its owner lives.
+  /// What is no LinearWeight (an embedding, a rotary table): cached for as long as its owner lives.
   virtual DeviceMatrix table(const WeightView& view) = 0;
+  /// [rows, cols] of bf16 made of what `view` shows, cached as a table: `fill` writes it, over
+  /// zeros, on first use.
+  virtual DeviceMatrix bf16_table(const WeightView& view, std::int64_t rows, std::int64_t cols,
+                                  const std::function<void(std::uint16_t*)>& fill) = 0;
   /// A device copy of `bytes` bytes of host memory as they are now (norm weights, biases): cached,
   /// but never stale, since it is compared at each use. Valid until the queued work that uses it is
   /// done.

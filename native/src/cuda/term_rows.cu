@@ -29,11 +29,11 @@ std::int64_t rounded(std::int64_t value, std::int64_t to) {
 }  // namespace
 
 TermRows term_rows(OpDevice& device, int terms, std::int64_t rows, std::int64_t depth,
-                   std::int64_t sets) {
+                   std::int64_t sets, ScratchSlot slot) {
   const std::int64_t stride = rounded(depth, kElementsOf16Bytes);
   const std::int64_t term_stride = rounded(rows, kLtTileRows) * stride;
   const std::int64_t bytes = sets * terms * term_stride * std::int64_t{sizeof(std::uint16_t)};
-  return {static_cast<std::uint16_t*>(device.scratch(ScratchSlot::gemm_terms, bytes)),
+  return {static_cast<std::uint16_t*>(device.scratch(slot, bytes)),
           terms,
           rows,
           depth,

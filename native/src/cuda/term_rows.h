@@ -25,10 +25,10 @@ inline int term_count(Precision precision) {
   return precision == Precision::fast ? 1 : 3;
 }
 
-/// Room for rows, in ScratchSlot::gemm_terms; with `sets`, as many of them, one after the other (at
-/// set_bytes). Products that are given terms leave the slot alone.
+/// Room for rows; with `sets`, as many of them, one after the other (next_set). Products that are
+/// given terms leave gemm_terms alone.
 TermRows term_rows(OpDevice& device, int terms, std::int64_t rows, std::int64_t depth,
-                   std::int64_t sets = 1);
+                   std::int64_t sets = 1, ScratchSlot slot = ScratchSlot::gemm_terms);
 /// The set after `rows` in the same room.
 TermRows next_set(const TermRows& rows);
 

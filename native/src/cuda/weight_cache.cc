@@ -70,7 +70,6 @@ WeightCache::Memory::~Memory() {
 
 void WeightCache::upload(const WeightView& view, DType type, void* device) {
   const std::int64_t row_bytes = view.cols * dtype_bytes(type);
-  ++uploads_;
   if (is_row_major(view) && type == view.dtype) {
     memory_.copy(device, view.data, view.rows * row_bytes);
     return;
@@ -85,15 +84,11 @@ void WeightCache::upload(const WeightView& view, DType type, void* device) {
   }
 }
 
-DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner,
-                                 DType type) {
-  const std::lock_guard lock(mutex_);
-  const Key key{view.data,       view.dtype,      type,           view.rows,        view.cols,
-                view.row_stride, view.col_stride, view.row_group, view.group_stride};
+void* WeightCache::kept(const Key& key, std::int64_t bytes, const std::weak_ptr<const void>& owner,
+                        const std::function<void(void*)>& write) {
   auto found = matrices_.find(key);
   const bool fresh = found == matrices_.end();
   if (fresh) {
-    const std::int64_t bytes = view.rows * view.cols * dtype_bytes(type);
     purge();
     auto memory = std::make_unique<Memory>(*this, bytes);
     found = matrices_.emplace(key, Matrix{{}, std::move(memory)}).first;
@@ -102,10 +97,35 @@ DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<con
   if (!same_owner(matrix.owner, owner)) {
     matrix.owner.reset();  // until the copy is whole
     if (!fresh) ++replaced_;
-    upload(view, type, matrix.memory->data);
+    ++uploads_;
+    write(matrix.memory->data);
     matrix.owner = owner;
   }
-  return {matrix.memory->data, type, view.rows, view.cols};
+  return matrix.memory->data;
+}
+
+DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner,
+                                 DType type) {
+  const std::lock_guard lock(mutex_);
+  const Key key{view.data,       view.dtype,      type,           view.rows,        view.cols,
+                view.row_stride, view.col_stride, view.row_group, view.group_stride};
+  void* const data = kept(key, view.rows * view.cols * dtype_bytes(type), owner,
+                          [&](void* device) { upload(view, type, device); });
+  return {data, type, view.rows, view.cols};
+}
+
+DeviceMatrix WeightCache::made(const WeightView& view, std::int64_t rows, std::int64_t cols,
+                               const std::function<void(std::uint16_t*)>& fill) {
+  const std::lock_guard lock(mutex_);
+  // No view has groups of no rows.
+  const Key key{view.data, view.dtype, DType::bf16, rows, cols, 0, 0, 0, 0};
+  const std::int64_t bytes = rows * cols * dtype_bytes(DType::bf16);
+  void* const data = kept(key, bytes, view.owner, [&](void* device) {
+    std::vector<std::uint16_t> values(static_cast<std::size_t>(rows * cols));
+    fill(values.data());
+    memory_.copy(device, values.data(), bytes);
+  });
+  return {data, DType::bf16, rows, cols};
 }
 
 const void* WeightCache::constant(const void* host, std::int64_t bytes) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -35,6 +36,9 @@ class WeightCache {
   /// [rows, cols] row-major of `type`: the view's, or bf16, rounded. Without an owner that lives
   /// the matrix is copied at each use, to the same place while its shape stays.
   DeviceMatrix matrix(const WeightView& view, const std::weak_ptr<const void>& owner, DType type);
+  /// [rows, cols] of bf16 that `fill` writes, over zeros, made of what `view` shows. As matrix().
+  DeviceMatrix made(const WeightView& view, std::int64_t rows, std::int64_t cols,
+                    const std::function<void(std::uint16_t*)>& fill);
   /// `bytes` bytes as they are now.
   const void* constant(const void* host, std::int64_t bytes);
 
@@ -72,6 +76,9 @@ class WeightCache {
     std::uint64_t last_use = 0;
   };
 
+  /// The copy with this key, whose bytes `write` brings to the device where they are not there.
+  void* kept(const Key& key, std::int64_t bytes, const std::weak_ptr<const void>& owner,
+             const std::function<void(void*)>& write);
   void upload(const WeightView& view, DType type, void* device);
   void forget_oldest();
 

@@ -29,9 +29,8 @@ struct TokenRows {
   void read(std::int64_t token, std::vector<double>& row) const {
     for (std::int64_t i = 0; i < view->cols; ++i) row[i] = view->at(token, i);
     for (std::int64_t r = 0; low_rank != nullptr && r < low_rank->rank; ++r) {
-      const double b =
-          static_cast<double>(low_rank->scale) * low_rank->b[token * low_rank->rank + r];
-      for (std::int64_t i = 0; i < view->cols; ++i) row[i] += b * low_rank->a[r * view->cols + i];
+      const double b = static_cast<double>(low_rank->scale) * low_rank->b.at(token, r);
+      for (std::int64_t i = 0; i < view->cols; ++i) row[i] += b * low_rank->a.at(r, i);
     }
     for (std::int64_t i = 0; gain != nullptr && i < view->cols; ++i) row[i] *= (*gain)[i];
     if (!centred) return;

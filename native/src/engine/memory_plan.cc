@@ -23,10 +23,12 @@ std::int64_t float_bytes(const std::vector<float>& values) {
 }
 
 /// What belongs to a layer besides its matrix.
-std::int64_t extra_bytes(const LinearWeight& weight) {
-  const LowRank* low = weight.low_rank.get();
-  return float_bytes(weight.bias) +
-         (low == nullptr ? 0 : float_bytes(low->a) + float_bytes(low->b));
+std::int64_t extra_bytes(const LinearWeight& weight, Precision precision) {
+  const std::int64_t bytes = float_bytes(weight.bias);
+  const LowRank* low = low_rank_of(weight);
+  if (low == nullptr) return bytes;
+  const std::int64_t ranks = factor_terms(*low, precision) * device_rank(low->rank);
+  return bytes + ranks * (weight.in() + weight.out()) * dtype_bytes(DType::bf16);
 }
 
 std::int64_t norm_bytes(const NormWeight& norm) {
@@ -46,7 +48,7 @@ std::int64_t norm_bytes(const NormWeight& norm) {
 
 std::int64_t weight_bytes(const Model& model, Precision precision) {
   std::set<std::pair<const void*, DType>> counted;
-  std::int64_t total = norm_bytes(model.final_norm) + extra_bytes(model.unembedding);
+  std::int64_t total = norm_bytes(model.final_norm) + extra_bytes(model.unembedding, precision);
   const auto add_as = [&](const WeightView& view, DType type) {
     if (counted.emplace(view.data, type).second) total += matrix_bytes(view, type);
   };
@@ -62,7 +64,7 @@ std::int64_t weight_bytes(const Model& model, Precision precision) {
     for (const LinearWeight* weight :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
       add(weight->view);
-      total += extra_bytes(*weight);
+      total += extra_bytes(*weight, precision);
     }
     for (const NormWeight* norm :
          {&layer.attention_norm, &layer.mlp_norm, &layer.q_norm, &layer.k_norm}) {

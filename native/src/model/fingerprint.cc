@@ -57,8 +57,8 @@ ContentHash add_low_rank(ContentHash hash, const std::string& place, const Linea
   const std::string text =
       place + "," + std::to_string(term.rank) + "," + std::to_string(f32_to_bits(term.scale));
   hash = combine_hashes(hash, hash_text(text));
-  hash = combine_hashes(hash, hash_floats(term.a));
-  return combine_hashes(hash, hash_floats(term.b));
+  hash = combine_hashes(hash, hash_floats(factor_values(term.a)));
+  return combine_hashes(hash, hash_floats(factor_values(term.b)));
 }
 
 }  // namespace

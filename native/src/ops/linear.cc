@@ -17,12 +17,11 @@ void check_weight(const LinearWeight* weight, const char* op) {
       weight->bias.empty() || static_cast<std::int64_t>(weight->bias.size()) == weight->out(), op,
       "weight.bias does not have one value per output");
   if (const LowRank* low = weight->low_rank.get()) {
-    check_argument(low->rank >= 0 &&
-                       static_cast<std::int64_t>(low->a.size()) == low->rank * weight->in() &&
-                       static_cast<std::int64_t>(low->b.size()) == low->rank * weight->out(),
-                   op, "weight.low_rank does not have the shape of the layer");
-    check_argument(low->packed_a != nullptr && low->packed_b != nullptr, op,
+    check_argument(low->a.packed != nullptr && low->b.packed != nullptr, op,
                    "weight.low_rank was not made by make_low_rank");
+    check_argument(low->rank >= 0 && low->a.count() == low->rank * weight->in() &&
+                       low->b.count() == low->rank * weight->out(),
+                   op, "weight.low_rank does not have the shape of the layer");
   }
 }
 

@@ -32,8 +32,8 @@ std::vector<double> low_rank_inner(const Context& context, const LinearForward& 
   context.threads->parallel_for(p.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       for (std::int64_t r = 0; r < low.rank; ++r) {
-        const float* a = low.a.data() + r * p.weight->in() + range.in_begin;
-        inner[t * low.rank + r] = dot(p.x + t * p.x_stride, a, range.in());
+        const std::vector<float> a = weight_row(low.a.view, r, range);
+        inner[t * low.rank + r] = dot(p.x + t * p.x_stride, a.data(), range.in());
       }
     }
   });
@@ -49,8 +49,9 @@ std::vector<double> low_rank_d_inner(const Context& context, const LinearBackwar
     for (std::int64_t t = begin; t < end; ++t) {
       for (std::int64_t o = 0; o < range.out(); ++o) {
         const double d_y = p.d_y[t * p.d_y_stride + o];
-        const float* b = low.b.data() + (range.out_begin + o) * low.rank;
-        for (std::int64_t r = 0; r < low.rank; ++r) d_inner[t * low.rank + r] += d_y * b[r];
+        for (std::int64_t r = 0; r < low.rank; ++r) {
+          d_inner[t * low.rank + r] += d_y * low.b.at(range.out_begin + o, r);
+        }
       }
     }
   });
@@ -72,7 +73,7 @@ void linear_forward_cpu(const Context& context, const LinearForward& p) {
         // y = x Wᵀ + b + scale (x Aᵀ) Bᵀ
         double sum = bias + dot(p.x + t * p.x_stride, w.data(), range.in());
         for (std::int64_t r = 0; low && r < low->rank; ++r) {
-          sum += low->scale * inner[t * low->rank + r] * low->b[out * low->rank + r];
+          sum += low->scale * inner[t * low->rank + r] * low->b.at(out, r);
         }
         const std::int64_t at = t * p.y_stride + o;
         p.y[at] = static_cast<float>(p.residual != nullptr ? p.residual[at] + sum : sum);
@@ -94,7 +95,7 @@ void linear_backward_cpu(const Context& context, const LinearBackward& p) {
         // d_x = d_y W + scale (d_y B) A
         double sum = dot(p.d_y + t * p.d_y_stride, w.data(), range.out());
         for (std::int64_t r = 0; low && r < low->rank; ++r) {
-          sum += low->scale * d_inner[t * low->rank + r] * low->a[r * p.weight->in() + in];
+          sum += low->scale * d_inner[t * low->rank + r] * low->a.at(r, in);
         }
         float& d_x = p.d_x[t * p.d_x_stride + i];
         d_x = static_cast<float>(p.mode == GradientMode::accumulate ? d_x + sum : sum);

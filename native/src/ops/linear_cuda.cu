@@ -1,10 +1,11 @@
 // linear on the GPU by products on tensor cores (cuda/gemm.h). Formulas: linear_cpu.cc. The
-// low-rank term runs after the product, in the same precision.
+// low-rank term is added after the product, in the same precision.
 #include <algorithm>
 #include <functional>
 #include <vector>
 
 #include "cuda/layer_product.h"
+#include "cuda/low_rank.h"
 #include "cuda/term_gemm.h"
 #include "ops/backends.h"
 #include "ops/linear_range.h"
@@ -23,60 +24,13 @@ GemmOperand operand(const DeviceMatrix& matrix, const LinearRange& range, bool b
           matrix.cols, by_depth};
 }
 
-/// A term's matrices: a is [rank, in], b [out, rank], both of the layer's slice.
-struct LowRankOperands {
-  std::int64_t rank;
-  float scale;
-  GemmOperand a;
-  GemmOperand b;
-};
-
-LowRankOperands low_rank_operands(OpDevice& device, const LinearWeight& weight,
-                                  const LinearRange& range, bool by_depth) {
-  const LowRank& low = *weight.low_rank;
-  // It never changes, so that it is copied once; compared at every use it would take longer than
-  // its products.
-  const float* a = device.table_floats(low.a.data(), low.rank, weight.in(), weight.low_rank);
-  const float* b = device.table_floats(low.b.data(), weight.out(), low.rank, weight.low_rank);
-  return {low.rank,
-          low.scale,
-          {a + range.in_begin, DType::f32, weight.in(), by_depth},
-          {b + range.out_begin * low.rank, DType::f32, low.rank, by_depth}};
-}
-
-/// c += scale (rows first) second, by way of [rows, rank].
-struct LowRankChain {
-  std::int64_t rows;
-  std::int64_t depth;
-  GemmRows a;
-  GemmOperand first;
-  GemmOperand second;
-  std::int64_t columns;
-  float* c;
-  std::int64_t c_stride;
-};
-
-void add_low_rank(OpDevice& device, Precision precision, const LowRankOperands& low,
-                  const LowRankChain& chain) {
-  float* inner = device.scratch_floats(ScratchSlot::low_rank, chain.rows * low.rank);
-  gemm(device, precision,
-       {.rows = chain.rows,
-        .columns = low.rank,
-        .depth = chain.depth,
-        .a = chain.a,
-        .b = chain.first,
-        .c = inner,
-        .c_stride = low.rank});
-  gemm(device, precision,
-       {.rows = chain.rows,
-        .columns = chain.columns,
-        .depth = low.rank,
-        .a = {inner, low.rank},
-        .b = chain.second,
-        .scale = low.scale,
-        .c = chain.c,
-        .c_stride = chain.c_stride,
-        .initial = chain.c});
+/// The rows of a layer that has a low-rank term, as terms for both products where both read them.
+GemmRows shared_rows(OpDevice& device, Precision precision, const GemmRows& rows,
+                     const GemmOperand& weight, std::int64_t count, std::int64_t depth) {
+  if (rows.terms.terms > 0 || !suits_terms(weight)) return rows;
+  const TermRows terms = term_rows(device, term_count(precision), count, depth);
+  split_rows(device, rows.values, rows.stride, terms);
+  return {.terms = terms};
 }
 
 }  // namespace
@@ -99,12 +53,16 @@ void layer_forward(const Context& context, const LinearForward& p, const GemmRow
   const Precision precision = context.precision;
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_forward");
   const bool biased = p.with_bias && !p.weight->bias.empty();
+  const bool low_rank = low_rank_of(*p.weight) != nullptr;
+  const GemmOperand weight = operand(device.matrix(*p.weight, precision), range, false);
+  const GemmRows rows =
+      low_rank ? shared_rows(device, precision, x, weight, p.tokens, range.in()) : x;
   gemm(device, precision,
        {.rows = p.tokens,
         .columns = range.out(),
         .depth = range.in(),
-        .a = x,
-        .b = operand(device.matrix(*p.weight, precision), range, false),
+        .a = rows,
+        .b = weight,
         .c = p.y,
         .c_stride = p.y_stride,
         .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
@@ -112,11 +70,10 @@ void layer_forward(const Context& context, const LinearForward& p, const GemmRow
         .plain = plain,
         .narrow = narrow,
         .decoding = context.decoding});
-  if (low_rank_of(*p.weight) == nullptr) return;
+  if (!low_rank) return;
   // y += scale (x Aᵀ) Bᵀ
-  const LowRankOperands low = low_rank_operands(device, *p.weight, range, false);
-  add_low_rank(device, precision, low,
-               {p.tokens, range.in(), x, low.a, low.b, range.out(), p.y, p.y_stride});
+  add_low_rank(device, precision, *p.weight, range,
+               {p.tokens, rows, false, p.y, p.y_stride, context.decoding});
 }
 
 void layers_forward(const Context& context, std::span<const LayerOutput> layers,
@@ -125,7 +82,7 @@ void layers_forward(const Context& context, std::span<const LayerOutput> layers,
     layer_forward(context, layer.params, x, nullptr, layer.narrow);
   };
   const bool few = std::all_of(layers.begin(), layers.end(), [](const LayerOutput& layer) {
-    return layer.params.tokens <= kFewRows && low_rank_of(*layer.params.weight) == nullptr;
+    return layer.params.tokens <= kFewRows;
   });
   if (!few) {
     std::for_each(layers.begin(), layers.end(), forward);
@@ -136,6 +93,7 @@ void layers_forward(const Context& context, std::span<const LayerOutput> layers,
   for (const LayerOutput& layer : layers) {
     // On the device before: what is done side by side copies nothing.
     device.matrix(*layer.params.weight, context.precision);
+    upload_low_rank(device, context.precision, *layer.params.weight);
     device.constant_floats(layer.params.weight->bias);
     works.emplace_back([&] { forward(layer); });
   }
@@ -147,22 +105,24 @@ void layer_backward(const Context& context, const LinearBackward& p, const GemmR
   OpDevice& device = op_device(context);
   const Precision precision = context.precision;
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_backward");
+  const bool low_rank = low_rank_of(*p.weight) != nullptr;
+  const GemmOperand weight = operand(device.matrix(*p.weight, precision), range, true);
+  const GemmRows rows =
+      low_rank ? shared_rows(device, precision, d_y, weight, p.tokens, range.out()) : d_y;
   // forward: y = x Wᵀ
   gemm(device, precision,
        {.rows = p.tokens,
         .columns = range.in(),
         .depth = range.out(),
-        .a = d_y,
-        .b = operand(device.matrix(*p.weight, precision), range, true),
+        .a = rows,
+        .b = weight,
         .c = p.d_x,
         .c_stride = p.d_x_stride,
         .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr,
         .narrow = narrow});
-  if (low_rank_of(*p.weight) == nullptr) return;
+  if (!low_rank) return;
   // d_x += scale (d_y B) A
-  const LowRankOperands low = low_rank_operands(device, *p.weight, range, true);
-  add_low_rank(device, precision, low,
-               {p.tokens, range.out(), d_y, low.b, low.a, range.in(), p.d_x, p.d_x_stride});
+  add_low_rank(device, precision, *p.weight, range, {p.tokens, rows, true, p.d_x, p.d_x_stride});
 }
 
 }  // namespace cuda

@@ -1,4 +1,5 @@
 // Construction of weights over mapped data.
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -7,6 +8,34 @@
 #include "ops/check.h"
 
 namespace headspark {
+namespace {
+
+LowRankFactor factor_of(std::shared_ptr<const void> values, DType dtype, std::int64_t rows,
+                        std::int64_t cols) {
+  LowRankFactor factor;
+  factor.view = contiguous_view(values.get(), dtype, rows, cols);
+  factor.view.owner = values;
+  factor.values = std::move(values);
+  factor.packed = std::make_shared<PackedWeights>(factor.view, PackedWeights::Fp32::whole);
+  return factor;
+}
+
+// Adapters that were trained or saved in bf16 take half the bytes, and one product instead of
+// three where fp32 is split.
+LowRankFactor make_factor(std::vector<float> values, std::int64_t rows, std::int64_t cols) {
+  const bool narrow = std::all_of(values.begin(), values.end(),
+                                  [](float value) { return (f32_to_bits(value) & 0xffffu) == 0; });
+  if (!narrow) {
+    auto kept = std::make_shared<const std::vector<float>>(std::move(values));
+    return factor_of({kept, kept->data()}, DType::f32, rows, cols);
+  }
+  auto kept = std::make_shared<std::vector<std::uint16_t>>();
+  kept->reserve(values.size());
+  for (const float value : values) kept->push_back(f32_to_bf16(value));
+  return factor_of({kept, kept->data()}, DType::bf16, rows, cols);
+}
+
+}  // namespace
 
 WeightView contiguous_view(const void* data, DType dtype, std::int64_t rows, std::int64_t cols) {
   WeightView view;
@@ -46,15 +75,23 @@ std::shared_ptr<const LowRank> make_low_rank(std::int64_t rank, float scale, std
   auto low = std::make_shared<LowRank>();
   low->rank = rank;
   low->scale = scale;
-  low->a = std::move(a);
-  low->b = std::move(b);
-  const auto packed = [](const std::vector<float>& values, std::int64_t rows, std::int64_t cols) {
-    return std::make_shared<PackedWeights>(contiguous_view(values.data(), DType::f32, rows, cols),
-                                           PackedWeights::Fp32::whole);
-  };
-  low->packed_a = packed(low->a, rank, in);
-  low->packed_b = packed(low->b, out, rank);
+  low->a = make_factor(std::move(a), rank, in);
+  low->b = make_factor(std::move(b), out, rank);
   return low;
+}
+
+int factor_terms(const LowRank& low, Precision precision) {
+  const bool narrow = low.a.view.dtype == DType::bf16 && low.b.view.dtype == DType::bf16;
+  return narrow || precision == Precision::fast ? 1 : 3;
+}
+
+std::vector<float> factor_values(const LowRankFactor& factor) {
+  std::vector<float> values;
+  values.reserve(static_cast<std::size_t>(factor.count()));
+  for (std::int64_t row = 0; row < factor.view.rows; ++row) {
+    for (std::int64_t col = 0; col < factor.view.cols; ++col) values.push_back(factor.at(row, col));
+  }
+  return values;
 }
 
 }  // namespace headspark

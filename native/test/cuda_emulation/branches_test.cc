@@ -10,6 +10,7 @@
 #include "headspark/buffer.h"
 #include "headspark/error.h"
 #include "op_suite.h"
+#include "stored_layer.h"
 
 namespace headspark::test {
 namespace {
@@ -132,6 +133,7 @@ TEST_CASE("layers that read the same rows have the same bits side by side, in pa
     for (const float value : random.values(columns * depth)) weight.push_back(f32_to_bf16(value));
     layers.push_back(make_linear_weight(contiguous_view(weight.data(), DType::bf16, columns, depth),
                                         random.values(columns)));
+    layers.back().low_rank = random_low_rank(columns, depth, columns / 2, columns == 16, random);
   }
   for (const auto& backend : {make_cuda_backend(0), make_library_backend()}) {
     for (const auto precision : {Precision::exact, Precision::fast}) {

@@ -181,6 +181,32 @@ TEST_CASE("weight cache: a matrix as bf16 beside the matrix itself") {
   CHECK(cache.uploads() == 6);
 }
 
+TEST_CASE("weight cache: what is made of a matrix is made once per owner") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  const std::vector<float> data = Random(2).values(6);
+  auto owner = std::make_shared<int>(1);
+  WeightView view = contiguous_view(data.data(), DType::f32, 2, 3);
+  int made = 0;
+  const auto fill = [&](std::uint16_t* to) { to[++made] = 7; };
+  const auto bits_of = [&] {
+    view.owner = owner;
+    const DeviceMatrix matrix = cache.made(view, 2, 4, fill);
+    CHECK(matrix.dtype == DType::bf16);
+    CHECK(matrix.rows == 2);
+    CHECK(matrix.cols == 4);
+    const auto* const bits = static_cast<const std::uint16_t*>(matrix.data);
+    return std::vector<std::uint16_t>(bits, bits + 8);
+  };
+  CHECK(bits_of() == std::vector<std::uint16_t>{0, 7, 0, 0, 0, 0, 0, 0});
+  CHECK(bits_of() == std::vector<std::uint16_t>{0, 7, 0, 0, 0, 0, 0, 0});
+  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(cache.uploads() == 2);
+  owner = std::make_shared<int>(2);
+  CHECK(bits_of() == std::vector<std::uint16_t>{0, 0, 7, 0, 0, 0, 0, 0});
+  CHECK(cache.uploads() == 3);
+}
+
 TEST_CASE("weight cache: another file at the same address is not taken for the first") {
   CountingMemory memory;
   WeightCache cache(memory);

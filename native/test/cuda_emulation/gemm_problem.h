@@ -23,6 +23,10 @@ class GemmDevice : public cuda::OpDevice {
   cuda::Stream stream() override { return nullptr; }
   cuda::DeviceMatrix matrix(const LinearWeight&, Precision) override { return {}; }
   cuda::DeviceMatrix table(const WeightView&) override { return {}; }
+  cuda::DeviceMatrix bf16_table(const WeightView&, std::int64_t, std::int64_t,
+                                const std::function<void(std::uint16_t*)>&) override {
+    return {};
+  }
   const void* constant(const void* host, std::int64_t) override { return host; }
   void* scratch(cuda::ScratchSlot slot, std::int64_t bytes) override {
     auto& memory = scratch_[slot];

@@ -1,0 +1,139 @@
+// Factors lie on the device as bf16 numbers, each value in one, or in the three that hold all of
+// its bits: the sets. A is [sets, rank, in] and B [out, sets, rank], with ranks up to a multiple of
+// 8 that are zero. Then rows times A is one product, whose sets are added, and what comes out, once
+// for every set, times B is another.
+#include "cuda/low_rank.h"
+#include "cuda/term_elements.h"
+#include "cuda/term_gemm.h"
+
+namespace headspark::cuda {
+namespace {
+
+constexpr int kMostSets = 3;
+
+struct Factors {
+  int sets;
+  std::int64_t rank;  // of a set
+  const std::uint16_t* a;
+  const std::uint16_t* b;
+
+  std::int64_t all_ranks() const { return sets * rank; }
+};
+
+/// A value as the sum of `sets` bf16 numbers, each next to what those before leave.
+void split_value(float value, int sets, std::uint16_t (&parts)[kMostSets]) {
+  for (int set = 0; set < sets; ++set) {
+    parts[set] = f32_to_bf16(value);
+    value -= bf16_to_f32(parts[set]);
+  }
+}
+
+Factors factors_of(OpDevice& device, Precision precision, const LowRank& low) {
+  const int sets = factor_terms(low, precision);
+  Factors factors{sets, device_rank(low.rank), nullptr, nullptr};
+  const auto made = [&](const LowRankFactor& factor, std::int64_t rows, std::int64_t cols,
+                        const auto& place) {
+    const auto fill = [&](std::uint16_t* to) {
+      for (std::int64_t row = 0; row < factor.view.rows; ++row) {
+        for (std::int64_t col = 0; col < factor.view.cols; ++col) {
+          std::uint16_t parts[kMostSets];
+          split_value(factor.at(row, col), sets, parts);
+          for (int set = 0; set < sets; ++set) to[place(set, row, col)] = parts[set];
+        }
+      }
+    };
+    const DeviceMatrix matrix = device.bf16_table(factor.view, rows, cols, fill);
+    return static_cast<const std::uint16_t*>(matrix.data);
+  };
+  const std::int64_t in = low.a.view.cols;
+  const std::int64_t all = factors.all_ranks();
+  factors.a = made(low.a, all, in, [&](int set, std::int64_t rank, std::int64_t i) {
+    return (set * factors.rank + rank) * in + i;
+  });
+  factors.b = made(low.b, low.b.view.rows, all, [&](int set, std::int64_t out, std::int64_t rank) {
+    return out * all + set * factors.rank + rank;
+  });
+  return factors;
+}
+
+struct JoinSets {
+  const float* sums;  // [rows, sets, rank]
+  std::int64_t rank;
+  TermRows to;  // [rows, sets, rank]
+};
+
+// The sum over sets, the smallest first, once for every set.
+template <int Terms, int Sets>
+HEADSPARK_KERNEL(kElementThreads)
+join_sets_kernel(JoinSets p) {
+  const std::int64_t eights = p.rank / 8;
+  const std::int64_t i = element_index();
+  const std::int64_t row = i / eights;
+  if (row >= p.to.rows) return;
+  const std::int64_t k = i % eights * 8;
+  const float* const sums = p.sums + row * Sets * p.rank + k;
+  Eight total = read_row_eight(sums + (Sets - 1) * p.rank, 0, 8, true);
+  HEADSPARK_UNROLL
+  for (int set = Sets - 2; set >= 0; --set) {
+    const Eight part = read_row_eight(sums + set * p.rank, 0, 8, true);
+    HEADSPARK_UNROLL
+    for (int j = 0; j < 8; ++j) total.v[j] += part.v[j];
+  }
+  HEADSPARK_UNROLL
+  for (int set = 0; set < Sets; ++set) {
+    store_eight<Terms>(p.to, {row, k + set * p.rank}, total);
+  }
+}
+
+TermRows join_sets(OpDevice& device, Precision precision, const Factors& factors, std::int64_t rows,
+                   const float* sums) {
+  const JoinSets p{sums, factors.rank,
+                   term_rows(device, term_count(precision), rows, factors.all_ranks(), 1,
+                             ScratchSlot::low_rank_terms)};
+  launch(device.stream(), element_shape(rows * factors.rank / 8),
+         precision == Precision::fast ? &join_sets_kernel<1, 1>
+         : factors.sets == 1          ? &join_sets_kernel<3, 1>
+                                      : &join_sets_kernel<3, kMostSets>,
+         p);
+  return p.to;
+}
+
+}  // namespace
+
+void upload_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight) {
+  if (const LowRank* low = low_rank_of(weight)) factors_of(device, precision, *low);
+}
+
+void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight,
+                  const LinearRange& range, const LowRankRows& p) {
+  if (p.rows == 0) return;
+  const LowRank& low = *weight.low_rank;
+  const Factors factors = factors_of(device, precision, low);
+  const std::int64_t all = factors.all_ranks();
+  const GemmOperand a{factors.a + range.in_begin, DType::bf16, weight.in(), p.backward};
+  const GemmOperand b{factors.b + range.out_begin * all, DType::bf16, all, p.backward};
+  float* const sums = device.scratch_floats(ScratchSlot::low_rank, p.rows * all);
+  gemm(device, precision,
+       {.rows = p.rows,
+        .columns = all,
+        .depth = p.backward ? range.out() : range.in(),
+        .a = p.a,
+        .b = p.backward ? b : a,
+        .c = sums,
+        .c_stride = all,
+        .decoding = p.decoding});
+  const Gemm up{.rows = p.rows,
+                .columns = p.backward ? range.in() : range.out(),
+                .depth = all,
+                .a = {.terms = join_sets(device, precision, factors, p.rows, sums)},
+                .b = p.backward ? a : b,
+                .scale = low.scale,
+                .c = p.c,
+                .c_stride = p.c_stride,
+                .initial = p.c};
+  // So shallow that the sums are what takes time: the own kernel adds them where they lie.
+  if (suits_terms(up.b)) return term_gemm(device, precision, up);
+  gemm(device, precision, up);
+}
+
+}  // namespace headspark::cuda
