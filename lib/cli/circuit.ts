@@ -32,7 +32,7 @@ import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
 import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
-import { describeSelection, selectionMeta, selectionOf } from './selection.js';
+import { describeSelection, emptyCircuitNote, selectionMeta, selectionOf } from './selection.js';
 import { optionGroups } from './vocabulary.js';
 
 function warnOtherModel(circuit: Circuit, model: Model, context: Context): void {
@@ -44,7 +44,22 @@ function warnOtherModel(circuit: Circuit, model: Model, context: Context): void 
   );
 }
 
-function printCircuit(circuit: Circuit, description: string, context: Context): void {
+interface Chosen {
+  readonly circuit: Circuit;
+  /** Null: the circuit that the file holds. */
+  readonly selection: BuildCircuitOptions | null;
+  /** Nothing is printed of the graph whose parts a curve measures. */
+  readonly description?: string;
+}
+
+/** Edges that were selected and lie on no path from the input to the logits. */
+function prunedEdges(circuit: Circuit, selection: BuildCircuitOptions | null): number {
+  if (!selection || selection.prune === false) return 0;
+  return countEdges(buildCircuit(circuit, { ...selection, prune: false })) - countEdges(circuit);
+}
+
+function printCircuit({ circuit, selection, description }: Chosen, context: Context): void {
+  if (description === undefined) return;
   const graph = graphOf(circuit.shape);
   const heads = circuitHeads(circuit);
   const { layers, heads: width } = circuit.shape;
@@ -57,6 +72,11 @@ function printCircuit(circuit: Circuit, description: string, context: Context): 
   const shown = names.slice(0, 40).join(' ');
   const more = names.length > 40 ? ` … and ${names.length - 40} more` : '';
   context.print(`  heads: ${shown || 'none'}${more}`);
+  const pruned = prunedEdges(circuit, selection);
+  if (pruned > 0) {
+    context.print(`  pruned: ${plural(pruned, 'edge')} on no path from the input to the logits`);
+  }
+  if (countEdges(circuit) === 0) context.warn(emptyCircuitNote('the circuit', selection));
 }
 
 function printEvaluation(evaluation: CircuitEvaluation, context: Context): void {
@@ -197,14 +217,6 @@ function checkCombination(args: Arguments): void {
   }
 }
 
-interface Chosen {
-  readonly circuit: Circuit;
-  /** Null: the circuit that the file holds. */
-  readonly selection: BuildCircuitOptions | null;
-  /** Nothing is printed of the graph whose parts a curve measures. */
-  readonly description?: string;
-}
-
 const needsSelection = 'say which edges to select: --top-n N, --tau-all T or --greedy N.';
 
 /** The circuit of the selection, or without one the file's own, to measure it. */
@@ -265,8 +277,9 @@ export const circuitCommand: Command = {
     const model = modelName === undefined ? undefined : await loadFrom(modelName, args, context);
     const shape = model?.shape(args.choice<'per-query-head' | 'grouped'>('kv-edges'));
     const table = await readScoreFile(args.positional('scores'), shape ? { shape } : {});
-    const { circuit, selection, description } = chooseCircuit(table, args);
-    if (description !== undefined) printCircuit(circuit, description, context);
+    const chosen = chooseCircuit(table, args);
+    const { circuit, selection } = chosen;
+    printCircuit(chosen, context);
     const measured =
       model && measures(args) ? await measure(circuit, model, { args, context }) : {};
     model?.dispose();

@@ -13,7 +13,12 @@ import { printDiff } from './diff-tables.js';
 import { plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
-import { describeSelection, selectionFromMeta, selectionOf } from './selection.js';
+import {
+  describeSelection,
+  emptyCircuitNote,
+  selectionFromMeta,
+  selectionOf,
+} from './selection.js';
 import { optionGroups } from './vocabulary.js';
 
 /** File names without folder and extension; with the folder where two would be the same. */
@@ -87,6 +92,9 @@ export const diffCommand: Command = {
       }),
     );
     printDiff(report, context, args.value('top'));
+    for (const { name, edges } of report.circuits) {
+      if (edges === 0) context.warn(emptyCircuitNote(`the circuit of ${name}`, selection ?? null));
+    }
     if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(report)}\n`);
     if (csv !== undefined) await writeFileAtomic(csv, diffCsv(report));
     const files = [out, csv].filter((path) => path !== undefined);

@@ -54,6 +54,18 @@ export function describeSelection(selection: BuildCircuitOptions): string {
   }
 }
 
+/** What to say of a circuit without edges. */
+export function emptyCircuitNote(whose: string, selection: BuildCircuitOptions | null): string {
+  if (!selection) return `${whose} is empty.`;
+  if (selection.prune === false) return `${whose} is empty: no edge was selected.`;
+  const otherwise =
+    selection.rule === 'greedy' ? '' : ', or grow the circuit from the logits with --greedy N';
+  return (
+    `${whose} is empty: no selected edge lies on a path of selected edges from the input to the ` +
+    `logits. Select more edges${otherwise}.`
+  );
+}
+
 /** A selection as the flat values that a score file's meta data can hold. */
 export function selectionMeta(selection: BuildCircuitOptions): ScoreMeta {
   return {

@@ -100,6 +100,23 @@ describe('circuit', () => {
     expect(JSON.parse(none.stdout).error.message).toContain('holds scores but no circuit');
   });
 
+  it('says what was pruned, and why nothing is left', async () => {
+    const { stdout } = await done(['circuit', 'sft.json', '--top-n', '40']);
+    const [, left] = /^ {2}(\d+) edges of 927,/m.exec(stdout)!;
+    expect(stdout).toContain(`pruned: ${40 - Number(left)} edges on no path from the input`);
+    const kept = await done(['circuit', 'sft.json', '--top-n', '40', '--no-prune']);
+    expect(kept.stdout).toContain('40 edges of 927,');
+    expect(kept.stdout).not.toContain('on no path');
+    const single = ['sft.json', '--top-n', '1'];
+    const empty = await done(['circuit', ...single]);
+    expect(empty.stdout).toContain('pruned: 1 edge on no path');
+    expect(empty.stderr).toContain('the circuit is empty: no selected edge lies on a path');
+    expect(empty.stderr).toContain('or grow the circuit from the logits with --greedy N.');
+    const diff = await done(['diff', 'base.json', ...single, '--resamples', '10']);
+    expect(diff.stderr).toContain('the circuit of base is empty');
+    expect(diff.stderr).toContain('the circuit of sft is empty');
+  });
+
   it('takes the shape of dense scores from the model, and pairs only to measure', async () => {
     const args = ['circuit', 'sft.npy', '--top-n', '40', '--model', sft];
     expect((await done(args)).stdout).toContain('top 40 edges');
