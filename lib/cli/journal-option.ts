@@ -2,22 +2,29 @@
 
 import type { Arguments } from './arguments.js';
 import type { Output } from './outputs.js';
+import type { OptionName } from './vocabulary.js';
 
 export interface JournalPlace {
   readonly path: string;
+  /** The option that says where it lies. */
+  readonly option: OptionName;
   /** Removed once the results are written. */
   readonly temporary: boolean;
 }
 
-/** The one of --journal, or one beside --out. */
+/** Files that hold a run's results: a journal without a place of its own lies beside the first. */
+const RESULTS = ['out', 'csv', 'parquet'] as const;
+
+/** The one of --journal, or one beside the results. */
 export function journalOf(args: Arguments): JournalPlace | undefined {
-  const [journal, out] = [args.text('journal'), args.text('out')];
-  if (journal !== undefined) return { path: journal, temporary: false };
-  return out === undefined ? undefined : { path: `${out}.journal`, temporary: true };
+  const journal = args.text('journal');
+  if (journal !== undefined) return { path: journal, option: 'journal', temporary: false };
+  const option = RESULTS.find((name) => args.has(name));
+  return option && { path: `${args.text(option)!}.journal`, option, temporary: true };
 }
 
 export const journalOutput = (journal: JournalPlace | undefined): Output => ({
-  option: journal?.temporary ? '--out' : '--journal',
+  option: `--${journal?.option ?? 'journal'}`,
   path: journal?.path,
   kind: 'file',
 });
@@ -26,5 +33,5 @@ export const journalOutput = (journal: JournalPlace | undefined): Output => ({
 export function resumeHintOf(journal: JournalPlace | undefined): string {
   return journal
     ? `${journal.path} keeps what is finished: run the same command again to go on from there.`
-    : 'Nothing was kept; with --out or --journal a run can be resumed.';
+    : 'Nothing was kept; with --journal or a file for the results a run can be resumed.';
 }

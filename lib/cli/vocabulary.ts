@@ -299,7 +299,8 @@ export const vocabulary = {
   journal: {
     type: 'string',
     group: ablation,
-    describe: 'file of finished variants, to resume from; default: beside --out until it is done',
+    describe:
+      'file of finished variants, to resume from; default: beside the results until they are done',
   },
 
   generate: {

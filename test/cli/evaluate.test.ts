@@ -212,4 +212,26 @@ describe('ablate --generate', () => {
     expect((await run(...args('stopped.json'))).code).toBe(0);
     expect(await read('stopped.json')).toBe(await read('quiet.json'));
   });
+
+  it('stopped by Ctrl-C it goes on beside the only file that was asked for, a table', async () => {
+    let child: ChildProcess | undefined;
+    const table = [...args('never.json').filter((arg) => !/never|--out/.test(arg)), '--csv'];
+    const ended = headspark([...table, 'stopped.csv'], {
+      cwd,
+      onStart: (started) => (child = started),
+    });
+    while ((await read('stopped.csv.journal')).length < 20_000 && child?.exitCode === null) {
+      await setTimeout(2);
+    }
+    child?.kill('SIGINT');
+    const { code, stderr } = await ended;
+    expect(code).toBe(130);
+    expect(stderr).toContain('stopped.csv.journal keeps what is finished');
+    const again = await run(...table, 'stopped.csv');
+    expect(again.stderr).toContain('stopped.csv.journal holds');
+    expect(again.code).toBe(0);
+    expect(await read('stopped.csv.journal')).toBe('');
+    expect((await run(...table, 'quiet.csv')).code).toBe(0);
+    expect(await read('stopped.csv')).toBe(await read('quiet.csv'));
+  });
 });
