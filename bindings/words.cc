@@ -109,6 +109,8 @@ const char* architecture_name(Architecture architecture) noexcept {
       return "qwen3";
     case Architecture::llama:
       return "llama";
+    case Architecture::smollm3:
+      return "smollm3";
     case Architecture::mistral:
       return "mistral";
     case Architecture::gpt2:

@@ -99,6 +99,33 @@ TEST_CASE("config: a window of mistral bounds its positions") {
   expect_error(ErrorCode::CONFIG, {"sliding_window"}, [&] { parse(config); });
 }
 
+TEST_CASE("config: layers of smollm3 that do not rotate") {
+  json config = tiny_checkpoint("llama").config;
+  config["model_type"] = "smollm3";
+  config["num_hidden_layers"] = 5;
+  config.erase("tie_word_embeddings");
+  config.erase("rope_theta");
+  config.erase("rope_scaling");
+  using Layers = std::vector<std::uint8_t>;
+  CHECK(parse(config).unrotated == Layers{0, 0, 0, 1, 0});
+  CHECK(parse(config).tied_embeddings);
+  CHECK(parse(config).rotary.theta == 2000000.0);
+  CHECK(parse(config).rotates(2));
+  CHECK(!parse(config).rotates(3));
+  config["no_rope_layer_interval"] = 2;
+  CHECK(parse(config).unrotated == Layers{0, 1, 0, 1, 0});
+  config["no_rope_layers"] = {0, 1, 1, 1, 0, 1};
+  CHECK(parse(config).unrotated == Layers{1, 0, 0, 0, 1});
+  for (const json& bad :
+       {json{1, 1, 1, 1}, json{1, 1, 2, 1, 1}, json("1"), json{1, 1, "1", 1, 1}}) {
+    config["no_rope_layers"] = bad;
+    expect_error(ErrorCode::CONFIG, {"no_rope_layers"}, [&] { parse(config); });
+  }
+  config["no_rope_layers"] = nullptr;
+  config["use_sliding_window"] = true;
+  expect_error(ErrorCode::CONFIG, {"use_sliding_window"}, [&] { parse(config); });
+}
+
 TEST_CASE("config: what is particular to an architecture") {
   const ModelConfig gpt2 = parse(tiny_checkpoint("gpt2").config);
   CHECK(gpt2.learned_positions);

@@ -15,7 +15,7 @@
 
 namespace headspark {
 
-enum class Architecture { qwen2, qwen3, llama, mistral, gpt2, gpt_neox };
+enum class Architecture { qwen2, qwen3, llama, smollm3, mistral, gpt2, gpt_neox };
 
 enum class RotaryScaling { none, linear, llama3, yarn };
 
@@ -56,7 +56,12 @@ struct ModelConfig {
   bool tied_embeddings = false;
   float attention_scale = 0.0f;
   RotaryConfig rotary;
+  /// [layers] 1 where queries and keys are not rotated (SmolLM3's NoPE layers); empty: all are.
+  std::vector<std::uint8_t> unrotated;
 
+  bool rotates(std::int64_t layer) const {
+    return unrotated.empty() || unrotated[static_cast<std::size_t>(layer)] == 0;
+  }
   /// Nodes of the computational graph (method, section 2).
   std::int64_t sources() const { return 1 + layers * (heads + 1); }
 };

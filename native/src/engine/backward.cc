@@ -29,6 +29,10 @@ struct BackwardPass {
     return engine.model->layers[static_cast<std::size_t>(layer)];
   }
 
+  /// Whether the layer's queries and keys were rotated.
+  bool rotates(std::int64_t layer) const {
+    return inputs.rotary != nullptr && inputs.rotary->pairs > 0 && config().rotates(layer);
+  }
   void linear(const LinearWeight& weight, const float* d_y, float* d_x, GradientMode mode) const {
     LinearBackward params = whole_layer_gradient(weight, rows, d_y, d_x);
     params.mode = mode;
@@ -78,8 +82,8 @@ void mlp_backward(const BackwardPass& pass, std::int64_t index, const float* res
 
 /// forward: q, k = rotate(q), rotate(k). Gradients per query head, [tokens, heads, head_dim] each,
 /// in place.
-void undo_rotate(const BackwardPass& pass, float* d_q, float* d_k) {
-  if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return;
+void undo_rotate(const BackwardPass& pass, std::int64_t index, float* d_q, float* d_k) {
+  if (!pass.rotates(index)) return;
   const ModelConfig& config = pass.config();
   rotary_backward(pass.context(), {.table = pass.inputs.rotary,
                                    .positions = pass.batch.positions(),
@@ -118,10 +122,11 @@ struct ProjectedHeads {
 };
 
 /// Kept as they were where heads are normed, else unrotated into the workspace.
-ProjectedHeads before_rotation(const BackwardPass& pass, const LayerTrace& layer) {
+ProjectedHeads before_rotation(const BackwardPass& pass, std::int64_t index) {
+  const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   if (config.qk_norm) return {layer.q_raw, layer.k_raw};
-  if (pass.inputs.rotary == nullptr || pass.inputs.rotary->pairs == 0) return {layer.q, layer.k};
+  if (!pass.rotates(index)) return {layer.q, layer.k};
   float* const q = pass.work.projected_q.data();
   float* const k = pass.work.projected_k.data();
   rotary_backward(pass.context(), {.table = pass.inputs.rotary,
@@ -159,7 +164,7 @@ void give_head_inputs(const BackwardPass& pass, std::int64_t index) {
                                   pass.sink.head_inputs(index, which),
                                   params.tokens * config.hidden});
   };
-  const ProjectedHeads projected = before_rotation(pass, layer);
+  const ProjectedHeads projected = before_rotation(pass, index);
   add(HeadInput::q, weights.q, config.heads, 1, projected.q, work.d_q.data());
   add(HeadInput::k, weights.k, count, share, projected.k,
       grouped ? work.d_k_group.data() : work.d_k.data());
@@ -192,7 +197,7 @@ void attention_core_backward(const BackwardPass& pass, std::int64_t index) {
   params.d_k = work.d_k.data();
   params.d_v = work.d_v.data();
   attention_backward(pass.context(), params);
-  undo_rotate(pass, work.d_q.data(), work.d_k.data());
+  undo_rotate(pass, index, work.d_q.data(), work.d_k.data());
   undo_head_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
   undo_head_norm(pass, weights.k_norm, layer.k_raw, config.heads / config.kv_heads,
                  work.d_k.data());

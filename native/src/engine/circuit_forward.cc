@@ -200,7 +200,7 @@ void CircuitForward::finish_heads(const Projection& projection) {
                                    .y = projection.out,
                                    .y_stride = config.head_dim});
   }
-  if (projection.rotate && block_.rotary().pairs > 0) {
+  if (projection.rotate && block_.rotary().pairs > 0 && config.rotates(projection.layer)) {
     rotary_forward(engine_.context, {.table = &block_.rotary(),
                                      .positions = batch_.positions(),
                                      .tokens = tokens,

@@ -60,6 +60,7 @@ struct ArchitectureSpec {
 extern const ArchitectureSpec qwen2_spec;
 extern const ArchitectureSpec qwen3_spec;
 extern const ArchitectureSpec llama_spec;
+extern const ArchitectureSpec smollm3_spec;
 extern const ArchitectureSpec mistral_spec;
 extern const ArchitectureSpec gpt2_spec;
 extern const ArchitectureSpec gpt_neox_spec;

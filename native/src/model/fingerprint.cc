@@ -43,6 +43,7 @@ std::string config_text(const ModelConfig& config) {
     add_real(config.rotary.fast_rotations);
     add_real(config.rotary.slow_rotations);
   }
+  for (const std::uint8_t unrotated : config.unrotated) add_integer(unrotated);
   return text;
 }
 
