@@ -78,10 +78,13 @@ std::shared_ptr<const LowRank> make_low_rank(std::int64_t rank, float scale, std
 /// bf16 numbers that a device holds each value of the factors as, for products: one, or in exact
 /// the three that hold all bits of fp32 where a factor is no bf16.
 int factor_terms(const LowRank& low, Precision precision);
-/// Ranks that a device holds of a term: whole pieces of 16 bytes, the last ones zero.
+/// Ranks that a device holds of a factor in one of those numbers: whole pieces of 16 bytes, the
+/// last ones zero.
 constexpr std::int64_t device_rank(std::int64_t rank) {
   return (rank + 7) / 8 * 8;
 }
+/// In all of them: whole tiles of products, the last ones zero.
+std::int64_t device_ranks(const LowRank& low, Precision precision);
 /// All values of a factor, row by row.
 std::vector<float> factor_values(const LowRankFactor& factor);
 

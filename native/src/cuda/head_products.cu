@@ -55,15 +55,17 @@ struct Stages {
 };
 
 /// What a thread copies: a piece of each tile, 32 depths of one head after the other.
-template <int Terms>
+template <int Terms, bool LowRank>
 class Copies {
  public:
   HEADSPARK_DEVICE Copies(const HeadProducts& p, const Stages<Terms>& to)
       : to_(to),
         term_stride_(p.d.term_stride),
         weight_stride_(p.weight_stride),
+        low_term_stride_(p.low_rank.rows.term_stride),
         head_dim_(static_cast<std::int32_t>(p.head_dim)),
-        left_(static_cast<std::int32_t>(p.heads * p.head_dim)),
+        low_depth_(static_cast<std::int32_t>(p.low_rank.depth)),
+        left_(static_cast<std::int32_t>(p.heads * (p.head_dim + p.low_rank.depth))),
         of_head_(head_dim_),
         share_(static_cast<std::int32_t>(p.share)),
         of_share_(share_) {
@@ -72,12 +74,16 @@ class Copies {
     const std::int64_t token = static_cast<std::int64_t>(block_x()) * kTile + row;
     exists_ = token < p.tokens;
     row_ = p.d.data + (exists_ ? token : 0) * p.d.stride + k;
+    const TermRows& low = p.low_rank.depth > 0 ? p.low_rank.rows : p.d;
+    low_row_ = low.data + (exists_ ? token : 0) * low.stride + k;
     to_row_ = row * kLongRow + k;
     const int weight_row = thread_index() / kInWideRow;
     const int c = thread_index() % kInWideRow * kElementsOf16Bytes;
     const std::int64_t column = static_cast<std::int64_t>(block_y()) * kTile + c;
     valid_ = valid_bytes(p.width - column);
-    weight_ = p.weight + weight_row * weight_stride_ + (valid_ > 0 ? column : 0);
+    const std::int64_t to_piece = weight_row * weight_stride_ + (valid_ > 0 ? column : 0);
+    weight_ = p.weight + to_piece;
+    low_weight_ = (p.low_rank.depth > 0 ? p.low_rank.factor : p.weight) + to_piece;
     to_weight_ = weight_row * kWideRow + c;
   }
 
@@ -95,21 +101,33 @@ class Copies {
   static constexpr int kInWideRow = kTile / kElementsOf16Bytes;
 
   HEADSPARK_DEVICE void copy(int stage) const {
+    const bool low = LowRank && of_low_rank_ > 0;
+    const std::uint16_t* const row = low ? low_row_ : row_;
+    const std::int64_t term_stride = low ? low_term_stride_ : term_stride_;
     HEADSPARK_UNROLL
     for (int t = 0; t < Terms; ++t) {
       copy_async(to_.rows, (stage * Terms + t) * kRowElements + to_row_,
-                 reinterpret_cast<const Bf16*>(row_ + t * term_stride_), exists_ ? 16 : 0);
+                 reinterpret_cast<const Bf16*>(row + t * term_stride), exists_ ? 16 : 0);
     }
     copy_async(to_.weights, stage * kWeightElements + to_weight_,
-               reinterpret_cast<const Bf16*>(weight_), valid_);
+               reinterpret_cast<const Bf16*>(low ? low_weight_ : weight_), valid_);
   }
   HEADSPARK_DEVICE void go_on() {
+    left_ -= kTileDepth;
+    if (LowRank && of_low_rank_ > 0) {
+      low_row_ += kTileDepth;
+      low_weight_ += kTileDepth * weight_stride_;
+      of_low_rank_ -= kTileDepth;
+      // All heads have the same factor.
+      if (of_low_rank_ == 0) low_weight_ -= low_depth_ * weight_stride_;
+      return;
+    }
     row_ += kTileDepth;
     weight_ += kTileDepth * weight_stride_;
-    left_ -= kTileDepth;
     of_head_ -= kTileDepth;
     if (of_head_ > 0) return;
     of_head_ = head_dim_;
+    of_low_rank_ = low_depth_;
     // The next head has the same weight, or what follows it.
     if (--of_share_ > 0) {
       weight_ -= head_dim_ * weight_stride_;
@@ -121,11 +139,16 @@ class Copies {
   Stages<Terms> to_;
   const std::uint16_t* row_;
   const std::uint16_t* weight_;
+  const std::uint16_t* low_row_;
+  const std::uint16_t* low_weight_;
   std::int64_t term_stride_;
   std::int64_t weight_stride_;
+  std::int64_t low_term_stride_;
   std::int32_t head_dim_;
-  std::int32_t left_;     // depths of all heads that are not copied yet
-  std::int32_t of_head_;  // of this head
+  std::int32_t low_depth_;
+  std::int32_t left_;             // depths of all heads that are not copied yet
+  std::int32_t of_head_;          // of this head
+  std::int32_t of_low_rank_ = 0;  // of the term, which comes after a head's own
   std::int32_t share_;
   std::int32_t of_share_;  // heads that follow with this weight, and this one
   int to_row_;
@@ -134,7 +157,7 @@ class Copies {
   bool exists_;
 };
 
-template <int Terms, typename Stored>
+template <int Terms, typename Stored, bool LowRank>
 HEADSPARK_KERNEL(kThreads, 1)
 head_products_kernel(HeadKernel kernel) {
   const HeadProducts& p = kernel.all;
@@ -142,9 +165,9 @@ head_products_kernel(HeadKernel kernel) {
   SharedMemory memory;
   const Stages<Terms> stages(memory);
   const WarpPlace at{warp_index() / 2 * 16, warp_index() % 2 * kWarpColumns};
-  const int of_head = static_cast<int>(p.head_dim / kTileDepth);
+  const int of_head = static_cast<int>((p.head_dim + p.low_rank.depth) / kTileDepth);
   const int count = static_cast<int>(p.heads) * of_head;
-  Copies<Terms> copies(p, stages);
+  Copies<Terms, LowRank> copies(p, stages);
   HEADSPARK_UNROLL
   for (int tile = 0; tile < kStages - 1; ++tile) copies.begin(tile);
 
@@ -215,10 +238,11 @@ head_products_kernel(HeadKernel kernel) {
 
 using Kernel = void (*)(HeadKernel);
 
+template <bool LowRank>
 Kernel kernel_for(const HeadProducts& p) {
-  if (p.d.terms != 1) return &head_products_kernel<3, float>;
-  return p.type == DType::f32 ? &head_products_kernel<1, float>
-                              : &head_products_kernel<1, std::uint16_t>;
+  if (p.d.terms != 1) return &head_products_kernel<3, float, LowRank>;
+  return p.type == DType::f32 ? &head_products_kernel<1, float, LowRank>
+                              : &head_products_kernel<1, std::uint16_t, LowRank>;
 }
 
 }  // namespace
@@ -236,7 +260,7 @@ void head_products(OpDevice& device, const HeadProducts& p) {
          {{blocks_for(p.tokens, kTile), blocks_for(p.width, kTile)},
           kThreads,
           elements * static_cast<int>(sizeof(Bf16))},
-         kernel_for(p), HeadKernel{p, two});
+         p.low_rank.depth > 0 ? kernel_for<true>(p) : kernel_for<false>(p), HeadKernel{p, two});
 }
 
 }  // namespace headspark::cuda

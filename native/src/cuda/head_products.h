@@ -1,8 +1,9 @@
 // d W of every head of a projection, summed over copies and pulled back through an RMSNorm where it
-// is made: for each token and head, gain * (d W) - sum over copies of multiple * x.
+// is made: for each token and head, gain * (d W) - sum over copies of multiple * x. The low-rank
+// term of W is more depths of the same sums.
 #pragma once
 
-#include "cuda/gemm.h"
+#include "cuda/low_rank.h"
 
 namespace headspark::cuda {
 
@@ -10,6 +11,7 @@ struct HeadProducts {
   TermRows d;                             ///< [tokens, heads * head_dim]
   const std::uint16_t* weight = nullptr;  ///< bf16, head h from row h / share * head_dim on
   std::int64_t weight_stride = 0;
+  HeadLowRank low_rank;  ///< its factor has the weight's stride
   std::int64_t heads = 0;
   std::int64_t share = 1;
   std::int64_t head_dim = 0;

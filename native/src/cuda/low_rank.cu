@@ -1,7 +1,7 @@
 // Factors lie on the device as bf16 numbers, each value in one, or in the three that hold all of
-// its bits: the sets. A is [sets, rank, in] and B [out, sets, rank], with ranks up to a multiple of
-// 8 that are zero. Then rows times A is one product, whose sets are added, and what comes out, once
-// for every set, times B is another.
+// its bits: the sets. A is [ranks, in] and B [out, ranks], where the ranks are [sets, rank] and
+// zeros up to a whole tile. Then rows times A is one product, whose sets are added, and what comes
+// out, once for every set, times B is another.
 #include "cuda/low_rank.h"
 #include "cuda/term_elements.h"
 #include "cuda/term_gemm.h"
@@ -13,11 +13,10 @@ constexpr int kMostSets = 3;
 
 struct Factors {
   int sets;
-  std::int64_t rank;  // of a set
+  std::int64_t rank;   // of a set
+  std::int64_t ranks;  // of all, and zeros
   const std::uint16_t* a;
   const std::uint16_t* b;
-
-  std::int64_t all_ranks() const { return sets * rank; }
 };
 
 /// A value as the sum of `sets` bf16 numbers, each next to what those before leave.
@@ -30,7 +29,7 @@ void split_value(float value, int sets, std::uint16_t (&parts)[kMostSets]) {
 
 Factors factors_of(OpDevice& device, Precision precision, const LowRank& low) {
   const int sets = factor_terms(low, precision);
-  Factors factors{sets, device_rank(low.rank), nullptr, nullptr};
+  Factors factors{sets, device_rank(low.rank), device_ranks(low, precision), nullptr, nullptr};
   const auto made = [&](const LowRankFactor& factor, std::int64_t rows, std::int64_t cols,
                         const auto& place) {
     const auto fill = [&](std::uint16_t* to) {
@@ -46,56 +45,56 @@ Factors factors_of(OpDevice& device, Precision precision, const LowRank& low) {
     return static_cast<const std::uint16_t*>(matrix.data);
   };
   const std::int64_t in = low.a.view.cols;
-  const std::int64_t all = factors.all_ranks();
-  factors.a = made(low.a, all, in, [&](int set, std::int64_t rank, std::int64_t i) {
+  const std::int64_t ranks = factors.ranks;
+  factors.a = made(low.a, ranks, in, [&](int set, std::int64_t rank, std::int64_t i) {
     return (set * factors.rank + rank) * in + i;
   });
-  factors.b = made(low.b, low.b.view.rows, all, [&](int set, std::int64_t out, std::int64_t rank) {
-    return out * all + set * factors.rank + rank;
-  });
+  factors.b =
+      made(low.b, low.b.view.rows, ranks, [&](int set, std::int64_t out, std::int64_t rank) {
+        return out * ranks + set * factors.rank + rank;
+      });
   return factors;
 }
 
 struct JoinSets {
-  const float* sums;  // [rows, sets, rank]
-  std::int64_t rank;
-  TermRows to;  // [rows, sets, rank]
+  const float* sums;  // [rows, ranks]
+  std::int64_t rank;  // of a set
+  float scale;
+  TermRows to;  // [rows, ranks]
 };
 
 // The sum over sets, the smallest first, once for every set.
 template <int Terms, int Sets>
 HEADSPARK_KERNEL(kElementThreads)
 join_sets_kernel(JoinSets p) {
-  const std::int64_t eights = p.rank / 8;
-  const std::int64_t i = element_index();
-  const std::int64_t row = i / eights;
-  if (row >= p.to.rows) return;
-  const std::int64_t k = i % eights * 8;
-  const float* const sums = p.sums + row * Sets * p.rank + k;
-  Eight total = read_row_eight(sums + (Sets - 1) * p.rank, 0, 8, true);
-  HEADSPARK_UNROLL
-  for (int set = Sets - 2; set >= 0; --set) {
-    const Eight part = read_row_eight(sums + set * p.rank, 0, 8, true);
+  const TermPlace at = term_place(p.to);
+  if (at.row >= p.to.rows) return;
+  Eight total{};
+  if (at.k < Sets * p.rank) {
+    const float* const sums = p.sums + at.row * p.to.stride + at.k % p.rank;
     HEADSPARK_UNROLL
-    for (int j = 0; j < 8; ++j) total.v[j] += part.v[j];
+    for (int set = Sets - 1; set >= 0; --set) {
+      const Eight part = read_row_eight(sums + set * p.rank, 0, 8, true);
+      HEADSPARK_UNROLL
+      for (int j = 0; j < 8; ++j) total.v[j] += part.v[j];
+    }
+    HEADSPARK_UNROLL
+    for (int j = 0; j < 8; ++j) total.v[j] *= p.scale;
   }
-  HEADSPARK_UNROLL
-  for (int set = 0; set < Sets; ++set) {
-    store_eight<Terms>(p.to, {row, k + set * p.rank}, total);
-  }
+  store_eight<Terms>(p.to, at, total);
 }
 
+/// Rows for the second product, from the sums of the first.
 TermRows join_sets(OpDevice& device, Precision precision, const Factors& factors, std::int64_t rows,
-                   const float* sums) {
-  const JoinSets p{sums, factors.rank,
-                   term_rows(device, term_count(precision), rows, factors.all_ranks(), 1,
-                             ScratchSlot::low_rank_terms)};
-  launch(device.stream(), element_shape(rows * factors.rank / 8),
+                   const float* sums, float scale) {
+  const TermRows to =
+      term_rows(device, term_count(precision), rows, factors.ranks, 1, ScratchSlot::low_rank_terms);
+  launch(device.stream(), term_shape(to),
          precision == Precision::fast ? &join_sets_kernel<1, 1>
          : factors.sets == 1          ? &join_sets_kernel<3, 1>
                                       : &join_sets_kernel<3, kMostSets>,
-         p);
-  return p.to;
+         JoinSets{sums, factors.rank, scale, to});
+  return to;
 }
 
 }  // namespace
@@ -109,23 +108,23 @@ void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& wei
   if (p.rows == 0) return;
   const LowRank& low = *weight.low_rank;
   const Factors factors = factors_of(device, precision, low);
-  const std::int64_t all = factors.all_ranks();
+  const std::int64_t ranks = factors.ranks;
   const GemmOperand a{factors.a + range.in_begin, DType::bf16, weight.in(), p.backward};
-  const GemmOperand b{factors.b + range.out_begin * all, DType::bf16, all, p.backward};
-  float* const sums = device.scratch_floats(ScratchSlot::low_rank, p.rows * all);
+  const GemmOperand b{factors.b + range.out_begin * ranks, DType::bf16, ranks, p.backward};
+  float* const sums = device.scratch_floats(ScratchSlot::low_rank, p.rows * ranks);
   gemm(device, precision,
        {.rows = p.rows,
-        .columns = all,
+        .columns = ranks,
         .depth = p.backward ? range.out() : range.in(),
         .a = p.a,
         .b = p.backward ? b : a,
         .c = sums,
-        .c_stride = all,
+        .c_stride = ranks,
         .decoding = p.decoding});
   const Gemm up{.rows = p.rows,
                 .columns = p.backward ? range.in() : range.out(),
-                .depth = all,
-                .a = {.terms = join_sets(device, precision, factors, p.rows, sums)},
+                .depth = ranks,
+                .a = {.terms = join_sets(device, precision, factors, p.rows, sums, 1.0f)},
                 .b = p.backward ? a : b,
                 .scale = low.scale,
                 .c = p.c,
@@ -134,6 +133,33 @@ void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& wei
   // So shallow that the sums are what takes time: the own kernel adds them where they lie.
   if (suits_terms(up.b)) return term_gemm(device, precision, up);
   gemm(device, precision, up);
+}
+
+HeadLowRank head_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight,
+                          const HeadRows& p) {
+  const LowRank& low = *weight.low_rank;
+  const Factors factors = factors_of(device, precision, low);
+  const std::int64_t tokens = p.d.rows;
+  const std::int64_t width = p.heads * factors.ranks;
+  float* const sums = device.scratch_floats(ScratchSlot::low_rank, tokens * width);
+  for (std::int64_t head = 0; head < p.heads; ++head) {
+    GemmRows d{.terms = p.d};
+    d.terms.data += head * p.head_dim;
+    d.terms.depth = p.head_dim;
+    const std::uint16_t* const b = factors.b + head / p.share * p.head_dim * factors.ranks;
+    term_gemm(device, precision,
+              {.rows = tokens,
+               .columns = factors.ranks,
+               .depth = p.head_dim,
+               .a = d,
+               .b = {b, DType::bf16, factors.ranks, true},
+               .c = sums + head * factors.ranks,
+               .c_stride = width});
+  }
+  TermRows rows = join_sets(device, precision, factors, tokens * p.heads, sums, low.scale);
+  rows.rows = tokens;
+  rows.depth = rows.stride = width;
+  return {rows, factors.a, factors.ranks};
 }
 
 }  // namespace headspark::cuda

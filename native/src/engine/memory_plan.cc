@@ -27,7 +27,7 @@ std::int64_t extra_bytes(const LinearWeight& weight, Precision precision) {
   const std::int64_t bytes = float_bytes(weight.bias);
   const LowRank* low = low_rank_of(weight);
   if (low == nullptr) return bytes;
-  const std::int64_t ranks = factor_terms(*low, precision) * device_rank(low->rank);
+  const std::int64_t ranks = device_ranks(*low, precision);
   return bytes + ranks * (weight.in() + weight.out()) * dtype_bytes(DType::bf16);
 }
 

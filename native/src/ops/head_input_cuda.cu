@@ -286,13 +286,20 @@ class HeadInputs {
   /// By the kernel that pulls back what it multiplies; false, with nothing done, where it cannot.
   bool multiply_at_once(const HeadInputBackward::Projection& projection) {
     const LinearWeight& weight = *projection.weight;
-    if (norm_.kind != NormKind::rms || low_rank_of(weight) != nullptr) return false;
+    if (norm_.kind != NormKind::rms) return false;
     const DeviceMatrix matrix = device_.matrix(weight, context_.precision);
     const GemmOperand operand{matrix.data, matrix.dtype, matrix.cols, true};
     if (!has_head_products(operand, p_.head_dim, p_.copies)) return false;
-    head_products(device_, {.d = sum_terms(projection, term_count(context_.precision)),
+    const TermRows d = sum_terms(projection, term_count(context_.precision));
+    HeadLowRank low_rank;
+    if (low_rank_of(weight) != nullptr) {
+      low_rank = head_low_rank(device_, context_.precision, weight,
+                               {d, projection.heads, projection.share, p_.head_dim});
+    }
+    head_products(device_, {.d = d,
                             .weight = static_cast<const std::uint16_t*>(matrix.data),
                             .weight_stride = matrix.cols,
+                            .low_rank = low_rank,
                             .heads = projection.heads,
                             .share = projection.share,
                             .head_dim = p_.head_dim,

@@ -85,6 +85,11 @@ int factor_terms(const LowRank& low, Precision precision) {
   return narrow || precision == Precision::fast ? 1 : 3;
 }
 
+std::int64_t device_ranks(const LowRank& low, Precision precision) {
+  constexpr std::int64_t kTile = 32;
+  return (factor_terms(low, precision) * device_rank(low.rank) + kTile - 1) / kTile * kTile;
+}
+
 std::vector<float> factor_values(const LowRankFactor& factor) {
   std::vector<float> values;
   values.reserve(static_cast<std::size_t>(factor.count()));

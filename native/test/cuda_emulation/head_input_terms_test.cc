@@ -10,6 +10,7 @@
 #include "headspark/buffer.h"
 #include "headspark/ops/head_input.h"
 #include "kept_rows.h"
+#include "stored_layer.h"
 
 namespace headspark::test {
 namespace {
@@ -23,6 +24,8 @@ struct HeadsCase {
   std::int64_t copies = 5;  // 10: more than a thread holds at once
   std::int64_t tokens = 5;
   std::int64_t in = 48;
+  std::int64_t rank = 0;  // of a low-rank term
+  bool bf16_factors = false;
 
   // Whether one kernel multiplies and pulls back.
   bool at_once() const { return head_dim % 32 == 0 && kind == NormKind::rms && copies <= 8; }
@@ -41,6 +44,9 @@ struct NormedHeads {
     for (const float value : random.values(out * c.in)) bits.push_back(f32_to_bf16(value));
     weight = make_linear_weight(contiguous_view(bits.data(), DType::bf16, out, c.in),
                                 random.values(out));
+    if (c.rank > 0) {
+      weight.low_rank = random_low_rank(out, c.in, c.rank, c.bf16_factors, random);
+    }
     norm.kind = c.kind;
     norm.weight = random.values(c.in, 0.5f, 1.5f);
     if (c.kind == NormKind::layer) norm.bias = random.values(c.in);
@@ -88,7 +94,11 @@ TEST_CASE("heads' gradients on the GPU: parts of one set of terms are the heads'
                              {.kind = NormKind::layer},
                              {.head_dim = 64, .copies = 8, .in = 40},
                              {.head_dim = 64, .kind = NormKind::layer, .copies = 1},
-                             {.head_dim = 96, .copies = 3, .tokens = 67, .in = 72}};
+                             {.head_dim = 96, .copies = 3, .tokens = 67, .in = 72},
+                             {.rank = 5},
+                             {.head_dim = 64, .copies = 8, .tokens = 67, .in = 136, .rank = 16},
+                             {.in = 72, .rank = 40, .bf16_factors = true},
+                             {.kind = NormKind::layer, .rank = 5}};
   for (const HeadsCase& c : cases) {
     const NormedHeads heads(c);
     const std::vector<float> expected = heads.run(make_cpu_context(1, Isa::specification));
