@@ -64,9 +64,9 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
   cuda::DeviceMatrix table(const WeightView& view) override {
     return device_->weights().matrix(view, view.owner, view.dtype);
   }
-  cuda::DeviceMatrix bf16_table(const WeightView& view, std::int64_t rows, std::int64_t cols,
+  cuda::DeviceMatrix bf16_table(const WeightView& view, const cuda::Bf16Form& form,
                                 const std::function<void(std::uint16_t*)>& fill) override {
-    return device_->weights().made(view, rows, cols, fill);
+    return device_->weights().made(view, form, fill);
   }
   const void* constant(const void* host, std::int64_t bytes) override {
     return device_->weights().constant(host, bytes);

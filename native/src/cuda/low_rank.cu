@@ -12,6 +12,7 @@ namespace {
 constexpr int kMostSets = 3;
 
 struct Factors {
+  float scale;
   int sets;
   std::int64_t rank;   // of a set
   std::int64_t ranks;  // of all, and zeros
@@ -29,7 +30,8 @@ void split_value(float value, int sets, std::uint16_t (&parts)[kMostSets]) {
 
 Factors factors_of(OpDevice& device, Precision precision, const LowRank& low) {
   const int sets = factor_terms(low, precision);
-  Factors factors{sets, device_rank(low.rank), device_ranks(low, precision), nullptr, nullptr};
+  Factors factors{low.scale, sets,   device_rank(low.rank), device_ranks(low, precision),
+                  nullptr,   nullptr};
   const auto made = [&](const LowRankFactor& factor, std::int64_t rows, std::int64_t cols,
                         const auto& place) {
     const auto fill = [&](std::uint16_t* to) {
@@ -41,7 +43,7 @@ Factors factors_of(OpDevice& device, Precision precision, const LowRank& low) {
         }
       }
     };
-    const DeviceMatrix matrix = device.bf16_table(factor.view, rows, cols, fill);
+    const DeviceMatrix matrix = device.bf16_table(factor.view, {sets, rows, cols}, fill);
     return static_cast<const std::uint16_t*>(matrix.data);
   };
   const std::int64_t in = low.a.view.cols;
@@ -63,7 +65,7 @@ struct JoinSets {
   TermRows to;  // [rows, ranks]
 };
 
-// The sum over sets, the smallest first, once for every set.
+// The sum over sets, the smallest first, scaled, once for every set.
 template <int Terms, int Sets>
 HEADSPARK_KERNEL(kElementThreads)
 join_sets_kernel(JoinSets p) {
@@ -86,14 +88,14 @@ join_sets_kernel(JoinSets p) {
 
 /// Rows for the second product, from the sums of the first.
 TermRows join_sets(OpDevice& device, Precision precision, const Factors& factors, std::int64_t rows,
-                   const float* sums, float scale) {
+                   const float* sums) {
   const TermRows to =
       term_rows(device, term_count(precision), rows, factors.ranks, 1, ScratchSlot::low_rank_terms);
   launch(device.stream(), term_shape(to),
          precision == Precision::fast ? &join_sets_kernel<1, 1>
          : factors.sets == 1          ? &join_sets_kernel<3, 1>
                                       : &join_sets_kernel<3, kMostSets>,
-         JoinSets{sums, factors.rank, scale, to});
+         JoinSets{sums, factors.rank, factors.scale, to});
   return to;
 }
 
@@ -106,8 +108,7 @@ void upload_low_rank(OpDevice& device, Precision precision, const LinearWeight& 
 void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight,
                   const LinearRange& range, const LowRankRows& p) {
   if (p.rows == 0) return;
-  const LowRank& low = *weight.low_rank;
-  const Factors factors = factors_of(device, precision, low);
+  const Factors factors = factors_of(device, precision, *weight.low_rank);
   const std::int64_t ranks = factors.ranks;
   const GemmOperand a{factors.a + range.in_begin, DType::bf16, weight.in(), p.backward};
   const GemmOperand b{factors.b + range.out_begin * ranks, DType::bf16, ranks, p.backward};
@@ -124,9 +125,8 @@ void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& wei
   const Gemm up{.rows = p.rows,
                 .columns = p.backward ? range.in() : range.out(),
                 .depth = ranks,
-                .a = {.terms = join_sets(device, precision, factors, p.rows, sums, 1.0f)},
+                .a = {.terms = join_sets(device, precision, factors, p.rows, sums)},
                 .b = p.backward ? a : b,
-                .scale = low.scale,
                 .c = p.c,
                 .c_stride = p.c_stride,
                 .initial = p.c};
@@ -137,8 +137,7 @@ void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& wei
 
 HeadLowRank head_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight,
                           const HeadRows& p) {
-  const LowRank& low = *weight.low_rank;
-  const Factors factors = factors_of(device, precision, low);
+  const Factors factors = factors_of(device, precision, *weight.low_rank);
   const std::int64_t tokens = p.d.rows;
   const std::int64_t width = p.heads * factors.ranks;
   float* const sums = device.scratch_floats(ScratchSlot::low_rank, tokens * width);
@@ -156,7 +155,7 @@ HeadLowRank head_low_rank(OpDevice& device, Precision precision, const LinearWei
                .c = sums + head * factors.ranks,
                .c_stride = width});
   }
-  TermRows rows = join_sets(device, precision, factors, tokens * p.heads, sums, low.scale);
+  TermRows rows = join_sets(device, precision, factors, tokens * p.heads, sums);
   rows.rows = tokens;
   rows.depth = rows.stride = width;
   return {rows, factors.a, factors.ranks};

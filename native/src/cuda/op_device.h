@@ -23,6 +23,13 @@ struct DeviceMatrix {
   std::int64_t cols = 0;
 };
 
+/// A matrix of bf16 that is made of another one.
+struct Bf16Form {
+  int numbers = 1;  ///< for each value
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+};
+
 /// Scratch memory by purpose: ops that run at once (one calls another) use different slots.
 enum class ScratchSlot {
   low_rank,
@@ -52,9 +59,9 @@ class OpDevice {
   virtual DeviceMatrix matrix(const LinearWeight& weight, Precision precision) = 0;
   /// What is no LinearWeight (an embedding, a rotary table): cached for as long as its owner lives.
   virtual DeviceMatrix table(const WeightView& view) = 0;
-  /// [rows, cols] of bf16 made of what `view` shows, cached as a table: `fill` writes it, over
-  /// zeros, on first use.
-  virtual DeviceMatrix bf16_table(const WeightView& view, std::int64_t rows, std::int64_t cols,
+  /// bf16 made of what `view` shows, cached as a table: `fill` writes it, over zeros, on first use
+  /// of this form of the view.
+  virtual DeviceMatrix bf16_table(const WeightView& view, const Bf16Form& form,
                                   const std::function<void(std::uint16_t*)>& fill) = 0;
   /// A device copy of `bytes` bytes of host memory as they are now (norm weights, biases): cached,
   /// but never stale, since it is compared at each use. Valid until the queued work that uses it is

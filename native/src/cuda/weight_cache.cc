@@ -114,18 +114,18 @@ DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<con
   return {data, type, view.rows, view.cols};
 }
 
-DeviceMatrix WeightCache::made(const WeightView& view, std::int64_t rows, std::int64_t cols,
+DeviceMatrix WeightCache::made(const WeightView& view, const Bf16Form& form,
                                const std::function<void(std::uint16_t*)>& fill) {
   const std::lock_guard lock(mutex_);
   // No view has groups of no rows.
-  const Key key{view.data, view.dtype, DType::bf16, rows, cols, 0, 0, 0, 0};
-  const std::int64_t bytes = rows * cols * dtype_bytes(DType::bf16);
+  const Key key{view.data, view.dtype, DType::bf16, form.rows, form.cols, form.numbers, 0, 0, 0};
+  const std::int64_t bytes = form.rows * form.cols * dtype_bytes(DType::bf16);
   void* const data = kept(key, bytes, view.owner, [&](void* device) {
-    std::vector<std::uint16_t> values(static_cast<std::size_t>(rows * cols));
+    std::vector<std::uint16_t> values(static_cast<std::size_t>(form.rows * form.cols));
     fill(values.data());
     memory_.copy(device, values.data(), bytes);
   });
-  return {data, DType::bf16, rows, cols};
+  return {data, DType::bf16, form.rows, form.cols};
 }
 
 const void* WeightCache::constant(const void* host, std::int64_t bytes) {

@@ -36,8 +36,8 @@ class WeightCache {
   /// [rows, cols] row-major of `type`: the view's, or bf16, rounded. Without an owner that lives
   /// the matrix is copied at each use, to the same place while its shape stays.
   DeviceMatrix matrix(const WeightView& view, const std::weak_ptr<const void>& owner, DType type);
-  /// [rows, cols] of bf16 that `fill` writes, over zeros, made of what `view` shows. As matrix().
-  DeviceMatrix made(const WeightView& view, std::int64_t rows, std::int64_t cols,
+  /// bf16 that `fill` writes, over zeros, made of what `view` shows. As matrix(), for each form.
+  DeviceMatrix made(const WeightView& view, const Bf16Form& form,
                     const std::function<void(std::uint16_t*)>& fill);
   /// `bytes` bytes as they are now.
   const void* constant(const void* host, std::int64_t bytes);

@@ -191,7 +191,7 @@ TEST_CASE("weight cache: what is made of a matrix is made once per owner") {
   const auto fill = [&](std::uint16_t* to) { to[++made] = 7; };
   const auto bits_of = [&] {
     view.owner = owner;
-    const DeviceMatrix matrix = cache.made(view, 2, 4, fill);
+    const DeviceMatrix matrix = cache.made(view, {1, 2, 4}, fill);
     CHECK(matrix.dtype == DType::bf16);
     CHECK(matrix.rows == 2);
     CHECK(matrix.cols == 4);
@@ -205,6 +205,10 @@ TEST_CASE("weight cache: what is made of a matrix is made once per owner") {
   owner = std::make_shared<int>(2);
   CHECK(bits_of() == std::vector<std::uint16_t>{0, 0, 7, 0, 0, 0, 0, 0});
   CHECK(cache.uploads() == 3);
+  // Of the same size in another form.
+  const DeviceMatrix other = cache.made(view, {3, 2, 4}, fill);
+  CHECK(static_cast<const std::uint16_t*>(other.data)[3] == 7);
+  CHECK(bits_of()[2] == 7);
 }
 
 TEST_CASE("weight cache: another file at the same address is not taken for the first") {

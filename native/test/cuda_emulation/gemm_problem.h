@@ -23,7 +23,7 @@ class GemmDevice : public cuda::OpDevice {
   cuda::Stream stream() override { return nullptr; }
   cuda::DeviceMatrix matrix(const LinearWeight&, Precision) override { return {}; }
   cuda::DeviceMatrix table(const WeightView&) override { return {}; }
-  cuda::DeviceMatrix bf16_table(const WeightView&, std::int64_t, std::int64_t,
+  cuda::DeviceMatrix bf16_table(const WeightView&, const cuda::Bf16Form&,
                                 const std::function<void(std::uint16_t*)>&) override {
     return {};
   }

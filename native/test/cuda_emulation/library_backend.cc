@@ -39,9 +39,9 @@ class LibraryBackend final : public Backend, public OpDevice, public WeightMemor
     return ops_.matrix(weight, precision);
   }
   DeviceMatrix table(const WeightView& view) override { return ops_.table(view); }
-  DeviceMatrix bf16_table(const WeightView& view, std::int64_t rows, std::int64_t cols,
+  DeviceMatrix bf16_table(const WeightView& view, const Bf16Form& form,
                           const std::function<void(std::uint16_t*)>& fill) override {
-    return ops_.bf16_table(view, rows, cols, fill);
+    return ops_.bf16_table(view, form, fill);
   }
   const void* constant(const void* host, std::int64_t bytes) override {
     return ops_.constant(host, bytes);
