@@ -1,10 +1,10 @@
-// Writes a checkpoint of any shape with random weights, for benchmarks and tests: the same bytes
-// for the same options. Usage: node scripts/bench/make-checkpoint.mjs OUT --shape smollm2-135m
-// [--dtype bf16|f32] [--seed N] [--layers N …]; --help lists the rest.
+// Writes a checkpoint of any shape with random weights, or a LoRA adapter of one, for benchmarks and
+// tests: the same bytes for the same options. Usage: node scripts/bench/make-checkpoint.mjs OUT --shape
+// smollm2-135m [--adapter-rank N] [--dtype bf16|f32] [--seed N] [--layers N …]; --help lists the rest.
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { ARCHITECTURES, DTYPES, resolveShape, SHAPES } from './checkpoint/shapes.mjs';
-import { writeCheckpoint } from './checkpoint/write.mjs';
+import { writeAdapter, writeCheckpoint } from './checkpoint/write.mjs';
 import { progressLine } from './progress-line.mjs';
 import { failAsUserError, runMain } from './user-error.mjs';
 
@@ -25,6 +25,10 @@ function parse() {
     .demandCommand(1, 1, 'Name the folder to write.', 'Name one folder only.')
     .option('shape', { describe: Object.keys(SHAPES).join(' | '), type: 'string' })
     .option('architecture', { describe: ARCHITECTURES.join(' | '), type: 'string' })
+    .option('adapter-rank', {
+      describe: 'write a LoRA adapter of all linear layers instead',
+      type: 'number',
+    })
     .option('dtype', { describe: Object.keys(DTYPES).join(' | '), default: 'bf16' })
     .option('seed', { describe: 'the same bytes for the same seed', type: 'number', default: 0 })
     .option('tied', { describe: 'the unembedding is the embedding', type: 'boolean' });
@@ -36,11 +40,14 @@ function parse() {
 
 await runMain(async () => {
   const options = await parse();
-  const { shape: name, architecture, tied, dtype, seed } = options;
+  const { shape: name, architecture, tied, dtype, seed, adapterRank } = options;
   const { layers, heads, kvHeads, hidden, intermediate, vocab, headDim, maxPositions } = options;
   const given = { layers, heads, kvHeads, hidden, intermediate, vocab, headDim, maxPositions };
   const shape = resolveShape(name, { architecture, tied, ...given });
   const progress = progressLine('weights');
-  await writeCheckpoint(String(options._[0]), shape, { dtype, seed, onProgress: progress.report });
+  const folder = String(options._[0]);
+  const how = { dtype, seed, onProgress: progress.report };
+  if (adapterRank === undefined) await writeCheckpoint(folder, shape, how);
+  else await writeAdapter(folder, shape, adapterRank, how);
   progress.end();
 });

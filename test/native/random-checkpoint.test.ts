@@ -8,7 +8,7 @@ import { computeLogits, loadModel } from '../../lib/index.js';
 import { benchScript } from '../unit/bench/scripts.js';
 
 const { ARCHITECTURES, resolveShape } = await benchScript('checkpoint/shapes.mjs');
-const { writeCheckpoint } = await benchScript('checkpoint/write.mjs');
+const { writeAdapter, writeCheckpoint } = await benchScript('checkpoint/write.mjs');
 
 /** The first logits that transformers 5.18 computes from the same folder, fp32, eager attention. */
 const transformers: Record<string, number[]> = {
@@ -42,5 +42,12 @@ describe('a random checkpoint', () => {
     for (const [token, expected] of transformers[name].entries()) {
       expect(Math.abs(values[token] - expected)).toBeLessThanOrEqual(2e-5);
     }
+    const adapter = path.join(folder, 'adapter');
+    await writeAdapter(adapter, shape, 4, { seed: 3 });
+    const adapted = await computeLogits(await model.withAdapter(adapter), [[1, 2, 3, 400, 5, 6, 7, 8]]);
+    const changes = values.map((value, i) => adapted[i] - value);
+    const change = Math.sqrt(changes.reduce((sum, v) => sum + v * v, 0) / changes.length);
+    expect(change / deviation).toBeGreaterThan(0.02);
+    expect(change / deviation).toBeLessThan(2);
   });
 });

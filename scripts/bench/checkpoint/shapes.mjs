@@ -192,6 +192,19 @@ function decoderConfig(shape) {
   };
 }
 
+/** adapter_config.json of a LoRA adapter that scales its terms by 2. */
+export function makeAdapterConfig(shape, rank, modules) {
+  return {
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    r: rank,
+    lora_alpha: 2 * rank,
+    bias: 'none',
+    fan_in_fan_out: shape.architecture === 'gpt2',
+    target_modules: modules,
+  };
+}
+
 /** config.json of a resolved shape. */
 export function makeConfig(shape, dtype) {
   const own = shape.architecture === 'gpt2' ? gpt2Config(shape) : decoderConfig(shape);

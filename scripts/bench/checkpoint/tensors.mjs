@@ -95,3 +95,38 @@ export function listTensors(shape) {
   }
   return tensors;
 }
+
+/** The linear layers of the blocks: { module, out, input }. */
+function blockLayers(shape) {
+  const outside = new Set(outsideLayers(shape).map(({ name }) => name));
+  const transposed = shape.architecture === 'gpt2';
+  return listTensors(shape)
+    .filter((tensor) => tensor.shape.length === 2 && !outside.has(tensor.name))
+    .map(({ name, shape: [rows, columns] }) => ({
+      module: name.replace(/\.weight$/, ''),
+      out: transposed ? columns : rows,
+      input: transposed ? rows : columns,
+    }));
+}
+
+/** Names of the linear layers, as a LoRA adapter targets them. */
+export function targetModules(shape) {
+  return [...new Set(blockLayers(shape).map(({ module }) => module.split('.').at(-1)))];
+}
+
+/**
+ * Every tensor of a LoRA adapter of all linear layers of the blocks, as PEFT saves it; what it adds is
+ * about a tenth of what they give.
+ */
+export function listAdapterTensors(shape, rank) {
+  const factor = (name, sizes, deviation) => ({
+    name: `base_model.model.${name}.weight`,
+    shape: sizes,
+    mean: 0,
+    deviation,
+  });
+  return blockLayers(shape).flatMap(({ module, out, input }) => [
+    factor(`${module}.lora_A`, [rank, input], 1 / Math.sqrt(input)),
+    factor(`${module}.lora_B`, [out, rank], 0.05 / Math.sqrt(rank)),
+  ]);
+}

@@ -1,5 +1,5 @@
-// Writes a checkpoint folder of random weights: config.json and one model.safetensors, in small
-// pieces so that no shape needs memory, on all processors. The file appears under its name only when
+// Writes a checkpoint folder of random weights, config.json and one model.safetensors, or an adapter of
+// one, in small pieces so that no shape needs memory, on all processors. The file appears under its name only when
 // it is whole.
 import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
@@ -8,8 +8,8 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../user-error.mjs';
 import { formats } from './formats.mjs';
-import { DTYPES, makeConfig } from './shapes.mjs';
-import { listTensors } from './tensors.mjs';
+import { DTYPES, makeAdapterConfig, makeConfig } from './shapes.mjs';
+import { listAdapterTensors, listTensors, targetModules } from './tensors.mjs';
 
 const count = (shape) => shape.reduce((product, size) => product * size, 1);
 
@@ -86,13 +86,8 @@ async function writeTensors(file, target, tensors, { seed, dtype, onProgress }) 
   );
 }
 
-/**
- * Writes `folder`/config.json and model.safetensors.
- * @param shape  from resolveShape
- * @param options  dtype `bf16` or `f32`; seed; onProgress(bytes written, bytes in all)
- * @throws UserError when the dtype or seed is none or the folder holds a checkpoint or cannot be written.
- */
-export async function writeCheckpoint(folder, shape, options) {
+/** Writes tensors and a JSON file beside them into a folder. Options and errors: writeCheckpoint. */
+async function writeFolder(folder, { file: name, tensors, json, value }, options) {
   const { dtype = 'bf16', seed = 0, onProgress = () => {} } = options;
   if (!Object.hasOwn(DTYPES, dtype)) {
     throw new UserError(
@@ -100,7 +95,7 @@ export async function writeCheckpoint(folder, shape, options) {
     );
   }
   if (!Number.isSafeInteger(seed)) throw new UserError('--seed must be a whole number.');
-  const target = path.join(folder, 'model.safetensors');
+  const target = path.join(folder, name);
   if (existsSync(target)) {
     throw new UserError(`${target} exists already; name another folder or remove it first.`);
   }
@@ -110,18 +105,50 @@ export async function writeCheckpoint(folder, shape, options) {
     const message = `The folder ${folder} cannot be made (${error.message}); name another one.`;
     throw new UserError(message, 'ERR_HEADSPARK_FILE_NOT_FOUND');
   }
-  const temporary = path.join(folder, `.model.safetensors.${process.pid}.tmp`);
+  const temporary = path.join(folder, `.${name}.${process.pid}.tmp`);
   try {
     const file = await open(temporary, 'wx');
     try {
-      await writeTensors(file, temporary, listTensors(shape), { seed, dtype, onProgress });
+      await writeTensors(file, temporary, tensors, { seed, dtype, onProgress });
     } finally {
       await file.close();
     }
-    const config = `${JSON.stringify(makeConfig(shape, dtype), null, 2)}\n`;
-    await writeFile(path.join(folder, 'config.json'), config);
+    await writeFile(path.join(folder, json), `${JSON.stringify(value(dtype), null, 2)}\n`);
     await rename(temporary, target);
   } finally {
     await rm(temporary, { force: true });
   }
+}
+
+/**
+ * Writes `folder`/config.json and model.safetensors.
+ * @param shape  from resolveShape
+ * @param options  dtype `bf16` or `f32`; seed; onProgress(bytes written, bytes in all)
+ * @throws UserError when the dtype or seed is none or the folder holds a checkpoint or cannot be written.
+ */
+export async function writeCheckpoint(folder, shape, options) {
+  const value = (dtype) => makeConfig(shape, dtype);
+  const tensors = listTensors(shape);
+  await writeFolder(
+    folder,
+    { file: 'model.safetensors', tensors, json: 'config.json', value },
+    options,
+  );
+}
+
+/**
+ * Writes `folder`/adapter_config.json and adapter_model.safetensors: a LoRA adapter of this rank for
+ * every linear layer of a checkpoint of this shape. Options and errors: writeCheckpoint.
+ */
+export async function writeAdapter(folder, shape, rank, options) {
+  if (!Number.isSafeInteger(rank) || rank < 1 || rank > 4096) {
+    throw new UserError('--adapter-rank must be a whole number from 1 to 4096.');
+  }
+  const value = () => makeAdapterConfig(shape, rank, targetModules(shape));
+  const tensors = listAdapterTensors(shape, rank);
+  await writeFolder(
+    folder,
+    { file: 'adapter_model.safetensors', tensors, json: 'adapter_config.json', value },
+    options,
+  );
 }

@@ -8,8 +8,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { benchFolder, benchScript } from './scripts.js';
 
 const { resolveShape, makeConfig, SHAPES } = await benchScript('checkpoint/shapes.mjs');
-const { listTensors } = await benchScript('checkpoint/tensors.mjs');
-const { writeCheckpoint } = await benchScript('checkpoint/write.mjs');
+const { listTensors, targetModules } = await benchScript('checkpoint/tensors.mjs');
+const { writeAdapter, writeCheckpoint } = await benchScript('checkpoint/write.mjs');
 const { randomFiller, toBf16 } = await benchScript('checkpoint/random.mjs');
 
 const tiny = { layers: 2, heads: 4, kvHeads: 2, hidden: 32, intermediate: 48, vocab: 97 };
@@ -78,6 +78,24 @@ describe('the written file', () => {
       // Half a unit in the last of bf16's 8 bits.
       expect(Math.abs(rounded.readFloatLE() - value)).toBeLessThanOrEqual(Math.abs(value) / 256);
     }
+  });
+
+  it('is an adapter of all linear layers, as PEFT saves it', async () => {
+    const shape = resolveShape(undefined, { ...tiny, architecture: 'qwen2' });
+    await writeAdapter(folder, shape, 3, { dtype: 'f32' });
+    const config = JSON.parse(readFileSync(path.join(folder, 'adapter_config.json'), 'utf8'));
+    const attention = ['q_proj', 'k_proj', 'v_proj', 'o_proj'];
+    const modules = [...attention, 'gate_proj', 'up_proj', 'down_proj'];
+    expect(config).toMatchObject({ peft_type: 'LORA', r: 3, target_modules: modules });
+    const { header, data } = parse(path.join(folder, 'adapter_model.safetensors'));
+    expect(Object.keys(header)).toHaveLength(1 + 2 * 7 * 2);
+    const stem = 'base_model.model.model.layers.1.mlp.down_proj';
+    expect(header[`${stem}.lora_A.weight`].shape).toEqual([3, 48]);
+    expect(header[`${stem}.lora_B.weight`].shape).toEqual([32, 3]);
+    expect(header[`${stem}.lora_B.weight`].data_offsets[1]).toBe(data.length);
+    await expect(writeAdapter(folder, shape, 3, {})).rejects.toThrow(/exists already/);
+    const gpt2 = resolveShape(undefined, { ...tiny, kvHeads: 4, architecture: 'gpt2' });
+    expect(targetModules(gpt2)).toEqual(['c_attn', 'c_proj', 'c_fc']);
   });
 
   it('replaces nothing and leaves nothing half-written', async () => {
@@ -162,6 +180,11 @@ describe('the command line', () => {
       'an unknown dtype',
       ['out', '--shape', 'smollm2-135m', '--dtype', 'f8'],
       /--dtype f8 is unknown/,
+    ],
+    [
+      'a rank that is none',
+      ['out', '--shape', 'smollm2-135m', '--adapter-rank', '0'],
+      /--adapter-rank must be/,
     ],
     ['a wrong seed', ['out', '--shape', 'smollm2-135m', '--seed', 'x'], /--seed must be/],
     ['an unknown option', ['out', '--shap', 'x'], /shap/],
