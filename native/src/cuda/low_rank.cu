@@ -136,7 +136,7 @@ void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& wei
 }
 
 HeadLowRank head_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight,
-                          const HeadRows& p) {
+                          const ProjectionRows& p) {
   const Factors factors = factors_of(device, precision, *weight.low_rank);
   const std::int64_t tokens = p.d.rows;
   const std::int64_t width = p.heads * factors.ranks;

@@ -23,7 +23,7 @@ void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& wei
                   const LinearRange& range, const LowRankRows& rows);
 
 /// The rows of all heads of a projection, which meet d W and d A behind d B.
-struct HeadRows {
+struct ProjectionRows {
   TermRows d;  ///< [tokens, heads * head_dim]
   std::int64_t heads = 0;
   std::int64_t share = 1;  ///< neighbouring heads that have one part of W and of B
@@ -39,7 +39,7 @@ struct HeadLowRank {
 
 /// Of a weight that has a term. Valid as scratch memory of low-rank terms is.
 HeadLowRank head_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight,
-                          const HeadRows& rows);
+                          const ProjectionRows& rows);
 
 /// Copies the factors to the device where they are not there yet.
 void upload_low_rank(OpDevice& device, Precision precision, const LinearWeight& weight);
