@@ -10,6 +10,7 @@ import {
   type Circuit,
 } from '../circuit/circuit.js';
 import { graphOf } from '../circuit/graph.js';
+import { selectEdges } from '../circuit/select.js';
 import {
   circuitCurve,
   evaluateCircuits,
@@ -52,31 +53,28 @@ interface Chosen {
   readonly description?: string;
 }
 
-/** Edges that were selected and lie on no path from the input to the logits. */
-function prunedEdges(circuit: Circuit, selection: BuildCircuitOptions | null): number {
-  if (!selection || selection.prune === false) return 0;
-  return countEdges(buildCircuit(circuit, { ...selection, prune: false })) - countEdges(circuit);
-}
-
 function printCircuit({ circuit, selection, description }: Chosen, context: Context): void {
   if (description === undefined) return;
   const graph = graphOf(circuit.shape);
   const heads = circuitHeads(circuit);
+  const edges = countEdges(circuit);
   const { layers, heads: width } = circuit.shape;
   context.print(`${context.paint('bold', 'Circuit')}: ${description}`);
   context.print(
-    `  ${plural(countEdges(circuit), 'edge')} of ${graph.edgeCount.toLocaleString('en-US')}, ` +
+    `  ${plural(edges, 'edge')} of ${graph.edgeCount.toLocaleString('en-US')}, ` +
       `${plural(countNodes(circuit), 'node')}, ${plural(heads.length, 'head')} of ${layers * width}`,
   );
   const names = heads.map(formatHead);
   const shown = names.slice(0, 40).join(' ');
   const more = names.length > 40 ? ` … and ${names.length - 40} more` : '';
   context.print(`  heads: ${shown || 'none'}${more}`);
-  const pruned = prunedEdges(circuit, selection);
-  if (pruned > 0) {
-    context.print(`  pruned: ${plural(pruned, 'edge')} on no path from the input to the logits`);
+  if (selection) {
+    const pruned = selectEdges(graph, graph.compact(circuit.scores), selection).length - edges;
+    if (pruned > 0) {
+      context.print(`  pruned: ${plural(pruned, 'edge')} on no path from the input to the logits`);
+    }
   }
-  if (countEdges(circuit) === 0) context.warn(emptyCircuitNote('the circuit', selection));
+  if (edges === 0) context.warn(emptyCircuitNote('the circuit', selection));
 }
 
 function printEvaluation(evaluation: CircuitEvaluation, context: Context): void {

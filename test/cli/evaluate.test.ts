@@ -199,14 +199,19 @@ describe('ablate --generate', () => {
     expect(await read('killed.json.journal')).toBe('');
   }, 600_000);
 
-  it('stopped by Ctrl-C says how to go on', async () => {
+  /** What the command ends with that Ctrl-C meets once its journal holds a few samples. */
+  async function interrupted(command: string[], journal: string): Promise<Ended> {
     let child: ChildProcess | undefined;
-    const ended = headspark(args('stopped.json'), { cwd, onStart: (started) => (child = started) });
-    while ((await read('stopped.json.journal')).length < 20_000 && child?.exitCode === null) {
+    const ended = headspark(command, { cwd, onStart: (started) => (child = started) });
+    while ((await read(journal)).length < 20_000 && child?.exitCode === null) {
       await setTimeout(2);
     }
     child?.kill('SIGINT');
-    const { code, stderr } = await ended;
+    return ended;
+  }
+
+  it('stopped by Ctrl-C says how to go on', async () => {
+    const { code, stderr } = await interrupted(args('stopped.json'), 'stopped.json.journal');
     expect(code).toBe(130);
     expect(stderr).toContain('stopped.json.journal keeps what is finished');
     expect((await run(...args('stopped.json'))).code).toBe(0);
@@ -214,17 +219,8 @@ describe('ablate --generate', () => {
   });
 
   it('stopped by Ctrl-C it goes on beside the only file that was asked for, a table', async () => {
-    let child: ChildProcess | undefined;
     const table = [...args('never.json').filter((arg) => !/never|--out/.test(arg)), '--csv'];
-    const ended = headspark([...table, 'stopped.csv'], {
-      cwd,
-      onStart: (started) => (child = started),
-    });
-    while ((await read('stopped.csv.journal')).length < 20_000 && child?.exitCode === null) {
-      await setTimeout(2);
-    }
-    child?.kill('SIGINT');
-    const { code, stderr } = await ended;
+    const { code, stderr } = await interrupted([...table, 'stopped.csv'], 'stopped.csv.journal');
     expect(code).toBe(130);
     expect(stderr).toContain('stopped.csv.journal keeps what is finished');
     const again = await run(...table, 'stopped.csv');

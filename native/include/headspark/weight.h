@@ -83,7 +83,9 @@ int factor_terms(const LowRank& low, Precision precision);
 constexpr std::int64_t device_rank(std::int64_t rank) {
   return (rank + 7) / 8 * 8;
 }
-/// In all of them: whole tiles of products, the last ones zero.
+/// Depths of one tile of a device's products.
+inline constexpr std::int64_t kDeviceTileDepth = 32;
+/// In all of them: whole tiles, the last ones zero.
 std::int64_t device_ranks(const LowRank& low, Precision precision);
 /// All values of a factor, row by row.
 std::vector<float> factor_values(const LowRankFactor& factor);

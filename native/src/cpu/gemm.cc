@@ -84,9 +84,9 @@ class Pieces {
 
   std::int64_t count() const { return count_; }
   const GemmPlan& first_plan() const { return plans_.front(); }
-  void give_up() const {
+  void finish() const {
     for (const auto& down : downs_) {
-      if (down) down->give_up();
+      if (down) down->finish();
     }
   }
 
@@ -167,7 +167,7 @@ void gemm(const Context& context, std::span<const Gemm> products) {
     try {
       run_pieces(work);
     } catch (...) {
-      pieces.give_up();  // or others wait for what nobody makes
+      pieces.finish();  // or others wait for what nobody makes
       throw;
     }
   });

@@ -72,7 +72,7 @@ void run_share(const Context& context, const RowShare& share) {
   if (rank == 0) return multiply_piece(whole, {}, a, nullptr);
   GemmWayDown down(context, plan, scratch(ScratchSlot::low_rank, part.rows * rank));
   multiply_piece({&down.plan(), 0, down.plan().span}, {}, down.packed(a), nullptr);
-  down.give_up();  // all of it at once
+  down.finish();
   multiply_piece(whole, {}, a, &down);
 }
 

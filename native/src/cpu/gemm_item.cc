@@ -197,7 +197,7 @@ void GemmWayDown::finish_piece() {
   if (--unfinished_ == 0) unfinished_.notify_all();
 }
 
-void GemmWayDown::give_up() {
+void GemmWayDown::finish() {
   unfinished_ = 0;
   unfinished_.notify_all();
 }

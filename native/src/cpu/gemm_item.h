@@ -22,8 +22,8 @@ class GemmWayDown {
 
   /// Counts down from the number of its pieces, in any order and on any thread.
   void finish_piece();
-  /// As if all were finished: nobody waits any more.
-  void give_up();
+  /// All are, or will never be: nobody waits any more.
+  void finish();
   /// The result, once all pieces are finished.
   const float* wait() const;
 

@@ -3,11 +3,14 @@
 // zeros up to a whole tile. Then rows times A is one product, whose sets are added, and what comes
 // out, once for every set, times B is another.
 #include "cuda/low_rank.h"
+#include "cuda/product_tiles.h"
 #include "cuda/term_elements.h"
 #include "cuda/term_gemm.h"
 
 namespace headspark::cuda {
 namespace {
+
+static_assert(kDeviceTileDepth % kTileDepth == 0);  // head_products goes by whole tiles
 
 constexpr int kMostSets = 3;
 

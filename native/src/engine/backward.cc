@@ -29,10 +29,6 @@ struct BackwardPass {
     return engine.model->layers[static_cast<std::size_t>(layer)];
   }
 
-  /// Whether the layer's queries and keys were rotated.
-  bool rotates(std::int64_t layer) const {
-    return inputs.rotary != nullptr && inputs.rotary->pairs > 0 && config().rotates(layer);
-  }
   void linear(const LinearWeight& weight, const float* d_y, float* d_x, GradientMode mode) const {
     LinearBackward params = whole_layer_gradient(weight, rows, d_y, d_x);
     params.mode = mode;
@@ -83,8 +79,8 @@ void mlp_backward(const BackwardPass& pass, std::int64_t index, const float* res
 /// forward: q, k = rotate(q), rotate(k). Gradients per query head, [tokens, heads, head_dim] each,
 /// in place.
 void undo_rotate(const BackwardPass& pass, std::int64_t index, float* d_q, float* d_k) {
-  if (!pass.rotates(index)) return;
   const ModelConfig& config = pass.config();
+  if (!pass.inputs.rotates(config, index)) return;
   rotary_backward(pass.context(), {.table = pass.inputs.rotary,
                                    .positions = pass.batch.positions(),
                                    .tokens = pass.rows,
@@ -126,7 +122,7 @@ ProjectedHeads before_rotation(const BackwardPass& pass, std::int64_t index) {
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   if (config.qk_norm) return {layer.q_raw, layer.k_raw};
-  if (!pass.rotates(index)) return {layer.q, layer.k};
+  if (!pass.inputs.rotates(config, index)) return {layer.q, layer.k};
   float* const q = pass.work.projected_q.data();
   float* const k = pass.work.projected_k.data();
   rotary_backward(pass.context(), {.table = pass.inputs.rotary,

@@ -170,9 +170,8 @@ void project(const ForwardPass& pass, std::int64_t index, const float* residual,
   projections_forward(pass.context, params);
   if (which.queries) norm_heads(pass, q);
   if (which.keys_and_values) norm_heads(pass, k);
-  const RotaryTable* const rotary = pass.inputs.rotary;
-  if (rotary == nullptr || rotary->pairs == 0 || !config.rotates(index)) return;
-  rotary_forward(pass.context, {.table = rotary,
+  if (!pass.inputs.rotates(config, index)) return;
+  rotary_forward(pass.context, {.table = pass.inputs.rotary,
                                 .positions = pass.positions,
                                 .tokens = pass.rows,
                                 .heads = which.queries ? q.heads : 0,

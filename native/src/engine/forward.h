@@ -42,6 +42,11 @@ struct ForwardInputs {
   /// and final_residual. q, z and mlp_out, where kept, are 0 at the others.
   const WantedTokens* wanted = nullptr;
   bool decoding = false;  ///< see Context
+
+  /// Whether queries and keys of a layer are rotated.
+  bool rotates(const ModelConfig& config, std::int64_t layer) const {
+    return rotary != nullptr && rotary->pairs > 0 && config.rotates(layer);
+  }
 };
 
 /// Rows of the batch as the attention of a layer sees them.

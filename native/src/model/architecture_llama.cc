@@ -7,9 +7,7 @@ namespace {
 
 BiasRule read_llama_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config);
-  const bool bias = json.boolean("attention_bias").value_or(false);
-  const bool mlp_bias = json.boolean("mlp_bias").value_or(false);
-  return {.qkv = bias, .attention_output = bias, .mlp = mlp_bias};
+  return read_biases(json);
 }
 
 }  // namespace

@@ -42,13 +42,10 @@ std::vector<std::uint8_t> unrotated_layers(const JsonObject& json, std::int64_t 
 }
 
 BiasRule read_smollm3_config(const JsonObject& json, ModelConfig& config) {
-  read_decoder_config(json, 0, config);
+  read_decoder_config(json, 0, config, {.theta = kTheta});
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(true);
-  config.rotary = read_rotary(json, config, {.theta = kTheta});
   config.unrotated = unrotated_layers(json, config.layers);
-  const bool bias = json.boolean("attention_bias").value_or(false);
-  const bool mlp_bias = json.boolean("mlp_bias").value_or(false);
-  return {.qkv = bias, .attention_output = bias, .mlp = mlp_bias};
+  return read_biases(json);
 }
 
 }  // namespace

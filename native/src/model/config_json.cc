@@ -71,8 +71,8 @@ float attention_scale(const ModelConfig& config) {
   return static_cast<float>(factor * factor / std::sqrt(static_cast<double>(config.head_dim)));
 }
 
-void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
-                         ModelConfig& config) {
+void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default, ModelConfig& config,
+                         const RotaryDefaults& rotary) {
   config.layers = json.size("num_hidden_layers", SizeLimits::layers);
   config.heads = json.size("num_attention_heads", SizeLimits::heads);
   config.kv_heads = json.size_or("num_key_value_heads", SizeLimits::heads, config.heads);
@@ -94,8 +94,14 @@ void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
   config.activation = read_activation(json, "hidden_act", "silu");
   config.gated_mlp = true;
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(false);
-  config.rotary = read_rotary(json, config, RotaryDefaults());
+  config.rotary = read_rotary(json, config, rotary);
   config.attention_scale = attention_scale(config);
+}
+
+BiasRule read_biases(const JsonObject& json) {
+  const bool bias = json.boolean("attention_bias").value_or(false);
+  const bool mlp_bias = json.boolean("mlp_bias").value_or(false);
+  return {.qkv = bias, .attention_output = bias, .mlp = mlp_bias};
 }
 
 ParsedConfig parse_config(std::span<const std::byte> text, const std::string& source) {

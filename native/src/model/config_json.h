@@ -37,9 +37,13 @@ struct SizeLimits {
   static constexpr std::int64_t positions = 1 << 28;
 };
 
-/// The keys that Llama, Mistral, Qwen2 and Qwen3 share. head_dim_default 0: hidden / heads.
-void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default,
-                         ModelConfig& config);
+/// The keys that Llama, SmolLM3, Mistral, Qwen2 and Qwen3 share. head_dim_default 0: hidden /
+/// heads.
+void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default, ModelConfig& config,
+                         const RotaryDefaults& rotary = {});
+
+/// "attention_bias" and "mlp_bias", as Llama has them.
+BiasRule read_biases(const JsonObject& json);
 
 /// Needs config.head_dim and config.max_positions.
 RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,

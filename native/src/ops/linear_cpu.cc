@@ -29,10 +29,10 @@ std::vector<double> low_rank_inner(const Context& context, const LinearForward& 
                                    const LinearRange& range) {
   const LowRank& low = *p.weight->low_rank;
   std::vector<double> inner(static_cast<std::size_t>(p.tokens * low.rank));
-  context.threads->parallel_for(p.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) {
-      for (std::int64_t r = 0; r < low.rank; ++r) {
-        const std::vector<float> a = weight_row(low.a.view, r, range);
+  context.threads->parallel_for(low.rank, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const std::vector<float> a = weight_row(low.a.view, r, range);
+      for (std::int64_t t = 0; t < p.tokens; ++t) {
         inner[t * low.rank + r] = dot(p.x + t * p.x_stride, a.data(), range.in());
       }
     }

@@ -24,13 +24,9 @@ GemmOperand operand(const DeviceMatrix& matrix, const LinearRange& range, bool b
           matrix.cols, by_depth};
 }
 
-/// The rows of a layer that has a low-rank term, as terms for both products where both read them.
-GemmRows shared_rows(OpDevice& device, Precision precision, const GemmRows& rows,
-                     const GemmOperand& weight, std::int64_t count, std::int64_t depth) {
-  if (rows.terms.terms > 0 || !suits_terms(weight)) return rows;
-  const TermRows terms = term_rows(device, term_count(precision), count, depth);
-  split_rows(device, rows.values, rows.stride, terms);
-  return {.terms = terms};
+/// Rows as terms, which the product and those of a low-rank term read, where they do.
+void share_rows(OpDevice& device, Precision precision, Gemm& g) {
+  if (suits_terms(g.b)) g.a = {.terms = rows_as_terms(device, precision, g)};
 }
 
 }  // namespace
@@ -54,26 +50,24 @@ void layer_forward(const Context& context, const LinearForward& p, const GemmRow
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_forward");
   const bool biased = p.with_bias && !p.weight->bias.empty();
   const bool low_rank = low_rank_of(*p.weight) != nullptr;
-  const GemmOperand weight = operand(device.matrix(*p.weight, precision), range, false);
-  const GemmRows rows =
-      low_rank ? shared_rows(device, precision, x, weight, p.tokens, range.in()) : x;
-  gemm(device, precision,
-       {.rows = p.tokens,
-        .columns = range.out(),
-        .depth = range.in(),
-        .a = rows,
-        .b = weight,
-        .c = p.y,
-        .c_stride = p.y_stride,
-        .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
-        .initial = p.residual,
-        .plain = plain,
-        .narrow = narrow,
-        .decoding = context.decoding});
+  Gemm product{.rows = p.tokens,
+               .columns = range.out(),
+               .depth = range.in(),
+               .a = x,
+               .b = operand(device.matrix(*p.weight, precision), range, false),
+               .c = p.y,
+               .c_stride = p.y_stride,
+               .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
+               .initial = p.residual,
+               .plain = plain,
+               .narrow = narrow,
+               .decoding = context.decoding};
+  if (low_rank) share_rows(device, precision, product);
+  gemm(device, precision, product);
   if (!low_rank) return;
   // y += scale (x Aᵀ) Bᵀ
   add_low_rank(device, precision, *p.weight, range,
-               {p.tokens, rows, false, p.y, p.y_stride, context.decoding});
+               {p.tokens, product.a, false, p.y, p.y_stride, context.decoding});
 }
 
 void layers_forward(const Context& context, std::span<const LayerOutput> layers,
@@ -106,23 +100,22 @@ void layer_backward(const Context& context, const LinearBackward& p, const GemmR
   const Precision precision = context.precision;
   const LinearRange range = linear_range(*p.weight, p.slice, "linear_backward");
   const bool low_rank = low_rank_of(*p.weight) != nullptr;
-  const GemmOperand weight = operand(device.matrix(*p.weight, precision), range, true);
-  const GemmRows rows =
-      low_rank ? shared_rows(device, precision, d_y, weight, p.tokens, range.out()) : d_y;
   // forward: y = x Wᵀ
-  gemm(device, precision,
-       {.rows = p.tokens,
-        .columns = range.in(),
-        .depth = range.out(),
-        .a = rows,
-        .b = weight,
-        .c = p.d_x,
-        .c_stride = p.d_x_stride,
-        .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr,
-        .narrow = narrow});
+  Gemm product{.rows = p.tokens,
+               .columns = range.in(),
+               .depth = range.out(),
+               .a = d_y,
+               .b = operand(device.matrix(*p.weight, precision), range, true),
+               .c = p.d_x,
+               .c_stride = p.d_x_stride,
+               .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr,
+               .narrow = narrow};
+  if (low_rank) share_rows(device, precision, product);
+  gemm(device, precision, product);
   if (!low_rank) return;
   // d_x += scale (d_y B) A
-  add_low_rank(device, precision, *p.weight, range, {p.tokens, rows, true, p.d_x, p.d_x_stride});
+  add_low_rank(device, precision, *p.weight, range,
+               {p.tokens, product.a, true, p.d_x, p.d_x_stride});
 }
 
 }  // namespace cuda

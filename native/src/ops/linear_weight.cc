@@ -86,8 +86,8 @@ int factor_terms(const LowRank& low, Precision precision) {
 }
 
 std::int64_t device_ranks(const LowRank& low, Precision precision) {
-  constexpr std::int64_t kTile = 32;
-  return (factor_terms(low, precision) * device_rank(low.rank) + kTile - 1) / kTile * kTile;
+  const std::int64_t ranks = factor_terms(low, precision) * device_rank(low.rank);
+  return (ranks + kDeviceTileDepth - 1) / kDeviceTileDepth * kDeviceTileDepth;
 }
 
 std::vector<float> factor_values(const LowRankFactor& factor) {
