@@ -113,6 +113,8 @@ const char* architecture_name(Architecture architecture) noexcept {
       return "smollm3";
     case Architecture::mistral:
       return "mistral";
+    case Architecture::phi3:
+      return "phi3";
     case Architecture::gpt2:
       return "gpt2";
     case Architecture::gpt_neox:

@@ -170,6 +170,37 @@ TEST_CASE("adapter: fused modules split like their base") {
   }
 }
 
+TEST_CASE("adapter: fused modules of unequal parts split like their base") {
+  const auto base = files::load(tiny_checkpoint("phi3"));
+  Adapter adapter;
+  adapter.config = {{"peft_type", "LORA"},
+                    {"r", 3},
+                    {"lora_alpha", 3},
+                    {"target_modules", {"qkv_proj", "gate_up_proj"}}};
+  for (const char* layer : {"model.layers.0.", "model.layers.1."}) {
+    adapter.add(std::string(layer) + "self_attn.qkv_proj", 8 + 4 + 4, 8, 3);
+    adapter.add(std::string(layer) + "mlp.gate_up_proj", 12 + 12, 8, 3);
+  }
+  const auto model = adapted(base, adapter);
+  const LayerWeights& layer = model->layers[1];
+  const auto check_parts = [&](const std::string& module,
+                               std::initializer_list<const LinearWeight*> parts) {
+    const auto& a = adapter.values(module, 'A');
+    const auto& b = adapter.values(module, 'B');
+    auto at = b.begin();
+    for (const LinearWeight* part : parts) {
+      REQUIRE(part->low_rank != nullptr);
+      CHECK(factor_values(part->low_rank->a) == a);
+      CHECK(factor_values(part->low_rank->b) == std::vector<float>(at, at + part->out() * 3));
+      at += part->out() * 3;
+    }
+    CHECK(at == b.end());
+  };
+  check_parts("model.layers.1.self_attn.qkv_proj", {&layer.q, &layer.k, &layer.v});
+  check_parts("model.layers.1.mlp.gate_up_proj", {&layer.gate, &layer.up});
+  CHECK(layer.down.low_rank == nullptr);
+}
+
 TEST_CASE("adapter: all-linear leaves the unembedding alone, lm_head can be named") {
   const auto base = files::load(tiny_checkpoint("llama"));
   Adapter adapter = tiny_adapter();

@@ -1,4 +1,5 @@
 // config.json: both dialects read alike, and what we do not compute is refused by name.
+#include <cmath>
 #include <span>
 
 #include "model/config_json.h"
@@ -86,6 +87,19 @@ TEST_CASE("config: yarn, its defaults, and what it does to the attention's scale
   CHECK(parse(config).rotary.factor == 2.0);
 }
 
+TEST_CASE("config: yarn on a part of each head scales the rotation instead") {
+  json config = tiny_checkpoint("gpt_neox").config;
+  config["num_attention_heads"] = 2;
+  const float plain = parse(config).attention_scale;
+  config.erase("rotary_pct");
+  config["rope_parameters"] = {
+      {"rope_type", "yarn"}, {"factor", 4.0}, {"partial_rotary_factor", 0.5}};
+  const ModelConfig part = parse(config);
+  CHECK(part.rotary.rotary_dim == 2);
+  CHECK(part.rotary.rotated_scale == doctest::Approx(1.1386294361119891));
+  CHECK(part.attention_scale == plain);
+}
+
 TEST_CASE("config: a window of mistral bounds its positions") {
   json config = tiny_checkpoint("llama").config;
   config["model_type"] = "mistral";
@@ -97,6 +111,38 @@ TEST_CASE("config: a window of mistral bounds its positions") {
   CHECK(parse(config).max_positions == 32768);
   config["sliding_window"] = 0;
   expect_error(ErrorCode::CONFIG, {"sliding_window"}, [&] { parse(config); });
+}
+
+TEST_CASE("config: longrope up to its original positions") {
+  json config = tiny_checkpoint("phi3").config;
+  CHECK(parse(config).max_positions == 32);
+  config["sliding_window"] = 20;
+  CHECK(parse(config).max_positions == 20);
+  config.erase("sliding_window");
+  config["max_position_embeddings"] = 64;
+  config["original_max_position_embeddings"] = 16;
+  CHECK(parse(config).max_positions == 64);  // nothing is scaled
+  for (const char* type : {"longrope", "su", "yarn"}) {
+    config["rope_scaling"] = {{"type", type}, {"short_factor", {1.5}}, {"long_factor", {8}}};
+    const ModelConfig whole = parse(config);
+    CHECK(whole.rotary.scaling == RotaryScaling::longrope);
+    CHECK(whole.rotary.factor == 4.0);
+    CHECK(whole.rotary.frequency_divisors == std::vector<float>{1.5f});
+    CHECK(whole.max_positions == 16);
+    CHECK(whole.rotary.attention_factor == doctest::Approx(std::sqrt(1.5)));  // 1 + ln 4 / ln 16
+    CHECK(whole.rotary.rotated_scale == 1.0f);
+    CHECK(whole.attention_scale == doctest::Approx(1.5 / std::sqrt(2.0)));
+  }
+  config["rope_scaling"]["attention_factor"] = 1.25;
+  CHECK(parse(config).rotary.attention_factor == 1.25);
+  config["head_dim"] = 4;
+  config["partial_rotary_factor"] = 0.5;
+  const ModelConfig part = parse(config);
+  CHECK(part.rotary.rotary_dim == 2);
+  CHECK(part.rotary.rotated_scale == 1.25f);
+  CHECK(part.attention_scale == 0.5f);
+  config["model_type"] = "llama";
+  expect_error(ErrorCode::CONFIG, {"partial rotary factor"}, [&] { parse(config); });
 }
 
 TEST_CASE("config: layers of smollm3 that do not rotate") {
@@ -183,10 +229,15 @@ TEST_CASE("config: what changes the computation is refused by name") {
        "rope_scaling",
        {{"type", "yarn"}, {"factor", 4.0}, {"mscale", -20.0}, {"mscale_all_dim", 1.0}},
        {"attention factor"}},
-      {"gpt_neox",
-       "rope_parameters",
-       {{"rope_type", "yarn"}, {"factor", 4.0}, {"partial_rotary_factor", 0.5}},
-       {"yarn", "partial"}},
+      {"phi3", "rope_scaling", {{"type", "longrope"}}, {"short_factor"}},
+      {"phi3",
+       "rope_scaling",
+       {{"type", "su"}, {"short_factor", {1, 2}}},
+       {"2 numbers", "1 pairs"}},
+      {"phi3", "rope_scaling", {{"type", "su"}, {"short_factor", {0}}}, {"short_factor", "0"}},
+      {"phi3", "rope_scaling", {{"type", "su"}, {"short_factor", {"1"}}}, {"short_factor"}},
+      {"phi3", "rope_scaling", {{"type", "su"}, {"short_factor", {1e39}}}, {"short_factor"}},
+      {"phi3", "partial_rotary_factor", 0.3, {"rotated dimensions"}},
       {"llama", "rope_scaling", {{"rope_type", "llama3"}, {"factor", 2}}, {"low_freq_factor"}},
       {"llama", "rope_parameters", {{"full_attention", json::object()}}, {"full_attention"}},
       {"llama", "partial_rotary_factor", 0.5, {"partial rotary factor"}},

@@ -68,6 +68,31 @@ Checkpoint tiny_decoder(const std::string& model_type) {
   return {config, builder.tensors};
 }
 
+/// Takes matrices of one width out and puts them back as one, row under row.
+void stack(Tensors& tensors, const std::string& at, const std::string& name,
+           std::initializer_list<const char*> parts) {
+  TestTensor& whole = tensors[at + name + ".weight"];
+  whole.shape = {0, hidden};
+  for (const char* part : parts) {
+    const auto found = tensors.find(at + part + ".weight");
+    const TestTensor& tensor = found->second;
+    whole.shape[0] += tensor.shape[0];
+    whole.values.insert(whole.values.end(), tensor.values.begin(), tensor.values.end());
+    tensors.erase(found);
+  }
+}
+
+/// The numbers of llama's.
+Checkpoint tiny_phi3() {
+  Checkpoint checkpoint = tiny_decoder("phi3");
+  for (const char* at : {"model.layers.0.", "model.layers.1."}) {
+    stack(checkpoint.tensors, at, "self_attn.qkv_proj",
+          {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"});
+    stack(checkpoint.tensors, at, "mlp.gate_up_proj", {"mlp.gate_proj", "mlp.up_proj"});
+  }
+  return checkpoint;
+}
+
 Checkpoint tiny_gpt2() {
   Builder builder;
   builder.add("transformer.wte.weight", {vocab, hidden});
@@ -155,6 +180,7 @@ TestTensor make_tensor(std::vector<std::int64_t> shape, std::uint32_t seed) {
 Checkpoint tiny_checkpoint(const std::string& model_type) {
   if (model_type == "gpt2") return tiny_gpt2();
   if (model_type == "gpt_neox") return tiny_gpt_neox();
+  if (model_type == "phi3") return tiny_phi3();
   return tiny_decoder(model_type);
 }
 

@@ -45,8 +45,8 @@ struct Checkpoint {
   Tensors tensors;
 };
 
-/// 2 layers, 4 heads, hidden 8, MLP 12, vocabulary 11. model_type is qwen2, qwen3, llama, gpt2 or
-/// gpt_neox.
+/// 2 layers, 4 heads, hidden 8, MLP 12, vocabulary 11. model_type is qwen2, qwen3, llama, phi3,
+/// gpt2 or gpt_neox.
 Checkpoint tiny_checkpoint(const std::string& model_type);
 
 void write_file(const std::filesystem::path& path, const std::string& text);

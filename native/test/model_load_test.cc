@@ -15,7 +15,7 @@ using files::tiny_checkpoint;
 using files::write_checkpoint;
 using files::write_file;
 
-const char* const model_types[] = {"qwen2", "qwen3", "llama", "gpt2", "gpt_neox"};
+const char* const model_types[] = {"qwen2", "qwen3", "llama", "phi3", "gpt2", "gpt_neox"};
 
 void check_view(const WeightView& view, const files::TestTensor& tensor) {
   REQUIRE(view.rows == tensor.shape[0]);
@@ -99,6 +99,26 @@ TEST_CASE("load: GPT-NeoX's interleaved query_key_value equals an explicit split
       }
     }
   }
+}
+
+TEST_CASE("load: Phi-3's qkv_proj and gate_up_proj equal the tensors they are made of") {
+  const auto tensors = tiny_checkpoint("llama").tensors;
+  const auto model = load(tiny_checkpoint("phi3"));
+  for (std::size_t index = 0; index < 2; ++index) {
+    const std::string at = "model.layers." + std::to_string(index) + ".";
+    const LayerWeights& layer = model->layers[index];
+    check_view(layer.q.view, tensors.at(at + "self_attn.q_proj.weight"));
+    check_view(layer.k.view, tensors.at(at + "self_attn.k_proj.weight"));
+    check_view(layer.v.view, tensors.at(at + "self_attn.v_proj.weight"));
+    check_view(layer.gate.view, tensors.at(at + "mlp.gate_proj.weight"));
+    check_view(layer.up.view, tensors.at(at + "mlp.up_proj.weight"));
+    check_view(layer.down.view, tensors.at(at + "mlp.down_proj.weight"));
+    CHECK(layer.q.bias.empty());
+  }
+  Checkpoint apart = tiny_checkpoint("llama");
+  apart.config["model_type"] = "phi3";
+  expect_error(ErrorCode::TENSOR_MISSING, {"self_attn.qkv_proj.weight", "[16, 8]"},
+               [&] { load(apart); });
 }
 
 TEST_CASE("load: names without the architecture's prefix") {

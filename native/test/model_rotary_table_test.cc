@@ -98,6 +98,24 @@ TEST_CASE("rotary table: yarn, kept, blended and divided frequencies") {
   check_table(config, yarn);
 }
 
+TEST_CASE("rotary table: longrope, a divisor for every pair") {
+  RotaryConfig config;
+  config.rotary_dim = 64;
+  config.scaling = RotaryScaling::longrope;
+  config.frequency_divisors.assign(32, 4.0f);
+  check_table(config, linear);
+  for (std::size_t pair = 0; pair < 32; ++pair) {
+    config.frequency_divisors[pair] = 1.0f + 0.25f * static_cast<float>(pair);
+  }
+  const RotaryTable table = make_rotary_table(config, 101);
+  for (std::size_t pair = 0; pair < 32; ++pair) {
+    const double divisor = config.frequency_divisors[pair];
+    const double angle = 100.0 / (divisor * std::pow(10000.0, static_cast<double>(pair) / 32.0));
+    CHECK(!(std::fabs(table.cosine[100 * 32 + pair] - std::cos(angle)) > 1.3e-5));
+    CHECK(!(std::fabs(table.sine[100 * 32 + pair] - std::sin(angle)) > 1.3e-5));
+  }
+}
+
 TEST_CASE("rotary table: none, and bad sizes") {
   CHECK(make_rotary_table(RotaryConfig(), 8).pairs == 0);
   CHECK(make_rotary_table(RotaryConfig(), 8).cosine.empty());

@@ -116,6 +116,47 @@ TEST_CASE("rotary from elsewhere has the bits of a copy rotated in place") {
   }
 }
 
+TEST_CASE("a scale multiplies what is rotated, and its inverse undoes it") {
+  Random random(6);
+  const RotaryTable table = make_table(20, 18);
+  const std::vector<std::int32_t> positions = {3, 0, 19, 7, 7};
+  const std::int64_t width = 48;  // twelve elements of each head are not rotated
+  const std::vector<float> x = random.values(5 * 2 * width);
+  for (const auto rotate : {&rotary_forward, &rotary_backward}) {
+    check_case({"scaled rotary", 1e-6, [&](const Context& context, Outputs& outputs) {
+                  rotate(context, {.table = &table,
+                                   .positions = positions.data(),
+                                   .tokens = 5,
+                                   .heads = 2,
+                                   .head_dim = width,
+                                   .x = outputs.initial("x", x),
+                                   .scale = 1.25f});
+                }});
+  }
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    Outputs outputs;
+    Rotary p{.table = &table,
+             .positions = positions.data(),
+             .tokens = 5,
+             .heads = 2,
+             .head_dim = width,
+             .x = outputs.initial("plain", x)};
+    rotary_forward(context, p);
+    p.x = outputs.initial("scaled", x);
+    p.scale = 4.0f;
+    rotary_forward(context, p);
+    std::vector<float> wanted = outputs["plain"].values();
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (i % width < 36) wanted[i] *= 4.0f;
+    }
+    check_same_bits("scaled", outputs["scaled"].values(), wanted);
+    p.scale = 1.0f / p.scale;
+    rotary_backward(context, p);
+    check_near("undone", outputs["scaled"].values(), x, 1e-6);
+  }
+}
+
 TEST_CASE("rotary_backward undoes rotary_forward and turns by the table's angle") {
   const RotaryTable table = make_table(5, 1);
   const std::int32_t position[] = {3};

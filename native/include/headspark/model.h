@@ -15,9 +15,9 @@
 
 namespace headspark {
 
-enum class Architecture { qwen2, qwen3, llama, smollm3, mistral, gpt2, gpt_neox };
+enum class Architecture { qwen2, qwen3, llama, smollm3, mistral, phi3, gpt2, gpt_neox };
 
-enum class RotaryScaling { none, linear, llama3, yarn };
+enum class RotaryScaling { none, linear, llama3, yarn, longrope };
 
 struct RotaryConfig {
   std::int64_t rotary_dim = 0;  ///< rotated dimensions of a head; 0: no rotary
@@ -31,8 +31,12 @@ struct RotaryConfig {
   double fast_rotations = 32.0;
   double slow_rotations = 1.0;
   bool whole_dimensions = true;  ///< the dimensions that those belong to are rounded outwards
-  /// What yarn multiplies cosines and sines by. Not in the tables: attention_scale has its square.
+  /// Of longrope, [rotary_dim / 2]: what each pair's frequency is divided by.
+  std::vector<float> frequency_divisors = {};
+  /// What yarn and longrope multiply cosines and sines by. Not in the tables: attention_scale has
+  /// its square where whole heads rotate, else it is the scale of every rotation.
   double attention_factor = 1.0;
+  float rotated_scale = 1.0f;
 };
 
 struct ModelConfig {

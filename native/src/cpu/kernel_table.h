@@ -188,14 +188,15 @@ struct NormRow {
   bool accumulate = false;  ///< backward only
 };
 
-/// a' = a cos - b sin, b' = b cos + a sin, in place, with sin multiplied by direction (+1 or -1).
+/// a' = a cos - b sin, b' = b cos + a sin, in place, with the scales multiplied to cos and sin.
 struct Rotation {
   float* a = nullptr;
   float* b = nullptr;
   const float* cosine = nullptr;
   const float* sine = nullptr;
   std::int64_t pairs = 0;
-  float direction = 1.0f;
+  float cosine_scale = 1.0f;
+  float sine_scale = 1.0f;
 };
 
 struct ActivationRange {

@@ -92,7 +92,7 @@ void rotary_fast(const Context& context, const Rotary& p, float direction) {
       if (p.x_from != nullptr) std::copy_n(p.x_from + t * width, width, p.x + t * width);
       for (std::int64_t h = 0; h < p.heads; ++h) {
         float* x = p.x + t * width + h * p.head_dim;
-        kernels.rotate({x, x + pairs, cosine, sine, pairs, direction});
+        kernels.rotate({x, x + pairs, cosine, sine, pairs, p.scale, direction * p.scale});
       }
     }
   });

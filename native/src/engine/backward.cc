@@ -88,7 +88,8 @@ void undo_rotate(const BackwardPass& pass, std::int64_t index, float* d_q, float
                                    .head_dim = config.head_dim,
                                    .x = d_q,
                                    .second_heads = config.heads,
-                                   .second = d_k});
+                                   .second = d_k,
+                                   .scale = config.rotary.rotated_scale});
 }
 
 /// forward: out = head_norm(raw), per head. `d` is [tokens, heads, head_dim] in place; `share`
@@ -134,7 +135,8 @@ ProjectedHeads before_rotation(const BackwardPass& pass, std::int64_t index) {
                                    .second_heads = config.kv_heads,
                                    .second = k,
                                    .x_from = layer.q,
-                                   .second_from = layer.k});
+                                   .second_from = layer.k,
+                                   .scale = 1.0f / config.rotary.rotated_scale});
   return {q, k};
 }
 

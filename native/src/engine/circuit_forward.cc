@@ -206,7 +206,8 @@ void CircuitForward::finish_heads(const Projection& projection) {
                                      .tokens = tokens,
                                      .heads = projection.count,
                                      .head_dim = config.head_dim,
-                                     .x = projection.out});
+                                     .x = projection.out,
+                                     .scale = config.rotary.rotated_scale});
   }
 }
 

@@ -178,7 +178,8 @@ void project(const ForwardPass& pass, std::int64_t index, const float* residual,
                                 .head_dim = config.head_dim,
                                 .x = which.queries ? q.out : nullptr,
                                 .second_heads = which.keys_and_values ? k.heads : 0,
-                                .second = which.keys_and_values ? k.out : nullptr});
+                                .second = which.keys_and_values ? k.out : nullptr,
+                                .scale = config.rotary.rotated_scale});
 }
 
 /// Reads layer.residual and writes residual + attention into `after`.

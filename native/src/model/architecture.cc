@@ -5,7 +5,8 @@ namespace headspark {
 namespace {
 
 const ArchitectureSpec* const registry[] = {
-    &qwen2_spec, &qwen3_spec, &llama_spec, &smollm3_spec, &mistral_spec, &gpt2_spec, &gpt_neox_spec,
+    &qwen2_spec,   &qwen3_spec, &llama_spec, &smollm3_spec,
+    &mistral_spec, &phi3_spec,  &gpt2_spec,  &gpt_neox_spec,
 };
 
 }  // namespace
@@ -35,13 +36,6 @@ std::string supported_architectures() {
 std::string layer_module(const ArchitectureSpec& spec, const std::string& prefix,
                          std::int64_t layer, const char* module) {
   return prefix + spec.names.layers + std::to_string(layer) + "." + module;
-}
-
-std::int64_t fused_row(const ArchitectureSpec& spec, const ModelConfig& config, int part,
-                       std::int64_t row) {
-  const std::int64_t width = config.head_dim;
-  if (spec.fused_qkv == FusedQkv::blocks) return part * config.heads * width + row;
-  return (row / width * 3 + part) * width + row % width;
 }
 
 }  // namespace headspark

@@ -14,7 +14,7 @@ enum class WeightLayout { out_in, in_out };  // in_out: GPT-2's Conv1D
 /// How one stored matrix holds q, k and v.
 enum class FusedQkv {
   none,
-  blocks,    ///< rows q | k | v (GPT-2)
+  blocks,    ///< rows q | k | v (GPT-2, Phi-3)
   per_head,  ///< rows [heads, (q, k, v), head_dim] (GPT-NeoX)
 };
 
@@ -44,6 +44,7 @@ struct ModuleNames {
   const char* o;
   const char* gate;
   const char* up;
+  const char* gate_up;  ///< instead of gate and up: rows gate | up
   const char* down;
 };
 
@@ -62,6 +63,7 @@ extern const ArchitectureSpec qwen3_spec;
 extern const ArchitectureSpec llama_spec;
 extern const ArchitectureSpec smollm3_spec;
 extern const ArchitectureSpec mistral_spec;
+extern const ArchitectureSpec phi3_spec;
 extern const ArchitectureSpec gpt2_spec;
 extern const ArchitectureSpec gpt_neox_spec;
 
@@ -75,9 +77,5 @@ std::string supported_architectures();
 /// "model.layers.3.self_attn.q_proj"; `prefix` is names.prefix or "" as the file has it.
 std::string layer_module(const ArchitectureSpec& spec, const std::string& prefix,
                          std::int64_t layer, const char* module);
-
-/// The row of the fused query_key_value matrix that is row `row` of `part` (0 q, 1 k, 2 v).
-std::int64_t fused_row(const ArchitectureSpec& spec, const ModelConfig& config, int part,
-                       std::int64_t row);
 
 }  // namespace headspark

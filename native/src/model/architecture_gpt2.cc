@@ -57,6 +57,7 @@ const ArchitectureSpec gpt2_spec = {
               .o = "attn.c_proj",
               .gate = nullptr,
               .up = "mlp.c_fc",
+              .gate_up = nullptr,
               .down = "mlp.c_proj"},
     .layout = WeightLayout::in_out,
     .fused_qkv = FusedQkv::blocks,

@@ -23,8 +23,7 @@ BiasRule read_gpt_neox_config(const JsonObject& json, ModelConfig& config) {
   config.gated_mlp = false;
   config.parallel_block = json.boolean("use_parallel_residual").value_or(true);
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(false);
-  config.rotary = read_rotary(json, config, {.partial_factor = 0.25, .partial_allowed = true});
-  config.attention_scale = attention_scale(config);
+  read_rotary(json, {.partial_factor = 0.25, .partial_allowed = true}, config);
   const bool bias = json.boolean("attention_bias").value_or(true);
   return {.qkv = bias, .attention_output = bias, .mlp = true};
 }
@@ -51,6 +50,7 @@ const ArchitectureSpec gpt_neox_spec = {
               .o = "attention.dense",
               .gate = nullptr,
               .up = "mlp.dense_h_to_4h",
+              .gate_up = nullptr,
               .down = "mlp.dense_4h_to_h"},
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::per_head,

@@ -1,6 +1,7 @@
 // What all architectures share in config.json: refusals, sizes, activation names.
 #include "model/config_json.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace headspark {
@@ -94,8 +95,17 @@ void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default, 
   config.activation = read_activation(json, "hidden_act", "silu");
   config.gated_mlp = true;
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(false);
-  config.rotary = read_rotary(json, config, rotary);
-  config.attention_scale = attention_scale(config);
+  read_rotary(json, rotary, config);
+}
+
+void read_window(const JsonObject& json, std::optional<std::int64_t> otherwise,
+                 ModelConfig& config) {
+  const bool given = json.has("sliding_window");
+  const bool unbounded = !given && json.json().contains("sliding_window");  // null
+  if (unbounded || (!given && !otherwise)) return;
+  const std::int64_t window =
+      json.size_or("sliding_window", SizeLimits::positions, otherwise.value_or(0));
+  config.max_positions = std::min(config.max_positions, window);
 }
 
 BiasRule read_biases(const JsonObject& json) {

@@ -43,6 +43,10 @@ std::string config_text(const ModelConfig& config) {
     add_real(config.rotary.fast_rotations);
     add_real(config.rotary.slow_rotations);
   }
+  if (config.rotary.scaling == RotaryScaling::longrope) {
+    for (const float divisor : config.rotary.frequency_divisors) add_real(divisor);
+  }
+  if (config.rotary.rotated_scale != 1.0f) add_real(config.rotary.rotated_scale);
   for (const std::uint8_t unrotated : config.unrotated) add_integer(unrotated);
   return text;
 }

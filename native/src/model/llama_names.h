@@ -22,6 +22,7 @@ inline constexpr ModuleNames llama_names = {.prefix = "model.",
                                             .o = "self_attn.o_proj",
                                             .gate = "mlp.gate_proj",
                                             .up = "mlp.up_proj",
+                                            .gate_up = nullptr,
                                             .down = "mlp.down_proj"};
 
 /// The same with norms on the heads of q and k.

@@ -5,6 +5,7 @@
 #include "model/architecture.h"
 #include "model/check_values.h"
 #include "model/config_json.h"
+#include "model/fused_rows.h"
 #include "model/mapped_checkpoint.h"
 #include "model/tensor_reader.h"
 
@@ -68,45 +69,70 @@ struct Loader {
     return view;
   }
 
-  /// Part 0 q, 1 k, 2 v of a fused matrix [3 * heads * head_dim, hidden] (or its transpose).
-  WeightView fused_view(const StoredTensor& tensor, int part) const {
-    const std::int64_t out = config().heads * config().head_dim;
-    const std::int64_t first = fused_row(*parsed.spec, config(), part, 0);
-    if (parsed.spec->layout == WeightLayout::in_out) return transposed(tensor, first, out);
+  /// Some rows of a matrix [rows, in] (or its transpose).
+  WeightView fused_view(const StoredTensor& tensor, const FusedRows& rows, std::int64_t in) const {
+    if (parsed.spec->layout == WeightLayout::in_out) {
+      return transposed(tensor, rows.first, rows.count);
+    }
     const DType dtype = *tensor.dtype();
-    WeightView view = contiguous_view(tensor.data + first * config().hidden * dtype_bytes(dtype),
-                                      dtype, out, config().hidden);
-    if (parsed.spec->fused_qkv == FusedQkv::per_head) {
-      view.row_group = config().head_dim;
-      view.row_stride = config().hidden;
-      view.group_stride = 3 * config().head_dim * config().hidden;
+    WeightView view =
+        contiguous_view(tensor.data + rows.first * in * dtype_bytes(dtype), dtype, rows.count, in);
+    if (!rows.together()) {
+      view.row_group = rows.group;
+      view.row_stride = in;
+      view.group_stride = rows.stride * in;
     }
     return view;
   }
 
-  void load_fused(std::int64_t layer, LayerWeights& weights) const {
-    const std::int64_t out = config().heads * config().head_dim;
-    const std::string name = module(layer, names().qkv);
-    std::vector<std::int64_t> shape = {3 * out, config().hidden};
-    if (parsed.spec->layout == WeightLayout::in_out) shape = {config().hidden, 3 * out};
+  /// The linear layers that one stored matrix holds, each with its rows of it.
+  void fused(const std::string& name, const std::vector<FusedRows>& parts, std::int64_t in,
+             bool has_bias, std::initializer_list<LinearWeight*> targets) const {
+    const std::int64_t out = total_rows(parts);
+    std::vector<std::int64_t> shape = {out, in};
+    if (parsed.spec->layout == WeightLayout::in_out) shape = {in, out};
     const StoredTensor& tensor = reader.take(name + ".weight", shape);
-    std::vector<float> fused_bias;
-    if (parsed.bias.qkv) fused_bias = reader.take_vector(name + ".bias", 3 * out);
-    LinearWeight* const targets[] = {&weights.q, &weights.k, &weights.v};
-    for (int part = 0; part < 3; ++part) {
-      std::vector<float> bias;
-      for (std::int64_t row = 0; parsed.bias.qkv && row < out; ++row) {
-        const std::int64_t from = fused_row(*parsed.spec, config(), part, row);
-        bias.push_back(fused_bias[static_cast<std::size_t>(from)]);
-      }
-      *targets[part] = make_linear_weight(fused_view(tensor, part), std::move(bias));
+    std::vector<float> bias;
+    if (has_bias) bias = reader.take_vector(name + ".bias", out);
+    const FusedRows* rows = parts.data();
+    for (LinearWeight* target : targets) {
+      std::vector<float> own;
+      if (has_bias) own = rows->of(bias, 1);
+      *target = make_linear_weight(fused_view(tensor, *rows++, in), std::move(own));
     }
+  }
+
+  void projections(std::int64_t index, LayerWeights& weights) const {
+    const std::int64_t hidden = config().hidden;
+    const std::int64_t kv_width = config().kv_heads * config().head_dim;
+    const bool bias = parsed.bias.qkv;
+    if (names().qkv != nullptr) {
+      return fused(module(index, names().qkv), qkv_rows(*parsed.spec, config()), hidden, bias,
+                   {&weights.q, &weights.k, &weights.v});
+    }
+    weights.q = linear(module(index, names().q), config().heads * config().head_dim, hidden, bias);
+    weights.k = linear(module(index, names().k), kv_width, hidden, bias);
+    weights.v = linear(module(index, names().v), kv_width, hidden, bias);
+  }
+
+  void mlp(std::int64_t index, LayerWeights& weights) const {
+    const std::int64_t hidden = config().hidden;
+    const std::int64_t inner = config().intermediate;
+    const bool bias = parsed.bias.mlp;
+    if (names().gate_up != nullptr) {
+      fused(module(index, names().gate_up), gate_up_rows(*parsed.spec, config()), hidden, bias,
+            {&weights.gate, &weights.up});
+    } else {
+      if (config().gated_mlp) {
+        weights.gate = linear(module(index, names().gate), inner, hidden, bias);
+      }
+      weights.up = linear(module(index, names().up), inner, hidden, bias);
+    }
+    weights.down = linear(module(index, names().down), hidden, inner, bias);
   }
 
   LayerWeights layer(std::int64_t index) const {
     const std::int64_t hidden = config().hidden;
-    const std::int64_t q_width = config().heads * config().head_dim;
-    const std::int64_t kv_width = config().kv_heads * config().head_dim;
     LayerWeights weights;
     weights.attention_norm = norm(module(index, names().attention_norm), hidden);
     weights.mlp_norm = norm(module(index, names().mlp_norm), hidden);
@@ -114,20 +140,10 @@ struct Loader {
       weights.q_norm = norm(module(index, names().q_norm), config().head_dim);
       weights.k_norm = norm(module(index, names().k_norm), config().head_dim);
     }
-    if (parsed.spec->fused_qkv != FusedQkv::none) {
-      load_fused(index, weights);
-    } else {
-      weights.q = linear(module(index, names().q), q_width, hidden, parsed.bias.qkv);
-      weights.k = linear(module(index, names().k), kv_width, hidden, parsed.bias.qkv);
-      weights.v = linear(module(index, names().v), kv_width, hidden, parsed.bias.qkv);
-    }
-    weights.o = linear(module(index, names().o), hidden, q_width, parsed.bias.attention_output);
-    const std::int64_t inner = config().intermediate;
-    if (config().gated_mlp) {
-      weights.gate = linear(module(index, names().gate), inner, hidden, parsed.bias.mlp);
-    }
-    weights.up = linear(module(index, names().up), inner, hidden, parsed.bias.mlp);
-    weights.down = linear(module(index, names().down), hidden, inner, parsed.bias.mlp);
+    projections(index, weights);
+    weights.o = linear(module(index, names().o), hidden, config().heads * config().head_dim,
+                       parsed.bias.attention_output);
+    mlp(index, weights);
     return weights;
   }
 };

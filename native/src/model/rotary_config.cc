@@ -1,6 +1,7 @@
 // The rotary part of config.json. transformers 5 has `rope_parameters`; transformers 4 has
 // `rope_theta` (GPT-NeoX: `rotary_emb_base`, `rotary_pct`) and `rope_scaling` with `type` or
 // `rope_type`.
+#include <algorithm>
 #include <cmath>
 
 #include "model/config_json.h"
@@ -18,10 +19,9 @@ double magnitude_scale(double factor, double weight) {
   return factor <= 1.0 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
 }
 
-/// YaRN (arXiv 2309.00071) with the keys and defaults of transformers.
-void read_yarn(const JsonObject& json, const JsonObject& scaling, std::int64_t max_positions,
-               RotaryConfig& rotary) {
-  rotary.scaling = RotaryScaling::yarn;
+/// Of yarn and longrope.
+void read_stretch(const JsonObject& json, const JsonObject& scaling, std::int64_t max_positions,
+                  RotaryConfig& rotary) {
   // A top-level key goes before the one inside, as in transformers (Phi-3).
   rotary.original_max_positions = static_cast<double>(max_positions);
   for (const JsonObject* object : {&json, &scaling}) {
@@ -32,6 +32,41 @@ void read_yarn(const JsonObject& json, const JsonObject& scaling, std::int64_t m
   rotary.factor = scaling.has("factor")
                       ? positive(scaling, "factor")
                       : static_cast<double>(max_positions) / rotary.original_max_positions;
+}
+
+void check_attention_factor(const JsonObject& scaling, const RotaryConfig& rotary) {
+  if (!(rotary.attention_factor > 0.0) || rotary.attention_factor > 1e6) {
+    scaling.fail("the attention factor must be above 0 and at most a million");
+  }
+}
+
+/// LongRoPE (arXiv 2402.13753) with the keys and defaults of transformers: up to the original
+/// positions, where the short factors hold.
+void read_longrope(const JsonObject& scaling, RotaryConfig& rotary) {
+  rotary.scaling = RotaryScaling::longrope;
+  const nlohmann::json* factors = scaling.find("short_factor");
+  if (factors == nullptr || !factors->is_array()) {
+    scaling.fail("longrope needs \"short_factor\", a list of numbers");
+  }
+  for (const nlohmann::json& factor : *factors) {
+    const auto divisor = factor.is_number() ? factor.get<float>() : 0.0f;
+    if (!(divisor > 0.0f) || !std::isfinite(divisor)) {
+      scaling.fail("\"short_factor\" may only have numbers above 0, not " + quote(factor.dump()));
+    }
+    rotary.frequency_divisors.push_back(divisor);
+  }
+  if (scaling.has("attention_factor")) {
+    rotary.attention_factor = positive(scaling, "attention_factor");
+  } else if (rotary.factor > 1.0) {
+    rotary.attention_factor =
+        std::sqrt(1.0 + std::log(rotary.factor) / std::log(rotary.original_max_positions));
+  }
+  check_attention_factor(scaling, rotary);
+}
+
+/// YaRN (arXiv 2309.00071) with the keys and defaults of transformers.
+void read_yarn(const JsonObject& scaling, RotaryConfig& rotary) {
+  rotary.scaling = RotaryScaling::yarn;
   if (scaling.has("beta_fast")) rotary.fast_rotations = positive(scaling, "beta_fast");
   if (scaling.has("beta_slow")) rotary.slow_rotations = positive(scaling, "beta_slow");
   for (const double rotations : {rotary.fast_rotations, rotary.slow_rotations}) {
@@ -49,18 +84,19 @@ void read_yarn(const JsonObject& json, const JsonObject& scaling, std::int64_t m
   } else {
     rotary.attention_factor = magnitude_scale(rotary.factor, 1.0);
   }
-  if (!(rotary.attention_factor > 0.0) || rotary.attention_factor > 1e6) {
-    scaling.fail("the attention factor of yarn must be above 0 and at most a million");
-  }
+  check_attention_factor(scaling, rotary);
 }
 
-void read_scaling(const JsonObject& json, const JsonObject& scaling, std::int64_t max_positions,
-                  RotaryConfig& rotary) {
+void read_scaling(const JsonObject& json, const JsonObject& scaling, const RotaryDefaults& defaults,
+                  std::int64_t max_positions, RotaryConfig& rotary) {
   std::string type = "default";
   if (const auto named = scaling.text("rope_type")) {
     type = *named;
   } else if (const auto old = scaling.text("type")) {
     type = *old;
+  }
+  for (const std::string& name : defaults.longrope_names) {
+    if (type == name) type = "longrope";
   }
   if (type == "default") return;
   if (type == "linear") {
@@ -68,10 +104,13 @@ void read_scaling(const JsonObject& json, const JsonObject& scaling, std::int64_
     rotary.factor = positive(scaling, "factor");
     return;
   }
-  if (type == "yarn") return read_yarn(json, scaling, max_positions, rotary);
+  if (type == "yarn" || type == "longrope") {
+    read_stretch(json, scaling, max_positions, rotary);
+    return type == "yarn" ? read_yarn(scaling, rotary) : read_longrope(scaling, rotary);
+  }
   if (type != "llama3") {
     scaling.fail("rope scaling " + quote(type) + " is not supported; supported are default, " +
-                 "linear, llama3 and yarn");
+                 "linear, llama3, yarn and longrope");
   }
   rotary.scaling = RotaryScaling::llama3;
   rotary.factor = positive(scaling, "factor");
@@ -96,11 +135,23 @@ double find_number(const JsonObject& json, const nlohmann::json* rope,
   return otherwise;
 }
 
+void finish_longrope(const JsonObject& json, ModelConfig& config) {
+  const RotaryConfig& rotary = config.rotary;
+  const auto pairs = static_cast<std::size_t>(rotary.rotary_dim / 2);
+  if (rotary.frequency_divisors.size() != pairs) {
+    json.fail("\"short_factor\" has " + std::to_string(rotary.frequency_divisors.size()) +
+              " numbers, but " + std::to_string(pairs) + " pairs of each head rotate");
+  }
+  if (rotary.original_max_positions < static_cast<double>(config.max_positions)) {
+    config.max_positions =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(rotary.original_max_positions));
+  }
+}
+
 }  // namespace
 
-RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
-                         const RotaryDefaults& defaults) {
-  RotaryConfig rotary;
+void read_rotary(const JsonObject& json, const RotaryDefaults& defaults, ModelConfig& config) {
+  RotaryConfig& rotary = config.rotary;
   const nlohmann::json* rope = json.find("rope_parameters");
   if (rope == nullptr) rope = json.find("rope_scaling");
   if (rope != nullptr) {
@@ -110,7 +161,7 @@ RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
         inner.fail("separate parameters per layer type (" + quote(key) + ") are not supported");
       }
     }
-    read_scaling(json, inner, config.max_positions, rotary);
+    read_scaling(json, inner, defaults, config.max_positions, rotary);
   }
   rotary.theta = find_number(json, rope, {"rope_theta", "rotary_emb_base"}, defaults.theta);
   if (!(rotary.theta > 1.0)) json.fail("the base of the rotary embedding must be above 1");
@@ -120,15 +171,17 @@ RotaryConfig read_rotary(const JsonObject& json, const ModelConfig& config,
     json.fail("a partial rotary factor of " + std::to_string(partial) +
               " is not supported for this architecture");
   }
-  if (partial != 1.0 && rotary.scaling == RotaryScaling::yarn) {
-    json.fail("yarn with a partial rotary factor is not supported");
-  }
   rotary.rotary_dim = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * partial);
   if (rotary.rotary_dim < 2 || rotary.rotary_dim % 2 != 0) {
     json.fail("the number of rotated dimensions per head is " + std::to_string(rotary.rotary_dim) +
               ", but must be even and at least 2");
   }
-  return rotary;
+  if (rotary.rotary_dim < config.head_dim) {
+    rotary.rotated_scale = static_cast<float>(rotary.attention_factor);
+    rotary.attention_factor = 1.0;
+  }
+  if (rotary.scaling == RotaryScaling::longrope) finish_longrope(json, config);
+  config.attention_scale = attention_scale(config);
 }
 
 }  // namespace headspark

@@ -1,7 +1,7 @@
 // Rotary frequencies and angles in fp32, in the order of operations of transformers'
 // modeling_rope_utils.py (`_compute_linear_scaling_rope_parameters`, `_compute_llama3_parameters`,
-// `_compute_yarn_parameters`) and of LlamaRotaryEmbedding. In double, positions in the thousands
-// would get other angles.
+// `_compute_yarn_parameters`, `_compute_longrope_parameters`) and of LlamaRotaryEmbedding. In
+// double, positions in the thousands would get other angles.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -66,6 +66,9 @@ std::vector<float> inverse_frequencies(const RotaryConfig& config) {
     const auto power = static_cast<float>(std::pow(base, static_cast<double>(exponent)));
     float frequency = 1.0f / power;
     if (config.scaling == RotaryScaling::linear) frequency /= static_cast<float>(config.factor);
+    if (config.scaling == RotaryScaling::longrope) {
+      frequency = 1.0f / (config.frequency_divisors[static_cast<std::size_t>(i / 2)] * power);
+    }
     if (config.scaling == RotaryScaling::llama3) frequency = llama3_frequency(config, frequency);
     if (config.scaling == RotaryScaling::yarn) {
       const float kept = 1.0f - ramp[static_cast<std::size_t>(i / 2)];

@@ -3,6 +3,7 @@
 
 #include "model/architecture.h"
 #include "model/check_values.h"
+#include "model/fused_rows.h"
 #include "model/json_input.h"
 #include "model/lora_config.h"
 #include "model/mapped_checkpoint.h"
@@ -11,13 +12,12 @@
 namespace headspark {
 namespace {
 
-/// One module as PEFT sees it, and the linear layers it is here: one, or q, k and v.
+/// One module as PEFT sees it, and the linear layers it is here: one, or those it holds, each
+/// with its rows of it.
 struct Target {
   LoraConfig::Module module;
   std::vector<LinearWeight*> parts;
-
-  Target(LoraConfig::Module module_in, std::vector<LinearWeight*> parts_in)
-      : module(std::move(module_in)), parts(std::move(parts_in)) {}
+  std::vector<FusedRows> rows;  ///< of the parts; empty where there is one
 
   std::int64_t out() const {
     std::int64_t total = 0;
@@ -32,12 +32,14 @@ std::vector<Target> list_targets(const ArchitectureSpec& spec, const std::string
   const ModuleNames& names = spec.names;
   for (std::int64_t index = 0; index < model.config.layers; ++index) {
     LayerWeights& layer = model.layers[static_cast<std::size_t>(index)];
-    const auto add = [&](const char* name, std::vector<LinearWeight*> parts) {
+    const auto add = [&](const char* name, std::vector<LinearWeight*> parts,
+                         std::vector<FusedRows> rows = {}) {
       if (name == nullptr) return;
       LoraConfig::Module module(layer_module(spec, prefix, index, name), index);
-      targets.emplace_back(std::move(module), std::move(parts));
+      targets.push_back({std::move(module), std::move(parts), std::move(rows)});
     };
-    add(names.qkv, {&layer.q, &layer.k, &layer.v});
+    add(names.qkv, {&layer.q, &layer.k, &layer.v}, qkv_rows(spec, model.config));
+    add(names.gate_up, {&layer.gate, &layer.up}, gate_up_rows(spec, model.config));
     add(names.q, {&layer.q});
     add(names.k, {&layer.k});
     add(names.v, {&layer.v});
@@ -46,8 +48,7 @@ std::vector<Target> list_targets(const ArchitectureSpec& spec, const std::string
     add(names.up, {&layer.up});
     add(names.down, {&layer.down});
   }
-  targets.emplace_back(LoraConfig::Module(names.unembedding),
-                       std::vector<LinearWeight*>{&model.unembedding});
+  targets.push_back({LoraConfig::Module(names.unembedding), {&model.unembedding}, {}});
   return targets;
 }
 
@@ -64,8 +65,6 @@ std::string adapter_prefix(const ArchitectureSpec& spec, const MappedCheckpoint&
 
 struct AdapterReader {
   const LoraConfig& lora;
-  const ArchitectureSpec& spec;
-  const ModelConfig& config;
   TensorReader& tensors;
 
   void apply(const Target& target) const {
@@ -77,20 +76,9 @@ struct AdapterReader {
     const std::vector<float> b =
         to_floats(tensors.take(stem + ".lora_B.weight", {target.out(), rank}));
     for (std::size_t part = 0; part < target.parts.size(); ++part) {
-      target.parts[part]->low_rank =
-          make_low_rank(rank, lora.scale_of(name), a,
-                        target.parts.size() == 1 ? b : part_rows(b, rank, static_cast<int>(part)));
+      target.parts[part]->low_rank = make_low_rank(
+          rank, lora.scale_of(name), a, target.rows.empty() ? b : target.rows[part].of(b, rank));
     }
-  }
-
-  /// The rows of a fused B [3 * heads * head_dim, rank] that belong to q, k or v.
-  std::vector<float> part_rows(const std::vector<float>& b, std::int64_t rank, int part) const {
-    std::vector<float> rows;
-    for (std::int64_t row = 0; row < config.heads * config.head_dim; ++row) {
-      const auto from = b.begin() + fused_row(spec, config, part, row) * rank;
-      rows.insert(rows.end(), from, from + rank);
-    }
-    return rows;
   }
 };
 
@@ -121,7 +109,7 @@ std::shared_ptr<const Model> with_adapter(std::shared_ptr<const Model> base,
   auto model = std::make_shared<Model>(*base);
   const ArchitectureSpec& spec = architecture_spec(base->config.architecture);
   TensorReader reader(*file);
-  const AdapterReader adapter_reader{lora, spec, model->config, reader};
+  const AdapterReader adapter_reader{lora, reader};
   for (const Target& target : list_targets(spec, adapter_prefix(spec, *file), *model)) {
     if (lora.targets_module(target.module)) adapter_reader.apply(target);
   }

@@ -1,6 +1,7 @@
 // Specification of rotary embedding (arXiv 2104.09864), half-split: with a = x[i], b = x[i +
 // pairs],
-//   a' = a cos - b sin, b' = b cos + a sin.  Backward is the rotation by the opposite angle.
+//   a' = a cos - b sin, b' = b cos + a sin,
+// times the scale.  Backward is the rotation by the opposite angle, times the scale.
 #include <algorithm>
 
 #include "ops/backends.h"
@@ -21,9 +22,10 @@ void rotate(const Context& context, const Rotary& p, double direction) {
         for (std::int64_t i = 0; i < pairs; ++i) {
           const double a = x[i];
           const double b = x[i + pairs];
-          const double s = direction * sine[i];
-          x[i] = static_cast<float>(a * cosine[i] - b * s);
-          x[i + pairs] = static_cast<float>(b * cosine[i] + a * s);
+          const double c = static_cast<double>(p.scale) * cosine[i];
+          const double s = direction * static_cast<double>(p.scale) * sine[i];
+          x[i] = static_cast<float>(a * c - b * s);
+          x[i + pairs] = static_cast<float>(b * c + a * s);
         }
       }
     }

@@ -18,7 +18,8 @@ struct RotaryKernel {
   std::int64_t rest;  // elements of a head behind its pairs that are copied
   std::int64_t head_dim;
   std::int64_t count;  // threads: tokens * (heads + second_heads) * (pairs + rest) / Width
-  float direction;
+  float cosine_scale;
+  float sine_scale;  // negative: backward
   std::int64_t heads;
   float* x;
   const float* x_from;  // or x
@@ -53,8 +54,8 @@ rotary_kernel(RotaryKernel p) {
   HEADSPARK_UNROLL
   for (int j = 0; j < Width; ++j) {
     const Two x{a.v[j], b.v[j]};
-    const float cosine = cosines.v[j];
-    const float sine = p.direction * sines.v[j];
+    const float cosine = p.cosine_scale * cosines.v[j];
+    const float sine = p.sine_scale * sines.v[j];
     a.v[j] = multiply_add(x.x, cosine, -(x.y * sine));
     b.v[j] = multiply_add(x.y, cosine, x.x * sine);
   }
@@ -81,8 +82,8 @@ void rotate(const Context& context, const Rotary& p, float direction) {
   launch(device.stream(), element_shape(threads), four ? &rotary_kernel<4> : &rotary_kernel<1>,
          RotaryKernel{on_device(device, *p.table, p.table->cosine),
                       on_device(device, *p.table, p.table->sine), p.positions, p.table->pairs, rest,
-                      p.head_dim, threads, direction, p.heads, p.x, p.source(), p.second_heads,
-                      p.second, second_from});
+                      p.head_dim, threads, p.scale, direction * p.scale, p.heads, p.x, p.source(),
+                      p.second_heads, p.second, second_from});
 }
 
 }  // namespace

@@ -31,13 +31,16 @@ struct Rotary {
   const float* x_from = nullptr;
   const float* second_from = nullptr;
 
+  /// What rotated dimensions are multiplied by as well, in the gradient too.
+  float scale = 1.0f;
+
   /// The same for one array.
   const float* source() const { return x_from != nullptr ? x_from : x; }
 };
 
 void rotary_forward(const Context& context, const Rotary& params);
 
-/// The gradient: the inverse rotation of params.x.
+/// The gradient: the inverse rotation of params.x, times the scale.
 void rotary_backward(const Context& context, const Rotary& params);
 
 }  // namespace headspark

@@ -98,12 +98,13 @@ struct RowKernel {
   }
 
   static void rotate(const Rotation& p) {
-    const F sign = S::set(p.direction);
+    const F cosine_scale = S::set(p.cosine_scale);
+    const F sine_scale = S::set(p.sine_scale);
     for_lanes<S>(p.pairs, [&](std::int64_t i, std::int64_t lanes) {
       const F x = load_lanes<S>(p.a + i, lanes);
       const F y = load_lanes<S>(p.b + i, lanes);
-      const F c = load_lanes<S>(p.cosine + i, lanes);
-      const F s = S::mul(sign, load_lanes<S>(p.sine + i, lanes));
+      const F c = S::mul(cosine_scale, load_lanes<S>(p.cosine + i, lanes));
+      const F s = S::mul(sine_scale, load_lanes<S>(p.sine + i, lanes));
       store_lanes<S>(p.a + i, lanes, S::sub(S::mul(x, c), S::mul(y, s)));
       store_lanes<S>(p.b + i, lanes, S::add(S::mul(y, c), S::mul(x, s)));
     });
