@@ -10,10 +10,11 @@
 
 namespace headspark {
 
-/// What a device holds, for products, of a matrix that is stored as `stored`: bf16 in fast, which
-/// is what they multiply.
-constexpr DType product_type(DType stored, Precision precision) {
-  return precision == Precision::fast ? DType::bf16 : stored;
+/// The bf16 terms of each value of a matrix, which products on a device multiply: one in fast, else
+/// as many as hold all bits of the stored type.
+constexpr int product_terms(DType stored, Precision precision) {
+  if (precision == Precision::fast || stored == DType::bf16) return 1;
+  return stored == DType::f16 ? 2 : 3;
 }
 
 /// A matrix [rows, cols] = [out, in] inside a mapped file, read in place. Row r starts at element

@@ -55,14 +55,15 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
     device_->enter();  // a job has a thread of its own
     return device_->stream();
   }
-  cuda::DeviceMatrix matrix(const LinearWeight& weight, Precision precision) override {
-    const std::weak_ptr<const void> made(weight.packed);
-    const bool mapped = !weight.view.owner.expired();
-    return device_->weights().matrix(weight.view, mapped ? weight.view.owner : made,
-                                     product_type(weight.view.dtype, precision));
+  cuda::DeviceTerms terms(const LinearWeight& weight, Precision precision) override {
+    return device_->weights().terms(weight.view, owner_of(weight),
+                                    product_terms(weight.view.dtype, precision));
+  }
+  cuda::DeviceMatrix matrix(const LinearWeight& weight) override {
+    return device_->weights().matrix(weight.view, owner_of(weight));
   }
   cuda::DeviceMatrix table(const WeightView& view) override {
-    return device_->weights().matrix(view, view.owner, view.dtype);
+    return device_->weights().matrix(view, view.owner);
   }
   cuda::DeviceMatrix bf16_table(const WeightView& view, const cuda::Bf16Form& form,
                                 const std::function<void(std::uint16_t*)>& fill) override {
@@ -80,6 +81,11 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
   cuda::LtProducts* products() override { return device_->products(); }
 
  private:
+  /// The mapped file, or the weight itself where it was made.
+  static std::weak_ptr<const void> owner_of(const LinearWeight& weight) {
+    if (!weight.view.owner.expired()) return weight.view.owner;
+    return weight.packed;
+  }
   [[noreturn]] void throw_out_of_memory(std::int64_t bytes) const {
     throw Error(ErrorCode::OUT_OF_MEMORY,
                 name() + " has no room for another " + memory_text(bytes) + ": " +

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/cuda_language.h"
+#include "cuda/term_products.h"
 
 namespace headspark::cuda {
 
@@ -43,7 +44,7 @@ HEADSPARK_DEVICE TermPair<Terms> split_pair(float low, float high) {
 /// out.
 template <int TermsA, int TermsB, typename Product>
 HEADSPARK_DEVICE void for_products(const Product& product) {
-  constexpr int kLast = (TermsA > TermsB ? TermsA : TermsB) - 1;
+  constexpr int kLast = last_sum(TermsA, TermsB);
   HEADSPARK_UNROLL
   for (int sum = kLast; sum >= 0; --sum) {
     HEADSPARK_UNROLL

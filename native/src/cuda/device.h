@@ -46,7 +46,7 @@ class Device final : public WeightMemory {
   /// "cuda:0 (NVIDIA H200)".
   std::string name() const;
   /// Of the branch at work.
-  Stream stream() const { return branches_[branch_].stream; }
+  Stream stream() override { return branches_[branch_].stream; }
   /// See OpDevice.
   void side_by_side(std::span<const std::function<void()>> works);
   std::int64_t available_bytes();

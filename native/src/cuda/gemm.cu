@@ -1,10 +1,8 @@
-// Any weight, also fp32, fp16 and unaligned ones: tiles of 64 x 64 by four warps of 32 x 32, 32
-// depths at a time. The next tile is read from device memory into registers while this one is
-// multiplied.
+// Any weight, also unaligned ones: tiles of 64 x 64 by four warps of 32 x 32, 32 depths at a time.
+// The next tile is read from device memory into registers while this one is multiplied.
 #include "cuda/gemm_output.h"
 #include "cuda/library_gemm.h"
 #include "cuda/product_tiles.h"
-#include "cuda/stored_value.h"
 #include "cuda/term_gemm.h"
 
 namespace headspark::cuda {
@@ -17,10 +15,10 @@ constexpr int kPieces = kTile * kTileDepth / 4 / kThreads;  // of four elements,
 constexpr int kTermPieces = kPieces / 2;                    // of eight
 constexpr int kWideRow = kTile + 8;                         // elements, [depth][column]
 
-/// A stored matrix of which tiles are read; `four` when four elements may be read at once.
+/// A matrix of which tiles are read; `four` when four elements may be read at once.
+template <typename Element>
 struct Source {
-  const void* data;
-  DType dtype;
+  const Element* data;
   std::int64_t stride;
   std::int64_t rows;
   std::int64_t columns;
@@ -36,30 +34,30 @@ struct alignas(16) EightBf16 {
   std::uint32_t pairs[4];
 };
 
-HEADSPARK_DEVICE float narrow_value(DType dtype, std::uint32_t bits) {
-  const auto half = static_cast<std::uint16_t>(bits);
-  return dtype == DType::bf16 ? bf16_to_float(Bf16{half}) : half_to_float(half);
+template <typename Element>
+HEADSPARK_DEVICE bool outside(const Source<Element>& from, const Piece& at) {
+  return at.row >= from.rows || at.column >= from.columns;
 }
 
-// Four elements of a row as fp32; what lies outside is zero.
-HEADSPARK_DEVICE Four read_four(const Source& from, const Piece& at) {
-  if (at.row >= from.rows || at.column >= from.columns) return {0.0f, 0.0f, 0.0f, 0.0f};
-  const std::int64_t index = at.row * from.stride + at.column;
-  if (from.four && at.column + 4 <= from.columns) {
-    if (from.dtype == DType::f32) return load_four(static_cast<const float*>(from.data) + index);
-    const std::uint64_t bits = *reinterpret_cast<const std::uint64_t*>(
-        static_cast<const std::uint16_t*>(from.data) + index);
-    const auto low = static_cast<std::uint32_t>(bits);
-    const auto high = static_cast<std::uint32_t>(bits >> 32);
-    return {narrow_value(from.dtype, low & 0xffffu), narrow_value(from.dtype, low >> 16),
-            narrow_value(from.dtype, high & 0xffffu), narrow_value(from.dtype, high >> 16)};
-  }
+// Four elements of a row; what lies outside is zero.
+HEADSPARK_DEVICE Four read_four(const Source<float>& from, const Piece& at) {
+  if (outside(from, at)) return {0.0f, 0.0f, 0.0f, 0.0f};
+  const float* const first = from.data + at.row * from.stride + at.column;
   const std::int64_t left = from.columns - at.column;
-  Four v{stored_value(from.data, from.dtype, index), 0.0f, 0.0f, 0.0f};
-  if (left > 1) v.y = stored_value(from.data, from.dtype, index + 1);
-  if (left > 2) v.z = stored_value(from.data, from.dtype, index + 2);
-  if (left > 3) v.w = stored_value(from.data, from.dtype, index + 3);
-  return v;
+  if (from.four && left >= 4) return load_four(first);
+  return {first[0], left > 1 ? first[1] : 0.0f, left > 2 ? first[2] : 0.0f,
+          left > 3 ? first[3] : 0.0f};
+}
+
+// The same of one term.
+HEADSPARK_DEVICE FourBf16 read_four(const Source<std::uint16_t>& from, std::int64_t term,
+                                    const Piece& at) {
+  if (outside(from, at)) return {};
+  const std::uint16_t* const first = from.data + term + at.row * from.stride + at.column;
+  const std::int64_t left = from.columns - at.column;
+  if (from.four && left >= 4) return *reinterpret_cast<const FourBf16*>(first);
+  const auto element = [&](int i) { return i < left ? static_cast<std::uint32_t>(first[i]) : 0u; };
+  return {element(0) | element(1) << 16, element(2) | element(3) << 16};
 }
 
 // Which piece of Elements a thread moves: tiles are [64][32], or [32][64] when Wide.
@@ -72,52 +70,73 @@ HEADSPARK_DEVICE Piece piece_of(int number) {
 }
 
 template <bool Wide>
-HEADSPARK_DEVICE void read_tile(Four (&values)[kPieces], const Source& from, const Piece& corner) {
-  HEADSPARK_UNROLL
-  for (int i = 0; i < kPieces; ++i) {
-    const Piece piece = piece_of<Wide, 4>(i);
-    values[i] = read_four(from, {corner.row + piece.row, corner.column + piece.column});
-  }
-}
-
-template <bool Wide>
 constexpr int tile_elements() {
   return Wide ? kTileDepth * kWideRow : kTile * kLongRow;
 }
 
-template <int Terms, bool Wide>
-HEADSPARK_DEVICE void store_tile(const SharedArray<Bf16>& to, const Four (&values)[kPieces]) {
-  constexpr int kStride = Wide ? kWideRow : kLongRow;
-  HEADSPARK_UNROLL
-  for (int i = 0; i < kPieces; ++i) {
-    const Piece piece = piece_of<Wide, 4>(i);
-    store_terms<Terms>(to, static_cast<int>(piece.row) * kStride + static_cast<int>(piece.column),
-                       tile_elements<Wide>(), values[i]);
-  }
+template <bool Wide>
+HEADSPARK_DEVICE int element_of(const Piece& piece) {
+  return static_cast<int>(piece.row) * (Wide ? kWideRow : kLongRow) +
+         static_cast<int>(piece.column);
 }
 
 struct GemmKernel {
   GemmOutput out;
-  Source a;
+  Source<float> a;
   TermRows a_terms;
-  Source b;
+  Source<std::uint16_t> b;
+  std::int64_t b_term_stride;
   std::int64_t depth;
 };
 
-// The next tile of rows on its way through registers: fp32 that are split where they are stored.
+// The next tile of the weight on its way through registers.
+template <int Terms, bool Wide>
+struct WeightTile {
+  FourBf16 values[Terms][kPieces];
+
+  HEADSPARK_DEVICE void read(const GemmKernel& p, const Piece& corner) {
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kPieces; ++i) {
+      const Piece piece = piece_of<Wide, 4>(i);
+      const Piece at{corner.row + piece.row, corner.column + piece.column};
+      HEADSPARK_UNROLL
+      for (int t = 0; t < Terms; ++t) values[t][i] = read_four(p.b, t * p.b_term_stride, at);
+    }
+  }
+  HEADSPARK_DEVICE void store(const SharedArray<Bf16>& to) const {
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kPieces; ++i) {
+      const int at = element_of<Wide>(piece_of<Wide, 4>(i));
+      HEADSPARK_UNROLL
+      for (int t = 0; t < Terms; ++t) {
+        to.template store_as<FourBf16>(at + t * tile_elements<Wide>(), values[t][i]);
+      }
+    }
+  }
+};
+
+// The same of rows: fp32 that are split where they are stored.
 template <int Terms>
 struct ValueTile {
   Four values[kPieces];
 
   HEADSPARK_DEVICE void read(const GemmKernel& p, const Piece& corner) {
-    read_tile<false>(values, p.a, corner);
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kPieces; ++i) {
+      const Piece piece = piece_of<false, 4>(i);
+      values[i] = read_four(p.a, {corner.row + piece.row, corner.column + piece.column});
+    }
   }
   HEADSPARK_DEVICE void store(const SharedArray<Bf16>& to) const {
-    store_tile<Terms, false>(to, values);
+    HEADSPARK_UNROLL
+    for (int i = 0; i < kPieces; ++i) {
+      store_terms<Terms>(to, element_of<false>(piece_of<false, 4>(i)), tile_elements<false>(),
+                         values[i]);
+    }
   }
 };
 
-// The same of rows that are terms already: half the bytes of fp32 with one term, 3/2 with three.
+// The same of rows that are terms: half the bytes of fp32 with one term, 3/2 with three.
 template <int Terms>
 struct TermTile {
   EightBf16 values[Terms][kTermPieces];
@@ -142,7 +161,7 @@ struct TermTile {
     HEADSPARK_UNROLL
     for (int i = 0; i < kTermPieces; ++i) {
       const Piece piece = piece_of<false, 8>(i);
-      const int at = static_cast<int>(piece.row) * kLongRow + static_cast<int>(piece.column);
+      const int at = element_of<false>(piece);
       HEADSPARK_UNROLL
       for (int t = 0; t < Terms; ++t) {
         to.template store_as<EightBf16>(at + t * tile_elements<false>(), values[t][i]);
@@ -168,19 +187,19 @@ gemm_kernel(GemmKernel p) {
   };
   Accumulators sums = {};
   Rows next_a;
-  Four next_b[kPieces];
+  WeightTile<TermsB, Wide> next_b;
   if (p.depth > 0) {
     next_a.read(p, {first_row, 0});
-    read_tile<Wide>(next_b, p.b, corner(0));
+    next_b.read(p, corner(0));
   }
   for (std::int64_t k = 0; k < p.depth; k += kTileDepth) {
     sync_threads();  // everyone is done with the tile before
     next_a.store(a);
-    store_tile<TermsB, Wide>(b, next_b);
+    next_b.store(b);
     sync_threads();
     if (k + kTileDepth < p.depth) {
       next_a.read(p, {first_row, k + kTileDepth});
-      read_tile<Wide>(next_b, p.b, corner(k + kTileDepth));
+      next_b.read(p, corner(k + kTileDepth));
     }
     multiply_tile<TermsA, TermsB, Wide>(sums, {a, kLongRow, tile_elements<false>()},
                                         {b, Wide ? kWideRow : kLongRow, tile_elements<Wide>()}, at);
@@ -215,26 +234,28 @@ Choice choice(const Gemm& g) {
 
 Choice choose(Precision precision, const Gemm& g) {
   if (precision == Precision::fast) return choice<1, 1>(g);
-  switch (g.b.dtype) {
-    case DType::bf16:
+  switch (g.b.terms) {
+    case 1:
       return choice<3, 1>(g);
-    case DType::f16:
+    case 2:
       return choice<3, 2>(g);
     default:
       return choice<3, 3>(g);
   }
 }
 
-bool reads_four(const void* data, std::int64_t element_bytes, std::int64_t stride) {
-  return aligned_to(4 * element_bytes, data) && stride % 4 == 0;
+template <typename Element>
+bool reads_four(const Element* data, std::int64_t stride) {
+  return aligned_to(4 * sizeof(Element), data) && stride % 4 == 0;
 }
 
 }  // namespace
 
 void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   if (g.rows == 0 || g.columns == 0) return;
-  if (g.a.terms.terms != 0 && g.a.terms.terms != term_count(precision)) {
-    throw Error(ErrorCode::INTERNAL, "A product was given rows of another precision's terms.");
+  const bool rows_differ = g.a.terms.terms != 0 && g.a.terms.terms != term_count(precision);
+  if (rows_differ || g.b.terms > term_count(precision)) {
+    throw Error(ErrorCode::INTERNAL, "A product was given terms of another precision.");
   }
   if (g.narrow != nullptr && (g.initial != nullptr || g.plain != nullptr)) {
     throw Error(ErrorCode::INTERNAL, "A product was asked to round what it adds to.");
@@ -243,15 +264,12 @@ void gemm(OpDevice& device, Precision precision, const Gemm& g) {
   if (suits_terms(g.b)) return term_gemm(device, precision, g);
   GemmKernel p{};
   p.out = output_of(g);
-  p.a = {g.a.values, DType::f32, g.a.stride,
-         g.rows,     g.depth,    reads_four(g.a.values, 4, g.a.stride)};
+  p.a = {g.a.values, g.a.stride, g.rows, g.depth, reads_four(g.a.values, g.a.stride)};
   p.a_terms = g.a.terms;
-  p.b = {g.b.data,
-         g.b.dtype,
-         g.b.stride,
-         g.b.by_depth ? g.depth : g.columns,
+  p.b = {g.b.data, g.b.stride, g.b.by_depth ? g.depth : g.columns,
          g.b.by_depth ? g.columns : g.depth,
-         reads_four(g.b.data, dtype_bytes(g.b.dtype), g.b.stride)};
+         reads_four(g.b.data, g.b.stride) && g.b.term_stride % 4 == 0};
+  p.b_term_stride = g.b.term_stride;
   p.depth = g.depth;
   const Choice chosen = choose(precision, g);
   launch(device.stream(),

@@ -1,7 +1,7 @@
 // The own matrix product on tensor cores: c[rows, columns] = initial + bias + scale * a b, with
-// fp32 a (or its terms), and b stored as fp32, fp16 or bf16. `exact` splits operands into bf16
-// terms that hold all of their bits; `fast` takes one term. Tiles and the order of every sum are
-// fixed, so that an element's bits depend on its operands alone.
+// fp32 a or its terms, and the terms of b. In `exact` the bf16 terms of an operand hold all of its
+// bits; `fast` has one term. Tiles and the order of every sum are fixed, so that an element's bits
+// depend on its operands alone.
 #pragma once
 
 #include "cuda/term_rows.h"
@@ -9,10 +9,11 @@
 namespace headspark::cuda {
 
 struct GemmOperand {
-  const void* data = nullptr;
-  DType dtype = DType::f32;
-  std::int64_t stride = 0;  ///< elements from one stored row to the next
-  bool by_depth = false;    ///< stored [depth, columns] rather than [columns, depth]
+  const std::uint16_t* data = nullptr;  ///< bf16
+  std::int64_t stride = 0;              ///< elements from one stored row to the next
+  bool by_depth = false;                ///< stored [depth, columns] rather than [columns, depth]
+  int terms = 1;                        ///< 1 in fast
+  std::int64_t term_stride = 0;         ///< elements from one term to the next
 };
 
 /// The rows of a product: fp32, or already split into terms, as many as the precision takes.

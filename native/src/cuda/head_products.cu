@@ -15,7 +15,6 @@ constexpr int kThreads = 256;
 constexpr int kWarpColumns = 32;  // warps are 4 x 2, of 16 tokens each
 constexpr int kPieces = kWarpColumns / 8;
 constexpr int kWideRow = kTile + 8;  // elements, [depth][column]
-constexpr int kStages = 4;           // tiles in shared memory
 constexpr int kMostCopies = 8;       // whose x a thread holds
 constexpr int kRowElements = kTile * kLongRow;
 constexpr int kWeightElements = kTileDepth * kWideRow;
@@ -37,31 +36,37 @@ struct OwnPlace {
                lane_index() % 4 * 2) {}
 };
 
-template <int Terms>
+/// Terms of the rows and of the weight.
+template <int TermsA, int TermsB>
 struct Stages {
+  static constexpr int kElements = TermsA * kRowElements + TermsB * kWeightElements;
+  static constexpr int kCount = 4 * kElements * 2 <= kLargestShared ? 4 : 3;
+  static constexpr int kBytes = kCount * kElements * 2;
+
   SharedArray<Bf16> rows;
   SharedArray<Bf16> weights;
 
   HEADSPARK_DEVICE explicit Stages(SharedMemory& memory)
-      : rows(memory.take<Bf16>(kStages * Terms * kRowElements)),
-        weights(memory.take<Bf16>(kStages * kWeightElements)) {}
+      : rows(memory.take<Bf16>(kCount * TermsA * kRowElements)),
+        weights(memory.take<Bf16>(kCount * TermsB * kWeightElements)) {}
 
   HEADSPARK_DEVICE TermTiles row_terms(int stage) const {
-    return {rows, kLongRow, kRowElements, stage * Terms * kRowElements};
+    return {rows, kLongRow, kRowElements, stage * TermsA * kRowElements};
   }
   HEADSPARK_DEVICE TermTiles weight_terms(int stage) const {
-    return {weights, kWideRow, kWeightElements, stage * kWeightElements};
+    return {weights, kWideRow, kWeightElements, stage * TermsB * kWeightElements};
   }
 };
 
 /// What a thread copies: a piece of each tile, 32 depths of one head after the other.
-template <int Terms, bool LowRank>
+template <int TermsA, int TermsB, bool LowRank>
 class Copies {
  public:
-  HEADSPARK_DEVICE Copies(const HeadProducts& p, const Stages<Terms>& to)
+  HEADSPARK_DEVICE Copies(const HeadProducts& p, const Stages<TermsA, TermsB>& to)
       : to_(to),
         term_stride_(p.d.term_stride),
-        weight_stride_(p.weight_stride),
+        weight_stride_(p.weight.stride),
+        weight_term_stride_(p.weight.term_stride),
         low_term_stride_(p.low_rank.rows.term_stride),
         head_dim_(static_cast<std::int32_t>(p.head_dim)),
         low_depth_(static_cast<std::int32_t>(p.low_rank.depth)),
@@ -82,8 +87,8 @@ class Copies {
     const std::int64_t column = static_cast<std::int64_t>(block_y()) * kTile + c;
     valid_ = valid_bytes(p.width - column);
     const std::int64_t to_piece = weight_row * weight_stride_ + (valid_ > 0 ? column : 0);
-    weight_ = p.weight + to_piece;
-    low_weight_ = (p.low_rank.depth > 0 ? p.low_rank.factor : p.weight) + to_piece;
+    weight_ = p.weight.data + to_piece;
+    low_weight_ = (p.low_rank.depth > 0 ? p.low_rank.factor : p.weight.data) + to_piece;
     to_weight_ = weight_row * kWideRow + c;
   }
 
@@ -105,12 +110,18 @@ class Copies {
     const std::uint16_t* const row = low ? low_row_ : row_;
     const std::int64_t term_stride = low ? low_term_stride_ : term_stride_;
     HEADSPARK_UNROLL
-    for (int t = 0; t < Terms; ++t) {
-      copy_async(to_.rows, (stage * Terms + t) * kRowElements + to_row_,
+    for (int t = 0; t < TermsA; ++t) {
+      copy_async(to_.rows, (stage * TermsA + t) * kRowElements + to_row_,
                  reinterpret_cast<const Bf16*>(row + t * term_stride), exists_ ? 16 : 0);
     }
-    copy_async(to_.weights, stage * kWeightElements + to_weight_,
-               reinterpret_cast<const Bf16*>(low ? low_weight_ : weight_), valid_);
+    // A factor has one term, or its terms are more depths: the others are zeros.
+    HEADSPARK_UNROLL
+    for (int t = 0; t < TermsB; ++t) {
+      copy_async(
+          to_.weights, (stage * TermsB + t) * kWeightElements + to_weight_,
+          reinterpret_cast<const Bf16*>(low ? low_weight_ : weight_ + t * weight_term_stride_),
+          low && t > 0 ? 0 : valid_);
+    }
   }
   HEADSPARK_DEVICE void go_on() {
     left_ -= kTileDepth;
@@ -136,13 +147,14 @@ class Copies {
     }
   }
 
-  Stages<Terms> to_;
+  Stages<TermsA, TermsB> to_;
   const std::uint16_t* row_;
   const std::uint16_t* weight_;
   const std::uint16_t* low_row_;
   const std::uint16_t* low_weight_;
   std::int64_t term_stride_;
   std::int64_t weight_stride_;
+  std::int64_t weight_term_stride_;
   std::int64_t low_term_stride_;
   std::int32_t head_dim_;
   std::int32_t low_depth_;
@@ -157,17 +169,18 @@ class Copies {
   bool exists_;
 };
 
-template <int Terms, typename Stored, bool LowRank>
+template <int TermsA, int TermsB, typename Stored, bool LowRank>
 HEADSPARK_KERNEL(kThreads, 1)
 head_products_kernel(HeadKernel kernel) {
   const HeadProducts& p = kernel.all;
   const OwnPlace own;
   SharedMemory memory;
-  const Stages<Terms> stages(memory);
+  const Stages<TermsA, TermsB> stages(memory);
+  constexpr int kStages = Stages<TermsA, TermsB>::kCount;
   const WarpPlace at{warp_index() / 2 * 16, warp_index() % 2 * kWarpColumns};
   const int of_head = static_cast<int>((p.head_dim + p.low_rank.depth) / kTileDepth);
   const int count = static_cast<int>(p.heads) * of_head;
-  Copies<Terms, LowRank> copies(p, stages);
+  Copies<TermsA, TermsB, LowRank> copies(p, stages);
   HEADSPARK_UNROLL
   for (int tile = 0; tile < kStages - 1; ++tile) copies.begin(tile);
 
@@ -199,8 +212,8 @@ head_products_kernel(HeadKernel kernel) {
     wait_copies<kStages - 2>();
     sync_threads();
     copies.begin((tile + kStages - 1) % kStages);
-    add_tile_product<Terms, 1, true>(sums, stages.row_terms(tile % kStages),
-                                     stages.weight_terms(tile % kStages), at);
+    add_tile_product<TermsA, TermsB, true>(sums, stages.row_terms(tile % kStages),
+                                           stages.weight_terms(tile % kStages), at);
     if (--left > 0) continue;
     left = of_head;
     ++head;
@@ -236,13 +249,24 @@ head_products_kernel(HeadKernel kernel) {
   }
 }
 
-using Kernel = void (*)(HeadKernel);
+struct Choice {
+  void (*kernel)(HeadKernel);
+  int shared_bytes;
+};
 
-template <bool LowRank>
-Kernel kernel_for(const HeadProducts& p) {
-  if (p.d.terms != 1) return &head_products_kernel<3, float, LowRank>;
-  return p.type == DType::f32 ? &head_products_kernel<1, float, LowRank>
-                              : &head_products_kernel<1, std::uint16_t, LowRank>;
+template <int TermsA, int TermsB, typename Stored>
+Choice choice(const HeadProducts& p) {
+  return {p.low_rank.depth > 0 ? &head_products_kernel<TermsA, TermsB, Stored, true>
+                               : &head_products_kernel<TermsA, TermsB, Stored, false>,
+          Stages<TermsA, TermsB>::kBytes};
+}
+
+Choice choose(const HeadProducts& p) {
+  if (p.d.terms == 1) {
+    return p.type == DType::f32 ? choice<1, 1, float>(p) : choice<1, 1, std::uint16_t>(p);
+  }
+  if (p.weight.terms == 1) return choice<3, 1, float>(p);
+  return p.weight.terms == 2 ? choice<3, 2, float>(p) : choice<3, 3, float>(p);
 }
 
 }  // namespace
@@ -255,12 +279,10 @@ void head_products(OpDevice& device, const HeadProducts& p) {
   if (p.tokens == 0 || p.heads == 0) return;
   const bool two =
       p.width % 2 == 0 && p.y_stride % 2 == 0 && aligned_to(8, p.x) && aligned_to(8, p.y);
-  const int elements = kStages * (p.d.terms * kRowElements + kWeightElements);
+  const Choice chosen = choose(p);
   launch(device.stream(),
-         {{blocks_for(p.tokens, kTile), blocks_for(p.width, kTile)},
-          kThreads,
-          elements * static_cast<int>(sizeof(Bf16))},
-         p.low_rank.depth > 0 ? kernel_for<true>(p) : kernel_for<false>(p), HeadKernel{p, two});
+         {{blocks_for(p.tokens, kTile), blocks_for(p.width, kTile)}, kThreads, chosen.shared_bytes},
+         chosen.kernel, HeadKernel{p, two});
 }
 
 }  // namespace headspark::cuda

@@ -8,9 +8,8 @@
 namespace headspark::cuda {
 
 struct HeadProducts {
-  TermRows d;                             ///< [tokens, heads * head_dim]
-  const std::uint16_t* weight = nullptr;  ///< bf16, head h from row h / share * head_dim on
-  std::int64_t weight_stride = 0;
+  TermRows d;            ///< [tokens, heads * head_dim]
+  GemmOperand weight;    ///< by depth: head h from row h / share * head_dim on
   HeadLowRank low_rank;  ///< its factor has the weight's stride
   std::int64_t heads = 0;
   std::int64_t share = 1;

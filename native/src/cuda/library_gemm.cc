@@ -1,5 +1,5 @@
 // Rows become bf16 terms (one, or the three that hold all bits), unless they are already, in tiles
-// of 128 rows; the terms' products with the bf16 weight are summed in fp32, the smallest first;
+// of 128 rows; the terms' products with those of the weight are summed in fp32, the smallest first;
 // then bias and residual.
 #include "cuda/library_gemm.h"
 
@@ -9,6 +9,7 @@
 #include "cuda/lt_products.h"
 #include "cuda/product_sums.h"
 #include "cuda/term_gemm.h"
+#include "cuda/term_products.h"
 
 namespace headspark::cuda {
 namespace {
@@ -40,6 +41,7 @@ struct LibraryProduct {
   bool rounds = false;
 
   DType type() const { return rounds ? DType::bf16 : DType::f32; }
+  bool one_product() const { return a.terms == 1 && g.b.terms == 1; }
   /// Whether sums are what the caller wants, but for `initial` and `plain`.
   bool as_they_are() const {
     return parts <= 1 && g.scale == 1.0f && (g.bias == nullptr || adds_bias) &&
@@ -78,7 +80,7 @@ void choose_epilogue(LibraryProduct& l) {
   const bool alone = g.scale == 1.0f && g.initial == nullptr && g.plain == nullptr;
   if (!alone || l.parts > 1) return;
   LtProduct p = operands(l);
-  if (g.bias == nullptr && g.narrow != nullptr && l.a.terms == 1 &&
+  if (g.bias == nullptr && g.narrow != nullptr && l.one_product() &&
       g.columns % kElementsOf16Bytes == 0) {
     p.type = DType::bf16;
     l.rounds = l.products.has(l.device.stream(), p);
@@ -95,7 +97,7 @@ Sums direct_sums(const LibraryProduct& l) {
   if (g.plain != nullptr) sums = {g.plain, nullptr};
   if (g.narrow != nullptr) sums = {g.narrow, nullptr};
   // Several terms are summed before anything else is added.
-  const bool adds = sums.add == nullptr || (l.a.terms == 1 && aligned_to(16, sums.add));
+  const bool adds = sums.add == nullptr || (l.one_product() && aligned_to(16, sums.add));
   if (!l.as_they_are() || !adds || g.c_stride != g.columns || !aligned_to(16, sums.to)) {
     sums.to = nullptr;
   }
@@ -109,11 +111,16 @@ bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t ti
   p.tiles = tiles;
   p.c = sums.to;
   p.add = sums.add;
-  for (int term = l.a.terms - 1; term >= 0; --term) {
-    p.a = l.a.data + term * l.a.term_stride + begin * l.a.stride;
-    if (term == 0 && l.adds_bias) p.bias = l.g.bias;
-    if (!l.products.multiply(l.device.stream(), p)) return false;
-    p.add = static_cast<const float*>(p.c);
+  for (int sum = last_sum(l.a.terms, l.g.b.terms); sum >= 0; --sum) {
+    for (int i = 0; i < l.a.terms; ++i) {
+      const int j = sum - i;
+      if (j < 0 || j >= l.g.b.terms) continue;
+      p.a = l.a.data + i * l.a.term_stride + begin * l.a.stride;
+      p.b = l.g.b.data + j * l.g.b.term_stride;
+      if (sum == 0 && l.adds_bias) p.bias = l.g.bias;
+      if (!l.products.multiply(l.device.stream(), p)) return false;
+      p.add = static_cast<const float*>(p.c);
+    }
   }
   return true;
 }

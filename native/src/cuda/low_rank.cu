@@ -113,8 +113,8 @@ void add_low_rank(OpDevice& device, Precision precision, const LinearWeight& wei
   if (p.rows == 0) return;
   const Factors factors = factors_of(device, precision, *weight.low_rank);
   const std::int64_t ranks = factors.ranks;
-  const GemmOperand a{factors.a + range.in_begin, DType::bf16, weight.in(), p.backward};
-  const GemmOperand b{factors.b + range.out_begin * ranks, DType::bf16, ranks, p.backward};
+  const GemmOperand a{factors.a + range.in_begin, weight.in(), p.backward};
+  const GemmOperand b{factors.b + range.out_begin * ranks, ranks, p.backward};
   float* const sums = device.scratch_floats(ScratchSlot::low_rank, p.rows * ranks);
   gemm(device, precision,
        {.rows = p.rows,
@@ -154,7 +154,7 @@ HeadLowRank head_low_rank(OpDevice& device, Precision precision, const LinearWei
                .columns = factors.ranks,
                .depth = p.head_dim,
                .a = d,
-               .b = {b, DType::bf16, factors.ranks, true},
+               .b = {b, factors.ranks, true},
                .c = sums + head * factors.ranks,
                .c_stride = width});
   }

@@ -13,14 +13,23 @@
 
 namespace headspark::cuda {
 
-/// A weight matrix in device memory: [rows, cols], row-major without gaps, aligned to 256 bytes,
-/// in the type that the checkpoint stores or rounded to bf16 (strides and groups of a WeightView
-/// are resolved).
+/// A matrix in device memory as the checkpoint stores it: [rows, cols], row-major without gaps,
+/// aligned to 256 bytes (strides and groups of a WeightView are resolved).
 struct DeviceMatrix {
   const void* data = nullptr;
   DType dtype = DType::f32;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
+};
+
+/// The same as products read it: the terms of its values (product_terms), [terms, rows, cols].
+struct DeviceTerms {
+  const std::uint16_t* data = nullptr;  ///< bf16
+  int terms = 1;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+
+  std::int64_t term_stride() const { return rows * cols; }
 };
 
 /// A matrix of bf16 that is made of another one.
@@ -54,9 +63,11 @@ class OpDevice {
   virtual ~OpDevice() = default;
 
   virtual Stream stream() = 0;
-  /// The matrix on the device, uploaded on first use; in fast as bf16, which is what is multiplied
-  /// then. The weight owns its place in the cache.
-  virtual DeviceMatrix matrix(const LinearWeight& weight, Precision precision) = 0;
+  /// What products read of the weight, uploaded on first use. The weight owns its place in the
+  /// cache.
+  virtual DeviceTerms terms(const LinearWeight& weight, Precision precision) = 0;
+  /// The weight as it is stored.
+  virtual DeviceMatrix matrix(const LinearWeight& weight) = 0;
   /// What is no LinearWeight (an embedding, a rotary table): cached for as long as its owner lives.
   virtual DeviceMatrix table(const WeightView& view) = 0;
   /// bf16 made of what `view` shows, cached as a table: `fill` writes it, over zeros, on first use

@@ -1,7 +1,7 @@
 // Tiles of up to 128 x 128, 32 depths at a time. Several are on their way from device to shared
-// memory while one is multiplied (cp.async). Three terms begin their sums anew every 32 depths and
-// add them in fp32; one term is summed by the tensor core alone, as cuBLASLt does. An element's
-// bits do not depend on how large the tiles are.
+// memory while one is multiplied (cp.async). Several terms begin their sums anew every 32 depths
+// and add them in fp32; one term of each is summed by the tensor core alone, as cuBLASLt does. An
+// element's bits do not depend on how large the tiles are.
 #include "cuda/gemm_output.h"
 #include "cuda/product_sums.h"
 #include "cuda/product_tiles.h"
@@ -19,10 +19,11 @@ struct TermGemm {
 };
 
 /// A block's tile and its warps'. Wide: b is stored as [depth][column].
-template <int TermCount, bool IsWide, int BlockRows, int BlockColumns, int PartRows,
+template <int TermsA, int TermsB, bool IsWide, int BlockRows, int BlockColumns, int PartRows,
           int PartColumns>
 struct TileShape {
-  static constexpr int kTerms = TermCount;
+  static constexpr int kTermsA = TermsA;
+  static constexpr int kTermsB = TermsB;
   static constexpr bool kWide = IsWide;
   static constexpr int kRows = BlockRows;
   static constexpr int kColumns = BlockColumns;
@@ -34,7 +35,7 @@ struct TileShape {
   static constexpr int kStrideB = IsWide ? kWideRow : kLongRow;
   static constexpr int kElementsA = BlockRows * kLongRow;  // of a term
   static constexpr int kElementsB = IsWide ? kTileDepth * kWideRow : BlockColumns * kLongRow;
-  static constexpr int kElements = TermCount * kElementsA + kElementsB;
+  static constexpr int kElements = TermsA * kElementsA + TermsB * kElementsB;
   static constexpr int kBytes = kElements * 2;
   // What two blocks on a multiprocessor of sm_80 leave.
   static constexpr int kStages = kBytes * 4 <= (80 << 10) ? 4 : kBytes * 3 <= (99 << 10) ? 3 : 2;
@@ -56,9 +57,10 @@ class Copies {
     a_stride_ = p.a.stride;
     term_stride_ = p.a.term_stride;
     to_a_ = row * kLongRow + column_;
-    const auto* const b = static_cast<const Bf16*>(p.b.data);
+    const auto* const b = reinterpret_cast<const Bf16*>(p.b.data);
     const std::int64_t begin = static_cast<std::int64_t>(block_y()) * Shape::kColumns;
     b_stride_ = p.b.stride;
+    b_term_stride_ = p.b.term_stride;
     columns_ = static_cast<std::int32_t>(
         p.out.columns - begin < Shape::kColumns ? p.out.columns - begin : Shape::kColumns);
     if constexpr (Shape::kWide) {
@@ -79,7 +81,11 @@ class Copies {
     if (left_ > 0) {
       const int at = stage * Shape::kElements;
       copy_a(at);
-      copy_b(at + Shape::kTerms * Shape::kElementsA);
+      HEADSPARK_UNROLL
+      for (int t = 0; t < Shape::kTermsB; ++t) {
+        copy_b(at + Shape::kTermsA * Shape::kElementsA + t * Shape::kElementsB,
+               b_ + t * b_term_stride_);
+      }
       a_ += kTileDepth;
       b_ += Shape::kWide ? kTileDepth * b_stride_ : kTileDepth;
       left_ -= kTileDepth;
@@ -98,7 +104,7 @@ class Copies {
   HEADSPARK_DEVICE void copy_a(int at) const {
     const bool exists = column_ < left_;
     HEADSPARK_UNROLL
-    for (int t = 0; t < Shape::kTerms; ++t) {
+    for (int t = 0; t < Shape::kTermsA; ++t) {
       HEADSPARK_UNROLL
       for (int r = 0; r < Shape::kRows; r += kRowsAtOnceA) {
         copy_async(to_, at + t * Shape::kElementsA + to_a_ + r * kLongRow,
@@ -106,13 +112,13 @@ class Copies {
       }
     }
   }
-  HEADSPARK_DEVICE void copy_b(int at) const {
+  HEADSPARK_DEVICE void copy_b(int at, const Bf16* b) const {
     if constexpr (Shape::kWide) {
       HEADSPARK_UNROLL
       for (int r = 0; r < kTileDepth; r += kRowsAtOnceB) {
         const bool exists = row_ + r < left_;
         copy_async(to_, at + to_b_ + r * Shape::kWideRow,
-                   exists ? b_ + r * b_stride_ : b_ - row_ * b_stride_, exists ? valid_ : 0);
+                   exists ? b + r * b_stride_ : b - row_ * b_stride_, exists ? valid_ : 0);
       }
     } else {
       const int valid = valid_bytes(left_ - column_);
@@ -121,7 +127,7 @@ class Copies {
         // Columns past the last are those of the last once more: nobody writes them.
         const std::int32_t column = row_ + r < columns_ ? row_ + r : columns_ - 1;
         copy_async(to_, at + to_b_ + r * kLongRow,
-                   (valid > 0 ? b_ : b_ - column_) + column * b_stride_, valid);
+                   (valid > 0 ? b : b - column_) + column * b_stride_, valid);
       }
     }
   }
@@ -132,6 +138,7 @@ class Copies {
   std::int64_t a_stride_;
   std::int64_t term_stride_;
   std::int64_t b_stride_;
+  std::int64_t b_term_stride_;
   std::int64_t left_;  // depths that are not copied yet
   std::int32_t columns_;
   int column_;
@@ -159,8 +166,8 @@ term_gemm_kernel(TermGemm p) {
     copies.begin(stage == 0 ? Shape::kStages - 1 : stage - 1);
     const TermTiles a{tiles, kLongRow, Shape::kElementsA, stage * Shape::kElements};
     const TermTiles b{tiles, Shape::kStrideB, Shape::kElementsB,
-                      stage * Shape::kElements + Shape::kTerms * Shape::kElementsA};
-    add_tile_product<Shape::kTerms, 1, Shape::kWide>(sums, a, b, at);
+                      stage * Shape::kElements + Shape::kTermsA * Shape::kElementsA};
+    add_tile_product<Shape::kTermsA, Shape::kTermsB, Shape::kWide>(sums, a, b, at);
     stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
   }
   const std::int64_t first_row = static_cast<std::int64_t>(block_x()) * Shape::kRows;
@@ -192,28 +199,39 @@ bool fills_device(const TermGemm& p) {
   return tiles_down * blocks_for(p.out.columns, kLargeTile) * p.parts >= kEnoughTiles;
 }
 
-template <int Terms, bool Wide>
+template <int TermsA, int TermsB, bool Wide>
 void launch_terms(OpDevice& device, const TermGemm& p, GemmTiles tiles) {
   const bool large = tiles == GemmTiles::large || (tiles == GemmTiles::fitting && fills_device(p));
-  if (!large) return launch_tiles<TileShape<Terms, Wide, 64, 64, 32, 32>>(device, p);
-  // Sums of a warp and what three terms add to them are 128 registers either way.
-  launch_tiles<TileShape<Terms, Wide, kLargeTile, kLargeTile, 64, Terms == 1 ? 64 : 32>>(device, p);
+  // Large tiles of several terms of both would not fit into shared memory three times.
+  if constexpr (TermsB == 1) {
+    if (large) {
+      // Sums of a warp and what three terms add to them are 128 registers either way.
+      constexpr int kWarpColumns = TermsA == 1 ? 64 : 32;
+      return launch_tiles<TileShape<TermsA, 1, Wide, kLargeTile, kLargeTile, 64, kWarpColumns>>(
+          device, p);
+    }
+  }
+  launch_tiles<TileShape<TermsA, TermsB, Wide, 64, 64, 32, 32>>(device, p);
+}
+
+template <int TermsA, int TermsB>
+void launch_layout(OpDevice& device, const TermGemm& p, GemmTiles tiles) {
+  return p.b.by_depth ? launch_terms<TermsA, TermsB, true>(device, p, tiles)
+                      : launch_terms<TermsA, TermsB, false>(device, p, tiles);
 }
 
 void launch_rows(OpDevice& device, const TermGemm& p, GemmTiles tiles) {
-  if (p.a.terms == 1) {
-    return p.b.by_depth ? launch_terms<1, true>(device, p, tiles)
-                        : launch_terms<1, false>(device, p, tiles);
-  }
-  return p.b.by_depth ? launch_terms<3, true>(device, p, tiles)
-                      : launch_terms<3, false>(device, p, tiles);
+  if (p.a.terms == 1) return launch_layout<1, 1>(device, p, tiles);
+  if (p.b.terms == 1) return launch_layout<3, 1>(device, p, tiles);
+  return p.b.terms == 2 ? launch_layout<3, 2>(device, p, tiles)
+                        : launch_layout<3, 3>(device, p, tiles);
 }
 
 }  // namespace
 
 bool suits_terms(const GemmOperand& weight) {
-  return weight.dtype == DType::bf16 && aligned_to(16, weight.data) &&
-         weight.stride % kElementsOf16Bytes == 0;
+  return aligned_to(16, weight.data) && weight.stride % kElementsOf16Bytes == 0 &&
+         weight.term_stride % kElementsOf16Bytes == 0;
 }
 
 TermRows rows_as_terms(OpDevice& device, Precision precision, const Gemm& g) {

@@ -1,4 +1,4 @@
-// gemm() on rows of terms and bf16 weights that are copied 16 bytes at a time: the own kernel for
+// gemm() on rows of terms and weights whose terms are copied 16 bytes at a time: the own kernel for
 // the weights that cuBLASLt takes, where there is no cuBLASLt.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace headspark::cuda {
 
-/// Whether rows of products with such a weight are read as terms: bf16, aligned to 16 bytes.
+/// Whether rows of products with such a weight are read as terms: its own are aligned to 16 bytes.
 bool suits_terms(const GemmOperand& weight);
 
 /// The rows of a product as terms, which are made where there are none.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cuda/value_terms.h"
+
 namespace headspark::cuda {
 namespace {
 
@@ -22,40 +24,70 @@ bool is_row_major(const WeightView& view) {
   return rows && (view.rows <= view.row_group || view.group_stride == view.row_group * view.cols);
 }
 
-template <typename From, typename To, typename Convert>
-void pack_rows(const WeightView& view, std::int64_t first, std::int64_t count, To* packed,
-               const Convert& convert) {
-  const auto* data = static_cast<const From*>(view.data);
+template <typename Stored>
+void pack_rows(const WeightView& view, std::int64_t first, std::int64_t count, Stored* packed) {
+  const auto* data = static_cast<const Stored*>(view.data);
   for (std::int64_t row = first; row < first + count; ++row, packed += view.cols) {
-    const From* source = data + view.offset(row, 0);
+    const Stored* source = data + view.offset(row, 0);
     if (view.col_stride == 1) {
-      for (std::int64_t col = 0; col < view.cols; ++col) packed[col] = convert(source[col]);
+      std::copy_n(source, view.cols, packed);
     } else {
       const std::int64_t stride = view.col_stride;
-      for (std::int64_t col = 0; col < view.cols; ++col)
-        packed[col] = convert(source[col * stride]);
+      for (std::int64_t col = 0; col < view.cols; ++col) packed[col] = source[col * stride];
     }
   }
 }
 
-/// Rows as `type`, which is the view's or bf16.
-void pack(const WeightView& view, DType type, std::int64_t first, std::int64_t count,
-          void* packed) {
-  const auto same = [](auto value) { return value; };
-  auto* const narrow = static_cast<std::uint16_t*>(packed);
-  if (type != view.dtype && view.dtype == DType::f32) {
-    pack_rows<float>(view, first, count, narrow, [](float x) { return f32_to_bf16(x); });
-  } else if (type != view.dtype) {
-    pack_rows<std::uint16_t>(view, first, count, narrow,
-                             [](std::uint16_t x) { return f32_to_bf16(f16_to_f32(x)); });
-  } else if (type == DType::f32) {
-    pack_rows<std::uint32_t>(view, first, count, static_cast<std::uint32_t*>(packed), same);
+void pack(const WeightView& view, std::int64_t first, std::int64_t count, void* packed) {
+  if (view.dtype == DType::f32) {
+    pack_rows(view, first, count, static_cast<std::uint32_t*>(packed));
   } else {
-    pack_rows<std::uint16_t>(view, first, count, narrow, same);
+    pack_rows(view, first, count, static_cast<std::uint16_t*>(packed));
   }
 }
 
+std::int64_t row_bytes(const WeightView& view) {
+  return view.cols * dtype_bytes(view.dtype);
+}
+
+std::int64_t rows_of_piece(const WeightView& view) {
+  return std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes(view)));
+}
+
+/// Calls use(rows on the host without gaps, first, count) for some rows after the other.
+template <typename Use>
+void for_pieces(const WeightView& view, std::int64_t rows, const Use& use) {
+  const bool as_it_lies = is_row_major(view);
+  std::vector<std::byte> packed;
+  if (!as_it_lies) {
+    packed.resize(static_cast<std::size_t>(std::min(rows, view.rows) * row_bytes(view)));
+  }
+  for (std::int64_t first = 0; first < view.rows; first += rows) {
+    const std::int64_t count = std::min(rows, view.rows - first);
+    if (!as_it_lies) pack(view, first, count, packed.data());
+    const auto* const lying = static_cast<const std::byte*>(view.data) + first * row_bytes(view);
+    use(as_it_lies ? lying : packed.data(), first, count);
+  }
+}
+
+/// Memory for as long as what is queued now.
+struct WorkMemory {
+  WeightMemory& from;
+  void* data;
+
+  WorkMemory(WeightMemory& memory, std::int64_t bytes)
+      : from(memory), data(memory.allocate(bytes)) {}
+  ~WorkMemory() { from.release(data); }
+  WorkMemory(const WorkMemory&) = delete;
+  WorkMemory& operator=(const WorkMemory&) = delete;
+};
+
 }  // namespace
+
+WeightCache::Key WeightCache::key_of(const WeightView& view, int terms) {
+  return {view.data,       view.dtype,      terms,          view.rows,        view.cols,
+          view.row_stride, view.col_stride, view.row_group, view.group_stride};
+}
 
 WeightCache::Memory::Memory(WeightCache& owner, std::int64_t bytes)
     : cache(&owner), data(owner.memory_.allocate(bytes)), size(bytes) {
@@ -68,20 +100,23 @@ WeightCache::Memory::~Memory() {
   cache->memory_.release(data);
 }
 
-void WeightCache::upload(const WeightView& view, DType type, void* device) {
-  const std::int64_t row_bytes = view.cols * dtype_bytes(type);
-  if (is_row_major(view) && type == view.dtype) {
-    memory_.copy(device, view.data, view.rows * row_bytes);
-    return;
-  }
-  const std::int64_t rows =
-      std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
-  std::vector<std::byte> packed(static_cast<std::size_t>(std::min(rows, view.rows) * row_bytes));
-  for (std::int64_t first = 0; first < view.rows; first += rows) {
-    const std::int64_t count = std::min(rows, view.rows - first);
-    pack(view, type, first, count, packed.data());
-    memory_.copy(static_cast<char*>(device) + first * row_bytes, packed.data(), count * row_bytes);
-  }
+void WeightCache::upload(const WeightView& view, void* device) {
+  const std::int64_t rows = is_row_major(view) ? view.rows : rows_of_piece(view);
+  for_pieces(view, rows, [&](const void* host, std::int64_t first, std::int64_t count) {
+    memory_.copy(static_cast<char*>(device) + first * row_bytes(view), host,
+                 count * row_bytes(view));
+  });
+}
+
+void WeightCache::upload_terms(const WeightView& view, const DeviceTerms& to) {
+  const std::int64_t rows = std::min(rows_of_piece(view), view.rows);
+  const WorkMemory piece(memory_, rows * row_bytes(view));
+  for_pieces(view, rows, [&](const void* host, std::int64_t first, std::int64_t count) {
+    memory_.copy(piece.data, host, count * row_bytes(view));
+    split_values(memory_.stream(), {piece.data, view.dtype, count * view.cols,
+                                    const_cast<std::uint16_t*>(to.data) + first * view.cols,
+                                    to.terms, to.term_stride()});
+  });
 }
 
 void* WeightCache::kept(const Key& key, std::int64_t bytes, const std::weak_ptr<const void>& owner,
@@ -104,21 +139,34 @@ void* WeightCache::kept(const Key& key, std::int64_t bytes, const std::weak_ptr<
   return matrix.memory->data;
 }
 
-DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner,
-                                 DType type) {
+DeviceMatrix WeightCache::matrix(const WeightView& view, const std::weak_ptr<const void>& owner) {
   const std::lock_guard lock(mutex_);
-  const Key key{view.data,       view.dtype,      type,           view.rows,        view.cols,
-                view.row_stride, view.col_stride, view.row_group, view.group_stride};
-  void* const data = kept(key, view.rows * view.cols * dtype_bytes(type), owner,
-                          [&](void* device) { upload(view, type, device); });
-  return {data, type, view.rows, view.cols};
+  void* const data = kept(key_of(view, 0), view.rows * row_bytes(view), owner,
+                          [&](void* device) { upload(view, device); });
+  return {data, view.dtype, view.rows, view.cols};
+}
+
+DeviceTerms WeightCache::terms(const WeightView& view, const std::weak_ptr<const void>& owner,
+                               int terms) {
+  if (view.dtype == DType::bf16 && terms == 1) {
+    return {static_cast<const std::uint16_t*>(matrix(view, owner).data), 1, view.rows, view.cols};
+  }
+  const std::lock_guard lock(mutex_);
+  DeviceTerms result{nullptr, terms, view.rows, view.cols};
+  const std::int64_t bytes = terms * result.term_stride() * dtype_bytes(DType::bf16);
+  const auto write = [&](void* device) {
+    result.data = static_cast<const std::uint16_t*>(device);
+    upload_terms(view, result);
+  };
+  result.data = static_cast<const std::uint16_t*>(kept(key_of(view, terms), bytes, owner, write));
+  return result;
 }
 
 DeviceMatrix WeightCache::made(const WeightView& view, const Bf16Form& form,
                                const std::function<void(std::uint16_t*)>& fill) {
   const std::lock_guard lock(mutex_);
   // No view has groups of no rows.
-  const Key key{view.data, view.dtype, DType::bf16, form.rows, form.cols, form.numbers, 0, 0, 0};
+  const Key key{view.data, view.dtype, form.numbers, form.rows, form.cols, 0, 0, 0, 0};
   const std::int64_t bytes = form.rows * form.cols * dtype_bytes(DType::bf16);
   void* const data = kept(key, bytes, view.owner, [&](void* device) {
     std::vector<std::uint16_t> values(static_cast<std::size_t>(form.rows * form.cols));

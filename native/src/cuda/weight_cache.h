@@ -17,11 +17,11 @@
 
 namespace headspark::cuda {
 
-/// Where the copies live: allocation that throws OUT_OF_MEMORY, and copies queued on the device's
-/// stream.
+/// Where the copies live: allocation that throws OUT_OF_MEMORY, and copies queued on the stream.
 class WeightMemory {
  public:
   virtual ~WeightMemory() = default;
+  virtual Stream stream() = 0;
   virtual void* allocate(std::int64_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
   /// The host's bytes may change as soon as this returns.
@@ -33,9 +33,11 @@ class WeightCache {
  public:
   explicit WeightCache(WeightMemory& memory) : memory_(memory) {}
 
-  /// [rows, cols] row-major of `type`: the view's, or bf16, rounded. Without an owner that lives
-  /// the matrix is copied at each use, to the same place while its shape stays.
-  DeviceMatrix matrix(const WeightView& view, const std::weak_ptr<const void>& owner, DType type);
+  /// [rows, cols] row-major. Without an owner that lives the matrix is copied at each use, to the
+  /// same place while its shape stays.
+  DeviceMatrix matrix(const WeightView& view, const std::weak_ptr<const void>& owner);
+  /// The same as so many bf16 terms of each value.
+  DeviceTerms terms(const WeightView& view, const std::weak_ptr<const void>& owner, int terms);
   /// bf16 that `fill` writes, over zeros, made of what `view` shows. As matrix(), for each form.
   DeviceMatrix made(const WeightView& view, const Bf16Form& form,
                     const std::function<void(std::uint16_t*)>& fill);
@@ -54,7 +56,8 @@ class WeightCache {
   std::uint64_t replaced() const { return replaced_; }
 
  private:
-  using Key = std::tuple<const void*, DType, DType, std::int64_t, std::int64_t, std::int64_t,
+  /// Of a view, and how many terms or numbers its values became; 0: as they are stored.
+  using Key = std::tuple<const void*, DType, int, std::int64_t, std::int64_t, std::int64_t,
                          std::int64_t, std::int64_t, std::int64_t>;
   struct Memory {
     WeightCache* cache = nullptr;
@@ -76,10 +79,12 @@ class WeightCache {
     std::uint64_t last_use = 0;
   };
 
+  static Key key_of(const WeightView& view, int terms);
   /// The copy with this key, whose bytes `write` brings to the device where they are not there.
   void* kept(const Key& key, std::int64_t bytes, const std::weak_ptr<const void>& owner,
              const std::function<void(void*)>& write);
-  void upload(const WeightView& view, DType type, void* device);
+  void upload(const WeightView& view, void* device);
+  void upload_terms(const WeightView& view, const DeviceTerms& to);
   void forget_oldest();
 
   WeightMemory& memory_;

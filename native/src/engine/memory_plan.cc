@@ -14,8 +14,12 @@ namespace {
 
 constexpr std::int64_t kLeastWorkspace = 64 << 20;
 
-std::int64_t matrix_bytes(const WeightView& view, DType type) {
-  return view.data == nullptr ? 0 : view.rows * view.cols * dtype_bytes(type);
+/// Terms 0: as it is stored.
+std::int64_t matrix_bytes(const WeightView& view, int terms) {
+  if (view.data == nullptr) return 0;
+  const std::int64_t bytes =
+      terms == 0 ? dtype_bytes(view.dtype) : terms * dtype_bytes(DType::bf16);
+  return view.rows * view.cols * bytes;
 }
 
 std::int64_t float_bytes(const std::vector<float>& values) {
@@ -47,17 +51,18 @@ std::int64_t norm_bytes(const NormWeight& norm) {
 }  // namespace
 
 std::int64_t weight_bytes(const Model& model, Precision precision) {
-  std::set<std::pair<const void*, DType>> counted;
+  std::set<std::pair<const void*, int>> counted;
   std::int64_t total = norm_bytes(model.final_norm) + extra_bytes(model.unembedding, precision);
-  const auto add_as = [&](const WeightView& view, DType type) {
-    if (counted.emplace(view.data, type).second) total += matrix_bytes(view, type);
+  const auto add_as = [&](const WeightView& view, int terms) {
+    if (counted.emplace(view.data, terms).second) total += matrix_bytes(view, terms);
   };
   const auto add = [&](const WeightView& view) {
-    add_as(view, product_type(view.dtype, precision));
+    const int terms = product_terms(view.dtype, precision);
+    add_as(view, view.dtype == DType::bf16 && terms == 1 ? 0 : terms);  // the same bytes
   };
   for (const WeightView* view :
        {&model.embedding, &model.position_embedding, &model.unembedding.view}) {
-    add_as(*view, view->dtype);
+    add_as(*view, 0);
   }
   add(model.unembedding.view);
   for (const LayerWeights& layer : model.layers) {

@@ -287,9 +287,9 @@ class HeadInputs {
   bool multiply_at_once(const HeadInputBackward::Projection& projection) {
     const LinearWeight& weight = *projection.weight;
     if (norm_.kind != NormKind::rms) return false;
-    const DeviceMatrix matrix = device_.matrix(weight, context_.precision);
-    const GemmOperand operand{matrix.data, matrix.dtype, matrix.cols, true};
-    if (!has_head_products(operand, p_.head_dim, p_.copies)) return false;
+    const DeviceTerms matrix = device_.terms(weight, context_.precision);
+    const GemmOperand stored{matrix.data, matrix.cols, true, matrix.terms, matrix.term_stride()};
+    if (!has_head_products(stored, p_.head_dim, p_.copies)) return false;
     const TermRows d = sum_terms(projection, term_count(context_.precision));
     HeadLowRank low_rank;
     if (low_rank_of(weight) != nullptr) {
@@ -297,8 +297,7 @@ class HeadInputs {
                                {d, projection.heads, projection.share, p_.head_dim});
     }
     head_products(device_, {.d = d,
-                            .weight = static_cast<const std::uint16_t*>(matrix.data),
-                            .weight_stride = matrix.cols,
+                            .weight = stored,
                             .low_rank = low_rank,
                             .heads = projection.heads,
                             .share = projection.share,

@@ -18,10 +18,9 @@ namespace {
 constexpr std::int64_t kFewRows = 384;
 
 /// The part of a layer's matrix that a slice names; by depth for d_y W.
-GemmOperand operand(const DeviceMatrix& matrix, const LinearRange& range, bool by_depth) {
-  const std::int64_t first = range.out_begin * matrix.cols + range.in_begin;
-  return {static_cast<const char*>(matrix.data) + first * dtype_bytes(matrix.dtype), matrix.dtype,
-          matrix.cols, by_depth};
+GemmOperand operand(const DeviceTerms& weight, const LinearRange& range, bool by_depth) {
+  const std::int64_t first = range.out_begin * weight.cols + range.in_begin;
+  return {weight.data + first, weight.cols, by_depth, weight.terms, weight.term_stride()};
 }
 
 /// Rows as terms, which the product and those of a low-rank term read, where they do.
@@ -37,8 +36,8 @@ int terms_for(const Context& context, std::span<const LinearWeight* const> layer
   OpDevice& device = op_device(context);
   for (const LinearWeight* layer : layers) {
     if (layer == nullptr) continue;
-    const DeviceMatrix matrix = device.matrix(*layer, precision);
-    if (!suits_terms({matrix.data, matrix.dtype, matrix.cols})) return 0;
+    const LinearRange whole{.out_end = layer->out(), .in_end = layer->in()};
+    if (!suits_terms(operand(device.terms(*layer, precision), whole, false))) return 0;
   }
   return term_count(precision);
 }
@@ -54,7 +53,7 @@ void layer_forward(const Context& context, const LinearForward& p, const GemmRow
                .columns = range.out(),
                .depth = range.in(),
                .a = x,
-               .b = operand(device.matrix(*p.weight, precision), range, false),
+               .b = operand(device.terms(*p.weight, precision), range, false),
                .c = p.y,
                .c_stride = p.y_stride,
                .bias = biased ? device.constant_floats(p.weight->bias) + range.out_begin : nullptr,
@@ -86,7 +85,7 @@ void layers_forward(const Context& context, std::span<const LayerOutput> layers,
   std::vector<std::function<void()>> works;
   for (const LayerOutput& layer : layers) {
     // On the device before: what is done side by side copies nothing.
-    device.matrix(*layer.params.weight, context.precision);
+    device.terms(*layer.params.weight, context.precision);
     upload_low_rank(device, context.precision, *layer.params.weight);
     device.constant_floats(layer.params.weight->bias);
     works.emplace_back([&] { forward(layer); });
@@ -105,7 +104,7 @@ void layer_backward(const Context& context, const LinearBackward& p, const GemmR
                .columns = range.in(),
                .depth = range.out(),
                .a = d_y,
-               .b = operand(device.matrix(*p.weight, precision), range, true),
+               .b = operand(device.terms(*p.weight, precision), range, true),
                .c = p.d_x,
                .c_stride = p.d_x_stride,
                .initial = p.mode == GradientMode::accumulate ? p.d_x : nullptr,

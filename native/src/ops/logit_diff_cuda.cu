@@ -67,8 +67,8 @@ HEADSPARK_KERNEL(kLogitDiffThreads) backward_kernel(LogitDiffKernel s) {
 
 LogitDiffKernel kernel_params(OpDevice& device, const LogitDiffForward& p, const float* in,
                               float* out) {
-  // In every precision of the rows that the checkpoint has: few of them are read.
-  return {device.matrix(*p.unembedding, Precision::exact),
+  // In every precision as the checkpoint has them: few rows are read.
+  return {device.matrix(*p.unembedding),
           device.constant_floats(p.unembedding->bias),
           p.correct,
           p.correct_begin,

@@ -35,6 +35,7 @@ class ScopedMemory {
 /// of its memory are in the order of one stream; here they take turns.
 class CountingMemory final : public WeightMemory {
  public:
+  Stream stream() override { return nullptr; }
   void* allocate(std::int64_t bytes) override {
     return ::operator new(static_cast<std::size_t>(bytes));
   }
@@ -124,9 +125,9 @@ TEST_CASE("weight cache: a matrix is copied once per owner, strides resolved") {
   const auto owner = std::make_shared<int>(1);
   WeightView plain = contiguous_view(data.data(), DType::f32, 6, 8);
   plain.owner = owner;
-  const DeviceMatrix copied = cache.matrix(plain, plain.owner, plain.dtype);
+  const DeviceMatrix copied = cache.matrix(plain, plain.owner);
   CHECK(memory.floats_of(copied) == data);
-  CHECK(cache.matrix(plain, plain.owner, plain.dtype).data == copied.data);
+  CHECK(cache.matrix(plain, plain.owner).data == copied.data);
   CHECK(cache.uploads() == 1);
 
   WeightView transposed = plain;  // GPT-2
@@ -144,17 +145,19 @@ TEST_CASE("weight cache: a matrix is copied once per owner, strides resolved") {
     for (std::int64_t row = 0; row < view.rows; ++row) {
       for (std::int64_t col = 0; col < view.cols; ++col) expected.push_back(view.at(row, col));
     }
-    CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == expected);
+    CHECK(memory.floats_of(cache.matrix(view, view.owner)) == expected);
   }
   CHECK(cache.uploads() == 3);
   CHECK(cache.bytes() == (48 + 48 + 32) * 4);
 }
 
-TEST_CASE("weight cache: a matrix as bf16 beside the matrix itself") {
+TEST_CASE("weight cache: the terms of a matrix beside the matrix itself") {
   CountingMemory memory;
   WeightCache cache(memory);
   const std::vector<float> data = Random(2).values(6 * 8);
-  const std::vector<std::uint16_t> halves{0x3c01, 0xc400, 0x0001, 0x7bff, 0x0000, 0x8400};
+  // The largest and the smallest of each type, and values that need every bit.
+  const std::vector<std::uint16_t> halves{0x3c01, 0xc400, 0x0001, 0x7bff, 0x0000, 0x87ff};
+  const std::vector<float> edges{0x1.fffffep+100f, -0x1.aaaaaap-90f, 0x1p-126f, 0.0f, -0.0f, 1.0f};
   const auto owner = std::make_shared<int>(1);
   WeightView plain = contiguous_view(data.data(), DType::f32, 6, 8);
   WeightView transposed = plain;
@@ -162,23 +165,58 @@ TEST_CASE("weight cache: a matrix as bf16 beside the matrix itself") {
   transposed.cols = 6;
   transposed.row_stride = transposed.group_stride = 1;
   transposed.col_stride = 8;
-  WeightView half = contiguous_view(halves.data(), DType::f16, 2, 3);
-  for (WeightView view : {plain, transposed, half}) {
+  const WeightView half = contiguous_view(halves.data(), DType::f16, 2, 3);
+  const WeightView edge = contiguous_view(edges.data(), DType::f32, 3, 2);
+  for (WeightView view : {plain, transposed, half, edge}) {
     view.owner = owner;
-    const DeviceMatrix rounded = cache.matrix(view, view.owner, DType::bf16);
-    CHECK(rounded.dtype == DType::bf16);
-    const auto* const bits = static_cast<const std::uint16_t*>(rounded.data);
-    for (std::int64_t row = 0; row < view.rows; ++row) {
-      for (std::int64_t col = 0; col < view.cols; ++col) {
-        CHECK(bits[row * view.cols + col] == f32_to_bf16(view.at(row, col)));
+    const int all_bits = product_terms(view.dtype, Precision::exact);
+    CHECK(all_bits == (view.dtype == DType::f16 ? 2 : 3));
+    for (const int terms : {product_terms(view.dtype, Precision::fast), all_bits}) {
+      const DeviceTerms split = cache.terms(view, view.owner, terms);
+      CHECK(split.terms == terms);
+      CHECK(split.rows == view.rows);
+      CHECK(split.cols == view.cols);
+      for (std::int64_t at = 0; at < view.rows * view.cols; ++at) {
+        const float value = view.at(at / view.cols, at % view.cols);
+        CHECK(split.data[at] == f32_to_bf16(value));
+        float sum = 0.0f;
+        for (int term = terms - 1; term >= 0; --term) {
+          sum += bf16_to_f32(split.data[term * split.term_stride() + at]);
+        }
+        if (terms > 1) CHECK(sum == value);
       }
+      CHECK(cache.terms(view, view.owner, terms).data == split.data);
+      CHECK(cache.matrix(view, view.owner).data != static_cast<const void*>(split.data));
     }
-    const DeviceMatrix whole = cache.matrix(view, view.owner, view.dtype);
-    CHECK(whole.dtype == view.dtype);
-    CHECK(whole.data != rounded.data);
-    CHECK(cache.matrix(view, view.owner, DType::bf16).data == rounded.data);
+    CHECK(cache.matrix(view, view.owner).dtype == view.dtype);
   }
-  CHECK(cache.uploads() == 6);
+  CHECK(cache.uploads() == 4 * 3);
+
+  WeightView narrow = contiguous_view(halves.data(), DType::bf16, 2, 3);
+  narrow.owner = owner;
+  CHECK(product_terms(DType::bf16, Precision::exact) == 1);
+  CHECK(cache.terms(narrow, owner, 1).data == cache.matrix(narrow, owner).data);
+  CHECK(cache.uploads() == 4 * 3 + 1);
+}
+
+TEST_CASE("weight cache: terms of a matrix of several pieces, the last one shorter") {
+  CountingMemory memory;
+  WeightCache cache(memory);
+  const std::int64_t rows = 3;
+  const std::int64_t cols = (std::int64_t{5} << 20) / 2;  // of 16 MiB pieces: one row each
+  std::vector<std::uint16_t> data(static_cast<std::size_t>(2 * rows * cols));
+  for (std::size_t i = 0; i < data.size(); i += 1001) data[i] = 0x3c01;
+  const auto owner = std::make_shared<int>(1);
+  const WeightView view = contiguous_view(data.data(), DType::f16, rows, 2 * cols);
+  const DeviceTerms split = cache.terms(view, owner, 2);
+  CHECK(memory.copies == 3);
+  bool right = true;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const bool there = data[i] != 0;
+    right = right && split.data[i] == (there ? 0x3f80 : 0) &&
+            split.data[data.size() + i] == (there ? f32_to_bf16(0x1p-10f) : 0);
+  }
+  CHECK(right);
 }
 
 TEST_CASE("weight cache: what is made of a matrix is made once per owner") {
@@ -200,7 +238,7 @@ TEST_CASE("weight cache: what is made of a matrix is made once per owner") {
   };
   CHECK(bits_of() == std::vector<std::uint16_t>{0, 7, 0, 0, 0, 0, 0, 0});
   CHECK(bits_of() == std::vector<std::uint16_t>{0, 7, 0, 0, 0, 0, 0, 0});
-  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner)) == data);
   CHECK(cache.uploads() == 2);
   owner = std::make_shared<int>(2);
   CHECK(bits_of() == std::vector<std::uint16_t>{0, 0, 7, 0, 0, 0, 0, 0});
@@ -218,20 +256,20 @@ TEST_CASE("weight cache: another file at the same address is not taken for the f
   WeightView view = contiguous_view(data.data(), DType::f32, 3, 4);
   auto owner = std::make_shared<int>(1);
   view.owner = owner;
-  cache.matrix(view, view.owner, view.dtype);
+  cache.matrix(view, view.owner);
   owner = std::make_shared<int>(2);
   data[5] = 77.0f;
   view.owner = owner;
-  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner)) == data);
   CHECK(cache.uploads() == 2);
   owner.reset();  // disposed
   cache.purge();
   CHECK(cache.bytes() == 0);
   // Nobody owns it: whatever stands there is copied at each use.
   data[6] = 78.0f;
-  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner)) == data);
   data[6] = 79.0f;
-  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == data);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner)) == data);
 }
 
 TEST_CASE("weight cache: vectors are copied when they change, and the oldest go") {
@@ -267,9 +305,9 @@ TEST_CASE(
   auto owner = std::make_shared<int>(1);
   WeightView view = contiguous_view(norm.data(), DType::f32, 2, 5);
   view.owner = owner;
-  cache.matrix(view, view.owner, view.dtype);
+  cache.matrix(view, view.owner);
   constant();
-  cache.matrix(view, view.owner, view.dtype);
+  cache.matrix(view, view.owner);
   CHECK(cache.replaced() == 0);  // all of it is where it was
   norm[3] = 2.0f;
   memory.fails = true;
@@ -279,7 +317,7 @@ TEST_CASE(
   CHECK(cache.replaced() == 1);
   owner = std::make_shared<int>(2);
   view.owner = owner;
-  CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)) == norm);
+  CHECK(memory.floats_of(cache.matrix(view, view.owner)) == norm);
   CHECK(cache.replaced() == 2);
   owner.reset();
   cache.purge();
@@ -300,7 +338,7 @@ TEST_CASE("weight cache: another thread may purge it meanwhile") {
     const auto owner = std::make_shared<std::int64_t>(i);
     WeightView view = contiguous_view(values.data(), DType::f32, 1, 1 + i % 64);
     view.owner = owner;
-    CHECK(memory.floats_of(cache.matrix(view, view.owner, view.dtype)).size() ==
+    CHECK(memory.floats_of(cache.matrix(view, view.owner)).size() ==
           static_cast<std::size_t>(1 + i % 64));
   }
   done = true;

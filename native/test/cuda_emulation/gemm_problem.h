@@ -21,7 +21,8 @@ namespace headspark::test {
 class GemmDevice : public cuda::OpDevice {
  public:
   cuda::Stream stream() override { return nullptr; }
-  cuda::DeviceMatrix matrix(const LinearWeight&, Precision) override { return {}; }
+  cuda::DeviceTerms terms(const LinearWeight&, Precision) override { return {}; }
+  cuda::DeviceMatrix matrix(const LinearWeight&) override { return {}; }
   cuda::DeviceMatrix table(const WeightView&) override { return {}; }
   cuda::DeviceMatrix bf16_table(const WeightView&, const cuda::Bf16Form&,
                                 const std::function<void(std::uint16_t*)>&) override {
@@ -43,22 +44,34 @@ struct GemmProblem {
   std::int64_t rows, columns, depth;
   bool by_depth;
   std::vector<float> a, initial, bias;
-  std::vector<std::uint16_t> weight;
+  std::vector<std::uint16_t> weight;  ///< [terms, ..]
   std::int64_t weight_stride;
+  int weight_terms;
+  std::int64_t term_stride;
 
-  GemmProblem(std::int64_t m, std::int64_t n, std::int64_t k, bool deep)
-      : rows(m), columns(n), depth(k), by_depth(deep) {
+  GemmProblem(std::int64_t m, std::int64_t n, std::int64_t k, bool deep, int terms = 1)
+      : rows(m), columns(n), depth(k), by_depth(deep), weight_terms(terms) {
     Random random(7);
     a = random.values(m * (k + 5));
     initial = random.values(m * (n + 3));
     bias = random.values(n);
     weight_stride = ((deep ? n : k) + 15) / 8 * 8;
-    const std::int64_t elements = (deep ? k : n) * weight_stride;
-    for (const float value : random.values(elements)) weight.push_back(f32_to_bf16(value));
+    term_stride = (deep ? k : n) * weight_stride;
+    std::vector<float> values = random.values(term_stride);
+    for (int term = 0; term < terms; ++term) {
+      for (float& value : values) {
+        weight.push_back(f32_to_bf16(value));
+        value -= bf16_to_f32(weight.back());
+      }
+    }
   }
-  float weight_at(std::int64_t column, std::int64_t k) const {
+  double weight_at(std::int64_t column, std::int64_t k) const {
     const std::int64_t at = by_depth ? k * weight_stride + column : column * weight_stride + k;
-    return bf16_to_f32(weight[static_cast<std::size_t>(at)]);
+    double sum = 0.0;
+    for (int term = 0; term < weight_terms; ++term) {
+      sum += bf16_to_f32(weight[static_cast<std::size_t>(term * term_stride + at)]);
+    }
+    return sum;
   }
   /// The first `count` rows into c without gaps, nothing added.
   cuda::Gemm product(std::int64_t count, float* c) const {
@@ -66,7 +79,7 @@ struct GemmProblem {
             .columns = columns,
             .depth = depth,
             .a = {a.data(), depth + 5},
-            .b = {weight.data(), DType::bf16, weight_stride, by_depth},
+            .b = {weight.data(), weight_stride, by_depth, weight_terms, term_stride},
             .c = c,
             .c_stride = columns};
   }

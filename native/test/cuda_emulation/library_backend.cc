@@ -35,9 +35,10 @@ class LibraryBackend final : public Backend, public OpDevice, public WeightMemor
   }
 
   Stream stream() override { return ops_.stream(); }
-  DeviceMatrix matrix(const LinearWeight& weight, Precision precision) override {
-    return ops_.matrix(weight, precision);
+  DeviceTerms terms(const LinearWeight& weight, Precision precision) override {
+    return ops_.terms(weight, precision);
   }
+  DeviceMatrix matrix(const LinearWeight& weight) override { return ops_.matrix(weight); }
   DeviceMatrix table(const WeightView& view) override { return ops_.table(view); }
   DeviceMatrix bf16_table(const WeightView& view, const Bf16Form& form,
                           const std::function<void(std::uint16_t*)>& fill) override {

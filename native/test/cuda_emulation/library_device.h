@@ -11,6 +11,7 @@ class LibraryDevice final : public GemmDevice, public cuda::WeightMemory {
  public:
   LibraryDevice() : products_(fake_cublas_lt(), *this) { FakeCublasLt::get() = {}; }
   cuda::LtProducts* products() override { return &products_; }
+  cuda::Stream stream() override { return nullptr; }
   void* allocate(std::int64_t bytes) override {
     return ::operator new(static_cast<std::size_t>(bytes));
   }

@@ -46,6 +46,38 @@ TEST_CASE("products of terms at the edges of tiles") {
   }
 }
 
+TEST_CASE("products of terms with weights of several terms") {
+  const Extent extents[] = {{1, 1, 1},   {3, 7, 8},     {65, 129, 31},
+                            {64, 9, 96}, {130, 66, 40}, {70, 130, 257}};
+  for (const Extent& extent : extents) {
+    for (const bool by_depth : {false, true}) {
+      for (const int terms : {2, 3}) {
+        CAPTURE(extent.rows);
+        CAPTURE(extent.columns);
+        CAPTURE(extent.depth);
+        CAPTURE(by_depth);
+        CAPTURE(terms);
+        const GemmProblem problem(extent.rows, extent.columns, extent.depth, by_depth, terms);
+        const auto c = run(problem, Precision::exact, problem.rows, GemmTiles::fitting);
+        CHECK(problem.largest_error(c) <= 8e-6);
+        // The kernel of any weight has the same bits; so have fewer rows.
+        GemmDevice device;
+        Gemm unaligned = problem.with_all(problem.rows, nullptr);
+        std::vector<std::uint16_t> moved(problem.weight.begin(), problem.weight.end());
+        moved.insert(moved.begin(), 1, 0x7fc0);
+        unaligned.b.data = moved.data() + 1;
+        std::vector<float> other = problem.room(problem.rows);
+        unaligned.c = other.data();
+        CHECK_FALSE(suits_terms(unaligned.b));
+        gemm(device, Precision::exact, unaligned);
+        CHECK(other == c);
+        const auto first = run(problem, Precision::exact, 1, GemmTiles::fitting);
+        CHECK(std::equal(first.begin(), first.end(), c.begin()));
+      }
+    }
+  }
+}
+
 TEST_CASE("products of terms: the same bits for any rows and tiles") {
   for (const bool by_depth : {false, true}) {
     for (const auto precision : {Precision::exact, Precision::fast}) {
