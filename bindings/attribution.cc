@@ -17,6 +17,8 @@
 namespace headspark::bindings {
 namespace {
 
+constexpr std::int64_t kMostPairs = std::int64_t{1} << 31;
+
 Napi::Object attribution_to_js(Napi::Env env, AttributionResult& result,
                                const std::string& fingerprint) {
   Napi::Object object = Napi::Object::New(env);
@@ -38,10 +40,12 @@ AttributionOptions attribution_options(const Arguments& arguments) {
   options.ig_grid = grid_of(arguments.string("igGrid"));
   options.kv_edges = kv_edges_of(arguments.string("kvEdges"));
   options.keep_pair_scores = arguments.boolean("keepPairScores");
+  options.begin = arguments.integer("begin", 0, kMostPairs);
+  options.end = arguments.integer("end", 0, kMostPairs);
   return options;
 }
 
-// attribute(model, {pairs, method, …}, onProgress?) -> {promise, cancel()}
+// attribute(model, {pairs, begin, end, method, …}, onProgress?) -> {promise, cancel()}
 Napi::Value js_attribute(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {

@@ -1,12 +1,20 @@
 // Edge attribution through the public API: how much every edge of the graph matters for a metric on
 // pairs of prompts, as a score table that carries its settings.
-import { checkModel, checkPairs } from './argument-checks.js';
+import { checkModel, checkPairs, checkText } from './argument-checks.js';
+import { attributeInParts } from './attribution/in-parts.js';
 import { graphOf } from './circuit/graph.js';
 import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';
-import type { KvEdges } from './circuit/shape.js';
+import type { GraphShape, KvEdges } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
-import { runJob, type JobOptions } from './native.js';
+import { modelProvenance } from './model-provenance.js';
+import {
+  runJob,
+  type JobOptions,
+  type NativeAttributeOptions,
+  type NativeAttribution,
+  type PackedPairs,
+} from './native.js';
 import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
@@ -74,6 +82,11 @@ export interface AttributeOptions extends JobOptions {
   kvEdges?: KvEdges | undefined;
   /** Keep [pairs, edges] scores. Default `auto`: when they take at most 256 MB. */
   keepPairScores?: boolean | 'auto' | undefined;
+  /**
+   * File that keeps finished pairs of a run of more than two seconds, so that it can be resumed; where
+   * the scores of every pair are kept, these lie in `JOURNAL.scores`. No bit of a result depends on it.
+   */
+  journal?: string | undefined;
 }
 
 /** A score table with the metric of every pair. */
@@ -83,6 +96,9 @@ export interface AttributionResult extends ScoreTable {
 }
 
 const autoPairScoreBytes = 256e6;
+
+/** Pairs of a journal's first part; `exact` begins with one, which it has thousands of runs of. */
+const FIRST_PART = 4;
 
 interface Settings {
   method: AttributionMethod;
@@ -149,9 +165,98 @@ const attributeOptions = optionNames<AttributeOptions>({
   igGrid: true,
   kvEdges: true,
   keepPairScores: true,
+  journal: true,
   signal: true,
   onProgress: true,
 });
+
+/** What a call computes, and what its table says of it. */
+interface Run {
+  readonly model: Model;
+  readonly settings: Settings;
+  readonly pairs: readonly TokenizedPair[];
+  readonly packed: PackedPairs;
+  readonly keepPairScores: boolean;
+  readonly meta: ScoreMeta;
+}
+
+const shapeOf = ({ model, settings }: Run): GraphShape => model.shape(settings.kvEdges);
+
+/** @throws ERR_HEADSPARK_TENSOR_VALUE when a score is not finite. */
+function tableOf(run: Run, found: NativeAttribution): AttributionResult {
+  const { scores, pairScores, clean, corrupted, fingerprint } = found;
+  const table: AttributionResult = {
+    shape: shapeOf(run),
+    scores,
+    ...(pairScores ? { pairScores } : {}),
+    pairMetrics: { clean, corrupted },
+    meta: { ...run.meta, fingerprint, cleanMetric: mean(clean), corruptedMetric: mean(corrupted) },
+  };
+  checkScoreTable(table, `the scores of ${run.model.info.label}`);
+  return table;
+}
+
+/** Of the pairs [begin, end); all are checked. */
+function runPairs(
+  { model, settings, packed }: Run,
+  part: Pick<NativeAttributeOptions, 'begin' | 'end' | 'keepPairScores'>,
+  options: JobOptions,
+): Promise<NativeAttribution> {
+  const handle = model.handle();
+  return runJob(
+    (addon, onProgress) =>
+      addon.attribute(handle, { ...settings, ...part, pairs: packed }, onProgress),
+    options,
+  );
+}
+
+/** What must be equal for the journal's scores to be this run's. */
+function journalSettings({ model, settings, pairs, meta, keepPairScores }: Run) {
+  const { modelFingerprint, device, isa, precision } = modelProvenance(model);
+  return {
+    verb: 'attribute',
+    headspark: version,
+    modelFingerprint,
+    device,
+    isa,
+    precision,
+    sharePrefix: meta.sharePrefix,
+    pairs: pairs.length,
+    pairsHash: meta.pairsHash,
+    ...settings,
+    keepPairScores,
+  };
+}
+
+async function runWithJournal(
+  run: Run,
+  journal: string,
+  options: JobOptions,
+): Promise<AttributionResult> {
+  checkText('attribute', 'the journal', journal);
+  const { model, pairs, settings, keepPairScores } = run;
+  const graph = graphOf(shapeOf(run));
+  const { means, pairScores, ...metrics } = await attributeInParts({
+    ...options,
+    path: journal,
+    settings: journalSettings(run),
+    pairs: pairs.length,
+    edges: graph.edgeCount,
+    keepPairScores,
+    firstPart: settings.method === 'exact' ? 1 : FIRST_PART,
+    attributePart: async (begin, end, job) => {
+      const part = await runPairs(run, { begin, end, keepPairScores: true }, job);
+      tableOf(run, part); // refuses what is not finite before it is kept
+      return { ...part, pairScores: part.pairScores! };
+    },
+  });
+  return tableOf(run, {
+    ...metrics,
+    scores: graph.expand(means),
+    pairScores: pairScores ?? null,
+    fingerprint: model.fingerprint(),
+  });
+}
 
 /**
  * Scores of every edge: the mean over pairs of what `method` gives for the loss (minus the metric
@@ -160,7 +265,8 @@ const attributeOptions = optionNames<AttributeOptions>({
  * the real edges in index order. Neither batch size nor threads change a bit of them.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT, _PAIR_LENGTH and _PAIR_FORMAT naming the pair's index (or
  *   its line, where the prompts of every pair are the same),
- *   _OUT_OF_MEMORY, _CANCELLED, _TENSOR_VALUE when a score is not finite.
+ *   _OUT_OF_MEMORY, _CANCELLED, _TENSOR_VALUE when a score is not finite, _SETTINGS_MISMATCH,
+ *   _FILE_CORRUPT and _FILE_WRITE of the journal.
  */
 export async function attribute(
   model: Model,
@@ -171,26 +277,14 @@ export async function attribute(
   checkPairs('attribute', pairs);
   checkOptionNames('attribute', options, attributeOptions);
   const settings = settingsOf(options);
-  const shape = model.shape(settings.kvEdges);
-  const graph = graphOf(shape);
-  const keepPairScores = keepsPairScores(options.keepPairScores, pairs.length * graph.edgeCount);
+  const { edgeCount } = graphOf(model.shape(settings.kvEdges));
+  const keepPairScores = keepsPairScores(options.keepPairScores, pairs.length * edgeCount);
   const packed = packPairs(pairs, settings.metric);
   if (settings.method !== 'information-flow-routes') checkCorrupted(pairs);
   const meta = metaOf(model, pairs, settings);
-  const handle = model.handle();
-  const result = await runJob(
-    (addon, onProgress) =>
-      addon.attribute(handle, { ...settings, pairs: packed, keepPairScores }, onProgress),
-    options,
-  );
-  const { scores, pairScores, clean, corrupted, fingerprint } = result;
-  const table: AttributionResult = {
-    shape,
-    scores,
-    ...(pairScores ? { pairScores } : {}),
-    pairMetrics: { clean, corrupted },
-    meta: { ...meta, fingerprint, cleanMetric: mean(clean), corruptedMetric: mean(corrupted) },
-  };
-  checkScoreTable(table, `the scores of ${model.info.label}`);
-  return table;
+  const run: Run = { model, settings, pairs, packed, keepPairScores, meta };
+  const { journal, signal, onProgress } = options;
+  const job = { signal, onProgress };
+  if (journal !== undefined) return runWithJournal(run, journal, job);
+  return tableOf(run, await runPairs(run, { begin: 0, end: pairs.length, keepPairScores }, job));
 }

@@ -49,16 +49,24 @@ function checkHeader(
         `${formatVersion}. Remove the file to start over.`,
     );
   }
-  const keys = settings === undefined ? [] : differingKeys(found, settings);
-  if (keys.length > 0) {
-    const list = keys.map((k) => `${k.key} (journal: ${k.left}, now: ${k.right})`).join(', ');
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_SETTINGS_MISMATCH',
-      `${path} was written with other settings: ${list}. Use those settings to resume, ` +
-        'or another output to start over.',
-    );
-  }
+  if (settings !== undefined) refuseOtherSettings(path, found, settings);
   return found;
+}
+
+/** @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming what a journal was written with and what is now. */
+export function refuseOtherSettings(
+  path: string,
+  found: unknown,
+  settings: Record<string, unknown>,
+): void {
+  const keys = differingKeys(found, settings);
+  if (keys.length === 0) return;
+  const list = keys.map((k) => `${k.key} (journal: ${k.left}, now: ${k.right})`).join(', ');
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_SETTINGS_MISMATCH',
+    `${path} was written with other settings: ${list}. Use those settings to resume, ` +
+      'or another output to start over.',
+  );
 }
 
 /** True when these bytes can be the beginning of a header line that was cut off while written. */

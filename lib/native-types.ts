@@ -190,6 +190,9 @@ export interface PackedHeads {
 
 export interface NativeAttributeOptions {
   pairs: PackedPairs;
+  /** Scores are of pairs [begin, end); all are checked. */
+  begin: number;
+  end: number;
   method: string;
   metric: string;
   igSteps: number;
@@ -198,6 +201,7 @@ export interface NativeAttributeOptions {
   keepPairScores: boolean;
 }
 
+/** Of the pairs asked for. */
 export interface NativeAttribution {
   /** [sources, destinations] */
   scores: Float32Array;

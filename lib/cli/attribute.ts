@@ -8,9 +8,11 @@ import {
   type IgGrid,
   type Metric,
 } from '../attribution.js';
+import { removeScoreJournal } from '../attribution/journal.js';
 import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
 import { SCORE_EXTENSIONS, writeScoreFile } from '../formats/score-file.js';
+import type { JobProgress } from '../native.js';
 import { formatDuration } from '../progress.js';
 import { hasSamePrompts } from '../pairs/same-prompts.js';
 import type { TokenizedPair } from '../pairs/types.js';
@@ -20,7 +22,8 @@ import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
 import { formatBounds, formatNumber, formatPercent, formatSigned, plural } from './output.js';
-import { checkOutputs } from './outputs.js';
+import { journalBeside, journalOutput, resumeHintOf } from './journal-option.js';
+import { checkOutputs, type Output } from './outputs.js';
 import {
   completenessOf,
   rankEdges,
@@ -95,6 +98,20 @@ function printSummary(result: AttributionResult, summary: Summary, context: Cont
   );
 }
 
+type OnJob = (progress: JobProgress) => void;
+
+function announceResumed(path: string | undefined, context: Context, onJob: OnJob): OnJob {
+  let first = true;
+  return (progress) => {
+    const { done, total, phase } = progress;
+    if (first && done > 0 && path !== undefined && phase === 'attribution') {
+      context.warn(`${path} holds ${done} of ${plural(total, 'pair')}; going on from there.`);
+    }
+    first = false;
+    onJob(progress);
+  };
+}
+
 async function writeOutputs(
   result: AttributionResult,
   place: { outputs: readonly string[]; task: string },
@@ -138,6 +155,7 @@ export const attributeCommand: Command = {
     ...optionGroups.pairs,
     'seed',
     'out',
+    'journal',
     'top',
     ...optionGroups.model,
     ...optionGroups.every,
@@ -155,14 +173,16 @@ export const attributeCommand: Command = {
   ],
   async run(args, context) {
     const outputs = args.list('out');
-    await checkOutputs(
-      outputs.map((path) => ({
+    const journal = journalBeside(args, 'out', outputs.at(0));
+    await checkOutputs([
+      ...outputs.map((path): Output => ({
         option: '--out',
         path,
         kind: 'file',
         extensions: SCORE_EXTENSIONS,
       })),
-    );
+      journalOutput(journal),
+    ]);
     const model = await loadFrom(args.positional('model'), args, context);
     const { pairs, name } = await pairsFrom(model, args, context);
     const { signal } = context;
@@ -173,10 +193,16 @@ export const attributeCommand: Command = {
         `${plural(edgeCount, 'edge')}, ${plural(pairs.length, 'pair')} of ${name}`,
     );
     remarkSamePrompts(pairs, options, context);
+    context.resumeHint = resumeHintOf(journal);
     const start = performance.now();
     const unit = options.method === 'exact' ? 'edges' : 'pairs';
     const result = await context.task('attribute', unit, ({ onJob }) =>
-      attribute(model, pairs, { ...options, signal, onProgress: onJob }),
+      attribute(model, pairs, {
+        ...options,
+        journal: journal?.path,
+        signal,
+        onProgress: announceResumed(journal?.path, context, onJob),
+      }),
     );
     const seconds = (performance.now() - start) / 1000;
     const top = args.value('top');
@@ -191,6 +217,7 @@ export const attributeCommand: Command = {
     };
     printSummary(result, summary, context);
     await writeOutputs(result, { outputs, task: name }, context);
+    if (journal?.temporary) await removeScoreJournal(journal.path);
     model.dispose();
     return { ...result.meta, task: name, shape: result.shape, files: outputs, ...summary };
   },

@@ -1,4 +1,4 @@
-// The journal of `ablate`, `evaluate` and `generate`: where it lies, and what is said of it.
+// The journal of `attribute`, `ablate`, `evaluate` and `generate`: where it lies, and what is said of it.
 
 import type { Arguments } from './arguments.js';
 import type { Output } from './outputs.js';
@@ -17,10 +17,20 @@ const RESULTS = ['out', 'csv', 'parquet'] as const;
 
 /** The one of --journal, or one beside the results. */
 export function journalOf(args: Arguments): JournalPlace | undefined {
+  const option = RESULTS.find((name) => args.has(name));
+  return journalBeside(args, option, option && args.text(option));
+}
+
+/** The one of --journal, or one beside this file, which `option` names. */
+export function journalBeside(
+  args: Arguments,
+  option: OptionName | undefined,
+  file: string | undefined,
+): JournalPlace | undefined {
   const journal = args.text('journal');
   if (journal !== undefined) return { path: journal, option: 'journal', temporary: false };
-  const option = RESULTS.find((name) => args.has(name));
-  return option && { path: `${args.text(option)!}.journal`, option, temporary: true };
+  if (option === undefined || file === undefined) return undefined;
+  return { path: `${file}.journal`, option, temporary: true };
 }
 
 export const journalOutput = (journal: JournalPlace | undefined): Output => ({

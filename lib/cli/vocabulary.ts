@@ -298,9 +298,9 @@ export const vocabulary = {
   },
   journal: {
     type: 'string',
-    group: ablation,
+    group: output,
     describe:
-      'file of finished variants, to resume from; default: beside the results until they are done',
+      'file of what is finished, to resume from; default: beside the results until they are done',
   },
 
   generate: {

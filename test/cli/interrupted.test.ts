@@ -1,7 +1,7 @@
-// Ctrl-C and kill -9 in the middle of an ablation: what is said, what is kept, and that the same
-// command then ends in the same bytes as a run that was never disturbed.
+// Ctrl-C and kill -9 in the middle of an ablation and of an attribution: what is said, what is kept, and
+// that the same command then ends in the same bytes as a run that was never disturbed.
 import type { ChildProcess } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -82,5 +82,37 @@ describe('an ablation', () => {
     expect(code).toBe(1);
     expect(stderr).toContain('ERR_HEADSPARK_SETTINGS_MISMATCH');
     expect(stderr).toContain('metric (journal: "logit-diff", now: "nll")');
+  });
+});
+
+describe('an attribution', () => {
+  const args = (out: string): string[] => [
+    ...['attribute', sft, '--pairs', pairs, '--ig-steps', '120', '--threads', '1', '--out', out],
+  ];
+  const files = (out: string) => [out, `${out}.pairs.npy`];
+  const bytes = (out: string) =>
+    Promise.all(files(out).map(async (name) => (await read(name)).replaceAll(out, 'OUT')));
+
+  beforeAll(async () => {
+    expect((await headspark(args('scores.json'), { cwd })).code).toBe(0);
+  });
+
+  it.each(['SIGKILL', 'SIGINT'] as const)('ended by %s gives the same bytes', async (signal) => {
+    const out = `${signal}.json`;
+    let child: ChildProcess | undefined;
+    const ended = headspark(args(out), { cwd, onStart: (started) => (child = started) });
+    while ((await linesOf(`${out}.journal`)) < 1 && child?.exitCode === null) await setTimeout(20);
+    child?.kill(signal);
+    const { code, stderr } = await ended;
+    expect(code).toBe(signal === 'SIGINT' ? 130 : null);
+    if (signal === 'SIGINT') expect(stderr).toContain(`${out}.journal keeps what is finished`);
+    expect(await read(out)).toBe('');
+    const again = await headspark(args(out), { cwd });
+    expect(again.code).toBe(0);
+    expect(again.stderr).toMatch(/json\.journal holds \d+ of 96 pairs; going on from there\./);
+    expect(await bytes(out)).toEqual(await bytes('scores.json'));
+    expect((await bytes(out))[1].length).toBeGreaterThan(1000);
+    const left = await readdir(cwd);
+    expect(left.filter((name) => name.startsWith(`${out}.journal`))).toEqual([]);
   });
 });

@@ -40,6 +40,11 @@ sampling: { samples: 8, temperature: 0.8, max-new-tokens: 60, k: [1, 8] }
 
 type Kind = keyof typeof studies;
 
+// Long enough to be killed after the first pairs were kept.
+const scores = head
+  .replace('limit: 16', 'limit: 64')
+  .replace('metric: prob-diff', 'metric: prob-diff, ig-steps: 100');
+
 let cwd: string;
 
 const args = (kind: Kind, out: string, ...more: string[]): string[] => [
@@ -127,4 +132,41 @@ describe.each(Object.keys(studies) as Kind[])('the stage %s', (kind) => {
     expect(digests).toEqual(await digest(join(cwd, kind, 'whole')));
     expect(await readdir(join(cwd, kind, 'killed', 'work'))).toEqual([]);
   }, 240_000);
+});
+
+describe('the stage attribution', () => {
+  it('goes on from the pairs that its journal holds, to the same bytes', async () => {
+    await mkdir(join(cwd, 'scores'));
+    await writeFile(join(cwd, 'scores', 'study.yaml'), scores);
+    const run = (out: string, onStart?: (child: ChildProcess) => void) =>
+      headspark(
+        [
+          ...['study', 'run', join('scores', 'study.yaml'), '--only', 'attribution'],
+          ...['--threads', '1', '--out', join('scores', out)],
+        ],
+        { cwd, ...(onStart ? { onStart } : {}) },
+      );
+    expect((await run('whole')).code).toBe(0);
+    let child: ChildProcess | undefined;
+    const ended = run('killed', (started) => (child = started));
+    const work = join(cwd, 'scores', 'killed', 'work');
+    let journal: string | undefined;
+    while (child?.exitCode === null && !journal) {
+      await setTimeout(10);
+      const names = await readdir(work, { recursive: true }).catch(() => []);
+      journal = names.find((name) => name.endsWith('scores.journal'));
+    }
+    child?.kill('SIGKILL');
+    expect((await ended).code).toBeNull();
+    const { clean } = JSON.parse(await readFile(join(work, journal!), 'utf8')) as {
+      clean: number[];
+    };
+    expect(clean.length).toBeGreaterThan(3);
+    expect(clean.length).toBeLessThan(64);
+    expect((await run('killed')).code).toBe(0);
+    const digests = await digest(join(cwd, 'scores', 'killed'));
+    expect(Object.keys(digests).some((name) => name.startsWith('results/attribution/'))).toBe(true);
+    expect(digests).toEqual(await digest(join(cwd, 'scores', 'whole')));
+    expect(await readdir(work)).toEqual([]);
+  }, 120_000);
 });

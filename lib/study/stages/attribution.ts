@@ -1,5 +1,5 @@
 // Stage `attribution`: the scores of every edge of a checkpoint, with those of every pair, which
-// bootstraps rebuild circuits from.
+// bootstraps rebuild circuits from. A journal keeps finished pairs.
 
 import { join } from 'node:path';
 import { attribute } from '../../attribution.js';
@@ -81,6 +81,7 @@ export const attributionStage: StageKind = {
     const { pairMetrics, ...table } = await attribute(await context.model(checkpoint), pairs, {
       ...study.attribution,
       keepPairScores: true,
+      journal: join(context.stateFolder, 'scores.journal'),
       signal,
       onProgress: ({ done, total }) => onProgress(total > 0 ? done / total : 0),
     });

@@ -1,0 +1,103 @@
+// Attribution pairs by pairs, with a journal of what is finished. A pair's scores depend on no other pair,
+// and their sums are taken in the order of the pairs, so that parts and interruptions change no bit.
+import { withCallbacks } from '../callbacks.js';
+import type { JobOptions } from '../native.js';
+import { ScoreJournal, type PairPart, type ScoreJournalOptions } from './journal.js';
+
+/** A part that takes less time is doubled, one that takes more is halved. */
+const PART_MS = { least: 5_000, most: 20_000 };
+
+/** Between two writes: what a killed run loses beside the part at work. */
+const SAVE_MS = 2_000;
+
+/** Scores of one part stand in memory beside those that are kept. */
+const MOST_PART_BYTES = 256e6;
+
+export interface PartsOptions extends ScoreJournalOptions, JobOptions {
+  /** Pairs of the first part. */
+  readonly firstPart: number;
+  /** Pairs [begin, end). */
+  attributePart(begin: number, end: number, options: JobOptions): Promise<PairPart>;
+}
+
+/** What all pairs together give. */
+export interface PartsResult {
+  /** [edges] means over the pairs. */
+  readonly means: Float32Array;
+  /** [pairs, edges] */
+  readonly pairScores: Float32Array | undefined;
+  readonly clean: Float32Array;
+  readonly corrupted: Float32Array;
+}
+
+/** Progress of a part as that of the whole: an edge of `exact` is one of each pair's. */
+function wholeProgress(
+  options: PartsOptions,
+  begin: number,
+  end: number,
+): JobOptions['onProgress'] {
+  const { onProgress, pairs, edges } = options;
+  return (
+    onProgress &&
+    (({ done, total, phase }) => {
+      const unit = phase === 'edges' ? edges : 1;
+      const share = total > 0 ? done / total : 0;
+      const finished = Math.floor((begin + share * (end - begin)) * unit);
+      return onProgress({ done: finished, total: pairs * unit, phase });
+    })
+  );
+}
+
+async function runParts(journal: ScoreJournal, options: PartsOptions): Promise<void> {
+  const { pairs, edges, signal } = options;
+  const most = Math.max(1, Math.floor(MOST_PART_BYTES / (4 * edges)));
+  let size = options.firstPart;
+  let saved = performance.now();
+  while (journal.done < pairs) {
+    const begin = journal.done;
+    const end = Math.min(pairs, begin + Math.min(size, most));
+    const start = performance.now();
+    const onProgress = wholeProgress(options, begin, end);
+    await journal.add(await options.attributePart(begin, end, { signal, onProgress }));
+    const now = performance.now();
+    const elapsed = now - start;
+    // What was over before the first write needs none; else a finished run is whole in its journal.
+    if (now - saved >= SAVE_MS || (end === pairs && journal.written)) {
+      await journal.save();
+      saved = performance.now();
+    }
+    if (elapsed < PART_MS.least) size *= 2;
+    else if (elapsed > PART_MS.most) size = Math.max(1, Math.floor(size / 2));
+  }
+}
+
+/**
+ * Runs the pairs that the journal at `path` does not hold, and gives what all of them give.
+ * @throws as `ScoreJournal.open` and as `attributePart`.
+ */
+export async function attributeInParts(options: PartsOptions): Promise<PartsResult> {
+  const { signal, onProgress } = options;
+  return withCallbacks({ signal, onProgress }, (watched) => inParts({ ...options, ...watched }));
+}
+
+async function inParts(options: PartsOptions): Promise<PartsResult> {
+  const { pairs, edges, onProgress } = options;
+  const journal = await ScoreJournal.open(options);
+  try {
+    onProgress?.({ done: journal.done, total: pairs, phase: 'attribution' });
+    await runParts(journal, options);
+  } catch (error) {
+    await journal.save().catch(() => undefined); // the first error says more
+    throw error;
+  } finally {
+    await journal.close();
+  }
+  const means = new Float32Array(edges);
+  for (let edge = 0; edge < edges; edge++) means[edge] = journal.totals[edge] / pairs;
+  return {
+    means,
+    pairScores: journal.pairScores,
+    clean: Float32Array.from(journal.clean),
+    corrupted: Float32Array.from(journal.corrupted),
+  };
+}

@@ -1,0 +1,230 @@
+// The journal of `attribute`: how many pairs are done, their metrics and the sums of their scores, in one
+// line that is replaced as a whole. Where the scores of every pair are wanted, they lie in a second
+// file (`PATH.scores`, float32 [pairs, edges]), which is written and synced before the line counts them.
+import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { writeFileAtomic } from '../atomic-file.js';
+import { HeadsparkError } from '../errors.js';
+import { systemCode, writeError, writingTo } from '../file-errors.js';
+import { refuseOtherSettings } from '../journal.js';
+import { decodeLine, encodeLine } from '../journal-line.js';
+import { lockFile, type FileLock } from '../lock-file.js';
+import { Turns } from '../turns.js';
+
+const formatName = 'headspark-score-journal';
+const formatVersion = 1;
+
+/** Scores of some pairs, and their metrics. */
+export interface PairPart {
+  /** [pairs, edges] */
+  readonly pairScores: Float32Array;
+  /** [pairs] each. */
+  readonly clean: Float32Array;
+  readonly corrupted: Float32Array;
+}
+
+export interface ScoreJournalOptions {
+  readonly path: string;
+  /** Everything that decides the scores; a journal made with other settings is refused. */
+  readonly settings: Record<string, unknown>;
+  readonly pairs: number;
+  readonly edges: number;
+  readonly keepPairScores: boolean;
+}
+
+interface State {
+  readonly clean: number[];
+  readonly corrupted: number[];
+  /** Where the scores of every pair are kept, their sums follow from those. */
+  readonly totals: Float64Array | undefined;
+}
+
+const bytesOf = (array: Float32Array | Float64Array): Buffer =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+
+const scoresPath = (path: string): string => `${path}.scores`;
+
+function corrupt(path: string): HeadsparkError {
+  return new HeadsparkError(
+    'ERR_HEADSPARK_FILE_CORRUPT',
+    `${path} is no whole journal of attribute; remove it to start over.`,
+  );
+}
+
+function readTotals(text: unknown, edges: number, path: string): Float64Array {
+  const bytes = Buffer.from(typeof text === 'string' ? text : '', 'base64');
+  if (bytes.length !== edges * 8) throw corrupt(path);
+  const totals = new Float64Array(edges);
+  bytes.copy(bytesOf(totals));
+  return totals;
+}
+
+const areNumbers = (values: unknown, count: number): values is number[] =>
+  Array.isArray(values) &&
+  values.length <= count &&
+  values.every((value) => Number.isFinite(value));
+
+/** Undefined where there is no journal yet. */
+async function readState(options: ScoreJournalOptions): Promise<State | undefined> {
+  const { path, settings, pairs, edges, keepPairScores } = options;
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const line = bytes.at(-1) === 0x0a ? decodeLine(bytes.subarray(0, -1)) : undefined;
+  if (line?.format !== formatName || line.version !== formatVersion) throw corrupt(path);
+  refuseOtherSettings(path, line.settings, settings);
+  const { clean, corrupted } = line;
+  if (!areNumbers(clean, pairs) || !areNumbers(corrupted, pairs)) throw corrupt(path);
+  if (clean.length !== corrupted.length) throw corrupt(path);
+  const totals = keepPairScores ? undefined : readTotals(line.totals, edges, path);
+  return { clean, corrupted, totals };
+}
+
+/** Removes what a journal at this path left. */
+export async function removeScoreJournal(path: string): Promise<void> {
+  for (const file of [path, scoresPath(path)]) await rm(file, { force: true });
+}
+
+/** The finished pairs of this run and of those before it. */
+export class ScoreJournal {
+  readonly path: string;
+  /** [edges] sums over the finished pairs, in their order. */
+  readonly totals: Float64Array;
+  /** [pairs, edges], of which the finished are filled; undefined where they are not kept. */
+  readonly pairScores: Float32Array | undefined;
+  readonly clean: number[] = [];
+  readonly corrupted: number[] = [];
+  readonly #options: ScoreJournalOptions;
+  readonly #lock: FileLock;
+  #scores: FileHandle | undefined;
+  #saved = 0;
+
+  private constructor(options: ScoreJournalOptions, lock: FileLock) {
+    this.path = options.path;
+    this.totals = new Float64Array(options.edges);
+    if (options.keepPairScores) this.pairScores = new Float32Array(options.pairs * options.edges);
+    this.#options = options;
+    this.#lock = lock;
+  }
+
+  /**
+   * Opens or creates the journal and takes its lock file (`PATH.lock`).
+   * @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming the settings that differ,
+   *   ERR_HEADSPARK_FILE_CORRUPT for another kind of file or one that lacks what it counts,
+   *   ERR_HEADSPARK_INVALID_ARGUMENT when another process has it open, ERR_HEADSPARK_FILE_WRITE.
+   */
+  static async open(options: ScoreJournalOptions): Promise<ScoreJournal> {
+    const { path } = options;
+    let journal: ScoreJournal | undefined;
+    try {
+      journal = new ScoreJournal(options, await lockFile(`${path}.lock`, `the journal ${path}`));
+      await journal.#restore(await readState(options));
+      return journal;
+    } catch (error) {
+      await journal?.close();
+      throw writeError(path, error, { resumes: true });
+    }
+  }
+
+  /** The pairs that are finished: the first ones. */
+  get done(): number {
+    return this.clean.length;
+  }
+
+  /** Whether there is a file. */
+  get written(): boolean {
+    return this.#saved > 0;
+  }
+
+  /** Adds the pairs that follow; `save` keeps them. */
+  async add(part: PairPart): Promise<void> {
+    const begin = this.done * this.#options.edges;
+    await this.#sum(part.pairScores);
+    this.pairScores?.set(part.pairScores, begin);
+    part.clean.forEach((value) => this.clean.push(value));
+    part.corrupted.forEach((value) => this.corrupted.push(value));
+  }
+
+  /** Resolves when all pairs so far are on disk. @throws ERR_HEADSPARK_FILE_WRITE. */
+  async save(): Promise<void> {
+    if (this.#saved === this.done) return;
+    if (this.pairScores) await this.#writeScores(this.pairScores);
+    await writeFileAtomic(this.path, this.#line(), { resumes: true });
+    this.#saved = this.done;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#scores?.close();
+    } finally {
+      await this.#lock.release();
+    }
+  }
+
+  #line(): string {
+    const { settings, keepPairScores } = this.#options;
+    const { clean, corrupted } = this;
+    const totals = keepPairScores ? undefined : bytesOf(this.totals).toString('base64');
+    return encodeLine({
+      format: formatName,
+      version: formatVersion,
+      settings,
+      clean,
+      corrupted,
+      totals,
+    });
+  }
+
+  async #writeScores(pairScores: Float32Array): Promise<void> {
+    const { edges } = this.#options;
+    const bytes = bytesOf(pairScores.subarray(this.#saved * edges, this.done * edges));
+    const write = async (): Promise<void> => {
+      for (let at = 0; at < bytes.length;) {
+        const place = this.#saved * edges * 4 + at;
+        at += (await this.#scores!.write(bytes, at, undefined, place)).bytesWritten;
+      }
+      await this.#scores!.datasync();
+    };
+    await writingTo(scoresPath(this.path), write, { resumes: true });
+  }
+
+  async #sum(pairScores: Float32Array): Promise<void> {
+    const { edges } = this.#options;
+    const turns = new Turns('the sum of scores', undefined);
+    for (let begin = 0; begin < pairScores.length; begin += edges) {
+      for (let edge = 0; edge < edges; edge++) this.totals[edge] += pairScores[begin + edge];
+      await turns.give();
+    }
+  }
+
+  async #restore(state: State | undefined): Promise<void> {
+    if (this.pairScores) {
+      const path = scoresPath(this.path);
+      // Without a line that counts them, scores are of a run that ended before it.
+      this.#scores = await open(path, state ? 'r+' : 'w+').catch((error: unknown) => {
+        throw systemCode(error) === 'ENOENT' ? corrupt(this.path) : writeError(path, error);
+      });
+    }
+    if (!state) return;
+    state.clean.forEach((value) => this.clean.push(value));
+    state.corrupted.forEach((value) => this.corrupted.push(value));
+    if (state.totals) this.totals.set(state.totals);
+    else await this.#readScores();
+    this.#saved = this.done;
+  }
+
+  async #readScores(): Promise<void> {
+    const finished = this.pairScores!.subarray(0, this.done * this.#options.edges);
+    const bytes = bytesOf(finished);
+    for (let at = 0; at < bytes.length;) {
+      const length = Math.min(bytes.length - at, 1 << 28);
+      const { bytesRead } = await this.#scores!.read(bytes, at, length, at);
+      if (bytesRead === 0) throw corrupt(this.path);
+      at += bytesRead;
+    }
+    await this.#sum(finished);
+  }
+}

@@ -1,0 +1,155 @@
+// attribute() with a journal: parts, interruptions and what is kept change no bit, and a journal that is
+// not this run's, or is damaged, is refused by name.
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { attribute, type AttributeOptions, type AttributionResult } from '../../lib/attribution.js';
+import { decodeLine, encodeLine } from '../../lib/journal-line.js';
+import { loadModel, type Model } from '../../lib/model.js';
+import type { TokenizedPair } from '../../lib/pairs.js';
+import { referenceFolder, referencePairs, sameBits } from './fixtures.js';
+
+let model: Model;
+let pairs: TokenizedPair[];
+let folder: string;
+let journal: string;
+beforeAll(async () => {
+  model = await loadModel(path.join(referenceFolder, 'qwen2'));
+  const few = await referencePairs();
+  pairs = [...few, ...few, ...few].slice(0, 23);
+});
+afterAll(() => model.dispose());
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'headspark-scores-'));
+  journal = path.join(folder, 'run.journal');
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function expectSame(found: AttributionResult, wanted: AttributionResult): void {
+  expect(sameBits(found.scores, wanted.scores)).toBe(true);
+  expect(found.pairScores === undefined).toBe(wanted.pairScores === undefined);
+  if (wanted.pairScores) expect(sameBits(found.pairScores!, wanted.pairScores)).toBe(true);
+  expect(sameBits(found.pairMetrics.clean, wanted.pairMetrics.clean)).toBe(true);
+  expect(sameBits(found.pairMetrics.corrupted, wanted.pairMetrics.corrupted)).toBe(true);
+  expect(found.meta).toEqual(wanted.meta);
+}
+
+/** Runs until `least` pairs are done and aborts: what is finished then is kept. */
+async function interrupted(options: AttributeOptions, least = 5, of = pairs): Promise<void> {
+  const stop = new AbortController();
+  const run = attribute(model, of, {
+    ...options,
+    journal,
+    signal: stop.signal,
+    onProgress: ({ done, total }) => {
+      if (done / total >= least / of.length) stop.abort();
+    },
+  });
+  await expect(run).rejects.toMatchObject({ code: 'ERR_HEADSPARK_CANCELLED' });
+}
+
+const lineOf = (): Record<string, unknown> =>
+  decodeLine(readFileSync(journal).subarray(0, -1))!;
+const doneOf = (): number => (lineOf().clean as number[]).length;
+
+describe('a journal', () => {
+  it.each<[string, AttributeOptions]>([
+    ['EAP-IG', {}],
+    ['EAP-IG without the scores of pairs', { keepPairScores: false, metric: 'kl' }],
+    ['activations, grouped', { method: 'eap-ig-activations', igSteps: 2, kvEdges: 'grouped' }],
+    ['information flow', { method: 'information-flow-routes' }],
+  ])('changes no bit of %s, interrupted twice or never', async (_, options) => {
+    const whole = await attribute(model, pairs, options);
+    expectSame(await attribute(model, pairs, { ...options, journal }), whole);
+    expect(existsSync(journal)).toBe(false); // it was over at once
+    await interrupted(options, 5);
+    const first = doneOf();
+    expect(first).toBeGreaterThanOrEqual(4);
+    await interrupted(options, first + 4);
+    expect(doneOf()).toBeGreaterThan(first);
+    expect(doneOf()).toBeLessThan(pairs.length);
+    expect(existsSync(`${journal}.scores`)).toBe(options.keepPairScores !== false);
+    const dones: number[] = [];
+    const onProgress = ({ done }: { done: number }) => dones.push(done);
+    const second = doneOf();
+    expectSame(await attribute(model, pairs, { ...options, journal, onProgress }), whole);
+    expect(dones[0]).toBe(second);
+    expect(dones.at(-1)).toBe(pairs.length);
+    // A finished journal answers at once.
+    expect(doneOf()).toBe(pairs.length);
+    expectSame(await attribute(model, pairs, { ...options, journal }), whole);
+    expect(existsSync(`${journal}.lock`)).toBe(false);
+  });
+
+  it('of exact patching goes pair by pair', async () => {
+    const few = pairs.slice(0, 3);
+    const whole = await attribute(model, few, { method: 'exact' });
+    await interrupted({ method: 'exact' }, 2, few);
+    expect(doneOf()).toBeGreaterThanOrEqual(1);
+    const totals = new Set<number>();
+    const result = await attribute(model, few, {
+      method: 'exact',
+      journal,
+      onProgress: ({ total, phase }) => {
+        if (phase === 'edges') totals.add(total);
+      },
+    });
+    expectSame(result, whole);
+    expect([...totals]).toEqual([whole.pairScores!.length]); // edges of every pair
+  });
+
+  it('checks every pair before any work', async () => {
+    const bad = [...pairs.slice(0, 2), { ...pairs[2], corrupted: pairs[2].corrupted.slice(1) }];
+    const run = attribute(model, bad, { journal });
+    await expect(run).rejects.toThrow(/^Pair 2 has /);
+    expect(existsSync(journal)).toBe(false);
+  });
+
+  it('of other settings is refused by what differs', async () => {
+    await interrupted({});
+    const other = attribute(model, pairs, { journal, igSteps: 7 });
+    await expect(other).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_SETTINGS_MISMATCH',
+      message: expect.stringContaining('igSteps (journal: 5, now: 7)') as string,
+    });
+    const fewer = attribute(model, pairs.slice(1), { journal });
+    await expect(fewer).rejects.toMatchObject({ code: 'ERR_HEADSPARK_SETTINGS_MISMATCH' });
+    expect(existsSync(`${journal}.lock`)).toBe(false);
+  });
+
+  const corrupt = { code: 'ERR_HEADSPARK_FILE_CORRUPT' };
+  const rewrite = (change: Record<string, unknown>) =>
+    writeFileSync(journal, encodeLine({ ...lineOf(), ...change }));
+
+  it.each<[string, AttributeOptions, () => void]>([
+    ['another kind of file', {}, () => writeFileSync(journal, '{"a":1}\n')],
+    ['no text', {}, () => writeFileSync(journal, '')],
+    ['cut off', {}, () => truncateSync(journal, 40)],
+    ['another version', {}, () => rewrite({ version: 2 })],
+    ['fewer scores than it counts', {}, () => truncateSync(`${journal}.scores`, 100)],
+    ['no scores', {}, () => rmSync(`${journal}.scores`)],
+    ['metrics that are none', {}, () => rewrite({ clean: ['1'], corrupted: [2] })],
+    ['more pairs than there are', {}, () => rewrite({ clean: Array(99).fill(0), corrupted: Array(99).fill(0) })],
+    ['metrics of unequal length', {}, () => rewrite({ clean: [1], corrupted: [] })],
+    ['no sums', { keepPairScores: false }, () => rewrite({ totals: null })],
+    ['sums of other edges', { keepPairScores: false }, () => rewrite({ totals: 'AAAA' })],
+  ])('that is %s is refused', async (_, options, damage) => {
+    await interrupted(options);
+    damage();
+    const run = attribute(model, pairs, { ...options, journal });
+    await expect(run).rejects.toMatchObject(corrupt);
+    expect(existsSync(`${journal}.lock`)).toBe(false);
+  });
+
+  it('leaves scores alone that no line counts', async () => {
+    const whole = await attribute(model, pairs);
+    writeFileSync(`${journal}.scores`, 'of a run that was killed before its first line');
+    expectSame(await attribute(model, pairs, { journal }), whole);
+  });
+
+  it('that cannot be written says so', async () => {
+    const run = attribute(model, pairs, { journal: path.join(folder, 'none', 'journal') });
+    await expect(run).rejects.toMatchObject({ code: 'ERR_HEADSPARK_FILE_WRITE' });
+  });
+});
