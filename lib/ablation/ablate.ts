@@ -101,8 +101,23 @@ function settingsOf(
   };
 }
 
+/** What decides the values of a variant, beside its heads and their factor. */
+export type VariantSettings = Pick<
+  AblationSettings,
+  | 'headspark'
+  | 'modelFingerprint'
+  | 'device'
+  | 'isa'
+  | 'precision'
+  | 'pairs'
+  | 'pairsHash'
+  | 'metric'
+  | 'ablation'
+  | 'positions'
+>;
+
 /** What must be equal for a variant's stored values to be this run's. Plan and factors may differ. */
-function journalSettings(settings: AblationSettings): Record<string, unknown> {
+export function journalSettings(settings: VariantSettings): Record<string, unknown> {
   const { headspark, modelFingerprint, device, isa, precision, pairs, pairsHash } = settings;
   const { metric, ablation, positions } = settings;
   return {

@@ -13,26 +13,13 @@ import type { Command } from './command.js';
 import { runAblationByGeneration } from './evaluation-run.js';
 import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
-import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
+import { journalOf, journalOutput, resumeAnnouncer, resumeHintOf } from './journal-option.js';
 import { formatPercent } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
 
-type OnCount = (done: number, total: number) => void;
-
 /** Says so when the first report finds variants that an earlier run finished. */
-function announceResumed(path: string | undefined, context: Context, onCount: OnCount): OnCount {
-  let first = true;
-  return (done, total) => {
-    if (first && done > 0 && path !== undefined) {
-      context.warn(`${path} holds ${done} of ${total} variants; going on from there.`);
-    }
-    first = false;
-    onCount(done, total);
-  };
-}
-
 const describe = (args: Arguments, factors: readonly number[]): string => {
   const kind = args.choice<AblationKind>('ablation');
   const positions = args.choice<GatePositions>('positions');
@@ -125,6 +112,7 @@ export const ablateCommand: Command = {
     const plan = await planOf(args, model.info);
     const { pairs, name } = await pairsFrom(model, args, context);
     context.resumeHint = resumeHintOf(journal);
+    const announce = resumeAnnouncer(journal, 'variants', context);
     context.print(
       `${context.paint('bold', model.info.label)}: ${describe(args, factors)} on ${name}`,
     );
@@ -147,7 +135,10 @@ export const ablateCommand: Command = {
             `${variants} variants: ${formatPercent(computedShare, 0)} of their layers are computed; ` +
               'the rest is shared with the unablated run or between variants.',
           ),
-        onProgress: announceResumed(journal?.path, context, onCount),
+        onProgress: (done, total) => {
+          announce(done, total);
+          onCount(done, total);
+        },
       }),
     );
     model.dispose();

@@ -12,7 +12,6 @@ import { removeScoreJournal } from '../attribution/journal.js';
 import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
 import { SCORE_EXTENSIONS, writeScoreFile } from '../formats/score-file.js';
-import type { JobProgress } from '../native.js';
 import { formatDuration } from '../progress.js';
 import { hasSamePrompts } from '../pairs/same-prompts.js';
 import type { TokenizedPair } from '../pairs/types.js';
@@ -22,7 +21,7 @@ import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
 import { formatBounds, formatNumber, formatPercent, formatSigned, plural } from './output.js';
-import { journalBeside, journalOutput, resumeHintOf } from './journal-option.js';
+import { journalBeside, journalOutput, resumeAnnouncer, resumeHintOf } from './journal-option.js';
 import { checkOutputs, type Output } from './outputs.js';
 import {
   completenessOf,
@@ -96,20 +95,6 @@ function printSummary(result: AttributionResult, summary: Summary, context: Cont
     [{ title: 'edge' }, { title: 'score', align: 'right' }],
     summary.edges.map(({ name, score }) => [name, formatSigned(score, 5)]),
   );
-}
-
-type OnJob = (progress: JobProgress) => void;
-
-function announceResumed(path: string | undefined, context: Context, onJob: OnJob): OnJob {
-  let first = true;
-  return (progress) => {
-    const { done, total, phase } = progress;
-    if (first && done > 0 && path !== undefined && phase === 'attribution') {
-      context.warn(`${path} holds ${done} of ${plural(total, 'pair')}; going on from there.`);
-    }
-    first = false;
-    onJob(progress);
-  };
 }
 
 async function writeOutputs(
@@ -194,6 +179,7 @@ export const attributeCommand: Command = {
     );
     remarkSamePrompts(pairs, options, context);
     context.resumeHint = resumeHintOf(journal);
+    const announce = resumeAnnouncer(journal, 'pairs', context);
     const start = performance.now();
     const unit = options.method === 'exact' ? 'edges' : 'pairs';
     const result = await context.task('attribute', unit, ({ onJob }) =>
@@ -201,7 +187,10 @@ export const attributeCommand: Command = {
         ...options,
         journal: journal?.path,
         signal,
-        onProgress: announceResumed(journal?.path, context, onJob),
+        onProgress: (progress) => {
+          if (progress.phase === 'attribution') announce(progress.done, progress.total);
+          onJob(progress);
+        },
       }),
     );
     const seconds = (performance.now() - start) / 1000;

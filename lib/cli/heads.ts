@@ -1,6 +1,7 @@
 // `headspark heads`: what heads look at, write and copy, and which of it goes with the harm that
 // their ablation does.
 
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AblationKind } from '../ablation-sweep.js';
 import { writeFileAtomic } from '../atomic-file.js';
@@ -25,6 +26,13 @@ import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { printProfile } from './heads-table.js';
 import { loadFrom, pairsFrom } from './inputs.js';
+import {
+  journalOf,
+  journalOutput,
+  resumeAnnouncer,
+  resumeHintOf,
+  type JournalPlace,
+} from './journal-option.js';
 import { plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { formatsOf } from './report.js';
@@ -64,10 +72,17 @@ function checkInputs(args: Arguments): void {
   if (args.text('prompts') === undefined && (args.flag('chat') || args.text('system'))) {
     throw usageError('--chat and --system are for --prompts.');
   }
+  if (args.text('journal') !== undefined && !ablates(args)) {
+    throw usageError('--journal keeps finished ablations: it needs pairs, and --effects.');
+  }
   if (args.text('draw') !== undefined && args.text('out') === undefined) {
     throw usageError('--draw needs --out FOLDER for the drawings.');
   }
 }
+
+/** Whether heads are ablated too, which takes far longer than to look at them. */
+const ablates = (args: Arguments): boolean =>
+  args.flag('effects') && args.text('prompts') === undefined;
 
 function wantedMaps(args: Arguments, model: Model, prompts: number): WantedMap[] {
   const draw = args.text('draw');
@@ -107,8 +122,9 @@ async function groupsFrom(args: Arguments): Promise<Record<string, string> | nul
 async function measure(
   model: Model,
   inputs: Inputs,
-  { args, context, heads }: { args: Arguments; context: Context; heads: HeadRef[] },
+  of: { args: Arguments; context: Context; heads: HeadRef[]; journal: JournalPlace | undefined },
 ): Promise<HeadProfile> {
+  const { args, context, heads, journal } = of;
   const maps = wantedMaps(args, model, inputs.prompts.length);
   const markers = args.list('think-marker');
   const [confidence, seed, resamples] = [
@@ -131,15 +147,20 @@ async function measure(
     }),
   );
   const { pairs } = inputs;
+  const announce = resumeAnnouncer(journal, 'variants', context);
   const effects =
-    pairs && args.flag('effects')
+    pairs && ablates(args)
       ? await context.task('ablate', 'variants', ({ onJob }) =>
           headEffects(model, pairs, {
             heads,
             metric: args.choice<Metric>('metric'),
             ablation: args.choice<AblationKind>('ablation'),
+            journal: journal?.path,
             signal,
-            onProgress: onJob,
+            onProgress: (progress) => {
+              announce(progress.done, progress.total);
+              onJob(progress);
+            },
           }),
         )
       : null;
@@ -204,6 +225,7 @@ export const headsCommand: Command = {
     'resamples',
     'out',
     'formats',
+    'journal',
     'csv',
     'parquet',
     'top',
@@ -212,6 +234,8 @@ export const headsCommand: Command = {
   ],
   meanings: {
     out: 'folder for heads.json and every figure; made where it is not there',
+    journal:
+      'file of heads whose ablation is finished, to resume from; default: beside the results until they are done',
     formats: 'of the figures in --out, some of svg,png,csv,parquet,latex; default: all',
     parquet: 'also write the table as Parquet',
   },
@@ -229,22 +253,26 @@ export const headsCommand: Command = {
       throw usageError('--formats needs --out FOLDER.');
     }
     formatsOf(args.text('formats'));
+    const journal = ablates(args) ? journalOf(args) : undefined;
     await checkOutputs([
       { option: '--out', path: out, kind: 'folder' },
       fileOutput(args, 'csv', ['.csv']),
       fileOutput(args, 'parquet', ['.parquet']),
+      journalOutput(journal),
     ]);
     const model = await loadFrom(args.positional('model'), args, context);
     const named = args.text('heads');
     const heads = named === undefined ? allHeads(model.info) : parseHeads(named, model.info);
     const inputs = await inputsFrom(model, args, context);
-    const profile = await measure(model, inputs, { args, context, heads });
+    if (journal) context.resumeHint = resumeHintOf(journal);
+    const profile = await measure(model, inputs, { args, context, heads, journal });
     const { label } = model.info;
     model.dispose();
     const title = `${label} on ${inputs.name}`;
     printProfile(profile, context, { top: args.value('top'), title });
     if (out !== undefined) await writeFolder(profile, out, { args, context, title: label });
     await writeTables(profile, args, context);
+    if (journal?.temporary) await rm(journal.path, { force: true });
     return profile;
   },
 };

@@ -1,6 +1,7 @@
-// The journal of `attribute`, `ablate`, `evaluate` and `generate`: where it lies, and what is said of it.
+// The journal of `attribute`, `ablate`, `heads`, `evaluate` and `generate`: where it lies, and what is said of it.
 
 import type { Arguments } from './arguments.js';
+import type { Context } from './context.js';
 import type { Output } from './outputs.js';
 import type { OptionName } from './vocabulary.js';
 
@@ -30,7 +31,7 @@ export function journalBeside(
   const journal = args.text('journal');
   if (journal !== undefined) return { path: journal, option: 'journal', temporary: false };
   if (option === undefined || file === undefined) return undefined;
-  return { path: `${file}.journal`, option, temporary: true };
+  return { path: `${file.replace(/[/\\]+$/, '')}.journal`, option, temporary: true };
 }
 
 export const journalOutput = (journal: JournalPlace | undefined): Output => ({
@@ -38,6 +39,21 @@ export const journalOutput = (journal: JournalPlace | undefined): Output => ({
   path: journal?.path,
   kind: 'file',
 });
+
+/** Says once, at the first report of progress, what a journal holds; `units` as in `variants`. */
+export function resumeAnnouncer(
+  journal: JournalPlace | undefined,
+  units: string,
+  context: Context,
+): (done: number, total: number) => void {
+  let first = true;
+  return (done, total) => {
+    if (first && done > 0 && journal) {
+      context.warn(`${journal.path} holds ${done} of ${total} ${units}; going on from there.`);
+    }
+    first = false;
+  };
+}
 
 /** What an interrupted run says. */
 export function resumeHintOf(journal: JournalPlace | undefined): string {
