@@ -17,8 +17,6 @@
 namespace headspark::bindings {
 namespace {
 
-constexpr std::int64_t kMostPairs = std::int64_t{1} << 31;
-
 Napi::Object attribution_to_js(Napi::Env env, AttributionResult& result,
                                const std::string& fingerprint) {
   Napi::Object object = Napi::Object::New(env);
@@ -32,6 +30,11 @@ Napi::Object attribution_to_js(Napi::Env env, AttributionResult& result,
   return object;
 }
 
+PairRange range_of(const Arguments& arguments) {
+  constexpr std::int64_t most = std::int64_t{1} << 31;
+  return {arguments.integer("begin", 0, most), arguments.integer("end", 0, most)};
+}
+
 AttributionOptions attribution_options(const Arguments& arguments) {
   AttributionOptions options;
   options.method = method_of(arguments.string("method"));
@@ -40,8 +43,7 @@ AttributionOptions attribution_options(const Arguments& arguments) {
   options.ig_grid = grid_of(arguments.string("igGrid"));
   options.kv_edges = kv_edges_of(arguments.string("kvEdges"));
   options.keep_pair_scores = arguments.boolean("keepPairScores");
-  options.begin = arguments.integer("begin", 0, kMostPairs);
-  options.end = arguments.integer("end", 0, kMostPairs);
+  options.range = range_of(arguments);
   return options;
 }
 
@@ -74,7 +76,8 @@ Napi::Object circuits_to_js(Napi::Env env, CircuitEvalResult& result) {
   return object;
 }
 
-// evaluateCircuits(model, {pairs, circuits, metric, …}, onProgress?) -> {promise, cancel()}
+// evaluateCircuits(model, {pairs, begin, end, circuits, metric, …}, onProgress?) -> {promise,
+// cancel()}
 Napi::Value js_evaluate_circuits(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -84,6 +87,7 @@ Napi::Value js_evaluate_circuits(const Napi::CallbackInfo& call) {
     options.metric = metric_of(arguments.string("metric"));
     options.kv_edges = kv_edges_of(arguments.string("kvEdges"));
     options.excluded = excluded_of(arguments.string("excluded"));
+    options.range = range_of(arguments);
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
     return start_job(
         env, job,

@@ -1,7 +1,7 @@
 // Faithfulness of circuits on a model: run the clean prompts where only the circuit's edges carry
 // what the circuit computed, and compare with the whole model and with no circuit at all.
-import type { CallbackResult } from './callbacks.js';
-import { checkCircuits, checkModel, checkPairs, checkTable } from './argument-checks.js';
+import { checkCircuits, checkModel, checkPairs, checkTable, checkText } from './argument-checks.js';
+import { withCallbacks } from './callbacks.js';
 import { kvEdgeKinds, metrics, type Metric } from './attribution.js';
 import { buildCircuit, countEdges, type Circuit } from './circuit/circuit.js';
 import {
@@ -13,12 +13,12 @@ import {
 import { graphOf } from './circuit/graph.js';
 import type { ScoreTable } from './circuit/score-table.js';
 import type { Ranking } from './circuit/select.js';
-import { describeShape, sameGraph, type GraphShape, type KvEdges } from './circuit/shape.js';
+import { describeShape, sameGraph, type KvEdges } from './circuit/shape.js';
+import { circuitValues, type CircuitRequest } from './circuit-values.js';
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
-import { runJob, type JobOptions, type JobProgress } from './native.js';
+import type { JobOptions } from './native.js';
 import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
-import { packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
 import { bootstrapSteps, type BootstrapOptions } from './stats/bootstrap.js';
 import { mean, type Interval } from './stats/quantile.js';
@@ -46,6 +46,12 @@ export interface EvaluateCircuitsOptions extends JobOptions {
    * of circuits (at least one runs per call). Default 64 MiB. Never changes a result.
    */
   chunkBytes?: number | undefined;
+  /**
+   * JSONL file that keeps the values of finished pairs, so that a run can be resumed; with `excluded:
+   * 'mean'` all pairs are one part. Progress then begins with a report in `pairs`, of those it holds.
+   * Never changes a result.
+   */
+  journal?: string | undefined;
 }
 
 /** One circuit's metric and faithfulness. */
@@ -85,14 +91,9 @@ export interface CircuitEvaluation {
 
 const defaultChunkBytes = 64 * 2 ** 20;
 
-interface Request {
-  model: Model;
-  pairs: readonly TokenizedPair[];
+interface EvaluationRequest extends CircuitRequest {
   metric: Metric;
   excluded: ExcludedEdges;
-  shape: GraphShape;
-  chunkBytes: number;
-  job: JobOptions;
 }
 
 const bootstrapOptions = optionNames<BootstrapOptions>({
@@ -105,7 +106,7 @@ function requestOf(
   place: { model: Model; pairs: readonly TokenizedPair[] },
   kvEdges: KvEdges | undefined,
   options: EvaluateCircuitsOptions,
-): Request {
+): EvaluationRequest {
   if (options.bootstrap !== undefined) {
     checkOptionNames('bootstrap', options.bootstrap, bootstrapOptions);
   }
@@ -120,11 +121,12 @@ function requestOf(
       high: 2 ** 31,
       fallback: defaultChunkBytes,
     }),
-    job: options,
+    journal: options.journal,
+    job: { signal: options.signal, onProgress: options.onProgress },
   };
 }
 
-function checkCircuit(circuit: Circuit, index: number, request: Request): void {
+function checkCircuit(circuit: Circuit, index: number, request: CircuitRequest): void {
   const { shape, model } = request;
   if (!sameGraph(circuit.shape, shape)) {
     throw new HeadsparkError(
@@ -142,80 +144,6 @@ function checkCircuit(circuit: Circuit, index: number, request: Request): void {
         `${graph.nForward} x ${graph.nBackward}.`,
     );
   }
-}
-
-/** Masks of 0 and 1, [circuits, nForward, nBackward]; what lies off the real edges stays 0. */
-function packMasks(circuits: readonly (Uint8Array | undefined)[], shape: GraphShape): Uint8Array {
-  const graph = graphOf(shape);
-  const dense = graph.nForward * graph.nBackward;
-  const masks = new Uint8Array(circuits.length * dense);
-  circuits.forEach((inGraph, index) => {
-    if (!inGraph) return;
-    for (let source = 0; source < graph.nForward; source++) {
-      const row = source * graph.nBackward;
-      for (let edge = row + graph.firstColumn[source]; edge < row + graph.nBackward; edge++) {
-        masks[index * dense + edge] = inGraph[edge] ? 1 : 0;
-      }
-    }
-  });
-  return masks;
-}
-
-interface RawValues {
-  clean: Float32Array;
-  corrupted: Float32Array;
-  /** One [pairs] array a circuit. */
-  values: Float32Array[];
-}
-
-/** Progress of one chunk of circuits as that of the whole call, in circuits. */
-function chunkProgress(
-  onProgress: JobOptions['onProgress'],
-  chunk: { begin: number; size: number; total: number },
-): JobOptions['onProgress'] {
-  if (!onProgress) return undefined;
-  return ({ done, total, phase }: JobProgress): CallbackResult => {
-    // Preparatory phases (means) have totals of their own and would make the count run backwards.
-    const share = phase === 'circuits' && total > 0 ? done / total : 0;
-    return onProgress({
-      done: Math.floor(chunk.begin + share * chunk.size),
-      total: chunk.total,
-      phase: 'circuits',
-    });
-  };
-}
-
-/** Evaluates masks in chunks; undefined stands for the circuit without edges. */
-async function rawValues(
-  request: Request,
-  circuits: readonly (Uint8Array | undefined)[],
-): Promise<RawValues> {
-  const { model, metric, excluded, shape, job } = request;
-  const pairs = packPairs(request.pairs, metric);
-  const { nForward, nBackward } = graphOf(shape);
-  const bytesEach = nForward * nBackward + request.pairs.length * 4;
-  const perChunk = Math.max(1, Math.floor(request.chunkBytes / bytesEach));
-  const values: Float32Array[] = [];
-  let ends: Pick<RawValues, 'clean' | 'corrupted'> | undefined;
-  for (let begin = 0; begin < circuits.length; begin += perChunk) {
-    const chunk = circuits.slice(begin, begin + perChunk);
-    const place = { begin, size: chunk.length, total: circuits.length };
-    const handle = model.handle();
-    const result = await runJob(
-      (addon, onProgress) => {
-        const masks = packMasks(chunk, shape);
-        const options = { pairs, metric, excluded, kvEdges: shape.kvEdges, circuits: masks };
-        return addon.evaluateCircuits(handle, options, onProgress);
-      },
-      { signal: job.signal, onProgress: chunkProgress(job.onProgress, place) },
-    );
-    ends ??= { clean: result.clean, corrupted: result.corrupted };
-    const count = request.pairs.length;
-    for (let index = 0; index < chunk.length; index++) {
-      values.push(result.values.slice(index * count, (index + 1) * count));
-    }
-  }
-  return { clean: ends!.clean, corrupted: ends!.corrupted, values };
 }
 
 const meanAt = (values: Float32Array, indexes: Uint32Array): number => {
@@ -244,6 +172,7 @@ const evaluateOptions = optionNames<EvaluateCircuitsOptions>({
   excluded: true,
   bootstrap: true,
   chunkBytes: true,
+  journal: true,
   signal: true,
   onProgress: true,
 });
@@ -253,7 +182,8 @@ const evaluateOptions = optionNames<EvaluateCircuitsOptions>({
  * circuit without edges is always evaluated too. A pair's value in one circuit does not depend on
  * the other pairs or circuits (but `mean` reads all prompts).
  * @throws ERR_HEADSPARK_SETTINGS_MISMATCH when a circuit is not of the model's graph,
- *   _INVALID_ARGUMENT, _PAIR_LENGTH, _PAIR_FORMAT, _TENSOR_SHAPE, _OUT_OF_MEMORY, _CANCELLED.
+ *   and when the journal is of other settings, _INVALID_ARGUMENT, _PAIR_LENGTH, _PAIR_FORMAT,
+ *   _TENSOR_SHAPE, _OUT_OF_MEMORY, _CANCELLED, _FILE_CORRUPT and _FILE_WRITE of the journal.
  */
 export async function evaluateCircuits(
   model: Model,
@@ -265,12 +195,14 @@ export async function evaluateCircuits(
   checkPairs('evaluateCircuits', pairs);
   checkCircuits('evaluateCircuits', circuits);
   checkOptionNames('evaluateCircuits', options, evaluateOptions);
+  const { journal } = options;
+  if (journal !== undefined) checkText('evaluateCircuits', 'the journal', journal);
   const request = requestOf({ model, pairs }, circuits[0]?.shape.kvEdges, options);
   circuits.forEach((circuit, index) => checkCircuit(circuit, index, request));
   const masks = circuits.map(({ inGraph }) => inGraph);
   // Circuits run in chunks, each a job.
-  const { clean, corrupted, values } = await model.lend((lent) =>
-    rawValues({ ...request, model: lent }, [undefined, ...masks]),
+  const { clean, corrupted, values } = await withCallbacks(request.job, (job) =>
+    model.lend((lent) => circuitValues({ ...request, model: lent, job }, [undefined, ...masks])),
   );
   const [empty, ...rest] = values;
   const { excluded, metric } = request;

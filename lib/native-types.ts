@@ -216,6 +216,9 @@ export interface NativeAttribution {
 
 export interface NativeCircuitOptions {
   pairs: PackedPairs;
+  /** Values are of pairs [begin, end); all are checked, and means are of all. */
+  begin: number;
+  end: number;
   /** [circuits, sources, destinations] of 0 and 1. */
   circuits: Uint8Array;
   metric: string;

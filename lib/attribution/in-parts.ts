@@ -2,10 +2,8 @@
 // and their sums are taken in the order of the pairs, so that parts and interruptions change no bit.
 import { withCallbacks } from '../callbacks.js';
 import type { JobOptions } from '../native.js';
+import { inPairParts } from '../pair-parts.js';
 import { ScoreJournal, type PairPart, type ScoreJournalOptions } from './journal.js';
-
-/** A part that takes less time is doubled, one that takes more is halved. */
-const PART_MS = { least: 5_000, most: 20_000 };
 
 /** Between two writes: what a killed run loses beside the part at work. */
 const SAVE_MS = 2_000;
@@ -49,26 +47,19 @@ function wholeProgress(
 }
 
 async function runParts(journal: ScoreJournal, options: PartsOptions): Promise<void> {
-  const { pairs, edges, signal } = options;
+  const { pairs, edges, firstPart, signal } = options;
   const most = Math.max(1, Math.floor(MOST_PART_BYTES / (4 * edges)));
-  let size = options.firstPart;
   let saved = performance.now();
-  while (journal.done < pairs) {
-    const begin = journal.done;
-    const end = Math.min(pairs, begin + Math.min(size, most));
-    const start = performance.now();
+  await inPairParts({ begin: journal.done, pairs, first: firstPart, most }, async (begin, end) => {
     const onProgress = wholeProgress(options, begin, end);
     await journal.add(await options.attributePart(begin, end, { signal, onProgress }));
-    const now = performance.now();
-    const elapsed = now - start;
     // What was over before the first write needs none; else a finished run is whole in its journal.
+    const now = performance.now();
     if (now - saved >= SAVE_MS || (end === pairs && journal.written)) {
       await journal.save();
-      saved = performance.now();
+      saved = now;
     }
-    if (elapsed < PART_MS.least) size *= 2;
-    else if (elapsed > PART_MS.most) size = Math.max(1, Math.floor(size / 2));
-  }
+  });
 }
 
 /**

@@ -112,7 +112,7 @@ export const ablateCommand: Command = {
     const plan = await planOf(args, model.info);
     const { pairs, name } = await pairsFrom(model, args, context);
     context.resumeHint = resumeHintOf(journal);
-    const announce = resumeAnnouncer(journal, 'variants', context);
+    const announce = resumeAnnouncer(journal?.path, 'variants', context);
     context.print(
       `${context.paint('bold', model.info.label)}: ${describe(args, factors)} on ${name}`,
     );

@@ -179,7 +179,7 @@ export const attributeCommand: Command = {
     );
     remarkSamePrompts(pairs, options, context);
     context.resumeHint = resumeHintOf(journal);
-    const announce = resumeAnnouncer(journal, 'pairs', context);
+    const announce = resumeAnnouncer(journal?.path, 'pairs', context);
     const start = performance.now();
     const unit = options.method === 'exact' ? 'edges' : 'pairs';
     const result = await context.task('attribute', unit, ({ onJob }) =>

@@ -1,5 +1,6 @@
 // `headspark circuit`: selects a circuit from scores, and measures how faithful it is.
 
+import { rm } from 'node:fs/promises';
 import type { Metric } from '../attribution.js';
 import {
   buildCircuit,
@@ -26,11 +27,19 @@ import {
 } from '../formats/score-file.js';
 import { formatHead } from '../head-gate.js';
 import type { Model } from '../model.js';
+import type { JobProgress } from '../native.js';
 import { mean } from '../stats/quantile.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
+import {
+  journalOf,
+  journalOutput,
+  resumeAnnouncer,
+  resumeHintOf,
+  type JournalPlace,
+} from './journal-option.js';
 import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { describeSelection, emptyCircuitNote, selectionMeta, selectionOf } from './selection.js';
@@ -167,9 +176,9 @@ function curveJson(curve: CircuitCurve): Record<string, unknown> {
 async function measure(
   circuit: Circuit,
   model: Model,
-  place: { args: Arguments; context: Context },
+  place: { args: Arguments; context: Context; journal: JournalPlace | undefined },
 ): Promise<Record<string, unknown>> {
-  const { args, context } = place;
+  const { args, context, journal } = place;
   warnOtherModel(circuit, model, context);
   const { pairs } = await pairsFrom(model, args, context);
   const options = {
@@ -181,9 +190,20 @@ async function measure(
   const { label, device, isa, precision, sharePrefix } = model.info;
   const measuredOn = { model: label, device, isa, precision, sharePrefix };
   const measured: Record<string, unknown> = { ...measuredOn };
+  if (journal) context.resumeHint = resumeHintOf(journal);
+  const kept = (path: string | undefined, onJob: (progress: JobProgress) => void) => {
+    const announce = resumeAnnouncer(path, 'pairs', context);
+    return {
+      journal: path,
+      onProgress: (progress: JobProgress) => {
+        if (progress.phase === 'pairs') announce(progress.done, progress.total);
+        else onJob(progress);
+      },
+    };
+  };
   if (args.flag('evaluate')) {
     const evaluation = await context.task('evaluate', 'circuits', ({ onJob }) =>
-      evaluateCircuits(model, pairs, [circuit], { ...options, onProgress: onJob }),
+      evaluateCircuits(model, pairs, [circuit], { ...options, ...kept(journal?.path, onJob) }),
     );
     printEvaluation(evaluation, context);
     measured['evaluation'] = evaluationJson(evaluation);
@@ -193,7 +213,7 @@ async function measure(
       circuitCurve(model, pairs, circuit, {
         ...options,
         prune: args.switch('prune') !== false,
-        onProgress: onJob,
+        ...kept(journal && curveJournal(journal), onJob),
       }),
     );
     printCurve(curve, context);
@@ -201,6 +221,9 @@ async function measure(
   }
   return measured;
 }
+
+/** The curve has circuits of its own. */
+const curveJournal = ({ path }: JournalPlace): string => `${path}.curve`;
 
 const measures = (args: Arguments): boolean => args.flag('evaluate') || args.flag('curve');
 
@@ -210,6 +233,9 @@ function checkCombination(args: Arguments): void {
     throw usageError(`--${args.flag('evaluate') ? 'evaluate' : 'curve'} needs --model and pairs.`);
   }
   const pairs = (['pairs', 'task'] as const).find((name) => args.text(name) !== undefined);
+  if (!measuring && args.text('journal') !== undefined) {
+    throw usageError('--journal keeps what is measured: add --evaluate or --curve.');
+  }
   if (!measuring && pairs !== undefined) {
     throw usageError(`--${pairs} is read to measure a circuit: add --evaluate or --curve.`);
   }
@@ -249,6 +275,7 @@ export const circuitCommand: Command = {
     'evaluate',
     'excluded',
     'curve',
+    'journal',
     ...optionGroups.pairs,
     'kv-edges',
     'seed',
@@ -271,7 +298,8 @@ export const circuitCommand: Command = {
     checkCombination(args);
     const [out, modelName] = [args.text('out'), args.text('model')];
     if (!selectionOf(args) && !measures(args)) throw usageError(needsSelection);
-    await checkOutputs([fileOutput(args, 'out', SCORE_EXTENSIONS)]);
+    const journal = measures(args) ? journalOf(args) : undefined;
+    await checkOutputs([fileOutput(args, 'out', SCORE_EXTENSIONS), journalOutput(journal)]);
     const model = modelName === undefined ? undefined : await loadFrom(modelName, args, context);
     const shape = model?.shape(args.choice<'per-query-head' | 'grouped'>('kv-edges'));
     const table = await readScoreFile(args.positional('scores'), shape ? { shape } : {});
@@ -279,11 +307,14 @@ export const circuitCommand: Command = {
     const { circuit, selection } = chosen;
     printCircuit(chosen, context);
     const measured =
-      model && measures(args) ? await measure(circuit, model, { args, context }) : {};
+      model && measures(args) ? await measure(circuit, model, { args, context, journal }) : {};
     model?.dispose();
     if (out !== undefined) {
       await writeScoreFile(out, circuit);
       context.print(`\nWrote ${out}`);
+    }
+    if (journal?.temporary) {
+      for (const path of [journal.path, curveJournal(journal)]) await rm(path, { force: true });
     }
     return {
       scores: args.positional('scores'),

@@ -147,7 +147,7 @@ async function measure(
     }),
   );
   const { pairs } = inputs;
-  const announce = resumeAnnouncer(journal, 'variants', context);
+  const announce = resumeAnnouncer(journal?.path, 'variants', context);
   const effects =
     pairs && ablates(args)
       ? await context.task('ablate', 'variants', ({ onJob }) =>

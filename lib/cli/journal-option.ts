@@ -1,4 +1,4 @@
-// The journal of `attribute`, `ablate`, `heads`, `evaluate` and `generate`: where it lies, and what is said of it.
+// The journal of `attribute`, `circuit`, `ablate`, `heads`, `evaluate` and `generate`: where it lies, and what is said of it.
 
 import type { Arguments } from './arguments.js';
 import type { Context } from './context.js';
@@ -42,14 +42,14 @@ export const journalOutput = (journal: JournalPlace | undefined): Output => ({
 
 /** Says once, at the first report of progress, what a journal holds; `units` as in `variants`. */
 export function resumeAnnouncer(
-  journal: JournalPlace | undefined,
+  journal: string | undefined,
   units: string,
   context: Context,
 ): (done: number, total: number) => void {
   let first = true;
   return (done, total) => {
-    if (first && done > 0 && journal) {
-      context.warn(`${journal.path} holds ${done} of ${total} ${units}; going on from there.`);
+    if (first && done > 0 && journal !== undefined) {
+      context.warn(`${journal} holds ${done} of ${total} ${units}; going on from there.`);
     }
     first = false;
   };

@@ -85,7 +85,7 @@ describe('a journal', () => {
   it('of exact patching goes pair by pair', async () => {
     const few = pairs.slice(0, 3);
     const whole = await attribute(model, few, { method: 'exact' });
-    await interrupted({ method: 'exact' }, 2, few);
+    await interrupted({ method: 'exact' }, 1, few);
     expect(doneOf()).toBeGreaterThanOrEqual(1);
     const totals = new Set<number>();
     const result = await attribute(model, few, {

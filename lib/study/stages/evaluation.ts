@@ -1,6 +1,7 @@
 // Stage `evaluation`: how well a checkpoint does on the pairs, and how much of that its circuit
-// keeps (faithfulness).
+// keeps (faithfulness). A journal keeps finished pairs.
 
+import { join } from 'node:path';
 import { Sweep } from '../../ablation-sweep.js';
 import { evaluateCircuits } from '../../circuit-evaluation.js';
 import { readScoreFile } from '../../formats/score-file.js';
@@ -81,6 +82,7 @@ export const evaluationStage: StageKind = {
       metric,
       excluded: study.excluded,
       bootstrap,
+      journal: join(context.stateFolder, 'journal.jsonl'),
       signal,
       onProgress: ({ done, total }) => onProgress(total > 0 ? (0.8 * done) / total : 0),
     });

@@ -32,10 +32,7 @@ struct AttributionOptions {
   IgGrid ig_grid = IgGrid::left;
   KvEdges kv_edges = KvEdges::per_query_head;
   bool keep_pair_scores = true;
-  /// Scores are of pairs [begin, end), whose own bits no other pair changes; all are checked.
-  /// end -1: to the last.
-  std::int64_t begin = 0;
-  std::int64_t end = -1;
+  PairRange range = {};  ///< whose scores are wanted; no other pair changes a bit of them
 };
 
 struct AttributionResult {

@@ -23,10 +23,11 @@ struct CircuitEvalOptions {
   Metric metric = Metric::logit_diff;
   KvEdges kv_edges = KvEdges::per_query_head;
   ExcludedEdges excluded = ExcludedEdges::patch;
+  PairRange range = {};  ///< whose values are wanted; means are of all pairs
 };
 
 struct CircuitEvalResult {
-  std::int64_t pairs = 0;
+  std::int64_t pairs = 0;               ///< of the range
   std::vector<float> values;            ///< [circuits, pairs]
   std::vector<float> clean_metric;      ///< [pairs], the full model
   std::vector<float> corrupted_metric;  ///< [pairs]

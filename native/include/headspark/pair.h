@@ -19,6 +19,12 @@ struct Pair {
   std::vector<std::int32_t> continuation;
 };
 
+/// Pairs [begin, end) of those that are given; end -1: to the last.
+struct PairRange {
+  std::int64_t begin = 0;
+  std::int64_t end = -1;
+};
+
 /// kl and nll grow as the model gets worse, so their loss is the metric itself; the loss of
 /// logit-diff and prob-diff is minus the metric. A positive score means: corrupting hurts.
 inline float loss_sign(Metric metric) {

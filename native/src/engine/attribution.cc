@@ -128,25 +128,13 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
   return std::move(book).finish();
 }
 
-std::span<const Pair> pairs_of(std::span<const Pair> pairs, const AttributionOptions& options) {
-  const auto count = static_cast<std::int64_t>(pairs.size());
-  const std::int64_t end = options.end < 0 ? count : options.end;
-  if (options.begin < 0 || options.begin >= end || end > count) {
-    throw Error(ErrorCode::INVALID_ARGUMENT, "attribute: pairs " + std::to_string(options.begin) +
-                                                 " to " + std::to_string(end) + " are not among " +
-                                                 std::to_string(count) + ".");
-  }
-  return pairs.subspan(static_cast<std::size_t>(options.begin),
-                       static_cast<std::size_t>(end - options.begin));
-}
-
 }  // namespace
 
 AttributionResult attribute(const Engine& engine, std::span<const Pair> all,
                             const AttributionOptions& options, const RunControl& control) {
   check_options(options);
   check_pairs(engine, all, options.metric);
-  const std::span<const Pair> pairs = pairs_of(all, options);
+  const std::span<const Pair> pairs = pairs_in(all, options.range);
   const BufferReuse reuse(engine.context.backend);
   switch (options.method) {
     case AttributionMethod::information_flow_routes:

@@ -26,10 +26,11 @@ ReferenceRun reference(const Engine& engine, PairBlock& block, ExcludedEdges exc
 
 }  // namespace
 
-CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> pairs,
+CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> all,
                                     std::span<const std::uint8_t> circuits,
                                     const CircuitEvalOptions& options, const RunControl& control) {
-  check_pairs(engine, pairs, options.metric);
+  check_pairs(engine, all, options.metric);
+  const std::span<const Pair> pairs = pairs_in(all, options.range);
   const Graph graph = make_graph(engine.config(), options.kv_edges);
   const auto dense = static_cast<std::size_t>(graph.sources() * graph.destinations());
   if (circuits.size() % dense != 0) {
@@ -44,7 +45,7 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
   const bool share = options.excluded == ExcludedEdges::patch && engine.options.share_prefix;
   MeanActivations means;
   if (options.excluded == ExcludedEdges::mean) {
-    means = mean_activations(engine, pairs, false, control);
+    means = mean_activations(engine, all, false, control);
   }
   CircuitEvalResult result;
   result.pairs = static_cast<std::int64_t>(pairs.size());

@@ -17,6 +17,9 @@ namespace headspark {
 /// vocabulary does not allow (PAIR_FORMAT), naming the pair by its index.
 void check_pairs(const Engine& engine, std::span<const Pair> pairs, Metric metric);
 
+/// Error(INVALID_ARGUMENT) for a range that is empty or not among them.
+std::span<const Pair> pairs_in(std::span<const Pair> pairs, const PairRange& range);
+
 /// The tokens that are fed for one side of a pair: the prompt, for nll followed by all but the last
 /// token of the continuation.
 std::vector<std::int32_t> fed_tokens(const Pair& pair, bool corrupted);

@@ -63,6 +63,18 @@ void check_pairs(const Engine& engine, std::span<const Pair> pairs, Metric metri
   }
 }
 
+std::span<const Pair> pairs_in(std::span<const Pair> pairs, const PairRange& range) {
+  const auto count = static_cast<std::int64_t>(pairs.size());
+  const std::int64_t end = range.end < 0 ? count : range.end;
+  if (range.begin < 0 || range.begin >= end || end > count) {
+    throw Error(ErrorCode::INVALID_ARGUMENT, "Pairs " + std::to_string(range.begin) + " to " +
+                                                 std::to_string(end) + " are not among " +
+                                                 std::to_string(count) + ".");
+  }
+  return pairs.subspan(static_cast<std::size_t>(range.begin),
+                       static_cast<std::size_t>(end - range.begin));
+}
+
 std::vector<std::int32_t> fed_tokens(const Pair& pair, bool corrupted) {
   std::vector<std::int32_t> tokens = corrupted ? pair.corrupted : pair.clean;
   if (!pair.continuation.empty()) {

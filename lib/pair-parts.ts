@@ -1,0 +1,32 @@
+// Work on pairs in parts that each take some seconds: what is finished after one can be kept, and no part is
+// so small that batches are not full.
+
+/** A part that takes less time is doubled, one that takes more is halved. */
+const PART_MS = { least: 5_000, most: 20_000 };
+
+export interface PairParts {
+  /** The first pair that is not done. */
+  readonly begin: number;
+  readonly pairs: number;
+  /** Pairs of the first part. */
+  readonly first: number;
+  /** Of any part; default: no limit. */
+  readonly most?: number;
+}
+
+/** Runs pairs [begin, end) after each other until all are done. */
+export async function inPairParts(
+  { begin, pairs, first, most = pairs }: PairParts,
+  run: (begin: number, end: number) => Promise<void>,
+): Promise<void> {
+  let size = first;
+  for (let at = begin; at < pairs;) {
+    const end = Math.min(pairs, at + Math.min(size, most));
+    const start = performance.now();
+    await run(at, end);
+    const elapsed = performance.now() - start;
+    if (elapsed < PART_MS.least) size *= 2;
+    else if (elapsed > PART_MS.most) size = Math.max(1, Math.floor(size / 2));
+    at = end;
+  }
+}
