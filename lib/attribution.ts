@@ -7,7 +7,6 @@ import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/scor
 import type { GraphShape, KvEdges } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
 import type { Model } from './model.js';
-import { modelProvenance } from './model-provenance.js';
 import {
   runJob,
   type JobOptions,
@@ -17,6 +16,7 @@ import {
 } from './native.js';
 import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
 import { packPairs } from './packed.js';
+import { pairSettings } from './pair-parts.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 import { checkCorrupted } from './pairs/same-prompts.js';
 import { mean } from './stats/quantile.js';
@@ -210,24 +210,6 @@ function runPairs(
   );
 }
 
-/** What must be equal for the journal's scores to be this run's. */
-function journalSettings({ model, settings, pairs, meta, keepPairScores }: Run) {
-  const { modelFingerprint, device, isa, precision } = modelProvenance(model);
-  return {
-    verb: 'attribute',
-    headspark: version,
-    modelFingerprint,
-    device,
-    isa,
-    precision,
-    sharePrefix: meta.sharePrefix,
-    pairs: pairs.length,
-    pairsHash: meta.pairsHash,
-    ...settings,
-    keepPairScores,
-  };
-}
-
 async function runWithJournal(
   run: Run,
   journal: string,
@@ -239,7 +221,7 @@ async function runWithJournal(
   const { means, pairScores, ...metrics } = await attributeInParts({
     ...options,
     path: journal,
-    settings: journalSettings(run),
+    settings: { verb: 'attribute', ...pairSettings(model, pairs), ...settings, keepPairScores },
     pairs: pairs.length,
     edges: graph.edgeCount,
     keepPairScores,

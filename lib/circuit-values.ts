@@ -8,12 +8,10 @@ import type { GraphShape } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
 import { Journal } from './journal.js';
 import type { Model } from './model.js';
-import { modelProvenance } from './model-provenance.js';
 import { runJob, type JobOptions, type JobProgress, type PackedPairs } from './native.js';
 import { packPairs } from './packed.js';
-import { inPairParts } from './pair-parts.js';
-import { pairsHash, type PairMetric, type TokenizedPair } from './pairs.js';
-import { version } from './version.js';
+import { inPairParts, pairSettings } from './pair-parts.js';
+import type { PairMetric, TokenizedPair } from './pairs.js';
 
 /** Pairs of a journal's first part. */
 const FIRST_PART = 4;
@@ -129,17 +127,9 @@ function journalSettings(
   { model, pairs, metric, excluded, shape }: CircuitRequest,
   circuits: readonly CircuitMask[],
 ): Record<string, unknown> {
-  const { modelFingerprint, device, isa, precision } = modelProvenance(model);
   return {
     verb: 'evaluateCircuits',
-    headspark: version,
-    modelFingerprint,
-    device,
-    isa,
-    precision,
-    sharePrefix: model.info.sharePrefix,
-    pairs: pairs.length,
-    pairsHash: pairsHash(pairs),
+    ...pairSettings(model, pairs),
     metric,
     excluded,
     kvEdges: shape.kvEdges,

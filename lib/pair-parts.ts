@@ -1,8 +1,23 @@
-// Work on pairs in parts that each take some seconds: what is finished after one can be kept, and no part is
-// so small that batches are not full.
+// Work on pairs in parts that each take some seconds: what is finished after one can be kept in a journal,
+// and no part is so small that batches are not full.
+import type { Model } from './model.js';
+import { modelProvenance } from './model-provenance.js';
+import { pairsHash, type TokenizedPair } from './pairs.js';
+import { version } from './version.js';
 
 /** A part that takes less time is doubled, one that takes more is halved. */
 const PART_MS = { least: 5_000, most: 20_000 };
+
+/** What decides the values of pairs on a model, whatever is computed: settings of a journal of them. */
+export function pairSettings(model: Model, pairs: readonly TokenizedPair[]) {
+  const { modelFingerprint, device, isa, precision } = modelProvenance(model);
+  const { sharePrefix } = model.info;
+  return {
+    headspark: version,
+    ...{ modelFingerprint, device, isa, precision, sharePrefix },
+    ...{ pairs: pairs.length, pairsHash: pairsHash(pairs) },
+  };
+}
 
 export interface PairParts {
   /** The first pair that is not done. */
