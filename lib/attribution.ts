@@ -267,6 +267,8 @@ export async function attribute(
   const run: Run = { model, settings, pairs, packed, keepPairScores, meta };
   const { journal, signal, onProgress } = options;
   const job = { signal, onProgress };
-  if (journal !== undefined) return runWithJournal(run, journal, job);
+  if (journal !== undefined) {
+    return model.lend((lent) => runWithJournal({ ...run, model: lent }, journal, job));
+  }
   return tableOf(run, await runPairs(run, { begin: 0, end: pairs.length, keepPairScores }, job));
 }

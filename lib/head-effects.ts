@@ -59,7 +59,9 @@ export async function headEffects(
   const wanted = options.heads ?? allHeads(model.info);
   checkHeads(wanted, model.info);
   const heads = uniqueHeads(wanted);
-  return withCallbacks(options, (watched) => measure(model, pairs, heads, watched));
+  return withCallbacks(options, (watched) =>
+    model.lend((lent) => measure(lent, pairs, heads, watched)),
+  );
 }
 
 async function measure(

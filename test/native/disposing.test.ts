@@ -1,13 +1,20 @@
 // A model that is disposed while computations of it run: each ends normally with the same numbers, also
 // those that are several jobs, and only what is asked for later is refused.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as headspark from '../../lib/index.js';
 import type { Benchmark, Circuit, Model, TokenizedPair } from '../../lib/index.js';
 import { packageRoot } from '../../lib/version.js';
 
 const folder = join(packageRoot, 'lib', 'demo', 'models', 'base');
 const head = { layer: 1, head: 0 };
+
+const journals = mkdtempSync(join(tmpdir(), 'headspark-disposing-'));
+let journalCount = 0;
+const newJournal = (): string => join(journals, `${++journalCount}.journal`);
+afterAll(() => rmSync(journals, { recursive: true }));
 
 let pairs: TokenizedPair[];
 let circuits: Circuit[];
@@ -26,6 +33,18 @@ const computations: [string, (model: Model) => Promise<unknown>][] = [
   // One circuit a job.
   ['evaluateCircuits', (m) => headspark.evaluateCircuits(m, pairs, circuits, { chunkBytes: 1 })],
   ['headEffects', (model) => headspark.headEffects(model, pairs, { heads: [head] })],
+  [
+    'attribute with a journal',
+    (model) => headspark.attribute(model, pairs, { igSteps: 1, journal: newJournal() }),
+  ],
+  [
+    'evaluateCircuits with a journal',
+    (m) => headspark.evaluateCircuits(m, pairs, circuits, { journal: newJournal() }),
+  ],
+  [
+    'headEffects with a journal',
+    (m) => headspark.headEffects(m, pairs, { heads: [head], journal: newJournal() }),
+  ],
   [
     'ablate',
     (model) =>
