@@ -2,7 +2,7 @@
 // their ablation does.
 
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { AblationKind } from '../ablation-sweep.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { Metric } from '../attribution.js';
@@ -84,6 +84,14 @@ function checkInputs(args: Arguments): void {
 const ablates = (args: Arguments): boolean =>
   args.flag('effects') && args.text('prompts') === undefined;
 
+/** In the folder of --out, which is made for it; else as of other commands. */
+function journalOfHeads(args: Arguments): JournalPlace | undefined {
+  const folder = args.text('out');
+  if (!ablates(args)) return undefined;
+  if (folder === undefined || args.text('journal') !== undefined) return journalOf(args);
+  return { path: join(folder, 'ablations.journal'), option: 'out', temporary: true };
+}
+
 function wantedMaps(args: Arguments, model: Model, prompts: number): WantedMap[] {
   const draw = args.text('draw');
   if (draw === undefined) return [];
@@ -147,6 +155,7 @@ async function measure(
     }),
   );
   const { pairs } = inputs;
+  if (journal?.option === 'out') await makeFolder(dirname(journal.path));
   const announce = resumeAnnouncer(journal?.path, 'variants', context);
   const effects =
     pairs && ablates(args)
@@ -235,7 +244,7 @@ export const headsCommand: Command = {
   meanings: {
     out: 'folder for heads.json and every figure; made where it is not there',
     journal:
-      'file of heads whose ablation is finished, to resume from; default: beside the results until they are done',
+      'file of heads whose ablation is finished, to resume from; default: with the results until they are done',
     formats: 'of the figures in --out, some of svg,png,csv,parquet,latex; default: all',
     parquet: 'also write the table as Parquet',
   },
@@ -253,12 +262,12 @@ export const headsCommand: Command = {
       throw usageError('--formats needs --out FOLDER.');
     }
     formatsOf(args.text('formats'));
-    const journal = ablates(args) ? journalOf(args) : undefined;
+    const journal = journalOfHeads(args);
     await checkOutputs([
       { option: '--out', path: out, kind: 'folder' },
       fileOutput(args, 'csv', ['.csv']),
       fileOutput(args, 'parquet', ['.parquet']),
-      journalOutput(journal),
+      ...(journal?.option === 'out' ? [] : [journalOutput(journal)]),
     ]);
     const model = await loadFrom(args.positional('model'), args, context);
     const named = args.text('heads');

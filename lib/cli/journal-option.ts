@@ -31,7 +31,7 @@ export function journalBeside(
   const journal = args.text('journal');
   if (journal !== undefined) return { path: journal, option: 'journal', temporary: false };
   if (option === undefined || file === undefined) return undefined;
-  return { path: `${file.replace(/[/\\]+$/, '')}.journal`, option, temporary: true };
+  return { path: `${file}.journal`, option, temporary: true };
 }
 
 export const journalOutput = (journal: JournalPlace | undefined): Output => ({
