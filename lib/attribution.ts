@@ -97,9 +97,6 @@ export interface AttributionResult extends ScoreTable {
 
 const autoPairScoreBytes = 256e6;
 
-/** Pairs of a journal's first part; `exact` begins with one, which it has thousands of runs of. */
-const FIRST_PART = 4;
-
 interface Settings {
   method: AttributionMethod;
   metric: Metric;
@@ -225,7 +222,7 @@ async function runWithJournal(
     pairs: pairs.length,
     edges: graph.edgeCount,
     keepPairScores,
-    firstPart: settings.method === 'exact' ? 1 : FIRST_PART,
+    firstPart: settings.method === 'exact' ? 1 : undefined, // has thousands of runs of each pair
     attributePart: async (begin, end, job) => {
       const part = await runPairs(run, { begin, end, keepPairScores: true }, job);
       tableOf(run, part); // refuses what is not finite before it is kept

@@ -13,9 +13,6 @@ import { packPairs } from './packed.js';
 import { inPairParts, pairSettings } from './pair-parts.js';
 import type { PairMetric, TokenizedPair } from './pairs.js';
 
-/** Pairs of a journal's first part. */
-const FIRST_PART = 4;
-
 export interface CircuitRequest {
   model: Model;
   pairs: readonly TokenizedPair[];
@@ -54,19 +51,18 @@ export interface CircuitValues {
   values: Float32Array[];
 }
 
-/** Pairs [begin, end) and where their progress lies in that of the call, [from, to) of 1. */
+/** Pairs [begin, end) of all `pairs`. */
 interface Part {
   readonly begin: number;
   readonly end: number;
-  readonly from: number;
-  readonly to: number;
+  readonly pairs: number;
 }
 
 /** Progress of a chunk of circuits on a part of the pairs as that of the whole call, in circuits. */
 function chunkProgress(
   onProgress: JobOptions['onProgress'],
   chunk: { begin: number; size: number; total: number },
-  { from, to }: Part,
+  { begin, end, pairs }: Part,
 ): JobOptions['onProgress'] {
   if (!onProgress) return undefined;
   return ({ done, total, phase }: JobProgress): CallbackResult => {
@@ -74,7 +70,7 @@ function chunkProgress(
     const share = phase === 'circuits' && total > 0 ? done / total : 0;
     const ofPart = (chunk.begin + share * chunk.size) / chunk.total;
     return onProgress({
-      done: Math.floor((from + ofPart * (to - from)) * chunk.total + 1e-9),
+      done: Math.floor(((begin + ofPart * (end - begin)) / pairs) * chunk.total + 1e-9),
       total: chunk.total,
       phase: 'circuits',
     });
@@ -179,9 +175,9 @@ async function valuesInParts(
   const all = readParts(journal, 2 + circuits.length, pairs.length);
   job.onProgress?.({ done: all[0].length, total: pairs.length, phase: 'pairs' });
   // Means are of all pairs, and would be computed for every part.
-  const first = excluded === 'mean' ? pairs.length : FIRST_PART;
+  const first = excluded === 'mean' ? pairs.length : undefined;
   await inPairParts({ begin: all[0].length, pairs: pairs.length, first }, async (begin, end) => {
-    const part = { begin, end, from: begin / pairs.length, to: end / pairs.length };
+    const part = { begin, end, pairs: pairs.length };
     const { clean, corrupted, values } = await valuesOf(request, circuits, { packed, part });
     const record = [clean, corrupted, ...values].map(numbersOf);
     await journal.append(`${begin}-${end}`, record);
@@ -198,7 +194,8 @@ export async function circuitValues(
 ): Promise<CircuitValues> {
   const packed = packPairs(request.pairs, request.metric);
   if (request.journal === undefined) {
-    const part = { begin: 0, end: request.pairs.length, from: 0, to: 1 };
+    const { length } = request.pairs;
+    const part = { begin: 0, end: length, pairs: length };
     return valuesOf(request, circuits, { packed, part });
   }
   const settings = journalSettings(request, circuits);

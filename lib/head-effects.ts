@@ -8,12 +8,11 @@ import { withCallbacks } from './callbacks.js';
 import { allHeads, checkHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
 import type { MeasuredEffects } from './heads/profile.js';
 import type { Model } from './model.js';
-import { modelProvenance } from './model-provenance.js';
 import type { JobOptions } from './native.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
-import { pairsHash, type TokenizedPair } from './pairs.js';
+import { pairSettings } from './pair-parts.js';
+import type { TokenizedPair } from './pairs.js';
 import { mean } from './stats/quantile.js';
-import { version } from './version.js';
 
 /** Which heads are ablated alone, how, and what is measured. */
 export interface HeadEffectsOptions extends JobOptions {
@@ -73,9 +72,7 @@ async function measure(
   const { metric = 'logit-diff', ablation = 'zero', journal, signal, onProgress } = options;
   const settings = (): Record<string, unknown> =>
     journalSettings({
-      headspark: version,
-      ...modelProvenance(model),
-      ...{ pairs: pairs.length, pairsHash: pairsHash(pairs) },
+      ...pairSettings(model, pairs),
       ...{ metric, ablation, positions: 'all' },
     });
   const single = heads.map((head): GatedHeads => ({ heads: [head], factor: 0 }));

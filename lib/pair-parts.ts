@@ -5,6 +5,7 @@ import { modelProvenance } from './model-provenance.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 import { version } from './version.js';
 
+const FIRST_PART = 4;
 /** A part that takes less time is doubled, one that takes more is halved. */
 const PART_MS = { least: 5_000, most: 20_000 };
 
@@ -23,15 +24,15 @@ export interface PairParts {
   /** The first pair that is not done. */
   readonly begin: number;
   readonly pairs: number;
-  /** Pairs of the first part. */
-  readonly first: number;
+  /** Pairs of the first part; default 4. */
+  readonly first?: number | undefined;
   /** Of any part; default: no limit. */
   readonly most?: number;
 }
 
 /** Runs pairs [begin, end) after each other until all are done. */
 export async function inPairParts(
-  { begin, pairs, first, most = pairs }: PairParts,
+  { begin, pairs, first = FIRST_PART, most = pairs }: PairParts,
   run: (begin: number, end: number) => Promise<void>,
 ): Promise<void> {
   let size = first;

@@ -12,8 +12,8 @@ const SAVE_MS = 2_000;
 const MOST_PART_BYTES = 256e6;
 
 export interface PartsOptions extends ScoreJournalOptions, JobOptions {
-  /** Pairs of the first part. */
-  readonly firstPart: number;
+  /** Pairs of the first part; default as of `inPairParts`. */
+  readonly firstPart: number | undefined;
   /** Pairs [begin, end). */
   attributePart(begin: number, end: number, options: JobOptions): Promise<PairPart>;
 }

@@ -19,7 +19,6 @@ import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
 
-/** Says so when the first report finds variants that an earlier run finished. */
 const describe = (args: Arguments, factors: readonly number[]): string => {
   const kind = args.choice<AblationKind>('ablation');
   const positions = args.choice<GatePositions>('positions');

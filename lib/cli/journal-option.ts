@@ -1,4 +1,4 @@
-// The journal of `attribute`, `circuit`, `ablate`, `heads`, `evaluate` and `generate`: where it lies, and what is said of it.
+// The journal of a command that can be resumed: where it lies, and what is said of it.
 
 import type { Arguments } from './arguments.js';
 import type { Context } from './context.js';

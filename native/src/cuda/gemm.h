@@ -16,6 +16,11 @@ struct GemmOperand {
   std::int64_t term_stride = 0;         ///< elements from one term to the next
 };
 
+/// All of a weight.
+inline GemmOperand whole_operand(const DeviceTerms& weight, bool by_depth) {
+  return {weight.data, weight.cols, by_depth, weight.terms, weight.term_stride()};
+}
+
 /// The rows of a product: fp32, or already split into terms, as many as the precision takes.
 struct GemmRows {
   const float* values = nullptr;  ///< [rows, depth]; not read where there are terms

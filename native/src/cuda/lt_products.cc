@@ -157,25 +157,15 @@ class LtProducts::Trial {
   }
 
  private:
-  struct Memory {
-    WeightMemory& from;
-    void* data;
-
-    Memory(WeightMemory& memory, std::int64_t bytes) : from(memory), data(memory.allocate(bytes)) {}
-    ~Memory() { from.release(data); }
-    Memory(const Memory&) = delete;
-    Memory& operator=(const Memory&) = delete;
-  };
-
   std::vector<std::byte> computed(const lt::Algorithm& algorithm, std::int64_t tiles) const {
     const auto row_bytes = static_cast<std::int64_t>(rows_.size() * sizeof(std::uint16_t));
-    const Memory a(products_.memory_, tiles * row_bytes);
+    const WorkMemory a(products_.memory_, tiles * row_bytes);
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
       products_.memory_.copy(static_cast<char*>(a.data) + tile * row_bytes, rows_.data(),
                              row_bytes);
     }
     const std::int64_t bytes = parts_ * tiles * tile_bytes_;
-    const Memory c(products_.memory_, bytes);
+    const WorkMemory c(products_.memory_, bytes);
     LtProduct p = product_;
     p.tiles = tiles;
     p.a = a.data;

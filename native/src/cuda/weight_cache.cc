@@ -70,18 +70,6 @@ void for_pieces(const WeightView& view, std::int64_t rows, const Use& use) {
   }
 }
 
-/// Memory for as long as what is queued now.
-struct WorkMemory {
-  WeightMemory& from;
-  void* data;
-
-  WorkMemory(WeightMemory& memory, std::int64_t bytes)
-      : from(memory), data(memory.allocate(bytes)) {}
-  ~WorkMemory() { from.release(data); }
-  WorkMemory(const WorkMemory&) = delete;
-  WorkMemory& operator=(const WorkMemory&) = delete;
-};
-
 }  // namespace
 
 WeightCache::Key WeightCache::key_of(const WeightView& view, int terms) {

@@ -28,6 +28,18 @@ class WeightMemory {
   virtual void copy(void* device, const void* host, std::int64_t bytes) = 0;
 };
 
+/// Memory for as long as what is queued now.
+struct WorkMemory {
+  WeightMemory& from;
+  void* data;
+
+  WorkMemory(WeightMemory& memory, std::int64_t bytes)
+      : from(memory), data(memory.allocate(bytes)) {}
+  ~WorkMemory() { from.release(data); }
+  WorkMemory(const WorkMemory&) = delete;
+  WorkMemory& operator=(const WorkMemory&) = delete;
+};
+
 /// A model may be loaded, which purges, while a job of another one runs.
 class WeightCache {
  public:

@@ -57,8 +57,8 @@ std::int64_t weight_bytes(const Model& model, Precision precision) {
     if (counted.emplace(view.data, terms).second) total += matrix_bytes(view, terms);
   };
   const auto add = [&](const WeightView& view) {
-    const int terms = product_terms(view.dtype, precision);
-    add_as(view, view.dtype == DType::bf16 && terms == 1 ? 0 : terms);  // the same bytes
+    // The one term of bf16 is what is stored.
+    add_as(view, view.dtype == DType::bf16 ? 0 : product_terms(view.dtype, precision));
   };
   for (const WeightView* view :
        {&model.embedding, &model.position_embedding, &model.unembedding.view}) {

@@ -287,8 +287,7 @@ class HeadInputs {
   bool multiply_at_once(const HeadInputBackward::Projection& projection) {
     const LinearWeight& weight = *projection.weight;
     if (norm_.kind != NormKind::rms) return false;
-    const DeviceTerms matrix = device_.terms(weight, context_.precision);
-    const GemmOperand stored{matrix.data, matrix.cols, true, matrix.terms, matrix.term_stride()};
+    const GemmOperand stored = whole_operand(device_.terms(weight, context_.precision), true);
     if (!has_head_products(stored, p_.head_dim, p_.copies)) return false;
     const TermRows d = sum_terms(projection, term_count(context_.precision));
     HeadLowRank low_rank;

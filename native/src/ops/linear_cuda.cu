@@ -19,8 +19,9 @@ constexpr std::int64_t kFewRows = 384;
 
 /// The part of a layer's matrix that a slice names; by depth for d_y W.
 GemmOperand operand(const DeviceTerms& weight, const LinearRange& range, bool by_depth) {
-  const std::int64_t first = range.out_begin * weight.cols + range.in_begin;
-  return {weight.data + first, weight.cols, by_depth, weight.terms, weight.term_stride()};
+  GemmOperand part = whole_operand(weight, by_depth);
+  part.data += range.out_begin * weight.cols + range.in_begin;
+  return part;
 }
 
 /// Rows as terms, which the product and those of a low-rank term read, where they do.
@@ -36,8 +37,7 @@ int terms_for(const Context& context, std::span<const LinearWeight* const> layer
   OpDevice& device = op_device(context);
   for (const LinearWeight* layer : layers) {
     if (layer == nullptr) continue;
-    const LinearRange whole{.out_end = layer->out(), .in_end = layer->in()};
-    if (!suits_terms(operand(device.terms(*layer, precision), whole, false))) return 0;
+    if (!suits_terms(whole_operand(device.terms(*layer, precision), false))) return 0;
   }
   return term_count(precision);
 }
