@@ -115,6 +115,8 @@ const char* architecture_name(Architecture architecture) noexcept {
       return "mistral";
     case Architecture::phi3:
       return "phi3";
+    case Architecture::olmo2:
+      return "olmo2";
     case Architecture::gpt2:
       return "gpt2";
     case Architecture::gpt_neox:

@@ -131,7 +131,7 @@ TEST_CASE("engine: what a circuit does not read changes no bit, nor do the circu
       const std::vector<std::uint8_t> circuit = random_circuit(graph, columns / 2);
       // All edges into nodes without one out of them are added.
       std::vector<std::uint8_t> more = circuit;
-      const CircuitNodes nodes(graph, circuit);
+      const CircuitNodes nodes(graph, circuit, engine.config().post_norm);
       CHECK(nodes.columns() < columns);
       for (std::int64_t edge = 0; edge < graph.sources() * columns; ++edge) {
         const std::int64_t source = edge / columns;
@@ -187,7 +187,7 @@ TEST_CASE("sweep: zero ablation and scaling equal the plain forward pass, in any
     const Engine engine = engine_for(name);
     const std::vector<Pair> pairs = some_pairs(4);
     const std::vector<AblationVariant> variants = {
-        {{}}, {{{0, 1, 0.0f}}}, {{{2, 3, 0.5f}, {1, 0, 1.3f}}}, {{{2, 5, 0.0f}}}};
+        {{}}, {{{0, 1, 0.0f}}}, {{{2, 3, 0.5f}, {1, 0, 1.3f}}}, {{{2, 2, 0.0f}}}};
     const Sweep sweep(engine, pairs, {}, {});
     const Sweep::Result all = sweep.run(variants, {});
     for (std::size_t v = 0; v < variants.size(); ++v) {

@@ -105,6 +105,16 @@ TEST_CASE("generator: gates act at the positions they are given, with every repl
   check_gates(engine, gates);
 }
 
+TEST_CASE("generator: gates act where norms stand after attention") {
+  const Engine engine = engine_for("olmo2");
+  const ModelConfig& config = engine.config();
+  PlainGates gates;
+  gates.heads = {{1, 0, 0.0f}, {1, 3, 2.0f}, {2, 2, 0.5f}};
+  check_gates(engine, gates);
+  gates.table = Random(8).values(config.layers * config.heads * config.head_dim, -0.3f, 0.3f);
+  check_gates(engine, gates);
+}
+
 TEST_CASE(
     "generator: a prompt is computed once for its samples and below a gate for all variants") {
   const Engine engine = engine_for("qwen2");

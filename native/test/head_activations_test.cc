@@ -100,19 +100,21 @@ TEST_CASE("head activations: means are those of the ablation sweeps") {
   CHECK(found.z == z);
 }
 
-TEST_CASE("head activations: write norms are the lengths of what heads write") {
-  const Engine engine = engine_for("neox");
+void check_write_norms(const Engine& engine) {
   const ModelConfig& config = engine.config();
   HeadActivationsRequest request = request_for(ActivationRows::tokens);
   const HeadActivations found = head_activations(engine, request, {});
-  const std::int64_t width = config.heads * config.head_dim;
+  BatchRows rows;
+  for (const auto& sequence : request.sequences) rows.add(sequence);
+  const Batch batch(engine.context, std::move(rows));
+  Trace trace(engine, batch.tokens(), {.sources = true});
+  const RotaryTable rotary = rotary_for(engine, 64);
+  run_forward(engine, batch, {.rotary = &rotary}, trace, {});
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    const std::vector<float> z(found.z.begin() + layer * found.rows * width,
-                               found.z.begin() + (layer + 1) * found.rows * width);
-    const Buffer<float> device(engine.context.backend, std::span(z));
     const std::int64_t stride = found.rows * config.hidden;
     Buffer<float> writes(engine.context.backend, config.heads * stride);
-    expand_head_writes(engine, layer, found.rows, device.data(), writes.data(), stride);
+    expand_head_writes(engine, layer, found.rows, trace.layer(layer).written, writes.data(),
+                       stride);
     const std::vector<float> host = writes.to_host();
     for (std::int64_t head = 0; head < config.heads; ++head) {
       double sum = 0.0;
@@ -133,6 +135,11 @@ TEST_CASE("head activations: write norms are the lengths of what heads write") {
   }
   request.write_norms = false;
   CHECK(head_activations(engine, request, {}).write_norms.empty());
+}
+
+TEST_CASE("head activations: write norms are the lengths of what heads write") {
+  check_write_norms(engine_for("neox"));
+  check_write_norms(engine_for("olmo2"));
 }
 
 TEST_CASE("head activations: the same bits for any batch and threads, and refusals by name") {

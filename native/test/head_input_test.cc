@@ -110,16 +110,18 @@ void check_shape(const Shape& shape) {
 
 }  // namespace
 
-TEST_CASE("head_input_backward: copies, shared heads, both norms, biases and low rank") {
+TEST_CASE("head_input_backward: copies, shared heads, all norms, biases and low rank") {
   check_shape({1, 3, 8, 24, NormKind::rms, {{2, 1, false}}});
   check_shape({5, 7, 16, 40, NormKind::rms, {{6, 3, true}}});
   check_shape({3, 4, 5, 33, NormKind::layer, {{4, 2, true}}});
   check_shape({2, 1, 64, 48, NormKind::layer, {{3, 1, false}}});
+  check_shape({3, 4, 8, 33, NormKind::fixed, {{4, 2, true}}});
 }
 
 TEST_CASE("head_input_backward: several projections, some in blocks of tokens and some in steps") {
   check_shape({5, 70, 64, 100, NormKind::rms, {{6, 1, false}, {6, 3, false}, {4, 2, true}}});
   check_shape({2, 33, 10, 40, NormKind::layer, {{4, 2, false}, {2, 1, false}}});
+  check_shape({5, 70, 64, 100, NormKind::fixed, {{6, 3, false}, {4, 2, true}}});
   check_shape({0, 3, 8, 24, NormKind::rms, {{2, 1, false}, {2, 1, true}}});
 }
 

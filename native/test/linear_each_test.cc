@@ -113,6 +113,7 @@ TEST_CASE("heads read and write rows of their own as one layer after the other w
                .head_dim = 10,
                .heads = 5,
                .form = {.bias = true}});
+  check_heads({.name = "no norm", .kind = NormKind::fixed});
   check_heads({.name = "odd heads, fp32, LayerNorm",
                .tokens = 9,
                .head_dim = 5,

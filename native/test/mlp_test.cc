@@ -172,6 +172,7 @@ TEST_CASE("mlp agrees with the specification") {
   check_mlp({.name = "fp32, in place", .bf16 = false, .in_place = true});
   check_mlp({.name = "no residual", .bias = true, .residual = false});
   check_mlp({.name = "low-rank", .tokens = 7, .ranks = {0, 3, 0}});
+  check_mlp({.name = "no norm", .kind = NormKind::fixed, .residual = false});
 }
 
 TEST_CASE("mlp in blocks of rows agrees with the specification, and bit for bit with its steps") {
@@ -189,6 +190,7 @@ TEST_CASE("mlp in blocks of rows agrees with the specification, and bit for bit 
              .intermediate = 700,
              .keep_inputs = false});
   check_mlp({.name = "no residual", .tokens = 140, .residual = false});
+  check_mlp({.name = "no norm", .tokens = 150, .hidden = 70, .kind = NormKind::fixed});
   check_mlp({.name = "not gated, fp32, LayerNorm",
              .tokens = 131,
              .hidden = 33,

@@ -194,6 +194,12 @@ TEST_CASE("config: what is particular to an architecture") {
   CHECK(qwen3.qk_norm);
   CHECK(qwen3.head_dim == 4);
   CHECK(qwen3.attention_scale == 0.5f);
+  json olmo2 = tiny_checkpoint("olmo2").config;
+  CHECK(parse(olmo2).norm_epsilon == 1e-5f);
+  CHECK(parse(tiny_checkpoint("llama").config).norm_epsilon == 1e-6f);
+  CHECK(!qwen3.post_norm);
+  olmo2["attention_bias"] = true;
+  expect_error(ErrorCode::CONFIG, {"attention_bias"}, [&] { parse(olmo2); });
   json gpt2_unscaled = tiny_checkpoint("gpt2").config;
   gpt2_unscaled["scale_attn_weights"] = false;
   CHECK(parse(gpt2_unscaled).attention_scale == 1.0f);

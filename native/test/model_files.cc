@@ -40,7 +40,9 @@ Checkpoint tiny_decoder(const std::string& model_type) {
   builder.add("model.norm.weight", {hidden});
   for (int layer = 0; layer < 2; ++layer) {
     const std::string at = "model.layers." + std::to_string(layer) + ".";
-    builder.add(at + "input_layernorm.weight", {hidden});
+    const bool before = model_type != "olmo2";
+    builder.add(at + (before ? "input_layernorm.weight" : "post_feedforward_layernorm.weight"),
+                {hidden});
     builder.add(at + "post_attention_layernorm.weight", {hidden});
     builder.add(at + "self_attn.q_proj.weight", {4 * head_dim, hidden});
     builder.add(at + "self_attn.k_proj.weight", {2 * head_dim, hidden});
@@ -54,9 +56,10 @@ Checkpoint tiny_decoder(const std::string& model_type) {
       builder.add(at + "self_attn.k_proj.bias", {2 * head_dim});
       builder.add(at + "self_attn.v_proj.bias", {2 * head_dim});
     }
-    if (model_type == "qwen3") {
-      builder.add(at + "self_attn.q_norm.weight", {head_dim});
-      builder.add(at + "self_attn.k_norm.weight", {head_dim});
+    if (model_type == "qwen3" || model_type == "olmo2") {
+      const bool together = model_type == "olmo2";
+      builder.add(at + "self_attn.q_norm.weight", {(together ? 4 : 1) * head_dim});
+      builder.add(at + "self_attn.k_norm.weight", {(together ? 2 : 1) * head_dim});
     }
   }
   nlohmann::json config = {{"model_type", model_type},    {"hidden_size", hidden},

@@ -15,7 +15,7 @@ using files::tiny_checkpoint;
 using files::write_checkpoint;
 using files::write_file;
 
-const char* const model_types[] = {"qwen2", "qwen3", "llama", "phi3", "gpt2", "gpt_neox"};
+const char* const model_types[] = {"qwen2", "qwen3", "llama", "phi3", "olmo2", "gpt2", "gpt_neox"};
 
 void check_view(const WeightView& view, const files::TestTensor& tensor) {
   REQUIRE(view.rows == tensor.shape[0]);
@@ -119,6 +119,35 @@ TEST_CASE("load: Phi-3's qkv_proj and gate_up_proj equal the tensors they are ma
   apart.config["model_type"] = "phi3";
   expect_error(ErrorCode::TENSOR_MISSING, {"self_attn.qkv_proj.weight", "[16, 8]"},
                [&] { load(apart); });
+}
+
+TEST_CASE("load: OLMo 2's norms stand after attention and MLP, and over all heads") {
+  const Checkpoint checkpoint = tiny_checkpoint("olmo2");
+  const auto& tensors = checkpoint.tensors;
+  const auto model = load(checkpoint);
+  CHECK(model->config.post_norm);
+  CHECK(model->config.qk_norm);
+  const LayerWeights& layer = model->layers[1];
+  const std::string at = "model.layers.1.";
+  const auto& after = tensors.at(at + "post_attention_layernorm.weight").values;
+  CHECK(layer.attention_post_norm.kind == NormKind::rms);
+  CHECK(layer.attention_post_norm.weight == after);
+  CHECK(layer.mlp_post_norm.weight == tensors.at(at + "post_feedforward_layernorm.weight").values);
+  CHECK(layer.head_write_gain.kind == NormKind::fixed);
+  CHECK(layer.head_write_gain.weight == after);
+  for (const NormWeight* before : {&layer.attention_norm, &layer.mlp_norm}) {
+    CHECK(before->kind == NormKind::fixed);
+    CHECK(before->weight == std::vector<float>(8, 1.0f));
+  }
+  CHECK(layer.q_norm.weight == tensors.at(at + "self_attn.q_norm.weight").values);
+  const auto& k = tensors.at(at + "self_attn.k_norm.weight").values;  // 2 heads of 2
+  CHECK(layer.k_norm.weight == k);
+  CHECK(layer.k_norm_each.weight ==
+        std::vector<float>{k[0], k[1], k[0], k[1], k[2], k[3], k[2], k[3]});
+  Checkpoint short_norm = checkpoint;
+  short_norm.tensors[at + "self_attn.q_norm.weight"] = files::make_tensor({2}, 1);
+  expect_error(ErrorCode::TENSOR_SHAPE, {"self_attn.q_norm.weight", "[8]"},
+               [&] { load(short_norm); });
 }
 
 TEST_CASE("load: names without the architecture's prefix") {

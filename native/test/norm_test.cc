@@ -1,8 +1,9 @@
-// norm on every level: both kinds, strides, in place, all gradient modes.
+// norm on every level: all kinds, strides, in place, all gradient modes.
 #include "headspark/ops/norm.h"
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 
 #include "headspark/error.h"
@@ -77,7 +78,7 @@ std::vector<float> forward(const Context& context, const NormWeight& norm,
 
 TEST_CASE("norm agrees with the specification") {
   Random random(1);
-  for (const NormKind kind : {NormKind::rms, NormKind::layer}) {
+  for (const NormKind kind : {NormKind::rms, NormKind::layer, NormKind::fixed}) {
     for (const std::int64_t width : {1, 7, 16, 24, 64, 577}) {
       for (const GradientMode mode :
            {GradientMode::ignore, GradientMode::overwrite, GradientMode::accumulate}) {
@@ -107,9 +108,49 @@ TEST_CASE("RMSNorm of a known row") {
   }
 }
 
+TEST_CASE("a fixed norm multiplies by its weight") {
+  NormWeight norm;
+  norm.kind = NormKind::fixed;
+  norm.weight = {1.0f, 2.0f};
+  for (const Level& level : levels()) {
+    const std::vector<float> y = forward(level.context(1), norm, {3.1f, 4.3f});
+    check_same_bits("fixed", y, {3.1f, 8.6f});
+  }
+}
+
+TEST_CASE("norm_scale agrees with the specification") {
+  Random random(7);
+  for (const auto& [rows, width, parts_width] : std::vector<std::array<std::int64_t, 3>>{
+           {5, 7, 12}, {33, 64, 3}, {3, 577, 300}, {0, 8, 8}}) {
+    const NormWeight norm = make_norm(NormKind::rms, width, false, random);
+    const std::vector<float> x = random.values(rows * width, -3.0f, 4.0f);
+    const std::vector<float> z = random.values(rows * parts_width);
+    check_case({"norm_scale", 2e-6, [&](const Context& context, Outputs& outputs) {
+                  const GuardedArray input("x", x);
+                  const GuardedArray parts("z", z);
+                  float* y = outputs.dense("y", rows * parts_width);
+                  norm_scale(context, {&norm, rows, input.data(), parts.data(), parts_width, y});
+                  float* in_place = outputs.initial("in place", z);
+                  norm_scale(context, {&norm, rows, input.data(), in_place, parts_width, in_place});
+                }});
+  }
+}
+
+TEST_CASE("norm_scale gives an input the output of its norm, but for the weight") {
+  Random random(8);
+  const NormWeight norm = make_norm(NormKind::rms, 40, false, random);
+  const std::vector<float> x = random.values(3 * 40, -2.0f, 3.0f);
+  for (const Level& level : levels()) {
+    std::vector<float> y(x.size());
+    norm_scale(level.context(1), {&norm, 3, x.data(), x.data(), 40, y.data()});
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] *= norm.weight[i % 40];
+    check_near("norm", y, forward(level.context(1), norm, x), 1e-6);
+  }
+}
+
 TEST_CASE("norm gradients equal finite differences") {
   Random random(5);
-  for (const NormKind kind : {NormKind::rms, NormKind::layer}) {
+  for (const NormKind kind : {NormKind::rms, NormKind::layer, NormKind::fixed}) {
     const NormWeight norm = make_norm(kind, 13, true, random);
     const std::vector<float> x = random.values(2 * 13, -2.0f, 3.0f);
     const std::vector<float> d_y = random.values(2 * 13);
@@ -145,6 +186,9 @@ TEST_CASE("norm refuses bad arguments by name") {
   float x[2] = {};
   CHECK_THROWS_WITH_AS(norm_forward(context, {&norm, 1, x, 1, x, 2}), doctest::Contains("x_stride"),
                        Error);
+  norm.kind = NormKind::layer;
+  CHECK_THROWS_WITH_AS(norm_scale(context, {&norm, 1, x, x, 2, x}),
+                       doctest::Contains("not an RMSNorm"), Error);
   CHECK_THROWS_WITH_AS(norm_forward(context, {nullptr, 1, x, 2, x, 2}),
                        doctest::Contains("norm is null"), Error);
 }

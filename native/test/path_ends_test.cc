@@ -11,7 +11,7 @@ namespace {
 
 using test::check_same_bits;
 
-/// z, MLP outputs and embeddings of both ends, and their metric.
+/// What sources write of both ends, and their metric.
 std::vector<std::vector<float>> contents(const Engine& engine, PairBlock& block) {
   const ModelConfig& config = engine.config();
   const std::int64_t tokens = 2 * block.tokens();
@@ -20,7 +20,7 @@ std::vector<std::vector<float>> contents(const Engine& engine, PairBlock& block)
       block.corrupted_metric()};
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const LayerTrace& trace = block.ends().layer(layer);
-    all.push_back(host(engine, trace.z, tokens * config.heads * config.head_dim));
+    all.push_back(host(engine, trace.written, tokens * config.heads * config.head_dim));
     all.push_back(host(engine, trace.mlp_out, tokens * config.hidden));
   }
   return all;
@@ -30,7 +30,7 @@ std::vector<std::vector<float>> contents(const Engine& engine, PairBlock& block)
 
 TEST_CASE("path ends: a pass over the path leaves what runs of its ends would") {
   const std::vector<Pair> pairs = some_pairs(3);
-  for (const char* model : {"qwen2", "neox"}) {
+  for (const char* model : kModels) {
     for (const Isa isa : test::cpu_levels()) {
       CAPTURE(std::string(model) + " on " + isa_name(isa));
       const Engine engine = engine_for(model, isa, 2);
@@ -56,7 +56,7 @@ TEST_CASE("path ends: a pass over the path leaves what runs of its ends would") 
 
 TEST_CASE("path ends: metrics of both ends are the same by every grid and method") {
   const std::vector<Pair> pairs = some_pairs(5);
-  for (const char* model : {"qwen2", "neox"}) {
+  for (const char* model : kModels) {
     CAPTURE(std::string(model));
     const Engine engine = engine_for(model, default_isa(), 2);
     for (const Metric metric : {Metric::logit_diff, Metric::kl}) {

@@ -101,6 +101,7 @@ TEST_CASE("projections agree with the specification") {
   check_projections(
       {.name = "LayerNorm, biases, fp32", .kind = NormKind::layer, .bias = true, .bf16 = false});
   check_projections({.name = "low-rank", .tokens = 7, .ranks = {3, 0, 9}});
+  check_projections({.name = "no norm", .kind = NormKind::fixed});
 }
 
 TEST_CASE("projections in blocks agree with the specification, and bit for bit with their steps") {
@@ -110,6 +111,7 @@ TEST_CASE("projections in blocks agree with the specification, and bit for bit w
                      .width = 700,
                      .outs = {420, 90},
                      .bias = true});
+  check_projections({.name = "no norm", .tokens = 130, .width = 70, .kind = NormKind::fixed});
   check_projections({.name = "fp32, LayerNorm",
                      .tokens = 131,
                      .width = 33,

@@ -12,15 +12,21 @@ std::filesystem::path reference_folder() {
   return source_folder() / "test/fixtures/reference";
 }
 
+std::filesystem::path model_folder(const std::string& model) {
+  const bool reference = std::filesystem::is_directory(reference_folder() / model);
+  return reference ? reference_folder() / model
+                   : source_folder() / "test/fixtures/architectures" / model;
+}
+
 Engine engine_for(const char* model, EngineOptions options) {
   if (options.threads == 0) options.threads = 2;
   options.device = test::suite_device();
-  return make_engine(load_model(reference_folder() / model, {}, {}), options);
+  return make_engine(load_model(model_folder(model), {}, {}), options);
 }
 
 Engine engine_for(const char* model, Isa isa, int threads, std::int64_t batch_tokens) {
   const EngineOptions options{.threads = threads, .batch_tokens = batch_tokens};
-  Engine engine = make_engine(load_model(reference_folder() / model, {}, {}), options);
+  Engine engine = make_engine(load_model(model_folder(model), {}, {}), options);
   engine.context = make_cpu_context(threads, isa, options.precision);
   return engine;
 }

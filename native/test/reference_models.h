@@ -1,8 +1,9 @@
-// The small models and pairs of test/fixtures/reference, on which the engine's tests run.
+// The small models on which the engine's tests run, and the pairs of test/fixtures/reference.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "headspark/engine.h"
@@ -10,10 +11,12 @@
 
 namespace headspark::golden {
 
-/// Grouped queries and a gated MLP; LayerNorm, biases and a parallel residual.
-inline constexpr const char* kModels[] = {"qwen2", "neox"};
+/// Grouped queries and a gated MLP; LayerNorm, biases and a parallel residual; norms after
+/// attention and MLP, and of all heads of q and k together.
+inline constexpr const char* kModels[] = {"qwen2", "neox", "olmo2"};
 
 std::filesystem::path reference_folder();
+std::filesystem::path model_folder(const std::string& model);
 
 /// On the suite's device, with two threads where the options name none.
 Engine engine_for(const char* model, EngineOptions options = {});

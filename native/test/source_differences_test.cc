@@ -1,4 +1,5 @@
-// Head writes expanded once or layer by layer: the same bits in every column, and less memory.
+// What sources write: head writes expanded once or layer by layer have the same bits in every
+// column; all together are the residual stream, and given back to a pass they change nothing.
 #include "engine/source_differences.h"
 
 #include <doctest/doctest.h>
@@ -59,7 +60,9 @@ struct Fixture {
 TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
   for (const auto& [model, precision] : {std::pair{"qwen2", Precision::exact},
                                          {"neox", Precision::exact},
-                                         {"qwen2", Precision::fast}}) {
+                                         {"olmo2", Precision::exact},
+                                         {"qwen2", Precision::fast},
+                                         {"olmo2", Precision::fast}}) {
     if (precision == Precision::fast && !test::suite_has_fast()) continue;
     CAPTURE(std::string(model));
     Fixture fixture(model, precision);
@@ -71,6 +74,48 @@ TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
     CHECK(
         SourceDifferences::floats_per_token(fixture.engine, fixture.graph, HeadWrites::per_layer) <
         SourceDifferences::floats_per_token(fixture.engine, fixture.graph, HeadWrites::expanded));
+  }
+}
+
+TEST_CASE("engine: what all sources write adds up to the residual stream") {
+  for (const char* model : {"qwen2", "olmo2"}) {  // no biases of outputs
+    CAPTURE(std::string(model));
+    const Engine engine = engine_for(model);
+    const std::vector<Pair> pairs = some_pairs(3);
+    const RotaryTable rotary = rotary_for(engine, 64);
+    const Graph graph = make_graph(engine.config(), KvEdges::per_query_head);
+    PairBlock block(engine, pairs, {.share_prefix = false, .all_positions = true}, rotary, {});
+    const std::int64_t count = block.tokens() * engine.config().hidden;
+    const std::vector<float> writes = clean_writes(engine, graph, block).to_host();
+    std::vector<float> sum(static_cast<std::size_t>(count), 0.0f);
+    for (std::size_t i = 0; i < writes.size(); ++i) sum[i % sum.size()] += writes[i];
+    const Batch batch(engine.context, block.repeated_rows(1));
+    Trace trace(engine, batch.tokens(), {});
+    run_forward(engine, batch, {.rotary = &rotary}, trace, {});
+    test::check_near("residual", sum, host(engine, trace.final_residual(), count), 2e-6);
+  }
+}
+
+TEST_CASE("engine: heads' own writes in their place change nothing") {
+  for (const char* model : kModels) {
+    CAPTURE(std::string(model));
+    const Engine engine = engine_for(model);
+    BatchRows rows;
+    for (const Pair& pair : some_pairs(3)) rows.add(pair.clean);
+    const Batch batch(engine.context, std::move(rows));
+    const RotaryTable rotary = rotary_for(engine, 64);
+    const std::int64_t count = batch.tokens() * engine.config().hidden;
+    Trace kept(engine, batch.tokens(), {.sources = true});
+    run_forward(engine, batch, {.rotary = &rotary}, kept, {});
+    const std::vector<float> expected = host(engine, kept.final_residual(), count);
+    for (std::int64_t layer = 0; layer < engine.config().layers; ++layer) {
+      Trace trace(engine, batch.tokens(), {});
+      run_forward(
+          engine, batch,
+          {.attention_layer = layer, .written = kept.layer(layer).written, .rotary = &rotary},
+          trace, {});
+      test::check_near("residual", host(engine, trace.final_residual(), count), expected, 2e-6);
+    }
   }
 }
 

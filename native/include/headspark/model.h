@@ -15,7 +15,7 @@
 
 namespace headspark {
 
-enum class Architecture { qwen2, qwen3, llama, smollm3, mistral, phi3, gpt2, gpt_neox };
+enum class Architecture { qwen2, qwen3, llama, smollm3, mistral, phi3, olmo2, gpt2, gpt_neox };
 
 enum class RotaryScaling { none, linear, llama3, yarn, longrope };
 
@@ -55,7 +55,8 @@ struct ModelConfig {
   Activation activation = Activation::silu;
   bool gated_mlp = true;
   bool parallel_block = false;     ///< attention and MLP read the same residual (GPT-NeoX)
-  bool qk_norm = false;            ///< Qwen3
+  bool qk_norm = false;            ///< Qwen3, OLMo 2
+  bool post_norm = false;          ///< norms stand after attention and MLP, not before (OLMo 2)
   bool learned_positions = false;  ///< GPT-2
   bool tied_embeddings = false;
   float attention_scale = 0.0f;
@@ -71,10 +72,17 @@ struct ModelConfig {
 };
 
 struct LayerWeights {
-  NormWeight attention_norm;
+  NormWeight attention_norm;  ///< fixed, of ones, where norms stand after
   NormWeight mlp_norm;
-  NormWeight q_norm;  ///< [head_dim], Qwen3; else empty
+  /// Where norms stand after; else empty.
+  NormWeight attention_post_norm;
+  NormWeight mlp_post_norm;
+  /// The weight of attention_post_norm as a fixed norm: what heads' writes are multiplied by.
+  NormWeight head_write_gain;
+  NormWeight q_norm;  ///< [head_dim] (Qwen3), [heads * head_dim] (OLMo 2), or empty
   NormWeight k_norm;
+  /// k_norm for keys of each query head: [heads * head_dim] of OLMo 2; else the same.
+  NormWeight k_norm_each;
   LinearWeight q;  ///< [heads * head_dim, hidden]
   LinearWeight k;  ///< [kv_heads * head_dim, hidden]
   LinearWeight v;

@@ -27,6 +27,7 @@ NormRow norm_row(const NormWeight& norm);
 void norm_rows(const KernelTable& kernels, const NormForward& params);
 void norm_forward_fast(const Context& context, const NormForward& params);
 void norm_backward_fast(const Context& context, const NormBackward& params);
+void norm_scale_fast(const Context& context, const NormScale& params);
 void rotary_fast(const Context& context, const Rotary& params, float direction);
 /// Whether a context runs the ops of this header.
 inline bool has_fast_kernels(const Context& context) {

@@ -1,6 +1,7 @@
 // head_input_backward with one product for all copies. Per copy c, with n = (x - mean) rstd and
 // h = w (d W):
-//   d_x = rstd (h - mean(h) - n mean(h n))            (RMSNorm: without mean(h), and mean = 0)
+//   d_x = rstd (h - mean(h) - n mean(h n))            (RMSNorm: without mean(h), and mean = 0;
+//                                                      fixed: d_x = h)
 // The first part is linear in rstd d, so d is summed over copies before it meets W. In the last,
 // width * mean(h n) = d · W (w n) = d · (projected - offset), offset = W b_norm + b: a scalar per
 // head, so no copy's d W is ever formed.
@@ -103,7 +104,8 @@ class HeadInputs {
                 float rstd) const {
     const HeadInputBackward::Projection& p = projection.p;
     const std::int64_t row = copy * p_.tokens + token;
-    const float per_width = 1.0f / static_cast<float>(p_.in());
+    const bool fixed = p_.norm->kind == NormKind::fixed;
+    const float per_width = fixed ? 0.0f : 1.0f / static_cast<float>(p_.in());
     const float* d = p.d + row * projection.width;
     kernels_.combine(rstd, d, 1.0f, projection.d + token * projection.width, projection.width);
     for (std::int64_t head = 0; head < p.heads; ++head) {

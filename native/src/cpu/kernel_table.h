@@ -185,6 +185,7 @@ struct NormRow {
   std::int64_t width = 0;
   float epsilon = 0.0f;
   bool centered = false;    ///< LayerNorm
+  bool fixed = false;       ///< mean 0 and scale 1, whatever x is
   bool accumulate = false;  ///< backward only
 };
 

@@ -42,6 +42,7 @@ NormRow norm_row(const NormWeight& norm) {
   row.width = static_cast<std::int64_t>(norm.weight.size());
   row.epsilon = norm.epsilon;
   row.centered = norm.kind == NormKind::layer;
+  row.fixed = norm.kind == NormKind::fixed;
   return row;
 }
 
@@ -77,6 +78,22 @@ void norm_backward_fast(const Context& context, const NormBackward& p) {
       row.d_y = p.d_y + r * p.d_y_stride;
       row.out = p.d_x + r * p.d_x_stride;
       kernels.norm_backward(row);
+    }
+  });
+}
+
+void norm_scale_fast(const Context& context, const NormScale& p) {
+  const KernelTable& kernels = kernel_table(context);
+  const NormRow all = norm_row(*p.norm);
+  context.threads->parallel_for(p.rows, row_grain(all.width), [&](auto begin, auto end) {
+    NormRow row = all;
+    for (std::int64_t r = begin; r < end; ++r) {
+      row.x = p.x + r * all.width;
+      float mean = 0.0f;
+      float rstd = 0.0f;
+      kernels.norm_moments(row, &mean, &rstd);
+      const std::int64_t at = r * p.parts_width;
+      kernels.combine(rstd, p.z + at, 0.0f, p.y + at, p.parts_width);
     }
   });
 }

@@ -76,7 +76,8 @@ template <typename Team>
 HEADSPARK_DEVICE Moments moments(const NormConstants& n, const Team& team, const float* x) {
   const float width = static_cast<float>(n.width);
   const auto load = [&](std::int64_t i) { return x[i]; };
-  Moments m{0.0f, 0.0f};
+  Moments m{0.0f, 1.0f};
+  if (n.kind == NormKind::fixed) return m;
   if (n.kind == NormKind::layer) {
     float sum = 0.0f;
     for_own_elements(team, n.width, load, [&](std::int64_t, float value) { sum += value; });
@@ -126,7 +127,7 @@ HEADSPARK_DEVICE void norm_backward_row(const NormConstants& n, const Team& team
     sum_gn = multiply_add(e.g(), e.normed(m), sum_gn);
   });
   const float mean_g = n.kind == NormKind::layer ? team.sum(sum_g) / width : 0.0f;
-  const float mean_gn = team.sum(sum_gn) / width;
+  const float mean_gn = n.kind == NormKind::fixed ? 0.0f : team.sum(sum_gn) / width;
   for_own_elements(team, n.width, load, [&](std::int64_t i, const Element& e) {
     const float d_x = rounded_product(m.rstd, e.g() - mean_g - e.normed(m) * mean_gn);
     const float value = row.accumulate ? row.d_x[i] + d_x : d_x;

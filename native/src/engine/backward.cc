@@ -1,6 +1,7 @@
 // Each step quotes the line of forward.cc that it differentiates.
 #include "engine/backward.h"
 
+#include "engine/kv_heads.h"
 #include "engine/mlp_weights.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/head_input.h"
@@ -49,10 +50,20 @@ struct BackwardPass {
   }
 };
 
+/// forward: after += norm(raw), where norms stand after a branch. What is before that norm: d_raw,
+/// in the workspace; else d_after.
+const float* before_post_norm(const BackwardPass& pass, const NormWeight& post_norm,
+                              const float* raw, const float* d_after) {
+  if (post_norm.empty()) return d_after;
+  float* const d_raw = pass.work.d_out.data();
+  pass.norm(post_norm, raw, d_after, d_raw, GradientMode::overwrite);
+  return d_raw;
+}
+
 /// forward: hidden = act(gate) * up; after += down(hidden). Leaves d_input of the MLP in
 /// work.d_input, shows it, and adds it to `d_residual`.
 void mlp_backward(const BackwardPass& pass, std::int64_t index, const float* residual,
-                  const float* d_out, float* d_residual) {
+                  const float* d_after, float* d_residual) {
   if (index == pass.inputs.mlp_layer) return;  // replaced: no gradient goes through it
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
@@ -63,7 +74,7 @@ void mlp_backward(const BackwardPass& pass, std::int64_t index, const float* res
   params.x = residual;
   params.gate = layer.gate;
   params.up = config.gated_mlp ? layer.up : nullptr;
-  params.d_y = d_out;
+  params.d_y = before_post_norm(pass, pass.weights(index).mlp_post_norm, layer.mlp_raw, d_after);
   params.d_x = work.d_input.data();
   params.d_residual = d_residual;
   params.d_hidden = work.d_hidden.data();
@@ -92,11 +103,25 @@ void undo_rotate(const BackwardPass& pass, std::int64_t index, float* d_q, float
                                    .scale = config.rotary.rotated_scale});
 }
 
+/// forward: out = norm(raw) over all heads together. `d` is [tokens, heads, head_dim] in place, as
+/// is `raw`.
+void undo_joint_norm(const BackwardPass& pass, const NormWeight& norm, const float* raw, float* d) {
+  const std::int64_t width = pass.query_width();
+  norm_backward(pass.context(), {.norm = &norm,
+                                 .rows = pass.rows,
+                                 .x = raw,
+                                 .x_stride = width,
+                                 .d_y = d,
+                                 .d_y_stride = width,
+                                 .d_x = d,
+                                 .d_x_stride = width,
+                                 .mode = GradientMode::overwrite});
+}
+
 /// forward: out = head_norm(raw), per head. `d` is [tokens, heads, head_dim] in place; `share`
 /// query heads, which are neighbours in it, read one head of `raw`.
 void undo_head_norm(const BackwardPass& pass, const NormWeight& head_norm, const float* raw,
                     std::int64_t share, float* d) {
-  if (head_norm.empty()) return;
   const std::int64_t head_dim = pass.config().head_dim;
   for (std::int64_t reader = 0; reader < share; ++reader) {
     float* const d_heads = d + reader * head_dim;
@@ -110,6 +135,33 @@ void undo_head_norm(const BackwardPass& pass, const NormWeight& head_norm, const
                                    .d_x_stride = share * head_dim,
                                    .mode = GradientMode::overwrite});
   }
+}
+
+/// Whether the norm of all keys together needs one of each query head, as their gradients are.
+bool repeats_keys(const ModelConfig& config) {
+  return config.qk_norm && config.post_norm && config.heads > config.kv_heads;
+}
+
+/// forward: the norms of q and k, if the model has them.
+void undo_qk_norm(const BackwardPass& pass, std::int64_t index) {
+  const ModelConfig& config = pass.config();
+  if (!config.qk_norm) return;
+  const LayerWeights& weights = pass.weights(index);
+  const LayerTrace& layer = pass.trace.layer(index);
+  BackwardWorkspace& work = pass.work;
+  if (!config.post_norm) {
+    const std::int64_t share = config.heads / config.kv_heads;
+    undo_head_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
+    undo_head_norm(pass, weights.k_norm, layer.k_raw, share, work.d_k.data());
+    return;
+  }
+  undo_joint_norm(pass, weights.q_norm, layer.q_raw, work.d_q.data());
+  const float* k = layer.k_raw;
+  if (repeats_keys(config)) {
+    repeat_kv_heads(pass.engine, pass.rows, k, work.k_each.data());
+    k = work.k_each.data();
+  }
+  undo_joint_norm(pass, weights.k_norm_each, k, work.d_k.data());
 }
 
 /// The outputs of the q and k projections.
@@ -172,14 +224,18 @@ void give_head_inputs(const BackwardPass& pass, std::int64_t index) {
 }
 
 /// forward: after += o(z)
-void output_backward(const BackwardPass& pass, std::int64_t index, const float* d_out) {
-  pass.linear(pass.weights(index).o, d_out, pass.work.d_z.data(), GradientMode::overwrite);
+void output_backward(const BackwardPass& pass, std::int64_t index, const float* d_after) {
+  BackwardWorkspace& work = pass.work;
+  if (index == pass.inputs.attention_layer) return work.d_z.zero();  // replaced
+  const LayerWeights& weights = pass.weights(index);
+  const float* const d_out = before_post_norm(pass, weights.attention_post_norm,
+                                              pass.trace.layer(index).attention_raw, d_after);
+  pass.linear(weights.o, d_out, work.d_z.data(), GradientMode::overwrite);
 }
 
 /// forward: z = gate(attention(q, k, v)). Leaves d_q, d_k, d_v per query head at the projections'
 /// outputs.
 void attention_core_backward(const BackwardPass& pass, std::int64_t index) {
-  const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
   BackwardWorkspace& work = pass.work;
@@ -196,9 +252,7 @@ void attention_core_backward(const BackwardPass& pass, std::int64_t index) {
   params.d_v = work.d_v.data();
   attention_backward(pass.context(), params);
   undo_rotate(pass, index, work.d_q.data(), work.d_k.data());
-  undo_head_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
-  undo_head_norm(pass, weights.k_norm, layer.k_raw, config.heads / config.kv_heads,
-                 work.d_k.data());
+  undo_qk_norm(pass, index);
 }
 
 /// The same in the last layer, where tokens without a query have no gradient there.
@@ -319,13 +373,14 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
     return Buffer<float>(engine.context.backend, max_tokens * width);
   };
   d_residual = make(config.hidden);
-  if (config.parallel_block) d_out = make(config.hidden);
+  if (config.parallel_block || config.post_norm) d_out = make(config.hidden);
   d_normed = make(config.hidden);
   d_input = make(config.hidden);
   projected_q = make(query_width);
   projected_k = make(kv_width);
   d_hidden = make(mlp_kept_width(engine));
   if (config.gated_mlp) d_up = make(config.intermediate);
+  if (repeats_keys(config)) k_each = make(query_width);
   d_z = make(query_width);
   d_q = make(query_width);
   d_k = make(query_width);
@@ -336,8 +391,9 @@ BackwardWorkspace::BackwardWorkspace(const Engine& engine, std::int64_t max_toke
 
 std::int64_t BackwardWorkspace::floats_per_token(const Engine& engine) {
   const ModelConfig& config = engine.config();
+  const std::int64_t k_each = repeats_keys(config) ? config.heads : 0;
   return 4 * config.hidden + config.intermediate + mlp_kept_width(engine) +
-         (5 * config.heads + 3 * config.kv_heads) * config.head_dim;
+         (k_each + 5 * config.heads + 3 * config.kv_heads) * config.head_dim;
 }
 
 void run_backward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,

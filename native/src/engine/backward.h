@@ -37,12 +37,15 @@ class BackwardWorkspace {
   BackwardWorkspace(const Engine& engine, std::int64_t max_tokens);
   static std::int64_t floats_per_token(const Engine& engine);
 
-  Buffer<float> d_residual;   ///< [tokens, hidden]; the caller sets it to the gradient at the end
-  Buffer<float> d_out;        ///< [tokens, hidden] parallel blocks: gradient at the block's output
+  Buffer<float> d_residual;  ///< [tokens, hidden]; the caller sets it to the gradient at the end
+  /// [tokens, hidden] at the block's output (parallel blocks) or at a branch's, before the norm
+  /// that stands after it
+  Buffer<float> d_out;
   Buffer<float> d_normed;     ///< [tokens, hidden]
   Buffer<float> d_input;      ///< [tokens, hidden]
   Buffer<float> projected_q;  ///< [tokens, heads, head_dim] before rotation
   Buffer<float> projected_k;  ///< [tokens, kv_heads, head_dim] before rotation
+  Buffer<float> k_each;       ///< [tokens, heads, head_dim] k before a norm of all heads together
   Buffer<float> d_hidden;     ///< [tokens, intermediate] as MlpBackward has it
   Buffer<float> d_up;         ///< [tokens, intermediate]
   Buffer<float> d_z;          ///< [tokens, heads, head_dim]

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "engine/kv_heads.h"
 #include "engine/mlp_weights.h"
+#include "engine/stream_norm.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear_each.h"
@@ -63,6 +65,29 @@ CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlo
   build_base();
 }
 
+/// What all heads of a layer write in the reference run, bias included.
+void CircuitForward::add_reference_heads(std::int64_t layer, float* stream) {
+  const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
+  const std::int64_t tokens = block_.tokens();
+  const auto add = [&](const float* writes) {
+    combine(engine_.context, {.count = stride_, .x = writes, .y = stream});
+  };
+  if (reference_.empty()) {
+    if (!weights.o.bias.empty()) add(repeat_row(engine_, weights.o.bias, tokens).data());
+    return;
+  }
+  const float* const written = reference_.written(layer);
+  LinearForward writes = whole_layer(weights.o, tokens, written, stream);
+  if (weights.head_write_gain.empty()) {
+    writes.residual = stream;
+    return linear_forward(engine_.context, writes);
+  }
+  writes.y = normed_.data();
+  linear_forward(engine_.context, writes);
+  norm_stream(engine_, weights.head_write_gain, tokens, normed_.data(), normed_.data());
+  add(normed_.data());
+}
+
 void CircuitForward::build_base() {
   const Context& context = engine_.context;
   Buffer<float> stream(context.backend, stride_);
@@ -83,14 +108,7 @@ void CircuitForward::build_base() {
   if (!reference_.empty()) add(reference_.embedding());
   for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
     keep(stream.data());
-    const LinearWeight& o = engine_.model->layers[static_cast<std::size_t>(layer)].o;
-    if (reference_.empty()) {
-      if (!o.bias.empty()) add(repeat_row(engine_, o.bias, block_.tokens()).data());
-    } else {
-      LinearForward writes = whole_layer(o, block_.tokens(), reference_.z(layer), stream.data());
-      writes.residual = stream.data();
-      linear_forward(context, writes);
-    }
+    add_reference_heads(layer, stream.data());
     keep(graph_.parallel_block ? base_.back().data() : stream.data());
     if (!reference_.empty()) add(reference_.mlp(layer));
   }
@@ -104,7 +122,7 @@ void CircuitForward::subtract(const float* reference, std::int64_t width, float*
 
 void CircuitForward::use_nodes(std::span<const std::uint8_t> mask) {
   Backend& backend = *engine_.context.backend;
-  nodes_.emplace(graph_, mask);
+  nodes_.emplace(graph_, mask, engine_.config().post_norm);
   backend.copy_to_device(mask_.data(), nodes_->mask().data(), std::ssize(nodes_->mask()));
   std::vector<float> scales;
   for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
@@ -193,12 +211,14 @@ void CircuitForward::finish_heads(const Projection& projection) {
   const ModelConfig& config = engine_.config();
   const std::int64_t tokens = block_.tokens();
   if (projection.head_norm != nullptr && !projection.head_norm->empty()) {
-    norm_forward(engine_.context, {.norm = projection.head_norm,
-                                   .rows = tokens * projection.count,
+    const NormWeight& norm = *projection.head_norm;
+    const auto width = static_cast<std::int64_t>(norm.weight.size());  // of a head, or of all
+    norm_forward(engine_.context, {.norm = &norm,
+                                   .rows = tokens * projection.count * config.head_dim / width,
                                    .x = projection.out,
-                                   .x_stride = config.head_dim,
+                                   .x_stride = width,
                                    .y = projection.out,
-                                   .y_stride = config.head_dim});
+                                   .y_stride = width});
   }
   if (projection.rotate && block_.rotary().pairs > 0 && config.rotates(projection.layer)) {
     rotary_forward(engine_.context, {.table = &block_.rotary(),
@@ -213,11 +233,11 @@ void CircuitForward::finish_heads(const Projection& projection) {
 
 void CircuitForward::project(std::int64_t layer, std::int64_t kv_count, std::int64_t share) {
   const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
+  const NormWeight& k_norm = kv_count == graph_.heads ? weights.k_norm_each : weights.k_norm;
   const Projection projections[] = {
       {layer, &weights.q, &weights.q_norm, true, graph_.q_column(layer, 0), graph_.heads, 1,
        q_.data()},
-      {layer, &weights.k, &weights.k_norm, true, graph_.k_column(layer, 0), kv_count, share,
-       k_.data()},
+      {layer, &weights.k, &k_norm, true, graph_.k_column(layer, 0), kv_count, share, k_.data()},
       {layer, &weights.v, nullptr, false, graph_.v_column(layer, 0), kv_count, share, v_.data()}};
   LinearEach heads{.norm = &weights.attention_norm, .layers = {}, .normed = normed_.data()};
   std::int64_t slot = 0;
@@ -237,20 +257,14 @@ void CircuitForward::add_prefix(std::int64_t layer, AttentionForward& params) {
     params.prefix_v = v.data();
     return;
   }
-  const std::int64_t head_dim = engine_.config().head_dim;
-  const std::int64_t share = engine_.config().heads / engine_.config().kv_heads;
-  std::vector<std::int32_t> source;
-  for (std::int64_t slot = 0; slot < k.size() / head_dim; ++slot) {
-    source.insert(source.end(), static_cast<std::size_t>(share), static_cast<std::int32_t>(slot));
-  }
-  const Buffer<std::int32_t> rows(engine_.context.backend, std::span<const std::int32_t>(source));
-  const auto count = static_cast<std::int64_t>(source.size());
+  const ModelConfig& config = engine_.config();
+  const std::int64_t tokens = k.size() / (config.kv_heads * config.head_dim);
   if (prefix_k_.empty()) {
-    prefix_k_ = Buffer<float>(engine_.context.backend, count * head_dim);
-    prefix_v_ = Buffer<float>(engine_.context.backend, count * head_dim);
+    prefix_k_ = Buffer<float>(engine_.context.backend, tokens * config.heads * config.head_dim);
+    prefix_v_ = Buffer<float>(engine_.context.backend, prefix_k_.size());
   }
-  gather_rows(engine_.context, count, head_dim, rows.data(), k.data(), prefix_k_.data());
-  gather_rows(engine_.context, count, head_dim, rows.data(), v.data(), prefix_v_.data());
+  repeat_kv_heads(engine_, tokens, k.data(), prefix_k_.data());
+  repeat_kv_heads(engine_, tokens, v.data(), prefix_v_.data());
   params.prefix_k = prefix_k_.data();
   params.prefix_v = prefix_v_.data();
 }
@@ -259,6 +273,19 @@ void CircuitForward::add_prefix(std::int64_t layer, AttentionForward& params) {
 HeadGate CircuitForward::read_heads(std::int64_t layer) const {
   if (nodes_->heads(layer) == graph_.heads) return {};
   return {.scale = head_scales_.data() + layer * batch_.rows() * graph_.heads};
+}
+
+/// Makes z what is written of it, given the norm that stands after all heads of a layer.
+void CircuitForward::scale_writes(std::int64_t layer) {
+  const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
+  const std::int64_t tokens = block_.tokens();
+  linear_forward(engine_.context, whole_layer(weights.o, tokens, z_.data(), normed_.data()));
+  norm_scale(engine_.context, {.norm = &weights.attention_post_norm,
+                               .rows = tokens,
+                               .x = normed_.data(),
+                               .z = z_.data(),
+                               .parts_width = weights.o.in(),
+                               .y = z_.data()});
 }
 
 void CircuitForward::attention(std::int64_t layer) {
@@ -276,9 +303,10 @@ void CircuitForward::attention(std::int64_t layer) {
   params.gate = read_heads(layer);
   params.z = z_.data();
   attention_forward(engine_.context, params);
+  if (config.post_norm) scale_writes(layer);
   // What heads write is linear in z: its difference is the write of the difference.
   if (!reference_.empty()) {
-    subtract(reference_.z(layer), config.heads * config.head_dim, z_.data());
+    subtract(reference_.written(layer), config.heads * config.head_dim, z_.data());
   }
   std::vector<HeadWrite> writes;
   for (std::int64_t head = 0; head < graph_.heads; ++head) {
@@ -309,6 +337,7 @@ void CircuitForward::mlp(std::int64_t layer) {
   params.normed = normed_.data();
   params.hidden = gate_.data();  // the nonlinearity works in place
   mlp_forward(engine_.context, params);
+  if (config.post_norm) norm_stream(engine_, weights.mlp_post_norm, tokens, params.y, params.y);
   if (!reference_.empty()) subtract(reference_.mlp(layer), config.hidden, params.y);
 }
 

@@ -5,13 +5,16 @@
 
 namespace headspark {
 
-CircuitNodes::CircuitNodes(const Graph& graph, std::span<const std::uint8_t> mask) : graph_(graph) {
+CircuitNodes::CircuitNodes(const Graph& graph, std::span<const std::uint8_t> mask,
+                           bool heads_together)
+    : graph_(graph) {
   const std::int64_t destinations = graph.destinations();
   for (std::int64_t source = 0; source < graph.sources(); ++source) {
     const auto edges = mask.subspan(static_cast<std::size_t>(source * destinations),
                                     static_cast<std::size_t>(destinations));
     read_.push_back(std::ranges::any_of(edges, [](std::uint8_t edge) { return edge != 0; }));
   }
+  if (heads_together) read_whole_layers();
   std::vector<std::int64_t> columns;
   for (std::int64_t column = 0; column < destinations; ++column) {
     places_.push_back(std::ssize(columns));
@@ -22,6 +25,13 @@ CircuitNodes::CircuitNodes(const Graph& graph, std::span<const std::uint8_t> mas
     for (const std::int64_t column : columns) {
       mask_.push_back(mask[static_cast<std::size_t>(source * destinations + column)]);
     }
+  }
+}
+
+void CircuitNodes::read_whole_layers() {
+  for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
+    if (heads(layer) == 0) continue;
+    std::fill_n(read_.begin() + graph_.head_source(layer, 0), graph_.heads, true);
   }
 }
 

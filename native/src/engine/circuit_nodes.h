@@ -11,8 +11,9 @@ namespace headspark {
 
 class CircuitNodes {
  public:
-  /// mask: [sources, destinations] of 0 and 1.
-  CircuitNodes(const Graph& graph, std::span<const std::uint8_t> mask);
+  /// mask: [sources, destinations] of 0 and 1. Heads that go through a norm together are all read
+  /// where one of their layer is.
+  CircuitNodes(const Graph& graph, std::span<const std::uint8_t> mask, bool heads_together);
 
   bool head(std::int64_t layer, std::int64_t head) const {
     return read_[static_cast<std::size_t>(graph_.head_source(layer, head))];
@@ -34,6 +35,7 @@ class CircuitNodes {
 
  private:
   bool has_kv(std::int64_t layer, std::int64_t index) const;
+  void read_whole_layers();
 
   const Graph& graph_;
   std::vector<bool> read_;            // [sources]

@@ -10,6 +10,7 @@
 #include <complex>
 
 #include "engine/eigenvalues.h"
+#include "engine/stream_norm.h"
 #include "headspark/buffer.h"
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/linear.h"
@@ -156,12 +157,13 @@ Buffer<float> value_weights(const Engine& engine, const HeadIndex& head, const f
   return {engine.context.backend, std::span<const float>(host)};
 }
 
-/// W_O of the head, [head_dim, hidden].
+/// W_O of the head, with the weights of the norm after it, [head_dim, hidden].
 Buffer<float> output_weights(const Engine& engine, const HeadIndex& head, const float* unit) {
   const ModelConfig& config = engine.config();
   Buffer<float> dense(engine.context.backend, config.head_dim * config.hidden);
+  const LayerWeights& layer = engine.model->layers[static_cast<std::size_t>(head.layer)];
   LinearForward params;
-  params.weight = &engine.model->layers[static_cast<std::size_t>(head.layer)].o;
+  params.weight = &layer.o;
   params.slice.in_begin = head.head * config.head_dim;
   params.slice.in_end = params.slice.in_begin + config.head_dim;
   params.tokens = config.head_dim;
@@ -171,6 +173,9 @@ Buffer<float> output_weights(const Engine& engine, const HeadIndex& head, const 
   params.y_stride = config.hidden;
   params.with_bias = false;
   linear_forward(engine.context, params);
+  if (!layer.head_write_gain.empty()) {
+    norm_stream(engine, layer.head_write_gain, config.head_dim, dense.data(), dense.data());
+  }
   return dense;
 }
 

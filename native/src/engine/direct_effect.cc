@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/stream_norm.h"
 #include "headspark/ops/linear.h"
 
 namespace headspark {
@@ -90,11 +91,19 @@ std::vector<float> head_directions(const Engine& engine, std::int64_t layer,
   const ModelConfig& config = engine.config();
   const std::int64_t width = config.heads * config.head_dim;
   const std::int64_t answers = directions.size() / config.hidden;
+  const LayerWeights& weights = engine.model->layers[static_cast<std::size_t>(layer)];
   Buffer<float> d_z(engine.context.backend, answers * width);
+  const float* d_write = directions.data();
+  Buffer<float> before_gain;
+  if (!weights.head_write_gain.empty()) {
+    before_gain = Buffer<float>(engine.context.backend, directions.size());
+    norm_stream(engine, weights.head_write_gain, answers, directions.data(), before_gain.data());
+    d_write = before_gain.data();
+  }
   LinearBackward params;
-  params.weight = &engine.model->layers[static_cast<std::size_t>(layer)].o;
+  params.weight = &weights.o;
   params.tokens = answers;
-  params.d_y = directions.data();
+  params.d_y = d_write;
   params.d_y_stride = config.hidden;
   params.d_x = d_z.data();
   params.d_x_stride = width;

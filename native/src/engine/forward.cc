@@ -1,6 +1,7 @@
 // Embedding, then per layer: norm, q/k/v, rotation, attention (where the gates act), output
 // projection, MLP. Sequential blocks read the residual stream after attention, parallel blocks
-// (GPT-NeoX) read it before.
+// (GPT-NeoX) read it before. Where norms stand after attention and MLP (OLMo 2), those before are
+// fixed ones of weight 1.
 #include "engine/forward.h"
 
 #include <string>
@@ -104,24 +105,24 @@ struct RotatedProjection {
   const LinearWeight& weight;
   const NormWeight& head_norm;  ///< empty: none
   std::int64_t heads;
-  float* raw;  ///< [rows, heads, head_dim] before the head norm
+  float* raw;  ///< [rows, heads, head_dim] before the norm
   float* out;
 
   /// Where the projection goes.
   ProjectionsForward::Output output() const { return {&weight, head_norm.empty() ? out : raw}; }
 };
 
-/// After the projection: the per-head norm if the model has one.
+/// After the projection: the norm of its heads if the model has one.
 void norm_heads(const ForwardPass& pass, const RotatedProjection& projection) {
   const auto& [weight, head_norm, heads, raw, out] = projection;
   if (head_norm.empty()) return;
-  const std::int64_t head_dim = pass.config().head_dim;
+  const auto width = static_cast<std::int64_t>(head_norm.weight.size());  // of a head, or of all
   norm_forward(pass.context, {.norm = &head_norm,
-                              .rows = pass.rows * heads,
+                              .rows = pass.rows * heads * pass.config().head_dim / width,
                               .x = raw,
-                              .x_stride = head_dim,
+                              .x_stride = width,
                               .y = out,
-                              .y_stride = head_dim});
+                              .y_stride = width});
 }
 
 void attend(const ForwardPass& pass, std::int64_t index, const LayerTrace& layer) {
@@ -182,13 +183,53 @@ void project(const ForwardPass& pass, std::int64_t index, const float* residual,
                                 .scale = config.rotary.rotated_scale});
 }
 
+/// after = residual + norm(raw): a branch whose norm stands after it. norm(raw) goes to `normed`.
+void add_normed(const ForwardPass& pass, const NormWeight& norm, const float* raw, float* normed,
+                const float* residual, float* after) {
+  pass.norm(norm, raw, normed);
+  pass.sum(residual, normed, after, pass.config().hidden);
+}
+
+/// Keeps what is written of z for the sources.
+void keep_written(const ForwardPass& pass, std::int64_t index, const float* z) {
+  const LayerTrace& layer = pass.trace.layer(index);
+  const std::int64_t width = pass.config().heads * pass.config().head_dim;
+  if (index == pass.inputs.attention_layer) {
+    if (pass.trace.options().sources) pass.copy(z, layer.written, width);
+    return;
+  }
+  if (!pass.config().post_norm || layer.written == nullptr) return;
+  norm_scale(pass.context, {.norm = &pass.weights(index).attention_post_norm,
+                            .rows = pass.rows,
+                            .x = layer.attention_raw,
+                            .z = z,
+                            .parts_width = width,
+                            .y = layer.written});
+}
+
+/// after = residual + what the layer's heads write; z is [rows, heads, head_dim].
+void write_heads(const ForwardPass& pass, std::int64_t index, const float* z, const float* residual,
+                 float* after) {
+  const LayerWeights& weights = pass.weights(index);
+  const LayerTrace& layer = pass.trace.layer(index);
+  const bool replaced = index == pass.inputs.attention_layer;
+  if (replaced) z = pass.inputs.written;
+  if (pass.config().post_norm) {
+    pass.linear(weights.o, z, layer.attention_raw);
+    add_normed(pass, replaced ? weights.head_write_gain : weights.attention_post_norm,
+               layer.attention_raw, pass.trace.normed(), residual, after);
+  } else {
+    pass.linear(weights.o, z, after, residual);
+  }
+  keep_written(pass, index, z);
+}
+
 /// Reads layer.residual and writes residual + attention into `after`.
 void attention_block(const ForwardPass& pass, std::int64_t index, float* after) {
-  const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   project(pass, index, layer.residual, {});
   attend(pass, index, layer);
-  pass.linear(weights.o, layer.z, after, layer.residual);
+  write_heads(pass, index, layer.z, layer.residual, after);
 }
 
 /// after = residual + the MLP of norm(x), or of x where `norm` is null; `after` may be `residual`.
@@ -196,9 +237,9 @@ void mlp_block(const ForwardPass& pass, std::int64_t index, const NormWeight* no
                const float* residual, float* after) {
   const LayerTrace& layer = pass.trace.layer(index);
   const ModelConfig& config = pass.config();
+  const bool sources = pass.trace.options().sources;
   if (index == pass.inputs.mlp_layer) {
-    if (pass.trace.options().sources)
-      pass.copy(pass.inputs.mlp_output, layer.mlp_out, config.hidden);
+    if (sources) pass.copy(pass.inputs.mlp_output, layer.mlp_out, config.hidden);
     pass.sum(residual, pass.inputs.mlp_output, after, config.hidden);
     return;
   }
@@ -207,15 +248,18 @@ void mlp_block(const ForwardPass& pass, std::int64_t index, const NormWeight* no
   params.weights.norm = norm;
   params.tokens = pass.rows;
   params.x = x;
-  params.residual = residual;
-  params.y = after;
-  params.out = pass.trace.options().sources ? layer.mlp_out : nullptr;
+  params.residual = config.post_norm ? nullptr : residual;
+  params.y = config.post_norm ? layer.mlp_raw : after;
+  params.out = sources && !config.post_norm ? layer.mlp_out : nullptr;
   params.gate = layer.gate;
   params.up = config.gated_mlp ? layer.up : nullptr;
   params.keep_inputs = pass.trace.options().gradients;
   params.normed = pass.trace.normed();
   params.hidden = pass.trace.hidden();
   mlp_forward(pass.context, params);
+  if (!config.post_norm) return;
+  add_normed(pass, pass.weights(index).mlp_post_norm, layer.mlp_raw,
+             sources ? layer.mlp_out : pass.trace.normed(), residual, after);
 }
 
 void run_layer(const ForwardPass& pass, std::int64_t index) {
@@ -273,6 +317,9 @@ void run_last_layer(const ForwardPass& all, const WantedTokens& wanted) {
   if (index == inputs.mlp_layer) {
     replaced = wanted.pack(context, config.hidden, inputs.mlp_output);
     inputs.mlp_output = replaced.data();
+  } else if (index == inputs.attention_layer) {
+    replaced = wanted.pack(context, config.heads * config.head_dim, inputs.written);
+    inputs.written = replaced.data();
   }
   const ForwardPass pass{all.engine,     all.batch,          inputs, trace,
                          wanted.count(), wanted.positions(), context};
@@ -281,14 +328,18 @@ void run_last_layer(const ForwardPass& all, const WantedTokens& wanted) {
   float* final_residual = trace.final_residual();
   if (config.parallel_block) {
     pass.norm(weights.mlp_norm, residual.data(), trace.normed_mlp());
-    pass.linear(weights.o, z.data(), final_residual, residual.data());
+    write_heads(pass, index, z.data(), residual.data(), final_residual);
     mlp_block(pass, index, nullptr, trace.normed_mlp(), final_residual, final_residual);
   } else {
-    pass.linear(weights.o, z.data(), layer.residual_mid, residual.data());
+    write_heads(pass, index, z.data(), residual.data(), layer.residual_mid);
     mlp_block(pass, index, &weights.mlp_norm, layer.residual_mid, layer.residual_mid,
               final_residual);
   }
-  if (trace.options().sources) wanted.spread(context, config.hidden, layer.mlp_out);
+  if (!trace.options().sources) return;
+  wanted.spread(context, config.hidden, layer.mlp_out);
+  if (config.post_norm || index == inputs.attention_layer) {
+    wanted.spread(context, config.heads * config.head_dim, layer.written);
+  }
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ struct ForwardInputs {
   std::vector<HeadGate> gates = {};       ///< one per layer, or empty
   std::int64_t mlp_layer = -1;            ///< layer whose MLP output is replaced, or -1
   const float* mlp_output = nullptr;      ///< [tokens, hidden] its replacement
+  std::int64_t attention_layer = -1;      ///< layer whose heads' writes are replaced, or -1
+  const float* written = nullptr;         ///< [tokens, heads, head_dim] see LayerTrace::written
   const KvStore* prefix = nullptr;        ///< keys and values that rows continue
   const RotaryTable* rotary = nullptr;    ///< covers every position of the batch
   std::int64_t first_layer = 0;           ///< start here, from start_residual

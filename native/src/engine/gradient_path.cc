@@ -13,7 +13,7 @@ std::int64_t widest(const ModelConfig& config, bool activations) {
 }
 
 TraceOptions trace_options(const PathPoints& points) {
-  return {.sources = !points.ends.empty(), .gradients = true, .gated = points.activations};
+  return {.sources = !points.ends.empty(), .gradients = true};
 }
 
 std::vector<std::int32_t> end_index(const PairBlock& block, std::size_t copies) {
@@ -56,10 +56,8 @@ GradientPath::GradientPath(const Operands& operands, const PathPoints& points)
       workspace_(operands.workspace),
       end_index_(engine_.context.backend,
                  std::span<const std::int32_t>(end_index(block_, points.alphas.size()))),
-      alpha_(engine_.context.backend, std::span<const float>(token_alphas(block_, points.alphas))),
-      no_heads_(engine_.context.backend, batch_.rows() * engine_.config().heads) {
+      alpha_(engine_.context.backend, std::span<const float>(token_alphas(block_, points.alphas))) {
   supervised_.pack();
-  no_heads_.zero();
 }
 
 void GradientPath::interpolate_ends(const float* ends, std::int64_t width, float* y) {
@@ -97,14 +95,10 @@ void GradientPath::run(const PathGroup& group, const RunControl& control) {
     inputs.mlp_layer = group.layer;
     inputs.mlp_output = workspace_.path.data();
   } else {
-    interpolate_ends(block_.ends().layer(group.layer).z, config.heads * config.head_dim,
+    interpolate_ends(block_.ends().layer(group.layer).written, config.heads * config.head_dim,
                      workspace_.path.data());
-    inputs.gates.resize(static_cast<std::size_t>(config.layers));
-    HeadGate& gate = inputs.gates[static_cast<std::size_t>(group.layer)];
-    gate.scale = no_heads_.data();
-    gate.kind = Replacement::token;
-    gate.replacement = workspace_.path.data();
-    gate.replacement_begin = batch_.row_begin();
+    inputs.attention_layer = group.layer;
+    inputs.written = workspace_.path.data();
   }
   run_forward(engine_, batch_, inputs, workspace_.trace, control);
   const std::vector<End> ends =

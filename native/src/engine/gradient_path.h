@@ -75,7 +75,6 @@ class GradientPath {
   PathWorkspace& workspace_;
   Buffer<std::int32_t> end_index_;  ///< [batch tokens] own token of the block
   Buffer<float> alpha_;             ///< [batch tokens]
-  Buffer<float> no_heads_;          ///< [rows, heads] of zeros: gates that replace every head
 };
 
 }  // namespace headspark

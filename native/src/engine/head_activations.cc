@@ -64,7 +64,7 @@ class Collector {
       } else {
         add_means(layer, batch, z);
       }
-      if (request_.write_norms) add_norms(layer, batch.tokens(), z);
+      if (request_.write_norms) add_norms(layer, batch.tokens(), trace.layer(layer).written);
     }
     for (const std::int32_t position : positions) {
       if (request_.rows == ActivationRows::mean_per_position) {
@@ -106,10 +106,10 @@ class Collector {
     sum_rows(engine_.context, params);
   }
 
-  void add_norms(std::int64_t layer, std::int64_t tokens, const float* z) {
+  void add_norms(std::int64_t layer, std::int64_t tokens, const float* written) {
     const std::int64_t stride = tokens * hidden_;
     Buffer<float> writes(engine_.context.backend, heads_ * stride);
-    expand_head_writes(engine_, layer, tokens, z, writes.data(), stride);
+    expand_head_writes(engine_, layer, tokens, written, writes.data(), stride);
     Buffer<double> norms(engine_.context.backend, heads_ * tokens);
     row_norms(
         engine_.context,

@@ -50,7 +50,7 @@ class PropertyBatch {
         first_(range.first),
         result_(result),
         batch_(engine.context, rows_of(range)),
-        trace_(engine, batch_.tokens(), {}) {
+        trace_(engine, batch_.tokens(), {.written = true}) {
     const HeadPropertiesRequest& request = plan.request;
     std::vector<std::int32_t> query_tokens;
     for (std::size_t p = range.first; p < range.second; ++p) {
@@ -90,7 +90,7 @@ class PropertyBatch {
       advance(group.layer + 1);
       measure_attention(group, control);
       measure_writes(group, control);
-      answer_z.push_back(at_answers(trace_.layer(group.layer).z, z_width()));
+      answer_z.push_back(at_answers(trace_.layer(group.layer).written, z_width()));
     }
     if (answers_.empty()) return;
     advance(engine_.config().layers);
@@ -179,17 +179,9 @@ class PropertyBatch {
     Buffer<double> norms(backend, std::ssize(group.heads) * queries);
     for (std::size_t i = 0; i < group.heads.size(); ++i) {
       control.check();
-      LinearForward params;
-      params.weight = &engine_.model->layers[static_cast<std::size_t>(group.layer)].o;
-      params.slice.in_begin = group.heads[i] * config.head_dim;
-      params.slice.in_end = params.slice.in_begin + config.head_dim;
-      params.tokens = batch_.tokens();
-      params.x = trace_.layer(group.layer).z + params.slice.in_begin;
-      params.x_stride = z_width();
-      params.y = writes.data();
-      params.y_stride = config.hidden;
-      params.with_bias = false;
-      linear_forward(engine_.context, params);
+      const HeadWrite write[] = {{group.heads[i], writes.data()}};
+      expand_head_writes(engine_, group.layer, batch_.tokens(), trace_.layer(group.layer).written,
+                         write);
       row_norms(engine_.context, {.rows = queries,
                                   .width = config.hidden,
                                   .index = query_tokens_.data(),

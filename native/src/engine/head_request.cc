@@ -103,7 +103,8 @@ HeadRequestPlan plan_head_request(const Engine& engine, const HeadPropertiesRequ
     plan.heads_at_once = std::max<std::int64_t>(plan.heads_at_once, std::ssize(group.heads));
   }
   // Activations, one head's writes, and a row of the map of every head in memory.
-  const std::int64_t own = Trace::floats_per_token(engine, {}) + engine.config().hidden;
+  const std::int64_t own =
+      Trace::floats_per_token(engine, {.written = true}) + engine.config().hidden;
   const auto token_bytes = [&] { return 4 * (own + plan.heads_at_once * plan.longest); };
   const std::int64_t budget = engine.options.memory_bytes;
   while (plan.heads_at_once > 1 && token_bytes() * plan.longest > budget) plan.heads_at_once /= 2;

@@ -48,6 +48,7 @@ struct Sums {
   std::vector<std::int64_t> all_counts;  ///< one entry: all tokens
   Sum embedding;
   std::vector<Sum> z;
+  std::vector<Sum> written;  ///< where it is not z
   std::vector<Sum> mlp;
 
   Sums(const Engine& engine, std::int64_t positions)
@@ -58,6 +59,8 @@ struct Sums {
     for (std::int64_t layer = 0; layer < config.layers; ++layer) {
       z.emplace_back(engine, positions, config.heads * config.head_dim);
       mlp.emplace_back(engine, 1, config.hidden);
+      if (config.post_norm && positions == 1)
+        written.emplace_back(engine, 1, config.heads * config.head_dim);
     }
   }
 
@@ -65,8 +68,10 @@ struct Sums {
     const std::vector<std::int32_t>& positions = batch.host().positions;
     embedding.add(engine, trace.embedding(), batch);
     for (std::size_t layer = 0; layer < z.size(); ++layer) {
-      z[layer].add(engine, trace.layer(static_cast<std::int64_t>(layer)).z, batch);
-      mlp[layer].add(engine, trace.layer(static_cast<std::int64_t>(layer)).mlp_out, batch);
+      const LayerTrace& kept = trace.layer(static_cast<std::int64_t>(layer));
+      z[layer].add(engine, kept.z, batch);
+      mlp[layer].add(engine, kept.mlp_out, batch);
+      if (!written.empty()) written[layer].add(engine, kept.written, batch);
     }
     for (const std::int32_t position : positions) {
       ++counts[counts.size() == 1 ? 0 : static_cast<std::size_t>(position)];
@@ -101,6 +106,10 @@ MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pai
   means.embedding = sums.embedding.mean(sums.all_counts);
   for (std::size_t layer = 0; layer < sums.z.size(); ++layer) {
     means.z.push_back(sums.z[layer].mean(sums.counts));
+    if (means.positions == 1) {
+      means.written.push_back(sums.written.empty() ? means.z.back()
+                                                   : sums.written[layer].mean(sums.all_counts));
+    }
     means.mlp.push_back(sums.mlp[layer].mean(sums.all_counts));
   }
   return means;

@@ -12,9 +12,11 @@ namespace headspark {
 
 /// Sums in double, token by token in order, so that batches cannot change a bit.
 struct MeanActivations {
-  std::int64_t positions = 1;           ///< 1: one mean over all positions
-  std::vector<float> embedding;         ///< [hidden], over all positions
-  std::vector<std::vector<float>> z;    ///< per layer [positions, heads, head_dim]
+  std::int64_t positions = 1;         ///< 1: one mean over all positions
+  std::vector<float> embedding;       ///< [hidden], over all positions
+  std::vector<std::vector<float>> z;  ///< per layer [positions, heads, head_dim]
+  /// Per layer [heads, head_dim] as LayerTrace::written; only where means are over all positions.
+  std::vector<std::vector<float>> written;
   std::vector<std::vector<float>> mlp;  ///< per layer [hidden], over all positions
 };
 

@@ -72,7 +72,8 @@ std::int64_t weight_bytes(const Model& model, Precision precision) {
       total += extra_bytes(*weight, precision);
     }
     for (const NormWeight* norm :
-         {&layer.attention_norm, &layer.mlp_norm, &layer.q_norm, &layer.k_norm}) {
+         {&layer.attention_norm, &layer.mlp_norm, &layer.attention_post_norm, &layer.mlp_post_norm,
+          &layer.head_write_gain, &layer.q_norm, &layer.k_norm, &layer.k_norm_each}) {
       total += norm_bytes(*norm);
     }
   }

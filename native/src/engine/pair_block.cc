@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/output_rows.h"
+#include "engine/stream_norm.h"
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear_each.h"
@@ -130,7 +131,7 @@ void PairBlock::take_end(const Engine& engine, End end, const Trace& trace, std:
                              .y = ends_.layer(layer).*member + (end == End::clean ? 0 : count)});
   };
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    take(&LayerTrace::z, config.heads * config.head_dim, layer);
+    take(&LayerTrace::written, config.heads * config.head_dim, layer);
     take(&LayerTrace::mlp_out, config.hidden, layer);
   }
 }
@@ -163,8 +164,11 @@ SupervisedRows PairBlock::supervised(std::int64_t copies) const {
   return rows;
 }
 
-void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, std::span<const HeadWrite> heads, DType type) {
+namespace {
+
+/// z_head W_O[head]ᵀ of some heads.
+void multiply_heads(const Engine& engine, std::int64_t layer, std::int64_t tokens, const float* z,
+                    std::span<const HeadWrite> heads, DType type) {
   const ModelConfig& config = engine.config();
   LinearEach writes;
   for (const HeadWrite& head : heads) {
@@ -184,13 +188,35 @@ void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t t
   linear_forward_each(engine.context, writes);
 }
 
+}  // namespace
+
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, float* writes, std::int64_t stride, DType type) {
+                        const float* written, std::span<const HeadWrite> heads, DType type) {
+  const NormWeight& gain = engine.model->layers[static_cast<std::size_t>(layer)].head_write_gain;
+  if (gain.empty()) return multiply_heads(engine, layer, tokens, written, heads, type);
+  if (type == DType::f32) {
+    multiply_heads(engine, layer, tokens, written, heads, type);
+    for (const HeadWrite& head : heads) norm_stream(engine, gain, tokens, head.y, head.y);
+    return;
+  }
+  // Rounded once, after the gain.
+  Buffer<float> one(engine.context.backend, tokens * engine.config().hidden);
+  for (const HeadWrite& head : heads) {
+    const HeadWrite unrounded[] = {{head.head, one.data()}};
+    multiply_heads(engine, layer, tokens, written, unrounded, DType::f32);
+    norm_stream(engine, gain, tokens, one.data(), one.data());
+    combine(engine.context,
+            {.count = one.size(), .x = one.data(), .b = 0.0f, .y = head.y, .type = type});
+  }
+}
+
+void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
+                        const float* written, float* writes, std::int64_t stride, DType type) {
   std::vector<HeadWrite> heads;
   for (std::int64_t head = 0; head < engine.config().heads; ++head) {
     heads.push_back({head, element_in(writes, head * stride, type)});
   }
-  expand_head_writes(engine, layer, tokens, z, heads, type);
+  expand_head_writes(engine, layer, tokens, written, heads, type);
 }
 
 void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to,
@@ -230,7 +256,7 @@ Buffer<float> collect_writes(const Engine& engine, const Graph& graph, PairBlock
   take(block.ends().embedding(), config.hidden, of_source(0), type);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const LayerTrace& trace = block.ends().layer(layer);
-    take(trace.z, z_width, z.data(), DType::f32);
+    take(trace.written, z_width, z.data(), DType::f32);
     expand_head_writes(engine, layer, tokens, z.data(), of_source(graph.head_source(layer, 0)),
                        stride, type);
     take(trace.mlp_out, config.hidden, of_source(graph.mlp_source(layer)), type);

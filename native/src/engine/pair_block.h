@@ -101,11 +101,12 @@ class PairBlock {
   Buffer<float> clean_logits_;  ///< [logits rows, vocab], kl only
 };
 
-/// Expands z [tokens, heads, head_dim] of one layer into what each head writes to the residual
-/// stream: writes[head] = z_head W_O[head]ᵀ, [tokens, hidden], `stride` floats apart. b_O is not
-/// part of it. `type` is of the writes (LinearForward::type).
+/// Expands LayerTrace::written [tokens, heads, head_dim] of one layer into what each head writes to
+/// the residual stream: writes[head] = z_head W_O[head]ᵀ, times the weight of the norm that stands
+/// after it, [tokens, hidden], `stride` floats apart. b_O is not part of it. `type` is of the
+/// writes (LinearForward::type).
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, float* writes, std::int64_t stride,
+                        const float* written, float* writes, std::int64_t stride,
                         DType type = DType::f32);
 /// The same of some heads, wherever their writes go.
 struct HeadWrite {
@@ -113,7 +114,8 @@ struct HeadWrite {
   float* y = nullptr;  ///< [tokens, hidden]
 };
 void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t tokens,
-                        const float* z, std::span<const HeadWrite> heads, DType type = DType::f32);
+                        const float* written, std::span<const HeadWrite> heads,
+                        DType type = DType::f32);
 
 /// to = corrupted - clean of an activation of both ends, [2, count]; `type` is of `to`.
 void subtract_ends(const Engine& engine, const float* ends, std::int64_t count, float* to,

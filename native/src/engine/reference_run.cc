@@ -21,7 +21,7 @@ ReferenceRun::ReferenceRun(const Engine& engine, PairBlock& corrupted) {
   const Trace& ends = corrupted.ends();
   embedding_ = ends.embedding() + tokens * config.hidden;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    z_.push_back(ends.layer(layer).z + tokens * config.heads * config.head_dim);
+    written_.push_back(ends.layer(layer).written + tokens * config.heads * config.head_dim);
     mlp_.push_back(ends.layer(layer).mlp_out + tokens * config.hidden);
   }
 }
@@ -32,7 +32,7 @@ ReferenceRun::ReferenceRun(const Engine& engine, const MeanActivations& means,
     return means_.emplace_back(repeat_row(engine, mean, tokens)).data();
   };
   embedding_ = repeated(means.embedding);
-  for (const auto& mean : means.z) z_.push_back(repeated(mean));
+  for (const auto& mean : means.written) written_.push_back(repeated(mean));
   for (const auto& mean : means.mlp) mlp_.push_back(repeated(mean));
 }
 

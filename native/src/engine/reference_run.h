@@ -23,15 +23,17 @@ class ReferenceRun {
 
   bool empty() const { return embedding_ == nullptr; }
   const float* embedding() const { return embedding_; }  ///< [tokens, hidden]
-  /// [tokens, heads, head_dim] of a layer
-  const float* z(std::int64_t layer) const { return z_[static_cast<std::size_t>(layer)]; }
+  /// [tokens, heads, head_dim] of a layer, as LayerTrace::written
+  const float* written(std::int64_t layer) const {
+    return written_[static_cast<std::size_t>(layer)];
+  }
   /// [tokens, hidden] of a layer, bias included
   const float* mlp(std::int64_t layer) const { return mlp_[static_cast<std::size_t>(layer)]; }
 
  private:
   std::vector<Buffer<float>> means_;
   const float* embedding_ = nullptr;
-  std::vector<const float*> z_;
+  std::vector<const float*> written_;
   std::vector<const float*> mlp_;
 };
 

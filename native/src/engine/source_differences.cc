@@ -30,7 +30,7 @@ SourceDifferences::SourceDifferences(const Engine& engine, const Graph& graph, P
   subtract_ends(engine, block.ends().embedding(), stream, streams_.data(), type_);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const LayerTrace& trace = block.ends().layer(layer);
-    subtract_ends(engine, trace.z, z, z_.data() + layer * z);
+    subtract_ends(engine, trace.written, z, z_.data() + layer * z);
     subtract_ends(engine, trace.mlp_out, stream,
                   element_in(streams_.data(), (1 + layer) * stream, type_), type_);
   }

@@ -32,6 +32,11 @@ std::vector<Slot> slots(const Engine& engine, const TraceOptions& options) {
       {&LayerTrace::gate, kept_width, gradients},
       {&LayerTrace::mlp_out, config.hidden, writes},
   };
+  if (config.post_norm) {
+    list.push_back({&LayerTrace::attention_raw, config.hidden, gradients});
+    list.push_back({&LayerTrace::mlp_raw, config.hidden, gradients});
+    if (writes || options.written) list.push_back({&LayerTrace::written, query_width, writes});
+  }
   if (config.qk_norm) {
     list.push_back({&LayerTrace::q_raw, query_width, gradients});
     list.push_back({&LayerTrace::k_raw, kv_width, gradients});
@@ -51,6 +56,9 @@ Trace::Trace(const Engine& engine, std::int64_t max_tokens, const TraceOptions& 
     float* shared = slot.kept ? nullptr : allocate(slot.width);
     for (LayerTrace& layer : layers_)
       layer.*slot.member = slot.kept ? allocate(slot.width) : shared;
+  }
+  if (!config.post_norm) {
+    for (LayerTrace& layer : layers_) layer.written = layer.z;
   }
   if (options.gradients || options.residuals) {
     final_residual_ = allocate(config.hidden);

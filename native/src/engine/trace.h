@@ -13,6 +13,7 @@ namespace headspark {
 /// What to keep of every layer.
 struct TraceOptions {
   bool sources = false;      ///< embedding, z and MLP outputs: the writes of all source nodes
+  bool written = false;      ///< z as it is written, in scratch unless the sources are kept
   bool gradients = false;    ///< whatever the backward pass reads
   bool residuals = false;    ///< the residual stream entering every layer
   bool keys_values = false;  ///< k and v after rotation, for a prefix store or a cache
@@ -21,19 +22,24 @@ struct TraceOptions {
 
 /// Pointers to one layer's activations; several layers may share scratch (see TraceOptions).
 struct LayerTrace {
-  float* residual = nullptr;      ///< [tokens, hidden] before the attention norm
-  float* q_raw = nullptr;         ///< [tokens, heads, head_dim] before the q norm (Qwen3)
-  float* k_raw = nullptr;         ///< [tokens, kv_heads, head_dim]
-  float* q = nullptr;             ///< [tokens, heads, head_dim] after norm and rotation
-  float* k = nullptr;             ///< [tokens, kv_heads, head_dim]
-  float* v = nullptr;             ///< [tokens, kv_heads, head_dim]
-  float* raw = nullptr;           ///< [tokens, heads, head_dim] attention output before the gate
-  float* z = nullptr;             ///< [tokens, heads, head_dim] after the gate
-  float* lse = nullptr;           ///< [tokens, heads]
-  float* residual_mid = nullptr;  ///< [tokens, hidden] before the MLP norm (sequential blocks)
-  float* gate = nullptr;          ///< [tokens, intermediate] as MlpForward keeps it
-  float* up = nullptr;            ///< the same, gated MLPs
-  float* mlp_out = nullptr;       ///< [tokens, hidden], bias included
+  float* residual = nullptr;  ///< [tokens, hidden] before the attention norm
+  float* q_raw = nullptr;     ///< [tokens, heads, head_dim] before the q norm (Qwen3)
+  float* k_raw = nullptr;     ///< [tokens, kv_heads, head_dim]
+  float* q = nullptr;         ///< [tokens, heads, head_dim] after norm and rotation
+  float* k = nullptr;         ///< [tokens, kv_heads, head_dim]
+  float* v = nullptr;         ///< [tokens, kv_heads, head_dim]
+  float* raw = nullptr;       ///< [tokens, heads, head_dim] attention output before the gate
+  float* z = nullptr;         ///< [tokens, heads, head_dim] after the gate
+  /// z over the scale of the norm that stands after attention, so that heads' writes are linear in
+  /// it; z itself where none does.
+  float* written = nullptr;
+  float* lse = nullptr;            ///< [tokens, heads]
+  float* residual_mid = nullptr;   ///< [tokens, hidden] before the MLP norm (sequential blocks)
+  float* gate = nullptr;           ///< [tokens, intermediate] as MlpForward keeps it
+  float* up = nullptr;             ///< the same, gated MLPs
+  float* mlp_out = nullptr;        ///< [tokens, hidden], bias and the norm after it included
+  float* attention_raw = nullptr;  ///< [tokens, hidden] before the norm that stands after it
+  float* mlp_raw = nullptr;        ///< the same of the MLP
 };
 
 class Trace {

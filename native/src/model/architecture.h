@@ -35,6 +35,8 @@ struct ModuleNames {
   const char* unembedding;
   const char* attention_norm;
   const char* mlp_norm;
+  const char* attention_post_norm;
+  const char* mlp_post_norm;
   const char* q_norm;
   const char* k_norm;
   const char* q;
@@ -64,6 +66,7 @@ extern const ArchitectureSpec llama_spec;
 extern const ArchitectureSpec smollm3_spec;
 extern const ArchitectureSpec mistral_spec;
 extern const ArchitectureSpec phi3_spec;
+extern const ArchitectureSpec olmo2_spec;
 extern const ArchitectureSpec gpt2_spec;
 extern const ArchitectureSpec gpt_neox_spec;
 

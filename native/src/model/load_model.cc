@@ -42,6 +42,13 @@ struct Loader {
     return result;
   }
 
+  static NormWeight fixed_norm(std::vector<float> weight) {
+    NormWeight result;
+    result.kind = NormKind::fixed;
+    result.weight = std::move(weight);
+    return result;
+  }
+
   LinearWeight linear(const std::string& name, std::int64_t out, std::int64_t in,
                       bool has_bias) const {
     WeightView view;
@@ -131,15 +138,43 @@ struct Loader {
     weights.down = linear(module(index, names().down), hidden, inner, bias);
   }
 
+  void block_norms(std::int64_t index, LayerWeights& weights) const {
+    const std::int64_t hidden = config().hidden;
+    if (!config().post_norm) {
+      weights.attention_norm = norm(module(index, names().attention_norm), hidden);
+      weights.mlp_norm = norm(module(index, names().mlp_norm), hidden);
+      return;
+    }
+    weights.attention_norm = fixed_norm(std::vector(static_cast<std::size_t>(hidden), 1.0f));
+    weights.mlp_norm = weights.attention_norm;
+    weights.attention_post_norm = norm(module(index, names().attention_post_norm), hidden);
+    weights.mlp_post_norm = norm(module(index, names().mlp_post_norm), hidden);
+    weights.head_write_gain = fixed_norm(weights.attention_post_norm.weight);
+  }
+
+  /// Norms of q and k: of each head, or with those after the block of all heads together.
+  void head_norms(std::int64_t index, LayerWeights& weights) const {
+    const bool together = config().post_norm;
+    const std::int64_t head_dim = config().head_dim;
+    weights.q_norm =
+        norm(module(index, names().q_norm), (together ? config().heads : 1) * head_dim);
+    weights.k_norm =
+        norm(module(index, names().k_norm), (together ? config().kv_heads : 1) * head_dim);
+    weights.k_norm_each = weights.k_norm;
+    if (!together) return;
+    weights.k_norm_each.weight.clear();
+    const std::int64_t share = config().heads / config().kv_heads;
+    for (std::int64_t head = 0; head < config().heads; ++head) {
+      const auto own = weights.k_norm.weight.begin() + head / share * head_dim;
+      weights.k_norm_each.weight.insert(weights.k_norm_each.weight.end(), own, own + head_dim);
+    }
+  }
+
   LayerWeights layer(std::int64_t index) const {
     const std::int64_t hidden = config().hidden;
     LayerWeights weights;
-    weights.attention_norm = norm(module(index, names().attention_norm), hidden);
-    weights.mlp_norm = norm(module(index, names().mlp_norm), hidden);
-    if (config().qk_norm) {
-      weights.q_norm = norm(module(index, names().q_norm), config().head_dim);
-      weights.k_norm = norm(module(index, names().k_norm), config().head_dim);
-    }
+    block_norms(index, weights);
+    if (config().qk_norm) head_norms(index, weights);
     projections(index, weights);
     weights.o = linear(module(index, names().o), hidden, config().heads * config().head_dim,
                        parsed.bias.attention_output);

@@ -12,4 +12,8 @@ void norm_backward_cuda(const Context&, const NormBackward&) {
   throw_no_cuda("norm_backward");
 }
 
+void norm_scale_cuda(const Context&, const NormScale&) {
+  throw_no_cuda("norm_scale");
+}
+
 }  // namespace headspark

@@ -55,6 +55,8 @@ void norm_forward_cpu(const Context& context, const NormForward& params);
 void norm_forward_cuda(const Context& context, const NormForward& params);
 void norm_backward_cpu(const Context& context, const NormBackward& params);
 void norm_backward_cuda(const Context& context, const NormBackward& params);
+void norm_scale_cpu(const Context& context, const NormScale& params);
+void norm_scale_cuda(const Context& context, const NormScale& params);
 
 void rotary_forward_cpu(const Context& context, const Rotary& params);
 void rotary_forward_cuda(const Context& context, const Rotary& params);

@@ -1,7 +1,8 @@
 // head_input_backward on the GPU, with one product for all copies, which pulls back what it makes
 // where it can (cuda/head_products.h). Per copy, with n = (x - mean)
 // rstd and h = w (d W):
-//   d_x = rstd (h - mean(h) - n mean(h n))            (RMSNorm: without mean(h), and mean = 0)
+//   d_x = rstd (h - mean(h) - n mean(h n))            (RMSNorm: without mean(h), and mean = 0;
+//                                                      fixed: d_x = h)
 // The first part is linear in rstd d, so d is summed over copies before it meets W. In the last,
 // width * mean(h n) = d · W (w n) = d · (projected - offset), offset = W b_norm + b: a scalar per
 // head, so no copy's d W is ever formed (the same as cpu/head_input_fast.cc; the specification is
@@ -240,9 +241,10 @@ class HeadInputs {
   void run(const HeadInputBackward::Projection& projection) {
     const float* const offset = projection_offset(context_, *p_.norm, *projection.weight, offset_);
     const std::int64_t sums = p_.tokens * projection.heads;
+    const bool fixed = norm_.kind == NormKind::fixed;
     launch(device_.stream(), {{blocks_for(sums, kSumThreads / 32)}, kSumThreads}, &sum_kernel,
            SumKernel{p_.copies, p_.tokens, projection.heads, projection.share, p_.head_dim,
-                     1.0f / static_cast<float>(p_.in()), mean_, rstd_, projection.d,
+                     fixed ? 0.0f : 1.0f / static_cast<float>(p_.in()), mean_, rstd_, projection.d,
                      projection.projected, offset, d_sum_, multiples_, constants_});
     if (multiply_at_once(projection)) return;
     if (p_.type == DType::f32) return multiply_in_steps(projection);
@@ -286,7 +288,7 @@ class HeadInputs {
   /// By the kernel that pulls back what it multiplies; false, with nothing done, where it cannot.
   bool multiply_at_once(const HeadInputBackward::Projection& projection) {
     const LinearWeight& weight = *projection.weight;
-    if (norm_.kind != NormKind::rms) return false;
+    if (norm_.kind == NormKind::layer) return false;
     const GemmOperand stored = whole_operand(device_.terms(weight, context_.precision), true);
     if (!has_head_products(stored, p_.head_dim, p_.copies)) return false;
     const TermRows d = sum_terms(projection, term_count(context_.precision));

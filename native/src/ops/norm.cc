@@ -43,4 +43,18 @@ void norm_backward(const Context& context, const NormBackward& params) {
   norm_backward_cpu(context, params);
 }
 
+void norm_scale(const Context& context, const NormScale& params) {
+  const char* op = "norm_scale";
+  checked_width(params.norm, params.rows, op);
+  check_argument(params.norm->kind == NormKind::rms, op, "norm is not an RMSNorm");
+  check_argument(params.parts_width >= 0, op, "parts_width is negative");
+  if (params.rows == 0) return;
+  check_pointer(params.x, op, "x");
+  check_pointer(params.z, op, "z");
+  check_pointer(params.y, op, "y");
+  if (!context.on_cpu()) return norm_scale_cuda(context, params);
+  if (context.isa != Isa::specification) return norm_scale_fast(context, params);
+  norm_scale_cpu(context, params);
+}
+
 }  // namespace headspark

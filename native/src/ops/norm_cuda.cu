@@ -97,6 +97,29 @@ void backward(OpDevice& device, const NormBackward& p, float* sum) {
                         p.mode == GradientMode::accumulate, sum});
 }
 
+struct ScaleKernel {
+  NormConstants norm;
+  std::int64_t rows;
+  const float* x;
+  const float* z;
+  std::int64_t parts_width;
+  float* y;
+};
+
+template <bool Wide>
+HEADSPARK_KERNEL(kNormThreads)
+scale_kernel(ScaleKernel p) {
+  const RowTeam<Wide> team = row_team<Wide>();
+  const std::int64_t row = team.row();
+  if (row >= p.rows) return;
+  const Moments m = moments(p.norm, team, p.x + row * p.norm.width);
+  const float* const z = p.z + row * p.parts_width;
+  float* const y = p.y + row * p.parts_width;
+  for_own_elements(
+      team, p.parts_width, [&](std::int64_t i) { return z[i]; },
+      [&](std::int64_t i, float value) { y[i] = value * m.rstd; });
+}
+
 }  // namespace
 
 namespace cuda {
@@ -133,6 +156,14 @@ void norm_forward_cuda(const Context& context, const NormForward& p) {
 
 void norm_backward_cuda(const Context& context, const NormBackward& p) {
   backward(op_device(context), p, nullptr);
+}
+
+void norm_scale_cuda(const Context& context, const NormScale& p) {
+  OpDevice& device = op_device(context);
+  const NormConstants norm = norm_constants(device, *p.norm);
+  launch(device.stream(), norm_shape(norm.width, p.rows),
+         norm.width > kWarpWidth ? &scale_kernel<true> : &scale_kernel<false>,
+         ScaleKernel{norm, p.rows, p.x, p.z, p.parts_width, p.y});
 }
 
 }  // namespace headspark

@@ -265,6 +265,7 @@ TEST_CASE("mlp on the GPU has the bits of its steps") {
              .bias = true,
              .out = true});
   check_mlp({.name = "widths that are no multiples of 8", .hidden = 21, .intermediate = 35});
+  check_mlp({.name = "no norm", .kind = NormKind::fixed});
   check_mlp({.name = "wide rows", .tokens = 3, .hidden = 264, .intermediate = 72});
   check_mlp({.name = "fp32", .bf16 = false, .in_place = true});
   check_mlp({.name = "normed before, no residual", .norm = false, .residual = false});

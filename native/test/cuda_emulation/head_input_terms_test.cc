@@ -29,7 +29,7 @@ struct HeadsCase {
   DType stored = DType::bf16;
 
   // Whether one kernel multiplies and pulls back.
-  bool at_once() const { return head_dim % 32 == 0 && kind == NormKind::rms && copies <= 8; }
+  bool at_once() const { return head_dim % 32 == 0 && kind != NormKind::layer && copies <= 8; }
 };
 
 struct NormedHeads {
@@ -100,6 +100,8 @@ TEST_CASE("heads' gradients on the GPU: parts of one set of terms are the heads'
                              {},
                              {.copies = 10},
                              {.kind = NormKind::layer},
+                             {.kind = NormKind::fixed, .copies = 3},
+                             {.head_dim = 8, .kind = NormKind::fixed},
                              {.head_dim = 64, .copies = 8, .in = 40},
                              {.head_dim = 64, .kind = NormKind::layer, .copies = 1},
                              {.head_dim = 96, .copies = 3, .tokens = 67, .in = 72},

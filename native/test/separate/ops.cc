@@ -104,6 +104,14 @@ void norm_backward_cuda(const Context& context, const NormBackward& params) {
   norm_backward(on_host(context), p);
 }
 
+void norm_scale_cuda(const Context& context, const NormScale& params) {
+  NormScale p = params;
+  p.x = bytes_of(p.x, p.rows * width_of(p.norm));
+  p.z = bytes_of(p.z, p.rows * p.parts_width);
+  p.y = bytes_of(p.y, p.rows * p.parts_width);
+  norm_scale(on_host(context), p);
+}
+
 void rotary_forward_cuda(const Context& context, const Rotary& params) {
   rotary_forward(on_host(context), translated(params));
 }

@@ -2,7 +2,7 @@
 // Face's form (the keys of transformers 4 and 5 side by side; headspark reads both).
 import { UserError } from '../user-error.mjs';
 
-export const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'gpt2', 'gpt_neox'];
+export const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'olmo2', 'gpt2', 'gpt_neox'];
 export const DTYPES = { bf16: 'bfloat16', f32: 'float32' };
 
 /** Sizes of the published checkpoints of these names. */
@@ -48,6 +48,20 @@ export const SHAPES = {
     ropeTheta: 1000000,
     normEpsilon: 1e-6,
     tied: true,
+  },
+  'olmo2-1b': {
+    architecture: 'olmo2',
+    layers: 16,
+    heads: 16,
+    kvHeads: 16,
+    hidden: 2048,
+    intermediate: 8192,
+    vocab: 100352,
+    headDim: 128,
+    maxPositions: 4096,
+    ropeTheta: 500000,
+    normEpsilon: 1e-6,
+    tied: false,
   },
   'qwen2.5-7b': {
     architecture: 'qwen2',
@@ -129,6 +143,7 @@ const CLASSES = {
   llama: 'LlamaForCausalLM',
   qwen2: 'Qwen2ForCausalLM',
   qwen3: 'Qwen3ForCausalLM',
+  olmo2: 'Olmo2ForCausalLM',
   gpt2: 'GPT2LMHeadModel',
   gpt_neox: 'GPTNeoXForCausalLM',
 };

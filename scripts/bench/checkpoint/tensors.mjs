@@ -23,18 +23,24 @@ function llamaLayer(shape, prefix, writeGain) {
     ['v_proj', keys],
   ];
   const qwen2 = architecture === 'qwen2';
+  const after = architecture === 'olmo2'; // norms after attention and MLP, over all heads of q and k
+  const headNorms = {
+    qwen3: { q_norm: headDim, k_norm: headDim },
+    olmo2: { q_norm: queries, k_norm: keys },
+  };
   return [
-    norm(`${prefix}input_layernorm.weight`, hidden),
+    ...(after ? [] : [norm(`${prefix}input_layernorm.weight`, hidden)]),
     ...projections.map(([name, width]) => matrix(attention + name, [width, hidden])),
     ...(qwen2 ? projections.map(([name, width]) => bias(`${attention}${name}.bias`, width)) : []),
-    ...(architecture === 'qwen3'
-      ? ['q_norm', 'k_norm'].map((name) => norm(`${attention}${name}.weight`, headDim))
-      : []),
+    ...Object.entries(headNorms[architecture] ?? {}).map(([name, width]) =>
+      norm(`${attention}${name}.weight`, width),
+    ),
     matrix(`${attention}o_proj`, [hidden, queries], { gain: writeGain }),
     norm(`${prefix}post_attention_layernorm.weight`, hidden),
     matrix(`${prefix}mlp.gate_proj`, [intermediate, hidden]),
     matrix(`${prefix}mlp.up_proj`, [intermediate, hidden]),
     matrix(`${prefix}mlp.down_proj`, [hidden, intermediate], { gain: writeGain }),
+    ...(after ? [norm(`${prefix}post_feedforward_layernorm.weight`, hidden)] : []),
   ];
 }
 

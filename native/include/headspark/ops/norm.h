@@ -1,5 +1,5 @@
 // RMSNorm (arXiv 1910.07467) and LayerNorm (arXiv 1607.06450) over the last axis. The backward is
-// the full Jacobian at x: nothing is frozen. Also used per head for Qwen3's q and k norms.
+// the full Jacobian at x: nothing is frozen. Also used for the norms of q and k.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,11 @@
 
 namespace headspark {
 
-enum class NormKind { rms, layer };
+enum class NormKind {
+  rms,
+  layer,
+  fixed,  ///< y = x weight + bias: the place of a norm that a model does not have
+};
 
 struct NormWeight {
   NormKind kind = NormKind::rms;
@@ -42,7 +46,19 @@ struct NormBackward {
   GradientMode mode = GradientMode::overwrite;
 };
 
+/// What the parts of an RMSNorm's input have of its output: where x = sum over parts of W_i z_i,
+/// norm(x) = sum of weight * (W_i y_i).
+struct NormScale {
+  const NormWeight* norm = nullptr;
+  std::int64_t rows = 0;
+  const float* x = nullptr;  ///< [rows, width]
+  const float* z = nullptr;  ///< [rows, parts_width]
+  std::int64_t parts_width = 0;
+  float* y = nullptr;  ///< [rows, parts_width], z / rms(x); may be z
+};
+
 void norm_forward(const Context& context, const NormForward& params);
 void norm_backward(const Context& context, const NormBackward& params);
+void norm_scale(const Context& context, const NormScale& params);
 
 }  // namespace headspark

@@ -18,6 +18,7 @@ struct RowKernel {
 
   static Moments moments(const NormRow& row) {
     Moments m;
+    if (row.fixed) return {.mean = 0.0f, .rstd = 1.0f};
     const float inverse_width = 1.0f / static_cast<float>(row.width);
     if (row.centered) {
       F sum = S::set(0.0f);
@@ -62,7 +63,7 @@ struct RowKernel {
       sum_gn = S::fma(g, n, sum_gn);
     });
     const F mean_g = S::set(row.centered ? S::sum(sum_g) * inverse_width : 0.0f);
-    const F mean_gn = S::set(S::sum(sum_gn) * inverse_width);
+    const F mean_gn = S::set(row.fixed ? 0.0f : S::sum(sum_gn) * inverse_width);
     for_lanes<S>(row.width, [&](std::int64_t i, std::int64_t lanes) {
       const F n = S::mul(S::sub(load_lanes<S>(row.x + i, lanes), mean), rstd);
       const F g = S::mul(load_lanes<S>(row.d_y + i, lanes), load_lanes<S>(row.weight + i, lanes));
