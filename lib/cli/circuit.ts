@@ -10,6 +10,7 @@ import {
   type BuildCircuitOptions,
   type Circuit,
 } from '../circuit/circuit.js';
+import { emptyCircuitNote } from '../circuit/empty-note.js';
 import { graphOf } from '../circuit/graph.js';
 import { selectEdges } from '../circuit/select.js';
 import {
@@ -42,7 +43,7 @@ import {
 } from './journal-option.js';
 import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
-import { describeSelection, emptyCircuitNote, selectionMeta, selectionOf } from './selection.js';
+import { describeSelection, greedyOption, selectionMeta, selectionOf } from './selection.js';
 import { optionGroups } from './vocabulary.js';
 
 function warnOtherModel(circuit: Circuit, model: Model, context: Context): void {
@@ -83,7 +84,7 @@ function printCircuit({ circuit, selection, description }: Chosen, context: Cont
       context.print(`  pruned: ${plural(pruned, 'edge')} on no path from the input to the logits`);
     }
   }
-  if (edges === 0) context.warn(emptyCircuitNote('the circuit', selection));
+  if (edges === 0) context.warn(emptyCircuitNote('the circuit', selection, greedyOption));
 }
 
 function printEvaluation(evaluation: CircuitEvaluation, context: Context): void {

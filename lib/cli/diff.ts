@@ -4,6 +4,7 @@ import { basename, extname } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { canonicalJson } from '../canonical-json.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
+import { emptyCircuitNote } from '../circuit/empty-note.js';
 import { diff, type DiffInput } from '../circuit-diff.js';
 import { diffCsv } from '../diff-report.js';
 import { readScoreFile } from '../formats/score-file.js';
@@ -13,12 +14,7 @@ import { printDiff } from './diff-tables.js';
 import { plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
-import {
-  describeSelection,
-  emptyCircuitNote,
-  selectionFromMeta,
-  selectionOf,
-} from './selection.js';
+import { describeSelection, greedyOption, selectionFromMeta, selectionOf } from './selection.js';
 import { optionGroups } from './vocabulary.js';
 
 /** File names without folder and extension; with the folder where two would be the same. */
@@ -93,7 +89,8 @@ export const diffCommand: Command = {
     );
     printDiff(report, context, args.value('top'));
     for (const { name, edges } of report.circuits) {
-      if (edges === 0) context.warn(emptyCircuitNote(`the circuit of ${name}`, selection ?? null));
+      if (edges > 0) continue;
+      context.warn(emptyCircuitNote(`the circuit of ${name}`, selection ?? null, greedyOption));
     }
     if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(report)}\n`);
     if (csv !== undefined) await writeFileAtomic(csv, diffCsv(report));

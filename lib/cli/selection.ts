@@ -38,6 +38,9 @@ export function selectionOf(args: Arguments): BuildCircuitOptions | undefined {
   }
 }
 
+/** How the command line grows a circuit from the logits. */
+export const greedyOption = '--greedy N';
+
 /** A selection in words: `top 200 edges by |score|, pruned`. */
 export function describeSelection(selection: BuildCircuitOptions): string {
   const by = selection.ranking === 'signed' ? 'signed score' : '|score|';
@@ -52,18 +55,6 @@ export function describeSelection(selection: BuildCircuitOptions): string {
     case 'greedy':
       return `${selection.n} edges greedily by ${by}, ${pruned}`;
   }
-}
-
-/** What to say of a circuit without edges. */
-export function emptyCircuitNote(whose: string, selection: BuildCircuitOptions | null): string {
-  if (!selection) return `${whose} is empty.`;
-  if (selection.prune === false) return `${whose} is empty: no edge was selected.`;
-  const otherwise =
-    selection.rule === 'greedy' ? '' : ', or grow the circuit from the logits with --greedy N';
-  return (
-    `${whose} is empty: no selected edge lies on a path of selected edges from the input to the ` +
-    `logits. Select more edges${otherwise}.`
-  );
 }
 
 /** A selection as the flat values that a score file's meta data can hold. */

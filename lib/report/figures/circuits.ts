@@ -2,11 +2,12 @@
 // heads and MLPs as marks, the strongest edges between them.
 
 import * as Plot from '@observablehq/plot';
+import { emptyCircuitNote } from '../../circuit/empty-note.js';
 import type { DiffReport, HeadDifference } from '../../circuit-diff.js';
 import { formatPercent } from '../../format-number.js';
 import type { CircuitEdge, CircuitSummaryFile } from '../../study/stages/circuit.js';
 import type { DataTable } from '../data-table.js';
-import { noHeadText, type Figure } from '../figure.js';
+import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import {
   confidenceText,
@@ -249,6 +250,17 @@ function edgeTable(panels: readonly { name: string; circuit: CircuitSummaryFile 
   };
 }
 
+/** What the caption says of the circuits without edges. */
+function emptyNotes(
+  panels: readonly { name: string; circuit: CircuitSummaryFile }[],
+): readonly string[] {
+  const empty = panels.filter(({ circuit }) => circuit.edges === 0);
+  if (empty.length === 0) return [];
+  const names = empty.map(({ name }) => name).join(', ');
+  const whose = empty.length === panels.length ? 'Every circuit' : `The circuit of ${names}`;
+  return [emptyCircuitNote(whose, empty[0].circuit.selection, '`rule: greedy`')];
+}
+
 /** The circuits of a view: every base, then the last checkpoint of every series. */
 export function circuitFigures(data: RunData, view: View): Figure[] {
   const bases = [...new Set(data.manifest.series.map(({ base }) => base))];
@@ -264,17 +276,20 @@ export function circuitFigures(data: RunData, view: View): Figure[] {
     title: `Circuits: ${view.title}`,
     table: edgeTable(panels),
   };
+  const empty = emptyNotes(panels);
   if (panels.every(({ circuit }) => circuit.edges === 0)) {
-    return [{ ...common, caption: noHeadText }];
+    return [{ ...common, caption: empty.join(' ') }];
   }
   const pictures = panels.map(({ name, circuit, rows }) => panel(name, circuit, rows));
   const perRow = Math.max(1, Math.floor(940 / (pictures[0].width + 4)));
   return [
     {
       ...common,
-      caption:
-        `Heads in the circuit (area: importance) with the ${drawnEdges} strongest edges, for the ` +
+      caption: [
+        `Heads in the circuit (area: importance) with the ${drawnEdges} strongest edges, for the`,
         'base and the last checkpoint of every series. Layers rise from the input to the logits.',
+        ...empty,
+      ].join(' '),
       picture: withLegend(
         stack(rowsOf(pictures, perRow).map(beside)),
         legendOf(confidenceText(data.manifest)),

@@ -7,6 +7,7 @@ import { regimeFigures } from '../../../lib/report/figures/regimes.js';
 import { cohortFigures } from '../../../lib/report/figures/series.js';
 import { flipBrowser, type FlipEntry } from '../../../lib/report/flip-browser.js';
 import { pageHtml } from '../../../lib/report/page.js';
+import { resultId } from '../../../lib/report/run-data.js';
 import { swatch, withLegend } from '../../../lib/report/svg.js';
 import { largeStudy } from './large-study.js';
 
@@ -29,7 +30,7 @@ const drawn = (share: number): Figure[] => {
   return draws.flatMap((draw) => draw(data, data.views[0]));
 };
 
-it('says that no head passed the threshold instead of drawing empty frames', () => {
+it('says why there is nothing to draw instead of drawing empty frames', () => {
   const empty = drawn(0);
   expect(empty.map(({ title }) => title.replace(/[:(].*/, '').trim())).toEqual([
     'Circuits',
@@ -39,11 +40,24 @@ it('says that no head passed the threshold instead of drawing empty frames', () 
     'Overlap of emergent heads',
     'Depth of emergent heads',
   ]);
-  for (const { picture, caption } of empty) {
-    expect(picture === undefined).toBe(true);
-    expect(caption).toMatch(/^No head .*passed the threshold/);
-  }
+  for (const { picture } of empty) expect(picture === undefined).toBe(true);
+  const [circuits, ...heads] = empty;
+  expect(circuits.caption).toMatch(/^Every circuit is empty: no .* Select more edges/);
+  for (const { caption } of heads) expect(caption).toMatch(/^No head .*passed the threshold/);
   for (const { picture } of drawn(0.35)) expect(picture === undefined).toBe(false);
+});
+
+it('says which circuit is empty beside those that are drawn', () => {
+  const data = largeStudy(0.35);
+  const id = resultId('base', data.views[0]);
+  const circuit = data.circuits.get(id)!;
+  const bare = { ...circuit, edges: 0, heads: [], mlps: [], strongest: [] };
+  const circuits = new Map(data.circuits).set(id, bare);
+  const [whole] = circuitFigures(data, data.views[0]);
+  const [figure] = circuitFigures({ ...data, circuits }, data.views[0]);
+  expect(whole.caption).not.toContain('empty');
+  expect(figure.picture === undefined).toBe(false);
+  expect(figure.caption).toMatch(/logits\. The circuit of base is empty: .* `rule: greedy`\.$/);
 });
 
 it('has no folded table of no rows on the page', () => {
