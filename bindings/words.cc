@@ -117,6 +117,8 @@ const char* architecture_name(Architecture architecture) noexcept {
       return "phi3";
     case Architecture::olmo2:
       return "olmo2";
+    case Architecture::olmo3:
+      return "olmo3";
     case Architecture::gpt2:
       return "gpt2";
     case Architecture::gpt_neox:

@@ -115,7 +115,7 @@ std::vector<float> by_position(const ModelConfig& config, const PlainGates& gate
 Next plain_next(const Engine& engine, const std::vector<std::int32_t>& tokens,
                 const PlainGates& gates) {
   const auto length = static_cast<std::int64_t>(tokens.size());
-  const RotaryTable rotary = rotary_for(engine, length);
+  const RotaryTables rotary = rotary_for(engine, length);
   BatchRows rows;
   rows.add(tokens);
   const Batch batch(engine.context, std::move(rows));

@@ -105,14 +105,17 @@ TEST_CASE("generator: gates act at the positions they are given, with every repl
   check_gates(engine, gates);
 }
 
-TEST_CASE("generator: gates act where norms stand after attention") {
-  const Engine engine = engine_for("olmo2");
-  const ModelConfig& config = engine.config();
-  PlainGates gates;
-  gates.heads = {{1, 0, 0.0f}, {1, 3, 2.0f}, {2, 2, 0.5f}};
-  check_gates(engine, gates);
-  gates.table = Random(8).values(config.layers * config.heads * config.head_dim, -0.3f, 0.3f);
-  check_gates(engine, gates);
+TEST_CASE("generator: gates act where norms stand after attention and layers rotate differently") {
+  for (const char* name : {"olmo2", "olmo3"}) {
+    CAPTURE(std::string(name));
+    const Engine engine = engine_for(name);
+    const ModelConfig& config = engine.config();
+    PlainGates gates;
+    gates.heads = {{0, 1, 0.0f}, {1, 0, 0.0f}, {1, 3, 2.0f}, {2, 2, 0.5f}};
+    check_gates(engine, gates);
+    gates.table = Random(8).values(config.layers * config.heads * config.head_dim, -0.3f, 0.3f);
+    check_gates(engine, gates);
+  }
 }
 
 TEST_CASE(

@@ -37,7 +37,7 @@ TEST_CASE("head activations: tokens are those of a forward pass, means are their
     rows.add(sequence);
     const Batch batch(engine.context, std::move(rows));
     Trace trace(engine, batch.tokens(), {.sources = true});
-    const RotaryTable rotary = rotary_for(engine, batch.tokens());
+    const RotaryTables rotary = rotary_for(engine, batch.tokens());
     run_forward(engine, batch, {.rotary = &rotary}, trace, {});
     for (std::int64_t layer = 0; layer < config.layers; ++layer) {
       std::vector<float> z(static_cast<std::size_t>(batch.tokens() * width));
@@ -108,7 +108,7 @@ void check_write_norms(const Engine& engine) {
   for (const auto& sequence : request.sequences) rows.add(sequence);
   const Batch batch(engine.context, std::move(rows));
   Trace trace(engine, batch.tokens(), {.sources = true});
-  const RotaryTable rotary = rotary_for(engine, 64);
+  const RotaryTables rotary = rotary_for(engine, 64);
   run_forward(engine, batch, {.rotary = &rotary}, trace, {});
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const std::int64_t stride = found.rows * config.hidden;

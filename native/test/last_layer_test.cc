@@ -197,7 +197,7 @@ TEST_CASE("last layer: gradients of the wanted tokens have the bits of the whole
       const Engine engine = engine_for(model, isa, 2);
       const std::string where = std::string(model) + " on " + isa_name(isa);
       const auto last = static_cast<std::int32_t>(engine.config().layers - 1);
-      const RotaryTable rotary = rotary_for(engine, 64);
+      const RotaryTables rotary = rotary_for(engine, 64);
       const SomeRows alone(static_cast<std::int32_t>(engine.config().vocab), 0);
       check_gradients(engine, alone, {.rotary = &rotary}, where);
       const std::vector<float> values =
@@ -229,7 +229,7 @@ TEST_CASE("last layer: the wanted tokens of a pass have the bits of the whole pa
       const std::string where = std::string(model) + " on " + isa_name(isa);
       const std::int64_t layers = engine.config().layers;
       const SomeRows some(static_cast<std::int32_t>(engine.config().vocab), 0);
-      const RotaryTable rotary = rotary_for(engine, 64);
+      const RotaryTables rotary = rotary_for(engine, 64);
       check_pass(engine, some, {.rotary = &rotary}, where);
 
       std::vector<std::vector<GatedHead>> heads(5);
@@ -259,7 +259,7 @@ TEST_CASE("last layer: wanted tokens after a stored prefix") {
     for (const Isa isa : fast_levels()) {
       const Engine engine = engine_for(model, isa, 2);
       const SomeRows some(static_cast<std::int32_t>(engine.config().vocab), 11);
-      const RotaryTable rotary = rotary_for(engine, 64);
+      const RotaryTables rotary = rotary_for(engine, 64);
       const KvStore prefix = some_prefix(engine, 11);
       check_pass(engine, some, {.prefix = &prefix, .rotary = &rotary},
                  std::string(model) + " with a prefix on " + isa_name(isa));

@@ -172,6 +172,57 @@ TEST_CASE("config: layers of smollm3 that do not rotate") {
   expect_error(ErrorCode::CONFIG, {"use_sliding_window"}, [&] { parse(config); });
 }
 
+TEST_CASE("config: windows of olmo3 bound its positions and are not scaled") {
+  json config = tiny_checkpoint("olmo2").config;
+  config["model_type"] = "olmo3";
+  config["num_hidden_layers"] = 5;
+  config["max_position_embeddings"] = 65536;
+  using Layers = std::vector<std::uint8_t>;
+  const ModelConfig plain = parse(config);
+  CHECK(plain.post_norm);
+  CHECK(plain.max_positions == 4096);
+  CHECK(plain.unscaled.empty());  // there is no scaling
+  config["rope_scaling"] = {{"rope_type", "yarn"},
+                            {"factor", 8.0},
+                            {"attention_factor", 1.25},
+                            {"original_max_position_embeddings", 8192}};
+  config["sliding_window"] = 512;
+  const ModelConfig scaled = parse(config);
+  CHECK(scaled.max_positions == 512);
+  CHECK(scaled.unscaled == Layers{1, 1, 1, 0, 1});
+  CHECK(scaled.rotary.scaling == RotaryScaling::yarn);
+  CHECK(scaled.rotary.original_max_positions == 8192.0);
+  CHECK(scaled.attention_scale == plain.attention_scale);
+  CHECK(scaled.rotated_scale(3) == 1.25f);
+  CHECK(scaled.rotated_scale(4) == 1.0f);
+  const json full = "full_attention";
+  const json sliding = "sliding_attention";
+  config["layer_types"] = {full, full, sliding, full, full};
+  CHECK(parse(config).unscaled == Layers{0, 0, 1, 0, 0});
+  config["layer_types"] = {full, full, full, full, full};
+  CHECK(parse(config).max_positions == 65536);
+  CHECK(parse(config).rotary.attention_factor == 1.25);
+  config["layer_types"] = nullptr;
+  json by_layer = config;
+  by_layer.erase("rope_scaling");
+  by_layer.erase("rope_theta");
+  by_layer["rope_parameters"] = {{"full_attention", config["rope_scaling"]},
+                                 {"sliding_attention", {{"rope_type", "default"}}}};
+  CHECK(parse(by_layer).unscaled == scaled.unscaled);
+  CHECK(parse(by_layer).rotary.factor == 8.0);
+  CHECK(parse(by_layer).rotary.theta == 500000.0);
+  by_layer["rope_parameters"]["full_attention"]["rope_theta"] = 10000.0;
+  expect_error(ErrorCode::CONFIG, {"rope_theta"}, [&] { parse(by_layer); });
+  by_layer["rope_parameters"]["sliding_attention"] = config["rope_scaling"];
+  expect_error(ErrorCode::CONFIG, {"sliding_attention"}, [&] { parse(by_layer); });
+  by_layer["rope_parameters"]["sliding_attention"] = "none";
+  expect_error(ErrorCode::CONFIG, {"rope parameters"}, [&] { parse(by_layer); });
+  for (const json& bad : {json{full, full, full, full}, json{full, full, "linear", full, full}}) {
+    config["layer_types"] = bad;
+    expect_error(ErrorCode::CONFIG, {"layer_types"}, [&] { parse(config); });
+  }
+}
+
 TEST_CASE("config: what is particular to an architecture") {
   const ModelConfig gpt2 = parse(tiny_checkpoint("gpt2").config);
   CHECK(gpt2.learned_positions);

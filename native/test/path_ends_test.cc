@@ -35,7 +35,7 @@ TEST_CASE("path ends: a pass over the path leaves what runs of its ends would") 
       CAPTURE(std::string(model) + " on " + isa_name(isa));
       const Engine engine = engine_for(model, isa, 2);
       const Graph graph = make_graph(engine.config(), KvEdges::per_query_head);
-      const RotaryTable rotary = rotary_for(engine, 64);
+      const RotaryTables rotary = rotary_for(engine, 64);
       PairBlock own(engine, pairs, {}, rotary, {});
       for (const std::vector<End>& given :
            {std::vector<End>{End::corrupted}, {End::clean}, {End::clean, End::corrupted}}) {

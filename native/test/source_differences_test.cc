@@ -20,7 +20,7 @@ struct Fixture {
   Engine engine;
   Graph graph;
   std::vector<Pair> pairs;
-  RotaryTable rotary;
+  RotaryTables rotary;
   PairBlock block;
 
   Fixture(const char* model, Precision precision)
@@ -82,7 +82,7 @@ TEST_CASE("engine: what all sources write adds up to the residual stream") {
     CAPTURE(std::string(model));
     const Engine engine = engine_for(model);
     const std::vector<Pair> pairs = some_pairs(3);
-    const RotaryTable rotary = rotary_for(engine, 64);
+    const RotaryTables rotary = rotary_for(engine, 64);
     const Graph graph = make_graph(engine.config(), KvEdges::per_query_head);
     PairBlock block(engine, pairs, {.share_prefix = false, .all_positions = true}, rotary, {});
     const std::int64_t count = block.tokens() * engine.config().hidden;
@@ -103,7 +103,7 @@ TEST_CASE("engine: heads' own writes in their place change nothing") {
     BatchRows rows;
     for (const Pair& pair : some_pairs(3)) rows.add(pair.clean);
     const Batch batch(engine.context, std::move(rows));
-    const RotaryTable rotary = rotary_for(engine, 64);
+    const RotaryTables rotary = rotary_for(engine, 64);
     const std::int64_t count = batch.tokens() * engine.config().hidden;
     Trace kept(engine, batch.tokens(), {.sources = true});
     run_forward(engine, batch, {.rotary = &rotary}, kept, {});

@@ -1,7 +1,7 @@
 // Configurations that the reference models do not have (YaRN, windows, biases, unscaled attention, …),
 // against transformers in fp64, and their edges against scripts/fixtures/edge_graph.py, which takes
 // gradients by torch's autograd. scripts/fixtures/architectures.py makes the fixtures; those of smollm3,
-// phi3 and olmo2 are by scripts/fixtures/decoders.mjs, in fp64 with gradients by differences.
+// phi3, olmo2 and olmo3 are by scripts/fixtures/decoders.mjs, in fp64 with gradients by differences.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -15,7 +15,18 @@
 
 namespace headspark {
 
-enum class Architecture { qwen2, qwen3, llama, smollm3, mistral, phi3, olmo2, gpt2, gpt_neox };
+enum class Architecture {
+  qwen2,
+  qwen3,
+  llama,
+  smollm3,
+  mistral,
+  phi3,
+  olmo2,
+  olmo3,
+  gpt2,
+  gpt_neox
+};
 
 enum class RotaryScaling { none, linear, llama3, yarn, longrope };
 
@@ -34,7 +45,7 @@ struct RotaryConfig {
   /// Of longrope, [rotary_dim / 2]: what each pair's frequency is divided by.
   std::vector<float> frequency_divisors = {};
   /// What yarn and longrope multiply cosines and sines by. Not in the tables: attention_scale has
-  /// its square where whole heads rotate, else it is the scale of every rotation.
+  /// its square where whole heads rotate the same in all layers, else it is the scale of rotations.
   double attention_factor = 1.0;
   float rotated_scale = 1.0f;
 };
@@ -63,9 +74,18 @@ struct ModelConfig {
   RotaryConfig rotary;
   /// [layers] 1 where queries and keys are not rotated (SmolLM3's NoPE layers); empty: all are.
   std::vector<std::uint8_t> unrotated;
+  /// [layers] 1 where they rotate without the model's scaling (OLMo 3's windows); empty: nowhere.
+  std::vector<std::uint8_t> unscaled;
 
   bool rotates(std::int64_t layer) const {
     return unrotated.empty() || unrotated[static_cast<std::size_t>(layer)] == 0;
+  }
+  bool scales_rotation(std::int64_t layer) const {
+    return unscaled.empty() || unscaled[static_cast<std::size_t>(layer)] == 0;
+  }
+  /// What rotations of a layer are multiplied by.
+  float rotated_scale(std::int64_t layer) const {
+    return scales_rotation(layer) ? rotary.rotated_scale : 1.0f;
   }
   /// Nodes of the computational graph (method, section 2).
   std::int64_t sources() const { return 1 + layers * (heads + 1); }

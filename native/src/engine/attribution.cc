@@ -95,7 +95,7 @@ AttributionResult gradient_attribution(const Engine& engine, std::span<const Pai
   const Graph graph = make_graph(engine.config(), options.kv_edges);
   const std::vector<PathPoints> passes = cut_points(path_points(options, graph.layers), options);
   const std::vector<PathGroup> groups = groups_of(options, graph.layers);
-  const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
+  const RotaryTables rotary = rotary_for(engine, longest_pair(pairs));
   const auto copies = static_cast<std::int64_t>(passes.front().alphas.size());
   const auto cost_of = [&](HeadWrites writes) -> TokenCost {
     return {.floats = GradientPath::floats_per_token(engine, graph, passes.front(), writes),

@@ -92,7 +92,7 @@ void mlp_backward(const BackwardPass& pass, std::int64_t index, const float* res
 void undo_rotate(const BackwardPass& pass, std::int64_t index, float* d_q, float* d_k) {
   const ModelConfig& config = pass.config();
   if (!pass.inputs.rotates(config, index)) return;
-  rotary_backward(pass.context(), {.table = pass.inputs.rotary,
+  rotary_backward(pass.context(), {.table = &pass.inputs.rotary->of(config, index),
                                    .positions = pass.batch.positions(),
                                    .tokens = pass.rows,
                                    .heads = config.heads,
@@ -100,7 +100,7 @@ void undo_rotate(const BackwardPass& pass, std::int64_t index, float* d_q, float
                                    .x = d_q,
                                    .second_heads = config.heads,
                                    .second = d_k,
-                                   .scale = config.rotary.rotated_scale});
+                                   .scale = config.rotated_scale(index)});
 }
 
 /// forward: out = norm(raw) over all heads together. `d` is [tokens, heads, head_dim] in place, as
@@ -178,7 +178,7 @@ ProjectedHeads before_rotation(const BackwardPass& pass, std::int64_t index) {
   if (!pass.inputs.rotates(config, index)) return {layer.q, layer.k};
   float* const q = pass.work.projected_q.data();
   float* const k = pass.work.projected_k.data();
-  rotary_backward(pass.context(), {.table = pass.inputs.rotary,
+  rotary_backward(pass.context(), {.table = &pass.inputs.rotary->of(config, index),
                                    .positions = pass.batch.positions(),
                                    .tokens = pass.rows,
                                    .heads = config.heads,
@@ -188,7 +188,7 @@ ProjectedHeads before_rotation(const BackwardPass& pass, std::int64_t index) {
                                    .second = k,
                                    .x_from = layer.q,
                                    .second_from = layer.k,
-                                   .scale = 1.0f / config.rotary.rotated_scale});
+                                   .scale = 1.0f / config.rotated_scale(index)});
   return {q, k};
 }
 

@@ -41,7 +41,7 @@ CircuitEvalResult evaluate_circuits(const Engine& engine, std::span<const Pair> 
   }
   const std::size_t count = circuits.size() / dense;
   const BufferReuse reuse(engine.context.backend);
-  const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
+  const RotaryTables rotary = rotary_for(engine, longest_pair(pairs));
   const bool share = options.excluded == ExcludedEdges::patch && engine.options.share_prefix;
   MeanActivations means;
   if (options.excluded == ExcludedEdges::mean) {

@@ -220,14 +220,15 @@ void CircuitForward::finish_heads(const Projection& projection) {
                                    .y = projection.out,
                                    .y_stride = width});
   }
-  if (projection.rotate && block_.rotary().pairs > 0 && config.rotates(projection.layer)) {
-    rotary_forward(engine_.context, {.table = &block_.rotary(),
+  const RotaryTable& table = block_.rotary().of(config, projection.layer);
+  if (projection.rotate && table.pairs > 0 && config.rotates(projection.layer)) {
+    rotary_forward(engine_.context, {.table = &table,
                                      .positions = batch_.positions(),
                                      .tokens = tokens,
                                      .heads = projection.count,
                                      .head_dim = config.head_dim,
                                      .x = projection.out,
-                                     .scale = config.rotary.rotated_scale});
+                                     .scale = config.rotated_scale(projection.layer)});
   }
 }
 

@@ -9,7 +9,7 @@ namespace headspark {
 AttributionResult exact_attribution(const Engine& engine, std::span<const Pair> pairs,
                                     const AttributionOptions& options, const RunControl& control) {
   const Graph graph = make_graph(engine.config(), options.kv_edges);
-  const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
+  const RotaryTables rotary = rotary_for(engine, longest_pair(pairs));
   const auto dense = static_cast<std::size_t>(graph.sources() * graph.destinations());
   const auto ranges = plan_pairs(engine, pairs, options.metric,
                                  {.floats = CircuitForward::floats_per_token(engine, graph)});

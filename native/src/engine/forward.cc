@@ -172,7 +172,7 @@ void project(const ForwardPass& pass, std::int64_t index, const float* residual,
   if (which.queries) norm_heads(pass, q);
   if (which.keys_and_values) norm_heads(pass, k);
   if (!pass.inputs.rotates(config, index)) return;
-  rotary_forward(pass.context, {.table = pass.inputs.rotary,
+  rotary_forward(pass.context, {.table = &pass.inputs.rotary->of(config, index),
                                 .positions = pass.positions,
                                 .tokens = pass.rows,
                                 .heads = which.queries ? q.heads : 0,
@@ -180,7 +180,7 @@ void project(const ForwardPass& pass, std::int64_t index, const float* residual,
                                 .x = which.queries ? q.out : nullptr,
                                 .second_heads = which.keys_and_values ? k.heads : 0,
                                 .second = which.keys_and_values ? k.out : nullptr,
-                                .scale = config.rotary.rotated_scale});
+                                .scale = config.rotated_scale(index)});
 }
 
 /// after = residual + norm(raw): a branch whose norm stands after it. norm(raw) goes to `normed`.
@@ -381,17 +381,6 @@ void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& 
       run_layer(pass, layer);
     }
   }
-}
-
-RotaryTable rotary_for(const Engine& engine, std::int64_t positions) {
-  const ModelConfig& config = engine.config();
-  if (positions > config.max_positions) {
-    throw Error(ErrorCode::INVALID_ARGUMENT,
-                "A prompt of " + std::to_string(positions) + " tokens is longer than the " +
-                    std::to_string(config.max_positions) + " positions of " + engine.model->folder +
-                    "; shorten it.");
-  }
-  return make_rotary_table(config.rotary, positions);
 }
 
 }  // namespace headspark

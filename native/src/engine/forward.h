@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/rotary_tables.h"
 #include "engine/trace.h"
 #include "engine/wanted_tokens.h"
 #include "headspark/engine.h"
@@ -33,7 +34,7 @@ struct ForwardInputs {
   std::int64_t attention_layer = -1;      ///< layer whose heads' writes are replaced, or -1
   const float* written = nullptr;         ///< [tokens, heads, head_dim] see LayerTrace::written
   const KvStore* prefix = nullptr;        ///< keys and values that rows continue
-  const RotaryTable* rotary = nullptr;    ///< covers every position of the batch
+  const RotaryTables* rotary = nullptr;   ///< cover every position of the batch
   std::int64_t first_layer = 0;           ///< start here, from start_residual
   const float* start_residual = nullptr;  ///< [tokens, hidden] entering first_layer
   /// Stop before this layer, leaving its residual in the trace; -1: run all layers.
@@ -47,7 +48,7 @@ struct ForwardInputs {
 
   /// Whether queries and keys of a layer are rotated.
   bool rotates(const ModelConfig& config, std::int64_t layer) const {
-    return rotary != nullptr && rotary->pairs > 0 && config.rotates(layer);
+    return rotary != nullptr && rotary->of(config, layer).pairs > 0 && config.rotates(layer);
   }
 };
 
@@ -81,8 +82,5 @@ void set_attention_inputs(const ModelConfig& config, const Batch& batch,
 /// must fit the trace.
 void run_forward(const Engine& engine, const Batch& batch, const ForwardInputs& inputs,
                  Trace& trace, const RunControl& control);
-
-/// A rotary table for `positions` positions; INVALID_ARGUMENT if the model has fewer.
-RotaryTable rotary_for(const Engine& engine, std::int64_t positions);
 
 }  // namespace headspark

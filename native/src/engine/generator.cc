@@ -64,7 +64,7 @@ struct Generator::State {
   GrowingBuffer<std::int32_t> plan;  // of whichever pages a step reads
   Trace trace;
   RepeatedStep repeated;
-  RotaryTable rotary;
+  RotaryTables rotary;
   Rows waiting;
   Rows running;
   std::map<std::uint64_t, PromptHandle> held;  // prompts of rows whose first token is not drawn yet
@@ -129,9 +129,9 @@ void Generator::State::check_fits(const GenerationRow& row) const {
 }
 
 void Generator::State::cover_positions(std::int64_t positions) {
-  if (positions <= rotary.positions) return;
+  if (positions <= rotary.positions()) return;
   const std::int64_t grown =
-      std::min(std::max(positions, 2 * rotary.positions), engine.config().max_positions);
+      std::min(std::max(positions, 2 * rotary.positions()), engine.config().max_positions);
   rotary = rotary_for(engine, grown);
 }
 

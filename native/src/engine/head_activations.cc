@@ -148,7 +148,7 @@ HeadActivations head_activations(const Engine& engine, const HeadActivationsRequ
   for (const auto& sequence : request.sequences) {
     longest = std::max(longest, static_cast<std::int64_t>(sequence.size()));
   }
-  const RotaryTable rotary = rotary_for(engine, longest);  // refuses what is too long
+  const RotaryTables rotary = rotary_for(engine, longest);  // refuses what is too long
   const TraceOptions options{.sources = true};
   const std::int64_t floats =
       Trace::floats_per_token(engine, options) +

@@ -73,7 +73,7 @@ class PropertyBatch {
         Buffer<std::int32_t>(engine.context.backend, std::span<const std::int32_t>(query_tokens));
   }
 
-  void run(const RotaryTable& rotary, const RunControl& control) {
+  void run(const RotaryTables& rotary, const RunControl& control) {
     std::int64_t done = 0;
     const auto advance = [&](std::int64_t layer) {
       if (layer <= done) return;
@@ -275,7 +275,7 @@ HeadProperties head_properties(const Engine& engine, const HeadPropertiesRequest
   if (request.heads.empty()) return result;
   const HeadRequestPlan plan = plan_head_request(engine, request);
   const BufferReuse reuse(engine.context.backend);
-  const RotaryTable rotary = rotary_for(engine, plan.longest);
+  const RotaryTables rotary = rotary_for(engine, plan.longest);
   for (const auto& range : plan.batches) {
     control.report({range.first, request.prompts.size(), "prompts"});
     PropertyBatch(engine, plan, range, result).run(rotary, control);

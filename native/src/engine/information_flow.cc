@@ -89,7 +89,7 @@ AttributionResult flow_attribution(const Engine& engine, std::span<const Pair> p
                                    const AttributionOptions& options, const RunControl& control) {
   const Graph graph = make_graph(engine.config(), options.kv_edges);
   const ModelConfig& config = engine.config();
-  const RotaryTable rotary = rotary_for(engine, longest_pair(pairs));
+  const RotaryTables rotary = rotary_for(engine, longest_pair(pairs));
   const std::int64_t floats = 2 * Trace::floats_per_token(engine, {.sources = true}) +
                               Trace::floats_per_token(engine, {.gradients = true}) +
                               graph.sources() * config.hidden;

@@ -57,7 +57,7 @@ std::int64_t logits_rows(Prompts prompts, bool all_positions) {
 }
 
 void run_batch(const Engine& engine, Prompts prompts, const LogitsRequest& request,
-               const RotaryTable& rotary, const RunControl& control, float* logits) {
+               const RotaryTables& rotary, const RunControl& control, float* logits) {
   BatchRows rows;
   for (const auto& prompt : prompts) rows.add(prompt);
   const Batch batch(engine.context, std::move(rows));
@@ -87,7 +87,7 @@ HostArray<float> compute_logits(const Engine& engine, const LogitsRequest& reque
   HostArray<float> logits(logits_rows(prompts, request.all_positions) * vocab, "the logits");
   if (prompts.empty()) return logits;
   const BufferReuse reuse(engine.context.backend);
-  const RotaryTable rotary = rotary_for(engine, longest(prompts));
+  const RotaryTables rotary = rotary_for(engine, longest(prompts));
   const std::int64_t batch_tokens =
       engine.options.batch_tokens > 0 ? engine.options.batch_tokens : kPromptTokens;
   float* at = logits.data();

@@ -86,7 +86,7 @@ MeanActivations mean_activations(const Engine& engine, std::span<const Pair> pai
                                  bool per_position, const RunControl& control) {
   const BufferReuse reuse(engine.context.backend);
   const std::int64_t longest = longest_pair(pairs);
-  const RotaryTable rotary = rotary_for(engine, longest);
+  const RotaryTables rotary = rotary_for(engine, longest);
   const TraceOptions options{.sources = true};
   Sums sums(engine, per_position ? longest : 1);
   const auto ranges =

@@ -13,7 +13,7 @@
 namespace headspark {
 
 PairBlock::PairBlock(const Engine& engine, std::span<const Pair> pairs, const Options& options,
-                     const RotaryTable& rotary, const RunControl& control)
+                     const RotaryTables& rotary, const RunControl& control)
     : pairs_(pairs),
       metric_(options.metric),
       rotary_(rotary),

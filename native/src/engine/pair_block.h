@@ -50,7 +50,7 @@ class PairBlock {
   /// Runs the shared prefixes (kept as keys and values), then the ends as one batch: 2 * pairs
   /// rows, clean rows first, less those that are given.
   PairBlock(const Engine& engine, std::span<const Pair> pairs, const Options& options,
-            const RotaryTable& rotary, const RunControl& control);
+            const RotaryTables& rotary, const RunControl& control);
 
   std::size_t pairs() const { return pairs_.size(); }
   std::int64_t tokens() const { return begin_.back(); }  ///< own tokens of one side
@@ -58,7 +58,7 @@ class PairBlock {
   std::int32_t own_length(std::size_t pair) const { return begin_[pair + 1] - begin_[pair]; }
   const Pair& pair(std::size_t index) const { return pairs_[index]; }
   const KvStore& prefix() const { return prefix_; }
-  const RotaryTable& rotary() const { return rotary_; }
+  const RotaryTables& rotary() const { return rotary_; }
   Metric metric() const { return metric_; }
 
   /// What the sources of both ends write, the clean tokens first.
@@ -88,7 +88,7 @@ class PairBlock {
 
   std::span<const Pair> pairs_;
   Metric metric_;
-  const RotaryTable& rotary_;
+  const RotaryTables& rotary_;
   std::vector<std::vector<std::int32_t>> clean_;  ///< fed tokens
   std::vector<std::vector<std::int32_t>> corrupted_;
   std::vector<std::int32_t> prefix_length_;

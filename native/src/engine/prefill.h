@@ -21,7 +21,7 @@ class Prefill {
       : engine_(engine), pool_(pool), replacement_(replacement), pages_(engine) {}
 
   struct Workspace {
-    const RotaryTable& rotary;
+    const RotaryTables& rotary;
     Trace& trace;
   };
 

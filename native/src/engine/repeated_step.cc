@@ -129,7 +129,7 @@ std::vector<HeadGate> RepeatedStep::gates_of(const std::vector<GenerationRow*>& 
 
 std::vector<std::int64_t> RepeatedStep::run(std::span<GenerationRow* const> rows,
                                             const Workspace& workspace, const RunControl& control) {
-  const RotaryTable& rotary = workspace.rotary;
+  const RotaryTables& rotary = workspace.rotary;
   const std::vector<GenerationRow*> placed = place(rows);
   const std::int64_t padded = padded_rows(static_cast<std::int64_t>(placed.size()), most_rows_);
   BatchRows packed;
@@ -153,7 +153,7 @@ std::vector<std::int64_t> RepeatedStep::run(std::span<GenerationRow* const> rows
   RepeatKey key;
   key.add(padded).add(pages).add(batch.token_ids());
   // A longer table may lie where a shorter one was.
-  key.add(rotary.cosine.data()).add(rotary.positions);
+  key.add(rotary.scaled.cosine.data()).add(rotary.unscaled.cosine.data()).add(rotary.positions());
   pages_.add_to(key);
   if (!inputs.gates.empty()) {
     key.add(inputs.gates[0].scale).add(inputs.gates[0].replacement_begin);

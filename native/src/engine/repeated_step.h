@@ -31,7 +31,7 @@ class RepeatedStep {
   bool takes(std::int64_t rows, std::int64_t context) const;
 
   struct Workspace {
-    const RotaryTable& rotary;
+    const RotaryTables& rotary;
     GrowingBuffer<std::int32_t>& plan;  ///< of PagedBatch
   };
   /// Feeds the next token of each row, in distinct rows whose pages are writable there. The

@@ -22,7 +22,7 @@ namespace {
 struct SweepInputs {
   Engine engine;
   SweepOptions options;
-  RotaryTable rotary;
+  RotaryTables rotary;
   std::vector<Buffer<float>>
       mean_z;  ///< mean ablation: per layer [positions or 1, heads, head_dim]
 };
@@ -247,7 +247,7 @@ class SweepBlock {
 
   const Engine& engine_;
   const SweepOptions& options_;
-  const RotaryTable& rotary_;
+  const RotaryTables& rotary_;
   const std::vector<Buffer<float>>& mean_z_;
   std::span<const Pair> pairs_;
   std::vector<std::vector<std::int32_t>> fed_;

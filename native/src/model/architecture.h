@@ -56,6 +56,7 @@ struct ArchitectureSpec {
   ModuleNames names;
   WeightLayout layout;
   FusedQkv fused_qkv;
+  bool windows;  ///< reads "layer_types" with sliding windows
   /// Fills all of `config` but architecture and model_type, and says which biases there are.
   BiasRule (*read_config)(const JsonObject& json, ModelConfig& config);
 };
@@ -67,6 +68,7 @@ extern const ArchitectureSpec smollm3_spec;
 extern const ArchitectureSpec mistral_spec;
 extern const ArchitectureSpec phi3_spec;
 extern const ArchitectureSpec olmo2_spec;
+extern const ArchitectureSpec olmo3_spec;
 extern const ArchitectureSpec gpt2_spec;
 extern const ArchitectureSpec gpt_neox_spec;
 

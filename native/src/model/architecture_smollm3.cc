@@ -56,6 +56,7 @@ const ArchitectureSpec smollm3_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
+    .windows = false,
     .read_config = read_smollm3_config,
 };
 

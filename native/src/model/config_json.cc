@@ -15,7 +15,8 @@ void refuse_quantization(const JsonObject& json) {
   }
 }
 
-void refuse_sliding_windows(const JsonObject& json) {
+void refuse_sliding_windows(const JsonObject& json, const ArchitectureSpec& spec) {
+  if (spec.windows) return;
   if (json.boolean("use_sliding_window").value_or(false)) {
     json.fail(
         "sliding-window attention (\"use_sliding_window\": true) is not supported; only full "
@@ -127,7 +128,7 @@ ParsedConfig parse_config(std::span<const std::byte> text, const std::string& so
                     " is not supported; these are: " + supported_architectures() + ".");
   }
   refuse_quantization(json);
-  refuse_sliding_windows(json);
+  refuse_sliding_windows(json, *parsed.spec);
   refuse_other_heads(json);
   parsed.config.architecture = parsed.spec->architecture;
   parsed.config.model_type = *model_type;

@@ -54,6 +54,10 @@ void read_window(const JsonObject& json, std::optional<std::int64_t> otherwise,
 /// "attention_bias" and "mlp_bias", as Llama has them.
 BiasRule read_biases(const JsonObject& json);
 
+/// The rotary scaling's attention factor as the scale of rotations, which not all of a head or not
+/// all layers go through.
+void scale_rotations(ModelConfig& config);
+
 /// Sets config.rotary and config.attention_scale; lowers config.max_positions where frequencies
 /// change beyond some position. Needs config.head_dim and config.max_positions.
 void read_rotary(const JsonObject& json, const RotaryDefaults& defaults, ModelConfig& config);

@@ -48,6 +48,7 @@ std::string config_text(const ModelConfig& config) {
   }
   if (config.rotary.rotated_scale != 1.0f) add_real(config.rotary.rotated_scale);
   for (const std::uint8_t unrotated : config.unrotated) add_integer(unrotated);
+  for (const std::uint8_t unscaled : config.unscaled) add_integer(unscaled);
   return text;
 }
 

@@ -150,6 +150,12 @@ void finish_longrope(const JsonObject& json, ModelConfig& config) {
 
 }  // namespace
 
+void scale_rotations(ModelConfig& config) {
+  config.rotary.rotated_scale = static_cast<float>(config.rotary.attention_factor);
+  config.rotary.attention_factor = 1.0;
+  config.attention_scale = attention_scale(config);
+}
+
 void read_rotary(const JsonObject& json, const RotaryDefaults& defaults, ModelConfig& config) {
   RotaryConfig& rotary = config.rotary;
   const nlohmann::json* rope = json.find("rope_parameters");
@@ -176,12 +182,9 @@ void read_rotary(const JsonObject& json, const RotaryDefaults& defaults, ModelCo
     json.fail("the number of rotated dimensions per head is " + std::to_string(rotary.rotary_dim) +
               ", but must be even and at least 2");
   }
-  if (rotary.rotary_dim < config.head_dim) {
-    rotary.rotated_scale = static_cast<float>(rotary.attention_factor);
-    rotary.attention_factor = 1.0;
-  }
   if (rotary.scaling == RotaryScaling::longrope) finish_longrope(json, config);
   config.attention_scale = attention_scale(config);
+  if (rotary.rotary_dim < config.head_dim) scale_rotations(config);
 }
 
 }  // namespace headspark

@@ -1,0 +1,84 @@
+// OLMo 3 (transformers models/olmo3, arXiv 2512.13961): OLMo 2 with a sliding window in three of
+// four layers, which rotate without the scaling of the others (some releases of transformers 5
+// scale them as well, by mistake: huggingface/transformers#45945).
+#include <algorithm>
+
+#include "model/olmo_names.h"
+
+namespace headspark {
+namespace {
+
+// Olmo3Config's, where keys are missing.
+constexpr double kBase = 500000.0;
+constexpr std::int64_t kWindow = 4096;
+constexpr std::int64_t kFullInterval = 4;  // every fourth layer sees all
+
+/// [layers] 1 where a layer has a window.
+std::vector<std::uint8_t> windowed_layers(const JsonObject& json, std::int64_t layers) {
+  std::vector<std::uint8_t> windowed;
+  const auto types = json.texts("layer_types");
+  if (types && std::ssize(*types) < layers) {
+    json.fail("\"layer_types\" must name the attention of each of the " + std::to_string(layers) +
+              " layers");
+  }
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    if (!types) {
+      windowed.push_back((layer + 1) % kFullInterval != 0 ? 1 : 0);
+      continue;
+    }
+    const std::string& type = (*types)[static_cast<std::size_t>(layer)];
+    if (type != "sliding_attention" && type != "full_attention") {
+      json.fail("\"layer_types\" has " + quote(type) +
+                "; only \"full_attention\" and \"sliding_attention\" are supported");
+    }
+    windowed.push_back(type == "sliding_attention" ? 1 : 0);
+  }
+  return windowed;
+}
+
+/// "rope_parameters" by the layers' attention, as newer files have them, become those of the layers
+/// without a window, as in older files.
+nlohmann::json with_one_rope(const JsonObject& json) {
+  nlohmann::json one = json.json();
+  const nlohmann::json* rope = json.find("rope_parameters");
+  if (rope == nullptr || !rope->is_object() || !rope->contains("full_attention")) return one;
+  const nlohmann::json& full = rope->at("full_attention");
+  const nlohmann::json sliding = rope->value("sliding_attention", nlohmann::json::object());
+  const JsonObject windows(sliding, json.source() + " (rope parameters)", ErrorCode::CONFIG);
+  const JsonObject whole(full, windows.source(), ErrorCode::CONFIG);
+  if (windows.text("rope_type").value_or("default") != "default") {
+    windows.fail("a scaled rotation in \"sliding_attention\" is not supported");
+  }
+  if (windows.number("rope_theta").value_or(kBase) != whole.number("rope_theta").value_or(kBase)) {
+    windows.fail("\"rope_theta\" must be the same in all layers");
+  }
+  one["rope_parameters"] = full;
+  return one;
+}
+
+BiasRule read_olmo3_config(const JsonObject& given, ModelConfig& config) {
+  const nlohmann::json one = with_one_rope(given);
+  const JsonObject json(one, given.source(), ErrorCode::CONFIG);
+  const BiasRule biases = read_olmo_config(json, {.theta = kBase}, config);
+  std::vector<std::uint8_t> windowed = windowed_layers(json, config.layers);
+  if (std::ranges::find(windowed, 1) == windowed.end()) return biases;
+  read_window(json, kWindow, config);
+  if (config.rotary.scaling == RotaryScaling::none) return biases;
+  config.unscaled = std::move(windowed);
+  scale_rotations(config);
+  return biases;
+}
+
+}  // namespace
+
+const ArchitectureSpec olmo3_spec = {
+    .model_type = "olmo3",
+    .architecture = Architecture::olmo3,
+    .names = olmo_names(),
+    .layout = WeightLayout::out_in,
+    .fused_qkv = FusedQkv::none,
+    .windows = true,
+    .read_config = read_olmo3_config,
+};
+
+}  // namespace headspark
