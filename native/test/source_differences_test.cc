@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "headspark/attribution.h"
+#include "headspark/circuit_eval.h"
 #include "headspark/ops/edge_contraction.h"
 #include "kept_rows.h"
 #include "reference_models.h"
@@ -119,12 +120,37 @@ TEST_CASE("engine: heads' own writes in their place change nothing") {
   }
 }
 
+/// Scores of edges, and the metric of every second edge.
+struct ScoresAndValues {
+  std::vector<float> scores;
+  std::vector<float> values;
+
+  explicit ScoresAndValues(const Engine& engine) {
+    const std::vector<Pair> pairs = some_pairs(2);
+    const AttributionResult result = attribute(engine, pairs, {.ig_steps = 2}, {});
+    scores = result.scores;
+    std::vector<std::uint8_t> mask(scores.size(), 0);
+    for (std::size_t edge = 0; edge < mask.size(); edge += 2) mask[edge] = 1;
+    values = evaluate_circuits(engine, pairs, mask, {}, {}).values;
+  }
+};
+
+TEST_CASE("engine: norms after attention, and layers' own rotations, as in the specification") {
+  for (const char* model : {"olmo2", "olmo3"}) {
+    CAPTURE(std::string(model));
+    const ScoresAndValues expected(engine_for(model, Isa::specification, 1));
+    const ScoresAndValues found(engine_for(model));
+    test::check_near("scores", found.scores, expected.scores, 5e-6);
+    test::check_near("values", found.values, expected.values, 5e-6);
+  }
+}
+
 // What rounding to bf16 costs, in all edges together: 4.9e-4 to 9.9e-4 of the largest score on
 // every level. In one edge alone it is up to 1.6e-2 to 2.0e-2: the scores of that one differ by 3 %
 // in all of them, and by how much more depends on single places of sums and exponentials.
 TEST_CASE("engine: edge scores in fast lie near those in exact") {
   if (!test::suite_has_fast()) return;
-  for (const char* model : {"qwen2", "neox"}) {
+  for (const char* model : {"qwen2", "neox", "olmo2"}) {
     const auto scores = [&](Precision precision) {
       const Engine engine = engine_for(model, EngineOptions{.precision = precision});
       return attribute(engine, some_pairs(1), {.ig_steps = 2}, {}).scores;
