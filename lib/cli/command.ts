@@ -22,6 +22,8 @@ export interface Command {
   readonly meanings?: Readonly<Partial<Record<OptionName, string>>>;
   /** Options that may be given several times. */
   readonly multiple?: readonly OptionName[];
+  /** Prints its result as it comes: where it writes no file, it ends when nobody reads that. */
+  readonly streams?: true;
   /** Command lines with what they do. */
   readonly examples: readonly (readonly [string, string])[];
   /** Does the work, prints for a person, and returns what --json prints. */

@@ -284,6 +284,7 @@ export const generateCommand: Command = {
     ...optionGroups.every,
   ],
   multiple: ['prompt', 'stop', 'stop-token'],
+  streams: true,
   examples: [
     ['$0 generate ./qwen --chat --prompt "What is 17 * 23?"', 'greedily, as it comes'],
     [

@@ -24,9 +24,13 @@ for (const [signal, code] of [
     controller.abort(new Error(`the process received ${signal}`));
   });
 }
-// A reader that has seen enough (`headspark … | head`) is no error.
+// A reader that has seen enough (`headspark … | head`) is no error: files are still written.
+const readerGone = new AbortController();
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE') {
+    readerGone.abort(new Error('nobody reads standard output any more'));
+    return;
+  }
   const debug = process.argv.includes('--debug');
   // Not as JSON too: that would go where nothing can be written.
   process.exit(reportError(writeError('standard output', error), terminal, { debug, json: false }));
@@ -39,4 +43,5 @@ process.exitCode = await runLine(process.argv.slice(2), {
   loadCommands,
   terminal,
   interruption: { signal: controller.signal, exitCode: () => interruptedBy },
+  readerGone: readerGone.signal,
 });

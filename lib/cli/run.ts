@@ -7,7 +7,7 @@ import { Context, type Terminal } from './context.js';
 import { painter } from './output.js';
 import { commandOf, parseLine } from './parse.js';
 import { configPreset, environmentPreset, type Preset } from './preset.js';
-import { usageError } from './arguments.js';
+import { usageError, type Arguments } from './arguments.js';
 
 const exitCodes = { done: 0, mistake: 1, internal: 2 } as const;
 
@@ -80,11 +80,17 @@ export interface RunOptions {
   readonly loadCommands: (argv: readonly string[]) => Promise<readonly Command[]>;
   readonly terminal: Terminal;
   readonly interruption: Interruption;
+  /** Fires when standard output is closed at its other end. */
+  readonly readerGone: AbortSignal;
 }
+
+/** Whether nothing is left of a run that nobody reads. */
+const onlyPrints = ({ streams }: Command, args: Arguments): boolean =>
+  streams === true && !args.has('out') && !args.has('journal');
 
 /** Runs one command line and gives its exit code. Never throws. */
 export async function runLine(argv: readonly string[], options: RunOptions): Promise<number> {
-  const { commandNames, loadCommands, terminal, interruption } = options;
+  const { commandNames, loadCommands, terminal, interruption, readerGone } = options;
   const debug = argv.includes('--debug');
   let context: Context | undefined;
   try {
@@ -100,7 +106,9 @@ export async function runLine(argv: readonly string[], options: RunOptions): Pro
     context = new Context({
       json: args.flag('json'),
       quiet: args.flag('quiet'),
-      signal: interruption.signal,
+      signal: onlyPrints(command, args)
+        ? AbortSignal.any([interruption.signal, readerGone])
+        : interruption.signal,
       terminal,
     });
     const result = await command.run(args, context);
@@ -114,6 +122,7 @@ export async function runLine(argv: readonly string[], options: RunOptions): Pro
       terminal.stderr.write(`headspark: interrupted. ${hint}\n`);
       return interrupted;
     }
+    if (readerGone.aborted && cancelled) return exitCodes.done;
     return reportError(error, terminal, { debug, json: argv.includes('--json') });
   }
 }

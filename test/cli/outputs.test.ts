@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { bin, headspark, newFolder } from './bin.js';
+import { base, bin, headspark, newFolder, pairs, type Ended } from './bin.js';
 
 const below = (option: string, path: string): RegExp =>
   new RegExp(
@@ -113,3 +113,34 @@ it.each([[['doctor']], [['doctor', '--json']], [['diff', '--help']]])(
     expect(status).toBe(1);
   },
 );
+
+describe('a reader that has seen enough', () => {
+  const piped = async (args: readonly string[], cwd: string): Promise<Ended> =>
+    headspark(args, {
+      cwd,
+      onStart: (child) => child.stdout!.destroy(),
+    });
+
+  it('costs no file', async () => {
+    const cwd = await newFolder();
+    const args = ['attribute', base, '--pairs', pairs, '--out', 'scores.json'];
+    const { code, stderr } = await piped(args, cwd);
+    expect(stderr).not.toMatch(/headspark:/);
+    expect(code).toBe(0);
+    expect(await readdir(cwd)).toEqual(['scores.json', 'scores.json.pairs.npy']);
+  });
+
+  it('ends what prints alone, long before it is done', async () => {
+    // Minutes of completions; the test's time is up before.
+    const args = [
+      ...['generate', base, '--prompt', '3+4'],
+      '--samples',
+      '60000',
+      '--temperature',
+      '1',
+    ];
+    const { code, stdout } = await piped(args, await newFolder());
+    expect(code).toBe(0);
+    expect(stdout).toBe('');
+  });
+});
