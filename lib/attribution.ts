@@ -1,7 +1,8 @@
 // Edge attribution through the public API: how much every edge of the graph matters for a metric on
 // pairs of prompts, as a score table that carries its settings.
-import { checkModel, checkPairs, checkText } from './argument-checks.js';
+import { checkModel, checkPairs, checkText, checkTexts } from './argument-checks.js';
 import { attributeInParts } from './attribution/in-parts.js';
+import { readShards, sumShards } from './attribution/merge.js';
 import { graphOf } from './circuit/graph.js';
 import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';
 import type { GraphShape, KvEdges } from './circuit/shape.js';
@@ -19,6 +20,7 @@ import { packPairs } from './packed.js';
 import { pairSettings } from './pair-parts.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
 import { checkCorrupted } from './pairs/same-prompts.js';
+import { checkShard, shardRange, type Shard } from './shard.js';
 import { mean } from './stats/quantile.js';
 import { version } from './version.js';
 
@@ -87,6 +89,13 @@ export interface AttributeOptions extends JobOptions {
    * the scores of every pair are kept, these lie in `JOURNAL.scores`. No bit of a result depends on it.
    */
   journal?: string | undefined;
+  /**
+   * One of the equal parts of the pairs, in order; the result is of these alone. Needs `journal`, which
+   * `mergeAttributions` reads and which then holds the scores of every pair.
+   */
+  shard?: Shard | undefined;
+  /** Name of the task or of the pairs file, for the `meta` of the result. */
+  task?: string | undefined;
 }
 
 /** A score table with the metric of every pair. */
@@ -134,7 +143,11 @@ function keepsPairScores(keep: AttributeOptions['keepPairScores'], values: numbe
   );
 }
 
-function metaOf(model: Model, pairs: readonly TokenizedPair[], settings: Settings): ScoreMeta {
+function metaOf(
+  model: Model,
+  pairs: readonly TokenizedPair[],
+  { settings, task }: { settings: Settings; task: string | undefined },
+): ScoreMeta {
   const { method, metric, igSteps, igGrid } = settings;
   const { label, hidden, adapterFolder, device, isa, precision, sharePrefix } = model.info;
   const integrated = method === 'eap-ig' || method === 'eap-ig-activations';
@@ -152,6 +165,7 @@ function metaOf(model: Model, pairs: readonly TokenizedPair[], settings: Setting
     sharePrefix,
     hiddenSize: hidden,
     version,
+    ...(task === undefined ? {} : { task }),
   };
 }
 
@@ -163,6 +177,8 @@ const attributeOptions = optionNames<AttributeOptions>({
   kvEdges: true,
   keepPairScores: true,
   journal: true,
+  shard: true,
+  task: true,
   signal: true,
   onProgress: true,
 });
@@ -180,18 +196,24 @@ interface Run {
 const shapeOf = ({ model, settings }: Run): GraphShape => model.shape(settings.kvEdges);
 
 /** @throws ERR_HEADSPARK_TENSOR_VALUE when a score is not finite. */
-function tableOf(run: Run, found: NativeAttribution): AttributionResult {
+function makeTable(
+  { shape, meta }: Pick<ScoreTable, 'shape' | 'meta'>,
+  found: NativeAttribution,
+): AttributionResult {
   const { scores, pairScores, clean, corrupted, fingerprint } = found;
   const table: AttributionResult = {
-    shape: shapeOf(run),
+    shape,
     scores,
     ...(pairScores ? { pairScores } : {}),
     pairMetrics: { clean, corrupted },
-    meta: { ...run.meta, fingerprint, cleanMetric: mean(clean), corruptedMetric: mean(corrupted) },
+    meta: { ...meta, fingerprint, cleanMetric: mean(clean), corruptedMetric: mean(corrupted) },
   };
-  checkScoreTable(table, `the scores of ${run.model.info.label}`);
+  checkScoreTable(table, `the scores of ${meta.model}`);
   return table;
 }
+
+const tableOf = (run: Run, found: NativeAttribution): AttributionResult =>
+  makeTable({ shape: shapeOf(run), meta: run.meta }, found);
 
 /** Of the pairs [begin, end); all are checked. */
 function runPairs(
@@ -207,34 +229,75 @@ function runPairs(
   );
 }
 
+/** The pairs of a run, or of its shard. */
+interface PairShare {
+  readonly begin: number;
+  readonly end: number;
+  /** As in `2/4`; undefined: all. */
+  readonly shard: string | undefined;
+}
+
+function shareOf(pairs: number, options: AttributeOptions): PairShare {
+  const { shard, journal } = options;
+  if (shard === undefined) return { begin: 0, end: pairs, shard: undefined };
+  checkShard(shard);
+  const text = `${shard.index}/${shard.count}`;
+  const [begin, end] = shardRange(pairs, shard);
+  if (journal === undefined || begin === end) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      journal === undefined
+        ? 'shard needs a journal, which mergeAttributions reads.'
+        : `the shard ${text} has none of the ${pairs} pairs; use at most ${pairs} shards.`,
+    );
+  }
+  return { begin, end, shard: text };
+}
+
 async function runWithJournal(
   run: Run,
-  journal: string,
+  { journal, begin, end, shard }: PairShare & { readonly journal: string },
   options: JobOptions,
 ): Promise<AttributionResult> {
   checkText('attribute', 'the journal', journal);
-  const { model, pairs, settings, keepPairScores } = run;
-  const graph = graphOf(shapeOf(run));
+  const { model, pairs, settings, meta } = run;
+  const shape = shapeOf(run);
+  const graph = graphOf(shape);
+  const keepPairScores = run.keepPairScores || shard !== undefined;
   const { means, pairScores, ...metrics } = await attributeInParts({
     ...options,
     path: journal,
-    settings: { verb: 'attribute', ...pairSettings(model, pairs), ...settings, keepPairScores },
-    pairs: pairs.length,
+    settings: {
+      verb: 'attribute',
+      ...pairSettings(model, pairs),
+      ...settings,
+      keepPairScores,
+      ...(shard === undefined ? {} : { shard }),
+    },
+    pairs: end - begin,
     edges: graph.edgeCount,
     keepPairScores,
+    about: shard === undefined ? undefined : { shape, meta },
+    keepJournal: shard !== undefined,
     firstPart: settings.method === 'exact' ? 1 : undefined, // has thousands of runs of each pair
-    attributePart: async (begin, end, job) => {
-      const part = await runPairs(run, { begin, end, keepPairScores: true }, job);
+    attributePart: async (from, to, job) => {
+      const range = { begin: begin + from, end: begin + to };
+      const part = await runPairs(run, { ...range, keepPairScores: true }, job);
       tableOf(run, part); // refuses what is not finite before it is kept
       return { ...part, pairScores: part.pairScores! };
     },
   });
-  return tableOf(run, {
-    ...metrics,
-    scores: graph.expand(means),
-    pairScores: pairScores ?? null,
-    fingerprint: model.fingerprint(),
-  });
+  const own = pairs.slice(begin, end);
+  const ofShard = { pairCount: own.length, pairsHash: pairsHash(own), shard };
+  return makeTable(
+    { shape, meta: shard === undefined ? meta : { ...meta, ...ofShard } },
+    {
+      ...metrics,
+      scores: graph.expand(means),
+      pairScores: run.keepPairScores ? (pairScores ?? null) : null,
+      fingerprint: model.fingerprint(),
+    },
+  );
 }
 
 /**
@@ -260,12 +323,47 @@ export async function attribute(
   const keepPairScores = keepsPairScores(options.keepPairScores, pairs.length * edgeCount);
   const packed = packPairs(pairs, settings.metric);
   if (settings.method !== 'information-flow-routes') checkCorrupted(pairs);
-  const meta = metaOf(model, pairs, settings);
+  const { journal, signal, onProgress, task } = options;
+  if (task !== undefined) checkText('attribute', 'the task', task);
+  const share = shareOf(pairs.length, options);
+  const meta = metaOf(model, pairs, { settings, task });
   const run: Run = { model, settings, pairs, packed, keepPairScores, meta };
-  const { journal, signal, onProgress } = options;
   const job = { signal, onProgress };
   if (journal !== undefined) {
-    return model.lend((lent) => runWithJournal({ ...run, model: lent }, journal, job));
+    const kept = { ...share, journal };
+    return model.lend((lent) => runWithJournal({ ...run, model: lent }, kept, job));
   }
   return tableOf(run, await runPairs(run, { begin: 0, end: pairs.length, keepPairScores }, job));
+}
+
+/** What `mergeAttributions` keeps. */
+export interface MergeAttributionsOptions {
+  /** As of `attribute`. */
+  keepPairScores?: boolean | 'auto' | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+const mergeOptions = optionNames<MergeAttributionsOptions>({ keepPairScores: true, signal: true });
+
+/**
+ * The result of `attribute` on all pairs, to the bit, from the journals of its shards (option `shard`), in
+ * any order; without a model.
+ * @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming the settings that differ, _INVALID_ARGUMENT where a
+ *   shard is missing, given twice or not finished, _FILE_CORRUPT, _FILE_NOT_FOUND, _CANCELLED.
+ */
+export async function mergeAttributions(
+  journals: readonly string[],
+  options: MergeAttributionsOptions = {},
+): Promise<AttributionResult> {
+  checkTexts('mergeAttributions', 'journals', journals);
+  checkOptionNames('mergeAttributions', options, mergeOptions);
+  const shards = await readShards(journals);
+  const { about, pairs } = shards;
+  const graph = graphOf(about.shape);
+  const keep = keepsPairScores(options.keepPairScores, pairs * graph.edgeCount);
+  const { means, ...found } = await sumShards(shards, {
+    keepPairScores: keep,
+    signal: options.signal,
+  });
+  return makeTable(about, { ...found, scores: graph.expand(means) });
 }

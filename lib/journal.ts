@@ -69,6 +69,22 @@ export function refuseOtherSettings(
   );
 }
 
+/** @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming what two journals of one run do not share. */
+export function refuseUnlike(
+  first: { readonly path: string; readonly settings: object },
+  other: { readonly path: string; readonly settings: object },
+): void {
+  const keys = differingKeys(first.settings, other.settings);
+  if (keys.length === 0) return;
+  const list = keys.slice(0, 5).map((k) => `${k.key} (${k.left} and ${k.right})`);
+  const more = keys.length > 5 ? ` and ${keys.length - 5} more` : '';
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_SETTINGS_MISMATCH',
+    `${first.path} and ${other.path} were made with different settings and cannot be merged: ` +
+      `${list.join(', ')}${more}.`,
+  );
+}
+
 /** True when these bytes can be the beginning of a header line that was cut off while written. */
 function isTornHeader(bytes: Buffer): boolean {
   const head = bytes.subarray(0, linePrefix.length).toString('latin1');

@@ -22,6 +22,12 @@ export function checkShard(shard: unknown): void {
   );
 }
 
+/** The items [begin, end) of a shard of `count` ones in a row. */
+export function shardRange(count: number, shard: Shard): [begin: number, end: number] {
+  const at = (part: number): number => Math.floor((part * count) / shard.count);
+  return [at(shard.index - 1), at(shard.index)];
+}
+
 /** Reads `2/4`. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function parseShard(text: string): Shard {
   checkAnyText('parseShard', text);

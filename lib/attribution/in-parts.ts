@@ -14,6 +14,8 @@ const MOST_PART_BYTES = 256e6;
 export interface PartsOptions extends ScoreJournalOptions, JobOptions {
   /** Pairs of the first part; default as of `inPairParts`. */
   readonly firstPart: number | undefined;
+  /** The journal is the result: it is written however soon the run is over. */
+  readonly keepJournal?: boolean;
   /** Pairs [begin, end). */
   attributePart(begin: number, end: number, options: JobOptions): Promise<PairPart>;
 }
@@ -55,7 +57,8 @@ async function runParts(journal: ScoreJournal, options: PartsOptions): Promise<v
     await journal.add(await options.attributePart(begin, end, { signal, onProgress }));
     // What was over before the first write needs none; else a finished run is whole in its journal.
     const now = performance.now();
-    if (now - saved >= SAVE_MS || (end === pairs && journal.written)) {
+    const last = end === pairs && (journal.written || options.keepJournal);
+    if (now - saved >= SAVE_MS || last) {
       await journal.save();
       saved = now;
     }

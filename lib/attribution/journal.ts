@@ -3,6 +3,8 @@
 // file (`PATH.scores`, float32 [pairs, edges]), which is written and synced before the line counts them.
 import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
 import { writeFileAtomic } from '../atomic-file.js';
+import type { ScoreMeta } from '../circuit/score-table.js';
+import type { GraphShape } from '../circuit/shape.js';
 import { HeadsparkError } from '../errors.js';
 import { systemCode, writeError, writingTo } from '../file-errors.js';
 import { refuseOtherSettings } from '../journal.js';
@@ -29,7 +31,18 @@ export interface ScoreJournalOptions {
   readonly pairs: number;
   readonly edges: number;
   readonly keepPairScores: boolean;
+  /** What a table of these scores says of itself; of a shard, whose journal is read by itself. */
+  readonly about?: ScoresAbout | undefined;
 }
+
+/** Of all pairs together. */
+export interface ScoresAbout {
+  readonly shape: GraphShape;
+  readonly meta: ScoreMeta;
+}
+
+/** In a line, which sorts names: with the entries of `meta` in their order, as files have them. */
+const toLine = ({ shape, meta }: ScoresAbout) => ({ shape, meta: Object.entries(meta) });
 
 interface State {
   readonly clean: number[];
@@ -41,9 +54,10 @@ interface State {
 const bytesOf = (array: Float32Array | Float64Array): Buffer =>
   Buffer.from(array.buffer, array.byteOffset, array.byteLength);
 
-const scoresPath = (path: string): string => `${path}.scores`;
+/** Where the scores of every pair lie. */
+export const scoresPath = (path: string): string => `${path}.scores`;
 
-function corrupt(path: string): HeadsparkError {
+export function corruptJournal(path: string): HeadsparkError {
   return new HeadsparkError(
     'ERR_HEADSPARK_FILE_CORRUPT',
     `${path} is no whole journal of attribute; remove it to start over.`,
@@ -52,20 +66,19 @@ function corrupt(path: string): HeadsparkError {
 
 function readTotals(text: unknown, edges: number, path: string): Float64Array {
   const bytes = Buffer.from(typeof text === 'string' ? text : '', 'base64');
-  if (bytes.length !== edges * 8) throw corrupt(path);
+  if (bytes.length !== edges * 8) throw corruptJournal(path);
   const totals = new Float64Array(edges);
   bytes.copy(bytesOf(totals));
   return totals;
 }
 
-const areNumbers = (values: unknown, count: number): values is number[] =>
+export const areNumbers = (values: unknown, count: number): values is number[] =>
   Array.isArray(values) &&
   values.length <= count &&
   values.every((value) => Number.isFinite(value));
 
-/** Undefined where there is no journal yet. */
-async function readState(options: ScoreJournalOptions): Promise<State | undefined> {
-  const { path, settings, pairs, edges, keepPairScores } = options;
+/** The line of a whole journal; undefined where there is no file. @throws ERR_HEADSPARK_FILE_CORRUPT */
+export async function readJournalLine(path: string): Promise<Record<string, unknown> | undefined> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
@@ -74,11 +87,19 @@ async function readState(options: ScoreJournalOptions): Promise<State | undefine
     throw error;
   }
   const line = bytes.at(-1) === 0x0a ? decodeLine(bytes.subarray(0, -1)) : undefined;
-  if (line?.format !== formatName || line.version !== formatVersion) throw corrupt(path);
+  if (line?.format !== formatName || line.version !== formatVersion) throw corruptJournal(path);
+  return line;
+}
+
+/** Undefined where there is no journal yet. */
+async function readState(options: ScoreJournalOptions): Promise<State | undefined> {
+  const { path, settings, pairs, edges, keepPairScores } = options;
+  const line = await readJournalLine(path);
+  if (!line) return undefined;
   refuseOtherSettings(path, line.settings, settings);
   const { clean, corrupted } = line;
-  if (!areNumbers(clean, pairs) || !areNumbers(corrupted, pairs)) throw corrupt(path);
-  if (clean.length !== corrupted.length) throw corrupt(path);
+  if (!areNumbers(clean, pairs) || !areNumbers(corrupted, pairs)) throw corruptJournal(path);
+  if (clean.length !== corrupted.length) throw corruptJournal(path);
   const totals = keepPairScores ? undefined : readTotals(line.totals, edges, path);
   return { clean, corrupted, totals };
 }
@@ -165,13 +186,14 @@ export class ScoreJournal {
   }
 
   #line(): string {
-    const { settings, keepPairScores } = this.#options;
+    const { settings, keepPairScores, about } = this.#options;
     const { clean, corrupted } = this;
     const totals = keepPairScores ? undefined : bytesOf(this.totals).toString('base64');
     return encodeLine({
       format: formatName,
       version: formatVersion,
       settings,
+      about: about && toLine(about),
       clean,
       corrupted,
       totals,
@@ -205,7 +227,7 @@ export class ScoreJournal {
       const path = scoresPath(this.path);
       // Without a line that counts them, scores are of a run that ended before it.
       this.#scores = await open(path, state ? 'r+' : 'w+').catch((error: unknown) => {
-        throw systemCode(error) === 'ENOENT' ? corrupt(this.path) : writeError(path, error);
+        throw systemCode(error) === 'ENOENT' ? corruptJournal(this.path) : writeError(path, error);
       });
     }
     if (!state) return;
@@ -222,7 +244,7 @@ export class ScoreJournal {
     for (let at = 0; at < bytes.length;) {
       const length = Math.min(bytes.length - at, 1 << 28);
       const { bytesRead } = await this.#scores!.read(bytes, at, length, at);
-      if (bytesRead === 0) throw corrupt(this.path);
+      if (bytesRead === 0) throw corruptJournal(this.path);
       at += bytesRead;
     }
     await this.#sum(finished);

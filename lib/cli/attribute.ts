@@ -4,41 +4,24 @@ import {
   attribute,
   type AttributeOptions,
   type AttributionMethod,
-  type AttributionResult,
   type IgGrid,
   type Metric,
 } from '../attribution.js';
 import { removeScoreJournal } from '../attribution/journal.js';
 import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
-import { SCORE_EXTENSIONS, writeScoreFile } from '../formats/score-file.js';
-import { formatDuration } from '../progress.js';
 import { hasSamePrompts } from '../pairs/same-prompts.js';
 import type { TokenizedPair } from '../pairs/types.js';
-import { mean } from '../stats/quantile.js';
-import type { Arguments } from './arguments.js';
+import { parseShard, type Shard } from '../shard.js';
+import { usageError, type Arguments } from './arguments.js';
+import { finishScores, scoreOutputs } from './attribution-run.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
-import { formatBounds, formatNumber, formatPercent, formatSigned, plural } from './output.js';
+import { plural } from './output.js';
 import { journalBeside, journalOutput, resumeAnnouncer, resumeHintOf } from './journal-option.js';
-import { checkOutputs, type Output } from './outputs.js';
-import {
-  completenessOf,
-  rankEdges,
-  rankHeads,
-  type Completeness,
-  type RankedEdge,
-  type RankedHead,
-} from './score-summary.js';
+import { checkOutputs } from './outputs.js';
 import { optionGroups } from './vocabulary.js';
-
-interface Summary {
-  readonly heads: readonly RankedHead[];
-  readonly edges: readonly RankedEdge[];
-  readonly completeness: Completeness | undefined;
-  readonly seconds: number;
-}
 
 const keepPairs = { auto: 'auto', yes: true, no: false } as const;
 
@@ -54,61 +37,15 @@ function optionsOf(args: Arguments): AttributeOptions {
   };
 }
 
-function printMetric(result: AttributionResult, summary: Summary, context: Context): void {
-  const { clean, corrupted } = result.pairMetrics;
-  context.print(
-    `  ${result.meta.metric}: clean ${formatNumber(mean(clean))}, ` +
-      `corrupted ${formatNumber(mean(corrupted))}`,
-  );
-  const { completeness } = summary;
-  if (completeness) {
-    const { inputScores, expected } = completeness;
-    const off = Math.abs(inputScores - expected) / Math.max(1e-12, Math.abs(expected));
-    context.print(
-      `  completeness: scores from input sum to ${formatNumber(inputScores)}, ` +
-        `${formatNumber(expected)} with endless steps (off by ${formatPercent(off)})`,
-    );
+/** @throws a usage error for a shard whose scores would be lost, or would pass for all. */
+function shardOf(args: Arguments): Shard | undefined {
+  const shard = args.text('shard');
+  if (shard === undefined) return undefined;
+  if (!args.has('journal')) throw usageError('--shard needs --journal FILE, which merge reads.');
+  if (args.has('out')) {
+    throw usageError('--shard writes its journal alone: give --out to headspark merge.');
   }
-  context.print(`  time: ${formatDuration(summary.seconds)}`);
-}
-
-function printSummary(result: AttributionResult, summary: Summary, context: Context): void {
-  const intervals = summary.heads.some(({ low }) => low !== undefined);
-  printMetric(result, summary, context);
-  context.heading(
-    `Top heads, by share of |score| over all edges${intervals ? ', with 95 % intervals over pairs' : ''}`,
-  );
-  context.table(
-    [
-      { title: 'head' },
-      { title: 'share', align: 'right' },
-      ...(intervals ? [{ title: 'interval' }] : []),
-    ],
-    summary.heads.map(({ name, scoreShare, low, high }) => [
-      name,
-      formatNumber(scoreShare, 4),
-      ...(low === undefined || high === undefined ? [] : [formatBounds({ low, high }, 4)]),
-    ]),
-  );
-  context.heading('Top edges, by |score|');
-  context.table(
-    [{ title: 'edge' }, { title: 'score', align: 'right' }],
-    summary.edges.map(({ name, score }) => [name, formatSigned(score, 5)]),
-  );
-}
-
-async function writeOutputs(
-  result: AttributionResult,
-  place: { outputs: readonly string[]; task: string },
-  context: Context,
-): Promise<void> {
-  const named = { ...result, meta: { ...result.meta, task: place.task } };
-  for (const path of place.outputs) await writeScoreFile(path, named);
-  context.print();
-  if (place.outputs.length === 0) {
-    context.print('Nothing was written; keep the scores with --out scores.json.');
-  }
-  for (const path of place.outputs) context.print(`Wrote ${path}`);
+  return parseShard(shard);
 }
 
 /** Remarks on pairs that add nothing to the scores; where all are such, attribution refuses them. */
@@ -141,6 +78,7 @@ export const attributeCommand: Command = {
     'seed',
     'out',
     'journal',
+    'shard',
     'top',
     ...optionGroups.model,
     ...optionGroups.every,
@@ -155,27 +93,25 @@ export const attributeCommand: Command = {
       '$0 attribute ./base --adapter ./lora --task ioi --out a.json --out a.pt',
       'a LoRA checkpoint',
     ],
+    [
+      '$0 attribute ./qwen --pairs pairs.jsonl --shard 1/8 --journal 1.journal',
+      'an eighth, for merge',
+    ],
   ],
   async run(args, context) {
     const outputs = args.list('out');
+    const shard = shardOf(args);
     const journal = journalBeside(args, 'out', outputs.at(0));
-    await checkOutputs([
-      ...outputs.map((path): Output => ({
-        option: '--out',
-        path,
-        kind: 'file',
-        extensions: SCORE_EXTENSIONS,
-      })),
-      journalOutput(journal),
-    ]);
+    await checkOutputs([...scoreOutputs(outputs), journalOutput(journal)]);
     const model = await loadFrom(args.positional('model'), args, context);
     const { pairs, name } = await pairsFrom(model, args, context);
     const { signal } = context;
-    const options = optionsOf(args);
+    const options = { ...optionsOf(args), shard, task: name };
     const { edgeCount } = graphOf(model.shape(options.kvEdges));
     context.print(
       `${context.paint('bold', model.info.label)}: ${options.method}, ` +
-        `${plural(edgeCount, 'edge')}, ${plural(pairs.length, 'pair')} of ${name}`,
+        `${plural(edgeCount, 'edge')}, ${plural(pairs.length, 'pair')} of ${name}` +
+        (shard ? `, shard ${args.text('shard')}` : ''),
     );
     remarkSamePrompts(pairs, options, context);
     context.resumeHint = resumeHintOf(journal);
@@ -193,21 +129,15 @@ export const attributeCommand: Command = {
         },
       }),
     );
-    const seconds = (performance.now() - start) / 1000;
-    const top = args.value('top');
-    const heads = await context.task('intervals', 'resamples', ({ onCount }) =>
-      rankHeads(result, { seed: args.value('seed'), signal, onProgress: onCount }),
-    );
-    const summary: Summary = {
-      heads: heads.slice(0, top),
-      edges: rankEdges(result, top),
-      completeness: completenessOf(result),
-      seconds,
-    };
-    printSummary(result, summary, context);
-    await writeOutputs(result, { outputs, task: name }, context);
+    const [top, seed] = [args.value('top'), args.value('seed')];
+    const found = await finishScores(result, { outputs, top, seed, start }, context);
+    if (shard) {
+      context.print(`Wrote ${journal!.path} and ${journal!.path}.scores, for headspark merge`);
+    } else if (outputs.length === 0) {
+      context.print('Nothing was written; keep the scores with --out scores.json.');
+    }
     if (journal?.temporary) await removeScoreJournal(journal.path);
     model.dispose();
-    return { ...result.meta, task: name, shape: result.shape, files: outputs, ...summary };
+    return found;
   },
 };

@@ -1,32 +1,70 @@
 // `headspark merge`: one table from the journals of shards.
 
+import { existsSync } from 'node:fs';
+import { mergeAttributions } from '../attribution.js';
+import { scoresPath } from '../attribution/journal.js';
 import { mergeEvaluations } from '../evaluation.js';
+import { usageError, type Arguments } from './arguments.js';
+import { finishScores, scoreOutputs } from './attribution-run.js';
 import type { Command } from './command.js';
+import type { Context } from './context.js';
 import { evaluationOutputs, writeEvaluation } from './evaluation-run.js';
 import { printEvaluation } from './evaluation-table.js';
+import { plural } from './output.js';
 import { checkOutputs } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { optionGroups } from './vocabulary.js';
 
+async function mergeScores(journals: readonly string[], args: Arguments, context: Context) {
+  for (const name of ['csv', 'parquet', 'resamples'] as const) {
+    if (args.has(name)) throw usageError(`--${name} is of evaluations; scores go to --out.`);
+  }
+  const out = args.text('out');
+  const outputs = out === undefined ? [] : [out];
+  await checkOutputs(scoreOutputs(outputs));
+  const start = performance.now();
+  const result = await mergeAttributions(journals, { signal: context.signal });
+  const { model, method, pairCount, task } = result.meta;
+  context.print(
+    `${context.paint('bold', model!)}: ${method}, ${plural(pairCount!, 'pair')} of ${task}, ` +
+      `from ${plural(journals.length, 'shard')}`,
+  );
+  // As of attribute, whose --seed has no part in the scores.
+  return finishScores(result, { outputs, top: args.value('top'), seed: 0, start }, context);
+}
+
+async function mergeSamples(journals: readonly string[], args: Arguments, context: Context) {
+  const resamples = resamplesOf(args, context);
+  await checkOutputs(evaluationOutputs(args));
+  const result = await mergeEvaluations(journals, {
+    confidence: args.value('confidence'),
+    ...(resamples === undefined ? {} : { resamples }),
+    signal: context.signal,
+  });
+  printEvaluation(result.table, context, args.value('top'));
+  await writeEvaluation(result, args, { context, resumes: false });
+  return result.table;
+}
+
 export const mergeCommand: Command = {
   name: 'merge',
   usage: 'merge <journals..>',
-  describe: 'Join the journals of evaluation shards into one result',
+  describe: 'Join the journals of shards into one result',
   positionals: [
-    { name: 'journals', describe: 'journals of evaluate or ablate --generate', rest: true },
+    {
+      name: 'journals',
+      describe: 'journals of attribute, evaluate or ablate --generate',
+      rest: true,
+    },
   ],
   options: ['out', 'csv', 'parquet', 'top', 'confidence', 'resamples', ...optionGroups.every],
-  examples: [['$0 merge 1.jsonl 2.jsonl --out result.json', 'both halves of a run']],
+  examples: [
+    ['$0 merge 1.jsonl 2.jsonl --out result.json', 'both halves of a run'],
+    ['$0 merge *.journal --out scores.json', 'the scores of attribute --shard'],
+  ],
   async run(args, context) {
-    const resamples = resamplesOf(args, context);
-    await checkOutputs(evaluationOutputs(args));
-    const result = await mergeEvaluations(args.positionals('journals'), {
-      confidence: args.value('confidence'),
-      ...(resamples === undefined ? {} : { resamples }),
-      signal: context.signal,
-    });
-    printEvaluation(result.table, context, args.value('top'));
-    await writeEvaluation(result, args, { context, resumes: false });
-    return result.table;
+    const journals = args.positionals('journals');
+    const ofScores = journals.length > 0 && existsSync(scoresPath(journals[0]));
+    return ofScores ? mergeScores(journals, args, context) : mergeSamples(journals, args, context);
   },
 };

@@ -432,7 +432,7 @@ export const vocabulary = {
     type: 'string',
     group: generation,
     describe:
-      'only part i/n: of the problems (needs --journal, for headspark merge), or of a study',
+      'only part i/n: of the problems or pairs (needs --journal, for headspark merge), or of a study',
   },
 
   parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },

@@ -1,7 +1,6 @@
 // Joining the journals of shards: same settings, disjoint problems, nothing missing.
-import { differingKeys } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
-import { readJournal } from '../journal.js';
+import { readJournal, refuseUnlike } from '../journal.js';
 import { parseShard } from '../shard.js';
 import { keyText, sampleKeys, shardProblems } from './plan.js';
 import { checkRecord } from './record.js';
@@ -56,18 +55,6 @@ async function readPart(path: string): Promise<Part> {
   return { path, shard, settings: rest as unknown as EvaluationSettings, records };
 }
 
-function checkSame(first: Part, other: Part): void {
-  const keys = differingKeys(first.settings, other.settings);
-  if (keys.length === 0) return;
-  const list = keys.slice(0, 5).map((k) => `${k.key} (${k.left} and ${k.right})`);
-  const more = keys.length > 5 ? ` and ${keys.length - 5} more` : '';
-  throw new HeadsparkError(
-    'ERR_HEADSPARK_SETTINGS_MISMATCH',
-    `${first.path} and ${other.path} were made with different settings and cannot be merged: ` +
-      `${list.join(', ')}${more}.`,
-  );
-}
-
 const isSame = (a: SampleRecord, b: SampleRecord): boolean =>
   a.text === b.text && a.finish === b.finish && a.tokens.join() === b.tokens.join();
 
@@ -112,7 +99,7 @@ export async function mergeJournals(paths: readonly string[]): Promise<MergedSam
   }
   const parts: Part[] = [];
   for (const path of paths) parts.push(await readPart(path));
-  for (const part of parts.slice(1)) checkSame(parts[0], part);
+  for (const part of parts.slice(1)) refuseUnlike(parts[0], part);
   const samples = new Map<string, SampleRecord>();
   for (const part of parts) addRecords(part, samples);
   const { settings } = parts[0];
