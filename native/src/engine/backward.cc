@@ -103,36 +103,22 @@ void undo_rotate(const BackwardPass& pass, std::int64_t index, float* d_q, float
                                    .scale = config.rotated_scale(index)});
 }
 
-/// forward: out = norm(raw) over all heads together. `d` is [tokens, heads, head_dim] in place, as
-/// is `raw`.
-void undo_joint_norm(const BackwardPass& pass, const NormWeight& norm, const float* raw, float* d) {
-  const std::int64_t width = pass.query_width();
-  norm_backward(pass.context(), {.norm = &norm,
-                                 .rows = pass.rows,
-                                 .x = raw,
-                                 .x_stride = width,
-                                 .d_y = d,
-                                 .d_y_stride = width,
-                                 .d_x = d,
-                                 .d_x_stride = width,
-                                 .mode = GradientMode::overwrite});
-}
-
-/// forward: out = head_norm(raw), per head. `d` is [tokens, heads, head_dim] in place; `share`
-/// query heads, which are neighbours in it, read one head of `raw`.
-void undo_head_norm(const BackwardPass& pass, const NormWeight& head_norm, const float* raw,
-                    std::int64_t share, float* d) {
-  const std::int64_t head_dim = pass.config().head_dim;
+/// forward: out = norm(raw), per head or over all heads together, as wide as the norm is. `d` is
+/// [tokens, heads, head_dim] in place; `share` query heads, which are neighbours in it, read one
+/// head of `raw`.
+void undo_norm(const BackwardPass& pass, const NormWeight& norm, const float* raw,
+               std::int64_t share, float* d) {
+  const auto width = static_cast<std::int64_t>(norm.weight.size());
   for (std::int64_t reader = 0; reader < share; ++reader) {
-    float* const d_heads = d + reader * head_dim;
-    norm_backward(pass.context(), {.norm = &head_norm,
-                                   .rows = pass.rows * pass.config().heads / share,
+    float* const d_heads = d + reader * width;
+    norm_backward(pass.context(), {.norm = &norm,
+                                   .rows = pass.rows * pass.query_width() / (share * width),
                                    .x = raw,
-                                   .x_stride = head_dim,
+                                   .x_stride = width,
                                    .d_y = d_heads,
-                                   .d_y_stride = share * head_dim,
+                                   .d_y_stride = share * width,
                                    .d_x = d_heads,
-                                   .d_x_stride = share * head_dim,
+                                   .d_x_stride = share * width,
                                    .mode = GradientMode::overwrite});
   }
 }
@@ -149,19 +135,13 @@ void undo_qk_norm(const BackwardPass& pass, std::int64_t index) {
   const LayerWeights& weights = pass.weights(index);
   const LayerTrace& layer = pass.trace.layer(index);
   BackwardWorkspace& work = pass.work;
-  if (!config.post_norm) {
-    const std::int64_t share = config.heads / config.kv_heads;
-    undo_head_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
-    undo_head_norm(pass, weights.k_norm, layer.k_raw, share, work.d_k.data());
-    return;
+  undo_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
+  if (!repeats_keys(config)) {
+    const std::int64_t share = config.post_norm ? 1 : config.heads / config.kv_heads;
+    return undo_norm(pass, weights.k_norm, layer.k_raw, share, work.d_k.data());
   }
-  undo_joint_norm(pass, weights.q_norm, layer.q_raw, work.d_q.data());
-  const float* k = layer.k_raw;
-  if (repeats_keys(config)) {
-    repeat_kv_heads(pass.engine, pass.rows, k, work.k_each.data());
-    k = work.k_each.data();
-  }
-  undo_joint_norm(pass, weights.k_norm_each, k, work.d_k.data());
+  repeat_kv_heads(pass.engine, pass.rows, layer.k_raw, work.k_each.data());
+  undo_norm(pass, weights.k_norm_each, work.k_each.data(), 1, work.d_k.data());
 }
 
 /// The outputs of the q and k projections.
