@@ -83,6 +83,7 @@ export const attributeCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
+  meanings: { shard: 'only part i/n of the pairs; needs --journal, which headspark merge reads' },
   multiple: ['out'],
   examples: [
     [

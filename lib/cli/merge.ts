@@ -64,7 +64,7 @@ export const mergeCommand: Command = {
   ],
   async run(args, context) {
     const journals = args.positionals('journals');
-    const ofScores = journals.length > 0 && existsSync(scoresPath(journals[0]));
+    const ofScores = journals.some((path) => existsSync(scoresPath(path)));
     return ofScores ? mergeScores(journals, args, context) : mergeSamples(journals, args, context);
   },
 };

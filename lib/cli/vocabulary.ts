@@ -430,9 +430,8 @@ export const vocabulary = {
   },
   shard: {
     type: 'string',
-    group: generation,
-    describe:
-      'only part i/n: of the problems or pairs (needs --journal, for headspark merge), or of a study',
+    group: output,
+    describe: 'only part i/n of the problems; needs --journal, which headspark merge reads',
   },
 
   parquet: { type: 'string', group: output, describe: 'also write every sample as Parquet' },

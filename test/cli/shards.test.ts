@@ -1,5 +1,5 @@
 // `attribute --shard` and `merge` through the real binary: the bytes of one run.
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { base, headspark, newFolder, pairs } from './bin.js';
@@ -33,6 +33,12 @@ it('scores of all shards merge to those of one run, byte for byte', async () => 
     await run(['merge', '1.journal', '2.journal', '3.journal', '--json']),
   ) as object;
   expect(json).toMatchObject({ method: 'eap-ig', task: pairs, files: [] });
+  await rm(join(cwd, '1.journal.scores'));
+  const { code, stderr } = await headspark(['merge', '1.journal', '2.journal', '3.journal'], {
+    cwd,
+  });
+  expect(stderr).toMatch(/^headspark: 1\.journal is no whole journal of attribute/);
+  expect(code).toBe(1);
 });
 
 it.each<[string, string[], RegExp]>([
