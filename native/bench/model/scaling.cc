@@ -1,14 +1,17 @@
 // Time and memory at 1, 4 and 16 times as many pairs, steps and variants. The workspace budget is
-// fixed, as a user with --memory has it, so that growth of memory would be growth by the amount.
+// fixed, as a user with --memory has it, so that growth of memory would be growth by the amount:
+// the least of 256 MiB, 512 MiB, … in which one pair of the model has room.
 #include <algorithm>
 
+#include "headspark/error.h"
 #include "model/pairs_file.h"
 #include "model/setup.h"
 
 namespace headspark::bench {
 namespace {
 
-constexpr std::int64_t workspace = std::int64_t{256} << 20;
+constexpr std::int64_t least_workspace = std::int64_t{256} << 20;
+constexpr std::int64_t most_workspace = std::int64_t{64} << 30;
 
 struct Run {
   std::function<void(std::int64_t amount)> body;
@@ -40,12 +43,24 @@ void bench_amounts(Report& report, const std::string& what, std::int64_t first, 
   }
 }
 
+/// Runs it unless the memory budget is too small for one pair.
+bool has_room(const std::function<void()>& run) {
+  try {
+    run();
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::OUT_OF_MEMORY) throw;
+    return false;
+  }
+}
+
 }  // namespace
 
 void bench_scaling(Report& report, const Setup& setup) {
   if (!setup.options.selects("scaling")) return;
   Engine engine = setup.engine;
-  if (setup.options.memory_bytes == 0) engine.options.memory_bytes = workspace;
+  const bool by_model = setup.options.memory_bytes == 0;
+  if (by_model) engine.options.memory_bytes = least_workspace;
   const std::size_t few = setup.options.quick ? 1 : 2;
   const auto first = static_cast<std::int64_t>(few);
   const auto eap_ig = [&](std::size_t pairs, int steps) {
@@ -53,7 +68,11 @@ void bench_scaling(Report& report, const Setup& setup) {
     options.ig_steps = steps;
     attribute(engine, repeat_pairs(setup.pairs, pairs), options, {});
   };
-  eap_ig(few, 1);
+  const auto most_steps = static_cast<int>(16 * first);
+  while (!has_room([&] { eap_ig(few, most_steps); })) {
+    if (!by_model || engine.options.memory_bytes >= most_workspace) break;
+    engine.options.memory_bytes *= 2;
+  }
   const bool on_cpu = engine.context.on_cpu();
   const auto pairs = [&](std::int64_t amount) { eap_ig(static_cast<std::size_t>(amount), 5); };
   const auto steps = [&](std::int64_t amount) { eap_ig(few, static_cast<int>(amount)); };
