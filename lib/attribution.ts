@@ -277,6 +277,7 @@ async function runWithJournal(
     pairs: end - begin,
     edges: graph.edgeCount,
     keepPairScores,
+    holdPairScores: run.keepPairScores,
     about: shard === undefined ? undefined : { shape, meta },
     keepJournal: shard !== undefined,
     firstPart: settings.method === 'exact' ? 1 : undefined, // has thousands of runs of each pair
@@ -294,7 +295,7 @@ async function runWithJournal(
     {
       ...metrics,
       scores: graph.expand(means),
-      pairScores: run.keepPairScores ? (pairScores ?? null) : null,
+      pairScores: pairScores ?? null,
       fingerprint: model.fingerprint(),
     },
   );

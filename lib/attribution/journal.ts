@@ -30,7 +30,10 @@ export interface ScoreJournalOptions {
   readonly settings: Record<string, unknown>;
   readonly pairs: number;
   readonly edges: number;
+  /** In the file beside the journal. */
   readonly keepPairScores: boolean;
+  /** In memory as well, for the result. */
+  readonly holdPairScores: boolean;
   /** What a table of these scores says of itself; of a shard, whose journal is read by itself. */
   readonly about?: ScoresAbout | undefined;
 }
@@ -51,8 +54,21 @@ interface State {
   readonly totals: Float64Array | undefined;
 }
 
-const bytesOf = (array: Float32Array | Float64Array): Buffer =>
+export const bytesOf = (array: Float32Array | Float64Array): Buffer =>
   Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+
+/** Scores that are read at once. */
+const MOST_READ = 1 << 24;
+
+/** Whether the file has these bytes. */
+export async function readFully(file: FileHandle, bytes: Buffer, place: number): Promise<boolean> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesRead } = await file.read(bytes, at, bytes.length - at, place + at);
+    if (bytesRead === 0) return false;
+    at += bytesRead;
+  }
+  return true;
+}
 
 /** Where the scores of every pair lie. */
 export const scoresPath = (path: string): string => `${path}.scores`;
@@ -114,7 +130,7 @@ export class ScoreJournal {
   readonly path: string;
   /** [edges] sums over the finished pairs, in their order. */
   readonly totals: Float64Array;
-  /** [pairs, edges], of which the finished are filled; undefined where they are not kept. */
+  /** [pairs, edges], of which the finished are filled; undefined where they are not held. */
   readonly pairScores: Float32Array | undefined;
   readonly clean: number[] = [];
   readonly corrupted: number[] = [];
@@ -122,11 +138,13 @@ export class ScoreJournal {
   readonly #lock: FileLock;
   #scores: FileHandle | undefined;
   #saved = 0;
+  /** Scores of the pairs from #saved on, where they are kept. */
+  #unsaved: Float32Array[] = [];
 
   private constructor(options: ScoreJournalOptions, lock: FileLock) {
     this.path = options.path;
     this.totals = new Float64Array(options.edges);
-    if (options.keepPairScores) this.pairScores = new Float32Array(options.pairs * options.edges);
+    if (options.holdPairScores) this.pairScores = new Float32Array(options.pairs * options.edges);
     this.#options = options;
     this.#lock = lock;
   }
@@ -165,6 +183,7 @@ export class ScoreJournal {
     const begin = this.done * this.#options.edges;
     await this.#sum(part.pairScores);
     this.pairScores?.set(part.pairScores, begin);
+    if (this.#options.keepPairScores) this.#unsaved.push(part.pairScores);
     part.clean.forEach((value) => this.clean.push(value));
     part.corrupted.forEach((value) => this.corrupted.push(value));
   }
@@ -172,9 +191,10 @@ export class ScoreJournal {
   /** Resolves when all pairs so far are on disk. @throws ERR_HEADSPARK_FILE_WRITE. */
   async save(): Promise<void> {
     if (this.#saved === this.done) return;
-    if (this.pairScores) await this.#writeScores(this.pairScores);
+    if (this.#options.keepPairScores) await this.#writeScores();
     await writeFileAtomic(this.path, this.#line(), { resumes: true });
     this.#saved = this.done;
+    this.#unsaved = [];
   }
 
   async close(): Promise<void> {
@@ -200,13 +220,15 @@ export class ScoreJournal {
     });
   }
 
-  async #writeScores(pairScores: Float32Array): Promise<void> {
-    const { edges } = this.#options;
-    const bytes = bytesOf(pairScores.subarray(this.#saved * edges, this.done * edges));
+  async #writeScores(): Promise<void> {
+    let place = this.#saved * this.#options.edges * 4;
     const write = async (): Promise<void> => {
-      for (let at = 0; at < bytes.length;) {
-        const place = this.#saved * edges * 4 + at;
-        at += (await this.#scores!.write(bytes, at, undefined, place)).bytesWritten;
+      for (const bytes of this.#unsaved.map(bytesOf)) {
+        for (let at = 0; at < bytes.length;) {
+          const { bytesWritten } = await this.#scores!.write(bytes, at, undefined, place);
+          at += bytesWritten;
+          place += bytesWritten;
+        }
       }
       await this.#scores!.datasync();
     };
@@ -223,7 +245,7 @@ export class ScoreJournal {
   }
 
   async #restore(state: State | undefined): Promise<void> {
-    if (this.pairScores) {
+    if (this.#options.keepPairScores) {
       const path = scoresPath(this.path);
       // Without a line that counts them, scores are of a run that ended before it.
       this.#scores = await open(path, state ? 'r+' : 'w+').catch((error: unknown) => {
@@ -239,14 +261,15 @@ export class ScoreJournal {
   }
 
   async #readScores(): Promise<void> {
-    const finished = this.pairScores!.subarray(0, this.done * this.#options.edges);
-    const bytes = bytesOf(finished);
-    for (let at = 0; at < bytes.length;) {
-      const length = Math.min(bytes.length - at, 1 << 28);
-      const { bytesRead } = await this.#scores!.read(bytes, at, length, at);
-      if (bytesRead === 0) throw corruptJournal(this.path);
-      at += bytesRead;
+    const { edges } = this.#options;
+    const most = Math.max(1, Math.floor(MOST_READ / edges)); // pairs
+    for (let pair = 0; pair < this.done; pair += most) {
+      const part = new Float32Array(Math.min(most, this.done - pair) * edges);
+      if (!(await readFully(this.#scores!, bytesOf(part), pair * edges * 4))) {
+        throw corruptJournal(this.path);
+      }
+      await this.#sum(part);
+      this.pairScores?.set(part, pair * edges);
     }
-    await this.#sum(finished);
   }
 }

@@ -1,6 +1,6 @@
 // Joining the journals of shards of an attribution: same settings, every shard once and whole, and sums in
 // the order of all pairs, so that the result has the bits of one run.
-import { open, type FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { graphOf } from '../circuit/graph.js';
 import type { ScoreMeta } from '../circuit/score-table.js';
 import { checkShape, type GraphShape } from '../circuit/shape.js';
@@ -11,7 +11,9 @@ import { parseShard, shardRange, type Shard } from '../shard.js';
 import { Turns } from '../turns.js';
 import {
   areNumbers,
+  bytesOf,
   corruptJournal,
+  readFully,
   readJournalLine,
   scoresPath,
   type ScoresAbout,
@@ -126,17 +128,6 @@ export async function readShards(paths: readonly string[]): Promise<Shards> {
   };
 }
 
-async function readPair(file: FileHandle, pair: number, scores: Float32Array): Promise<boolean> {
-  const bytes = Buffer.from(scores.buffer, scores.byteOffset, scores.byteLength);
-  for (let at = 0; at < bytes.length;) {
-    const place = pair * bytes.length + at;
-    const { bytesRead } = await file.read(bytes, at, bytes.length - at, place);
-    if (bytesRead === 0) return false;
-    at += bytesRead;
-  }
-  return true;
-}
-
 /** body(scores) for every pair of a shard, in order. */
 async function forPairs(
   { path, clean }: ShardJournal,
@@ -149,7 +140,7 @@ async function forPairs(
   try {
     const scores = new Float32Array(edges);
     for (let pair = 0; pair < clean.length; pair++) {
-      if (!(await readPair(file, pair, scores))) throw corruptJournal(path);
+      if (!(await readFully(file, bytesOf(scores), pair * edges * 4))) throw corruptJournal(path);
       await body(scores);
     }
   } finally {

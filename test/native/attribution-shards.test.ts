@@ -71,6 +71,28 @@ describe('shards', () => {
     expect(shard.meta).toEqual({ ...own.meta, shard: '2/3' });
   });
 
+  it('go on where they were stopped, holding the scores of pairs or not', async () => {
+    const many = [...pairs, ...pairs, ...pairs, ...pairs];
+    const whole = await attribute(model, many);
+    for (const keepPairScores of [true, false]) {
+      for (const index of [1, 2]) {
+        rmSync(journalOf(index), { force: true });
+        const options = { shard: { index, count: 2 }, journal: journalOf(index), keepPairScores };
+        const stop = new AbortController();
+        const onProgress = ({ done }: { done: number }) => {
+          if (done >= 5) stop.abort();
+        };
+        const run = attribute(model, many, { ...options, onProgress, signal: stop.signal });
+        await expect(run).rejects.toMatchObject({ code: 'ERR_HEADSPARK_CANCELLED' });
+        await expect(mergeAttributions([journalOf(index)])).rejects.toThrow(/of the 20 pairs of shard/);
+        await attribute(model, many, options);
+      }
+      const merged = await mergeAttributions([1, 2].map(journalOf));
+      expect(sameBits(merged.scores, whole.scores)).toBe(true);
+      expect(sameBits(merged.pairScores!, whole.pairScores!)).toBe(true);
+    }
+  });
+
   it('need a journal, and pairs', async () => {
     const shard = { index: 1, count: 2 };
     await expect(attribute(model, pairs, { shard })).rejects.toMatchObject(invalid(/needs a journal/));
