@@ -288,10 +288,12 @@ async function runWithJournal(
       return { ...part, pairScores: part.pairScores! };
     },
   });
-  const own = pairs.slice(begin, end);
-  const ofShard = { pairCount: own.length, pairsHash: pairsHash(own), shard };
+  const ofShard = (): ScoreMeta => {
+    const own = pairs.slice(begin, end);
+    return { ...meta, pairCount: own.length, pairsHash: pairsHash(own), shard };
+  };
   return makeTable(
-    { shape, meta: shard === undefined ? meta : { ...meta, ...ofShard } },
+    { shape, meta: shard === undefined ? meta : ofShard() },
     {
       ...metrics,
       scores: graph.expand(means),

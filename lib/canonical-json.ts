@@ -53,7 +53,7 @@ export interface SettingsDifference {
   right: string;
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function shorten(value: unknown): string {

@@ -3,7 +3,7 @@
 import { withCallbacks } from '../callbacks.js';
 import type { JobOptions } from '../native.js';
 import { inPairParts } from '../pair-parts.js';
-import { ScoreJournal, type PairPart, type ScoreJournalOptions } from './journal.js';
+import { meansOf, ScoreJournal, type PairPart, type ScoreJournalOptions } from './journal.js';
 
 /** Between two writes: what a killed run loses beside the part at work. */
 const SAVE_MS = 2_000;
@@ -75,7 +75,7 @@ export async function attributeInParts(options: PartsOptions): Promise<PartsResu
 }
 
 async function inParts(options: PartsOptions): Promise<PartsResult> {
-  const { pairs, edges, onProgress } = options;
+  const { pairs, onProgress } = options;
   const journal = await ScoreJournal.open(options);
   try {
     onProgress?.({ done: journal.done, total: pairs, phase: 'attribution' });
@@ -86,10 +86,8 @@ async function inParts(options: PartsOptions): Promise<PartsResult> {
   } finally {
     await journal.close();
   }
-  const means = new Float32Array(edges);
-  for (let edge = 0; edge < edges; edge++) means[edge] = journal.totals[edge] / pairs;
   return {
-    means,
+    means: meansOf(journal.totals, pairs),
     pairScores: journal.pairScores,
     clean: Float32Array.from(journal.clean),
     corrupted: Float32Array.from(journal.corrupted),

@@ -54,21 +54,8 @@ interface State {
   readonly totals: Float64Array | undefined;
 }
 
-export const bytesOf = (array: Float32Array | Float64Array): Buffer =>
+const bytesOf = (array: Float32Array | Float64Array): Buffer =>
   Buffer.from(array.buffer, array.byteOffset, array.byteLength);
-
-/** Scores that are read at once. */
-const MOST_READ = 1 << 24;
-
-/** Whether the file has these bytes. */
-export async function readFully(file: FileHandle, bytes: Buffer, place: number): Promise<boolean> {
-  for (let at = 0; at < bytes.length;) {
-    const { bytesRead } = await file.read(bytes, at, bytes.length - at, place + at);
-    if (bytesRead === 0) return false;
-    at += bytesRead;
-  }
-  return true;
-}
 
 /** Where the scores of every pair lie. */
 export const scoresPath = (path: string): string => `${path}.scores`;
@@ -80,6 +67,48 @@ export function corruptJournal(path: string): HeadsparkError {
   );
 }
 
+/** Scores that are read at once. */
+const MOST_READ = 1 << 24;
+
+/**
+ * Some pairs' scores after the others' of the file beside a journal, in order.
+ * @throws ERR_HEADSPARK_FILE_CORRUPT where it has fewer.
+ */
+export async function* readPairScores(
+  file: FileHandle,
+  { path, pairs, edges }: { path: string; pairs: number; edges: number },
+): AsyncGenerator<Float32Array> {
+  const most = Math.max(1, Math.floor(MOST_READ / edges)); // pairs
+  for (let pair = 0; pair < pairs; pair += most) {
+    const part = new Float32Array(Math.min(most, pairs - pair) * edges);
+    const bytes = bytesOf(part);
+    for (let at = 0; at < bytes.length;) {
+      const place = pair * edges * 4 + at;
+      const { bytesRead } = await file.read(bytes, at, bytes.length - at, place);
+      if (bytesRead === 0) throw corruptJournal(path);
+      at += bytesRead;
+    }
+    yield part;
+  }
+}
+
+/** Adds the scores of some pairs, one after the other. */
+export async function addPairScores(
+  totals: Float64Array,
+  pairScores: Float32Array,
+  turns: Turns,
+): Promise<void> {
+  const edges = totals.length;
+  for (let begin = 0; begin < pairScores.length; begin += edges) {
+    for (let edge = 0; edge < edges; edge++) totals[edge] += pairScores[begin + edge];
+    await turns.give();
+  }
+}
+
+/** [edges] means of sums over so many pairs. */
+export const meansOf = (totals: Float64Array, pairs: number): Float32Array =>
+  Float32Array.from(totals, (total) => total / pairs);
+
 function readTotals(text: unknown, edges: number, path: string): Float64Array {
   const bytes = Buffer.from(typeof text === 'string' ? text : '', 'base64');
   if (bytes.length !== edges * 8) throw corruptJournal(path);
@@ -88,10 +117,21 @@ function readTotals(text: unknown, edges: number, path: string): Float64Array {
   return totals;
 }
 
-export const areNumbers = (values: unknown, count: number): values is number[] =>
+const areNumbers = (values: unknown, count: number): values is number[] =>
   Array.isArray(values) &&
   values.length <= count &&
   values.every((value) => Number.isFinite(value));
+
+/** The metrics in a line, of `pairs` pairs at most. @throws ERR_HEADSPARK_FILE_CORRUPT */
+export function readMetrics(
+  { clean, corrupted }: Record<string, unknown>,
+  pairs: number,
+  path: string,
+): { clean: number[]; corrupted: number[] } {
+  if (!areNumbers(clean, pairs) || !areNumbers(corrupted, pairs)) throw corruptJournal(path);
+  if (clean.length !== corrupted.length) throw corruptJournal(path);
+  return { clean, corrupted };
+}
 
 /** The line of a whole journal; undefined where there is no file. @throws ERR_HEADSPARK_FILE_CORRUPT */
 export async function readJournalLine(path: string): Promise<Record<string, unknown> | undefined> {
@@ -113,11 +153,9 @@ async function readState(options: ScoreJournalOptions): Promise<State | undefine
   const line = await readJournalLine(path);
   if (!line) return undefined;
   refuseOtherSettings(path, line.settings, settings);
-  const { clean, corrupted } = line;
-  if (!areNumbers(clean, pairs) || !areNumbers(corrupted, pairs)) throw corruptJournal(path);
-  if (clean.length !== corrupted.length) throw corruptJournal(path);
+  const metrics = readMetrics(line, pairs, path);
   const totals = keepPairScores ? undefined : readTotals(line.totals, edges, path);
-  return { clean, corrupted, totals };
+  return { ...metrics, totals };
 }
 
 /** Removes what a journal at this path left. */
@@ -235,13 +273,8 @@ export class ScoreJournal {
     await writingTo(scoresPath(this.path), write, { resumes: true });
   }
 
-  async #sum(pairScores: Float32Array): Promise<void> {
-    const { edges } = this.#options;
-    const turns = new Turns('the sum of scores', undefined);
-    for (let begin = 0; begin < pairScores.length; begin += edges) {
-      for (let edge = 0; edge < edges; edge++) this.totals[edge] += pairScores[begin + edge];
-      await turns.give();
-    }
+  #sum(pairScores: Float32Array): Promise<void> {
+    return addPairScores(this.totals, pairScores, new Turns('the sum of scores', undefined));
   }
 
   async #restore(state: State | undefined): Promise<void> {
@@ -261,15 +294,12 @@ export class ScoreJournal {
   }
 
   async #readScores(): Promise<void> {
-    const { edges } = this.#options;
-    const most = Math.max(1, Math.floor(MOST_READ / edges)); // pairs
-    for (let pair = 0; pair < this.done; pair += most) {
-      const part = new Float32Array(Math.min(most, this.done - pair) * edges);
-      if (!(await readFully(this.#scores!, bytesOf(part), pair * edges * 4))) {
-        throw corruptJournal(this.path);
-      }
+    const of = { path: this.path, pairs: this.done, edges: this.#options.edges };
+    let place = 0;
+    for await (const part of readPairScores(this.#scores!, of)) {
       await this.#sum(part);
-      this.pairScores?.set(part, pair * edges);
+      this.pairScores?.set(part, place);
+      place += part.length;
     }
   }
 }

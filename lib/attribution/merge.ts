@@ -1,6 +1,7 @@
 // Joining the journals of shards of an attribution: same settings, every shard once and whole, and sums in
 // the order of all pairs, so that the result has the bits of one run.
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
+import { isObject } from '../canonical-json.js';
 import { graphOf } from '../circuit/graph.js';
 import type { ScoreMeta } from '../circuit/score-table.js';
 import { checkShape, type GraphShape } from '../circuit/shape.js';
@@ -10,11 +11,12 @@ import { refuseUnlike } from '../journal.js';
 import { parseShard, shardRange, type Shard } from '../shard.js';
 import { Turns } from '../turns.js';
 import {
-  areNumbers,
-  bytesOf,
+  addPairScores,
   corruptJournal,
-  readFully,
+  meansOf,
   readJournalLine,
+  readMetrics,
+  readPairScores,
   scoresPath,
   type ScoresAbout,
 } from './journal.js';
@@ -39,9 +41,6 @@ export interface Shards {
 
 const invalid = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isEntry = (entry: unknown): entry is [string, ScoreMeta[string]] =>
   Array.isArray(entry) &&
@@ -71,7 +70,7 @@ function aboutOf(value: unknown, path: string): ScoresAbout {
 async function readShard(path: string): Promise<ShardJournal> {
   const line = await readJournalLine(path);
   if (!line) throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', `${path} does not exist.`);
-  const { settings, about, clean, corrupted } = line;
+  const { settings, about } = line;
   if (!isObject(settings)) throw corruptJournal(path);
   const { shard, ...rest } = settings;
   if (typeof shard !== 'string') {
@@ -83,10 +82,7 @@ async function readShard(path: string): Promise<ShardJournal> {
   if (!Number.isSafeInteger(pairs)) throw corruptJournal(path);
   const own = parseShard(shard);
   const [begin, end] = shardRange(pairs as number, own);
-  if (!areNumbers(clean, end - begin) || !areNumbers(corrupted, end - begin)) {
-    throw corruptJournal(path);
-  }
-  if (clean.length !== corrupted.length) throw corruptJournal(path);
+  const { clean, corrupted } = readMetrics(line, end - begin, path);
   if (clean.length < end - begin) {
     throw invalid(
       `${path} holds ${clean.length} of the ${end - begin} pairs of shard ${shard}; run its ` +
@@ -128,25 +124,10 @@ export async function readShards(paths: readonly string[]): Promise<Shards> {
   };
 }
 
-/** body(scores) for every pair of a shard, in order. */
-async function forPairs(
-  { path, clean }: ShardJournal,
-  edges: number,
-  body: (scores: Float32Array) => Promise<void>,
-): Promise<void> {
-  const file = await open(scoresPath(path), 'r').catch((error: unknown) => {
+const openScores = (path: string): Promise<FileHandle> =>
+  open(scoresPath(path), 'r').catch((error: unknown) => {
     throw systemCode(error) === 'ENOENT' ? corruptJournal(path) : error;
   });
-  try {
-    const scores = new Float32Array(edges);
-    for (let pair = 0; pair < clean.length; pair++) {
-      if (!(await readFully(file, bytesOf(scores), pair * edges * 4))) throw corruptJournal(path);
-      await body(scores);
-    }
-  } finally {
-    await file.close();
-  }
-}
 
 /** What all shards together give. */
 export async function sumShards(
@@ -157,17 +138,21 @@ export async function sumShards(
   const totals = new Float64Array(edges);
   const pairScores = options.keepPairScores ? new Float32Array(pairs * edges) : null;
   const turns = new Turns('the merge', options.signal);
-  let pair = 0;
-  for (const journal of journals) {
-    await forPairs(journal, edges, async (scores) => {
-      for (let edge = 0; edge < edges; edge++) totals[edge] += scores[edge];
-      pairScores?.set(scores, pair * edges);
-      pair++;
-      await turns.give();
-    });
+  let place = 0;
+  for (const { path, clean } of journals) {
+    const file = await openScores(path);
+    try {
+      for await (const part of readPairScores(file, { path, pairs: clean.length, edges })) {
+        await addPairScores(totals, part, turns);
+        pairScores?.set(part, place);
+        place += part.length;
+      }
+    } finally {
+      await file.close();
+    }
   }
   return {
-    means: Float32Array.from(totals, (total) => total / pairs),
+    means: meansOf(totals, pairs),
     pairScores,
     clean: Float32Array.from(journals.flatMap(({ clean }) => clean)),
     corrupted: Float32Array.from(journals.flatMap(({ corrupted }) => corrupted)),

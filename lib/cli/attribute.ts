@@ -12,14 +12,19 @@ import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
 import { hasSamePrompts } from '../pairs/same-prompts.js';
 import type { TokenizedPair } from '../pairs/types.js';
-import { parseShard, type Shard } from '../shard.js';
 import { usageError, type Arguments } from './arguments.js';
 import { finishScores, scoreOutputs } from './attribution-run.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
 import { plural } from './output.js';
-import { journalBeside, journalOutput, resumeAnnouncer, resumeHintOf } from './journal-option.js';
+import {
+  journalBeside,
+  journalOutput,
+  resumeAnnouncer,
+  resumeHintOf,
+  shardOf,
+} from './journal-option.js';
 import { checkOutputs } from './outputs.js';
 import { optionGroups } from './vocabulary.js';
 
@@ -35,17 +40,6 @@ function optionsOf(args: Arguments): AttributeOptions {
     kvEdges: args.choice<KvEdges>('kv-edges'),
     keepPairScores: keepPairs[args.choice<keyof typeof keepPairs>('keep-pairs')],
   };
-}
-
-/** @throws a usage error for a shard whose scores would be lost, or would pass for all. */
-function shardOf(args: Arguments): Shard | undefined {
-  const shard = args.text('shard');
-  if (shard === undefined) return undefined;
-  if (!args.has('journal')) throw usageError('--shard needs --journal FILE, which merge reads.');
-  if (args.has('out')) {
-    throw usageError('--shard writes its journal alone: give --out to headspark merge.');
-  }
-  return parseShard(shard);
 }
 
 /** Remarks on pairs that add nothing to the scores; where all are such, attribution refuses them. */
@@ -102,6 +96,10 @@ export const attributeCommand: Command = {
   async run(args, context) {
     const outputs = args.list('out');
     const shard = shardOf(args);
+    // Its scores would pass for those of all pairs.
+    if (shard && args.has('out')) {
+      throw usageError('--shard writes its journal alone: give --out to headspark merge.');
+    }
     const journal = journalBeside(args, 'out', outputs.at(0));
     await checkOutputs([...scoreOutputs(outputs), journalOutput(journal)]);
     const model = await loadFrom(args.positional('model'), args, context);

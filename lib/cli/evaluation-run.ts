@@ -1,6 +1,5 @@
 // What `evaluate` and `ablate --generate` share: from arguments to a finished table and its files.
 
-import { parseShard } from '../shard.js';
 import { rm } from 'node:fs/promises';
 import type { AblationKind } from '../ablation-kinds.js';
 import type { ControlMatch } from '../ablation.js';
@@ -26,7 +25,7 @@ import { factorsOf, planOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import { printEvaluation } from './evaluation-table.js';
-import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
+import { journalOf, journalOutput, resumeHintOf, shardOf } from './journal-option.js';
 import { loadFrom, parseBytes } from './inputs.js';
 import { plural } from './output.js';
 import { checkOutputs, fileOutput, type Output } from './outputs.js';
@@ -36,11 +35,6 @@ import { given, samplingOf } from './sampling.js';
 function sourcesOf(args: Arguments): readonly AnswerSource[] {
   const choice = args.choice<'any' | AnswerSource>('answer-from');
   return choice === 'any' ? answerSources : [choice];
-}
-
-function checkShard(args: Arguments): void {
-  if (args.text('shard') === undefined || args.text('journal') !== undefined) return;
-  throw usageError('--shard needs --journal FILE, which merge reads.');
 }
 
 async function benchmarkFrom(args: Arguments): Promise<Benchmark> {
@@ -84,7 +78,7 @@ function progressOf(reporter: ProgressReporter, path: string | undefined, contex
 }
 
 function optionsOf(args: Arguments, controls: number): EvaluateOptions {
-  const [shard, thinking] = [args.text('shard'), args.switch('enable-thinking')];
+  const [shard, thinking] = [shardOf(args), args.switch('enable-thinking')];
   const template = args.optionalChoice<'chat' | 'plain'>('template');
   return {
     controls,
@@ -106,7 +100,7 @@ function optionsOf(args: Arguments, controls: number): EvaluateOptions {
     seed: args.value('seed'),
     sources: sourcesOf(args),
     confidence: args.value('confidence'),
-    ...(shard === undefined ? {} : { shard: parseShard(shard) }),
+    ...(shard === undefined ? {} : { shard }),
   };
 }
 
@@ -150,7 +144,7 @@ export async function runEvaluation(
   { needsHeads, controls, match }: EvaluationCommandOptions,
 ): Promise<unknown> {
   const [options, resamples] = [optionsOf(args, controls), resamplesOf(args, context)];
-  checkShard(args);
+  shardOf(args); // refuses one without a journal before anything is read
   const journal = journalOf(args);
   await checkOutputs([...evaluationOutputs(args), journalOutput(journal)]);
   const benchmark = await benchmarkFrom(args);

@@ -1,6 +1,7 @@
 // The journal of a command that can be resumed: where it lies, and what is said of it.
 
-import type { Arguments } from './arguments.js';
+import { parseShard, type Shard } from '../shard.js';
+import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import type { Output } from './outputs.js';
 import type { OptionName } from './vocabulary.js';
@@ -39,6 +40,14 @@ export const journalOutput = (journal: JournalPlace | undefined): Output => ({
   path: journal?.path,
   kind: 'file',
 });
+
+/** The part of --shard. @throws a usage error without a journal, which is what merge reads. */
+export function shardOf(args: Arguments): Shard | undefined {
+  const shard = args.text('shard');
+  if (shard === undefined) return undefined;
+  if (!args.has('journal')) throw usageError('--shard needs --journal FILE, which merge reads.');
+  return parseShard(shard);
+}
 
 /** Says once, at the first report of progress, what a journal holds; `units` as in `variants`. */
 export function resumeAnnouncer(

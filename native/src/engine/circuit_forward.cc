@@ -6,7 +6,6 @@
 
 #include "engine/kv_heads.h"
 #include "engine/mlp_weights.h"
-#include "engine/stream_norm.h"
 #include "headspark/ops/attention.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear_each.h"
@@ -65,15 +64,17 @@ CircuitForward::CircuitForward(const Engine& engine, const Graph& graph, PairBlo
   build_base();
 }
 
+/// stream += writes, [tokens, hidden]
+void CircuitForward::add(const float* writes, float* stream) {
+  combine(engine_.context, {.count = stride_, .x = writes, .y = stream});
+}
+
 /// What all heads of a layer write in the reference run, bias included.
 void CircuitForward::add_reference_heads(std::int64_t layer, float* stream) {
   const LayerWeights& weights = engine_.model->layers[static_cast<std::size_t>(layer)];
   const std::int64_t tokens = block_.tokens();
-  const auto add = [&](const float* writes) {
-    combine(engine_.context, {.count = stride_, .x = writes, .y = stream});
-  };
   if (reference_.empty()) {
-    if (!weights.o.bias.empty()) add(repeat_row(engine_, weights.o.bias, tokens).data());
+    if (!weights.o.bias.empty()) add(repeat_row(engine_, weights.o.bias, tokens).data(), stream);
     return;
   }
   const float* const written = reference_.written(layer);
@@ -84,8 +85,9 @@ void CircuitForward::add_reference_heads(std::int64_t layer, float* stream) {
   }
   writes.y = normed_.data();
   linear_forward(engine_.context, writes);
-  norm_stream(engine_, weights.head_write_gain, tokens, normed_.data(), normed_.data());
-  add(normed_.data());
+  norm_forward(engine_.context,
+               whole_rows(weights.head_write_gain, tokens, normed_.data(), normed_.data()));
+  add(normed_.data(), stream);
 }
 
 void CircuitForward::build_base() {
@@ -98,19 +100,16 @@ void CircuitForward::build_base() {
                                 .tokens = block_.tokens(),
                                 .y = stream.data()});
   }
-  const auto add = [&](const float* writes) {
-    combine(context, {.count = stride_, .x = writes, .y = stream.data()});
-  };
   const auto keep = [&](const float* from) {
     base_.emplace_back(context.backend, stride_);
     combine(context, {.count = stride_, .x = from, .b = 0.0f, .y = base_.back().data()});
   };
-  if (!reference_.empty()) add(reference_.embedding());
+  if (!reference_.empty()) add(reference_.embedding(), stream.data());
   for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
     keep(stream.data());
     add_reference_heads(layer, stream.data());
     keep(graph_.parallel_block ? base_.back().data() : stream.data());
-    if (!reference_.empty()) add(reference_.mlp(layer));
+    if (!reference_.empty()) add(reference_.mlp(layer), stream.data());
   }
   keep(stream.data());
 }
@@ -213,12 +212,8 @@ void CircuitForward::finish_heads(const Projection& projection) {
   if (projection.head_norm != nullptr && !projection.head_norm->empty()) {
     const NormWeight& norm = *projection.head_norm;
     const auto width = static_cast<std::int64_t>(norm.weight.size());  // of a head, or of all
-    norm_forward(engine_.context, {.norm = &norm,
-                                   .rows = tokens * projection.count * config.head_dim / width,
-                                   .x = projection.out,
-                                   .x_stride = width,
-                                   .y = projection.out,
-                                   .y_stride = width});
+    const std::int64_t rows = tokens * projection.count * config.head_dim / width;
+    norm_forward(engine_.context, whole_rows(norm, rows, projection.out, projection.out));
   }
   const RotaryTable& table = block_.rotary().of(config, projection.layer);
   if (projection.rotate && table.pairs > 0 && config.rotates(projection.layer)) {
@@ -338,7 +333,9 @@ void CircuitForward::mlp(std::int64_t layer) {
   params.normed = normed_.data();
   params.hidden = gate_.data();  // the nonlinearity works in place
   mlp_forward(engine_.context, params);
-  if (config.post_norm) norm_stream(engine_, weights.mlp_post_norm, tokens, params.y, params.y);
+  if (config.post_norm) {
+    norm_forward(engine_.context, whole_rows(weights.mlp_post_norm, tokens, params.y, params.y));
+  }
   if (!reference_.empty()) subtract(reference_.mlp(layer), config.hidden, params.y);
 }
 

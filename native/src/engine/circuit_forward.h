@@ -36,6 +36,7 @@ class CircuitForward {
   void build_base();
   float* difference(std::int64_t source) { return differences_.data() + source * stride_; }
   void subtract(const float* reference, std::int64_t width, float* y);
+  void add(const float* writes, float* stream);
   void add_reference_heads(std::int64_t layer, float* stream);
   void scale_writes(std::int64_t layer);
   void use_nodes(std::span<const std::uint8_t> mask);

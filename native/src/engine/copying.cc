@@ -10,10 +10,10 @@
 #include <complex>
 
 #include "engine/eigenvalues.h"
-#include "engine/stream_norm.h"
 #include "headspark/buffer.h"
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/linear.h"
+#include "headspark/ops/norm.h"
 
 namespace headspark {
 namespace {
@@ -174,7 +174,8 @@ Buffer<float> output_weights(const Engine& engine, const HeadIndex& head, const 
   params.with_bias = false;
   linear_forward(engine.context, params);
   if (!layer.head_write_gain.empty()) {
-    norm_stream(engine, layer.head_write_gain, config.head_dim, dense.data(), dense.data());
+    norm_forward(engine.context,
+                 whole_rows(layer.head_write_gain, config.head_dim, dense.data(), dense.data()));
   }
   return dense;
 }

@@ -103,12 +103,7 @@ void DecodeHead::draw(std::int64_t rows, DrawnToken* drawn) {
   context.decoding = true;
   float* input = input_.data();
   copies_.copy(config.hidden);
-  norm_forward(context, {.norm = &engine_.model->final_norm,
-                         .rows = rows,
-                         .x = input,
-                         .x_stride = config.hidden,
-                         .y = input,
-                         .y_stride = config.hidden});
+  norm_forward(context, whole_rows(engine_.model->final_norm, rows, input, input));
   LinearForward unembed;
   unembed.weight = &engine_.model->unembedding;
   unembed.tokens = rows;

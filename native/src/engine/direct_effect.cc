@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/stream_norm.h"
 #include "headspark/ops/linear.h"
+#include "headspark/ops/norm.h"
 
 namespace headspark {
 namespace {
@@ -97,7 +97,8 @@ std::vector<float> head_directions(const Engine& engine, std::int64_t layer,
   Buffer<float> before_gain;
   if (!weights.head_write_gain.empty()) {
     before_gain = Buffer<float>(engine.context.backend, directions.size());
-    norm_stream(engine, weights.head_write_gain, answers, directions.data(), before_gain.data());
+    norm_forward(engine.context, whole_rows(weights.head_write_gain, answers, directions.data(),
+                                            before_gain.data()));
     d_write = before_gain.data();
   }
   LinearBackward params;

@@ -46,12 +46,7 @@ struct ForwardPass {
                       .base = a == to ? nullptr : a});
   }
   void norm(const NormWeight& weight, const float* x, float* y) const {
-    norm_forward(context, {.norm = &weight,
-                           .rows = rows,
-                           .x = x,
-                           .x_stride = config().hidden,
-                           .y = y,
-                           .y_stride = config().hidden});
+    norm_forward(context, whole_rows(weight, rows, x, y));
   }
   void linear(const LinearWeight& weight, const float* x, float* y,
               const float* residual = nullptr) const {
@@ -117,12 +112,8 @@ void norm_heads(const ForwardPass& pass, const RotatedProjection& projection) {
   const auto& [weight, head_norm, heads, raw, out] = projection;
   if (head_norm.empty()) return;
   const auto width = static_cast<std::int64_t>(head_norm.weight.size());  // of a head, or of all
-  norm_forward(pass.context, {.norm = &head_norm,
-                              .rows = pass.rows * heads * pass.config().head_dim / width,
-                              .x = raw,
-                              .x_stride = width,
-                              .y = out,
-                              .y_stride = width});
+  const std::int64_t rows = pass.rows * heads * pass.config().head_dim / width;
+  norm_forward(pass.context, whole_rows(head_norm, rows, raw, out));
 }
 
 void attend(const ForwardPass& pass, std::int64_t index, const LayerTrace& layer) {

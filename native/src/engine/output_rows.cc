@@ -36,12 +36,8 @@ const float* OutputRows::norm(const float* final_residual) {
   const ModelConfig& config = engine_.config();
   gather_rows(engine_.context, count_, config.hidden, token_.data(), final_residual,
               residual_.data());
-  norm_forward(engine_.context, {.norm = &engine_.model->final_norm,
-                                 .rows = count_,
-                                 .x = residual_.data(),
-                                 .x_stride = config.hidden,
-                                 .y = normed_.data(),
-                                 .y_stride = config.hidden});
+  norm_forward(engine_.context,
+               whole_rows(engine_.model->final_norm, count_, residual_.data(), normed_.data()));
   return normed_.data();
 }
 

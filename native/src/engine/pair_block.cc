@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include "engine/output_rows.h"
-#include "engine/stream_norm.h"
 #include "headspark/ops/edge_contraction.h"
 #include "headspark/ops/embedding.h"
 #include "headspark/ops/linear_each.h"
+#include "headspark/ops/norm.h"
 #include "headspark/ops/rows.h"
 
 namespace headspark {
@@ -196,7 +196,9 @@ void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t t
   if (gain.empty()) return multiply_heads(engine, layer, tokens, written, heads, type);
   if (type == DType::f32) {
     multiply_heads(engine, layer, tokens, written, heads, type);
-    for (const HeadWrite& head : heads) norm_stream(engine, gain, tokens, head.y, head.y);
+    for (const HeadWrite& head : heads) {
+      norm_forward(engine.context, whole_rows(gain, tokens, head.y, head.y));
+    }
     return;
   }
   // Rounded once, after the gain.
@@ -204,7 +206,7 @@ void expand_head_writes(const Engine& engine, std::int64_t layer, std::int64_t t
   for (const HeadWrite& head : heads) {
     const HeadWrite unrounded[] = {{head.head, one.data()}};
     multiply_heads(engine, layer, tokens, written, unrounded, DType::f32);
-    norm_stream(engine, gain, tokens, one.data(), one.data());
+    norm_forward(engine.context, whole_rows(gain, tokens, one.data(), one.data()));
     combine(engine.context,
             {.count = one.size(), .x = one.data(), .b = 0.0f, .y = head.y, .type = type});
   }

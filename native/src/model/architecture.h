@@ -56,7 +56,7 @@ struct ArchitectureSpec {
   ModuleNames names;
   WeightLayout layout;
   FusedQkv fused_qkv;
-  bool windows;  ///< reads "layer_types" with sliding windows
+  bool windows = false;  ///< reads "layer_types" with sliding windows
   /// Fills all of `config` but architecture and model_type, and says which biases there are.
   BiasRule (*read_config)(const JsonObject& json, ModelConfig& config);
 };

@@ -63,7 +63,6 @@ const ArchitectureSpec gpt2_spec = {
               .down = "mlp.c_proj"},
     .layout = WeightLayout::in_out,
     .fused_qkv = FusedQkv::blocks,
-    .windows = false,
     .read_config = read_gpt2_config,
 };
 

@@ -56,7 +56,6 @@ const ArchitectureSpec gpt_neox_spec = {
               .down = "mlp.dense_4h_to_h"},
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::per_head,
-    .windows = false,
     .read_config = read_gpt_neox_config,
 };
 

@@ -18,7 +18,6 @@ const ArchitectureSpec llama_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .windows = false,
     .read_config = read_llama_config,
 };
 

@@ -22,7 +22,6 @@ const ArchitectureSpec mistral_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .windows = false,
     .read_config = read_mistral_config,
 };
 

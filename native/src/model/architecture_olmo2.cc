@@ -16,7 +16,6 @@ const ArchitectureSpec olmo2_spec = {
     .names = olmo_names(),
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .windows = false,
     .read_config = read_olmo2_config,
 };
 

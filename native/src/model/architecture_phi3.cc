@@ -32,7 +32,6 @@ const ArchitectureSpec phi3_spec = {
     .names = phi3_names(),
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::blocks,
-    .windows = false,
     .read_config = read_phi3_config,
 };
 

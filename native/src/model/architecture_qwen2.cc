@@ -18,7 +18,6 @@ const ArchitectureSpec qwen2_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .windows = false,
     .read_config = read_qwen2_config,
 };
 

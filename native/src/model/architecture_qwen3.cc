@@ -21,7 +21,6 @@ const ArchitectureSpec qwen3_spec = {
     .names = llama_names_with_head_norms(),
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .windows = false,
     .read_config = read_qwen3_config,
 };
 

@@ -56,7 +56,6 @@ const ArchitectureSpec smollm3_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
-    .windows = false,
     .read_config = read_smollm3_config,
 };
 

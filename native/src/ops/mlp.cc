@@ -75,7 +75,7 @@ void mlp_forward_in_steps(const Context& context, const MlpForward& p) {
   const bool gated = weights.gate != nullptr;
   const float* normed = p.x;
   if (weights.norm != nullptr) {
-    norm_forward(context, {weights.norm, p.tokens, p.x, hidden, p.normed, hidden});
+    norm_forward(context, whole_rows(*weights.norm, p.tokens, p.x, p.normed));
     normed = p.normed;
   }
   const LinearForward up = whole_layer(*weights.up, p.tokens, normed, gated ? p.up : p.gate);

@@ -138,8 +138,8 @@ Mlp make_mlp(const Context& context, const MlpWeights& weights, std::int64_t tok
 GemmRows normed_rows(const Mlp& mlp, const MlpForward& p) {
   const std::int64_t hidden = mlp.hidden();
   if (mlp.weights.norm != nullptr) {
-    return norm_forward_rows(
-        mlp.context, {mlp.weights.norm, p.tokens, p.x, hidden, p.normed, hidden}, mlp.terms);
+    return norm_forward_rows(mlp.context, whole_rows(*mlp.weights.norm, p.tokens, p.x, p.normed),
+                             mlp.terms);
   }
   if (mlp.terms == 0) return {p.x, hidden};
   const TermRows rows = term_rows(mlp.device, mlp.terms, p.tokens, hidden);

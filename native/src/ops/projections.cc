@@ -64,8 +64,7 @@ void backward_in_steps(const Context& context, const ProjectionsBackward& p) {
 }  // namespace
 
 void projections_forward_in_steps(const Context& context, const ProjectionsForward& p) {
-  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
-  norm_forward(context, {p.norm, p.tokens, p.x, width, p.normed, width});
+  norm_forward(context, whole_rows(*p.norm, p.tokens, p.x, p.normed));
   std::vector<LinearForward> layers;
   for (const auto& output : p.outputs) {
     layers.push_back(whole_layer(*output.weight, p.tokens, p.normed, output.y));

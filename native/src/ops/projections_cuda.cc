@@ -11,11 +11,10 @@ namespace headspark {
 using namespace cuda;
 
 void projections_forward_cuda(const Context& context, const ProjectionsForward& p) {
-  const auto width = static_cast<std::int64_t>(p.norm->weight.size());
   std::vector<const LinearWeight*> layers;
   for (const auto& output : p.outputs) layers.push_back(output.weight);
-  const GemmRows normed = norm_forward_rows(
-      context, {p.norm, p.tokens, p.x, width, p.normed, width}, terms_for(context, layers));
+  const GemmRows normed = norm_forward_rows(context, whole_rows(*p.norm, p.tokens, p.x, p.normed),
+                                            terms_for(context, layers));
   std::vector<LayerOutput> outputs;
   for (const auto& output : p.outputs) {
     outputs.push_back({whole_layer(*output.weight, p.tokens, nullptr, output.y)});

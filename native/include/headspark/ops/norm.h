@@ -34,6 +34,12 @@ struct NormForward {
   std::int64_t y_stride = 0;
 };
 
+/// Of rows as wide as the norm, one after the other; y may be x.
+inline NormForward whole_rows(const NormWeight& norm, std::int64_t rows, const float* x, float* y) {
+  const auto width = static_cast<std::int64_t>(norm.weight.size());
+  return {.norm = &norm, .rows = rows, .x = x, .x_stride = width, .y = y, .y_stride = width};
+}
+
 struct NormBackward {
   const NormWeight* norm = nullptr;
   std::int64_t rows = 0;
