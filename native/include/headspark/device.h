@@ -14,6 +14,7 @@ namespace headspark {
 
 // A flag is set only when the processor has the instructions and the system saves their registers.
 struct CpuFeatures {
+  bool intel = false;  ///< the vendor
   bool avx2 = false;
   bool fma = false;
   bool f16c = false;

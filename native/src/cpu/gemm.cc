@@ -17,7 +17,13 @@ namespace {
 // So few rows are packed in less time than asking for weights takes.
 constexpr std::int64_t kQuickRows = 4;
 
-// Items of one block of rows share its packed A, which splitting into terms makes expensive.
+// Items of one block of rows share its packed A where splitting into terms makes that expensive.
+// Rows that stay fp32 are packed by each item in its L2: to write all of a tall A and to read it
+// again takes longer than to read it a few times.
+bool shares_packed_a(const GemmPlan& plan) {
+  return !plan.blocking.streams() && plan.kernels.gemm.packs_a;
+}
+
 const char* pack_all_of_a(const Context& context, const GemmPlan& plan) {
   const GemmKernels& kernels = plan.kernels.gemm;
   const std::int64_t block_bytes = plan.a_offset(plan.main.depth);
@@ -161,7 +167,7 @@ void gemm(const Context& context, std::span<const Gemm> products) {
   const Pieces pieces(context, products);
   const GemmPlan& plan = pieces.first_plan();
   Work work{pieces};
-  if (!plan.blocking.streams() && pieces.count() > 1) work.packed_a = pack_all_of_a(context, plan);
+  if (pieces.count() > 1 && shares_packed_a(plan)) work.packed_a = pack_all_of_a(context, plan);
   const std::int64_t threads = std::min<std::int64_t>(context.threads->threads(), pieces.count());
   context.threads->parallel_for(threads, 1, [&](std::int64_t, std::int64_t) {
     try {

@@ -149,7 +149,9 @@ class Item {
     } else if (plan_.blocking.streams()) {
       if (then_.plan != nullptr) tile.next = then_.plan->read_at(then_.span, 0);
     } else if (panels > span.end) {
-      const std::int64_t count = down ? std::min(span.count(), panels - span.end) : 1;
+      // Panels that are made fp32 are read at once, others while they are multiplied.
+      const bool at_once = down || rows_ >= kernels_.gemm.expand_rows;
+      const std::int64_t count = at_once ? std::min(span.count(), panels - span.end) : 1;
       tile.next = plan_.read_at({span.end, span.end + count}, down ? 0 : k);
     }
   }

@@ -13,13 +13,20 @@ constexpr std::int64_t kItemsPerThread = 16;
 // fewer items of more panels.
 constexpr std::int64_t kDeepItemsPerThread = 6;
 
+// As many for each thread, where that makes them little smaller. Products of the same rows have the
+// same blocks: they share packed rows.
+std::int64_t count_row_blocks(std::int64_t rows, int threads, const GemmKernels& kernels) {
+  const std::int64_t count = ceil_divide(rows, kernels.row_block);
+  const std::int64_t even = ceil_divide(count, threads) * threads;
+  return even <= count + count / 8 ? even : count;
+}
+
 // The split changes no bits: every element is one chain.
 GemmBlocking choose_blocking(const Gemm& p, const Range& span, int threads,
                              const GemmKernels& kernels) {
   GemmBlocking blocking;
-  blocking.row_blocks = ceil_divide(p.rows, kernels.row_block);
   // Whole register tiles, so that only the last block has a remainder.
-  const std::int64_t share = ceil_divide(p.rows, blocking.row_blocks);
+  const std::int64_t share = ceil_divide(p.rows, count_row_blocks(p.rows, threads, kernels));
   blocking.row_block = ceil_divide(share, kernels.row_tile) * kernels.row_tile;
   blocking.row_blocks = ceil_divide(p.rows, blocking.row_block);
   const std::int64_t panels = span.count();

@@ -8,11 +8,21 @@
 
 #include "cpu/kernels/make_table.h"
 #include "cpu/kernels/simd_avx512.h"
+#include "headspark/device.h"
 
 namespace headspark {
 
 const KernelTable& avx512_kernels() {
-  static constexpr KernelTable table = make_table<avx512::Simd>();
+  static const KernelTable table = [] {
+    KernelTable kernels = make_table<avx512::Simd>();
+    if (!cpu_features().intel) return kernels;
+    // Its two ports for multiply-adds of 512 bits are all it has for shifts and masks of so many:
+    // bf16 weights are made fp32 once for many rows, and blocks have more rows, of which L2 has
+    // room.
+    kernels.gemm.expand_rows = 49;
+    kernels.gemm.block_rows = 144;
+    return kernels;
+  }();
   return table;
 }
 

@@ -33,7 +33,8 @@ const float* bias_of(const LinearWeight& weight) {
 RowBlocks cut_rows(const GemmKernels& kernels, std::int64_t rows, int threads) {
   const std::int64_t count = ceil_divide(ceil_divide(rows, kernels.block_rows), threads) * threads;
   // Register tiles come in pairs of 16 rows on AMX: one of them alone is no loss to speak of.
-  const std::int64_t whole = kernels.row_tile % 16 == 0 ? 16 : kernels.row_tile;
+  // Others share the rows of any block nearly equally.
+  const std::int64_t whole = kernels.row_tile % 16 == 0 ? 16 : 1;
   RowBlocks blocks;
   blocks.rows = ceil_divide(ceil_divide(rows, count), whole) * whole;
   blocks.count = ceil_divide(rows, blocks.rows);

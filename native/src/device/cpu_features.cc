@@ -47,8 +47,16 @@ bool amx_permitted() {
 #endif
 }
 
+// The vendor's name in the order of its registers.
+bool made_by_intel() {
+  const Registers vendor = cpuid(0, 0);
+  return vendor.ebx == signature_INTEL_ebx && vendor.edx == signature_INTEL_edx &&
+         vendor.ecx == signature_INTEL_ecx;
+}
+
 CpuFeatures probe() {
   CpuFeatures features;
+  features.intel = made_by_intel();
   const Registers basic = cpuid(1, 0);
   if (!bit(basic.ecx, 27)) return features;  // OSXSAVE: xgetbv may be executed
   const unsigned long long state = enabled_state();
