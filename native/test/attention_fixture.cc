@@ -5,6 +5,30 @@
 
 namespace headspark::test {
 
+std::vector<AttentionSetting> windows_of_every_kind() {
+  std::vector<AttentionSetting> settings;
+  for (const std::int64_t window : {2, 7, 32, 33, 100}) {
+    settings.push_back({.name = "window " + std::to_string(window),
+                        .heads = 4,
+                        .kv_heads = 2,
+                        .head_dim = 10,
+                        .lengths = {1, 5, 0, 66, 1, 37},
+                        .prefixes = {0, 31, 4, 0, 100, 64},
+                        .gated = true,
+                        .window = window});
+  }
+  for (const std::int64_t window : {3, 200, 257, 600}) {
+    settings.push_back({.name = "long rows, window " + std::to_string(window),
+                        .heads = 2,
+                        .kv_heads = 1,
+                        .head_dim = 16,
+                        .lengths = {1, 70, 3},
+                        .prefixes = {600, 480, 255},
+                        .window = window});
+  }
+  return settings;
+}
+
 std::vector<AttentionSetting> gates_of_every_kind() {
   std::vector<AttentionSetting> settings;
   for (const Replacement kind : kReplacements) {
@@ -25,7 +49,7 @@ std::vector<AttentionSetting> gates_of_every_kind() {
 
 AttentionFixture::AttentionFixture(const AttentionSetting& s, std::uint64_t seed) : setting(s) {
   Random random(seed);
-  shape = {s.heads, s.kv_heads, s.head_dim, 0.3f};
+  shape = {s.heads, s.kv_heads, s.head_dim, 0.3f, s.window};
   row_begin.push_back(0);
   std::int32_t store = 3;  // the prefixes do not start at 0
   for (std::size_t r = 0; r < s.lengths.size(); ++r) {

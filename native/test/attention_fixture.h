@@ -24,7 +24,12 @@ struct AttentionSetting {
   Replacement kind = Replacement::zero;
   float score_range = 1.0f;                    // q is drawn from +- this
   std::vector<std::int32_t> first_query = {};  // empty: every token is a query
+  std::int64_t window = 0;                     // as of AttentionShape
 };
+
+/// Windows shorter and longer than rows, than blocks of queries, keys and pages, and than splits;
+/// with prefixes that they leave, reach into and cover.
+std::vector<AttentionSetting> windows_of_every_kind();
 
 /// A gate of each kind of replacement, at all positions and at some.
 std::vector<AttentionSetting> gates_of_every_kind();

@@ -73,6 +73,36 @@ void check_pattern(const AttentionSetting& setting, const std::vector<std::int32
               }});
 }
 
+void check_product(const AttentionSetting& setting) {
+  const PatternFixture fixture(setting, {0, 1, 2, 3, 4, 5});
+  const AttentionFixture& a = fixture.attention;
+  const RowLayout layout = a.layout();
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    const std::vector<float> pattern = fixture.run(context);
+    const std::vector<float> raw = run_attention(context, a).raw;
+    std::vector<float> product(raw.size(), 0.0f);
+    for (std::int32_t row = 0; row < layout.rows; ++row) {
+      const std::int64_t own = a.setting.lengths[static_cast<std::size_t>(row)];
+      const std::int64_t prefix = layout.prefix(row);
+      for (std::int64_t h = 0; h < 6; ++h) {
+        for (std::int64_t i = 0; i < own; ++i) {
+          const float* p = pattern.data() + fixture.begin[static_cast<std::size_t>(row)] +
+                           (h * own + i) * (own + prefix);
+          for (std::int64_t j = 0; j < prefix + own; ++j) {
+            const std::int64_t token =
+                j < prefix ? layout.prefix_begin[row] + j : layout.row_begin[row] + j - prefix;
+            const float* v = (j < prefix ? a.prefix_v : a.v).data() + (token * 2 + h / 3) * 10;
+            float* out = product.data() + ((layout.row_begin[row] + i) * 6 + h) * 10;
+            for (std::int64_t d = 0; d < 10; ++d) out[d] += p[j] * v[d];
+          }
+        }
+      }
+    }
+    check_near("pattern times v on " + level.name, product, raw, 1e-5);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("attention_pattern agrees with the specification: rows, groups, prefixes, head widths") {
@@ -105,6 +135,10 @@ TEST_CASE("attention_pattern agrees with the specification: rows, groups, prefix
                 {1});
 }
 
+TEST_CASE("attention_pattern with a window") {
+  for (const AttentionSetting& setting : windows_of_every_kind()) check_pattern(setting, {0, 1});
+}
+
 TEST_CASE("attention_pattern is the softmax of the scaled scores") {
   const PatternFixture fixture(
       {.name = "formula", .heads = 2, .kv_heads = 1, .head_dim = 3, .lengths = {4}, .prefixes = {}},
@@ -130,33 +164,10 @@ TEST_CASE("attention_pattern is the softmax of the scaled scores") {
 }
 
 TEST_CASE("attention_pattern times the values is what attention writes") {
-  const PatternFixture fixture(ragged(), {0, 1, 2, 3, 4, 5});
-  const AttentionFixture& a = fixture.attention;
-  const RowLayout layout = a.layout();
-  for (const Level& level : levels()) {
-    const Context context = level.context(2);
-    const std::vector<float> pattern = fixture.run(context);
-    const std::vector<float> raw = run_attention(context, a).raw;
-    std::vector<float> product(raw.size(), 0.0f);
-    for (std::int32_t row = 0; row < layout.rows; ++row) {
-      const std::int64_t own = a.setting.lengths[static_cast<std::size_t>(row)];
-      const std::int64_t prefix = layout.prefix(row);
-      for (std::int64_t h = 0; h < 6; ++h) {
-        for (std::int64_t i = 0; i < own; ++i) {
-          const float* p = pattern.data() + fixture.begin[static_cast<std::size_t>(row)] +
-                           (h * own + i) * (own + prefix);
-          for (std::int64_t j = 0; j < prefix + own; ++j) {
-            const std::int64_t token =
-                j < prefix ? layout.prefix_begin[row] + j : layout.row_begin[row] + j - prefix;
-            const float* v = (j < prefix ? a.prefix_v : a.v).data() + (token * 2 + h / 3) * 10;
-            float* out = product.data() + ((layout.row_begin[row] + i) * 6 + h) * 10;
-            for (std::int64_t d = 0; d < 10; ++d) out[d] += p[j] * v[d];
-          }
-        }
-      }
-    }
-    check_near("pattern times v on " + level.name, product, raw, 1e-5);
-  }
+  AttentionSetting setting = ragged();
+  check_product(setting);
+  setting.window = 6;
+  check_product(setting);
 }
 
 TEST_CASE("a map depends neither on its batch nor on the heads beside it") {

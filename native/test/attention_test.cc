@@ -74,6 +74,78 @@ void check_input_gradient(const AttentionFixture& fixture, Member member,
                   }});
 }
 
+void check_batches(std::int64_t window) {
+  const AttentionFixture fixture({.name = "batch",
+                                  .heads = 4,
+                                  .kv_heads = 2,
+                                  .head_dim = 24,
+                                  .lengths = {5, 1, 33, 8},
+                                  .prefixes = {7, 0, 2, 19},
+                                  .gated = true,
+                                  .ranged = true,
+                                  .kind = Replacement::token,
+                                  .window = window},
+                                 4);
+  const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    const AttentionResult all = run_attention(context, fixture);
+    for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
+      const AttentionResult one = run_attention(context, fixture.row(r));
+      const auto part = [&](const std::vector<float>& values) {
+        return std::vector<float>(values.begin() + fixture.row_begin[r] * width,
+                                  values.begin() + fixture.row_begin[r + 1] * width);
+      };
+      const std::string where = "row alone on " + level.name;
+      check_same_bits(where + " z", one.z, part(all.z));
+      check_same_bits(where + " d_q", one.d_q, part(all.d_q));
+      check_same_bits(where + " d_k", one.d_k, part(all.d_k));
+      check_same_bits(where + " d_v", one.d_v, part(all.d_v));
+    }
+  }
+}
+
+void check_keys_only(std::int64_t window) {
+  AttentionFixture some({.name = "keys only",
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_dim = 24,
+                         .lengths = {5, 1, 133, 8, 60},
+                         .prefixes = {7, 0, 270, 19, 0},
+                         .gated = true,
+                         .ranged = true,
+                         .kind = Replacement::token,
+                         .first_query = {4, 0, 57, 8, 59},
+                         .window = window},
+                        4);
+  AttentionFixture all = some;  // d_z is 0 where some has no query
+  all.setting.first_query.clear();
+  const std::int64_t width = some.shape.heads * some.shape.head_dim;
+  for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
+    std::fill_n(some.q.begin() + some.row_begin[r] * width, some.setting.first_query[r] * width,
+                0.0f);
+  }
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    const std::string where = "keys only on " + level.name;
+    const AttentionResult expected = run_attention(context, all);
+    const AttentionResult result = run_attention(context, some);
+    check_same_bits(where + " d_q", result.d_q, expected.d_q);
+    check_same_bits(where + " d_k", result.d_k, expected.d_k);
+    check_same_bits(where + " d_v", result.d_v, expected.d_v);
+    for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
+      const std::int64_t first = some.row_begin[r] + some.setting.first_query[r];
+      const auto queries = [&](const std::vector<float>& x, std::int64_t row) {
+        return std::vector<float>(x.begin() + first * row, x.begin() + some.row_begin[r + 1] * row);
+      };
+      check_same_bits(where + " z", queries(result.z, width), queries(expected.z, width));
+      check_same_bits(where + " raw", queries(result.raw, width), queries(expected.raw, width));
+      check_same_bits(where + " lse", queries(result.lse, some.shape.heads),
+                      queries(expected.lse, some.shape.heads));
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("attention agrees with the specification: lengths, groups, head widths") {
@@ -125,6 +197,69 @@ TEST_CASE("attention crosses its block sizes") {
 
 TEST_CASE("attention with gates of every kind") {
   for (const AttentionSetting& setting : gates_of_every_kind()) check_setting(setting);
+}
+
+TEST_CASE("attention with a window") {
+  for (const AttentionSetting& setting : windows_of_every_kind()) check_setting(setting);
+}
+
+TEST_CASE("a query with a window attends to a row of those tokens alone") {
+  constexpr std::int64_t window = 5;
+  const AttentionFixture fixture({.name = "window", .lengths = {12}, .prefixes = {}, .window = 5},
+                                 7);
+  const AttentionFixture whole({.name = "no window", .lengths = {12}, .prefixes = {}}, 7);
+  const Context context = make_cpu_context(1, Isa::specification);
+  const AttentionResult result = run_attention(context, fixture);
+  const std::int64_t width = whole.shape.heads * whole.shape.head_dim;
+  const std::int64_t kv_width = whole.shape.kv_heads * whole.shape.head_dim;
+  for (std::int64_t i = 0; i < 12; ++i) {
+    const std::int64_t first = std::max<std::int64_t>(0, i + 1 - window);
+    const std::int32_t begin[] = {0, static_cast<std::int32_t>(i + 1 - first)};
+    std::vector<float> z(static_cast<std::size_t>(begin[1] * width));
+    AttentionForward f = whole.forward();
+    f.layout = {.rows = 1,
+                .row_begin = begin,
+                .longest_row = begin[1],
+                .longest_context = begin[1],
+                .token_count = begin[1]};
+    f.q += first * width;
+    f.k += first * kv_width;
+    f.v += first * kv_width;
+    f.z = z.data();
+    attention_forward(context, f);
+    check_same_bits("token " + std::to_string(i), {z.end() - width, z.end()},
+                    {result.z.begin() + i * width, result.z.begin() + (i + 1) * width});
+  }
+}
+
+TEST_CASE("a query with a window of one token reads its own value, and has no gradient") {
+  const AttentionFixture fixture({.name = "window of one",
+                                  .kv_heads = 4,
+                                  .lengths = {12, 1},
+                                  .prefixes = {3, 40},
+                                  .window = 1},
+                                 7);
+  for (const Level& level : levels()) {
+    const AttentionResult result = run_attention(level.context(2), fixture);
+    check_near("z on " + level.name, result.z, fixture.v, 1e-6);
+    check_near("d_v on " + level.name, result.d_v, fixture.d_z, 1e-6);
+    for (const std::vector<float>* gradient : {&result.d_q, &result.d_k}) {
+      const auto grown = std::count_if(gradient->begin(), gradient->end(),
+                                       [](float value) { return !(std::fabs(value) <= 1e-6f); });
+      CHECK_MESSAGE(grown == 0, level.name);
+    }
+  }
+}
+
+TEST_CASE("a window that no query leaves keeps the bits") {
+  for (const Level& level : levels()) {
+    const AttentionSetting setting{.name = "wide window", .lengths = {40, 3}, .prefixes = {30, 66}};
+    AttentionSetting wide = setting;
+    wide.window = 70;
+    check_same_all("wide window on " + level.name,
+                   run_attention(level.context(2), AttentionFixture(wide, 5)),
+                   run_attention(level.context(2), AttentionFixture(setting, 5)));
+  }
 }
 
 TEST_CASE("attention with large scores stays finite") {
@@ -184,92 +319,33 @@ TEST_CASE("a NaN of a key shows in the queries that see it and in no other") {
 }
 
 TEST_CASE("a row's attention does not depend on its batch") {
-  const AttentionFixture fixture({.name = "batch",
-                                  .heads = 4,
-                                  .kv_heads = 2,
-                                  .head_dim = 24,
-                                  .lengths = {5, 1, 33, 8},
-                                  .prefixes = {7, 0, 2, 19},
-                                  .gated = true,
-                                  .ranged = true,
-                                  .kind = Replacement::token},
-                                 4);
-  const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
-  for (const Level& level : levels()) {
-    const Context context = level.context(2);
-    const AttentionResult all = run_attention(context, fixture);
-    for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
-      const AttentionResult one = run_attention(context, fixture.row(r));
-      const auto part = [&](const std::vector<float>& values) {
-        return std::vector<float>(values.begin() + fixture.row_begin[r] * width,
-                                  values.begin() + fixture.row_begin[r + 1] * width);
-      };
-      const std::string where = "row alone on " + level.name;
-      check_same_bits(where + " z", one.z, part(all.z));
-      check_same_bits(where + " d_q", one.d_q, part(all.d_q));
-      check_same_bits(where + " d_k", one.d_k, part(all.d_k));
-      check_same_bits(where + " d_v", one.d_v, part(all.d_v));
-    }
-  }
+  for (const std::int64_t window : {0, 3, 20}) check_batches(window);
 }
 
 TEST_CASE("tokens that are keys only change no bit of the queries") {
-  AttentionFixture some({.name = "keys only",
-                         .heads = 4,
-                         .kv_heads = 2,
-                         .head_dim = 24,
-                         .lengths = {5, 1, 133, 8, 60},
-                         .prefixes = {7, 0, 270, 19, 0},
-                         .gated = true,
-                         .ranged = true,
-                         .kind = Replacement::token,
-                         .first_query = {4, 0, 57, 8, 59}},
-                        4);
-  AttentionFixture all = some;  // d_z is 0 where some has no query
-  all.setting.first_query.clear();
-  const std::int64_t width = some.shape.heads * some.shape.head_dim;
-  for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
-    std::fill_n(some.q.begin() + some.row_begin[r] * width, some.setting.first_query[r] * width,
-                0.0f);
-  }
-  for (const Level& level : levels()) {
-    const Context context = level.context(2);
-    const std::string where = "keys only on " + level.name;
-    const AttentionResult expected = run_attention(context, all);
-    const AttentionResult result = run_attention(context, some);
-    check_same_bits(where + " d_q", result.d_q, expected.d_q);
-    check_same_bits(where + " d_k", result.d_k, expected.d_k);
-    check_same_bits(where + " d_v", result.d_v, expected.d_v);
-    for (std::size_t r = 0; r < some.setting.lengths.size(); ++r) {
-      const std::int64_t first = some.row_begin[r] + some.setting.first_query[r];
-      const auto queries = [&](const std::vector<float>& x, std::int64_t row) {
-        return std::vector<float>(x.begin() + first * row, x.begin() + some.row_begin[r + 1] * row);
-      };
-      check_same_bits(where + " z", queries(result.z, width), queries(expected.z, width));
-      check_same_bits(where + " raw", queries(result.raw, width), queries(expected.raw, width));
-      check_same_bits(where + " lse", queries(result.lse, some.shape.heads),
-                      queries(expected.lse, some.shape.heads));
-    }
-  }
+  for (const std::int64_t window : {0, 20, 300}) check_keys_only(window);
 }
 
 TEST_CASE("few long rows give the same bits on any number of threads") {
-  const AttentionFixture fixture({.name = "few long rows",
-                                  .heads = 6,
-                                  .kv_heads = 3,
-                                  .head_dim = 24,
-                                  .lengths = {290, 3},
-                                  .prefixes = {40, 0},
-                                  .first_query = {31, 0}},
-                                 6);
-  for (const Level& level : levels()) {
-    const AttentionResult one = run_attention(level.context(1), fixture);
-    for (const int threads : {2, 4, 5, 16}) {
-      const AttentionResult many = run_attention(level.context(threads), fixture);
-      const std::string where = level.name + ", " + std::to_string(threads) + " threads";
-      check_same_bits(where + " z", many.z, one.z);
-      check_same_bits(where + " lse", many.lse, one.lse);
-      check_same_bits(where + " d_k", many.d_k, one.d_k);
+  for (const std::int64_t window : {0, 50}) {
+    const AttentionFixture fixture({.name = "few long rows",
+                                    .heads = 6,
+                                    .kv_heads = 3,
+                                    .head_dim = 24,
+                                    .lengths = {290, 3},
+                                    .prefixes = {40, 0},
+                                    .first_query = {31, 0},
+                                    .window = window},
+                                   6);
+    for (const Level& level : levels()) {
+      const AttentionResult one = run_attention(level.context(1), fixture);
+      for (const int threads : {2, 4, 5, 16}) {
+        const AttentionResult many = run_attention(level.context(threads), fixture);
+        const std::string where = level.name + ", " + std::to_string(threads) + " threads";
+        check_same_bits(where + " z", many.z, one.z);
+        check_same_bits(where + " lse", many.lse, one.lse);
+        check_same_bits(where + " d_k", many.d_k, one.d_k);
+      }
     }
   }
 }
@@ -338,6 +414,7 @@ TEST_CASE("attention gradients equal finite differences") {
     setting.gated = gated;
     setting.ranged = gated;
     setting.kind = Replacement::shared;
+    setting.window = gated ? 3 : 0;
     const AttentionFixture fixture(setting, 3);
     for (const Level& level : levels()) {
       const std::string where = " on " + level.name;
@@ -369,6 +446,10 @@ TEST_CASE("attention refuses bad arguments by name") {
   bad.z = z.data();
   bad.shape.kv_heads = 3;
   CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("multiple"), Error);
+  bad = fixture.forward();
+  bad.z = z.data();
+  bad.shape.window = -1;
+  CHECK_THROWS_WITH_AS(attention_forward(context, bad), doctest::Contains("window"), Error);
   bad = fixture.forward();
   bad.z = z.data();
   bad.gate.scale = fixture.scale.data();

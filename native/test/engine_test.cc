@@ -66,7 +66,7 @@ TEST_CASE("engine: integrated gradients are complete at the input node") {
   for (const char* model : kModels) {
     CAPTURE(std::string(model));
     AttributionOptions options;
-    options.ig_steps = 50;
+    options.ig_steps = 150;
     options.ig_grid = IgGrid::midpoint;
     const AttributionResult result = attribute(engine_for(model), some_pairs(6), options, {});
     // Edges input -> v hold <delta, d loss / d in_v>; with residual connections the gradient at the

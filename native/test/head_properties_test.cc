@@ -1,5 +1,5 @@
 // Head properties against Hugging Face transformers (test/fixtures/heads, in fp64, with the
-// eigenvalues of the whole vocab x vocab matrices; olmo2's by
+// eigenvalues of the whole vocab x vocab matrices; olmo3's by
 // scripts/fixtures/head-properties.mjs), and independence of everything beside them.
 #include "headspark/head_properties.h"
 

@@ -100,15 +100,21 @@ TEST_CASE("config: yarn on a part of each head scales the rotation instead") {
   CHECK(part.attention_scale == plain);
 }
 
-TEST_CASE("config: a window of mistral bounds its positions") {
+TEST_CASE("config: the window of mistral is in all layers") {
   json config = tiny_checkpoint("llama").config;
   config["model_type"] = "mistral";
   config["max_position_embeddings"] = 32768;
-  CHECK(parse(config).max_positions == 4096);
+  const ModelConfig usual = parse(config);
+  CHECK(usual.max_positions == 32768);
+  for (std::int64_t layer = 0; layer < usual.layers; ++layer) {
+    CHECK(usual.window_of(layer) == 4096);
+  }
   config["sliding_window"] = 512;
-  CHECK(parse(config).max_positions == 512);
+  CHECK(parse(config).window_of(1) == 512);
+  config["sliding_window"] = 32768;  // no position leaves it
+  CHECK(parse(config).window_of(1) == 0);
   config["sliding_window"] = nullptr;
-  CHECK(parse(config).max_positions == 32768);
+  CHECK(parse(config).window_of(1) == 0);
   config["sliding_window"] = 0;
   expect_error(ErrorCode::CONFIG, {"sliding_window"}, [&] { parse(config); });
 }
@@ -117,8 +123,10 @@ TEST_CASE("config: longrope up to its original positions") {
   json config = tiny_checkpoint("phi3").config;
   CHECK(parse(config).max_positions == 32);
   config["sliding_window"] = 20;
-  CHECK(parse(config).max_positions == 20);
+  CHECK(parse(config).max_positions == 32);
+  CHECK(parse(config).window_of(0) == 20);
   config.erase("sliding_window");
+  CHECK(parse(config).window_of(0) == 0);
   config["max_position_embeddings"] = 64;
   config["original_max_position_embeddings"] = 16;
   CHECK(parse(config).max_positions == 64);  // nothing is scaled
@@ -169,10 +177,43 @@ TEST_CASE("config: layers of smollm3 that do not rotate") {
   }
   config["no_rope_layers"] = nullptr;
   config["use_sliding_window"] = true;
-  expect_error(ErrorCode::CONFIG, {"use_sliding_window"}, [&] { parse(config); });
+  CHECK(parse(config).windowed.empty());  // without a window
+  config["sliding_window"] = 4;
+  CHECK(parse(config).windowed == Layers{0, 1, 0, 1, 0});
+  CHECK(parse(config).window == 4);
 }
 
-TEST_CASE("config: windows of olmo3 bound its positions and are not scaled") {
+TEST_CASE("config: windows of qwen2 and qwen3") {
+  for (const char* type : {"qwen2", "qwen3"}) {
+    json config = tiny_checkpoint(type).config;
+    config["num_hidden_layers"] = 30;
+    config["max_position_embeddings"] = 8192;
+    config["max_window_layers"] = 27;
+    config["sliding_window"] = 512;
+    CHECK(parse(config).windowed.empty());
+    config["use_sliding_window"] = true;
+    CHECK(parse(config).window_of(26) == 0);
+    CHECK(parse(config).window_of(27) == 512);
+    CHECK(parse(config).window_of(29) == 512);
+    config["max_window_layers"] = 0;
+    CHECK(parse(config).window_of(0) == 512);
+    config.erase("max_window_layers");
+    config.erase("sliding_window");
+    CHECK(parse(config).window_of(27) == 0);
+    CHECK(parse(config).window_of(28) == 4096);
+    config["layer_types"] = json(30, "full_attention");
+    config["layer_types"][3] = "sliding_attention";
+    CHECK(parse(config).window_of(3) == 4096);
+    CHECK(parse(config).window_of(28) == 0);
+    config["use_sliding_window"] = false;
+    expect_error(ErrorCode::CONFIG, {"layer_types", "use_sliding_window"}, [&] { parse(config); });
+    config["max_window_layers"] = "all";
+    config["use_sliding_window"] = true;
+    expect_error(ErrorCode::CONFIG, {"max_window_layers"}, [&] { parse(config); });
+  }
+}
+
+TEST_CASE("config: windows of olmo3, which are not scaled") {
   json config = tiny_checkpoint("olmo2").config;
   config["model_type"] = "olmo3";
   config["num_hidden_layers"] = 5;
@@ -180,7 +221,9 @@ TEST_CASE("config: windows of olmo3 bound its positions and are not scaled") {
   using Layers = std::vector<std::uint8_t>;
   const ModelConfig plain = parse(config);
   CHECK(plain.post_norm);
-  CHECK(plain.max_positions == 4096);
+  CHECK(plain.max_positions == 65536);
+  CHECK(plain.window == 4096);
+  CHECK(plain.windowed == Layers{1, 1, 1, 0, 1});
   CHECK(plain.unscaled.empty());  // there is no scaling
   config["rope_scaling"] = {{"rope_type", "yarn"},
                             {"factor", 8.0},
@@ -188,7 +231,8 @@ TEST_CASE("config: windows of olmo3 bound its positions and are not scaled") {
                             {"original_max_position_embeddings", 8192}};
   config["sliding_window"] = 512;
   const ModelConfig scaled = parse(config);
-  CHECK(scaled.max_positions == 512);
+  CHECK(scaled.window_of(2) == 512);
+  CHECK(scaled.window_of(3) == 0);
   CHECK(scaled.unscaled == Layers{1, 1, 1, 0, 1});
   CHECK(scaled.rotary.scaling == RotaryScaling::yarn);
   CHECK(scaled.rotary.original_max_positions == 8192.0);
@@ -199,8 +243,9 @@ TEST_CASE("config: windows of olmo3 bound its positions and are not scaled") {
   const json sliding = "sliding_attention";
   config["layer_types"] = {full, full, sliding, full, full};
   CHECK(parse(config).unscaled == Layers{0, 0, 1, 0, 0});
+  CHECK(parse(config).windowed == Layers{0, 0, 1, 0, 0});
   config["layer_types"] = {full, full, full, full, full};
-  CHECK(parse(config).max_positions == 65536);
+  CHECK(parse(config).windowed.empty());
   CHECK(parse(config).rotary.attention_factor == 1.25);
   config["layer_types"] = nullptr;
   json by_layer = config;
@@ -273,8 +318,9 @@ TEST_CASE("config: activation names") {
 
 TEST_CASE("config: what changes the computation is refused by name") {
   const Change changes[] = {
-      {"qwen2", "use_sliding_window", true, {"use_sliding_window"}},
-      {"qwen3", "layer_types", {"full_attention", "sliding_attention"}, {"sliding_attention"}},
+      {"llama", "use_sliding_window", true, {"use_sliding_window"}},
+      {"llama", "layer_types", {"full_attention", "sliding_attention"}, {"sliding_attention"}},
+      {"qwen3", "layer_types", {"full_attention", "sliding_attention"}, {"use_sliding_window"}},
       {"llama", "quantization_config", {{"bits", 4}}, {"quantization_config"}},
       {"llama", "rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}, {"dynamic"}},
       {"llama", "rope_scaling", {{"type", "yarn"}, {"factor", -2}}, {"factor"}},

@@ -112,6 +112,122 @@ struct PlannedPages {
   }
 };
 
+void check_paged_batches(std::int64_t window) {
+  const AttentionFixture fixture({.name = "paged batch",
+                                  .heads = 6,
+                                  .kv_heads = 2,
+                                  .head_dim = 24,
+                                  .lengths = {5, 1, 33, 1, 8},
+                                  .prefixes = {7, 700, 2, 256, 19},
+                                  .gated = true,
+                                  .ranged = true,
+                                  .kind = Replacement::token,
+                                  .window = window},
+                                 4);
+  const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    const std::vector<float> all = run_paged(context, fixture);
+    for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
+      const std::vector<float> part(all.begin() + fixture.row_begin[r] * width,
+                                    all.begin() + fixture.row_begin[r + 1] * width);
+      check_same_bits("paged row alone on " + level.name, run_paged(context, fixture.row(r)), part);
+    }
+  }
+}
+
+void check_one_by_one(std::int64_t window) {
+  const AttentionFixture whole({.name = "prompt at once",
+                                .heads = 6,
+                                .kv_heads = 2,
+                                .head_dim = 24,
+                                .lengths = {290},
+                                .prefixes = {},
+                                .gated = true,
+                                .window = window},
+                               9);
+  const std::int64_t width = whole.shape.heads * whole.shape.head_dim;
+  const std::int64_t kv_width = whole.shape.kv_heads * whole.shape.head_dim;
+  for (const Level& level : levels()) {
+    const Context context = level.context(2);
+    const std::vector<float> at_once = run_paged(context, whole);
+    PagedFixture paged(context, whole);
+    std::vector<float> step_by_step(at_once.size());
+    for (std::int32_t t = 0; t < 290; ++t) {
+      const std::int32_t begin[] = {0, 1};
+      const std::int32_t none = 0;
+      RowLayout layout{1, begin, &none, &t, 1, t + 1, 1};
+      const PagedRows rows = paged.rows(layout);
+      paged_store(context, {whole.shape, rows, whole.k.data() + t * kv_width,
+                            whole.v.data() + t * kv_width});
+      paged_attention(context, {whole.shape, rows, whole.q.data() + t * width, whole.gate(),
+                                step_by_step.data() + t * width});
+    }
+    check_same_bits("one by one on " + level.name, step_by_step, at_once);
+  }
+}
+
+void check_past_a_split(std::int64_t window) {
+  for (const std::int64_t head_dim : {40, 64, 128, 256}) {
+    AttentionFixture whole({.name = "past a split",
+                            .heads = 3,
+                            .kv_heads = 1,
+                            .head_dim = head_dim,
+                            .lengths = {4},
+                            .prefixes = {254},
+                            .gated = true,
+                            .window = window},
+                           3);
+    whole.scale = {0.5f, 1.0f, 1.3f};
+    const std::int64_t width = whole.shape.heads * whole.shape.head_dim;
+    for (const Level& level : levels()) {
+      for (const Precision precision : {Precision::exact, Precision::fast}) {
+        const Context context = level.context(2, precision);
+        const std::vector<float> at_once = PagedFixture(context, whole).run(context);
+        PagedFixture paged(context, whole);
+        std::vector<float> step_by_step(at_once.size());
+        for (std::int32_t t = 0; t < 4; ++t) {
+          const std::int32_t begin[] = {0, 1};
+          const std::int32_t stored = 254 + t;
+          const PagedRows rows = paged.rows({1, begin, nullptr, &stored, 1, stored + 1, 1});
+          paged_store(context, {whole.shape, rows, whole.k.data() + t * head_dim,
+                                whole.v.data() + t * head_dim});
+          paged_attention(context, {whole.shape, rows, whole.q.data() + t * width, whole.gate(),
+                                    step_by_step.data() + t * width});
+        }
+        const std::string where = std::to_string(head_dim) + " wide on " + level.name;
+        check_same_bits("one by one, " + where, step_by_step, at_once);
+      }
+    }
+  }
+}
+
+void check_shared_prompts(std::int64_t window) {
+  // More rows than a tile has room for, prompts that end within a split, one that fills two; in
+  // between rows of other lengths, alone, or with nothing to do.
+  std::vector<std::int32_t> lengths(30, 1), prefixes(30);
+  for (std::size_t r = 0; r < 30; ++r) prefixes[r] = static_cast<std::int32_t>(320 + 3 * r);
+  prefixes[3] = 5;
+  prefixes[28] = 520;
+  prefixes[29] = 530;
+  lengths[7] = 4;
+  lengths[20] = 0;
+  check_sharing({.name = "shared",
+                 .heads = 6,
+                 .kv_heads = 2,
+                 .head_dim = 16,
+                 .lengths = lengths,
+                 .prefixes = prefixes,
+                 .gated = true,
+                 .ranged = true,
+                 .kind = Replacement::token,
+                 .window = window},
+                {{0, 10, {1,  2,  4,  5,  6,  7,  9,  10, 11, 12, 14, 15,
+                          16, 17, 18, 19, 21, 22, 23, 24, 25, 26, 27}},
+                 {8, 8, {13}},
+                 {28, 16, {29}}});
+}
+
 }  // namespace
 
 TEST_CASE("paged attention agrees with contiguous attention: lengths, groups, head widths") {
@@ -181,6 +297,10 @@ TEST_CASE("paged attention with gates of every kind") {
   for (const AttentionSetting& setting : gates_of_every_kind()) check_paged(setting);
 }
 
+TEST_CASE("paged attention with a window") {
+  for (const AttentionSetting& setting : windows_of_every_kind()) check_paged(setting);
+}
+
 TEST_CASE("paged attention with large scores stays finite") {
   check_paged({.name = "paged large scores",
                .heads = 2,
@@ -192,115 +312,19 @@ TEST_CASE("paged attention with large scores stays finite") {
 }
 
 TEST_CASE("a row's paged attention does not depend on its batch") {
-  const AttentionFixture fixture({.name = "paged batch",
-                                  .heads = 6,
-                                  .kv_heads = 2,
-                                  .head_dim = 24,
-                                  .lengths = {5, 1, 33, 1, 8},
-                                  .prefixes = {7, 700, 2, 256, 19},
-                                  .gated = true,
-                                  .ranged = true,
-                                  .kind = Replacement::token},
-                                 4);
-  const std::int64_t width = fixture.shape.heads * fixture.shape.head_dim;
-  for (const Level& level : levels()) {
-    const Context context = level.context(2);
-    const std::vector<float> all = run_paged(context, fixture);
-    for (std::size_t r = 0; r < fixture.setting.lengths.size(); ++r) {
-      const std::vector<float> part(all.begin() + fixture.row_begin[r] * width,
-                                    all.begin() + fixture.row_begin[r + 1] * width);
-      check_same_bits("paged row alone on " + level.name, run_paged(context, fixture.row(r)), part);
-    }
-  }
+  for (const std::int64_t window : {0, 3, 30, 270}) check_paged_batches(window);
 }
 
 TEST_CASE("tokens fed one by one get the bits of tokens fed at once") {
-  const AttentionFixture whole({.name = "prompt at once",
-                                .heads = 6,
-                                .kv_heads = 2,
-                                .head_dim = 24,
-                                .lengths = {290},
-                                .prefixes = {},
-                                .gated = true},
-                               9);
-  const std::int64_t width = whole.shape.heads * whole.shape.head_dim;
-  const std::int64_t kv_width = whole.shape.kv_heads * whole.shape.head_dim;
-  for (const Level& level : levels()) {
-    const Context context = level.context(2);
-    const std::vector<float> at_once = run_paged(context, whole);
-    PagedFixture paged(context, whole);
-    std::vector<float> step_by_step(at_once.size());
-    for (std::int32_t t = 0; t < 290; ++t) {
-      const std::int32_t begin[] = {0, 1};
-      const std::int32_t none = 0;
-      RowLayout layout{1, begin, &none, &t, 1, t + 1, 1};
-      const PagedRows rows = paged.rows(layout);
-      paged_store(context, {whole.shape, rows, whole.k.data() + t * kv_width,
-                            whole.v.data() + t * kv_width});
-      paged_attention(context, {whole.shape, rows, whole.q.data() + t * width, whole.gate(),
-                                step_by_step.data() + t * width});
-    }
-    check_same_bits("one by one on " + level.name, step_by_step, at_once);
-  }
+  for (const std::int64_t window : {0, 40, 256}) check_one_by_one(window);
 }
 
 TEST_CASE("tokens fed one by one past a split get the bits of tokens fed at once: head widths") {
-  for (const std::int64_t head_dim : {40, 64, 128, 256}) {
-    AttentionFixture whole({.name = "past a split",
-                            .heads = 3,
-                            .kv_heads = 1,
-                            .head_dim = head_dim,
-                            .lengths = {4},
-                            .prefixes = {254},
-                            .gated = true},
-                           3);
-    whole.scale = {0.5f, 1.0f, 1.3f};
-    const std::int64_t width = whole.shape.heads * whole.shape.head_dim;
-    for (const Level& level : levels()) {
-      for (const Precision precision : {Precision::exact, Precision::fast}) {
-        const Context context = level.context(2, precision);
-        const std::vector<float> at_once = PagedFixture(context, whole).run(context);
-        PagedFixture paged(context, whole);
-        std::vector<float> step_by_step(at_once.size());
-        for (std::int32_t t = 0; t < 4; ++t) {
-          const std::int32_t begin[] = {0, 1};
-          const std::int32_t stored = 254 + t;
-          const PagedRows rows = paged.rows({1, begin, nullptr, &stored, 1, stored + 1, 1});
-          paged_store(context, {whole.shape, rows, whole.k.data() + t * head_dim,
-                                whole.v.data() + t * head_dim});
-          paged_attention(context, {whole.shape, rows, whole.q.data() + t * width, whole.gate(),
-                                    step_by_step.data() + t * width});
-        }
-        const std::string where = std::to_string(head_dim) + " wide on " + level.name;
-        check_same_bits("one by one, " + where, step_by_step, at_once);
-      }
-    }
-  }
+  for (const std::int64_t window : {0, 2, 100}) check_past_a_split(window);
 }
 
 TEST_CASE("rows that share pages get the bits of rows with pages of their own") {
-  // More rows than a tile has room for, prompts that end within a split, one that fills two; in
-  // between rows of other lengths, alone, or with nothing to do.
-  std::vector<std::int32_t> lengths(30, 1), prefixes(30);
-  for (std::size_t r = 0; r < 30; ++r) prefixes[r] = static_cast<std::int32_t>(320 + 3 * r);
-  prefixes[3] = 5;
-  prefixes[28] = 520;
-  prefixes[29] = 530;
-  lengths[7] = 4;
-  lengths[20] = 0;
-  check_sharing({.name = "shared",
-                 .heads = 6,
-                 .kv_heads = 2,
-                 .head_dim = 16,
-                 .lengths = lengths,
-                 .prefixes = prefixes,
-                 .gated = true,
-                 .ranged = true,
-                 .kind = Replacement::token},
-                {{0, 10, {1,  2,  4,  5,  6,  7,  9,  10, 11, 12, 14, 15,
-                          16, 17, 18, 19, 21, 22, 23, 24, 25, 26, 27}},
-                 {8, 8, {13}},
-                 {28, 16, {29}}});
+  for (const std::int64_t window : {0, 20, 90, 330}) check_shared_prompts(window);
 }
 
 TEST_CASE("rows that share pages: head widths and groups") {

@@ -12,8 +12,9 @@
 namespace headspark::golden {
 
 /// Grouped queries and a gated MLP; LayerNorm, biases and a parallel residual; norms after
-/// attention and MLP, and of all heads of q and k together.
-inline constexpr const char* kModels[] = {"qwen2", "neox", "olmo2"};
+/// attention and MLP, and of all heads of q and k together, with a sliding window of 6 tokens in
+/// two of three layers.
+inline constexpr const char* kModels[] = {"qwen2", "neox", "olmo3"};
 
 std::filesystem::path reference_folder();
 std::filesystem::path model_folder(const std::string& model);

@@ -1,4 +1,4 @@
-// Tiny decoders of random shapes and rotations against the program in plain fp64 that makes the fixtures
+// Tiny decoders of random shapes, rotations and windows against the program in plain fp64 that makes the fixtures
 // of some architectures (scripts/fixtures/decoders): logits, and the metric of random circuits.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,12 +29,17 @@ const yarn = () => ({
 const particular: Record<string, (layers: number, pairs: number) => Record<string, unknown>> = {
   llama: () => ({ rope_scaling: pick([null, yarn()]) }),
   olmo2: () => ({ rope_scaling: pick([null, yarn()]) }),
+  mistral: () => ({ sliding_window: 1 + below(40) }),
   olmo3: (layers) => ({
     rope_scaling: pick([null, yarn(), yarn()]),
     layer_types: Array.from({ length: layers }, () => pick(['sliding_attention', 'full_attention'])),
-    sliding_window: 50,
+    sliding_window: 1 + below(40),
   }),
-  smollm3: (layers) => ({ no_rope_layers: Array.from({ length: layers }, () => below(2)) }),
+  smollm3: (layers) => ({
+    no_rope_layers: Array.from({ length: layers }, () => below(2)),
+    use_sliding_window: uniform() < 0.5,
+    sliding_window: 1 + below(20),
+  }),
   phi3: (_, pairs) => ({
     original_max_position_embeddings: 40,
     rope_scaling: {
@@ -42,6 +47,7 @@ const particular: Record<string, (layers: number, pairs: number) => Record<strin
       short_factor: Array.from({ length: pairs }, () => 1 + uniform()),
       long_factor: Array(pairs).fill(2),
     },
+    sliding_window: pick([null, 1 + below(20)]),
   }),
 };
 

@@ -67,6 +67,9 @@ std::vector<Benchmark> attention_benchmarks(const Context& context, bool quick) 
   if (context.on_cpu()) {
     add_attention(all, context, {{9, 3, 64, 0.125f}, 1, 512}, false);
     add_attention(all, context, {{12, 2, 128, 0.088f}, 4, 256}, false);
+    for (const std::int64_t window : {0, 256}) {
+      add_attention(all, context, {{9, 3, 64, 0.125f, window}, 1, 4096}, false);
+    }
     return all;
   }
   add_attention(all, context, {{12, 2, 128, 0.088388348f}, 320, 128}, true);  // of Qwen2.5-1.5B
@@ -75,6 +78,9 @@ std::vector<Benchmark> attention_benchmarks(const Context& context, bool quick) 
       add_attention(all, context, flash_size(tokens, head_dim), true);
     }
   }
+  AttentionSize windowed = flash_size(8192, 128);
+  windowed.shape.window = 1024;
+  add_attention(all, context, windowed, false);
   return all;
 }
 

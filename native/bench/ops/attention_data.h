@@ -21,13 +21,17 @@ struct AttentionSize {
   std::int64_t key_values() const { return rows * tokens * shape.kv_heads * shape.head_dim; }
   /// Operations of one product of all queries with the keys that they see.
   double product_flops() const {
-    const double pairs = 0.5 * rows * tokens * (tokens + 1.0) * static_cast<double>(shape.heads);
-    return 2.0 * pairs * static_cast<double>(shape.head_dim);
+    double pairs = 0.0;
+    for (std::int64_t i = 0; i < tokens; ++i) {
+      pairs += static_cast<double>(i + 1 - shape.first_key(i));
+    }
+    return 2.0 * rows * pairs * static_cast<double>(shape.heads * shape.head_dim);
   }
   std::string name() const {
     return std::to_string(rows) + " rows of " + std::to_string(tokens) + ", " +
            std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + " heads of " +
-           std::to_string(shape.head_dim);
+           std::to_string(shape.head_dim) +
+           (shape.window > 0 ? ", window " + std::to_string(shape.window) : "");
   }
 };
 

@@ -76,12 +76,19 @@ struct ModelConfig {
   std::vector<std::uint8_t> unrotated;
   /// [layers] 1 where they rotate without the model's scaling (OLMo 3's windows); empty: nowhere.
   std::vector<std::uint8_t> unscaled;
+  /// [layers] 1 where attention has a sliding window; empty: nowhere.
+  std::vector<std::uint8_t> windowed;
+  std::int64_t window = 0;  ///< tokens that a query sees there, its own among them
 
   bool rotates(std::int64_t layer) const {
     return unrotated.empty() || unrotated[static_cast<std::size_t>(layer)] == 0;
   }
   bool scales_rotation(std::int64_t layer) const {
     return unscaled.empty() || unscaled[static_cast<std::size_t>(layer)] == 0;
+  }
+  /// Tokens that a query of a layer sees; 0: all up to its own.
+  std::int64_t window_of(std::int64_t layer) const {
+    return !windowed.empty() && windowed[static_cast<std::size_t>(layer)] != 0 ? window : 0;
   }
   /// What rotations of a layer are multiplied by.
   float rotated_scale(std::int64_t layer) const {

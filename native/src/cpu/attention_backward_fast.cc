@@ -28,10 +28,13 @@ class BackwardItem {
 
   void run() {
     if (at_.own == 0) return;
-    const ContextRows k = at_.rows(p_.k, p_.prefix_k);
+    // Blocks begin where they would if all tokens were queries: the same sums.
+    first_block_ = round_down(at_.first, kQueryBlock);
+    context_ = {round_down(at_.seen(first_block_).begin, kDepthBlock), at_.context()};
+    const ContextRows k = at_.rows(p_.k, p_.prefix_k, context_);
     keys_ = key_panels(kernels_, k, dim_, ScratchSlot::key_panels, ScratchSlot::key_terms);
-    values_ = key_panels(kernels_, at_.rows(p_.v, p_.prefix_v), dim_, ScratchSlot::value_panels,
-                         ScratchSlot::value_terms);
+    values_ = key_panels(kernels_, at_.rows(p_.v, p_.prefix_v, context_), dim_,
+                         ScratchSlot::value_panels, ScratchSlot::value_terms);
     key_columns_ =
         column_panels(kernels_, k, dim_, ScratchSlot::key_columns, ScratchSlot::key_column_terms);
     allocate();
@@ -44,7 +47,7 @@ class BackwardItem {
         HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
     grad_rows_ =
         HeadRows(kernels_, kQueryBlock, dim_, ScratchSlot::grad_rows, ScratchSlot::grad_packed);
-    const std::int64_t chunks = chunk_offset(round_up(at_.prefix + at_.own, kDepthBlock));
+    const std::int64_t chunks = chunk_offset(round_up(context_.end, kDepthBlock));
     scores_ = scratch(ScratchSlot::scores, chunks);
     d_scores_ = scratch(ScratchSlot::d_scores, chunks);
     scores_transposed_ = scratch(ScratchSlot::scores_transposed, kDepthBlock * kTileStride);
@@ -58,12 +61,10 @@ class BackwardItem {
   void head(std::int64_t member) {
     std::fill_n(d_key_, at_.own * at_.padded_dim(), 0.0f);
     std::fill_n(d_value_, at_.own * at_.padded_dim(), 0.0f);
-    // Blocks begin where they would if all tokens were queries: the same sums.
-    const std::int64_t begin = at_.first / kQueryBlock * kQueryBlock;
-    for (std::int64_t i = 0; i < begin; ++i) {
+    for (std::int64_t i = 0; i < first_block_; ++i) {
       std::fill_n(p_.d_q + at_.query(i * at_.group + member), dim_, 0.0f);
     }
-    for (std::int64_t i = begin; i < at_.own; i += kQueryBlock) {
+    for (std::int64_t i = first_block_; i < at_.own; i += kQueryBlock) {
       block(member, i, std::min(kQueryBlock, at_.own - i));
     }
     for (std::int64_t i = 0; i < at_.own; ++i) {
@@ -111,12 +112,13 @@ class BackwardItem {
     std::fill_n(d_query_, count * at_.padded_dim(), 0.0f);
     std::fill_n(sum_, count, 0.0f);
     std::fill_n(d_sum_, count, 0.0f);
-    const std::int64_t keys = at_.prefix + first + count;
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      score_chunk(first, count, key, std::min(kDepthBlock, keys - key));
+    const Range keys{round_down(at_.seen(first).begin, kDepthBlock),
+                     at_.seen(first + count - 1).end};
+    for (std::int64_t key = keys.begin; key < keys.end; key += kDepthBlock) {
+      score_chunk(first, count, key, std::min(kDepthBlock, keys.end - key));
     }
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      gradient_chunk(first, count, key, std::min(kDepthBlock, keys - key));
+    for (std::int64_t key = keys.begin; key < keys.end; key += kDepthBlock) {
+      gradient_chunk(first, count, key, std::min(kDepthBlock, keys.end - key));
     }
     for (std::int64_t r = 0; r < count; ++r) {
       // forward: score = scale q·k
@@ -125,25 +127,25 @@ class BackwardItem {
     }
   }
 
-  // Keys of the chunk that query r of the block sees.
-  std::int64_t seen(std::int64_t first, std::int64_t r, std::int64_t key, std::int64_t keys) const {
-    return std::clamp<std::int64_t>(at_.prefix + first + r + 1 - key, 0, keys);
-  }
-
   // Where the chunk that begins at `key` is kept until its gradients are taken.
-  static std::int64_t chunk_offset(std::int64_t key) {
-    return key / kDepthBlock * kQueryBlock * kTileStride;
+  std::int64_t chunk_offset(std::int64_t key) const {
+    return (key - context_.begin) / kDepthBlock * kQueryBlock * kTileStride;
   }
 
   void score_chunk(std::int64_t first, std::int64_t count, std::int64_t key, std::int64_t keys) {
     float* const scores = scores_ + chunk_offset(key);
     float* const d_scores = d_scores_ + chunk_offset(key);
-    multiply_keys(kernels_, {&query_rows_, count, &keys_, key, keys, scores});
-    multiply_keys(kernels_, {&grad_rows_, count, &values_, key, keys, d_scores});
+    const std::int64_t panel_row = key - context_.begin;
+    multiply_keys(kernels_, {&query_rows_, count, &keys_, panel_row, keys, scores});
+    multiply_keys(kernels_, {&grad_rows_, count, &values_, panel_row, keys, d_scores});
     for (std::int64_t r = 0; r < count; ++r) {
-      kernels_.attention_scores({scores + r * kTileStride, d_scores + r * kTileStride,
-                                 seen(first, r, key, keys), keys, lse_[r], rowsum_[r], sum_ + r,
-                                 d_sum_ + r});
+      const Range own = in_chunk(at_.seen(first + r), key, keys);
+      float* const row = scores + r * kTileStride;
+      float* const d_row = d_scores + r * kTileStride;
+      std::fill_n(row, own.begin, 0.0f);
+      std::fill_n(d_row, own.begin, 0.0f);
+      kernels_.attention_scores({row + own.begin, d_row + own.begin, own.count(), keys - own.begin,
+                                 lse_[r], rowsum_[r], sum_ + r, d_sum_ + r});
     }
   }
 
@@ -151,10 +153,13 @@ class BackwardItem {
     float* const scores = scores_ + chunk_offset(key);
     float* const d_scores = d_scores_ + chunk_offset(key);
     for (std::int64_t r = 0; r < count; ++r) {
-      kernels_.attention_gradients({scores + r * kTileStride, d_scores + r * kTileStride,
-                                    seen(first, r, key, keys), sum_[r], d_sum_[r]});
+      const Range own = in_chunk(at_.seen(first + r), key, keys);
+      const std::int64_t begin = r * kTileStride + own.begin;
+      kernels_.attention_gradients(
+          {scores + begin, d_scores + begin, own.count(), sum_[r], d_sum_[r]});
     }
-    multiply_columns(kernels_, {d_scores, count, keys, &key_columns_, key, d_query_});
+    multiply_columns(kernels_,
+                     {d_scores, count, keys, &key_columns_, key - context_.begin, d_query_});
     own_keys(count, key, keys);
   }
 
@@ -187,6 +192,8 @@ class BackwardItem {
   const AttentionBackward& p_;
   AttentionItem at_;
   std::int64_t dim_;
+  std::int64_t first_block_ = 0;  // own token
+  Range context_ = {};            // positions that are in panels
   HeadPanels keys_;
   HeadPanels values_;
   HeadPanels key_columns_;

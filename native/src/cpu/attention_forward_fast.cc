@@ -1,5 +1,6 @@
-// Attention forward: per block of queries, scores against all keys they see in chunks of 256,
+// Attention forward: per block of queries, scores against the keys they see in chunks of 256,
 // softmax in place, then the product with the values. Nothing of size [tokens, tokens] is kept.
+#include <bit>
 #include <cmath>
 #include <numeric>
 
@@ -37,15 +38,15 @@ class ForwardItem {
     const std::int64_t first = begin_of(part, parts);
     const std::int64_t queries = begin_of(part + 1, parts);
     if (first == queries) return;
-    const std::int64_t keys = seen(queries - 1);
-    keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k, keys), dim_, ScratchSlot::key_panels,
-                       ScratchSlot::key_terms);
-    values_ = column_panels(kernels_, at_.rows(p_.v, p_.prefix_v, keys), dim_,
+    context_ = chunks_of(first, queries - first);
+    keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k, context_), dim_,
+                       ScratchSlot::key_panels, ScratchSlot::key_terms);
+    values_ = column_panels(kernels_, at_.rows(p_.v, p_.prefix_v, context_), dim_,
                             ScratchSlot::value_panels, ScratchSlot::value_terms);
     query_rows_ =
         HeadRows(kernels_, query_block_, dim_, ScratchSlot::query_rows, ScratchSlot::query_packed);
     scores_ = scratch(ScratchSlot::scores,
-                      round_up(keys, kDepthBlock) / kDepthBlock * query_block_ * kTileStride);
+                      ceil_divide(context_.count(), kDepthBlock) * query_block_ * kTileStride);
     output_ = scratch(ScratchSlot::output, query_block_ * at_.padded_dim());
     for (std::int64_t f = first; f < queries; f += query_block_) {
       block(f, std::min(query_block_, queries - f));
@@ -59,41 +60,52 @@ class ForwardItem {
     const std::int64_t queries = at_.own * at_.group;
     if (part == 0) return first;
     if (part == parts) return queries;
-    // The tokens from the first on see n0, n0 + 1, ... keys: n of them see n n0 + n (n - 1) / 2.
-    const double before = static_cast<double>(at_.prefix + at_.first) + 0.5;
-    const auto tokens = static_cast<double>(at_.own - at_.first);
-    const double seen_by_part = (before * tokens + 0.5 * tokens * tokens) *
-                                static_cast<double>(part) / static_cast<double>(parts);
-    const double token = std::sqrt(before * before + 2.0 * seen_by_part) - before;
-    const auto blocks = static_cast<std::int64_t>(
-        token * static_cast<double>(at_.group) / static_cast<double>(query_block_) + 0.5);
+    const std::int64_t wanted = seen_by(at_.own - at_.first) / parts * part;
+    std::int64_t tokens = 0;
+    for (std::uint64_t bit = std::bit_floor(static_cast<std::uint64_t>(at_.own)); bit > 0;
+         bit /= 2) {
+      const std::int64_t more = tokens + static_cast<std::int64_t>(bit);
+      if (more <= at_.own - at_.first && seen_by(more) <= wanted) tokens = more;
+    }
+    const std::int64_t blocks = (2 * tokens * at_.group + query_block_) / (2 * query_block_);
     return std::min(first + blocks * query_block_, queries);
   }
-  // Keys that flattened query f sees.
-  std::int64_t seen(std::int64_t f) const { return at_.prefix + f / at_.group + 1; }
+  // Keys that the first `tokens` queries see: one more each, until their window is full.
+  std::int64_t seen_by(std::int64_t tokens) const {
+    const std::int64_t before = at_.prefix + at_.first;
+    const std::int64_t window = p_.shape.window > 0 ? p_.shape.window : before + tokens;
+    const std::int64_t growing = std::clamp<std::int64_t>(window - before, 0, tokens);
+    return growing * before + growing * (growing + 1) / 2 + (tokens - growing) * window;
+  }
+  // Positions that flattened query f sees.
+  Range seen(std::int64_t f) const { return at_.seen(f / at_.group); }
+  // Those that some of these queries see, and what is left of the first one's chunk.
+  Range chunks_of(std::int64_t first, std::int64_t count) const {
+    return {round_down(seen(first).begin, kDepthBlock), seen(first + count - 1).end};
+  }
   float* chunk(std::int64_t key) const {
-    return scores_ + key / kDepthBlock * query_block_ * kTileStride;
+    return scores_ + (key - context_.begin) / kDepthBlock * query_block_ * kTileStride;
   }
 
   void block(std::int64_t first, std::int64_t count) {
-    const std::int64_t keys = seen(first + count - 1);
+    const Range keys = chunks_of(first, count);
     for (std::int64_t r = 0; r < count; ++r) {
       query_rows_.set_row(r, p_.q + at_.query(first + r), p_.shape.scale);
     }
     query_rows_.finish(count);
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      multiply_keys(kernels_, {&query_rows_, count, &keys_, key, std::min(kDepthBlock, keys - key),
-                               chunk(key)});
+    for (std::int64_t key = keys.begin; key < keys.end; key += kDepthBlock) {
+      multiply_keys(kernels_, {&query_rows_, count, &keys_, key - context_.begin,
+                               std::min(kDepthBlock, keys.end - key), chunk(key)});
     }
     SoftmaxRow rows[kMostQueries];
     for (std::int64_t r = 0; r < count; ++r) {
-      rows[r] = softmax_row(kernels_, scores_ + r * kTileStride, query_block_ * kTileStride,
-                            seen(first + r), keys);
+      rows[r] = softmax_row(kernels_, chunk(keys.begin) + r * kTileStride,
+                            query_block_ * kTileStride, seen(first + r), keys);
     }
     std::fill_n(output_, count * at_.padded_dim(), 0.0f);
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      multiply_columns(
-          kernels_, {chunk(key), count, std::min(kDepthBlock, keys - key), &values_, key, output_});
+    for (std::int64_t key = keys.begin; key < keys.end; key += kDepthBlock) {
+      multiply_columns(kernels_, {chunk(key), count, std::min(kDepthBlock, keys.end - key),
+                                  &values_, key - context_.begin, output_});
     }
     for (std::int64_t r = 0; r < count; ++r) {
       write(first + r, output_ + r * at_.padded_dim(), rows[r].sum);
@@ -131,6 +143,7 @@ class ForwardItem {
   AttentionItem at_;
   std::int64_t dim_;
   std::int64_t query_block_;
+  Range context_ = {};  // positions that are in panels
   HeadPanels keys_;
   HeadPanels values_;
   HeadRows query_rows_;

@@ -15,20 +15,18 @@
 
 namespace headspark {
 
-inline std::int64_t round_up(std::int64_t x, std::int64_t unit) {
-  return (x + unit - 1) / unit * unit;
-}
-
-/// The keys or values of one (row, kv head), prefix first.
+/// Keys or values of one (row, kv head) at some positions of its context, prefix first.
 struct ContextRows {
   const float* own = nullptr;     // first own token of this head
   const float* stored = nullptr;  // first prefix token of this head
   std::int64_t prefix = 0;
-  std::int64_t count = 0;   // prefix + own
+  std::int64_t begin = 0;  // the first position
+  std::int64_t count = 0;
   std::int64_t stride = 0;  // kv_heads * head_dim
 
   const float* row(std::int64_t j) const {
-    return j < prefix ? stored + j * stride : own + (j - prefix) * stride;
+    const std::int64_t position = begin + j;
+    return position < prefix ? stored + position * stride : own + (position - prefix) * stride;
   }
 };
 
@@ -53,6 +51,8 @@ struct AttentionItem {
     if (prefix > 0) prefix_begin = layout.prefix_begin[row];
   }
   std::int64_t context() const { return prefix + own; }
+  /// Positions that own token i sees.
+  Range seen(std::int64_t i) const { return {shape.first_key(prefix + i), prefix + i + 1}; }
   std::int64_t padded_dim() const { return round_up(shape.head_dim, kPanelWidth); }
   /// Query head of flattened query f = token * group + member.
   std::int64_t head(std::int64_t f) const { return kv_head * group + f % group; }
@@ -65,16 +65,16 @@ struct AttentionItem {
   std::int64_t query_scalar(std::int64_t f) const {  // in a [tokens, heads] array
     return (begin + f / group) * shape.heads + head(f);
   }
-  ContextRows rows(const float* x, const float* stored) const { return rows(x, stored, context()); }
-  /// The first `count` of them.
-  ContextRows rows(const float* x, const float* stored, std::int64_t count) const {
+  /// Keys or values at these positions.
+  ContextRows rows(const float* x, const float* stored, const Range& positions) const {
     ContextRows rows;
     rows.stride = shape.kv_heads * shape.head_dim;
     rows.own = x + begin * rows.stride + kv_head * shape.head_dim;
     rows.stored =
         prefix > 0 ? stored + prefix_begin * rows.stride + kv_head * shape.head_dim : nullptr;
     rows.prefix = prefix;
-    rows.count = count;
+    rows.begin = positions.begin;
+    rows.count = positions.count();
     return rows;
   }
 };
@@ -237,20 +237,25 @@ struct SoftmaxRow {
   float sum = 0.0f;  ///< of exp(score - largest)
 };
 
-/// One query's scores, in chunks of kDepthBlock keys that begin `chunk_stride` floats apart, become
-/// exp(score - largest) up to its own keys, 0 up to `keys`. A NaN is not the largest, but it stays
-/// one, and the sum becomes one.
+/// One query's scores of the keys `all`, in chunks of kDepthBlock keys that begin `chunk_stride`
+/// floats apart, become exp(score - largest) of those that it sees and 0 elsewhere. all.begin is
+/// where a chunk begins. A NaN is not the largest, but it stays one, and the sum becomes one.
 inline SoftmaxRow softmax_row(const KernelTable& kernels, float* scores, std::int64_t chunk_stride,
-                              std::int64_t own_keys, std::int64_t keys) {
+                              const Range& seen, const Range& all) {
   SoftmaxRow row{-HUGE_VALF, 0.0f};
-  for_ranges(own_keys, kDepthBlock, [&](const Range& own) {
-    const float* chunk = scores + own.begin / kDepthBlock * chunk_stride;
-    row.largest = std::max(row.largest, kernels.largest_number(chunk, own.count()));
+  const auto for_chunks = [&](const auto& body) {
+    float* chunk = scores;
+    for (std::int64_t key = all.begin; key < all.end; key += kDepthBlock, chunk += chunk_stride) {
+      const std::int64_t size = std::min(kDepthBlock, all.end - key);
+      body(chunk, in_chunk(seen, key, size), size);
+    }
+  };
+  for_chunks([&](const float* chunk, const Range& own, std::int64_t) {
+    row.largest = std::max(row.largest, kernels.largest_number(chunk + own.begin, own.count()));
   });
-  for_ranges(keys, kDepthBlock, [&](const Range& all) {
-    const std::int64_t own = std::clamp<std::int64_t>(own_keys - all.begin, 0, all.count());
-    row.sum += kernels.exp_in_place(scores + all.begin / kDepthBlock * chunk_stride, own,
-                                    all.count(), row.largest);
+  for_chunks([&](float* chunk, const Range& own, std::int64_t size) {
+    std::fill_n(chunk, own.begin, 0.0f);
+    row.sum += kernels.exp_in_place(chunk + own.begin, own.count(), size - own.begin, row.largest);
   });
   return row;
 }

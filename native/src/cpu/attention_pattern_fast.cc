@@ -25,8 +25,8 @@ class PatternItem {
   void run() {
     const std::int64_t queries = at_.own * members_;
     if (queries == 0) return;
-    keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k), dim_, ScratchSlot::key_panels,
-                       ScratchSlot::key_terms);
+    keys_ = key_panels(kernels_, at_.rows(p_.k, p_.prefix_k, {0, at_.context()}), dim_,
+                       ScratchSlot::key_panels, ScratchSlot::key_terms);
     query_rows_ = HeadRows(kernels_, kPatternQueries, dim_, ScratchSlot::query_rows,
                            ScratchSlot::query_packed);
     scores_ = scratch(ScratchSlot::scores, round_up(at_.context(), kDepthBlock) / kDepthBlock *
@@ -37,7 +37,7 @@ class PatternItem {
   }
 
  private:
-  std::int64_t seen(std::int64_t f) const { return at_.prefix + f / members_ + 1; }
+  Range seen(std::int64_t f) const { return at_.seen(f / members_); }
   const float* query(std::int64_t f) const {
     const std::int64_t token = at_.begin + f / members_;
     return p_.q + (token * p_.shape.heads + p_.heads[first_ + f % members_]) * dim_;
@@ -51,27 +51,28 @@ class PatternItem {
   }
 
   void block(std::int64_t first, std::int64_t count) {
-    const std::int64_t keys = seen(first + count - 1);
+    const Range keys{round_down(seen(first).begin, kDepthBlock), seen(first + count - 1).end};
     for (std::int64_t r = 0; r < count; ++r) {
       query_rows_.set_row(r, query(first + r), p_.shape.scale);
     }
     query_rows_.finish(count);
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      multiply_keys(kernels_, {&query_rows_, count, &keys_, key, std::min(kDepthBlock, keys - key),
-                               chunk(key)});
+    for (std::int64_t key = keys.begin; key < keys.end; key += kDepthBlock) {
+      multiply_keys(kernels_, {&query_rows_, count, &keys_, key,
+                               std::min(kDepthBlock, keys.end - key), chunk(key)});
     }
-    for (std::int64_t r = 0; r < count; ++r) write(r, seen(first + r), map_row(first + r));
+    for (std::int64_t r = 0; r < count; ++r) write(r, seen(first + r), keys, map_row(first + r));
   }
 
-  /// Row r's scores as probabilities of its own keys; 0 behind them.
-  void write(std::int64_t r, std::int64_t keys, float* out) const {
-    const SoftmaxRow row =
-        softmax_row(kernels_, scores_ + r * kTileStride, kPatternQueries * kTileStride, keys, keys);
-    for (std::int64_t key = 0; key < keys; key += kDepthBlock) {
-      const std::int64_t size = std::min(kDepthBlock, keys - key);
+  /// Row r's scores of `keys` as probabilities of those that it sees; 0 elsewhere.
+  void write(std::int64_t r, const Range& seen, const Range& keys, float* out) const {
+    const SoftmaxRow row = softmax_row(kernels_, chunk(keys.begin) + r * kTileStride,
+                                       kPatternQueries * kTileStride, seen, keys);
+    std::fill_n(out, keys.begin, 0.0f);
+    for (std::int64_t key = keys.begin; key < keys.end; key += kDepthBlock) {
+      const std::int64_t size = std::min(kDepthBlock, keys.end - key);
       kernels_.combine(1.0f / row.sum, chunk(key) + r * kTileStride, 0.0f, out + key, size);
     }
-    std::fill(out + keys, out + at_.context(), 0.0f);
+    std::fill(out + keys.end, out + at_.context(), 0.0f);
   }
 
   const KernelTable& kernels_;

@@ -39,7 +39,7 @@ struct QueryBlock {
   std::int64_t kv_head = 0;
   std::int64_t first = 0;  // own token
   std::int64_t tokens = 0;
-  std::int64_t splits = 0;   // of the block's last token
+  Range splits = {};         // that any of its tokens sees
   std::int64_t partial = 0;  // of its first partial result, when items share a block
 };
 
@@ -112,10 +112,11 @@ class PagedPass {
     const std::int64_t own = p_.rows.layout.row_begin[row + 1] - p_.rows.layout.row_begin[row];
     std::int64_t first = p_.rows.layout.query_begin(static_cast<std::int32_t>(row));
     for (; first < own; first += kBlockTokens) {
-      QueryBlock block{row, kv_head, first, std::min(kBlockTokens, own - first), 0, partials_};
-      block.splits = (position(block, block.tokens - 1) + kSplit) / kSplit;
-      longest_ = std::max(longest_, block.splits);
-      partials_ += block.splits * partial_size(block);
+      QueryBlock block{row, kv_head, first, std::min(kBlockTokens, own - first), {}, partials_};
+      block.splits = {seen(block, 0).begin / kSplit,
+                      ceil_divide(seen(block, queries(block) - 1).end, kSplit)};
+      longest_ = std::max(longest_, block.splits.count());
+      partials_ += block.splits.count() * partial_size(block);
       blocks_.push_back(block);
     }
   }
@@ -140,9 +141,10 @@ class PagedPass {
       ahead.next = pages_of(next, std::max(asked, common_pages(next, block)));
     }
     if (stores) store(block);
-    float* partials = scratch(ScratchSlot::paged_partials, partial_size(block) * block.splits);
-    for (std::int64_t s = 0; s < block.splits; ++s) {
-      run_part(block, s, partials + s * partial_size(block), ahead);
+    float* partials =
+        scratch(ScratchSlot::paged_partials, partial_size(block) * block.splits.count());
+    for (std::int64_t s = block.splits.begin; s < block.splits.end; ++s) {
+      run_part(block, s, partials + partial_at(block, s), ahead);
     }
     finish(block, partials);
   }
@@ -165,6 +167,9 @@ class PagedPass {
     return pages_of_row(block)[position / kKvPageTokens] + block.kv_head * layout_.head_stride();
   }
 
+  std::int64_t first_page(const QueryBlock& block) const {
+    return seen(block, 0).begin / kKvPageTokens;
+  }
   std::int64_t page_count(const QueryBlock& block) const {
     return position(block, block.tokens - 1) / kKvPageTokens + 1;
   }
@@ -188,7 +193,8 @@ class PagedPass {
     const QueryBlock& block = blocks_[static_cast<std::size_t>(then)];
     const std::int64_t known = common_pages(block, blocks_[static_cast<std::size_t>(before)]);
     PageFetch fetch = pages_of(block, known);
-    const std::int64_t common = std::max<std::int64_t>(0, common_with_next(then) - known);
+    const std::int64_t begin = std::max(known, first_page(block));
+    const std::int64_t common = std::max<std::int64_t>(0, common_with_next(then) - begin);
     if (common < fetch.count) {
       fetch.count = common;
       fetch.last_bytes = fetch.bytes;  // all of them are full
@@ -196,9 +202,10 @@ class PagedPass {
     return fetch;
   }
 
-  // The pages of a block past its first `shared`.
-  PageFetch pages_of(const QueryBlock& block, std::int64_t shared) const {
+  // The pages that a block reads, past its first `known`.
+  PageFetch pages_of(const QueryBlock& block, std::int64_t known) const {
     const std::int64_t total = page_count(block);
+    const std::int64_t shared = std::max(known, first_page(block));
     PageFetch fetch;
     fetch.pages = pages_of_row(block) + shared;
     fetch.count = std::min(total - shared, kFetchedPages);
@@ -215,6 +222,15 @@ class PagedPass {
     return p_.rows.layout.prefix(static_cast<std::int32_t>(block.row)) + block.first + token;
   }
   std::int64_t queries(const QueryBlock& block) const { return block.tokens * group_; }
+  // Positions that flattened query f sees.
+  Range seen(const QueryBlock& block, std::int64_t f) const {
+    const std::int64_t at = position(block, f / group_);
+    return {p_.shape.first_key(at), at + 1};
+  }
+  // Where the partial result of a split begins among those of the block.
+  std::int64_t partial_at(const QueryBlock& block, std::int64_t split) const {
+    return (split - block.splits.begin) * partial_size(block);
+  }
   // Per query: output [padded_dim], then the maxima and sums of all queries.
   std::int64_t partial_size(const QueryBlock& block) const {
     return queries(block) * (layout_.padded_dim() + 2);
@@ -234,7 +250,9 @@ class PagedPass {
     };
     std::vector<Part> parts;
     for (const QueryBlock& block : blocks_) {
-      for (std::int64_t s = 0; s < block.splits; ++s) parts.push_back({&block, s});
+      for (std::int64_t s = block.splits.begin; s < block.splits.end; ++s) {
+        parts.push_back({&block, s});
+      }
     }
     std::vector<float> partials(static_cast<std::size_t>(partials_));
     const auto count = static_cast<std::int64_t>(parts.size());
@@ -243,7 +261,7 @@ class PagedPass {
         const Part& part = parts[static_cast<std::size_t>(i)];
         Ahead nothing;
         run_part(*part.block, part.split,
-                 partials.data() + part.block->partial + part.split * partial_size(*part.block),
+                 partials.data() + part.block->partial + partial_at(*part.block, part.split),
                  nothing);
       }
     });
@@ -257,30 +275,35 @@ class PagedPass {
     for (std::int64_t f = 0; f < rows; ++f) {
       kernels_.combine(p_.shape.scale, p_.q + offset(block, f), 0.0f, q + f * dim, dim);
     }
+    // Keys that are read, from the first page on that any query sees: each its own, the last most.
+    const std::int64_t begin =
+        std::max(split * kSplit, round_down(seen(block, 0).begin, kKvPageTokens));
+    const std::int64_t size = (split + 1) * kSplit - begin;
     std::vector<std::int64_t>& counts = counts_of_thread();
     counts.resize(static_cast<std::size_t>(rows));
     for (std::int64_t f = 0; f < rows; ++f) {
-      const std::int64_t seen = position(block, f / group_) + 1 - split * kSplit;
-      counts[static_cast<std::size_t>(f)] = std::clamp<std::int64_t>(seen, 0, kSplit);
+      counts[static_cast<std::size_t>(f)] = in_chunk(seen(block, f), begin, size).end;
     }
-    const std::int64_t keys = counts.back();  // the last token sees most
-    const float* const* pages = pages_of_row(block) + split * kSplitPages;
+    const std::int64_t keys = counts.back();
+    const float* const* pages = pages_of_row(block) + begin / kKvPageTokens;
     const std::int64_t head = block.kv_head * layout_.head_stride();
     float* scores = scratch(ScratchSlot::paged_scores, rows * kSplit);
     PagedScores products{q,    rows,   dim,   pages, ceil_divide(keys, kKvPageTokens),
                          head, scores, kSplit};
     // What is left to ask for, over the splits that are left.
-    const std::int64_t lines = ceil_divide(page_lines(ahead.next), block.splits - split);
+    const std::int64_t lines = ceil_divide(page_lines(ahead.next), block.splits.end - split);
     const std::int64_t depths = products.page_count * ceil_divide(dim, kFetchSteps);
     products.next = lines > 0 ? &ahead.next : nullptr;
     products.lines = ceil_divide(lines, depths);
     kernels_.paged_scores(products);
     float* largest = partial + rows * layout_.padded_dim();
     for (std::int64_t f = 0; f < rows; ++f) {
-      const std::int64_t count = counts[static_cast<std::size_t>(f)];
-      if (count == 0) continue;  // finish() does not look at it
-      largest[f] = kernels_.largest(scores + f * kSplit, count);
-      largest[rows + f] = kernels_.exp_in_place(scores + f * kSplit, count, count, largest[f]);
+      const Range own = in_chunk(seen(block, f), begin, size);
+      std::fill_n(scores + f * kSplit, own.begin, 0.0f);
+      if (own.count() == 0) continue;  // finish() does not look at it
+      float* const first = scores + f * kSplit + own.begin;
+      largest[f] = kernels_.largest(first, own.count());
+      largest[rows + f] = kernels_.exp_in_place(first, own.count(), own.count(), largest[f]);
     }
     PagedValues values{scores,
                        kSplit,
@@ -291,7 +314,7 @@ class PagedPass {
                        layout_.padded_dim(),
                        partial};
     values.next = ahead.later.count > 0 ? &ahead.later : nullptr;
-    values.lines = ceil_divide(ahead.share, block.splits * ceil_divide(keys, kFetchSteps));
+    values.lines = ceil_divide(ahead.share, block.splits.count() * ceil_divide(keys, kFetchSteps));
     kernels_.paged_values(values);
   }
 
@@ -301,9 +324,11 @@ class PagedPass {
     const std::int64_t padded = layout_.padded_dim();
     const std::int64_t stride = partial_size(block);
     for (std::int64_t f = 0; f < rows; ++f) {
-      const std::int64_t splits = (position(block, f / group_) + kSplit) / kSplit;
-      float* maxima = partials + rows * padded + f;
-      float* out = partials + f * padded;
+      const Range own = seen(block, f);
+      const std::int64_t splits = ceil_divide(own.end, kSplit) - own.begin / kSplit;
+      float* const first = partials + partial_at(block, own.begin / kSplit);
+      float* maxima = first + rows * padded + f;
+      float* out = first + f * padded;
       float sum = maxima[rows];
       if (splits > 1) {
         float largest = maxima[0];

@@ -193,21 +193,6 @@ HEADSPARK_DEVICE void add_chunk_scores(FragmentC (&s)[Pieces], FragmentC (&d)[Pi
   }
 }
 
-// Scores of the block's own keys with queries before them become -infinity; `from` counts queries.
-template <int Pieces>
-HEADSPARK_DEVICE void hide_earlier_queries(FragmentC (&s)[Pieces], std::int32_t own,
-                                           std::int32_t from) {
-  if (own + 8 <= from) return;
-  HEADSPARK_UNROLL
-  for (int n = 0; n < Pieces; ++n) {
-    HEADSPARK_UNROLL
-    for (int r = 0; r < 4; ++r) {
-      const std::int32_t query = from + 8 * n + lane_index() % 4 * 2 + r % 2;
-      if (own + r / 2 * 8 > query) s[n].r[r] = -infinity();
-    }
-  }
-}
-
 // What the weights and gradients of a query need besides its scores.
 struct QueryStats {
   float shift;   // of its exponent: -lse, in its unit; -infinity where there is no query
@@ -238,9 +223,13 @@ HEADSPARK_DEVICE void to_weights(FragmentC (&s)[Pieces], FragmentC (&d)[Pieces],
   const std::int32_t first = place.first + warp_index() * kWarpRows + lane_index() / 4;
   if constexpr (Of == Target::queries) {
     const std::int32_t position = place.at.prefix + first;
-    hide_later_keys(s, {position, position + 8}, from);
+    const SeenKeys seen = seen_keys(p.b.shape, position, position + 8);
+    hide_later_keys(s, seen.last, from);
+    hide_earlier_keys(s, seen.first, from);
   } else {
     hide_earlier_queries(s, first, from);
+    const auto window = static_cast<std::int32_t>(p.b.shape.window);
+    if (window > 0) hide_later_queries(s, first + window, from);
   }
   const float scale = p.b.shape.scale * Exponent<Terms>::kUnit;
   HEADSPARK_UNROLL
@@ -325,8 +314,11 @@ backward_kernel(BackwardKernel p) {
   FragmentC sums_of_values[has_values(Of) ? Width / 8 : 1] = {};
   const std::int32_t last = place.first + rows < at.own ? place.first + rows : at.own;
   // Queries see keys up to themselves; keys are seen by their own query and those after it.
-  const std::int32_t begin = Of == Target::queries ? 0 : place.first / kOther * kOther;
-  const std::int32_t seen = Of == Target::queries ? at.prefix + last : at.own;
+  const std::int32_t first =
+      Of == Target::queries ? first_key(p.b.shape, at.prefix + place.first) : place.first;
+  const std::int32_t begin = first / kOther * kOther;
+  const std::int32_t seen =
+      Of == Target::queries ? at.prefix + last : seen_until(p.b.shape, last - 1, at.own);
   const std::int32_t end = silent(p.b, at) ? begin : seen;
   if (!Chunked && begin < end) {
     begin_own<Of>(own, p, place, 0);

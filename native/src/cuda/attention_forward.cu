@@ -1,5 +1,5 @@
 // A block has up to 64 queries of one (row, head), a warp 16 of them, and walks over the keys 32 at
-// a time from position 0 on, whatever the batch: a query's bits depend on its own row alone. Scores
+// a time, at the same places whatever the batch: a query's bits depend on its own row alone. Scores
 // and weights stay in registers. Heads wider than 128 are cut into chunks: a block writes one chunk
 // of z and computes the scores anew.
 #include <type_traits>
@@ -35,8 +35,8 @@ HEADSPARK_DEVICE void begin_context(const Place& place, const Tile<Terms, Width>
 // Before the first step: its keys, and the queries of all.
 template <int Terms, int Width, typename Held>
 HEADSPARK_DEVICE void begin_terms(const ForwardAttention& p, const Place& place,
-                                  const Tiles<Terms, Width>& tiles, Held& held) {
-  begin_context(place, tiles.keys, p.k_terms, 0, 0);
+                                  const Tiles<Terms, Width>& tiles, Held& held, std::int32_t key) {
+  begin_context(place, tiles.keys, p.k_terms, key, 0);
   commit_copies();
   load_queries(p, place, tiles.queries, 0);
   if constexpr (Held::kHeld) sync_threads();
@@ -96,11 +96,12 @@ forward_kernel(ForwardAttention p) {
   HeldQueries<Terms, Width, From> held;
   Softmax softmax = nothing_seen();
   FragmentC sums[Width / 8] = {};
+  const std::int32_t begin = context_begin(p, place);
   const std::int32_t end = context_end(p, place, rows);
   if constexpr (From == Source::terms) {
-    if (end > 0) begin_terms(p, place, tiles, held);
+    if (begin < end) begin_terms(p, place, tiles, held, begin);
   }
-  for (std::int32_t key = 0; key < end; key += kStepKeys) {
+  for (std::int32_t key = begin; key < end; key += kStepKeys) {
     FragmentC s[kStepPieces] = {};
     if constexpr (From == Source::wide_terms) {
       scores_of_chunks(s, p, place, tiles, held, key);
@@ -108,9 +109,7 @@ forward_kernel(ForwardAttention p) {
       scores_of_terms(s, p, place, tiles, held, key);
     }
     float shrink[2];
-    const std::int32_t positions[2] = {place.at.prefix + token_of(place, 0),
-                                       place.at.prefix + token_of(place, 2)};
-    weigh<Terms>(s, softmax, shrink, positions, key, p.shape.scale);
+    weigh<Terms>(s, softmax, shrink, seen_keys(p, place), key, p.shape.scale);
     const LeftTerms<Terms, kStepPieces> weights(s);
     if constexpr (From == Source::terms) next_keys(p, place, tiles, key + kStepKeys, end);
     scale_rows(sums, shrink);

@@ -3,7 +3,7 @@
 // a split and whoever merges it gives a query the same bits.
 #pragma once
 
-#include "cuda/bf16_terms.h"
+#include "cuda/attention_mask.h"
 
 namespace headspark::cuda {
 
@@ -47,28 +47,14 @@ struct Exponent {
   }
 };
 
-/// Scores of keys past a row's position become -infinity; position[0] is not past position[1].
-template <int Pieces>
-HEADSPARK_DEVICE void hide_later_keys(FragmentC (&s)[Pieces], const std::int32_t (&position)[2],
-                                      std::int32_t first_key) {
-  if (first_key + 8 * Pieces - 1 <= position[0]) return;
-  HEADSPARK_UNROLL
-  for (int n = 0; n < Pieces; ++n) {
-    HEADSPARK_UNROLL
-    for (int r = 0; r < 4; ++r) {
-      const std::int32_t key = first_key + 8 * n + lane_index() % 4 * 2 + r % 2;
-      if (key > position[r / 2]) s[n].r[r] = -infinity();
-    }
-  }
-}
-
-/// Scores to weights exp(scale * s - largest), those of keys past a row's `position` to 0; `shrink`
-/// is the factor of earlier sums. Some key up to here is not past it, and scale is positive.
+/// Scores to weights exp(scale * s - largest), those of keys that a row does not see to 0; `shrink`
+/// is the factor of earlier sums. A row may have seen no key up to here: with all scores -infinity,
+/// their differences from the largest would be NaN. scale is positive.
 template <int Terms>
 HEADSPARK_DEVICE void weigh(FragmentC (&s)[kStepPieces], Softmax& softmax, float (&shrink)[2],
-                            const std::int32_t (&position)[2], std::int32_t first_key,
-                            float scale) {
-  hide_later_keys(s, position, first_key);
+                            const SeenKeys& seen, std::int32_t key, float scale) {
+  hide_later_keys(s, seen.last, key);
+  hide_earlier_keys(s, seen.first, key);
   HEADSPARK_UNROLL
   for (int half = 0; half < 2; ++half) {
     float largest = s[0].r[2 * half];
@@ -81,10 +67,11 @@ HEADSPARK_DEVICE void weigh(FragmentC (&s)[kStepPieces], Softmax& softmax, float
     for (int mask = 1; mask < 4; mask *= 2)
       largest = larger_number(largest, shuffle_xor(largest, mask));
     largest = larger_number(softmax.largest[half], largest * scale);
-    shrink[half] = Exponent<Terms>::of(1.0f, -largest).weight(softmax.largest[half]);
+    const float shift = largest == -infinity() ? 0.0f : -largest;
+    shrink[half] = Exponent<Terms>::of(1.0f, shift).weight(softmax.largest[half]);
     softmax.largest[half] = largest;
     softmax.sum[half] *= shrink[half];
-    const auto exponent = Exponent<Terms>::of(scale, -largest);
+    const auto exponent = Exponent<Terms>::of(scale, shift);
     HEADSPARK_UNROLL
     for (int n = 0; n < kStepPieces; ++n) {
       HEADSPARK_UNROLL

@@ -43,6 +43,10 @@ struct DecodeKernel {
   HEADSPARK_DEVICE float* softmax(float* partial, int chunk) const {
     return partial + layout().padded_dim() + chunk * kSoftmaxFloats;
   }
+  // The first position that a row sees.
+  HEADSPARK_DEVICE std::int32_t first(std::int32_t row) const {
+    return first_key(a.shape, decode_position(a.rows.layout, row));
+  }
   HEADSPARK_DEVICE float gate(std::int32_t row, std::int32_t head) const {
     return gate_scale(a.gate, {row, 0, a.rows.layout.prefix(row)}, head, a.shape.heads);
   }
@@ -106,7 +110,10 @@ HEADSPARK_DEVICE Segment segment_of(const DecodeKernel& p) {
   const int split = block_z();
   const int first = split * kSplitPages;
   const int shared = p.plan.shared != nullptr ? p.plan.shared[p.plan.at(split, row)] : 0;
-  const int begin = Together ? first : first + shared;
+  const std::int32_t seen = p.first(row) / kStepKeys;  // the first page that the row sees
+  const bool sees_shared = shared > 0 && seen < first + shared;
+  int begin = Together ? first : first + shared;
+  if (!Together && begin < seen) begin = seen;
   const std::int32_t position = decode_position(p.a.rows.layout, row);
   int end = position < 0 ? 0 : position / static_cast<int>(kKvPageTokens) + 1;
   if (end > first + kSplitPages) end = first + kSplitPages;
@@ -122,7 +129,7 @@ HEADSPARK_DEVICE Segment segment_of(const DecodeKernel& p) {
           block_y(),
           begin,
           end,
-          Together || shared == 0};
+          Together || !sees_shared};
 }
 
 // The batch rows of the tile, in order, -1 past the last: those of the group from segment.row on.
@@ -155,7 +162,8 @@ HEADSPARK_DEVICE std::int32_t batch_row(const SharedArray<std::int32_t>& members
   const std::int32_t head = head_of(p, segment, i);
   if (query >= p.tile_queries || head >= (segment.kv_head + 1) * p.group) return -1;
   const std::int32_t row = Together ? members.load(query) : segment.row;
-  return row >= 0 && p.gate(row, head) != 0.0f ? row : -1;
+  if (row < 0 || p.first(row) >= segment.end * kStepKeys) return -1;
+  return p.gate(row, head) != 0.0f ? row : -1;
 }
 
 // False when no row of the tile is of use.
@@ -265,6 +273,21 @@ HEADSPARK_DEVICE void move_partial(Softmax& softmax, FragmentC (&sums)[Columns],
   }
 }
 
+// The keys up to `last` that this lane's rows of the tile see. Rows that share pages see from
+// different ones on.
+template <typename Tiles>
+HEADSPARK_DEVICE SeenKeys seen_by_tile(const Tiles& tiles, const DecodeKernel& p,
+                                       std::int32_t last) {
+  SeenKeys seen{{0, 0}, {last, last}};
+  if (p.a.shape.window == 0) return seen;
+  HEADSPARK_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const std::int32_t row = tiles.rows.load(Tiles::row() + lane_index() / 4 + 8 * half);
+    if (row >= 0) seen.first[half] = p.first(row);
+  }
+  return seen;
+}
+
 template <int Terms, int Width, bool Together>
 HEADSPARK_KERNEL(kMostThreads, 2)
 decode_kernel(DecodeKernel p) {
@@ -281,6 +304,7 @@ decode_kernel(DecodeKernel p) {
   // Pages that are read together are whole for all their rows.
   const std::int32_t last =
       Together ? segment.end * kStepKeys - 1 : decode_position(p.a.rows.layout, segment.row);
+  const SeenKeys seen = seen_by_tile(tiles, p, last);
   const PagedRows& paged = p.a.rows;
   walk.begin({paged.pages + paged.page_begin[segment.row],
               {p.a.shape.kv_heads, p.a.shape.head_dim, page_type(Terms)},
@@ -294,7 +318,7 @@ decode_kernel(DecodeKernel p) {
     FragmentC s[kStepPieces];
     page_scores(s, tiles, walk, p, segment, page);
     float shrink[2];
-    weigh<Terms>(s, softmax, shrink, {last, last}, page * kStepKeys, p.a.shape.scale);
+    weigh<Terms>(s, softmax, shrink, seen, page * kStepKeys, p.a.shape.scale);
     const LeftTerms<Terms, kStepPieces> weights(s);
     scale_rows(sums, shrink);
     add_weighted(sums, weights, walk.values(page), Tiles::column());
@@ -315,15 +339,16 @@ HEADSPARK_KERNEL(kMergeThreads) merge_kernel(DecodeKernel p) {
                                            : gate_replacement(p.a.gate, {row, 0, position}, head,
                                                               p.a.shape.heads, head_dim);
   float* z = p.a.z + (p.a.rows.layout.row_begin[row] * p.a.shape.heads + head) * head_dim;
+  const int first = p.first(row) / kSplitKeys;
   const int splits = scale == 0.0f ? 0 : position / kSplitKeys + 1;
   for (std::int64_t d = thread_index(); d < head_dim; d += kMergeThreads) {
     float sum = 0.0f;
     MergedSoftmax merged{-infinity(), 0.0f};
-    for (int split = 0; split < splits; ++split) {
+    for (int split = first; split < splits; ++split) {
       float* const partial = p.partial(row, head, split);
       const float* const kept = p.softmax(partial, 0);
       const MergedSoftmax own{kept[0], whole_sum(kept + 1)};
-      if (split == 0) {
+      if (split == first) {
         merged = own;
         sum = partial[d];
       } else {

@@ -51,6 +51,16 @@ HEADSPARK_DEVICE std::int32_t context_end(const ForwardAttention& p, const Place
   return place.at.prefix + last;
 }
 
+/// The first position that a query of the block sees, or others before it up to where a step
+/// begins.
+HEADSPARK_DEVICE std::int32_t context_begin(const ForwardAttention& p, const Place& place) {
+  return first_key(p.shape, place.at.prefix + place.first) / kStepKeys * kStepKeys;
+}
+HEADSPARK_DEVICE SeenKeys seen_keys(const ForwardAttention& p, const Place& place) {
+  return seen_keys(p.shape, place.at.prefix + token_of(place, 0),
+                   place.at.prefix + token_of(place, 2));
+}
+
 /// Rows g and g + 8 of a warp's 16, over all keys.
 using Totals = MergedSoftmax[2];
 

@@ -14,7 +14,8 @@ struct Split {
   std::int32_t end;
 };
 
-// Adds a split to those before it, which lie in z; after the last the sums of all are in `sums`.
+// Adds a split to those before it that a query sees, which lie in z; after the last the sums of all
+// are in `sums`.
 template <int Width>
 HEADSPARK_DEVICE void add_split(Totals& totals, FragmentC (&sums)[Width / 8],
                                 const Softmax& softmax, const ForwardAttention& p,
@@ -22,11 +23,14 @@ HEADSPARK_DEVICE void add_split(Totals& totals, FragmentC (&sums)[Width / 8],
   HEADSPARK_UNROLL
   for (int half = 0; half < 2; ++half) {
     const MergedSoftmax own{softmax.largest[half], whole_sum(softmax.sum[half])};
-    if (split.begin == 0) totals[half] = own;
     const std::int32_t token = token_of(place, 2 * half);
-    const bool sees = place.at.prefix + token >= split.begin;
+    const std::int32_t position = place.at.prefix + token;
+    const bool sees = position >= split.begin;
+    // Whether it has seen keys of the splits before; if not, this is its first or none of its own.
+    const bool before = first_key(p.shape, position) < split.begin;
+    if (!before) totals[half] = own;
     MergeFactors factors{1.0f, 0.0f};
-    if (split.begin > 0 && sees) factors = merge(totals[half], own);
+    if (before && sees) factors = merge(totals[half], own);
     if (!place.at.has_query(token)) continue;
     float* const z = p.z + place.at.query(token);
     HEADSPARK_UNROLL
@@ -36,7 +40,7 @@ HEADSPARK_DEVICE void add_split(Totals& totals, FragmentC (&sums)[Width / 8],
         const std::int32_t d = column_of<Width>(place, n, r);
         if (d >= p.shape.head_dim) continue;
         float& sum = sums[n].r[r];
-        if (split.begin > 0) sum = sees ? merge(factors, z[d], sum) : z[d];
+        if (before) sum = sees ? merge(factors, z[d], sum) : z[d];
         if (!last) z[d] = sum;
       }
     }
@@ -54,9 +58,10 @@ using HeldQueries = std::conditional_t<Terms == 1, HeldRows<Terms, Width>, Nothi
 template <int Terms, int Width, typename Held>
 HEADSPARK_DEVICE void page_scores(FragmentC (&s)[kStepPieces], const ForwardAttention& p,
                                   const Place& place, const Tile<Terms, Width>& queries,
-                                  Walk<Terms, Width>& walk, Held& held, std::int32_t page) {
+                                  Walk<Terms, Width>& walk, Held& held, std::int32_t page,
+                                  bool first) {
   for (int chunk = 0; chunk < place.chunks; ++chunk) {
-    const bool new_queries = place.chunks > 1 || page == 0;
+    const bool new_queries = place.chunks > 1 || first;
     walk.step(page, chunk);
     if (new_queries) load_queries(p, place, queries, chunk * Width);
     if (Terms > 1 || new_queries) sync_threads();
@@ -79,8 +84,9 @@ paged_kernel(ForwardAttention p) {
   HeldQueries<Terms, Width> held;
   Totals totals = {{-infinity(), 0.0f}, {-infinity(), 0.0f}};
   FragmentC sums[Width / 8] = {};
+  const std::int32_t begin = context_begin(p, place);
   const std::int32_t end = context_end(p, place, rows);
-  if (end > 0) {
+  if (begin < end) {
     walk.begin({p.pages + p.page_begin[at.row],
                 {p.shape.kv_heads, p.shape.head_dim, page_type(Terms)},
                 at.kv_head,
@@ -88,20 +94,20 @@ paged_kernel(ForwardAttention p) {
                 (end + kStepKeys - 1) / kStepKeys,
                 place.chunks,
                 place.chunk},
-               0);
+               begin / kStepKeys);
   }
-  for (Split split{0, end}; split.begin < end; split.begin = split.end) {
+  for (Split split{begin / kSplitKeys * kSplitKeys, end}; split.begin < end;
+       split.begin = split.end) {
     split.end = split_end(split.begin, end);
     Softmax softmax = nothing_seen();
     HEADSPARK_UNROLL
     for (int n = 0; n < Width / 8; ++n) sums[n] = {};
-    for (std::int32_t key = split.begin; key < split.end; key += kStepKeys) {
+    std::int32_t key = split.begin > begin ? split.begin : begin;
+    for (; key < split.end; key += kStepKeys) {
       FragmentC s[kStepPieces] = {};
-      page_scores(s, p, place, queries, walk, held, key / kStepKeys);
+      page_scores(s, p, place, queries, walk, held, key / kStepKeys, key == begin);
       float shrink[2];
-      const std::int32_t positions[2] = {at.prefix + token_of(place, 0),
-                                         at.prefix + token_of(place, 2)};
-      weigh<Terms>(s, softmax, shrink, positions, key, p.shape.scale);
+      weigh<Terms>(s, softmax, shrink, seen_keys(p, place), key, p.shape.scale);
       const LeftTerms<Terms, kStepPieces> weights(s);
       scale_rows(sums, shrink);
       add_weighted(sums, weights, walk.values(key / kStepKeys));

@@ -290,7 +290,7 @@ void CircuitForward::attention(std::int64_t layer) {
   const std::int64_t count = graph_.kv_columns();
   project(layer, count, grouped ? 1 : config.heads / config.kv_heads);
   AttentionForward params;
-  params.shape = {config.heads, count, config.head_dim, config.attention_scale};
+  params.shape = attention_shape(config, layer, count);
   params.layout = batch_.layout();
   params.q = q_.data();
   params.k = k_.data();

@@ -10,6 +10,7 @@
 #include "engine/wanted_tokens.h"
 #include "headspark/engine.h"
 #include "headspark/head_gate.h"
+#include "headspark/ops/attention.h"
 
 namespace headspark {
 
@@ -52,6 +53,15 @@ struct ForwardInputs {
   }
 };
 
+/// The attention of a layer; `kv_heads` may be others than the model's.
+inline AttentionShape attention_shape(const ModelConfig& config, std::int64_t layer,
+                                      std::int64_t kv_heads) {
+  return {config.heads, kv_heads, config.head_dim, config.attention_scale, config.window_of(layer)};
+}
+inline AttentionShape attention_shape(const ModelConfig& config, std::int64_t layer) {
+  return attention_shape(config, layer, config.kv_heads);
+}
+
 /// Rows of the batch as the attention of a layer sees them.
 inline RowLayout attention_layout(const ModelConfig& config, const Batch& batch,
                                   const ForwardInputs& inputs, std::int64_t layer) {
@@ -68,7 +78,7 @@ template <typename Params>
 void set_attention_inputs(const ModelConfig& config, const Batch& batch,
                           const ForwardInputs& inputs, std::int64_t layer, Params& params) {
   const auto index = static_cast<std::size_t>(layer);
-  params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
+  params.shape = attention_shape(config, layer);
   params.layout = attention_layout(config, batch, inputs, layer);
   if (inputs.prefix != nullptr && !inputs.prefix->empty()) {
     params.prefix_k = inputs.prefix->k[index].data();

@@ -31,8 +31,7 @@ std::int64_t trace_tokens(const GenerationOptions& options) {
 // What is left for pages: at least half of the budget, so that a small one still holds some row.
 std::int64_t page_budget(const Engine& engine, const GenerationOptions& options) {
   const ModelConfig& config = engine.config();
-  const AttentionShape shape{config.heads, config.kv_heads, config.head_dim,
-                             config.attention_scale};
+  const AttentionShape shape = attention_shape(config, 0);
   const FixedNeed fixed{
       Trace::floats_per_token(engine, {}) * 4 * trace_tokens(options),
       DecodeHead::workspace_bytes(engine, options.max_rows),

@@ -127,7 +127,6 @@ class PropertyBatch {
       begin.push_back(size);
       size += count * prompt.length() * prompt.length();
     }
-    const ModelConfig& config = engine_.config();
     const auto& backend = engine_.context.backend;
     const Buffer<std::int32_t> heads(
         backend, std::span(group.heads)
@@ -135,7 +134,7 @@ class PropertyBatch {
     const Buffer<std::int64_t> pattern_begin(backend, std::span<const std::int64_t>(begin));
     Buffer<float> pattern(backend, size);
     AttentionPattern params;
-    params.shape = {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
+    params.shape = attention_shape(engine_.config(), group.layer);
     params.layout = batch_.layout();
     params.q = trace_.layer(group.layer).q;
     params.k = trace_.layer(group.layer).k;

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 
+#include "engine/forward.h"
 #include "headspark/error.h"
 
 namespace headspark {
 namespace {
 
-AttentionShape shape_of(const Engine& engine) {
-  const ModelConfig& config = engine.config();
-  return {config.heads, config.kv_heads, config.head_dim, config.attention_scale};
+/// As a plan of all layers reads it, whatever windows they have.
+AttentionShape whole_shape(const Engine& engine) {
+  AttentionShape shape = attention_shape(engine.config(), 0);
+  shape.window = 0;
+  return shape;
 }
 
 }  // namespace
@@ -111,7 +114,7 @@ void PagedBatch::upload_places(const std::vector<std::int64_t>& changed) {
 
 void PagedBatch::plan_in(GrowingBuffer<std::int32_t>& memory, const Engine& engine,
                          const RowLayout& layout) {
-  plan_size_ = paged_plan_size(engine.context, shape_of(engine), layout);
+  plan_size_ = paged_plan_size(engine.context, whole_shape(engine), layout);
   plan_ = plan_size_ > 0 ? memory.reserve((layers_.end - layers_.begin) * plan_size_) : nullptr;
 }
 
@@ -123,15 +126,19 @@ PagedRows PagedBatch::rows_of(const Engine& engine, const RowLayout& layout,
 
 void PagedBatch::plan(const Engine& engine, const RowLayout& layout) const {
   if (plan_ == nullptr) return;
-  paged_plan(engine.context, {shape_of(engine), rows_of(engine, layout, layers_.begin),
+  paged_plan(engine.context, {whole_shape(engine), rows_of(engine, layout, layers_.begin),
                               layers_.end - layers_.begin, layer_step_, plan_});
 }
 
 void PagedBatch::attend(const Engine& engine, const RowLayout& layout, std::int64_t layer_index,
                         const LayerTrace& layer, const HeadGate& gate) const {
-  PagedAttention params{
-      shape_of(engine), rows_of(engine, layout, layer_index), layer.q, gate, layer.z, layer.k,
-      layer.v};
+  PagedAttention params{attention_shape(engine.config(), layer_index),
+                        rows_of(engine, layout, layer_index),
+                        layer.q,
+                        gate,
+                        layer.z,
+                        layer.k,
+                        layer.v};
   if (plan_ != nullptr) params.plan = plan_ + (layer_index - layers_.begin) * plan_size_;
   paged_attention(engine.context, params);
 }

@@ -1,5 +1,5 @@
-// Mistral (transformers models/mistral): Llama's block without biases, and a window of positions
-// in v0.1.
+// Mistral (transformers models/mistral): Llama's block without biases, and a sliding window in all
+// layers of v0.1 (arXiv 2310.06825).
 #include "model/config_json.h"
 #include "model/llama_names.h"
 
@@ -10,7 +10,7 @@ constexpr std::int64_t kDefaultWindow = 4096;  // MistralConfig's, where the key
 
 BiasRule read_mistral_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config);
-  read_window(json, kDefaultWindow, config);
+  read_window(json, kDefaultWindow, every_layer(config), config);
   return {.qkv = false, .attention_output = false, .mlp = false};
 }
 

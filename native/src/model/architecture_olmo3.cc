@@ -13,25 +13,11 @@ constexpr double kBase = 500000.0;
 constexpr std::int64_t kWindow = 4096;
 constexpr std::int64_t kFullInterval = 4;  // every fourth layer sees all
 
-/// [layers] 1 where a layer has a window.
-std::vector<std::uint8_t> windowed_layers(const JsonObject& json, std::int64_t layers) {
+/// Where "layer_types" is missing.
+std::vector<std::uint8_t> usual_windows(const ModelConfig& config) {
   std::vector<std::uint8_t> windowed;
-  const auto types = json.texts("layer_types");
-  if (types && std::ssize(*types) < layers) {
-    json.fail("\"layer_types\" must name the attention of each of the " + std::to_string(layers) +
-              " layers");
-  }
-  for (std::int64_t layer = 0; layer < layers; ++layer) {
-    if (!types) {
-      windowed.push_back((layer + 1) % kFullInterval != 0 ? 1 : 0);
-      continue;
-    }
-    const std::string& type = (*types)[static_cast<std::size_t>(layer)];
-    if (type != "sliding_attention" && type != "full_attention") {
-      json.fail("\"layer_types\" has " + quote(type) +
-                "; only \"full_attention\" and \"sliding_attention\" are supported");
-    }
-    windowed.push_back(type == "sliding_attention" ? 1 : 0);
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    windowed.push_back((layer + 1) % kFullInterval != 0 ? 1 : 0);
   }
   return windowed;
 }
@@ -60,10 +46,10 @@ BiasRule read_olmo3_config(const JsonObject& given, ModelConfig& config) {
   const nlohmann::json one = with_one_rope(given);
   const JsonObject json(one, given.source(), ErrorCode::CONFIG);
   const BiasRule biases = read_olmo_config(json, {.theta = kBase}, config);
-  std::vector<std::uint8_t> windowed = windowed_layers(json, config.layers);
-  if (std::ranges::find(windowed, 1) == windowed.end()) return biases;
-  read_window(json, kWindow, config);
-  if (config.rotary.scaling == RotaryScaling::none) return biases;
+  std::vector<std::uint8_t> windowed = windowed_layers(json, config, usual_windows(config));
+  read_window(json, kWindow, windowed, config);
+  const bool some = std::ranges::find(windowed, 1) != windowed.end();
+  if (!some || config.rotary.scaling == RotaryScaling::none) return biases;
   config.unscaled = std::move(windowed);
   scale_rotations(config);
   return biases;

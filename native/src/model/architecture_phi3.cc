@@ -20,7 +20,7 @@ constexpr ModuleNames phi3_names() {
 
 BiasRule read_phi3_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config, {.partial_allowed = true, .longrope_names = {"su", "yarn"}});
-  read_window(json, std::nullopt, config);
+  read_window(json, std::nullopt, every_layer(config), config);
   return {.qkv = false, .attention_output = false, .mlp = false};
 }
 

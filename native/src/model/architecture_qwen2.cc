@@ -7,6 +7,7 @@ namespace {
 
 BiasRule read_qwen2_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config);
+  read_qwen_windows(json, config);
   return {.qkv = true, .attention_output = false, .mlp = false};
 }
 
@@ -18,6 +19,7 @@ const ArchitectureSpec qwen2_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
+    .windows = true,
     .read_config = read_qwen2_config,
 };
 

@@ -8,6 +8,7 @@ namespace {
 
 BiasRule read_qwen3_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 128, config);  // 128: the default of Qwen3Config
+  read_qwen_windows(json, config);
   config.qk_norm = true;
   const bool bias = json.boolean("attention_bias").value_or(false);
   return {.qkv = bias, .attention_output = bias, .mlp = false};
@@ -21,6 +22,7 @@ const ArchitectureSpec qwen3_spec = {
     .names = llama_names_with_head_norms(),
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
+    .windows = true,
     .read_config = read_qwen3_config,
 };
 

@@ -45,6 +45,9 @@ BiasRule read_smollm3_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config, {.theta = kTheta});
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(true);
   config.unrotated = unrotated_layers(json, config.layers);
+  if (uses_windows(json, config)) {
+    read_window(json, std::nullopt, windowed_layers(json, config, config.unrotated), config);
+  }
   return read_biases(json);
 }
 
@@ -56,6 +59,7 @@ const ArchitectureSpec smollm3_spec = {
     .names = llama_names,
     .layout = WeightLayout::out_in,
     .fused_qkv = FusedQkv::none,
+    .windows = true,
     .read_config = read_smollm3_config,
 };
 

@@ -99,14 +99,63 @@ void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default, 
   read_rotary(json, rotary, config);
 }
 
+std::vector<std::uint8_t> every_layer(const ModelConfig& config) {
+  return std::vector<std::uint8_t>(static_cast<std::size_t>(config.layers), 1);
+}
+
+std::vector<std::uint8_t> windowed_layers(const JsonObject& json, const ModelConfig& config,
+                                          std::vector<std::uint8_t> otherwise) {
+  const auto types = json.texts("layer_types");
+  if (!types) return otherwise;
+  if (std::ssize(*types) < config.layers) {
+    json.fail("\"layer_types\" must name the attention of each of the " +
+              std::to_string(config.layers) + " layers");
+  }
+  std::vector<std::uint8_t> windowed;
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    const std::string& type = (*types)[static_cast<std::size_t>(layer)];
+    if (type != "sliding_attention" && type != "full_attention") {
+      json.fail("\"layer_types\" has " + quote(type) +
+                "; only \"full_attention\" and \"sliding_attention\" are supported");
+    }
+    windowed.push_back(type == "sliding_attention" ? 1 : 0);
+  }
+  return windowed;
+}
+
 void read_window(const JsonObject& json, std::optional<std::int64_t> otherwise,
-                 ModelConfig& config) {
+                 std::vector<std::uint8_t> windowed, ModelConfig& config) {
+  if (std::ranges::find(windowed, 1) == windowed.end()) return;
   const bool given = json.has("sliding_window");
   const bool unbounded = !given && json.json().contains("sliding_window");  // null
   if (unbounded || (!given && !otherwise)) return;
   const std::int64_t window =
       json.size_or("sliding_window", SizeLimits::positions, otherwise.value_or(0));
-  config.max_positions = std::min(config.max_positions, window);
+  if (window >= config.max_positions) return;
+  config.window = window;
+  config.windowed = std::move(windowed);
+}
+
+bool uses_windows(const JsonObject& json, const ModelConfig& config) {
+  if (json.boolean("use_sliding_window").value_or(false)) return true;
+  const std::vector<std::uint8_t> listed = windowed_layers(json, config, {});
+  if (std::ranges::find(listed, 1) != listed.end()) {
+    json.fail("\"layer_types\" has \"sliding_attention\", but \"use_sliding_window\" is not true");
+  }
+  return false;
+}
+
+void read_qwen_windows(const JsonObject& json, ModelConfig& config) {
+  if (!uses_windows(json, config)) return;
+  // Qwen2Config's, where keys are missing.
+  constexpr std::int64_t window = 4096;
+  constexpr std::int64_t whole_layers = 28;
+  const std::int64_t first = json.integer("max_window_layers").value_or(whole_layers);
+  std::vector<std::uint8_t> windowed;
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    windowed.push_back(layer >= first ? 1 : 0);
+  }
+  read_window(json, window, windowed_layers(json, config, std::move(windowed)), config);
 }
 
 BiasRule read_biases(const JsonObject& json) {

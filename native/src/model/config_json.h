@@ -46,10 +46,22 @@ struct SizeLimits {
 void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default, ModelConfig& config,
                          const RotaryDefaults& rotary = {});
 
-/// "sliding_window": prompts may be as long as the window, within which it changes nothing.
-/// `otherwise`: where the key is missing; none: there is no window then.
+/// [layers] of 1.
+std::vector<std::uint8_t> every_layer(const ModelConfig& config);
+/// [layers] 1 where "layer_types" has "sliding_attention"; without the key `otherwise`.
+std::vector<std::uint8_t> windowed_layers(const JsonObject& json, const ModelConfig& config,
+                                          std::vector<std::uint8_t> otherwise);
+
+/// Sets config.windowed and config.window from "sliding_window", unless no position leaves it.
+/// `otherwise`: the window where the key is missing; none: there is no window then.
 void read_window(const JsonObject& json, std::optional<std::int64_t> otherwise,
-                 ModelConfig& config);
+                 std::vector<std::uint8_t> windowed, ModelConfig& config);
+
+/// "use_sliding_window"; refuses "layer_types" that have a window without it.
+bool uses_windows(const JsonObject& json, const ModelConfig& config);
+
+/// The windows of Qwen2 and Qwen3, which "use_sliding_window" turns on.
+void read_qwen_windows(const JsonObject& json, ModelConfig& config);
 
 /// "attention_bias" and "mlp_bias", as Llama has them.
 BiasRule read_biases(const JsonObject& json);

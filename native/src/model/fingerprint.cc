@@ -49,6 +49,8 @@ std::string config_text(const ModelConfig& config) {
   if (config.rotary.rotated_scale != 1.0f) add_real(config.rotary.rotated_scale);
   for (const std::uint8_t unrotated : config.unrotated) add_integer(unrotated);
   for (const std::uint8_t unscaled : config.unscaled) add_integer(unscaled);
+  if (!config.windowed.empty()) add_integer(config.window);
+  for (const std::uint8_t windowed : config.windowed) add_integer(windowed);
   return text;
 }
 

@@ -11,6 +11,7 @@ inline void check_attention_shape(const AttentionShape& shape, const char* op) {
                  "shape.heads, shape.kv_heads and shape.head_dim must be positive");
   check_argument(shape.heads % shape.kv_heads == 0, op,
                  "shape.heads is not a multiple of shape.kv_heads");
+  check_argument(shape.window >= 0, op, "shape.window is negative");
 }
 
 // The layout's arrays are read on the host only when the buffers are there too.

@@ -1,7 +1,8 @@
 // Specification of causal attention: per query, p = softmax(scale q Kᵀ) over prefix and own tokens
-// up to itself, raw = p V, z = s raw + (1 - s) r. Backward: P again, dS = P (dP - sum(P dP)), where
-// FlashAttention (arXiv 2205.14135, appendix B) has sum(d_raw * raw) for the sum; what fp32 has cut
-// off raw and lse would be all there is of a query that attends to one key. All sums in double.
+// up to itself, or those that its window has of them, raw = p V, z = s raw + (1 - s) r. Backward:
+// P again, dS = P (dP - sum(P dP)), where FlashAttention (arXiv 2205.14135, appendix B) has
+// sum(d_raw * raw) for the sum; what fp32 has cut off raw and lse would be all there is of a query
+// that attends to one key. All sums in double.
 #include <cmath>
 #include <vector>
 
@@ -13,16 +14,15 @@
 namespace headspark {
 namespace {
 
-// p [0, keys) of own token i; returns the log-sum-exp.
+// p of the keys that own token i sees; returns the log-sum-exp.
 double probabilities(const AttentionForward& p, const HeadView& view, std::int64_t i,
                      std::vector<double>& weights) {
-  const std::int64_t keys = view.prefix + i + 1;
-  weights.assign(static_cast<std::size_t>(keys), 0.0);
+  weights.clear();
   double largest = -HUGE_VAL;
-  for (std::int64_t j = 0; j < keys; ++j) {
-    weights[j] = p.shape.scale *
-                 dot(p.q + view.query(i), view.context(p.k, p.prefix_k, j), p.shape.head_dim);
-    if (!(weights[j] <= largest)) largest = weights[j];
+  for (std::int64_t j = view.first_key(i); j <= view.prefix + i; ++j) {
+    weights.push_back(p.shape.scale *
+                      dot(p.q + view.query(i), view.context(p.k, p.prefix_k, j), p.shape.head_dim));
+    if (!(weights.back() <= largest)) largest = weights.back();
   }
   double sum = 0.0;
   for (double& w : weights) sum += (w = std::exp(w - largest));
@@ -40,7 +40,8 @@ void forward_token(const AttentionForward& p, const HeadView& view, std::int64_t
   for (std::int64_t d = 0; d < head_dim; ++d) {
     double sum = 0.0;
     for (std::size_t j = 0; j < weights.size(); ++j) {
-      sum += weights[j] * view.context(p.v, p.prefix_v, static_cast<std::int64_t>(j))[d];
+      const std::int64_t key = view.first_key(i) + static_cast<std::int64_t>(j);
+      sum += weights[j] * view.context(p.v, p.prefix_v, key)[d];
     }
     const float raw = static_cast<float>(sum);
     if (p.raw != nullptr) p.raw[view.query(i) + d] = raw;
@@ -64,6 +65,7 @@ struct HeadGradient {
 void backward_token(const AttentionBackward& p, const HeadView& view, std::int64_t i,
                     HeadGradient& d) {
   const std::int64_t head_dim = p.shape.head_dim;
+  const std::int64_t first = view.first_key(i);
   const std::int64_t keys = view.prefix + i + 1;
   const GatedToken at{view.row, i, view.prefix + i};
   // forward: z = s raw + (1 - s) r
@@ -79,7 +81,7 @@ void backward_token(const AttentionBackward& p, const HeadView& view, std::int64
   const double lse = p.lse[(view.begin + i) * p.shape.heads + view.head];
   double sum = 0.0;
   double d_sum = 0.0;
-  for (std::int64_t j = 0; j < keys; ++j) {
+  for (std::int64_t j = first; j < keys; ++j) {
     // forward: p = exp(scale q·k - lse); raw = p V
     const double score = p.shape.scale * dot(q, view.context(p.k, p.prefix_k, j), head_dim);
     d.probabilities[j] = std::exp(score - lse);
@@ -87,7 +89,7 @@ void backward_token(const AttentionBackward& p, const HeadView& view, std::int64
     sum += d.probabilities[j];
     d_sum += d.probabilities[j] * d.d_probabilities[j];
   }
-  for (std::int64_t j = 0; j < keys; ++j) {
+  for (std::int64_t j = first; j < keys; ++j) {
     const float* k = view.context(p.k, p.prefix_k, j);
     const double prob = d.probabilities[j] / sum;
     const double d_score = prob * (d.d_probabilities[j] - d_sum / sum) * p.shape.scale;

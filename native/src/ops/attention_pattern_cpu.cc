@@ -1,5 +1,5 @@
-// Specification of attention patterns: p = softmax(scale q Kᵀ) over prefix and own tokens up to
-// the query, 0 behind it (arXiv 1706.03762, eq. 1, with a causal mask). All sums in double.
+// Specification of attention patterns: p = softmax(scale q Kᵀ) over what the query sees of prefix
+// and own tokens, 0 elsewhere (arXiv 1706.03762, eq. 1, with a mask). All sums in double.
 #include <cmath>
 #include <vector>
 
@@ -12,16 +12,17 @@ namespace {
 
 /// p [0, prefix + own) of own token i.
 void pattern_row(const AttentionPattern& p, const HeadView& view, std::int64_t i, float* out) {
+  const std::int64_t first = view.first_key(i);
   const std::int64_t keys = view.prefix + i + 1;
   std::vector<double> scores(static_cast<std::size_t>(keys));
   double largest = -HUGE_VAL;
-  for (std::int64_t j = 0; j < keys; ++j) {
+  for (std::int64_t j = first; j < keys; ++j) {
     const float* k = view.context(p.k, p.prefix_k, j);
     scores[j] = p.shape.scale * dot(p.q + view.query(i), k, p.shape.head_dim);
     if (!(scores[j] <= largest)) largest = scores[j];
   }
   double sum = 0.0;
-  for (double& score : scores) sum += (score = std::exp(score - largest));
+  for (std::int64_t j = first; j < keys; ++j) sum += (scores[j] = std::exp(scores[j] - largest));
   for (std::int64_t j = 0; j < view.prefix + view.count; ++j) {
     out[j] = j < keys ? static_cast<float>(scores[j] / sum) : 0.0f;
   }

@@ -35,10 +35,11 @@ HEADSPARK_KERNEL(kPatternThreads) pattern_kernel(AttentionPattern p) {
   const HeadAt at = head_at(p.shape, p.layout, row * p.shape.heads + p.heads[block_y()]);
   if (own >= at.own) return;
   const std::int64_t context = at.prefix + at.own;
+  const std::int64_t first = p.shape.first_key(at.prefix + own);
   const std::int64_t seen = at.prefix + own + 1;
   float* pattern = p.pattern + p.pattern_begin[row] + (block_y() * at.own + own) * context;
   float largest = -infinity();
-  for (std::int64_t j = thread_index(); j < seen; j += kPatternThreads) {
+  for (std::int64_t j = first + thread_index(); j < seen; j += kPatternThreads) {
     pattern[j] = scaled_score(p, at, own, key_at(p, at, j));
     largest = larger(pattern[j], largest);
   }
@@ -46,13 +47,13 @@ HEADSPARK_KERNEL(kPatternThreads) pattern_kernel(AttentionPattern p) {
   const SharedArray<float> partial = memory.take<float>(kPatternThreads);
   largest = block_largest(partial, kPatternThreads, largest);
   float sum = 0.0f;
-  for (std::int64_t j = thread_index(); j < seen; j += kPatternThreads) {
+  for (std::int64_t j = first + thread_index(); j < seen; j += kPatternThreads) {
     pattern[j] = exponential(pattern[j] - largest);
     sum += pattern[j];
   }
   sum = block_sum(partial, kPatternThreads, sum);
   for (std::int64_t j = thread_index(); j < context; j += kPatternThreads) {
-    pattern[j] = j < seen ? pattern[j] / sum : 0.0f;
+    pattern[j] = j >= first && j < seen ? pattern[j] / sum : 0.0f;
   }
 }
 

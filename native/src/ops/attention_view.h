@@ -31,6 +31,8 @@ struct HeadView {
   std::int64_t query(std::int64_t i) const {
     return ((begin + i) * shape.heads + head) * shape.head_dim;
   }
+  /// The first of the context that own token i sees.
+  std::int64_t first_key(std::int64_t i) const { return shape.first_key(prefix + i); }
   /// Key or value j of the context: the prefix first, then the own tokens.
   const float* context(const float* own, const float* stored, std::int64_t j) const {
     const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);

@@ -1,5 +1,6 @@
 // Specification of attention over pages (arXiv 2309.06180, section 4.1): per query at position t,
-// p = softmax(scale q Kᵀ) over positions 0 … t, raw = p V, z = s raw + (1 - s) r. Sums in double.
+// p = softmax(scale q Kᵀ) over positions 0 … t, or those that its window has of them, raw = p V,
+// z = s raw + (1 - s) r. Sums in double.
 #include <cmath>
 #include <vector>
 
@@ -43,17 +44,16 @@ void attend(const PagedAttention& p, const GatedToken& at, std::int64_t head,
   const std::int64_t head_dim = p.shape.head_dim;
   const std::int64_t query =
       ((p.rows.layout.row_begin[at.row] + at.token) * p.shape.heads + head) * head_dim;
-  weights.assign(static_cast<std::size_t>(at.position + 1), 0.0);
+  const std::int64_t first = p.shape.first_key(at.position);
+  weights.clear();
   double largest = -HUGE_VAL;
-  for (std::int64_t j = 0; j <= at.position; ++j) {
+  for (std::int64_t j = first; j <= at.position; ++j) {
     double dot = 0.0;
     for (std::int64_t d = 0; d < head_dim; ++d) {
       dot += static_cast<double>(p.q[query + d]) * view.key(j, kv_head, d);
     }
-    weights[static_cast<std::size_t>(j)] = p.shape.scale * dot;
-    if (!(weights[static_cast<std::size_t>(j)] <= largest)) {
-      largest = weights[static_cast<std::size_t>(j)];
-    }
+    weights.push_back(p.shape.scale * dot);
+    if (!(weights.back() <= largest)) largest = weights.back();
   }
   double sum = 0.0;
   for (double& weight : weights) sum += (weight = std::exp(weight - largest));
@@ -62,8 +62,8 @@ void attend(const PagedAttention& p, const GatedToken& at, std::int64_t head,
       scale == 1.0f ? nullptr : gate_replacement(p.gate, at, head, p.shape.heads, head_dim);
   for (std::int64_t d = 0; d < head_dim; ++d) {
     double raw = 0.0;
-    for (std::int64_t j = 0; j <= at.position; ++j) {
-      raw += weights[static_cast<std::size_t>(j)] / sum * view.value(j, kv_head, d);
+    for (std::int64_t j = first; j <= at.position; ++j) {
+      raw += weights[static_cast<std::size_t>(j - first)] / sum * view.value(j, kv_head, d);
     }
     p.z[query + d] = gated_value(scale, static_cast<float>(raw), r != nullptr ? r[d] : 0.0f);
   }

@@ -1,5 +1,6 @@
-// Fused causal attention with online softmax (arXiv 2205.14135): no [T, T] matrix is kept. Gates
-// per (row, head) act in the epilogue, where z is written: see src/ops/attention_cpu.cc.
+// Fused causal attention with online softmax (arXiv 2205.14135): no [T, T] matrix is kept. It may
+// have a sliding window (arXiv 2310.06825, section 2). Gates per (row, head) act in the epilogue,
+// where z is written: see src/ops/attention_cpu.cc.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,13 @@ struct AttentionShape {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;  ///< query head h reads key/value head h / (heads / kv_heads)
   std::int64_t head_dim = 0;
-  float scale = 0.0f;  ///< usually 1 / sqrt(head_dim)
+  float scale = 0.0f;       ///< usually 1 / sqrt(head_dim)
+  std::int64_t window = 0;  ///< a query sees so many tokens, its own the last; 0: all up to it
+
+  /// The first position that a query at `position` sees.
+  constexpr std::int64_t first_key(std::int64_t position) const {
+    return window > 0 && position >= window ? position + 1 - window : 0;
+  }
 };
 
 struct AttentionForward {

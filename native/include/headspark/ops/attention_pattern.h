@@ -19,7 +19,7 @@ struct AttentionPattern {
   /// [rows] where the maps of each row begin in `pattern`.
   const std::int64_t* pattern_begin = nullptr;
   /// Per row [count, own tokens, prefix + own tokens]: the probability with which an own token
-  /// reads each token of its context; 0 for tokens after it. Every element is written.
+  /// reads each token of its context; 0 for those that it does not see. Every element is written.
   float* pattern = nullptr;
 };
 
