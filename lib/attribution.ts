@@ -1,7 +1,7 @@
 // Edge attribution through the public API: how much every edge of the graph matters for a metric on
 // pairs of prompts, as a score table that carries its settings.
 import { checkModel, checkPairs, checkText, checkTexts } from './argument-checks.js';
-import { attributeInParts } from './attribution/in-parts.js';
+import { attributeInParts, type Columns } from './attribution/in-parts.js';
 import { readShards, sumShards } from './attribution/merge.js';
 import { graphOf } from './circuit/graph.js';
 import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';
@@ -86,7 +86,8 @@ export interface AttributeOptions extends JobOptions {
   keepPairScores?: boolean | 'auto' | undefined;
   /**
    * File that keeps finished pairs of a run of more than two seconds, so that it can be resumed; where
-   * the scores of every pair are kept, these lie in `JOURNAL.scores`. No bit of a result depends on it.
+   * the scores of every pair are kept, these lie in `JOURNAL.scores`, and what is finished of a pair of
+   * `exact` lies in `JOURNAL.pair`. No bit of a result depends on it.
    */
   journal?: string | undefined;
   /**
@@ -218,13 +219,15 @@ const tableOf = (run: Run, found: NativeAttribution): AttributionResult =>
 /** Of the pairs [begin, end); all are checked. */
 function runPairs(
   { model, settings, packed }: Run,
-  part: Pick<NativeAttributeOptions, 'begin' | 'end' | 'keepPairScores'>,
+  part: Pick<NativeAttributeOptions, 'begin' | 'end' | 'keepPairScores'> & { columns?: Columns },
   options: JobOptions,
 ): Promise<NativeAttribution> {
   const handle = model.handle();
+  const { columns = { begin: 0, end: -1 }, ...rest } = part;
+  const range = { ...rest, beginColumn: columns.begin, endColumn: columns.end };
   return runJob(
     (addon, onProgress) =>
-      addon.attribute(handle, { ...settings, ...part, pairs: packed }, onProgress),
+      addon.attribute(handle, { ...settings, ...range, pairs: packed }, onProgress),
     options,
   );
 }
@@ -280,9 +283,10 @@ async function runWithJournal(
     holdPairScores: run.keepPairScores,
     about: shard === undefined ? undefined : { shape, meta },
     keepJournal: shard !== undefined,
-    firstPart: settings.method === 'exact' ? 1 : undefined, // has thousands of runs of each pair
-    attributePart: async (from, to, job) => {
-      const range = { begin: begin + from, end: begin + to };
+    // Exact patching has a run for every edge of a pair.
+    ...(settings.method === 'exact' ? { firstPart: 1, edgesInto: graph.edgesInto() } : {}),
+    attributePart: async ({ begin: from, end: to, columns }, job) => {
+      const range = { begin: begin + from, end: begin + to, ...(columns ? { columns } : {}) };
       const part = await runPairs(run, { ...range, keepPairScores: true }, job);
       tableOf(run, part); // refuses what is not finite before it is kept
       return { ...part, pairScores: part.pairScores! };

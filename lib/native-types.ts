@@ -199,6 +199,9 @@ export interface NativeAttributeOptions {
   igGrid: string;
   kvEdges: string;
   keepPairScores: boolean;
+  /** Of `exact`: only edges into destinations [beginColumn, endColumn) are patched; -1: to the last. */
+  beginColumn: number;
+  endColumn: number;
 }
 
 /** Of the pairs asked for. */

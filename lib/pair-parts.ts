@@ -9,6 +9,12 @@ const FIRST_PART = 4;
 /** A part that takes less time is doubled, one that takes more is halved. */
 const PART_MS = { least: 5_000, most: 20_000 };
 
+/** The size of the part after one of `size` that took so long. */
+export function nextSize(size: number, ms: number): number {
+  if (ms < PART_MS.least) return size * 2;
+  return ms > PART_MS.most ? Math.max(1, Math.floor(size / 2)) : size;
+}
+
 /** What decides the values of pairs on a model, whatever is computed: settings of a journal of them. */
 export function pairSettings(model: Model, pairs: readonly TokenizedPair[]) {
   const { modelFingerprint, device, isa, precision } = modelProvenance(model);
@@ -40,9 +46,7 @@ export async function inPairParts(
     const end = Math.min(pairs, at + Math.min(size, most));
     const start = performance.now();
     await run(at, end);
-    const elapsed = performance.now() - start;
-    if (elapsed < PART_MS.least) size *= 2;
-    else if (elapsed > PART_MS.most) size = Math.max(1, Math.floor(size / 2));
+    size = nextSize(size, performance.now() - start);
     at = end;
   }
 }

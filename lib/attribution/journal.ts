@@ -1,6 +1,8 @@
 // The journal of `attribute`: how many pairs are done, their metrics and the sums of their scores, in one
 // line that is replaced as a whole. Where the scores of every pair are wanted, they lie in a second
 // file (`PATH.scores`, float32 [pairs, edges]), which is written and synced before the line counts them.
+// A pair that takes long, as those of exact patching do, has a third one (`PATH.pair`) while it is at work.
+import { existsSync } from 'node:fs';
 import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
 import { writeFileAtomic } from '../atomic-file.js';
 import type { ScoreMeta } from '../circuit/score-table.js';
@@ -13,6 +15,7 @@ import { lockFile, type FileLock } from '../lock-file.js';
 import { Turns } from '../turns.js';
 
 const formatName = 'headspark-score-journal';
+const pairFormatName = 'headspark-unfinished-pair';
 const formatVersion = 1;
 
 /** Scores of some pairs, and their metrics. */
@@ -22,6 +25,11 @@ export interface PairPart {
   /** [pairs] each. */
   readonly clean: Float32Array;
   readonly corrupted: Float32Array;
+}
+
+/** The pair after the finished ones, whose edges into destinations from `column` on are scored. */
+export interface UnfinishedPair extends PairPart {
+  readonly column: number;
 }
 
 export interface ScoreJournalOptions {
@@ -59,6 +67,9 @@ const bytesOf = (array: Float32Array | Float64Array): Buffer =>
 
 /** Where the scores of every pair lie. */
 export const scoresPath = (path: string): string => `${path}.scores`;
+
+/** Where the pair at work lies. */
+const pairPath = (path: string): string => `${path}.pair`;
 
 export function corruptJournal(path: string): HeadsparkError {
   return new HeadsparkError(
@@ -109,12 +120,16 @@ export async function addPairScores(
 export const meansOf = (totals: Float64Array, pairs: number): Float32Array =>
   Float32Array.from(totals, (total) => total / pairs);
 
-function readTotals(text: unknown, edges: number, path: string): Float64Array {
+/** Fills an array from base64. */
+function fill<Values extends Float32Array | Float64Array>(
+  values: Values,
+  text: unknown,
+  path: string,
+): Values {
   const bytes = Buffer.from(typeof text === 'string' ? text : '', 'base64');
-  if (bytes.length !== edges * 8) throw corruptJournal(path);
-  const totals = new Float64Array(edges);
-  bytes.copy(bytesOf(totals));
-  return totals;
+  if (bytes.length !== values.byteLength) throw corruptJournal(path);
+  bytes.copy(bytesOf(values));
+  return values;
 }
 
 const areNumbers = (values: unknown, count: number): values is number[] =>
@@ -134,7 +149,10 @@ export function readMetrics(
 }
 
 /** The line of a whole journal; undefined where there is no file. @throws ERR_HEADSPARK_FILE_CORRUPT */
-export async function readJournalLine(path: string): Promise<Record<string, unknown> | undefined> {
+export async function readJournalLine(
+  path: string,
+  format = formatName,
+): Promise<Record<string, unknown> | undefined> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
@@ -143,7 +161,7 @@ export async function readJournalLine(path: string): Promise<Record<string, unkn
     throw error;
   }
   const line = bytes.at(-1) === 0x0a ? decodeLine(bytes.subarray(0, -1)) : undefined;
-  if (line?.format !== formatName || line.version !== formatVersion) throw corruptJournal(path);
+  if (line?.format !== format || line.version !== formatVersion) throw corruptJournal(path);
   return line;
 }
 
@@ -154,13 +172,35 @@ async function readState(options: ScoreJournalOptions): Promise<State | undefine
   if (!line) return undefined;
   refuseOtherSettings(path, line.settings, settings);
   const metrics = readMetrics(line, pairs, path);
-  const totals = keepPairScores ? undefined : readTotals(line.totals, edges, path);
+  const totals = keepPairScores ? undefined : fill(new Float64Array(edges), line.totals, path);
   return { ...metrics, totals };
+}
+
+/** The pair at work, after `done` others; undefined where the file is of one that is finished. */
+async function readUnfinished(
+  { path, settings, edges }: ScoreJournalOptions,
+  done: number,
+): Promise<UnfinishedPair | undefined> {
+  const place = pairPath(path);
+  const line = await readJournalLine(place, pairFormatName);
+  if (!line) return undefined;
+  refuseOtherSettings(place, line.settings, settings);
+  const { clean, corrupted } = readMetrics(line, 1, place);
+  const { column } = line;
+  const isColumn = typeof column === 'number' && Number.isSafeInteger(column) && column > 0;
+  if (clean.length !== 1 || !isColumn) throw corruptJournal(place);
+  if (line.done !== done) return undefined;
+  return {
+    column,
+    pairScores: fill(new Float32Array(edges), line.scores, place),
+    clean: Float32Array.from(clean),
+    corrupted: Float32Array.from(corrupted),
+  };
 }
 
 /** Removes what a journal at this path left. */
 export async function removeScoreJournal(path: string): Promise<void> {
-  for (const file of [path, scoresPath(path)]) await rm(file, { force: true });
+  for (const file of [path, scoresPath(path), pairPath(path)]) await rm(file, { force: true });
 }
 
 /** The finished pairs of this run and of those before it. */
@@ -178,6 +218,9 @@ export class ScoreJournal {
   #saved = 0;
   /** Scores of the pairs from #saved on, where they are kept. */
   #unsaved: Float32Array[] = [];
+  #unfinished: UnfinishedPair | undefined;
+  /** Whether the file of the pair at work is not as #unfinished says. */
+  #pairChanged = false;
 
   private constructor(options: ScoreJournalOptions, lock: FileLock) {
     this.path = options.path;
@@ -199,6 +242,8 @@ export class ScoreJournal {
     try {
       journal = new ScoreJournal(options, await lockFile(`${path}.lock`, `the journal ${path}`));
       await journal.#restore(await readState(options));
+      journal.#unfinished = await readUnfinished(options, journal.done);
+      journal.#pairChanged = !journal.#unfinished && existsSync(pairPath(path)); // of a finished one
       return journal;
     } catch (error) {
       await journal?.close();
@@ -213,7 +258,18 @@ export class ScoreJournal {
 
   /** Whether there is a file. */
   get written(): boolean {
-    return this.#saved > 0;
+    return this.#saved > 0 || existsSync(pairPath(this.path));
+  }
+
+  /** What is done of the next pair. */
+  get unfinished(): UnfinishedPair | undefined {
+    return this.#unfinished;
+  }
+
+  /** Says what is done of the next pair by now; `save` keeps it. */
+  progressTo(pair: UnfinishedPair): void {
+    this.#unfinished = pair;
+    this.#pairChanged = true;
   }
 
   /** Adds the pairs that follow; `save` keeps them. */
@@ -224,15 +280,20 @@ export class ScoreJournal {
     if (this.#options.keepPairScores) this.#unsaved.push(part.pairScores);
     part.clean.forEach((value) => this.clean.push(value));
     part.corrupted.forEach((value) => this.corrupted.push(value));
+    if (this.#unfinished) this.#pairChanged = true;
+    this.#unfinished = undefined;
   }
 
-  /** Resolves when all pairs so far are on disk. @throws ERR_HEADSPARK_FILE_WRITE. */
+  /** Resolves when all that is done so far is on disk. @throws ERR_HEADSPARK_FILE_WRITE. */
   async save(): Promise<void> {
-    if (this.#saved === this.done) return;
-    if (this.#options.keepPairScores) await this.#writeScores();
-    await writeFileAtomic(this.path, this.#line(), { resumes: true });
-    this.#saved = this.done;
-    this.#unsaved = [];
+    if (this.#saved !== this.done) {
+      if (this.#options.keepPairScores) await this.#writeScores();
+      await writeFileAtomic(this.path, this.#line(), { resumes: true });
+      this.#saved = this.done;
+      this.#unsaved = [];
+    }
+    if (this.#pairChanged) await this.#writePair();
+    this.#pairChanged = false;
   }
 
   async close(): Promise<void> {
@@ -256,6 +317,23 @@ export class ScoreJournal {
       corrupted,
       totals,
     });
+  }
+
+  async #writePair(): Promise<void> {
+    const place = pairPath(this.path);
+    if (!this.#unfinished) return rm(place, { force: true });
+    const { column, clean, corrupted, pairScores } = this.#unfinished;
+    const line = encodeLine({
+      format: pairFormatName,
+      version: formatVersion,
+      settings: this.#options.settings,
+      done: this.done,
+      column,
+      clean: [...clean],
+      corrupted: [...corrupted],
+      scores: bytesOf(pairScores).toString('base64'),
+    });
+    await writeFileAtomic(place, line, { resumes: true });
   }
 
   async #writeScores(): Promise<void> {

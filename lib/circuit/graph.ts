@@ -119,6 +119,14 @@ export class CircuitGraph {
     );
   }
 
+  /** [nBackward] real edges into every destination. */
+  edgesInto(): Uint32Array {
+    const counts = new Uint32Array(this.nBackward);
+    for (const first of this.firstColumn) counts[first]++;
+    for (let column = 1; column < this.nBackward; column++) counts[column] += counts[column - 1];
+    return counts;
+  }
+
   /** Compact index of a real edge (unchecked). */
   edgeIndex(source: number, destination: number): number {
     return this.rowStart[source] + destination - this.firstColumn[source];

@@ -123,7 +123,7 @@ export const attributeCommand: Command = {
         journal: journal?.path,
         signal,
         onProgress: (progress) => {
-          if (progress.phase === 'attribution') announce(progress.done, progress.total);
+          announce(progress.done, progress.total, progress.phase === 'edges' ? 'edges' : 'pairs');
           onJob(progress);
         },
       }),

@@ -54,11 +54,12 @@ export function resumeAnnouncer(
   journal: string | undefined,
   units: string,
   context: Context,
-): (done: number, total: number) => void {
+): (done: number, total: number, of?: string) => void {
   let first = true;
-  return (done, total) => {
+  return (done, total, of = units) => {
     if (first && done > 0 && journal !== undefined) {
-      context.warn(`${journal} holds ${done} of ${total} ${units}; going on from there.`);
+      const [held, all] = [done, total].map((count) => count.toLocaleString('en-US'));
+      context.warn(`${journal} holds ${held} of ${all} ${of}; going on from there.`);
     }
     first = false;
   };

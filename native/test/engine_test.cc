@@ -9,6 +9,7 @@
 #include "golden.h"
 #include "headspark/attribution.h"
 #include "headspark/circuit_eval.h"
+#include "headspark/error.h"
 #include "headspark/generate.h"
 #include "headspark/sweep.h"
 #include "op_suite.h"
@@ -78,6 +79,37 @@ TEST_CASE("engine: integrated gradients are complete at the input node") {
     const double change = (sum_of(result.clean_metric) - sum_of(result.corrupted_metric)) /
                           static_cast<double>(result.pairs);
     CHECK(std::fabs(total - change) <= 0.01 * std::fabs(change));
+  }
+}
+
+TEST_CASE("engine: exact patching of some destinations gives their bits and leaves the others 0") {
+  const std::vector<Pair> pairs = some_pairs(2);
+  for (const char* model : kModels) {
+    CAPTURE(std::string(model));
+    const Engine engine = engine_for(model);
+    AttributionOptions options;
+    options.method = AttributionMethod::exact;
+    options.range = {1, 2};
+    const AttributionResult whole = attribute(engine, pairs, options, {});
+    const std::int64_t columns = whole.graph.destinations();
+    const std::int64_t middle = columns / 2;
+    for (const ColumnRange range : {ColumnRange{0, middle}, ColumnRange{middle, -1}}) {
+      options.columns = range;
+      const AttributionResult part = attribute(engine, pairs, options, {});
+      std::vector<float> expected = whole.scores;
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        const std::int64_t column = static_cast<std::int64_t>(i) % columns;
+        const bool inside = column >= range.begin && (range.end < 0 || column < range.end);
+        if (!inside) expected[i] = 0.0f;
+      }
+      test::check_same_bits("exact", part.scores, expected);
+    }
+    options.columns = {columns, -1};
+    CHECK_THROWS_WITH_AS(attribute(engine, pairs, options, {}), doctest::Contains("destinations"),
+                         Error);
+    options.columns = {0, middle};
+    options.method = AttributionMethod::eap;
+    CHECK_THROWS_WITH_AS(attribute(engine, pairs, options, {}), doctest::Contains("exact"), Error);
   }
 }
 

@@ -99,6 +99,63 @@ describe('a journal', () => {
     expect([...totals]).toEqual([whole.pairScores!.length]); // edges of every pair
   });
 
+  it('of exact patching goes on within a pair', async () => {
+    const few = pairs.slice(0, 2);
+    const whole = await attribute(model, few, { method: 'exact' });
+    const options: AttributeOptions = { method: 'exact', keepPairScores: false };
+    const isWithin = () => existsSync(`${journal}.pair`);
+    for (const share of [0.5, 0.8]) {
+      await interrupted(options, share, few);
+      expect(isWithin()).toBe(true);
+      expect(existsSync(journal)).toBe(false); // no pair is finished
+    }
+    await interrupted(options, 1.1, few);
+    expect(doneOf()).toBe(1);
+    expect(isWithin()).toBe(false);
+    await interrupted(options, 1.6, few); // a new run begins with few destinations
+    expect(doneOf()).toBe(1);
+    expect(isWithin()).toBe(true);
+    const first: { done: number; total: number; phase: string }[] = [];
+    const result = await attribute(model, few, {
+      ...options,
+      journal,
+      onProgress: (progress) => first.push({ ...progress }),
+    });
+    expect(first[0].phase).toBe('edges');
+    const edges = whole.pairScores!.length / 2;
+    expect(first[0].done).toBeGreaterThan(edges);
+    expect(first[0].total).toBe(2 * edges);
+    const dones = first.map(({ done }) => done);
+    expect(dones).toEqual([...dones].sort((a, b) => a - b));
+    expectSame(result, { ...whole, pairScores: undefined });
+    expect(existsSync(`${journal}.pair`)).toBe(false);
+    expectSame(await attribute(model, few, { ...options, journal }), { ...whole, pairScores: undefined });
+  });
+
+  it('refuses a pair that is damaged or of other settings, and leaves one that is finished', async () => {
+    const few = pairs.slice(0, 2);
+    const options: AttributeOptions = { method: 'exact', metric: 'kl' };
+    const whole = await attribute(model, few, options);
+    await interrupted(options, 0.4, few);
+    const place = `${journal}.pair`;
+    const line = decodeLine(readFileSync(place).subarray(0, -1))!;
+    const again = () => attribute(model, few, { ...options, journal });
+    const damaged = [{ scores: 'AAAA' }, { column: 0.5 }, { clean: [], corrupted: [] }, { version: 9 }];
+    for (const change of damaged) {
+      writeFileSync(place, encodeLine({ ...line, ...change }));
+      await expect(again()).rejects.toMatchObject({ code: 'ERR_HEADSPARK_FILE_CORRUPT' });
+    }
+    writeFileSync(place, encodeLine({ ...line, column: 10_000 }));
+    await expect(again()).rejects.toMatchObject({ code: 'ERR_HEADSPARK_FILE_CORRUPT' });
+    writeFileSync(place, encodeLine(line));
+    await expect(attribute(model, few, { method: 'exact', journal })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_SETTINGS_MISMATCH',
+    });
+    writeFileSync(place, encodeLine({ ...line, done: 1 })); // its pair is not the next
+    expectSame(await again(), whole);
+    expect(existsSync(`${journal}.lock`)).toBe(false);
+  });
+
   it('checks every pair before any work', async () => {
     const bad = [...pairs.slice(0, 2), { ...pairs[2], corrupted: pairs[2].corrupted.slice(1) }];
     const run = attribute(model, bad, { journal });

@@ -25,6 +25,12 @@ enum class AttributionMethod {
 /// k / m for k = 0 … m-1 (left), k = 1 … m (right), (k + 1/2) / m (midpoint).
 enum class IgGrid { left, right, midpoint };
 
+/// Destinations [begin, end) of the graph; end -1: to the last.
+struct ColumnRange {
+  std::int64_t begin = 0;
+  std::int64_t end = -1;
+};
+
 struct AttributionOptions {
   AttributionMethod method = AttributionMethod::eap_ig_inputs;
   Metric metric = Metric::logit_diff;
@@ -32,7 +38,8 @@ struct AttributionOptions {
   IgGrid ig_grid = IgGrid::left;
   KvEdges kv_edges = KvEdges::per_query_head;
   bool keep_pair_scores = true;
-  PairRange range = {};  ///< whose scores are wanted; no other pair changes a bit of them
+  PairRange range = {};      ///< whose scores are wanted; no other pair changes a bit of them
+  ColumnRange columns = {};  ///< of exact: edges into others are not patched, their scores are 0
 };
 
 struct AttributionResult {

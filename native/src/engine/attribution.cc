@@ -53,6 +53,11 @@ void check_options(const AttributionOptions& options) {
                                                  std::to_string(options.ig_steps) +
                                                  "; it must lie between 1 and 10000.");
   }
+  const bool all = options.columns.begin == 0 && options.columns.end == -1;
+  if (!all && options.method != AttributionMethod::exact) {
+    throw Error(ErrorCode::INVALID_ARGUMENT,
+                "Only exact patching takes some destinations by themselves.");
+  }
 }
 
 std::vector<PathGroup> groups_of(const AttributionOptions& options, std::int64_t layers) {
