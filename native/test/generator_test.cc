@@ -151,6 +151,49 @@ TEST_CASE(
   CHECK(prefilled({untouched, variant(-1, all)}) == length * layers);
 }
 
+TEST_CASE("generator: pages before the window of every layer that reads them are given up") {
+  const Engine engine = engine_for("olmo3");  // a window of 6 tokens in two of three layers
+  GenerationRequest request{.prompt = {5, 9, 2}, .max_new_tokens = 60};
+  std::vector<std::int64_t> used;
+  std::vector<std::int32_t> tokens = request.prompt;
+  Generator generator(engine, {});
+  generator.add(request);
+  while (!generator.idle()) {
+    generator.step({}, [&](const GenerationEvent& event) {
+      tokens.push_back(event.token);
+      CHECK(event.token == plain_next(engine, {tokens.begin(), tokens.end() - 1}, {}).token);
+    });
+    used.push_back(generator.stats().pages_used);
+  }
+  CHECK(tokens.size() == 63);
+  // A page of zeros, the prompt's page in each layer, and the row's own: its second one from the
+  // 33rd token on, its first one in the layers with a window until the 38th.
+  CHECK(used[10] == 1 + 3 + 3);
+  CHECK(used[33] == 1 + 3 + 6);
+  CHECK(used[45] == 1 + 3 + 4);
+}
+
+TEST_CASE(
+    "generator: a row longer than the memory has room for fits by the windows of its layers") {
+  Engine engine = engine_for("mistral");  // a window of 3 tokens in all three layers
+  Model longer = *engine.model;
+  longer.config.max_positions = 1000;
+  engine.model = std::make_shared<const Model>(longer);
+  Engine whole = engine;
+  longer.config.windowed.clear();
+  whole.model = std::make_shared<const Model>(longer);
+  // Of 700 tokens 22 pages in each layer, of the longest pass with its window 18.
+  const GenerationRequest request{.prompt = {1, 2}, .max_new_tokens = 699};
+  const GenerationOptions little{.max_rows = 4, .memory_bytes = budget_of(engine, 60)};
+  Generator unbounded(whole, little);
+  CHECK_THROWS_WITH_AS(unbounded.add(request), doctest::Contains("raise the budget"), Error);
+  const std::vector<GenerationRequest> requests(3, request);
+  const Run squeezed = run_requests(engine, requests, little);
+  CHECK(squeezed.outcomes == run_requests(engine, requests, {.max_rows = 4}).outcomes);
+  CHECK(squeezed.outcomes[0].tokens.size() == 699);
+  CHECK(squeezed.stats.most_pages_used < 3 * 22);
+}
+
 TEST_CASE("generator: samples share the pages of their prompt") {
   const Engine engine = engine_for("qwen2");
   std::vector<std::int32_t> prompt(100);

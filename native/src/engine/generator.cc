@@ -10,6 +10,7 @@
 #include "engine/growing_buffer.h"
 #include "engine/prefill.h"
 #include "engine/repeated_step.h"
+#include "engine/row_pages.h"
 #include "headspark/generate.h"
 #include "ops/paged_attention_memory.h"
 
@@ -83,7 +84,9 @@ struct Generator::State {
         pages(used),
         plan(used.context.backend),
         trace(used, trace_tokens(options), {}),
-        repeated(used, pool, replacement, trace, options.max_rows) {}
+        repeated(used, pool, replacement, trace, options.max_rows) {
+    if (!used.config().windowed.empty()) pool.make_hole();
+  }
 
   LayerRange all_layers() const { return {0, layers}; }
   void check_fits(const GenerationRow& row) const;
@@ -121,7 +124,7 @@ struct Generator::State {
 // Whatever else waits or runs, this row can be computed alone.
 void Generator::State::check_fits(const GenerationRow& row) const {
   const std::int64_t tokens = row.most_stored(engine.config().max_positions);
-  const std::int64_t needed = (tokens + kKvPageTokens - 1) / kKvPageTokens * layers;
+  const std::int64_t needed = pages_alone(engine.config(), pool, row, trace.capacity());
   if (needed <= pool.capacity()) return;
   throw_does_not_fit({tokens, needed * pool.page_bytes(), options.memory_bytes,
                       pool.capacity() * pool.page_bytes()});
@@ -269,6 +272,7 @@ void Generator::State::preempt(std::uint64_t number) {
 // Pages for the row's next `count` tokens. False when the row itself had to give way.
 bool Generator::State::grow(GenerationRow& row, std::int64_t count) {
   const std::uint64_t number = row.number;
+  forget_before_windows(engine.config(), row);
   while (!row.cache.make_writable(all_layers(), row.stored, row.stored + count)) {
     if (prompts.evict({})) continue;
     const std::uint64_t youngest = running.rbegin()->first;

@@ -70,6 +70,14 @@ void KvPagePool::release(Page page) noexcept {
   --used_;
 }
 
+bool KvPagePool::make_hole() {
+  if (!prepare(1)) return false;
+  hole_ = allocate();
+  const std::vector<float> zeros(static_cast<std::size_t>(layout_.floats()), 0.0f);
+  context_.backend->copy_to_device(data(hole_), zeros.data(), page_bytes());
+  return true;
+}
+
 bool KvPagePool::borrow(std::int64_t bytes) {
   if (available() < pages_of(bytes)) return false;
   use(pages_of(bytes));
@@ -123,8 +131,23 @@ bool KvSequence::make_writable(const LayerRange& layers, std::int64_t from, std:
   return true;
 }
 
+void KvSequence::forget(std::int64_t layer, std::int64_t position) {
+  if (pool_->hole() < 0) return;
+  auto& own = pages_[static_cast<std::size_t>(layer)];
+  std::size_t& forgotten = forgotten_[static_cast<std::size_t>(layer)];
+  const auto end = std::min(own.size(), static_cast<std::size_t>(position / kKvPageTokens));
+  if (forgotten >= end) return;
+  version_ = pool_->next_version();
+  for (; forgotten < end; ++forgotten) {
+    pool_->release(own[forgotten]);
+    own[forgotten] = pool_->hole();
+    pool_->add_reference(pool_->hole());
+  }
+}
+
 void KvSequence::clear() noexcept {
   version_ = pool_->next_version();
+  std::fill(forgotten_.begin(), forgotten_.end(), 0);
   for (auto& own : pages_) {
     for (const KvPagePool::Page page : own) pool_->release(page);
     own.clear();

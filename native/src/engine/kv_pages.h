@@ -28,6 +28,10 @@ class KvPagePool {
   std::int64_t page_bytes() const { return layout_.floats() * 4; }
   std::int64_t most_used() const { return most_used_; }
 
+  /// Takes a page of zeros that stands for those that nobody reads any more; false without one.
+  bool make_hole();
+  Page hole() const { return hole_; }
+
   /// Makes sure that `count` pages can be allocated. False when the budget does not allow it, or
   /// the system has no memory (then the budget shrinks to what there is).
   bool prepare(std::int64_t count);
@@ -65,6 +69,7 @@ class KvPagePool {
   std::vector<Page> free_;
   BlockCopies copies_;
   std::uint64_t version_ = 0;
+  Page hole_ = -1;  // none
 };
 
 /// Layers [begin, end).
@@ -77,7 +82,10 @@ struct LayerRange {
 class KvSequence {
  public:
   KvSequence(KvPagePool& pool, std::int64_t layers)
-      : pool_(&pool), pages_(static_cast<std::size_t>(layers)), version_(pool.next_version()) {}
+      : pool_(&pool),
+        pages_(static_cast<std::size_t>(layers)),
+        forgotten_(pages_.size(), 0),
+        version_(pool.next_version()) {}
   ~KvSequence() { clear(); }
   KvSequence(const KvSequence&) = delete;
   KvSequence& operator=(const KvSequence&) = delete;
@@ -92,6 +100,9 @@ class KvSequence {
   /// Pages of positions [from, to) exist and are this sequence's own. False, with nothing changed,
   /// when the pool has too few.
   bool make_writable(const LayerRange& layers, std::int64_t from, std::int64_t to);
+  /// Gives up the pages of a layer that end before `position`: nobody reads them any more. Where
+  /// the pool has a hole, it is in their places.
+  void forget(std::int64_t layer, std::int64_t position);
   void clear() noexcept;
   /// Of the list of pages: changes with it, and no other sequence of the pool has the same.
   std::uint64_t version() const { return version_; }
@@ -99,6 +110,7 @@ class KvSequence {
  private:
   KvPagePool* pool_;
   std::vector<std::vector<KvPagePool::Page>> pages_;
+  std::vector<std::size_t> forgotten_;  // pages of each layer, its first ones
   std::uint64_t version_;
 };
 
