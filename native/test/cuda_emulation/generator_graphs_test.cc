@@ -196,6 +196,32 @@ TEST_CASE("decode graphs: contexts that grow past a split, beside one that stays
   CHECK(stats.step_repeats.recorded >= 2);
 }
 
+TEST_CASE("decode graphs: rows that share a prompt go on past the window of a layer") {
+  Engine engine = engine_of();
+  auto windowed = std::make_shared<Model>(*engine.model);
+  windowed->config.windowed = {1, 0};
+  windowed->config.window = 5;
+  engine.model = windowed;
+  std::vector<GenerationRequest> requests(3, {.prompt = prompt_of(9, 40), .max_new_tokens = 35});
+  requests[1].heads = {{1, 5, 0.0f}};  // below it both have the pages of the ungated run
+  requests[2].heads = {{0, 1, 0.0f}};
+  check_equal(engine, requests, {.max_rows = 3});
+  engine.context.precision = Precision::exact;  // as near to plain attention as tokens need
+  const Run run = run_requests(engine, requests, {.max_rows = 3});
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    CAPTURE(i);
+    PlainGates gates;
+    gates.heads = requests[i].heads;
+    for (std::size_t given = 2; given < 35; given += 8) {
+      std::vector<std::int32_t> tokens = requests[i].prompt;
+      const std::vector<std::int32_t>& drawn = run.outcomes[i].tokens;
+      tokens.insert(tokens.end(), drawn.begin(),
+                    drawn.begin() + static_cast<std::ptrdiff_t>(given));
+      CHECK(plain_next(engine, tokens, gates).token == drawn[given]);
+    }
+  }
+}
+
 TEST_CASE("decode graphs: buffers that grow, and another job that moves scratch memory") {
   const Engine engine = engine_of();
   std::vector<GenerationRequest> requests = requests_of(6, 8, 3);
