@@ -48,7 +48,8 @@ if (mode === 'logits') {
   const model = await addon.loadModel(load).promise;
   let told = false;
   const settings = { method: 'exact', metric: 'logit-diff', igSteps: 5, igGrid: 'left' };
-  const range = { begin: 0, end: pairs.clean.offsets.length - 1 };
+  const columns = { beginColumn: 0, endColumn: -1 };
+  const range = { begin: 0, end: pairs.clean.offsets.length - 1, ...columns };
   const options = { ...settings, ...range, pairs, kvEdges: 'per-query-head', keepPairScores: true };
   await addon.attribute(model, options, () => {
     if (!told) parentPort.postMessage('running');
