@@ -7,7 +7,7 @@ namespace headspark::test {
 
 std::vector<AttentionSetting> windows_of_every_kind() {
   std::vector<AttentionSetting> settings;
-  for (const std::int64_t window : {2, 7, 32, 33, 100}) {
+  for (const std::int64_t window : {2, 7, 33, 100}) {
     settings.push_back({.name = "window " + std::to_string(window),
                         .heads = 4,
                         .kv_heads = 2,
@@ -17,7 +17,7 @@ std::vector<AttentionSetting> windows_of_every_kind() {
                         .gated = true,
                         .window = window});
   }
-  for (const std::int64_t window : {3, 200, 257, 600}) {
+  for (const std::int64_t window : {3, 200, 257}) {
     settings.push_back({.name = "long rows, window " + std::to_string(window),
                         .heads = 2,
                         .kv_heads = 1,

@@ -323,7 +323,7 @@ TEST_CASE("a row's attention does not depend on its batch") {
 }
 
 TEST_CASE("tokens that are keys only change no bit of the queries") {
-  for (const std::int64_t window : {0, 20, 300}) check_keys_only(window);
+  for (const std::int64_t window : {0, 20}) check_keys_only(window);
 }
 
 TEST_CASE("few long rows give the same bits on any number of threads") {

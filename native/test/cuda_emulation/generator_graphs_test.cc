@@ -202,7 +202,7 @@ TEST_CASE("decode graphs: rows that share a prompt go on past the window of a la
   windowed->config.windowed = {1, 0};
   windowed->config.window = 5;
   engine.model = windowed;
-  std::vector<GenerationRequest> requests(3, {.prompt = prompt_of(9, 40), .max_new_tokens = 35});
+  std::vector<GenerationRequest> requests(3, {.prompt = prompt_of(9, 40), .max_new_tokens = 14});
   requests[1].heads = {{1, 5, 0.0f}};  // below it both have the pages of the ungated run
   requests[2].heads = {{0, 1, 0.0f}};
   check_equal(engine, requests, {.max_rows = 3});
@@ -212,7 +212,7 @@ TEST_CASE("decode graphs: rows that share a prompt go on past the window of a la
     CAPTURE(i);
     PlainGates gates;
     gates.heads = requests[i].heads;
-    for (std::size_t given = 2; given < 35; given += 8) {
+    for (std::size_t given = 2; given < 14; given += 9) {
       std::vector<std::int32_t> tokens = requests[i].prompt;
       const std::vector<std::int32_t>& drawn = run.outcomes[i].tokens;
       tokens.insert(tokens.end(), drawn.begin(),
