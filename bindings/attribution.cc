@@ -30,11 +30,11 @@ Napi::Object attribution_to_js(Napi::Env env, AttributionResult& result,
   return object;
 }
 
-constexpr std::int64_t most_columns = std::int64_t{1} << 31;
+// Of pairs and of destinations; what there is of them the core checks.
+constexpr std::int64_t most_indices = std::int64_t{1} << 31;
 
 PairRange range_of(const Arguments& arguments) {
-  constexpr std::int64_t most = std::int64_t{1} << 31;
-  return {arguments.integer("begin", 0, most), arguments.integer("end", 0, most)};
+  return {arguments.integer("begin", 0, most_indices), arguments.integer("end", 0, most_indices)};
 }
 
 AttributionOptions attribution_options(const Arguments& arguments) {
@@ -46,8 +46,8 @@ AttributionOptions attribution_options(const Arguments& arguments) {
   options.kv_edges = kv_edges_of(arguments.string("kvEdges"));
   options.keep_pair_scores = arguments.boolean("keepPairScores");
   options.range = range_of(arguments);
-  options.columns = {arguments.integer("beginColumn", 0, most_columns),
-                     arguments.integer("endColumn", -1, most_columns)};
+  options.columns = {arguments.integer("beginColumn", 0, most_indices),
+                     arguments.integer("endColumn", -1, most_indices)};
   return options;
 }
 

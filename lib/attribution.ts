@@ -284,7 +284,7 @@ async function runWithJournal(
     about: shard === undefined ? undefined : { shape, meta },
     keepJournal: shard !== undefined,
     // Exact patching has a run for every edge of a pair.
-    ...(settings.method === 'exact' ? { firstPart: 1, edgesInto: graph.edgesInto() } : {}),
+    ...(settings.method === 'exact' ? { edgesInto: graph.edgesInto() } : {}),
     attributePart: async ({ begin: from, end: to, columns }, job) => {
       const range = { begin: begin + from, end: begin + to, ...(columns ? { columns } : {}) };
       const part = await runPairs(run, { ...range, keepPairScores: true }, job);

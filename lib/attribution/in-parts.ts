@@ -28,11 +28,9 @@ export interface Columns {
 }
 
 export interface PartsOptions extends ScoreJournalOptions, JobOptions {
-  /** Pairs of the first part; default as of `inPairParts`. */
-  readonly firstPart?: number | undefined;
   /** The journal is the result: it is written however soon the run is over. */
   readonly keepJournal?: boolean;
-  /** Edges into every destination, where a pair can go by destinations (`exact`). */
+  /** Edges into every destination, where a pair goes by destinations (`exact`): it takes long by itself. */
   readonly edgesInto?: Uint32Array | undefined;
   /** Pairs [begin, end); scores of edges into other destinations than `columns` are 0. */
   attributePart(
@@ -89,10 +87,10 @@ class Parts {
   }
 
   async run(): Promise<void> {
-    const { pairs, edges, firstPart } = this.#options;
+    const { pairs, edges, edgesInto } = this.#options;
     const journal = this.#journal;
     const most = Math.max(1, Math.floor(MOST_PART_BYTES / (4 * edges)));
-    const parts = { begin: journal.done, pairs, first: firstPart, most };
+    const parts = { begin: journal.done, pairs, first: edgesInto && 1, most };
     await inPairParts(parts, async (begin, end) => {
       await journal.add(await this.#part(begin, end));
       // What was over before the first write needs none; else a finished run is whole in its journal.

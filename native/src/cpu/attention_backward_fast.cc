@@ -30,7 +30,7 @@ class BackwardItem {
     if (at_.own == 0) return;
     // Blocks begin where they would if all tokens were queries: the same sums.
     first_block_ = round_down(at_.first, kQueryBlock);
-    context_ = {round_down(at_.seen(first_block_).begin, kDepthBlock), at_.context()};
+    context_ = at_.chunks(first_block_, at_.own - 1);
     const ContextRows k = at_.rows(p_.k, p_.prefix_k, context_);
     keys_ = key_panels(kernels_, k, dim_, ScratchSlot::key_panels, ScratchSlot::key_terms);
     values_ = key_panels(kernels_, at_.rows(p_.v, p_.prefix_v, context_), dim_,
@@ -112,8 +112,7 @@ class BackwardItem {
     std::fill_n(d_query_, count * at_.padded_dim(), 0.0f);
     std::fill_n(sum_, count, 0.0f);
     std::fill_n(d_sum_, count, 0.0f);
-    const Range keys{round_down(at_.seen(first).begin, kDepthBlock),
-                     at_.seen(first + count - 1).end};
+    const Range keys = at_.chunks(first, first + count - 1);
     for (std::int64_t key = keys.begin; key < keys.end; key += kDepthBlock) {
       score_chunk(first, count, key, std::min(kDepthBlock, keys.end - key));
     }

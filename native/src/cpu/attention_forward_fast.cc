@@ -1,8 +1,9 @@
 // Attention forward: per block of queries, scores against the keys they see in chunks of 256,
 // softmax in place, then the product with the values. Nothing of size [tokens, tokens] is kept.
-#include <bit>
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <ranges>
 
 #include "cpu/attention_head.h"
 #include "cpu/fast_ops.h"
@@ -61,12 +62,10 @@ class ForwardItem {
     if (part == 0) return first;
     if (part == parts) return queries;
     const std::int64_t wanted = seen_by(at_.own - at_.first) / parts * part;
-    std::int64_t tokens = 0;
-    for (std::uint64_t bit = std::bit_floor(static_cast<std::uint64_t>(at_.own)); bit > 0;
-         bit /= 2) {
-      const std::int64_t more = tokens + static_cast<std::int64_t>(bit);
-      if (more <= at_.own - at_.first && seen_by(more) <= wanted) tokens = more;
-    }
+    const auto all = std::views::iota(std::int64_t{0}, at_.own - at_.first);
+    const auto some = std::ranges::partition_point(
+        all, [&](std::int64_t token) { return seen_by(token + 1) <= wanted; });
+    const std::int64_t tokens = some - all.begin();
     const std::int64_t blocks = (2 * tokens * at_.group + query_block_) / (2 * query_block_);
     return std::min(first + blocks * query_block_, queries);
   }
@@ -79,9 +78,9 @@ class ForwardItem {
   }
   // Positions that flattened query f sees.
   Range seen(std::int64_t f) const { return at_.seen(f / at_.group); }
-  // Those that some of these queries see, and what is left of the first one's chunk.
+  // Those of some queries, in whole chunks.
   Range chunks_of(std::int64_t first, std::int64_t count) const {
-    return {round_down(seen(first).begin, kDepthBlock), seen(first + count - 1).end};
+    return at_.chunks(first / at_.group, (first + count - 1) / at_.group);
   }
   float* chunk(std::int64_t key) const {
     return scores_ + (key - context_.begin) / kDepthBlock * query_block_ * kTileStride;

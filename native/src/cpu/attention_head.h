@@ -53,6 +53,10 @@ struct AttentionItem {
   std::int64_t context() const { return prefix + own; }
   /// Positions that own token i sees.
   Range seen(std::int64_t i) const { return {shape.first_key(prefix + i), prefix + i + 1}; }
+  /// Those that some of the own tokens first … last see, from where the first one's chunk begins.
+  Range chunks(std::int64_t first_token, std::int64_t last_token) const {
+    return {round_down(seen(first_token).begin, kDepthBlock), seen(last_token).end};
+  }
   std::int64_t padded_dim() const { return round_up(shape.head_dim, kPanelWidth); }
   /// Query head of flattened query f = token * group + member.
   std::int64_t head(std::int64_t f) const { return kv_head * group + f % group; }

@@ -51,7 +51,7 @@ class PatternItem {
   }
 
   void block(std::int64_t first, std::int64_t count) {
-    const Range keys{round_down(seen(first).begin, kDepthBlock), seen(first + count - 1).end};
+    const Range keys = at_.chunks(first / members_, (first + count - 1) / members_);
     for (std::int64_t r = 0; r < count; ++r) {
       query_rows_.set_row(r, query(first + r), p_.shape.scale);
     }

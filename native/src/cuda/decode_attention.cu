@@ -110,11 +110,11 @@ HEADSPARK_DEVICE Segment segment_of(const DecodeKernel& p) {
   const int split = block_z();
   const int first = split * kSplitPages;
   const int shared = p.plan.shared != nullptr ? p.plan.shared[p.plan.at(split, row)] : 0;
-  const std::int32_t seen = p.first(row) / kStepKeys;  // the first page that the row sees
+  const std::int32_t position = decode_position(p.a.rows.layout, row);
+  const std::int32_t seen = first_key(p.a.shape, position) / kStepKeys;  // the row's first page
   const bool sees_shared = shared > 0 && seen < first + shared;
   int begin = Together ? first : first + shared;
   if (!Together && begin < seen) begin = seen;
-  const std::int32_t position = decode_position(p.a.rows.layout, row);
   int end = position < 0 ? 0 : position / static_cast<int>(kKvPageTokens) + 1;
   if (end > first + kSplitPages) end = first + kSplitPages;
   if (Together) {
@@ -339,7 +339,7 @@ HEADSPARK_KERNEL(kMergeThreads) merge_kernel(DecodeKernel p) {
                                            : gate_replacement(p.a.gate, {row, 0, position}, head,
                                                               p.a.shape.heads, head_dim);
   float* z = p.a.z + (p.a.rows.layout.row_begin[row] * p.a.shape.heads + head) * head_dim;
-  const int first = p.first(row) / kSplitKeys;
+  const int first = first_key(p.a.shape, position) / kSplitKeys;
   const int splits = scale == 0.0f ? 0 : position / kSplitKeys + 1;
   for (std::int64_t d = thread_index(); d < head_dim; d += kMergeThreads) {
     float sum = 0.0f;

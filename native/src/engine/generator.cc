@@ -225,8 +225,7 @@ Generator::State::Admission Generator::State::try_admit_first() {
   const std::int64_t whole = row.prompt_length() / kKvPageTokens;
   const std::int64_t next =
       std::min(row.length() + 1, row.most_stored(engine.config().max_positions));
-  const std::int64_t own =
-      std::max<std::int64_t>(0, (next + kKvPageTokens - 1) / kKvPageTokens - whole);
+  const std::int64_t own = std::max<std::int64_t>(0, pages_for(next) - whole);
   held[first->first] = state;
   if (!make_room(layers * own + headroom()) && !running.empty()) {
     held.erase(first->first);

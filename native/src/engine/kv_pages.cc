@@ -86,7 +86,7 @@ bool KvPagePool::borrow(std::int64_t bytes) {
 
 void KvSequence::share(const KvSequence& other, const LayerRange& layers, std::int64_t tokens) {
   version_ = pool_->next_version();
-  const std::int64_t count = (tokens + kKvPageTokens - 1) / kKvPageTokens;
+  const std::int64_t count = pages_for(tokens);
   for (std::int64_t index = layers.begin; index < layers.end; ++index) {
     auto& own = pages_[static_cast<std::size_t>(index)];
     for (std::int64_t i = 0; i < count; ++i) {
@@ -101,7 +101,7 @@ std::int64_t KvSequence::missing(const LayerRange& layers, std::int64_t from,
   std::int64_t count = 0;
   for (std::int64_t index = layers.begin; index < layers.end; ++index) {
     const auto& own = layer(index);
-    const auto last = static_cast<std::size_t>((to + kKvPageTokens - 1) / kKvPageTokens);
+    const auto last = static_cast<std::size_t>(pages_for(to));
     for (auto i = static_cast<std::size_t>(from / kKvPageTokens); i < last; ++i) {
       if (i >= own.size() || pool_->shared(own[i])) ++count;
     }
@@ -111,7 +111,7 @@ std::int64_t KvSequence::missing(const LayerRange& layers, std::int64_t from,
 
 bool KvSequence::make_writable(const LayerRange& layers, std::int64_t from, std::int64_t to) {
   if (!pool_->prepare(missing(layers, from, to))) return false;
-  const auto last = static_cast<std::size_t>((to + kKvPageTokens - 1) / kKvPageTokens);
+  const auto last = static_cast<std::size_t>(pages_for(to));
   for (std::int64_t index = layers.begin; index < layers.end; ++index) {
     auto& own = pages_[static_cast<std::size_t>(index)];
     for (auto i = static_cast<std::size_t>(from / kKvPageTokens); i < last; ++i) {

@@ -12,6 +12,11 @@
 
 namespace headspark {
 
+/// Pages of a layer for so many tokens.
+constexpr std::int64_t pages_for(std::int64_t tokens) {
+  return (tokens + kKvPageTokens - 1) / kKvPageTokens;
+}
+
 /// All pages of one generation. Memory is taken in slabs as it is needed, up to the budget, and
 /// given back when the pool goes.
 class KvPagePool {

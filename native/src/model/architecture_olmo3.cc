@@ -1,8 +1,6 @@
 // OLMo 3 (transformers models/olmo3, arXiv 2512.13961): OLMo 2 with a sliding window in three of
 // four layers, which rotate without the scaling of the others (some releases of transformers 5
 // scale them as well, by mistake: huggingface/transformers#45945).
-#include <algorithm>
-
 #include "model/olmo_names.h"
 
 namespace headspark {
@@ -48,8 +46,7 @@ BiasRule read_olmo3_config(const JsonObject& given, ModelConfig& config) {
   const BiasRule biases = read_olmo_config(json, {.theta = kBase}, config);
   std::vector<std::uint8_t> windowed = windowed_layers(json, config, usual_windows(config));
   read_window(json, kWindow, windowed, config);
-  const bool some = std::ranges::find(windowed, 1) != windowed.end();
-  if (!some || config.rotary.scaling == RotaryScaling::none) return biases;
+  if (!any_layer(windowed) || config.rotary.scaling == RotaryScaling::none) return biases;
   config.unscaled = std::move(windowed);
   scale_rotations(config);
   return biases;

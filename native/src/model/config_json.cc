@@ -103,6 +103,10 @@ std::vector<std::uint8_t> every_layer(const ModelConfig& config) {
   return std::vector<std::uint8_t>(static_cast<std::size_t>(config.layers), 1);
 }
 
+bool any_layer(const std::vector<std::uint8_t>& layers) {
+  return std::ranges::find(layers, 1) != layers.end();
+}
+
 std::vector<std::uint8_t> windowed_layers(const JsonObject& json, const ModelConfig& config,
                                           std::vector<std::uint8_t> otherwise) {
   const auto types = json.texts("layer_types");
@@ -125,7 +129,7 @@ std::vector<std::uint8_t> windowed_layers(const JsonObject& json, const ModelCon
 
 void read_window(const JsonObject& json, std::optional<std::int64_t> otherwise,
                  std::vector<std::uint8_t> windowed, ModelConfig& config) {
-  if (std::ranges::find(windowed, 1) == windowed.end()) return;
+  if (!any_layer(windowed)) return;
   const bool given = json.has("sliding_window");
   const bool unbounded = !given && json.json().contains("sliding_window");  // null
   if (unbounded || (!given && !otherwise)) return;
@@ -138,8 +142,7 @@ void read_window(const JsonObject& json, std::optional<std::int64_t> otherwise,
 
 bool uses_windows(const JsonObject& json, const ModelConfig& config) {
   if (json.boolean("use_sliding_window").value_or(false)) return true;
-  const std::vector<std::uint8_t> listed = windowed_layers(json, config, {});
-  if (std::ranges::find(listed, 1) != listed.end()) {
+  if (any_layer(windowed_layers(json, config, {}))) {
     json.fail("\"layer_types\" has \"sliding_attention\", but \"use_sliding_window\" is not true");
   }
   return false;

@@ -48,6 +48,8 @@ void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default, 
 
 /// [layers] of 1.
 std::vector<std::uint8_t> every_layer(const ModelConfig& config);
+/// Whether any of these layers has a 1.
+bool any_layer(const std::vector<std::uint8_t>& layers);
 /// [layers] 1 where "layer_types" has "sliding_attention"; without the key `otherwise`.
 std::vector<std::uint8_t> windowed_layers(const JsonObject& json, const ModelConfig& config,
                                           std::vector<std::uint8_t> otherwise);
