@@ -137,13 +137,17 @@ export class Tokenizer {
     return Int32Array.from(ids);
   }
 
-  /** Text of some token ids. */
+  /**
+   * Text of some token ids. Ids that the tokenizer has no token for have no text: a model's
+   * vocabulary may be padded beyond the tokenizer's, and such an id can be generated.
+   */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
     checkIds('decode', 'what it decodes', ids);
     checkOptionNames('decode', options, decodeOptions);
     const { skipSpecialTokens = true } = options;
-    if (ids.length === 0) return '';
-    return this.#inner.decode(Array.from(ids), {
+    const known = Array.from(ids).filter((id) => this.idToToken(id) !== undefined);
+    if (known.length === 0) return '';
+    return this.#inner.decode(known, {
       skip_special_tokens: skipSpecialTokens,
       clean_up_tokenization_spaces: false,
     });

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StopStringMatcher } from '../../../lib/stop-strings.js';
 import { loadTokenizer, Tokenizer } from '../../../lib/tokenizer.js';
 import { fixtures, sharedPath, stories, tinyArith } from './fixtures.js';
 
@@ -47,6 +48,14 @@ describe('loadTokenizer', () => {
     'gives the ids of smollm2-135m %s',
     (name) => checkFile(smollm!, join(smollm!, `${name}.jsonl`)),
   );
+
+  it('gives no text to ids beyond its own, which padded vocabularies of models have', async () => {
+    const arith = await loadTokenizer(tinyArith);
+    expect(arith.decode([arith.vocabSize])).toBe('');
+    expect(arith.decode([-1, 2, 11, 99_999, 2], { skipSpecialTokens: false })).toBe('1+1');
+    const stops = new StopStringMatcher(arith, ['1+']);
+    expect([2, 99_999, 11].map((id) => stops.push(id))).toEqual([false, false, true]);
+  });
 
   it('knows special tokens and end-of-sequence ids', async () => {
     const arith = await loadTokenizer(tinyArith);
