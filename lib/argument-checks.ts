@@ -108,6 +108,11 @@ export function checkPromptModel(call: string, value: unknown): void {
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkFloats(call: string, what: string, value: unknown): void {
+  check(value instanceof Float32Array, call, { takes: `${what} as a Float32Array`, value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkRows(call: string, value: unknown): void {
   check(Array.isArray(value), call, { takes: 'a list of rows', value });
 }
@@ -136,6 +141,14 @@ function checkItems(
 export function checkPairs(call: string, value: unknown): void {
   const lists = ['clean', 'corrupted', 'correct', 'incorrect'];
   checkItems(call, value, { one: 'pair', from: 'readPairs', lists });
+  for (const [index, pair] of (value as Fields[]).entries()) {
+    const wrong = lists.find((key) => !areNumbers(pair[key] as ArrayLike<unknown>));
+    if (wrong === undefined) continue;
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `${call}: "${wrong}" of pair ${index} is not a list of token ids; readPairs makes pairs.`,
+    );
+  }
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the variant. */
@@ -171,6 +184,18 @@ export function checkCircuits(call: string, value: unknown): void {
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkCircuit(call: string, value: unknown): void {
+  check(isObject(value), call, { takes: 'a circuit of buildCircuit', value });
+  checkCircuits(call, [value]);
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkGraph(call: string, value: unknown): void {
+  const fits = isObject(value) && isObject(value['shape']) && isList(value['rowStart']);
+  check(fits, call, { takes: 'a graph of graphOf', value });
+}
+
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkTable(call: string, value: unknown): void {
   const fits =
     isObject(value) &&
@@ -178,6 +203,18 @@ export function checkTable(call: string, value: unknown): void {
     isObject(value['meta']) &&
     value['scores'] instanceof Float32Array;
   check(fits, call, { takes: 'a score table of attribute or readScoreFile', value });
+}
+
+/** A name and what it names, under the key. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkNamed(call: string, value: unknown, key: string): void {
+  const fits = isObject(value) && typeof value['name'] === 'string' && isObject(value[key]);
+  check(fits, call, { takes: `every ${key} as { name, ${key} }`, value });
+}
+
+/** A score table and its name. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkNamedTable(call: string, value: unknown): void {
+  checkNamed(call, value, 'table');
+  checkTable(call, (value as Fields)['table']);
 }
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT */

@@ -19,7 +19,7 @@ import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './opti
 import { packPairs } from './packed.js';
 import { pairSettings } from './pair-parts.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
-import { checkCorrupted } from './pairs/same-prompts.js';
+import { checkContrast } from './pairs/same-prompts.js';
 import { checkShard, shardRange, type Shard } from './shard.js';
 import { mean } from './stats/quantile.js';
 import { version } from './version.js';
@@ -329,7 +329,7 @@ export async function attribute(
   const { edgeCount } = graphOf(model.shape(settings.kvEdges));
   const keepPairScores = keepsPairScores(options.keepPairScores, pairs.length * edgeCount);
   const packed = packPairs(pairs, settings.metric);
-  if (settings.method !== 'information-flow-routes') checkCorrupted(pairs);
+  if (settings.method !== 'information-flow-routes') checkContrast(pairs, settings.metric);
   const { journal, signal, onProgress, task } = options;
   if (task !== undefined) checkText('attribute', 'the task', task);
   const share = shareOf(pairs.length, options);

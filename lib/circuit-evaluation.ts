@@ -20,6 +20,7 @@ import type { Model } from './model.js';
 import type { JobOptions } from './native.js';
 import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
 import type { TokenizedPair } from './pairs.js';
+import { checkContrast } from './pairs/same-prompts.js';
 import { bootstrapSteps, type BootstrapOptions } from './stats/bootstrap.js';
 import { mean, type Interval } from './stats/quantile.js';
 import { Turns, type Steps } from './turns.js';
@@ -274,11 +275,27 @@ function checkFractions(fractions: readonly number[]): void {
   );
 }
 
+/** Faithfulness is the share of the way from the empty circuit to the model. */
+function checkApart({
+  clean,
+  empty,
+  metric,
+}: Pick<CircuitEvaluation, 'clean' | 'empty' | 'metric'>) {
+  const [full, none] = [mean(clean), mean(empty)];
+  if (full !== none) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_INVALID_ARGUMENT',
+    `faithfulness is undefined: the model and the empty circuit both have a mean ${metric} of ${full} ` +
+      'on these pairs; give pairs on which they differ.',
+  );
+}
+
 /**
  * Faithfulness over circuit sizes, with its two summaries CPR and CMD (the Mechanistic
  * Interpretability Benchmark, arXiv 2504.13151).
- * @throws as evaluateCircuits; ERR_HEADSPARK_INVALID_ARGUMENT also when faithfulness is undefined
- *   because the model and the empty circuit do not differ on these pairs.
+ * @throws as evaluateCircuits; ERR_HEADSPARK_PAIR_FORMAT also when nothing is corrupted in any pair or
+ *   its answers are the same, _INVALID_ARGUMENT when faithfulness is undefined because the model and
+ *   the empty circuit do not differ on these pairs.
  */
 export async function circuitCurve(
   model: Model,
@@ -292,6 +309,8 @@ export async function circuitCurve(
   checkOptionNames('circuitCurve', options, [...evaluateOptions, 'fractions', 'prune']);
   const { fractions = CURVE_FRACTIONS, prune = true, ...own } = options;
   checkFractions(fractions);
+  // What is left out is the corrupted run's, so that the curve has to begin somewhere else.
+  if ((own.excluded ?? 'patch') === 'patch') checkContrast(pairs, own.metric ?? 'logit-diff');
   const sizes = fractions.map((part) => edgesAtFraction(graphOf(table.shape).edgeCount, part));
   const turns = new Turns('the curve of circuits', options.signal);
   const circuits: Circuit[] = [];
@@ -302,6 +321,7 @@ export async function circuitCurve(
     }
   }
   const { circuits: results, ...evaluation } = await evaluateCircuits(model, pairs, circuits, own);
+  checkApart(evaluation);
   const entry = (index: number): CurveEntry => ({
     ...results[index],
     edges: countEdges(circuits[index]),

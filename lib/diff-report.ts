@@ -1,9 +1,11 @@
 // Reading back a diff report (hostile input: every field that is used is checked) and picking the
 // heads of a group from it, most important first. Also the report as CSV.
 import { csvText } from './ablation/csv.js';
+import { checkRecord } from './argument-checks.js';
 import type { DiffComparison, DiffReport } from './circuit-diff.js';
 import type { HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
+import { oneOf } from './option-checks.js';
 import { compareHeads, type HeadRef } from './head-gate.js';
 import { readJsonIfExists } from './json-file.js';
 
@@ -86,12 +88,15 @@ export async function readDiffReport(path: string): Promise<DiffHeads> {
  * The heads of a group, most important first: by importance in the post-trained circuit (in the
  * base circuit for vanished heads), then by layer and head.
  * @param post Name of the comparison's other circuit; default: the last.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for a group or a name that the report does not have.
  */
 export function headsOfGroup(
   report: DiffHeads,
   group: HeadGroup,
   post?: string,
 ): { other: string; heads: HeadRef[] } {
+  checkRecord('headsOfGroup', 'a diff report', report);
+  oneOf('group', group, { allowed: headGroups, fallback: 'emergent' });
   const comparison =
     post === undefined
       ? report.comparisons.at(-1)

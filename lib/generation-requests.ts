@@ -10,6 +10,7 @@ import {
   finiteNumber,
   oneOf,
   optionNames,
+  shown,
   wholeNumber,
 } from './option-checks.js';
 import { packHeads, packRows, type GatedHead } from './packed.js';
@@ -37,7 +38,9 @@ function seedOf(seed: bigint | number | undefined): bigint {
   const whole = typeof seed === 'bigint' || Number.isSafeInteger(seed);
   const value = whole ? BigInt(seed) : -1n;
   if (value >= 0n && value <= maxSeed) return value;
-  throw invalid(`seed is ${String(seed)}; it must be a whole number from 0 to 2^64 - 1.`);
+  throw invalid(
+    `seed is ${shown(seed)}; it must be a whole number from 0 to 2^53 - 1, or a bigint to 2^64 - 1.`,
+  );
 }
 
 const samplingOptions = optionNames<SamplingOptions>({
@@ -54,8 +57,8 @@ export function checkedSampling(sampling: SamplingOptions = {}): Required<Sampli
   const { temperature, topP, topK, minP, repetitionPenalty } = sampling;
   return {
     temperature: finiteNumber('temperature', temperature, {
-      accepts: (value) => value >= 0,
-      expected: '0 (greedy) or more',
+      accepts: (value) => value >= 0 && Number.isFinite(Math.fround(value)),
+      expected: '0 (greedy) or more, within float32',
       fallback: 0,
     }),
     topP: finiteNumber('topP', topP, {
@@ -70,8 +73,8 @@ export function checkedSampling(sampling: SamplingOptions = {}): Required<Sampli
       fallback: 0,
     }),
     repetitionPenalty: finiteNumber('repetitionPenalty', repetitionPenalty, {
-      accepts: (value) => value > 0,
-      expected: 'more than 0 (1: none)',
+      accepts: (value) => Math.fround(value) > 0 && Number.isFinite(Math.fround(value)),
+      expected: 'more than 0 (1: none), within float32',
       fallback: 1,
     }),
   };

@@ -1,6 +1,6 @@
 // Generation with gated heads through an async iterator: requests go in as they come, completions
 // come out as they finish, and the C++ core decodes all rows together in between.
-import { checkModel, checkRequests } from './argument-checks.js';
+import { checkFloats, checkModel, checkRequests } from './argument-checks.js';
 import type {
   Completion,
   FinishReason,
@@ -272,6 +272,8 @@ export async function* generate(
   checkModel('generate', model);
   checkRequests('generate', requests);
   checkOptionNames('generate', options, generationOptions);
+  const { replacement } = options;
+  if (replacement !== undefined) checkFloats('generate', 'replacement', replacement);
   const generation = new Generation(model, options);
   void generation.feed(requests);
   try {

@@ -1,6 +1,7 @@
 // Head references ("3.1", "a3.h1"), head gates and ablation variants: parsing, checking against a
 // model's shape, canonical names. One gate spec applies one factor and one replacement to a set of
 // heads: z' = factor * z + (1 - factor) * replacement, on the input of the output projection.
+import { checkAnyText, checkObjects, checkRecord } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
 import { shown } from './option-checks.js';
 
@@ -67,8 +68,22 @@ export function formatGate(gate: HeadGateSpec): string {
   return `${formatHeads(gate.heads) || 'none'} x${gate.factor} ${gate.replacement} ${gate.positions}`;
 }
 
-/** Every head of a model, in order. */
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT for what has no numbers of layers and heads. */
+function checkHeadShape(shape: HeadShape): void {
+  const given: unknown = shape;
+  const { layers, heads } = (given ?? {}) as Partial<HeadShape>;
+  const isCount = (value: unknown): boolean =>
+    Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 1_000_000;
+  if (isCount(layers) && isCount(heads)) return;
+  throw invalid(`the shape of a model is { layers, heads }, whole numbers, not ${shown(given)}.`);
+}
+
+/**
+ * Every head of a model, in order.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for what is no shape.
+ */
 export function allHeads(shape: HeadShape): HeadRef[] {
+  checkHeadShape(shape);
   return Array.from({ length: shape.layers * shape.heads }, (_, index) => ({
     layer: Math.floor(index / shape.heads),
     head: index % shape.heads,
@@ -175,9 +190,9 @@ export function checkFactors(factors: readonly number[]): void {
   if (factors.length === 0) throw invalid('the list of factors is empty: give for instance 0.');
   const seen = new Set<number>();
   for (const factor of factors) {
+    if (!isFactor(factor)) throw factorError('the factor', factor);
     // What the core computes with; -0 is 0.
     const single = Math.fround(factor) + 0;
-    if (!isFactor(factor)) throw factorError('the factor', factor);
     if (seen.has(single)) throw invalid(`the factor ${factor} is given twice; give each one once.`);
     seen.add(single);
   }
@@ -188,7 +203,9 @@ function checkHeadList(heads: unknown): void {
   if (!Array.isArray(heads)) {
     throw invalid(`heads are a list of { layer, head }, not ${shown(heads)}; ${advice}.`);
   }
-  const wrong = heads.findIndex((ref) => typeof ref !== 'object' || ref === null);
+  const wrong = heads.findIndex(
+    (ref) => typeof ref !== 'object' || ref === null || Array.isArray(ref),
+  );
   if (wrong < 0) return;
   throw invalid(
     `item ${wrong} of the heads is ${shown(heads[wrong])}, not { layer, head }; ${advice}.`,
@@ -198,6 +215,7 @@ function checkHeadList(heads: unknown): void {
 /** Throws ERR_HEADSPARK_INVALID_ARGUMENT for a head that is not in a model of this shape. */
 export function checkHeads(heads: readonly HeadRef[], shape: HeadShape): void {
   checkHeadList(heads);
+  checkHeadShape(shape);
   const within = (value: number, size: number): boolean =>
     Number.isInteger(value) && value >= 0 && value < size;
   const bad = heads.find((r) => !within(r.layer, shape.layers) || !within(r.head, shape.heads));
@@ -211,6 +229,7 @@ export function checkHeads(heads: readonly HeadRef[], shape: HeadShape): void {
 
 /** Checks a gate: heads in the model and each once, a factor within ±1e6, known words. */
 export function checkGate(gate: HeadGateSpec, shape: HeadShape): void {
+  checkRecord('checkGate', 'a gate as an object', gate);
   checkHeads(gate.heads, shape);
   if (uniqueHeads(gate.heads).length !== gate.heads.length) {
     throw invalid(`the head set ${formatHeads(gate.heads)} names a head twice.`);
@@ -226,10 +245,16 @@ export function checkGate(gate: HeadGateSpec, shape: HeadShape): void {
   }
 }
 
-/** Checks every variant, and that their names are distinct and not empty. */
+/**
+ * Checks every variant, and that their names are distinct and not empty.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT
+ */
 export function checkVariants(variants: readonly AblationVariant[], shape: HeadShape): void {
+  checkObjects('checkVariants', 'variants', variants);
   const names = new Set<string>();
   for (const { name, gates } of variants) {
+    checkAnyText('checkVariants: the name of a variant', name);
+    checkRecord(`checkVariants: the variant ${shown(name)}`, 'its gates as an object', gates);
     if (name.trim() === '') throw invalid('an ablation variant needs a name.');
     if (names.has(name)) throw invalid(`two ablation variants are named "${name}".`);
     names.add(name);

@@ -29,7 +29,7 @@ import {
 import type { Model } from './model.js';
 import { modelProvenance } from './model-provenance.js';
 import { runJob, type JobOptions } from './native.js';
-import type { NativeHeadProperties } from './native-types.js';
+import type { NativeHeadProperties, PackedRows } from './native-types.js';
 import { checkOptionNames, oneOf, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
 import { packRows } from './packed.js';
 import type { PairMetric, TokenizedPair } from './pairs.js';
@@ -133,6 +133,8 @@ function seenTokens(
 interface Prepared {
   readonly heads: HeadRef[];
   readonly prompts: readonly HeadPrompt[];
+  /** Of the prompts. */
+  readonly tokens: PackedRows;
   readonly seen: SeenToken[][] | undefined;
   /** Per prompt and token the bits of its class. */
   readonly classes: number[][];
@@ -159,21 +161,23 @@ function prepare(
       throw invalid(`a map on prompt ${prompt} is asked for, but there are ${prompts.length}.`);
     }
   }
-  const seen = seenTokens(model, prompts);
-  const classes = prompts.map(({ tokens }, index) =>
-    seen ? classifyTokens(seen[index], markers) : new Array<number>(tokens.length).fill(0),
+  // Refuses what is no token id before its text is asked for.
+  const tokens = packRows(
+    prompts.map((prompt) => prompt.tokens),
+    'the prompts',
   );
-  return { heads: unique, prompts, seen, classes, maps };
+  const seen = seenTokens(model, prompts);
+  const classes = prompts.map((prompt, index) =>
+    seen ? classifyTokens(seen[index], markers) : new Array<number>(prompt.tokens.length).fill(0),
+  );
+  return { heads: unique, prompts, tokens, seen, classes, maps };
 }
 
-function requestOf({ heads, prompts, classes, maps }: Prepared, settings: HeadSettings) {
+function requestOf({ heads, prompts, tokens, classes, maps }: Prepared, settings: HeadSettings) {
   const answers = prompts.flatMap((prompt) => prompt.answers ?? []);
   const place = new Map(heads.map((ref, index) => [formatHead(ref), index]));
   return {
-    prompts: packRows(
-      prompts.map(({ tokens }) => tokens),
-      'the prompts',
-    ),
+    prompts: tokens,
     classes: packRows(classes, 'the classes'),
     correct: packRows(
       answers.map(({ correct }) => correct),

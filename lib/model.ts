@@ -270,8 +270,8 @@ function checkLoadOptions(options: LoadModelOptions): void {
 }
 
 /**
- * Loads a checkpoint: Qwen2, Qwen3, Llama, GPT-2 or GPT-NeoX in safetensors, any of fp32, fp16,
- * bf16; weights are mapped, not read into memory.
+ * Loads a checkpoint in safetensors, any of fp32, fp16, bf16: Qwen2, Qwen3, Llama, Mistral, Phi-3,
+ * OLMo 2 and 3, SmolLM3, GPT-2 or GPT-NeoX (README has their models); weights are mapped, not read into memory.
  * @param model Folder, or `ORG/NAME` or `ORG/NAME@REVISION` on the Hugging Face Hub; an adapter
  *   folder leads to its base.
  * @throws ERR_HEADSPARK_FILE_NOT_FOUND, _FILE_CORRUPT, _CONFIG, _UNSUPPORTED_ARCHITECTURE,

@@ -51,7 +51,9 @@ const invalid = (message: string): HeadsparkError =>
 
 function checkOptions(options: AblateOptions, pairs: number): void {
   const { factors = [0], ablation = 'zero', positions = 'all', controls = 20, seed = 0 } = options;
-  if (pairs < 1) throw invalid('an ablation needs at least one pair.');
+  if (pairs < 1) {
+    throw new HeadsparkError('ERR_HEADSPARK_PAIR_FORMAT', 'an ablation needs at least one pair.');
+  }
   checkFactors(factors);
   if (!ablationKinds.includes(ablation)) {
     throw invalid(

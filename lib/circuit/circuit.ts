@@ -1,7 +1,7 @@
 // A circuit: the selected edges of a score table, pruned, with its nodes, heads and importance.
 
 import { HeadsparkError } from '../errors.js';
-import { checkTable } from '../argument-checks.js';
+import { checkCircuit, checkGraph, checkTable } from '../argument-checks.js';
 import type { HeadRef } from '../head-gate.js';
 import { checkOptionNames, optionNames } from '../option-checks.js';
 import { graphOf, type CircuitGraph } from './graph.js';
@@ -58,8 +58,12 @@ export function buildCircuit(table: ScoreTable, options: BuildCircuitOptions): C
   return { ...table, inGraph, nodesInGraph: nodes };
 }
 
-/** The edges of a circuit as a list; entries off the real edges are not looked at. */
+/**
+ * The edges of a circuit as a list; entries off the real edges are not looked at.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for what is no circuit, _TENSOR_SHAPE.
+ */
 export function circuitEdgeList(circuit: Circuit): EdgeList {
+  checkCircuit('circuitEdgeList', circuit);
   const graph = graphOf(circuit.shape);
   if (circuit.inGraph.length !== graph.nForward * graph.nBackward) {
     throw new HeadsparkError(
@@ -86,6 +90,7 @@ export function countEdges(circuit: Circuit): number {
 
 /** Number of sources (input, heads, MLPs) of the circuit. */
 export function countNodes(circuit: Circuit): number {
+  checkCircuit('countNodes', circuit);
   return circuit.nodesInGraph.reduce((sum, inside) => sum + (inside ? 1 : 0), 0);
 }
 
@@ -94,6 +99,7 @@ export function countNodes(circuit: Circuit): number {
  * own q, k or v. A shared k/v input (grouped) alone does not bring in the heads that read it.
  */
 export function headMask(graph: CircuitGraph, list: EdgeList): Uint8Array {
+  checkGraph('headMask', graph);
   const touched = new Uint8Array(graph.nForward);
   for (let index = 0; index < list.edges.length; index++) {
     touched[list.sources[index]] = 1;
@@ -125,6 +131,7 @@ export function headImportance(
   list: EdgeList,
   scores: Float32Array,
 ): Float64Array {
+  checkGraph('headImportance', graph);
   const outgoing = new Float64Array(graph.nForward);
   for (let index = 0; index < list.edges.length; index++) {
     outgoing[list.sources[index]] += Math.abs(scores[list.edges[index]]);
@@ -138,6 +145,7 @@ export function headImportance(
  * @param scores [edgeCount], compact.
  */
 export function scoreShares(graph: CircuitGraph, scores: Float32Array): Float64Array {
+  checkGraph('scoreShares', graph);
   const outgoing = new Float64Array(graph.nForward);
   for (let source = 0; source < graph.nForward; source++) {
     const end = graph.rowStart[source + 1];
@@ -168,6 +176,7 @@ export function headsOf(mask: ArrayLike<number>, headsPerLayer: number): HeadRef
 
 /** The heads of a circuit: those with any edge in it. */
 export function circuitHeads(circuit: Circuit): HeadRef[] {
+  checkCircuit('circuitHeads', circuit);
   const graph = graphOf(circuit.shape);
   return headsOf(headMask(graph, circuitEdgeList(circuit)), circuit.shape.heads);
 }

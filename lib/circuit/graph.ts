@@ -2,6 +2,7 @@
 // The one fact to know: the real edges of a row are a suffix of it, so an edge has two indexes:
 // dense = source * nBackward + destination, and compact = its place among the real edges.
 
+import { checkRecord } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import {
   backwardCount,
@@ -192,6 +193,7 @@ const recentGraphs: CircuitGraph[] = [];
 
 /** The graph of a shape. The last few are kept: a diff asks for the same one many times. */
 export function graphOf(shape: GraphShape): CircuitGraph {
+  checkRecord('graphOf', "a model's shape", shape);
   const found = recentGraphs.find(
     ({ shape: known }) =>
       known.layers === shape.layers &&

@@ -1,6 +1,7 @@
 // Names of nodes and edges, as the reference writes them: `a0.h0->m0`, `input->a0.h0<q>`.
 // With grouped k/v edges a key/value input is called `a0.kv0<k>`: it belongs to several heads.
 
+import { checkAnyText, checkGraph } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import type { CircuitGraph } from './graph.js';
 
@@ -78,6 +79,8 @@ export function parseEdge(
   graph: CircuitGraph,
   name: string,
 ): { source: number; destination: number } {
+  checkGraph('parseEdge', graph);
+  checkAnyText('parseEdge', name);
   const arrow = name.indexOf('->');
   const source = arrow < 0 ? -1 : parseSource(graph, name.slice(0, arrow));
   const destination = arrow < 0 ? -1 : parseDestination(graph, name.slice(arrow + 2));

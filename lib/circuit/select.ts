@@ -1,6 +1,7 @@
 // Selection rules: which edges of a score table make the circuit, before pruning.
 // Ties break by edge index, always; the rules are the reference's and the paper's.
 
+import { checkRecord } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { oneOf, shown } from '../option-checks.js';
 import type { CircuitGraph } from './graph.js';
@@ -29,7 +30,9 @@ export type Selection =
 
 const rules = ['top-n', 'threshold', 'greedy'] as const satisfies readonly Selection['rule'][];
 
-function checkRule(rule: unknown): void {
+function checkRule(selection: unknown): void {
+  checkRecord('selection', 'a rule with its numbers as an object', selection);
+  const { rule } = selection as { rule?: unknown };
   if ((rules as readonly unknown[]).includes(rule)) return;
   throw new HeadsparkError(
     'ERR_HEADSPARK_INVALID_ARGUMENT',
@@ -70,7 +73,7 @@ export function selectEdges(
   scores: Float32Array,
   selection: Selection,
 ): Uint32Array {
-  checkRule(selection.rule);
+  checkRule(selection);
   const ranking = oneOf('ranking', selection.ranking, {
     allowed: ['absolute', 'signed'],
     fallback: 'absolute',

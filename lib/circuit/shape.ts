@@ -1,6 +1,7 @@
 // What a circuit graph is made of: layers, heads, and how key/value inputs are counted.
 // Everything about indexes follows from these five numbers (method: hannamw/EAP-IG's graph).
 
+import { checkRecord } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 
 /**
@@ -36,6 +37,7 @@ function checkCount(value: unknown, name: string, limit: number): void {
 
 /** Throws ERR_HEADSPARK_INVALID_ARGUMENT when the shape cannot be a model's. */
 export function checkShape(shape: GraphShape): void {
+  checkRecord('graph shape', 'layers and heads as an object', shape);
   checkCount(shape.layers, 'layers', MAX_LAYERS);
   checkCount(shape.heads, 'heads', MAX_HEADS);
   checkCount(shape.keyValueHeads, 'keyValueHeads', MAX_HEADS);
@@ -70,8 +72,12 @@ export function backwardCount(shape: GraphShape): number {
   return shape.layers * columnsPerLayer(shape) + 1;
 }
 
-/** Number of real edges, by formula (nothing is allocated). */
+/**
+ * Number of real edges, by formula (nothing is allocated).
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT when the shape cannot be a model's.
+ */
 export function edgeCount(shape: GraphShape): number {
+  checkShape(shape);
   const attentionColumns = columnsPerLayer(shape) - 1;
   const ownHeads = shape.parallelBlock ? 0 : shape.heads;
   let edges = forwardCount(shape);

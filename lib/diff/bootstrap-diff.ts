@@ -2,6 +2,7 @@
 // the same selection, and every head gets an interval and an emergence probability.
 // A set difference of two thresholded sets is noisy; this is what says how noisy.
 
+import { checkNamedTable, checkObjects, checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import type { HeadRef } from '../head-gate.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
@@ -233,6 +234,9 @@ export async function bootstrapDiff(
   tables: readonly NamedTable[],
   options: BootstrapDiffOptions,
 ): Promise<BootstrapDiff> {
+  checkObjects('bootstrapDiff', 'score tables', tables);
+  for (const named of tables) checkNamedTable('bootstrapDiff', named);
+  checkSomeOptions('bootstrapDiff', options);
   const { selection, resampledHeads, confidence = 0.95, seed = 0 } = options;
   checkConfidence(confidence);
   const [base, ...others] = tables;

@@ -1,6 +1,7 @@
 // Difference of circuits of one shape: the first is the base, the others are compared with it.
 // Quantities: retained / emergent / vanished heads, head importance, effect map, Jaccard.
 
+import { checkCircuit, checkNamed, checkObjects, checkTable } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import type { HeadRef } from '../head-gate.js';
 import {
@@ -125,6 +126,12 @@ function compare(base: Measured, other: Measured, headsPerLayer: number): Circui
  * Throws ERR_HEADSPARK_INVALID_ARGUMENT (fewer than two), ERR_HEADSPARK_SETTINGS_MISMATCH.
  */
 export function diffCircuits(circuits: readonly NamedCircuit[]): CircuitDiff {
+  checkObjects('diffCircuits', 'circuits', circuits);
+  for (const named of circuits) {
+    checkNamed('diffCircuits', named, 'circuit');
+    checkCircuit('diffCircuits', named.circuit);
+    checkTable('diffCircuits', named.circuit);
+  }
   const [first, ...others] = circuits;
   if (!first || others.length === 0) {
     throw new HeadsparkError(

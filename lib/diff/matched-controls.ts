@@ -1,6 +1,7 @@
 // Random control sets for an ablated set of heads: as many heads in each layer, none of the set's
 // own where the layer has enough others. Without such controls an ablation shows nothing.
 
+import { checkRecord } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import {
   checkHeads,
@@ -121,11 +122,33 @@ const ENUMERATE_LIMIT = 4096;
 const possibleSets = (plans: readonly LayerPlan[]): number =>
   plans.reduce((n, { pool, choose }) => n * binomial(pool.length, choose), 1);
 
-/** How many sets `matchedControls` gives of `count` wanted ones, without making any. */
+/** @throws ERR_HEADSPARK_INVALID_ARGUMENT for heads outside the model or no number of sets. */
+export function checkControls(
+  call: string,
+  ablated: readonly HeadRef[],
+  options: Omit<MatchedControlsOptions, 'seed'>,
+): void {
+  checkRecord(call, 'its options as an object', options);
+  const { shape, count } = options;
+  if (!Number.isInteger(count) || count < 0 || count > 100_000) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_INVALID_ARGUMENT',
+      `controls: the number of sets must be a whole number from 0 to 100000, got ${count}`,
+    );
+  }
+  checkHeads(ablated, shape);
+}
+
+/**
+ * How many sets `matchedControls` gives of `count` wanted ones, without making any.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT
+ */
 export function matchedControlCount(
   ablated: readonly HeadRef[],
-  { shape, count }: Omit<MatchedControlsOptions, 'seed'>,
+  options: Omit<MatchedControlsOptions, 'seed'>,
 ): number {
+  checkControls('matchedControlCount', ablated, options);
+  const { shape, count } = options;
   const plans = planLayers(uniqueHeads(ablated), shape.heads);
   // Whole layers leave nothing but the set itself.
   const self = plans.every(({ fixed, shared }) => shared > 0 && fixed.length === 0) ? 1 : 0;
@@ -140,14 +163,8 @@ export function matchedControls(
   ablated: readonly HeadRef[],
   options: MatchedControlsOptions,
 ): MatchedControls {
+  checkControls('matchedControls', ablated, options);
   const { shape, count, seed = 0 } = options;
-  if (!Number.isInteger(count) || count < 0 || count > 100_000) {
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_INVALID_ARGUMENT',
-      `controls: the number of sets must be a whole number from 0 to 100000, got ${count}`,
-    );
-  }
-  checkHeads(ablated, shape);
   const set = uniqueHeads(ablated);
   const plans = planLayers(set, shape.heads);
   const overlapping = plans.filter(({ shared }) => shared > 0);

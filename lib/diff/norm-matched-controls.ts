@@ -1,10 +1,10 @@
 // Random control sets matched in what heads write: every head of the set is stood for by a head of any
 // layer whose mean write has nearly the same length. Controls of the same layers leave open whether a
 // set hurts because its heads write much; these answer it.
+import { checkNumbers } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import {
   allHeads,
-  checkHeads,
   compareHeads,
   formatHead,
   formatHeads,
@@ -12,7 +12,11 @@ import {
   type HeadRef,
 } from '../head-gate.js';
 import { Random } from '../stats/random.js';
-import type { MatchedControls, MatchedControlsOptions } from './matched-controls.js';
+import {
+  checkControls,
+  type MatchedControls,
+  type MatchedControlsOptions,
+} from './matched-controls.js';
 
 export interface NormMatchedOptions extends MatchedControlsOptions {
   /** [layers, heads] mean length of every head's write (`headActivations`). */
@@ -68,8 +72,9 @@ export function normMatchedControls(
   ablated: readonly HeadRef[],
   options: NormMatchedOptions,
 ): MatchedControls {
+  checkControls('normMatchedControls', ablated, options);
   const { shape, count, seed = 0, norms } = options;
-  checkHeads(ablated, shape);
+  checkNumbers('normMatchedControls: norms', norms);
   const set = uniqueHeads(ablated);
   const normOf = ({ layer, head }: HeadRef): number => norms[layer * shape.heads + head];
   const heads = allHeads(shape);

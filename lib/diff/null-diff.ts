@@ -2,6 +2,12 @@
 // are split into two random halves, a circuit is built from each, and the heads of one half that
 // the other lacks are counted. Halves hold half the data, so the counts are an upper estimate.
 
+import {
+  checkNamedTable,
+  checkNumbers,
+  checkRecord,
+  checkSomeOptions,
+} from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { mean, quantile } from '../stats/quantile.js';
@@ -74,10 +80,10 @@ function checkInputs(repeats: number, pairs: number, name: string): void {
  * Base against base over random halves of its pairs. Deterministic for a seed.
  * Throws ERR_HEADSPARK_INVALID_ARGUMENT, _CANCELLED.
  */
-export async function nullDiff(
-  { name, table }: NamedTable,
-  options: NullDiffOptions,
-): Promise<NullDiff> {
+export async function nullDiff(base: NamedTable, options: NullDiffOptions): Promise<NullDiff> {
+  checkNamedTable('nullDiff', base);
+  checkSomeOptions('nullDiff', options);
+  const { name, table } = base;
   const { selection, resampledHeads, repeats = 100, seed = 0 } = options;
   const resampler = new CircuitResampler(table, name, { selection, resampledHeads });
   const { pairs } = resampler;
@@ -121,7 +127,10 @@ export async function nullDiff(
  * Share of null splits with at least as many emergent heads as observed, counting the observation
  * itself: a p-value of "noise alone made these heads".
  */
-export function nullPValue(observed: number, { emergentCounts }: NullDiff): number {
+export function nullPValue(observed: number, noise: Pick<NullDiff, 'emergentCounts'>): number {
+  checkRecord('nullPValue', 'what nullDiff gives', noise);
+  checkNumbers('nullPValue', noise.emergentCounts);
+  const { emergentCounts } = noise;
   const atLeast = emergentCounts.filter((count) => count >= observed).length;
   return (atLeast + 1) / (emergentCounts.length + 1);
 }

@@ -1,5 +1,6 @@
 // From an answer as a file gives it (token id, token text, or a list of either) to token ids.
 // A text must be exactly one token; which spellings are tried is the one thing to know here.
+import { checkAnyText, checkTokenizer } from '../argument-checks.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { pairError, quote } from './pair-error.js';
 import type { PairPlace } from './types.js';
@@ -17,6 +18,8 @@ export interface AnswerContext {
  * which adds its own).
  */
 export function singleToken(tokenizer: Tokenizer, text: string): number | undefined {
+  checkTokenizer('singleToken', tokenizer);
+  checkAnyText('singleToken', text);
   if (text === '') return undefined;
   const tryText = (spelling: string): number | undefined => {
     if (!tokenizer.represents(spelling)) return undefined;

@@ -4,6 +4,7 @@
 
 import { checkList, checkNumbers, checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
+import { wholeNumber } from '../option-checks.js';
 import { checkConfidence, percentileBounds, type Interval } from './quantile.js';
 import { Random } from './random.js';
 
@@ -114,6 +115,9 @@ export interface SpearmanResult {
   readonly usableResamples: number;
 }
 
+/** Resamples, and permutations: some seconds for a short series. */
+const mostDraws = 10_000_000;
+
 /** 8! = 40,320 orderings take some milliseconds. */
 const EXACT_LIMIT = 8;
 
@@ -193,7 +197,7 @@ export function blockResample(
 /**
  * Rank correlation of two series over the same time points, in time order.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for unequal lengths, fewer than 3 points, values that are
- *   not finite or a block length out of range.
+ *   not finite, or a block length or number of draws out of range.
  */
 export function spearmanSeries(
   x: readonly number[],
@@ -203,7 +207,13 @@ export function spearmanSeries(
   checkNumbers('spearmanSeries', x);
   checkNumbers('spearmanSeries', y);
   checkSomeOptions('spearmanSeries', options);
-  const { resamples = 10_000, permutations = 99_999, confidence = 0.95, seed = 0 } = options;
+  const { confidence = 0.95, seed = 0 } = options;
+  const draws = { low: 1, high: mostDraws };
+  const resamples = wholeNumber('resamples', options.resamples, { ...draws, fallback: 10_000 });
+  const permutations = wholeNumber('permutations', options.permutations, {
+    ...draws,
+    fallback: 99_999,
+  });
   const points = x.length;
   const blockLength = options.blockLength ?? Math.ceil(Math.cbrt(points) - 1e-9);
   checkConfidence(confidence);

@@ -1,7 +1,8 @@
 // Two samples on a line: the 1-Wasserstein distance between them and a permutation test of it.
 
-import { checkList } from '../argument-checks.js';
+import { checkList, checkSomeOptions } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
+import { wholeNumber } from '../option-checks.js';
 import { Random } from './random.js';
 
 /** The mean distance that mass must move to turn one sample into the other. */
@@ -25,13 +26,22 @@ export function wasserstein(a: ArrayLike<number>, b: ArrayLike<number>): number 
   return distance;
 }
 
-/** Share of random relabellings with at least the observed distance, the observed one counted. */
+/**
+ * Share of random relabellings with at least the observed distance, the observed one counted.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty lists or a number of permutations out of range.
+ */
 export function wassersteinTest(
   a: readonly number[],
   b: readonly number[],
   options: { permutations?: number; seed?: number } = {},
 ): { distance: number; pValue: number } {
-  const { permutations = 9_999, seed = 0 } = options;
+  checkSomeOptions('wassersteinTest', options);
+  const { seed = 0 } = options;
+  const permutations = wholeNumber('permutations', options.permutations, {
+    low: 1,
+    high: 1_000_000,
+    fallback: 9_999,
+  });
   const distance = wasserstein(a, b);
   const random = new Random(seed);
   const pool = [...a, ...b];

@@ -91,7 +91,7 @@ class CudaBackend final : public Backend, public cuda::OpDevice {
                 name() + " has no room for another " + memory_text(bytes) + ": " +
                     device_->usage() + ". Planned were " + memory_text(plan_.weight_bytes) +
                     " of weights and " + memory_text(plan_.workspace_bytes) +
-                    " of workspace; lower --memory, or stop what else uses the GPU.");
+                    " of workspace; lower memoryBytes (--memory), or stop what else uses the GPU.");
   }
 
   std::shared_ptr<cuda::Device> device_;

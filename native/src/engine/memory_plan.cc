@@ -45,7 +45,7 @@ std::int64_t norm_bytes(const NormWeight& norm) {
               "The weights need " + memory_text(plan.weight_bytes) + " and the workspace " +
                   memory_text(plan.workspace_bytes) + ", but " + backend.name() + " has only " +
                   memory_text(available) +
-                  " free; lower --memory, use a device with more, or --device cpu.");
+                  " free; lower memoryBytes (--memory), use a device with more, or --device cpu.");
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ void check_longest(const Engine& engine, std::int32_t tokens, const TokenCost& c
                                             memory_text(needed) +
                                             " of workspace, more than the memory budget of " +
                                             memory_text(engine.options.memory_bytes) +
-                                            "; raise the budget (--memory) or shorten the pair.");
+                                            "; raise the budget (memoryBytes, --memory) or shorten the pair.");
 }
 
 }  // namespace
