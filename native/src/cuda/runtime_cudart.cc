@@ -16,8 +16,9 @@ void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // or the next call reports it again, where the device goes on
   if (status == cudaErrorMemoryAllocation) {
-    throw Error(ErrorCode::OUT_OF_MEMORY, std::string("The GPU has no memory left to ") + what +
-                                              "; lower memoryBytes (--memory), or stop what else uses the GPU.");
+    throw Error(ErrorCode::OUT_OF_MEMORY,
+                std::string("The GPU has no memory left to ") + what +
+                    "; lower memoryBytes (--memory), or stop what else uses the GPU.");
   }
   throw Error(ErrorCode::DEVICE, std::string("The GPU failed to ") + what + ": " +
                                      cudaGetErrorString(status) +

@@ -114,7 +114,8 @@ HeadRequestPlan plan_head_request(const Engine& engine, const HeadPropertiesRequ
                 "A prompt of " + std::to_string(plan.longest) + " tokens needs " +
                     memory_text(needed) +
                     " of workspace for one attention map, more than the memory budget of " +
-                    memory_text(budget) + "; raise the budget (memoryBytes, --memory) or shorten the prompt.");
+                    memory_text(budget) +
+                    "; raise the budget (memoryBytes, --memory) or shorten the prompt.");
   }
   const std::int64_t wanted = paying_batch_tokens(engine);
   plan.batches = cut_pairs(lengths, std::clamp<std::int64_t>(budget / token_bytes(), 1, wanted));

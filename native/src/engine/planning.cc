@@ -40,11 +40,11 @@ BatchTokens batch_tokens(const Engine& engine, const TokenCost& cost) {
 void check_longest(const Engine& engine, std::int32_t tokens, const TokenCost& cost) {
   const std::int64_t needed = 4 * cost.floats * tokens;
   if (needed <= engine.options.memory_bytes) return;
-  throw Error(ErrorCode::OUT_OF_MEMORY, "A pair of " + std::to_string(tokens) + " tokens needs " +
-                                            memory_text(needed) +
-                                            " of workspace, more than the memory budget of " +
-                                            memory_text(engine.options.memory_bytes) +
-                                            "; raise the budget (memoryBytes, --memory) or shorten the pair.");
+  throw Error(ErrorCode::OUT_OF_MEMORY,
+              "A pair of " + std::to_string(tokens) + " tokens needs " + memory_text(needed) +
+                  " of workspace, more than the memory budget of " +
+                  memory_text(engine.options.memory_bytes) +
+                  "; raise the budget (memoryBytes, --memory) or shorten the pair.");
 }
 
 }  // namespace

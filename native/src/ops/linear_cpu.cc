@@ -68,12 +68,14 @@ void linear_forward_cpu(const Context& context, const LinearForward& p) {
     for (std::int64_t o = begin; o < end; ++o) {
       const std::int64_t out = range.out_begin + o;
       const std::vector<float> w = weight_row(p.weight->view, out, range);
+      std::vector<float> b;  // [rank]
+      for (std::int64_t r = 0; low && r < low->rank; ++r) b.push_back(low->b.at(out, r));
       const double bias = p.with_bias && !p.weight->bias.empty() ? p.weight->bias[out] : 0.0;
       for (std::int64_t t = 0; t < p.tokens; ++t) {
         // y = x Wᵀ + b + scale (x Aᵀ) Bᵀ
         double sum = bias + dot(p.x + t * p.x_stride, w.data(), range.in());
         for (std::int64_t r = 0; low && r < low->rank; ++r) {
-          sum += low->scale * inner[t * low->rank + r] * low->b.at(out, r);
+          sum += low->scale * inner[t * low->rank + r] * b[r];
         }
         const std::int64_t at = t * p.y_stride + o;
         p.y[at] = static_cast<float>(p.residual != nullptr ? p.residual[at] + sum : sum);
@@ -91,11 +93,13 @@ void linear_backward_cpu(const Context& context, const LinearBackward& p) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t in = range.in_begin + i;
       const std::vector<float> w = weight_column(p.weight->view, in, range);
+      std::vector<float> a;  // [rank]
+      for (std::int64_t r = 0; low && r < low->rank; ++r) a.push_back(low->a.at(r, in));
       for (std::int64_t t = 0; t < p.tokens; ++t) {
         // d_x = d_y W + scale (d_y B) A
         double sum = dot(p.d_y + t * p.d_y_stride, w.data(), range.out());
         for (std::int64_t r = 0; low && r < low->rank; ++r) {
-          sum += low->scale * d_inner[t * low->rank + r] * low->a.at(r, in);
+          sum += low->scale * d_inner[t * low->rank + r] * a[r];
         }
         float& d_x = p.d_x[t * p.d_x_stride + i];
         d_x = static_cast<float>(p.mode == GradientMode::accumulate ? d_x + sum : sum);
