@@ -11,7 +11,7 @@ export const usageError = (message: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
 
 /** Keys that yargs adds to the options. */
-const ownKeys = ['_', '$0', 'help', 'version', 'get-yargs-completions'];
+const ownKeys = ['_', '$0', 'help', 'version'];
 
 /** Throws for an option that the command does not take, naming the nearest one that it does. */
 export function checkOptionNames(

@@ -7,6 +7,8 @@ import type { OptionName } from './vocabulary.js';
 export interface PositionalSpec {
   readonly name: string;
   readonly describe: string;
+  /** What completion offers. */
+  readonly choices?: readonly string[];
   /** Takes the rest of the line. */
   readonly rest?: true;
 }

@@ -2,6 +2,7 @@
 // The command line's entry: the process's streams and signals around one run.
 import { writeError } from '../file-errors.js';
 import { commandNames, loadCommands } from './commands.js';
+import { complete, isCompleting } from './completion.js';
 import type { Terminal } from './context.js';
 import { reportError, runLine } from './run.js';
 
@@ -38,10 +39,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // There is nobody left to tell.
 process.stderr.on('error', () => undefined);
 
-process.exitCode = await runLine(process.argv.slice(2), {
-  commandNames,
-  loadCommands,
-  terminal,
-  interruption: { signal: controller.signal, exitCode: () => interruptedBy },
-  readerGone: readerGone.signal,
-});
+const argv = process.argv.slice(2);
+// The shell's questions are answered whatever the environment and the unfinished line say.
+if (isCompleting(argv)) {
+  await complete(argv, terminal);
+} else {
+  process.exitCode = await runLine(argv, {
+    commandNames,
+    loadCommands,
+    terminal,
+    interruption: { signal: controller.signal, exitCode: () => interruptedBy },
+    readerGone: readerGone.signal,
+  });
+}

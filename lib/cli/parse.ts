@@ -16,7 +16,7 @@ import type { Preset } from './preset.js';
 import { didYouMean } from '../nearest-word.js';
 import { optionSpec, type OptionName } from './vocabulary.js';
 
-/** What is to be done: a command with its arguments, or nothing (help, version, completion). */
+/** What is to be done: a command with its arguments, or nothing (help, version, the script of completion). */
 export type Parsed = { command: Command; args: Arguments } | undefined;
 
 const first = (text: string): string => text.split('\n')[0];
@@ -127,7 +127,7 @@ export function commandOf(
 }
 
 /**
- * Parses a command line. Help, version and completion print to stdout and give undefined.
+ * Parses a command line. Help, version and the script of completion print to stdout and give undefined.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT naming the option and what it takes.
  */
 export async function parseLine(
@@ -156,8 +156,7 @@ export async function parseLine(
     checkOptionValues(chosen.raw, command.options, command.multiple ?? []);
     return { command, args: new Arguments(chosen.raw) };
   }
-  if (raw['help'] === true || raw['version'] === true || raw['get-yargs-completions'])
-    return undefined;
+  if (raw['help'] === true || raw['version'] === true) return undefined;
   return unknownCommand(raw, argv, commands);
 }
 

@@ -94,12 +94,9 @@ export async function runLine(argv: readonly string[], options: RunOptions): Pro
   const debug = argv.includes('--debug');
   let context: Context | undefined;
   try {
-    // The shell's questions must be answered whatever the environment says.
-    const completing = argv.some((item) => item.startsWith('--get-yargs-completions'));
     const commands = await loadCommands(argv);
     const place = { commandNames, environment: terminal.environment };
-    const named = completing ? undefined : commandOf(argv, commands);
-    const preset = await presetOf(named, argv, place);
+    const preset = await presetOf(commandOf(argv, commands), argv, place);
     const parsed = await parseLine(argv, commands, preset);
     if (!parsed) return exitCodes.done;
     const { command, args } = parsed;

@@ -226,7 +226,11 @@ export const studyCommand: Command = {
   usage: 'study <action> [paths..]',
   describe: 'Plan and run a whole study from a file; resumable, in shards if need be',
   positionals: [
-    { name: 'action', describe: 'init, plan, run, status or merge' },
+    {
+      name: 'action',
+      describe: 'init, plan, run, status or merge',
+      choices: Object.keys(actions),
+    },
     { name: 'paths', describe: 'the study file; for merge the folders of runs', rest: true },
   ],
   options: [
