@@ -63,6 +63,11 @@ export function formatHeads(heads: readonly HeadRef[]): string {
   return uniqueHeads(heads).map(formatHead).join(',');
 }
 
+/** A set's name with its factor, where a run has several: `a3.h1 × 0.5`. */
+export function withFactor(name: string, factor: number, factors: readonly number[]): string {
+  return factors.some((other) => other !== factor) ? `${name} × ${factor}` : name;
+}
+
 /** A stable text of a gate, for journal keys and tables: `a3.h1 x0 zero all`. */
 export function formatGate(gate: HeadGateSpec): string {
   return `${formatHeads(gate.heads) || 'none'} x${gate.factor} ${gate.replacement} ${gate.positions}`;

@@ -12,6 +12,7 @@ import {
   formatHead,
   formatHeads,
   uniqueHeads,
+  withFactor,
   type HeadRef,
   type HeadShape,
 } from '../head-gate.js';
@@ -148,7 +149,7 @@ export function planAblation(plan: AblationPlan, options: PlanOptions): PlannedA
     const matched = controlsOf(set, plan, options);
     notes.push(...matched.notes.map((note) => `${name}: ${note}`));
     return factors.map((factor) => {
-      const own = factors.length === 1 ? name : `${name} × ${factor}`;
+      const own = withFactor(name, factor, factors);
       const controls = matched.sets.map((control, index) => ({
         name: `${own} control ${index + 1}`,
         heads: control,

@@ -4,7 +4,13 @@
 import { rm } from 'node:fs/promises';
 import { unablated } from '../ablation/run.js';
 import { writeFileAtomic } from '../atomic-file.js';
-import { formatHeads, parseHeadSets, type GatePositions, type HeadRef } from '../head-gate.js';
+import {
+  formatHeads,
+  parseHeadSets,
+  withFactor,
+  type GatePositions,
+  type HeadRef,
+} from '../head-gate.js';
 import { generate, type GenerationRequest } from '../generation.js';
 import { checkStopTokens } from '../generation-requests.js';
 import type { Model } from '../model.js';
@@ -143,11 +149,6 @@ function resultOf(row: Row, finished: FinishedRow, { prompts, model }: Job): Res
   };
 }
 
-function gatesOf({ heads, factor }: Result): string {
-  if (heads === '') return 'unablated';
-  return factor === 0 ? heads : `${heads} × ${factor}`;
-}
-
 const textOf = ({ text, tokens }: Result): string => text ?? tokens.join(' ');
 
 /** Prints results in the order of the rows, each as soon as all before it are there. */
@@ -155,11 +156,14 @@ class OrderedPrinter {
   readonly #waiting = new Map<number, Result>();
   readonly #context: Context;
   readonly #manyPrompts: boolean;
+  /** Of the gated rows. */
+  readonly #factors: readonly number[];
   #next = 0;
 
-  constructor(context: Context, manyPrompts: boolean) {
+  constructor(context: Context, { prompts, rows }: Job) {
     this.#context = context;
-    this.#manyPrompts = manyPrompts;
+    this.#manyPrompts = prompts.length > 1;
+    this.#factors = rows.filter(({ heads }) => heads.length > 0).map(({ factor }) => factor);
   }
 
   add(index: number, result: Result): void {
@@ -174,7 +178,7 @@ class OrderedPrinter {
   #title(result: Result): string {
     const parts = [
       ...(this.#manyPrompts ? [`prompt ${result.id ?? result.prompt}`] : []),
-      gatesOf(result),
+      result.heads === '' ? 'unablated' : withFactor(result.heads, result.factor, this.#factors),
       `sample ${result.sample}`,
       result.finish,
     ];
@@ -220,8 +224,8 @@ async function streamOne(job: Job, results: Result[], context: Context): Promise
 }
 
 async function generateAll(job: Job, results: Result[], context: Context): Promise<void> {
-  const { model, prompts, rows, maxRows, journal } = job;
-  const printer = new OrderedPrinter(context, prompts.length > 1);
+  const { model, rows, maxRows, journal } = job;
+  const printer = new OrderedPrinter(context, job);
   results.forEach((result, index) => {
     printer.add(index, result);
   });

@@ -79,6 +79,12 @@ describe('generate', () => {
     expect(rows[44]).toMatchObject({ prompt: 2, promptTokens: 3 });
     expect(stdout.match(/^# prompt /gm)).toHaveLength(45);
     expect(stdout).toMatch(/^# prompt first, a1\.h1,a2\.h0 × -2, sample 2, /m);
+    // The names of ablate and evaluate.
+    const zero = [...question, '--heads', '0.0', '--max-new-tokens', '2'];
+    const titles = async (factor: string) =>
+      (await done(...zero, '--factor', factor)).stdout.match(/^# [^,]+(?=,)/gm);
+    expect(await titles('0,0.5')).toEqual(['# unablated', '# a0.h0 × 0', '# a0.h0 × 0.5']);
+    expect(await titles('0.5')).toEqual(['# unablated', '# a0.h0']);
     expect(stdout.indexOf('# prompt first')).toBeLessThan(stdout.indexOf('# prompt 1'));
   });
 

@@ -9,6 +9,7 @@ import {
   formatHeads,
   parseHeads,
   parseHeadSets,
+  withFactor,
   type HeadGateSpec,
 } from '../../lib/head-gate.js';
 
@@ -85,6 +86,12 @@ describe('gates and variants', () => {
     expect(formatGate(gate({ heads }))).toBe('a3.h1,a5.h0 x0 zero all');
     expect(formatGate(gate({ heads: [...heads].reverse() }))).toBe(formatGate(gate({ heads })));
     expect(formatGate(gate({ heads: [], factor: 1.3 }))).toBe('none x1.3 zero all');
+  });
+
+  it('names a factor where there are several', () => {
+    expect(withFactor('a3.h1', 0, [0, 0.5])).toBe('a3.h1 × 0');
+    expect(withFactor('a3.h1', 0.5, [0, 0.5])).toBe('a3.h1 × 0.5');
+    expect(withFactor('a3.h1', 0.5, [0.5, 0.5])).toBe('a3.h1');
   });
 
   it('checks heads, factor and words', () => {

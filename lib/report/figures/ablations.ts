@@ -2,12 +2,19 @@
 
 import { controlMatchTexts } from '../../ablation/types.js';
 import { formatFixed } from '../../format-number.js';
+import { withFactor } from '../../head-gate.js';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
 import { intervalCells, intervalColumns, pValue, type Column } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { pagePart } from '../page-rows.js';
 import type { RunData, View } from '../run-data.js';
-import { changePicture, factorColumn, leastRankTexts, type ChangeRow } from './change-plot.js';
+import {
+  changePicture,
+  factorColumn,
+  leastRankTexts,
+  namedFactors,
+  type ChangeRow,
+} from './change-plot.js';
 import { singleCaption, singlePanels, singlePicture } from './single-heads.js';
 
 /** More rows than this are in the table only. */
@@ -22,9 +29,10 @@ interface Row {
 }
 
 function rowsOf(files: readonly AblationStageFile[]): Row[] {
+  const factors = namedFactors(files);
   return files.flatMap((file) =>
     (file.table?.variants ?? []).map((row) => ({
-      y: `${file.checkpoint} · ${row.name}${file.factor === 0 ? '' : ` × ${file.factor}`}`,
+      y: `${file.checkpoint} · ${withFactor(row.name, file.factor, factors)}`,
       checkpoint: file.checkpoint,
       set: row.name,
       file,

@@ -3,11 +3,18 @@
 import { controlMatchTexts } from '../../ablation/types.js';
 import type { EvaluationTable, RowResult } from '../../evaluation/types.js';
 import { formatPoints } from '../../format-number.js';
+import { withFactor } from '../../head-gate.js';
 import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
 import { intervalCells, intervalColumns, percent, pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import type { RunData } from '../run-data.js';
-import { changePicture, factorColumn, leastRankTexts, type ChangeRow } from './change-plot.js';
+import {
+  changePicture,
+  factorColumn,
+  leastRankTexts,
+  namedFactors,
+  type ChangeRow,
+} from './change-plot.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -43,12 +50,17 @@ export function plansOf(data: RunData): SolvingPlan[] {
   });
 }
 
-export const rowName = (
+/** Names a row of a plan, all of whose files are given. */
+export function rowName(
   { checkpoint, factor }: Pick<BenchmarkAblationFile, 'checkpoint' | 'factor'>,
   set: string,
-): string => `${checkpoint} · ${set}${factor === 0 ? '' : ` × ${factor}`}`;
+  files: readonly BenchmarkAblationFile[],
+): string {
+  return `${checkpoint} · ${withFactor(set, factor, namedFactors(files))}`;
+}
 
 interface Row {
+  readonly y: string;
   readonly file: BenchmarkAblationFile;
   readonly table: EvaluationTable;
   readonly row: RowResult & { readonly change: NonNullable<RowResult['change']> };
@@ -56,13 +68,15 @@ interface Row {
 
 const rowsOf = (files: readonly BenchmarkAblationFile[]): Row[] =>
   files.flatMap((file) =>
-    (file.table?.rows ?? []).flatMap((row) =>
-      row.change ? [{ file, table: file.table!, row: { ...row, change: row.change } }] : [],
-    ),
+    (file.table?.rows ?? []).flatMap((row) => {
+      const y = rowName(file, row.name, files);
+      return row.change
+        ? [{ y, file, table: file.table!, row: { ...row, change: row.change } }]
+        : [];
+    }),
   );
 
-function changeOf({ file, table, row }: Row): ChangeRow {
-  const y = rowName(file, row.name);
+function changeOf({ y, table, row }: Row): ChangeRow {
   const before = table.rows[0].accuracy.estimate;
   const { estimate, low, high } = row.change.accuracy;
   return {

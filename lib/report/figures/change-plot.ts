@@ -21,6 +21,12 @@ export interface ChangeRow {
   }[];
 }
 
+/** What names say a factor beside: 0 alone is not said, as in the tables of the commands. */
+export const namedFactors = (files: readonly { readonly factor: number }[]): number[] => [
+  0,
+  ...files.map(({ factor }) => factor),
+];
+
 /** Readers see the factor where heads are scaled too. */
 export const factorColumn = (factors: readonly number[]): Column => ({
   key: 'factor',

@@ -5,12 +5,15 @@ import * as Plot from '@observablehq/plot';
 import { failureModes, type FailureMode, type FailureRate } from '../../failures/summary.js';
 import { formatPoints } from '../../format-number.js';
 import type { EvaluationTable } from '../../evaluation/types.js';
+import { withFactor } from '../../head-gate.js';
+import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
 import { intervalCells, intervalColumns } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour } from '../palette.js';
 import { finalCheckpoints, type RunData } from '../run-data.js';
 import { dot, draw, withLegend, type Picture } from '../svg.js';
 import { plansOf, rowName } from './benchmark-ablations.js';
+import { namedFactors } from './change-plot.js';
 import { benchmarksOf, formColumn, formsOf, overProblems, shown } from './benchmarks.js';
 
 const titles: Record<FailureMode, string> = {
@@ -172,13 +175,15 @@ export function checkpointFailureFigures(data: RunData): Figure[] {
 
 function rowsOfTable(
   table: EvaluationTable,
-  of: { checkpoint: string; form: string; factor: number },
+  of: BenchmarkAblationFile,
+  files: readonly BenchmarkAblationFile[],
 ): FailureRow[] {
+  const beside = withFactor('', of.factor, namedFactors(files));
   return table.rows.map((row) => ({
     y:
       row.kind === 'unablated'
-        ? `${of.checkpoint} · unablated${of.factor === 0 ? '' : ` (beside × ${of.factor})`}`
-        : rowName(of, row.name),
+        ? `${of.checkpoint} · unablated${beside && ` (beside${beside})`}`
+        : rowName(of, row.name, files),
     checkpoint: of.checkpoint,
     form: of.form,
     set: row.name,
@@ -202,7 +207,7 @@ const drawnRows = 60;
 /** Failures with heads gated, one figure for each plan. */
 export function gatedFailureFigures(data: RunData): Figure[] {
   return plansOf(data).flatMap(({ id, title, files }) => {
-    const rows = files.flatMap((file) => (file.table ? rowsOfTable(file.table, file) : []));
+    const rows = files.flatMap((file) => (file.table ? rowsOfTable(file.table, file, files) : []));
     if (rows.length === 0) return [];
     const drawn = rows.slice(0, drawnRows);
     const drawing = picture(drawn);

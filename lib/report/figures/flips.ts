@@ -18,7 +18,7 @@ function entryOf(
   const { text = '', answer = '' } = file.problems[flip.problem] ?? {};
   return {
     plan,
-    set: rowName(file, set),
+    set,
     heads,
     problem: flip.problem,
     question: text,
@@ -35,7 +35,8 @@ function groupsOf(data: RunData): { groups: Group[]; total: number } {
   let total = 0;
   for (const { title: plan, files } of plansOf(data)) {
     for (const file of files) {
-      for (const { name: set, heads, flips = [], flipCounts } of file.table?.rows ?? []) {
+      for (const { name, heads, flips = [], flipCounts } of file.table?.rows ?? []) {
+        const set = rowName(file, name, files);
         total += (flipCounts?.rightToWrong ?? 0) + (flipCounts?.wrongToRight ?? 0);
         const entries = flips.map((flip) =>
           entryOf(flip, { file, plan, set, heads: heads.join(' ') }),

@@ -3,12 +3,13 @@
 
 import * as Plot from '@observablehq/plot';
 import type { AblationRow } from '../../ablation/types.js';
-import { parseHeads, type HeadShape } from '../../head-gate.js';
+import { parseHeads, withFactor, type HeadShape } from '../../head-gate.js';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
 import { intervalText, shortNumber } from '../data-table.js';
 import type { Manifest } from '../../study/manifest.js';
 import { colour } from '../palette.js';
 import { stack, swatch, withLegend, type Picture } from '../svg.js';
+import { namedFactors } from './change-plot.js';
 import { drawGrid, panelRows, type Panel } from './head-grid.js';
 
 export interface SingleHead {
@@ -42,12 +43,13 @@ export function singlePanels(
   checkpoints: Manifest['checkpoints'],
 ): Panel<SingleHead>[] {
   const shapes = new Map<string, HeadShape>(checkpoints.map((one) => [one.name, one]));
+  const factors = namedFactors(files);
   return files.flatMap(({ checkpoint, factor, table }) => {
     const shape = shapes.get(checkpoint);
     if (!table || !shape) return [];
     return [
       {
-        name: factor === 0 ? checkpoint : `${checkpoint} × ${factor}`,
+        name: withFactor(checkpoint, factor, factors),
         shape,
         rows: table.variants.map((row) => singleHead(row, table.settings)),
       },

@@ -47,15 +47,19 @@ function rowOf(heads: string[], estimate: number, half: number, sets = 0): Ablat
   };
 }
 
-function figureOf(variants: AblationRow[], plan: AblationSettings['plan'], worse = 'lower') {
+function figureOf(
+  variants: AblationRow[],
+  plan: AblationSettings['plan'],
+  { worse = 'lower', factors = [0] } = {},
+) {
   const settings = { plan, metric: 'logit-diff', worse, match: 'layer' } as AblationSettings;
-  const file: AblationStageFile = {
+  const files = factors.map((factor): AblationStageFile => ({
     format: 'headspark-ablation-stage',
     name: 'plan',
     checkpoint,
     task: view.task,
     form: view.form,
-    factor: 0,
+    factor,
     table: {
       format: 'headspark-ablation',
       version: 1,
@@ -65,8 +69,8 @@ function figureOf(variants: AblationRow[], plan: AblationSettings['plan'], worse
       controls: [],
       notes: [],
     },
-  };
-  const data: RunData = { ...study, ablations: [file] };
+  }));
+  const data: RunData = { ...study, ablations: files };
   return ablationFigures(data, view)[0];
 }
 
@@ -105,7 +109,7 @@ describe('single heads', () => {
   });
 
   it('of a metric that must fall are worse where it rises', () => {
-    expect(figureOf([rowOf(['a0.h0'], 1, 0.5)], 'single', 'higher').caption).toContain(
+    expect(figureOf([rowOf(['a0.h0'], 1, 0.5)], 'single', { worse: 'higher' }).caption).toContain(
       '1 worse and 0 better of 1',
     );
     expect(figureOf([rowOf(['a0.h0'], 1, 0.5)], 'single').caption).toContain(
@@ -122,6 +126,20 @@ describe('sets', () => {
     expect(body).not.toMatch(/null|NaN/);
     const single = figureOf([{ ...row, kind: 'single' }], 'single').picture!;
     expect(single.body).toContain('logit-diff changes by −1<');
+  });
+
+  it('are named with their factor where there are several, and where it is not 0', () => {
+    const rows = [rowOf(['a1.h1'], -1, 0.2, 20)];
+    const names = (factors: number[]) => [
+      ...new Set(
+        figureOf(rows, 'top-k', { factors })
+          .picture!.body.match(/[^>]+(?=: logit-diff changes by)/g)!
+          .map((name) => name.replace(`${checkpoint} · `, '')),
+      ),
+    ];
+    expect(names([0])).toEqual(['emergent top-1']);
+    expect(names([0.5])).toEqual(['emergent top-1 × 0.5']);
+    expect(names([0, 0.5])).toEqual(['emergent top-1 × 0', 'emergent top-1 × 0.5']);
   });
 
   it('say how small a corrected rank p can be', () => {
