@@ -56,12 +56,15 @@ export interface HeadDifference {
   readonly layer: number;
   readonly head: number;
   readonly status: HeadStatus;
-  /** Share of |score| over the outgoing edges in the circuit; sums to 1 over heads. */
+  /** Share of all heads' outgoing |score| in the circuit; sums to 1 over heads. */
   readonly baseImportance: number;
   readonly otherImportance: number;
   /** (other - base) / (other + base + 1e-6), from -1 to 1. */
   readonly effect: number;
-  /** Share of |score| over all edges: a head that is no more than new in the circuit was there before. */
+  /**
+   * Share of all heads' outgoing |score|, in the circuit or not: a head that is no more than new in the
+   * circuit was there before.
+   */
   readonly baseScoreShare: number;
   readonly otherScoreShare: number;
   /** Absent without per-pair scores, and with those of a single pair. */

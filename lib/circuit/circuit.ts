@@ -140,8 +140,8 @@ export function headImportance(
 }
 
 /**
- * [layers * heads] each head's share of |score| over all outgoing edges, whether they are in a circuit
- * or not.
+ * [layers * heads] each head's share of all heads' outgoing |score|, of edges in a circuit or not
+ * (all 0 when it is 0).
  * @param scores [edgeCount], compact.
  */
 export function scoreShares(graph: CircuitGraph, scores: Float32Array): Float64Array {

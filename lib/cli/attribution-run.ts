@@ -45,7 +45,7 @@ function printSummary(result: AttributionResult, summary: Summary, context: Cont
   const intervals = summary.heads.some(({ low }) => low !== undefined);
   printMetric(result, summary, context);
   context.heading(
-    `Top heads, by share of |score| over all edges${intervals ? ', with 95 % intervals over pairs' : ''}`,
+    `Top heads, by share of all heads' outgoing |score|${intervals ? ', with 95 % intervals over pairs' : ''}`,
   );
   context.table(
     [

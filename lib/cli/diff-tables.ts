@@ -122,7 +122,8 @@ export function printDiff(report: DiffReport, context: Context, top: number): vo
   const pairs = Math.min(...(report.bootstrap?.pairCounts ?? []));
   const few = pairs < fewestFlips(1 - report.confidence);
   context.print(
-    '\n  base, new: importance, share of |score| in the circuit; all edges: base → new over every edge',
+    "\n  base, new: importance, a head's share of all heads' outgoing |score| in the circuit; " +
+      'all edges: base → new, in the circuit or not',
   );
   for (const comparison of report.comparisons) {
     context.heading(`${comparison.other} against ${comparison.base}`);

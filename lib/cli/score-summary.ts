@@ -13,7 +13,7 @@ import { fastestMeans } from '../native-resampling.js';
 import { mean, percentileBounds } from '../stats/quantile.js';
 import { Random } from '../stats/random.js';
 
-/** A head by its share of |score| over all edges out of heads. */
+/** A head by its share of all heads' outgoing |score|. */
 export interface RankedHead extends HeadRef {
   readonly name: string;
   /** From 0 to 1; sums to 1 over heads. */

@@ -30,9 +30,9 @@ export interface CircuitSummary {
   readonly edges: number;
   readonly nodes: number;
   readonly heads: HeadRef[];
-  /** [layers][heads], sum of |score| over outgoing circuit edges, normalised to 1 over heads. */
+  /** [layers][heads], share of all heads' outgoing |score| in the circuit; sums to 1 over heads. */
   readonly importance: number[][];
-  /** [layers][heads], share of |score| over all outgoing edges, in the circuit or not. */
+  /** [layers][heads], share of all heads' outgoing |score|, in the circuit or not; sums to 1 over heads. */
   readonly scoreShares: number[][];
 }
 

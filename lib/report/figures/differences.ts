@@ -198,8 +198,9 @@ export function headSetFigures(data: RunData, view: View): Figure[] {
       id: `heads-${view.slug}`,
       title: `Heads: ${view.title}`,
       caption:
-        'Every head that is in the base’s or the checkpoint’s circuit. Importance: its share of |score| over ' +
-        'the edges in the circuit, beside that over all edges, which an emergent head has in the base, too. Emergence, vanishing and ' +
+        'Every head that is in the base’s or the checkpoint’s circuit. Importance: its share of all heads’ outgoing ' +
+        '|score| in the circuit; all edges: the same of edges in the circuit or not, which an emergent head has in the ' +
+        'base, too. Emergence, vanishing and ' +
         'retention are shares of bootstrap resamples; a status that fewer than ' +
         `${confidenceText(data.manifest)} share is uncertain.` +
         note,

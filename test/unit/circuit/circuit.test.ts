@@ -72,7 +72,7 @@ describe('heads of a circuit', () => {
     }
   });
 
-  test('importance is the share of |score| on outgoing edges', () => {
+  test("importance is the share of the heads' outgoing |score|", () => {
     const circuit = circuitOf(small, {
       'a0.h1->logits': 1,
       'a0.h1->m0': -2,
