@@ -242,6 +242,19 @@ function promptNotes([base, ...others]: readonly DiffInput[]): string[] {
   );
 }
 
+/** A checkpoint beside itself has no emergent heads, whatever training did. */
+function weightNotes(circuits: readonly CircuitSummary[]): string[] {
+  return circuits.flatMap(({ name, fingerprint }, index) => {
+    if (fingerprint === undefined) return [];
+    const same = circuits.slice(0, index).find((before) => before.fingerprint === fingerprint);
+    if (!same) return [];
+    return [
+      `${name} and ${same.name} are scores of the same weights (their fingerprints are equal): what ` +
+        'differs is pairs or settings, not training',
+    ];
+  });
+}
+
 async function evidenceOf(
   inputs: readonly DiffInput[],
   options: DiffOptions,
@@ -348,6 +361,10 @@ export async function diff(
         }
       : null,
     nullDiff: noise ?? null,
-    notes: [...promptNotes(inputs), ...evidenceNotes(inputs, options)],
+    notes: [
+      ...weightNotes(observed.circuits),
+      ...promptNotes(inputs),
+      ...evidenceNotes(inputs, options),
+    ],
   };
 }

@@ -16,6 +16,9 @@ export type HeadGroup = (typeof headGroups)[number];
 
 /** What ablation reads of a diff report. */
 export interface DiffHeads {
+  /** Whose weights were compared; older reports do not say it. */
+  readonly circuits?:
+    readonly { readonly name: string; readonly fingerprint?: string | undefined }[] | undefined;
   readonly comparisons: readonly {
     readonly base: string;
     readonly other: string;
@@ -59,6 +62,16 @@ function isComparison(value: unknown): boolean {
   );
 }
 
+/** The circuits that say whose weights they are of. */
+function circuitsOf(value: unknown): NonNullable<DiffHeads['circuits']> {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isRecord).flatMap(({ name, fingerprint }) => {
+    return typeof name === 'string' && typeof fingerprint === 'string'
+      ? [{ name, fingerprint }]
+      : [];
+  });
+}
+
 /**
  * Reads the heads of a report that `headspark diff` wrote.
  * @throws ERR_HEADSPARK_FILE_NOT_FOUND or ERR_HEADSPARK_FILE_CORRUPT.
@@ -77,11 +90,14 @@ export async function readDiffReport(path: string): Promise<DiffHeads> {
   if (report['version'] !== 1) {
     throw corrupt(path, `has report version ${String(report['version'])}; version 1 is read.`);
   }
-  const { comparisons } = report;
+  const { circuits, comparisons } = report;
   if (!Array.isArray(comparisons) || comparisons.length === 0 || !comparisons.every(isComparison)) {
     throw corrupt(path, 'has damaged comparisons; make it again with headspark diff.');
   }
-  return { comparisons: comparisons as DiffHeads['comparisons'] };
+  return {
+    circuits: circuitsOf(circuits),
+    comparisons: comparisons as DiffHeads['comparisons'],
+  };
 }
 
 /**
@@ -94,7 +110,7 @@ export function headsOfGroup(
   report: DiffHeads,
   group: HeadGroup,
   post?: string,
-): { other: string; heads: HeadRef[] } {
+): { base: string; other: string; heads: HeadRef[] } {
   checkRecord('headsOfGroup', 'a diff report', report);
   oneOf('group', group, { allowed: headGroups, fallback: 'emergent' });
   const comparison =
@@ -113,7 +129,7 @@ export function headsOfGroup(
     .filter(({ status }) => status === group)
     .sort((a, b) => b[weight] - a[weight] || compareHeads(a, b))
     .map(({ layer, head }) => ({ layer, head }));
-  return { other: comparison.other, heads };
+  return { base: comparison.base, other: comparison.other, heads };
 }
 
 const columns = [

@@ -108,14 +108,14 @@ export const ablateCommand: Command = {
       journalOutput(journal),
     ]);
     const model = await loadFrom(args.positional('model'), args, context);
-    const plan = await planOf(args, model.info);
+    const { plan, notes } = await planOf(args, model, context);
     const { pairs, name } = await pairsFrom(model, args, context);
     context.resumeHint = resumeHintOf(journal);
     const announce = resumeAnnouncer(journal?.path, 'variants', context);
     context.print(
       `${context.paint('bold', model.info.label)}: ${describe(args, factors)} on ${name}`,
     );
-    const table = await context.task('ablate', 'variants', ({ onCount, reporter }) =>
+    const measured = await context.task('ablate', 'variants', ({ onCount, reporter }) =>
       ablate(model, pairs, {
         plan,
         controls: args.value('controls'),
@@ -141,7 +141,9 @@ export const ablateCommand: Command = {
       }),
     );
     model.dispose();
-    printAblation(table, context, args.value('top'));
+    // Notes that were printed before the run are in the result, too.
+    printAblation(measured, context, args.value('top'));
+    const table = { ...measured, notes: [...notes, ...measured.notes] };
     const json = (): string => `${JSON.stringify(table)}\n`;
     await write(
       [

@@ -2,8 +2,11 @@
 
 import type { AblationPlan } from '../ablation.js';
 import { headsOfGroup, readDiffReport, type HeadGroup } from '../diff-report.js';
-import { checkFactors, parseHeadSets, type HeadShape } from '../head-gate.js';
+import { checkFactors, parseHeadSets } from '../head-gate.js';
+import type { Model } from '../model.js';
 import { usageError, type Arguments } from './arguments.js';
+import type { Context } from './context.js';
+import { diffModelNotes } from './diff-model.js';
 
 /** Throws unless exactly one way of naming heads is given; with `optional` none will do. */
 export function checkPlanOptions(args: Arguments, { optional = false } = {}): void {
@@ -18,20 +21,33 @@ export function checkPlanOptions(args: Arguments, { optional = false } = {}): vo
   if (given.length > 1) throw usageError(`give one of ${given.join(' and ')}, not both.`);
 }
 
+export interface NamedPlan {
+  readonly plan: AblationPlan;
+  /** For the notes of the result: about the model that the heads come from. */
+  readonly notes: readonly string[];
+}
+
 /** The plan that the arguments name, heads checked against the model; `single` where none is. */
-export async function planOf(args: Arguments, shape: HeadShape): Promise<AblationPlan> {
-  const [heads, diff] = [args.text('heads'), args.text('diff')];
-  if (heads !== undefined) return { kind: 'sets', sets: parseHeadSets(heads, shape) };
-  if (diff === undefined) return { kind: 'single' };
+export async function planOf(args: Arguments, model: Model, context: Context): Promise<NamedPlan> {
+  const [heads, path] = [args.text('heads'), args.text('diff')];
+  if (heads !== undefined) {
+    return { plan: { kind: 'sets', sets: parseHeadSets(heads, model.info) }, notes: [] };
+  }
+  if (path === undefined) return { plan: { kind: 'single' }, notes: [] };
   const group = args.choice<HeadGroup>('group');
-  const found = headsOfGroup(await readDiffReport(diff), group, args.text('post'));
+  const report = await readDiffReport(path);
+  const found = headsOfGroup(report, group, args.text('post'));
   if (found.heads.length === 0) {
     throw usageError(
-      `${diff} has no ${group} heads of ${found.other}; choose another --group or --post, ` +
+      `${path} has no ${group} heads of ${found.other}; choose another --group or --post, ` +
         'or make the diff with another selection.',
     );
   }
-  return { kind: 'top-k', heads: found.heads, k: args.value('top-k'), group };
+  const { base, other } = found;
+  return {
+    plan: { kind: 'top-k', heads: found.heads, k: args.value('top-k'), group },
+    notes: diffModelNotes({ path, report, base, other, group }, model, context),
+  };
 }
 
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;

@@ -151,7 +151,8 @@ export async function runEvaluation(
   const model = await loadFrom(args.positional('model'), args, context);
   checkStopTokens(options.stopTokens ?? [], model);
   const named = args.text('heads') !== undefined || args.text('diff') !== undefined;
-  const plan = needsHeads || named ? await planOf(args, model.info) : undefined;
+  const { plan, notes } =
+    needsHeads || named ? await planOf(args, model, context) : { plan: undefined, notes: [] };
   // Refused before anything is printed, and before a long run.
   resolvePromptForm(options.prompt ?? {}, model, benchmark.suffix);
   if (plan) {
@@ -164,7 +165,7 @@ export async function runEvaluation(
   const repeated = repeatedProblemsRemark(benchmark);
   if (repeated !== undefined) context.warn(repeated);
   const [rows, memory] = [args.number('max-rows'), args.text('memory')];
-  const result = await context.task('evaluate', 'samples', ({ reporter }) =>
+  const measured = await context.task('evaluate', 'samples', ({ reporter }) =>
     evaluate(model, benchmark, {
       ...options,
       ...(plan ? { plan } : {}),
@@ -178,10 +179,13 @@ export async function runEvaluation(
     }),
   );
   model.dispose();
-  printEvaluation(result.table, context, args.value('top'));
+  // Notes that were printed before the run are in the result, too.
+  printEvaluation(measured.table, context, args.value('top'));
+  const table = { ...measured.table, notes: [...notes, ...measured.table.notes] };
+  const result = { ...measured, table };
   await writeEvaluation(result, args, { context, resumes: journal !== undefined });
   if (journal?.temporary) await rm(journal.path, { force: true });
-  return result.table;
+  return table;
 }
 
 /** `ablate --generate`. */

@@ -24,6 +24,7 @@ import { exportFormats } from '../report/export-formats.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
+import { diffModelNotes } from './diff-model.js';
 import { printProfile } from './heads-table.js';
 import { loadFrom, pairsFrom } from './inputs.js';
 import {
@@ -109,14 +110,19 @@ function wantedMaps(args: Arguments, model: Model, prompts: number): WantedMap[]
   );
 }
 
-/** Statuses of the heads of a diff's comparison. */
-async function groupsFrom(args: Arguments): Promise<Record<string, string> | null> {
+/** Statuses of the heads of a diff's comparison, with notes where it compares other models. */
+async function groupsFrom(
+  args: Arguments,
+  model: Model,
+  context: Context,
+): Promise<{ groups: Record<string, string> | null; notes: string[] }> {
   const file = args.text('diff');
   if (file === undefined) {
     if (args.text('post') !== undefined) throw usageError('--post needs --diff FILE.');
-    return null;
+    return { groups: null, notes: [] };
   }
-  const { comparisons } = await readDiffReport(file);
+  const report = await readDiffReport(file);
+  const { comparisons } = report;
   const post = args.text('post') ?? comparisons.at(-1)?.other;
   const comparison = comparisons.find(({ other }) => other === post);
   if (!comparison) {
@@ -124,7 +130,11 @@ async function groupsFrom(args: Arguments): Promise<Record<string, string> | nul
     throw usageError(`${file} has no comparison with "${post}"; it has ${names}.`);
   }
   const members = comparison.heads.filter(({ status }) => status !== 'absent');
-  return Object.fromEntries(members.map((head) => [formatHead(head), head.status]));
+  const { base, other } = comparison;
+  return {
+    groups: Object.fromEntries(members.map((head) => [formatHead(head), head.status])),
+    notes: diffModelNotes({ path: file, report, base, other }, model, context),
+  };
 }
 
 async function measure(
@@ -142,8 +152,8 @@ async function measure(
   ];
   const statistics = { confidence, seed, ...(resamples === undefined ? {} : { resamples }) };
   const { signal } = context;
-  const groups = await groupsFrom(args);
-  const table = await context.task('heads', 'prompts', ({ onJob }) =>
+  const { groups, notes } = await groupsFrom(args, model, context);
+  const measured = await context.task('heads', 'prompts', ({ onJob }) =>
     headProperties(model, inputs.prompts, {
       heads: uniqueHeads([...heads, ...maps.map(({ head }) => head)]),
       queries: args.choice<HeadQueries>('queries'),
@@ -154,6 +164,7 @@ async function measure(
       onProgress: onJob,
     }),
   );
+  const table = { ...measured, notes: [...measured.notes, ...notes] };
   const { pairs } = inputs;
   if (journal?.option === 'out') await makeFolder(dirname(journal.path));
   const announce = resumeAnnouncer(journal?.path, 'variants', context);

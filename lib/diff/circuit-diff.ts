@@ -27,6 +27,8 @@ export interface NamedCircuit {
 /** One circuit in figures. */
 export interface CircuitSummary {
   readonly name: string;
+  /** Of the weights that were scored (`Model.fingerprint`); absent where the scores do not say it. */
+  readonly fingerprint?: string;
   readonly edges: number;
   readonly nodes: number;
   readonly heads: HeadRef[];
@@ -67,6 +69,7 @@ export function effectSize(base: number, other: number): number {
 
 interface Measured {
   readonly name: string;
+  readonly fingerprint?: string;
   readonly nodes: number;
   readonly edges: Uint32Array;
   readonly mask: Uint8Array;
@@ -78,8 +81,10 @@ function measure({ name, circuit }: NamedCircuit): Measured {
   const graph = graphOf(circuit.shape);
   const list = circuitEdgeList(circuit);
   const scores = graph.compact(circuit.scores);
+  const { fingerprint } = circuit.meta;
   return {
     name,
+    ...(typeof fingerprint === 'string' ? { fingerprint } : {}),
     nodes: countNodes(circuit),
     edges: list.edges,
     mask: headMask(graph, list),
@@ -148,8 +153,9 @@ export function diffCircuits(circuits: readonly NamedCircuit[]): CircuitDiff {
     measured.map((a) => measured.map((b) => value(a, b)));
   return {
     shape,
-    circuits: measured.map(({ name, nodes, edges, mask, ...of }) => ({
+    circuits: measured.map(({ name, fingerprint, nodes, edges, mask, ...of }) => ({
       name,
+      ...(fingerprint === undefined ? {} : { fingerprint }),
       nodes,
       edges: edges.length,
       heads: headsOf(mask, shape.heads),

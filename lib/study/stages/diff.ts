@@ -87,7 +87,7 @@ export function diffSettings(study: Study): Record<string, unknown> {
 export const diffStage: StageKind = {
   kind: 'diff',
   title: 'differences against the base',
-  revision: 3,
+  revision: 4,
   instances: (study, facts) =>
     places(study)
       .filter(({ checkpoint }) => checkpoint.base !== checkpoint.name)

@@ -46,6 +46,7 @@ function tableOf(name: string, strengths: Record<string, number>, pairs = 12): D
 }
 
 const base = tableOf('base', { '0.0': 2, '1.0': 3 });
+const copy = tableOf('copy', { '0.0': 2, '0.2': 1, '1.1': 4 });
 const post = tableOf('post', { '0.0': 2, '0.2': 1, '1.1': 4 });
 
 let folder: string;
@@ -152,6 +153,25 @@ describe('diff', () => {
     expect((await diff([here, post], options)).notes).toEqual([]);
   });
 
+  it('says whose weights were compared, and when two tables are of the same', async () => {
+    const of = ({ name, table }: DiffInput, fingerprint: string): DiffInput => ({
+      name,
+      table: { ...table, meta: { fingerprint } },
+    });
+    const options = { selection, resamples: 20, nullRepeats: 0 } as const;
+    const other = await diff([of(base, 'aa'), of(post, 'bb')], options);
+    expect(other.circuits.map(({ fingerprint }) => fingerprint)).toEqual(['aa', 'bb']);
+    expect(other.notes).toEqual([]);
+    const same = await diff([of(base, 'aa'), of(post, 'bb'), of(copy, 'bb')], options);
+    expect(same.notes).toEqual([
+      'copy and post are scores of the same weights (their fingerprints are equal): what differs is ' +
+        'pairs or settings, not training',
+    ]);
+    const unknown = await diff([base, post, copy], options);
+    expect(unknown.notes).toEqual([]);
+    expect(unknown.circuits.every((circuit) => !('fingerprint' in circuit))).toBe(true);
+  });
+
   it('says that what halves of the pairs make is an upper estimate', async () => {
     const report = await diff([base, post], { selection, resamples: 20, nullRepeats: 10 });
     const { context, stdout } = readContext();
@@ -182,6 +202,19 @@ describe('reading a report', () => {
     expect(names('vanished')).toEqual(['a1.h0']);
     expect(names('retained')).toEqual(['a0.h0']);
     expect(() => headsOfGroup(read, 'emergent', 'other')).toThrow(/no comparison with "other"/);
+  });
+
+  it('gives the weights that the circuits name, and no others', async () => {
+    const report = await diff([base, post], { selection, resamples: 20, nullRepeats: 0 });
+    const circuits = [{ name: 'base', fingerprint: 'aa' }, { name: 'post' }];
+    expect((await readDiffReport(await written({ ...report, circuits }))).circuits).toEqual([
+      { name: 'base', fingerprint: 'aa' },
+    ]);
+    for (const damaged of [undefined, 3, [null, 'a', { name: 1, fingerprint: 'aa' }]]) {
+      const read = await readDiffReport(await written({ ...report, circuits: damaged }));
+      expect(read.circuits).toEqual([]);
+      expect(headsOfGroup(read, 'emergent').heads).toHaveLength(2);
+    }
   });
 
   it.each([
