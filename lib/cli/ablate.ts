@@ -84,6 +84,7 @@ export const ablateCommand: Command = {
     ...optionGroups.every,
   ],
   meanings: {
+    count: 'pairs to generate (default 100), or most pairs or problems to read (default: all)',
     system: 'system message before each problem, through the chat template',
   },
   multiple: ['stop', 'stop-token'],

@@ -89,8 +89,10 @@ export class Arguments {
     return String(this.#raw[name]);
   }
 
+  /** The rest of the line; yargs gives [undefined] where there is none. */
   positionals(name: string): string[] {
-    return ((this.#raw[name] as string[] | undefined) ?? []).map(String);
+    const given = (this.#raw[name] as (string | undefined)[] | undefined) ?? [];
+    return given.filter((item) => item !== undefined).map(String);
   }
 
   /** Whether it was given, or has a default. */

@@ -77,7 +77,10 @@ export const attributeCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
-  meanings: { shard: 'only part i/n of the pairs; needs --journal, which headspark merge reads' },
+  meanings: {
+    out: 'score file to write, .json, .pt or .npy; several are written alike',
+    shard: 'only part i/n of the pairs; needs --journal, which headspark merge reads',
+  },
   multiple: ['out'],
   examples: [
     [

@@ -284,6 +284,7 @@ export const circuitCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
+  meanings: { out: 'circuit to write, with its scores: .json, .pt or .npy' },
   examples: [
     ['$0 circuit scores.json --top-n 200 --out circuit.json', 'the 200 highest edges, pruned'],
     [

@@ -58,6 +58,12 @@ export const diffCommand: Command = {
     'top',
     ...optionGroups.every,
   ],
+  meanings: {
+    out: 'report to write, as .json',
+    resamples:
+      'bootstrap resamples; auto (default): 1,000, fewer (at least 200) where that takes minutes',
+    confidence: 'of intervals, and the probability from which a head is certain',
+  },
   examples: [
     ['$0 diff base.json sft.json grpo.json --top-n 200 --out diff.json', 'two against one base'],
   ],

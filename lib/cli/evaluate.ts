@@ -36,6 +36,7 @@ export const evaluateCommand: Command = {
     ...optionGroups.every,
   ],
   meanings: {
+    count: 'most problems to read; default: all',
     system: 'system message before each problem, through the chat template',
   },
   multiple: ['stop', 'stop-token'],

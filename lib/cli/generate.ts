@@ -287,6 +287,13 @@ export const generateCommand: Command = {
     ...optionGroups.model,
     ...optionGroups.every,
   ],
+  meanings: {
+    out: 'completions to write, as .jsonl',
+    samples: 'completions of every prompt, each with a seed of its own',
+    temperature: '0 (default): the likeliest token',
+    'top-p': 'of the likeliest tokens that reach this probability; default 1',
+    'max-new-tokens': 'longest completion; default 256',
+  },
   multiple: ['prompt', 'stop', 'stop-token'],
   streams: true,
   examples: [

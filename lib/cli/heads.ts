@@ -253,6 +253,9 @@ export const headsCommand: Command = {
     ...optionGroups.every,
   ],
   meanings: {
+    heads: 'heads to look at, for instance "3.1,5.0" or "4.*"; default: all',
+    count: 'pairs to generate (default 100), or most pairs or prompts to read (default: all)',
+    resamples: 'bootstrap resamples of intervals; auto (default): 2,000',
     out: 'folder for heads.json and every figure; made where it is not there',
     journal:
       'file of heads whose ablation is finished, to resume from; default: with the results until they are done',

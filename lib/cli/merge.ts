@@ -58,6 +58,7 @@ export const mergeCommand: Command = {
     },
   ],
   options: ['out', 'csv', 'parquet', 'top', 'confidence', 'resamples', ...optionGroups.every],
+  meanings: { out: 'table (.json) or scores (.json, .pt or .npy) to write' },
   examples: [
     ['$0 merge 1.jsonl 2.jsonl --out result.json', 'both halves of a run'],
     ['$0 merge *.journal --out scores.json', 'the scores of attribute --shard'],

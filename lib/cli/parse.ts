@@ -58,7 +58,9 @@ function addCommand(line: Argv, command: Command, run: (raw: RawArguments) => vo
     command.describe,
     (builder) => {
       for (const { name, describe, rest } of command.positionals) {
-        builder.positional(name, { describe, type: 'string', ...(rest ? { array: true } : {}) });
+        // Without a default of its own yargs shows "[]" as one.
+        const array = rest ? { array: true, default: undefined } : {};
+        builder.positional(name, { describe, type: 'string', ...array });
       }
       for (const name of command.options) addOption(builder, name, command);
       for (const [example, text] of command.examples) builder.example(example, text);

@@ -9,7 +9,7 @@ export const studyOptions = {
   only: {
     type: 'string',
     group: studies,
-    describe: 'stages to run, with what they need: attribution, diff, ablation, …',
+    describe: 'stages to run, with what they need: attribution, diff, ablation, …; default: all',
   },
   strict: {
     type: 'boolean',

@@ -40,12 +40,14 @@ export const vocabulary = {
     integer: true,
     min: 0,
     max: 1024,
-    describe: 'threads; 0: all that may be used',
+    describe: 'threads; 0 (default): all that may be used',
   },
   memory: {
     type: 'string',
     group: model,
-    describe: 'workspace, for instance 8GiB; default: a quarter of the free memory',
+    describe:
+      'workspace, for instance 8GiB; default: a quarter of the free memory (on a GPU four fifths of what ' +
+      'the weights leave)',
   },
   device: { type: 'string', group: model, describe: 'cpu, cuda:N or auto', default: 'cpu' },
   precision: {
@@ -72,7 +74,11 @@ export const vocabulary = {
       'compute what clean and corrupted share once; --no-share-prefix changes last bits of scores',
   },
   offline: { type: 'boolean', group: model, describe: 'hub models from the cache only' },
-  revision: { type: 'string', group: model, describe: 'branch, tag or commit of a hub model' },
+  revision: {
+    type: 'string',
+    group: model,
+    describe: 'of a hub model: branch, tag or commit; default: main',
+  },
 
   pairs: { type: 'string', group: pairs, describe: 'pairs file: JSONL or CSV' },
   task: {
@@ -87,7 +93,7 @@ export const vocabulary = {
     integer: true,
     min: 1,
     max: 1_000_000,
-    describe: 'pairs to generate (default 100), or most pairs or problems to read',
+    describe: 'pairs to generate (default 100), or most pairs to read (default: all)',
   },
   seed: {
     type: 'number',
@@ -204,7 +210,7 @@ export const vocabulary = {
   resamples: {
     type: 'string',
     group: statistics,
-    describe: 'bootstrap resamples, a number or auto',
+    describe: 'bootstrap resamples of intervals; auto (default): 10,000',
   },
   'null-repeats': {
     type: 'number',
@@ -219,7 +225,7 @@ export const vocabulary = {
     type: 'number',
     group: statistics,
     default: 0.95,
-    describe: 'of intervals, and the probability from which a head is certain',
+    describe: 'of intervals',
   },
 
   heads: {
@@ -354,19 +360,20 @@ export const vocabulary = {
     min: 1,
     max: 100_000,
     default: 1,
-    describe: 'completions of every prompt, or answers per problem, each with a seed of its own',
+    describe: 'answers per problem, each with a seed of its own',
   },
   temperature: {
     type: 'number',
     group: generation,
     min: 0,
-    describe: '0: the likeliest token (default; evaluate with several samples: 0.6)',
+    describe: '0: the likeliest token; default 0, with several --samples 0.6',
   },
   'top-p': {
     type: 'number',
     group: generation,
     max: 1,
-    describe: 'of the likeliest tokens that reach this probability; default 1 (with 0.6: 0.95)',
+    describe:
+      'of the likeliest tokens that reach this probability; default 1, where 0.6 is the default temperature 0.95',
   },
   'top-k-tokens': {
     type: 'number',
@@ -396,7 +403,7 @@ export const vocabulary = {
     integer: true,
     min: 0,
     max: 1_000_000,
-    describe: 'longest completion; default 256, to answer benchmarks 2048',
+    describe: 'longest completion; default 2048',
   },
   stop: { type: 'string', group: generation, describe: 'text that ends a completion' },
   'stop-token': {
@@ -450,7 +457,7 @@ export const vocabulary = {
     group: output,
     describe: 'with --figures: some of svg,png,csv,parquet,latex; default: all',
   },
-  out: { type: 'string', group: output, describe: 'file or folder to write' },
+  out: { type: 'string', group: output, describe: 'table to write, as .json' },
   csv: { type: 'string', group: output, describe: 'also write the table as CSV' },
   top: {
     type: 'number',

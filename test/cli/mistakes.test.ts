@@ -56,6 +56,13 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
+    'an action without its file',
+    ['study', 'plan'],
+    /study plan takes one study file, got none/,
+    'INVALID_ARGUMENT',
+  ],
+  ['no journals', ['merge'], /merge is missing an argument/, 'INVALID_ARGUMENT'],
+  [
     'a missing argument',
     ['diff', 'a.json'],
     /diff is missing an argument. Usage: headspark diff/,

@@ -21,6 +21,7 @@ describe('help', () => {
       const { code, stdout } = await headspark([name, '--help']);
       expect(code).toBe(0);
       for (const option of ['--json', '--quiet', '--config']) expect(stdout).toContain(option);
+      expect(stdout).not.toContain('[default: []]');
     },
   );
 

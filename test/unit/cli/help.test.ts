@@ -39,3 +39,23 @@ it('says what --parquet holds', () => {
   expect(help('heads', 'parquet')).toBe('also write the table as Parquet');
   expect(help('evaluate', 'parquet')).toBe('also write every sample as Parquet');
 });
+
+it('gives the defaults that the command has', () => {
+  expect(help('generate', 'max-new-tokens')).toBe('longest completion; default 256');
+  expect(help('evaluate', 'max-new-tokens')).toBe('longest completion; default 2048');
+  expect(help('generate', 'temperature')).not.toContain('0.6');
+  expect(help('evaluate', 'temperature')).toContain('with several --samples 0.6');
+  const resamples = { diff: 1_000, ablate: 10_000, evaluate: 10_000, merge: 10_000, heads: 2_000 };
+  for (const [name, count] of Object.entries(resamples)) {
+    expect(help(name, 'resamples')).toContain(`auto (default): ${count.toLocaleString('en-US')}`);
+  }
+  expect(help('heads', 'heads')).toMatch(/default: all$/);
+  expect(help('diff', 'confidence')).toContain('certain');
+  expect(help('ablate', 'confidence')).toBe('of intervals');
+});
+
+it('says which kind of file --out writes', () => {
+  for (const command of commands.filter(({ options }) => options.includes('out'))) {
+    expect(told(command, 'out'), command.name).toMatch(/\.json|folder|page/);
+  }
+});
