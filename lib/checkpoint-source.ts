@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { withCallbacks } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
-import type { HubOptions } from './hub-download.js';
+import type { HubOptions, SnapshotOptions } from './hub-download.js';
 import { readJsonIfExists } from './json-file.js';
 
 export type { HubOptions, HubProgress } from './hub-download.js';
@@ -17,6 +17,8 @@ export interface CheckpointRequest {
   /** The base model, when `model` itself is an adapter whose base cannot be found. */
   base?: string;
   hub?: HubOptions;
+  /** Tokenizer, chat template and config.json alone: no weights need to be there. */
+  textOnly?: boolean;
 }
 
 /** Where the files of one checkpoint are. */
@@ -64,7 +66,7 @@ async function listFolder(folder: string): Promise<string[]> {
   return names.filter((name) => /\.(json|jinja|safetensors)$/.test(name)).sort();
 }
 
-async function locate(text: string, what: string, hub: HubOptions): Promise<Location> {
+async function locate(text: string, what: string, hub: SnapshotOptions): Promise<Location> {
   const folder = resolve(text);
   if (text !== '' && (await isFolder(folder))) {
     return { folder, id: folder, label: basename(folder), files: await listFolder(folder) };
@@ -101,24 +103,28 @@ function missing(place: Location, option: string, what: string): HeadsparkError 
   return new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message);
 }
 
-function checkModel(place: Location, option: string): void {
+function checkModel(place: Location, option: string, textOnly: boolean): void {
+  if (textOnly) {
+    if (['tokenizer.json', 'config.json'].some((name) => place.files.includes(name))) return;
+    throw missing(place, option, 'tokenizer.json and no config.json');
+  }
   if (!place.files.includes('config.json')) throw missing(place, option, 'config.json');
   if (!place.files.some((name) => name.endsWith('.safetensors'))) {
     throw missing(place, option, '*.safetensors weights (other formats are not read)');
   }
 }
 
-function checkAdapter(place: Location, option: string): void {
+function checkAdapter(place: Location, option: string, textOnly: boolean): void {
   if (!place.files.includes('adapter_config.json')) {
     throw missing(place, option, 'adapter_config.json, so it is not an adapter');
   }
-  if (!place.files.includes('adapter_model.safetensors')) {
+  if (!textOnly && !place.files.includes('adapter_model.safetensors')) {
     throw missing(place, option, 'adapter_model.safetensors');
   }
 }
 
 /** The base that an adapter's config names: beside it, under one of its parents, or on the hub. */
-async function findBase(adapter: Location, hub: HubOptions): Promise<Location> {
+async function findBase(adapter: Location, hub: SnapshotOptions): Promise<Location> {
   const path = join(adapter.folder, 'adapter_config.json');
   const name = (await readJsonIfExists(path))?.['base_model_name_or_path'];
   const advice = 'give the base model (the option base).';
@@ -171,28 +177,29 @@ function combine(base: Location, adapter: Location | undefined): ResolvedCheckpo
  *   contradict each other.
  */
 export async function resolveCheckpoint(request: CheckpointRequest): Promise<ResolvedCheckpoint> {
-  const hub = request.hub ?? {};
+  const { textOnly = false } = request;
+  const hub: SnapshotOptions = { ...request.hub, textOnly };
   const model = await locate(request.model, 'the model', hub);
   if (isAdapter(model)) {
     if (request.adapter !== undefined) {
       const message = `the model ${request.model} is an adapter itself; leave the other adapter out, or give its base as the model.`;
       throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
     }
-    checkAdapter(model, 'the model');
+    checkAdapter(model, 'the model', textOnly);
     const base =
       request.base === undefined
         ? await findBase(model, hub)
         : await locate(request.base, 'the base model', hub);
-    checkModel(base, 'the base model');
+    checkModel(base, 'the base model', textOnly);
     return combine(base, model);
   }
   if (request.base !== undefined) {
     const message = `a base is only for a model that is an adapter; ${request.model} is not one.`;
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
   }
-  checkModel(model, 'the model');
+  checkModel(model, 'the model', textOnly);
   if (request.adapter === undefined) return combine(model, undefined);
   const adapter = await locate(request.adapter, 'the adapter', hub);
-  checkAdapter(adapter, 'the adapter');
+  checkAdapter(adapter, 'the adapter', textOnly);
   return combine(model, adapter);
 }

@@ -50,6 +50,8 @@ interface Repo {
   name: string;
   revision: string;
   folder: string;
+  /** Whether weights are left out. */
+  textOnly: boolean;
   params: { hubUrl?: string; accessToken?: string; fetch: typeof fetch };
 }
 
@@ -68,6 +70,8 @@ const exists = (path: string): Promise<boolean> =>
 
 const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
 
+const isWeights = (path: string): boolean => /\.safetensors(\.index\.json)?$/.test(path);
+
 /** The cached snapshot of a revision that has a config, if there is one. */
 async function cachedSnapshot(repo: Repo): Promise<HubSnapshot | undefined> {
   const ref = isCommit(repo.revision)
@@ -79,7 +83,7 @@ async function cachedSnapshot(repo: Repo): Promise<HubSnapshot | undefined> {
   const names = await readdir(folder).catch(() => []);
   const usable =
     names.some((name) => name === 'config.json' || name === 'adapter_config.json') &&
-    names.some((name) => name.endsWith('.safetensors'));
+    (repo.textOnly || names.some((name) => name.endsWith('.safetensors')));
   return usable ? { folder, revision } : undefined;
 }
 
@@ -154,7 +158,8 @@ async function listWanted(repo: Repo): Promise<ListFileEntry[]> {
     revision: repo.revision,
     recursive: true,
   })) {
-    if (entry.type === 'file' && isWantedFile(entry.path)) entries.push(entry);
+    if (entry.type !== 'file' || !isWantedFile(entry.path)) continue;
+    if (!repo.textOnly || !isWeights(entry.path)) entries.push(entry);
   }
   return entries;
 }
@@ -218,7 +223,7 @@ function networkError(repo: Repo, error: unknown): HeadsparkError {
   );
 }
 
-function repoOf(name: string, revision: string, options: HubOptions): Repo {
+function repoOf(name: string, revision: string, options: SnapshotOptions): Repo {
   const hubUrl = (options.hubUrl ?? process.env['HF_ENDPOINT'])?.replace(/\/+$/, '');
   const accessToken = options.accessToken ?? process.env['HF_TOKEN'];
   const { signal } = options;
@@ -229,12 +234,18 @@ function repoOf(name: string, revision: string, options: HubOptions): Repo {
     name,
     revision,
     folder: join(cache, getRepoFolderName({ name, type: 'model' })),
+    textOnly: options.textOnly ?? false,
     params: {
       fetch: fetchWithSignal,
       ...(hubUrl ? { hubUrl } : {}),
       ...(accessToken ? { accessToken } : {}),
     },
   };
+}
+
+export interface SnapshotOptions extends HubOptions {
+  /** Tokenizer, chat template and configuration alone: weights are not downloaded. */
+  textOnly?: boolean;
 }
 
 /**
@@ -247,7 +258,7 @@ function repoOf(name: string, revision: string, options: HubOptions): Repo {
 export async function hubSnapshot(
   name: string,
   revision: string,
-  options: HubOptions = {},
+  options: SnapshotOptions = {},
 ): Promise<HubSnapshot> {
   const repo = repoOf(name, revision, options);
   const offlineWord = process.env['HF_HUB_OFFLINE'] ?? '';

@@ -5,6 +5,8 @@ export * from './answers/index.js';
 export * from './attribution.js';
 export * from './benchmarks/index.js';
 export * from './chat-template.js';
+export { loadCheckpointText } from './checkpoint-text.js';
+export type { CheckpointText, LoadTextOptions } from './checkpoint-text.js';
 export * from './circuit-diff.js';
 export * from './circuit-evaluation.js';
 export * from './circuit/index.js';

@@ -3,19 +3,20 @@
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { checkText } from './argument-checks.js';
-import { loadChatTemplate, type ChatTemplate } from './chat-template.js';
+import type { ChatTemplate } from './chat-template.js';
 import {
   resolveCheckpoint,
   type HubOptions,
   type ResolvedCheckpoint,
 } from './checkpoint-source.js';
+import { textParts } from './checkpoint-text.js';
 import { checkShape, type GraphShape, type KvEdges } from './circuit/shape.js';
 import { chooseDevice } from './device-choice.js';
 import { HeadsparkError } from './errors.js';
 import { callNative, runJob } from './native.js';
 import type { NativeLoadOptions, NativeModel, NativeModelInfo, Precision } from './native-types.js';
 import { checkOptionNames, oneOf, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
-import { loadTokenizer, type Tokenizer } from './tokenizer.js';
+import type { Tokenizer } from './tokenizer.js';
 
 /**
  * How `loadModel` finds and runs a checkpoint. Threads, memory and micro-batches never change a
@@ -196,14 +197,6 @@ const exists = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   );
-
-async function textParts(folder: string): Promise<Pick<Model, 'tokenizer' | 'chatTemplate'>> {
-  const hasTokenizer = await exists(join(folder, 'tokenizer.json'));
-  return {
-    tokenizer: hasTokenizer ? await loadTokenizer(folder) : undefined,
-    chatTemplate: await loadChatTemplate(folder),
-  };
-}
 
 function nativeOptions(options: LoadModelOptions): Omit<NativeLoadOptions, 'folder'> {
   const high = Number.MAX_SAFE_INTEGER;

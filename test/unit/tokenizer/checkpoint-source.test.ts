@@ -63,6 +63,25 @@ describe('folders', () => {
   });
 });
 
+describe('the text of a checkpoint', () => {
+  it('needs a tokenizer or a configuration, and no weights', async () => {
+    const of = (model: string, adapter?: string) =>
+      resolveCheckpoint({ model, textOnly: true, ...(adapter === undefined ? {} : { adapter }) });
+    const tokenizer = await make('t', { 'tokenizer.json': '{}' });
+    expect((await of(tokenizer)).tokenizerFolder).toBe(tokenizer);
+    const model = await make('m', { 'config.json': '{}' });
+    const adapter = await make('a', { 'adapter_config.json': '{"base_model_name_or_path":"m"}' });
+    expect(await of(adapter)).toMatchObject({ folder: model, adapterFolder: adapter });
+    expect(await of(model, adapter)).toMatchObject({ label: 'm+a', tokenizerFolder: model });
+    await expect(of(await make('none', { 'x.json': '{}' }))).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
+      message: expect.stringMatching(
+        /has no tokenizer\.json and no config\.json \(its fi/,
+      ) as string,
+    });
+  });
+});
+
 describe('adapters', () => {
   it('go on top of a model', async () => {
     const model = await make('m', modelFiles);
@@ -170,6 +189,19 @@ describe('the hub', () => {
     expect(await readdir(folder)).toEqual(['cache']);
     await resolveCheckpoint({ model: 'org/model', hub });
     expect(server.fetched).toHaveLength(5);
+  });
+
+  it('leaves weights out for the text of a checkpoint, and fetches them when they are needed', async () => {
+    const request = { model: 'org/model', hub };
+    const text = await resolveCheckpoint({ ...request, textOnly: true });
+    expect(text.files).toEqual(['config.json', 'tokenizer.json']);
+    expect(server.fetched.sort()).toEqual(['config.json', 'tokenizer.json']);
+    const offline = { model: 'org/model', hub: { ...hub, offline: true } };
+    expect(await resolveCheckpoint({ ...offline, textOnly: true })).toEqual(text);
+    await expect(resolveCheckpoint(offline)).rejects.toThrow('not in the cache');
+    expect((await resolveCheckpoint(request)).files).toHaveLength(5);
+    expect(server.fetched).toHaveLength(5);
+    expect((await resolveCheckpoint(offline)).folder).toBe(text.folder);
   });
 
   it('uses the cache when the network is gone or turned off', async () => {

@@ -1,0 +1,29 @@
+// The text side of a checkpoint says the same of it as the loaded model.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadCheckpointText, loadModel } from '../../lib/index.js';
+import { packageRoot } from '../../lib/version.js';
+
+const architectures = join(packageRoot, 'test/fixtures/architectures');
+const folders = [
+  join(packageRoot, 'lib/demo/models/base'),
+  ...readdirSync(architectures).map((name) => join(architectures, name)),
+];
+
+describe.each(folders)('%s', (folder) => {
+  it('has the sizes of the model, and its tokenizer', async () => {
+    const [text, model] = [await loadCheckpointText(folder), await loadModel(folder)];
+    const { vocab, maxPositions, label } = model.info;
+    expect(text).toMatchObject({ label, folder, vocabSize: vocab, maxPositions });
+    expect(text.tokenizer?.vocabSize).toBe(model.tokenizer?.vocabSize);
+    expect(text.chatTemplate?.source).toBe(model.chatTemplate?.source);
+    model.dispose();
+  });
+});
+
+it('refuses wrong arguments', async () => {
+  await expect(loadCheckpointText('')).rejects.toThrow('a folder or hub id as a text');
+  const wrong = { adaptor: 'x' } as object;
+  await expect(loadCheckpointText(folders[0], wrong)).rejects.toThrow('Did you mean adapter?');
+});
