@@ -11,9 +11,14 @@ import { readLines } from './pairs/lines.js';
 import { pairError } from './pairs/pair-error.js';
 import { tokenizePair } from './pairs/tokenize-pair.js';
 import type { PairOptions, PairPlace, RawPair, TokenizedPair } from './pairs/types.js';
+import type { Tokenizer } from './tokenizer.js';
 import { readCsvPairs } from './tasks/csv-pairs.js';
 
 export { singleToken } from './pairs/answer-token.js';
+export { inspectPairs } from './pairs/inspect.js';
+export type { InspectPairsOptions, PairsInspection, RefusedLine } from './pairs/inspect.js';
+export { describePair, reportPairs } from './pairs/report.js';
+export type { MetricSupport, PairDescription, PairsReport, TextMismatch } from './pairs/report.js';
 export { tokenizePair } from './pairs/tokenize-pair.js';
 export type { PairMetric, PairOptions, PairPlace, RawPair, TokenizedPair } from './pairs/types.js';
 
@@ -26,6 +31,11 @@ export interface ReadPairsOptions extends PairOptions {
    * tokens, ...), which is then left out. Without it such a pair is an error.
    */
   onUnfit?: ((error: HeadsparkError) => CallbackResult) | undefined;
+  /**
+   * Called for each line that is no pair for any tokenizer (not JSON, not the header's columns),
+   * which is then left out. Without it such a line is an error.
+   */
+  onBroken?: ((error: HeadsparkError) => CallbackResult) | undefined;
   /** Called for every prompt that is rendered from `messages`. */
   onMessages?: (() => CallbackResult) | undefined;
   /** Column of a CSV file to take as the corrupted prompt. Default `corrupted`. */
@@ -48,9 +58,21 @@ function parseJsonLine(text: string, file: string, line: number): RawPair {
   return value as RawPair;
 }
 
-async function* readJsonLines(file: string): AsyncGenerator<{ line: number; raw: RawPair }> {
+async function* readJsonLines(
+  file: string,
+  { onBroken }: ReadPairsOptions,
+): AsyncGenerator<{ line: number; raw: RawPair }> {
   for await (const { number, text } of readLines(file)) {
-    if (text.trim() !== '') yield { line: number, raw: parseJsonLine(text, file, number) };
+    if (text.trim() === '') continue;
+    let raw: RawPair;
+    try {
+      raw = parseJsonLine(text, file, number);
+    } catch (error) {
+      if (!onBroken || !(error instanceof HeadsparkError)) throw error;
+      onBroken(error);
+      continue;
+    }
+    yield { line: number, raw };
   }
 }
 
@@ -67,6 +89,7 @@ const readOptions = optionNames<ReadPairsOptions>({
   now: true,
   limit: true,
   onUnfit: true,
+  onBroken: true,
   corruptedColumn: true,
 });
 
@@ -89,13 +112,14 @@ export async function* streamPairs(
   checkReading(file, options);
   const isCsv = extname(file).toLowerCase() === '.csv';
   const watch = new CallbackWatch(() => undefined);
-  const { onUnfit, onMessages } = options;
+  const { onUnfit, onBroken, onMessages } = options;
   const own: ReadPairsOptions = {
     ...options,
     ...(onUnfit && { onUnfit: watch.over(onUnfit) }),
+    ...(onBroken && { onBroken: watch.over(onBroken) }),
     ...(onMessages && { onMessages: watch.over(onMessages) }),
   };
-  const rows = isCsv ? readCsvPairs(file, own) : readJsonLines(file);
+  const rows = isCsv ? readCsvPairs(file, own) : readJsonLines(file, own);
   let index = 0;
   for await (const { line, raw } of rows) {
     if (options.limit !== undefined && index >= options.limit) break;
@@ -183,9 +207,41 @@ export function repeatedPairs(pairs: readonly TokenizedPair[]): TokenizedPair[] 
   });
 }
 
+/** How pairs are written. */
+export interface WritePairsOptions {
+  /** With it, prompts and answers are written as text too, beside their token ids. */
+  tokenizer?: Tokenizer | undefined;
+}
+
+const writeOptions = optionNames<WritePairsOptions>({ tokenizer: true });
+
+function checkWriting(call: string, options: WritePairsOptions): void {
+  checkOptionNames(call, options, writeOptions);
+  if (options.tokenizer !== undefined) checkTokenizer(call, options.tokenizer);
+}
+
+/** The texts of a pair beside its ids; those of the prompts where the pair has them already. */
+function textsOf(pair: TokenizedPair, tokenizer: Tokenizer | undefined): RawPair {
+  const decode = (ids: ArrayLike<number>): string | undefined =>
+    tokenizer?.decode(ids, { skipSpecialTokens: false });
+  const each = (ids: number[]): string | string[] | undefined => {
+    const texts = tokenizer && ids.map((id) => decode([id])!);
+    return texts?.length === 1 ? texts[0] : texts;
+  };
+  const texts = {
+    text: pair.text ?? decode(pair.clean),
+    corrupted_text: pair.corruptedText ?? decode(pair.corrupted),
+    correct_text: pair.correct.length > 0 ? each(pair.correct) : undefined,
+    incorrect_text: pair.incorrect.length > 0 ? each(pair.incorrect) : undefined,
+    continuation_text: pair.continuation && decode(pair.continuation),
+  };
+  return Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined));
+}
+
 /** A pair as one JSONL object with token ids; `readPairs` gives the same pair back. */
-export function pairToJson(pair: TokenizedPair): RawPair {
+export function pairToJson(pair: TokenizedPair, options: WritePairsOptions = {}): RawPair {
   checkPairs('pairToJson', [pair]);
+  checkWriting('pairToJson', options);
   const { text, corruptedText } = pair;
   if (text !== undefined) checkAnyText('pairToJson', text);
   if (corruptedText !== undefined) checkAnyText('pairToJson', corruptedText);
@@ -196,17 +252,21 @@ export function pairToJson(pair: TokenizedPair): RawPair {
     ...(pair.correct.length > 0 ? { correct: single(pair.correct) } : {}),
     ...(pair.incorrect.length > 0 ? { incorrect: single(pair.incorrect) } : {}),
     ...(pair.continuation ? { continuation: pair.continuation } : {}),
-    ...(pair.text === undefined ? {} : { text: pair.text }),
-    ...(pair.corruptedText === undefined ? {} : { corrupted_text: pair.corruptedText }),
+    ...textsOf(pair, options.tokenizer),
   };
 }
 
 /** Writes pairs as JSONL, atomically. */
-export async function writePairs(file: string, pairs: readonly TokenizedPair[]): Promise<void> {
+export async function writePairs(
+  file: string,
+  pairs: readonly TokenizedPair[],
+  options: WritePairsOptions = {},
+): Promise<void> {
   checkText('writePairs', 'a path', file);
   checkPairs('writePairs', pairs);
+  checkWriting('writePairs', options);
   await writeFileAtomic(
     file,
-    pairs.map((pair) => `${JSON.stringify(pairToJson(pair))}\n`).join(''),
+    pairs.map((pair) => `${JSON.stringify(pairToJson(pair, options))}\n`).join(''),
   );
 }

@@ -9,7 +9,7 @@ const turnMs = 40;
 export type Steps<T> = Generator<undefined, T, void>;
 
 /** All of the work at once. */
-export function atOnce<T>(steps: Steps<T>): T {
+export function atOnce<T>(steps: Generator<unknown, T, void>): T {
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
@@ -36,17 +36,26 @@ export class Turns {
       await setImmediate();
       this.#ends = performance.now() + turnMs;
     }
+    this.check();
+  }
+
+  /** @throws ERR_HEADSPARK_CANCELLED where the signal was aborted (cause: its reason). */
+  check(): void {
     if (!this.#signal?.aborted) return;
     throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', `${this.#work} was cancelled.`, {
       cause: this.#signal.reason,
     });
   }
 
-  /** Does work, with the event loop's turns between its steps. @throws as `give`, and as the work. */
-  async through<T>(steps: Steps<T>): Promise<T> {
+  /** Does work, with the event loop's turns between its steps, which `onStep` sees. @throws as `give`, and as the work. */
+  async through<Step, T>(
+    steps: Generator<Step, T, void>,
+    onStep?: (step: Step) => void,
+  ): Promise<T> {
     for (;;) {
       const { done, value } = steps.next();
       if (done) return value;
+      onStep?.(value);
       await this.give();
     }
   }

@@ -3,7 +3,7 @@
 import { pairError } from './pair-error.js';
 import type { PairPlace, RawPair } from './types.js';
 
-/** Keys that decide what a pair is; `text` and `corrupted_text` only describe it. */
+/** Keys that decide what a pair is; those that end in `text` only describe it. */
 export const pairKeys = [
   'clean',
   'corrupted',
@@ -17,7 +17,15 @@ export const pairKeys = [
   'enable_thinking',
 ] as const;
 
-const knownKeys: ReadonlySet<string> = new Set([...pairKeys, 'text', 'corrupted_text']);
+const textKeys = [
+  'text',
+  'corrupted_text',
+  'correct_text',
+  'incorrect_text',
+  'continuation_text',
+] as const;
+
+const knownKeys: ReadonlySet<string> = new Set([...pairKeys, ...textKeys]);
 
 /** Edits (insert, delete, replace, swap of neighbours) between two words. */
 export function editDistance(a: string, b: string): number {

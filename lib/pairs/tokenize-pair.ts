@@ -5,7 +5,7 @@ import { resolveAnswers } from './answer-token.js';
 import { checkKeys } from './known-keys.js';
 import { pairError } from './pair-error.js';
 import { promptSides, tokensOf, type PromptSides } from './prompts.js';
-import type { PairOptions, PairPlace, RawPair, TokenizedPair } from './types.js';
+import type { PairMetric, PairOptions, PairPlace, RawPair, TokenizedPair } from './types.js';
 
 /** Throws PAIR_LENGTH naming the place and both lengths, PAIR_FORMAT for an empty prompt. */
 function checkLengths(sides: PromptSides, place: PairPlace): void {
@@ -46,6 +46,10 @@ function answersOf(
   return { correct, incorrect };
 }
 
+/** With metric nll a single right token is a continuation of one token. */
+export const singleAnswer = ({ correct }: Answers): number[] | undefined =>
+  correct.length === 1 ? [...correct] : undefined;
+
 function continuationOf(
   raw: RawPair,
   answers: Answers,
@@ -60,10 +64,7 @@ function continuationOf(
     if (ids.length === 0) throw pairError(place, '"continuation" has no tokens.');
     return Array.from(ids);
   }
-  // With metric nll a single right token is a continuation of one token.
-  return options.metric === 'nll' && answers.correct.length === 1
-    ? [...answers.correct]
-    : undefined;
+  return options.metric === 'nll' ? singleAnswer(answers) : undefined;
 }
 
 /** As the core checks, which knows no file and line. */
@@ -77,15 +78,17 @@ function checkPositions(
   throw pairError(place, `the pair has ${fed} tokens, but the model ${maxPositions} positions.`);
 }
 
-function checkMetric(pair: TokenizedPair, place: PairPlace, options: PairOptions): void {
-  const { metric } = options;
-  if (metric === 'nll' && !pair.continuation) {
-    throw pairError(place, 'metric nll needs "continuation" (or one "correct" token).');
+type ReadByMetric = Pick<TokenizedPair, 'correct' | 'incorrect' | 'continuation'>;
+
+/** What a pair lacks for a metric, as a sentence. */
+export function lackOf(pair: ReadByMetric, metric: PairMetric): string | undefined {
+  if (metric === 'nll') {
+    const needs = 'metric nll needs "continuation" (or one "correct" token).';
+    return pair.continuation ? undefined : needs;
   }
-  if (metric !== 'logit-diff' && metric !== 'prob-diff') return;
-  for (const key of ['correct', 'incorrect'] as const) {
-    if (pair[key].length === 0) throw pairError(place, `metric ${metric} needs the key "${key}".`);
-  }
+  if (metric === 'kl') return undefined;
+  const key = (['correct', 'incorrect'] as const).find((name) => pair[name].length === 0);
+  return key && `metric ${metric} needs the key "${key}".`;
 }
 
 /**
@@ -118,7 +121,8 @@ export function tokenizePair(
     ...(sides.text === undefined ? {} : { text: sides.text }),
     ...(sides.corruptedText === undefined ? {} : { corruptedText: sides.corruptedText }),
   };
-  checkMetric(pair, place, settings);
+  const lack = options.metric && lackOf(pair, options.metric);
+  if (lack !== undefined) throw pairError(place, lack);
   checkPositions(pair, place, settings);
   return pair;
 }

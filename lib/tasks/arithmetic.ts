@@ -5,13 +5,14 @@ import { HeadsparkError } from '../errors.js';
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import type { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
-import { atOnce, type Steps } from '../turns.js';
+import { atOnce } from '../turns.js';
 import {
   cannotMake,
   collectPairs,
   continuationTokens,
   pick,
   type GenerateOptions,
+  type PairSteps,
 } from './generator.js';
 
 export type Operator = '+' | '-' | '*';
@@ -157,10 +158,7 @@ export function generateArithmetic(
 }
 
 /** `generateArithmetic`, pair by pair. */
-export function* arithmeticPairs(
-  tokenizer: Tokenizer,
-  options: ArithmeticOptions,
-): Steps<TokenizedPair[]> {
+export function* arithmeticPairs(tokenizer: Tokenizer, options: ArithmeticOptions): PairSteps {
   checkNumbers(options);
   const { terms = 2, operators = ['+', '-'], minOperand = 10, maxOperand = 99 } = options;
   const form = formOf(tokenizer, options);

@@ -15,6 +15,8 @@ export interface CsvPairOptions {
   corruptedColumn?: string;
   /** Called for a row that this tokenizer cannot answer, which is then left out. */
   onUnfit?: (error: HeadsparkError) => void;
+  /** Called for a row that has other fields than the header, which is then left out. */
+  onBroken?: (error: HeadsparkError) => void;
 }
 
 type Row = Map<string, string>;
@@ -106,7 +108,10 @@ export async function* readCsvPairs(
     }
     const place = { file, line };
     if (fields.length !== columns.length) {
-      throw pairError(place, `the row has ${fields.length} fields, the header ${columns.length}.`);
+      const message = `the row has ${fields.length} fields, the header ${columns.length}.`;
+      if (!options.onBroken) throw pairError(place, message);
+      options.onBroken(pairError(place, message));
+      continue;
     }
     const row: Row = new Map(columns.map((name, index) => [name, fields[index]]));
     const [clean, corrupted] = [row.get('clean')!, row.get(corruptedColumn)!];

@@ -5,7 +5,6 @@ import { tokenizePair } from '../pairs/tokenize-pair.js';
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
-import type { Steps } from '../turns.js';
 
 export interface GenerateOptions {
   /** How many pairs to make. */
@@ -15,6 +14,9 @@ export interface GenerateOptions {
   /** The model's vocabulary size, when it is smaller than the tokenizer's. */
   vocabSize?: number | undefined;
 }
+
+/** Pairs in the making: how many there are so far, and in the end all of them. */
+export type PairSteps = Generator<number, TokenizedPair[], void>;
 
 /** Ids of `suffix` when it follows `prefix`; undefined when the two merge at the seam. */
 export function continuationTokens(
@@ -47,7 +49,7 @@ export function* collectPairs(
   tokenizer: Tokenizer,
   options: GenerateOptions,
   draw: (random: Random) => RawPair | undefined,
-): Steps<TokenizedPair[]> {
+): PairSteps {
   const { count, seed = 0, vocabSize } = options;
   if (!Number.isInteger(count) || count < 1 || count > 1_000_000) {
     throw new HeadsparkError(
@@ -60,7 +62,7 @@ export function* collectPairs(
   const pairs: TokenizedPair[] = [];
   const settings = vocabSize === undefined ? { tokenizer } : { tokenizer, vocabSize };
   for (let attempt = 0; pairs.length < count && attempt < 1000 + 200 * count; attempt++) {
-    yield;
+    yield pairs.length;
     const raw = draw(random);
     if (!raw) continue;
     const key = JSON.stringify(

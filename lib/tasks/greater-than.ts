@@ -3,13 +3,14 @@
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import type { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
-import { atOnce, type Steps } from '../turns.js';
+import { atOnce } from '../turns.js';
 import {
   cannotMake,
   collectPairs,
   continuationTokens,
   pick,
   type GenerateOptions,
+  type PairSteps,
 } from './generator.js';
 import { greaterThanAnswers, yearTokens, type YearTokens } from './year-tokens.js';
 
@@ -69,10 +70,7 @@ export function generateGreaterThan(
 }
 
 /** `generateGreaterThan`, pair by pair. */
-export function* greaterThanPairs(
-  tokenizer: Tokenizer,
-  options: GreaterThanOptions,
-): Steps<TokenizedPair[]> {
+export function* greaterThanPairs(tokenizer: Tokenizer, options: GreaterThanOptions): PairSteps {
   const { centuries = [11, 12, 13, 14, 15, 16, 17] } = options;
   const tokens = yearTokens(tokenizer);
   if (!tokens) {

@@ -1,12 +1,13 @@
 // The pair generators by name.
 import { checkTokenizer } from '../argument-checks.js';
+import { withCallbacks, type CallbackResult } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { checkOptionNames, optionNames } from '../option-checks.js';
 import type { TokenizedPair } from '../pairs/types.js';
 import type { Tokenizer } from '../tokenizer.js';
-import { Turns, type Steps } from '../turns.js';
+import { Turns } from '../turns.js';
 import { arithmeticPairs, generateArithmetic, type ArithmeticOptions } from './arithmetic.js';
-import type { GenerateOptions } from './generator.js';
+import type { GenerateOptions, PairSteps } from './generator.js';
 import { generateGreaterThan, greaterThanPairs, type GreaterThanOptions } from './greater-than.js';
 import { generateIoi, ioiPairs, type IoiOptions } from './ioi.js';
 
@@ -23,7 +24,7 @@ export interface TaskOptions {
 export type TaskName = keyof TaskOptions;
 
 const generators: {
-  [Name in TaskName]: (tokenizer: Tokenizer, options: TaskOptions[Name]) => Steps<TokenizedPair[]>;
+  [Name in TaskName]: (tokenizer: Tokenizer, options: TaskOptions[Name]) => PairSteps;
 } = {
   ioi: ioiPairs,
   'greater-than': greaterThanPairs,
@@ -47,6 +48,13 @@ const optionsOf: Record<TaskName, readonly string[]> = {
   }),
 };
 
+/** What the making of pairs is watched with. */
+export interface PairsJobOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called now and then with how many pairs there are, and how many there will be. */
+  readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
+}
+
 /** The names of the tasks. */
 export const taskNames = Object.keys(generators) as TaskName[];
 
@@ -59,14 +67,20 @@ export const taskNames = Object.keys(generators) as TaskName[];
 export async function generatePairs<Name extends TaskName>(
   task: Name,
   tokenizer: Tokenizer,
-  options: TaskOptions[Name] & { readonly signal?: AbortSignal | undefined },
+  options: TaskOptions[Name] & PairsJobOptions,
 ): Promise<TokenizedPair[]> {
   if (!taskNames.includes(task)) {
     const message = `the task "${task}" is unknown: use ${taskNames.join(', ')}.`;
     throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', message);
   }
   checkTokenizer('generatePairs', tokenizer);
-  checkOptionNames('generatePairs', options, [...optionsOf[task], 'signal']);
-  const turns = new Turns('the generation of pairs', options.signal);
-  return turns.through(generators[task](tokenizer, options));
+  checkOptionNames('generatePairs', options, [...optionsOf[task], 'signal', 'onProgress']);
+  return withCallbacks(options, ({ signal, onProgress, ...own }) => {
+    const turns = new Turns('the generation of pairs', signal);
+    let told = -1;
+    return turns.through(generators[task](tokenizer, own as TaskOptions[Name]), (made) => {
+      if (made > told) onProgress?.(made, options.count);
+      told = made;
+    });
+  });
 }

@@ -3,13 +3,14 @@
 import type { RawPair, TokenizedPair } from '../pairs/types.js';
 import type { Random } from '../stats/random.js';
 import type { Tokenizer } from '../tokenizer.js';
-import { atOnce, type Steps } from '../turns.js';
+import { atOnce } from '../turns.js';
 import {
   cannotMake,
   collectPairs,
   continuationTokens,
   pick,
   type GenerateOptions,
+  type PairSteps,
 } from './generator.js';
 import { names, objects, places, templates } from './ioi-words.js';
 
@@ -90,7 +91,7 @@ export function generateIoi(tokenizer: Tokenizer, options: IoiOptions): Tokenize
 }
 
 /** `generateIoi`, pair by pair. */
-export function* ioiPairs(tokenizer: Tokenizer, options: IoiOptions): Steps<TokenizedPair[]> {
+export function* ioiPairs(tokenizer: Tokenizer, options: IoiOptions): PairSteps {
   const pool = usableNames(tokenizer, options.allowMultiTokenNames);
   if (pool.length < 6) {
     const advice = options.allowMultiTokenNames ? '' : ' (names of several tokens can be allowed)';

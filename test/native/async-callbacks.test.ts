@@ -74,6 +74,19 @@ const jobs: [string, (callback: AnyCallback) => Promise<unknown>][] = [
       }),
   ],
   [
+    'inspectPairs',
+    (onProgress) =>
+      headspark.inspectPairs(join(folder, 'messages.jsonl'), {
+        tokenizer: model.tokenizer!,
+        chatTemplate: model.chatTemplate!,
+        onProgress,
+      }),
+  ],
+  [
+    'generatePairs',
+    (onProgress) => headspark.generatePairs('arithmetic', model.tokenizer!, { count: 3, onProgress }),
+  ],
+  [
     'readPairs: onUnfit',
     (onUnfit) =>
       headspark.readPairs(join(folder, 'pairs.jsonl'), { tokenizer: model.tokenizer!, onUnfit }),

@@ -1,5 +1,5 @@
 // Reading pairs files: ids and text, answers, chat prompts with openings, and every refusal.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -284,6 +284,25 @@ describe('pairsHash and writePairs', () => {
     const path = join(folder, 'written.jsonl');
     await writePairs(path, pairs);
     expect(await readPairs(path)).toEqual(pairs);
+  });
+
+  it('writes texts beside the ids where it has the tokenizer', async () => {
+    const raw = { ...good, incorrect: [6, 7], continuation: [5, 1] };
+    const pairs = await readPairs(await file(raw, { ...good, text: '12+3' }));
+    const path = join(folder, 'texts.jsonl');
+    await writePairs(path, pairs, { tokenizer: arith });
+    const lines = (await readFile(path, 'utf8')).trim().split('\n');
+    const [first, second] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const spelled = (...ids: number[]) => arith.decode(ids, { skipSpecialTokens: false });
+    expect(first).toEqual({
+      ...raw,
+      ...{ text: spelled(1, 2, 3), corrupted_text: spelled(1, 4, 3), correct_text: spelled(5) },
+      ...{ incorrect_text: [spelled(6), spelled(7)], continuation_text: spelled(5, 1) },
+    });
+    expect(second['text']).toBe('12+3');
+    expect(pairsHash(await readPairs(path))).toBe(pairsHash(pairs));
+    const wrong = { tokeniser: arith } as object;
+    await expect(writePairs(path, pairs, wrong)).rejects.toThrow('Did you mean tokenizer?');
   });
 
   it('depends on ids, answers and order of pairs, not on spelling', async () => {
