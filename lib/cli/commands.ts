@@ -4,6 +4,7 @@
 import type { Command } from './command.js';
 
 const loaders = {
+  pairs: async () => (await import('./pairs.js')).pairsCommand,
   attribute: async () => (await import('./attribute.js')).attributeCommand,
   circuit: async () => (await import('./circuit.js')).circuitCommand,
   diff: async () => (await import('./diff.js')).diffCommand,

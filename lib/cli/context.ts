@@ -8,7 +8,7 @@ import { formatTable, painter, type Paint, type TableColumn } from './output.js'
 
 /** The streams and environment of a process; tests give their own. */
 export interface Terminal {
-  readonly stdout: { write(text: string): unknown; isTTY?: boolean };
+  readonly stdout: { write(text: string): unknown; isTTY?: boolean; columns?: number };
   readonly stderr: { write(text: string): unknown; isTTY?: boolean; columns?: number };
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -62,6 +62,11 @@ export class Context {
 
   table(columns: readonly TableColumn[], rows: readonly (readonly string[])[]): void {
     this.print(formatTable(columns, rows, this.paint));
+  }
+
+  /** Characters of a line on stdout; 100 where it is no terminal. */
+  get columns(): number {
+    return this.#terminal.stdout.columns ?? 100;
   }
 
   /** Whether progress is seen on a terminal, where a line can be written over. */

@@ -3,13 +3,15 @@
 import { stat } from 'node:fs/promises';
 import type { Metric } from '../attribution.js';
 import { parseHubId } from '../checkpoint-source.js';
+import { loadCheckpointText, type CheckpointText } from '../checkpoint-text.js';
 import { chooseDevice } from '../device-choice.js';
 import { HeadsparkError } from '../errors.js';
 import { loadModel, type LoadModelOptions, type Model } from '../model.js';
 import type { Precision } from '../native-types.js';
 import { native } from '../native.js';
-import { readPairs, type TokenizedPair } from '../pairs.js';
+import { readPairs, type PairOptions, type TokenizedPair } from '../pairs.js';
 import { repeatedPairsRemark } from '../pairs/repeated.js';
+import { singleAnswer } from '../pairs/tokenize-pair.js';
 import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
@@ -68,14 +70,18 @@ function loadOptions(args: Arguments, context: Context): Omit<LoadModelOptions, 
   };
 }
 
-/** Loads the model, with the progress of a download. */
-export async function loadFrom(text: string, args: Arguments, context: Context): Promise<Model> {
+type Hub = Pick<LoadModelOptions, 'hub' | 'signal'>;
+
+/** Loads by name, with the progress of a download. */
+async function loading<T>(
+  text: string,
+  { args, context }: { args: Arguments; context: Context },
+  load: (name: string, hub: Hub) => Promise<T>,
+): Promise<T> {
   const name = await withRevision(text, args.text('revision'));
   const { signal } = context;
-  const options = loadOptions(args, context);
   return context.task('download', 'bytes', ({ reporter }) =>
-    loadModel(name, {
-      ...options,
+    load(name, {
       signal,
       hub: {
         signal,
@@ -86,44 +92,92 @@ export async function loadFrom(text: string, args: Arguments, context: Context):
   );
 }
 
+/** Loads the model, with the progress of a download. */
+export async function loadFrom(text: string, args: Arguments, context: Context): Promise<Model> {
+  const options = loadOptions(args, context);
+  return loading(text, { args, context }, (name, hub) => loadModel(name, { ...options, ...hub }));
+}
+
+/** Loads a model's tokenizer, chat template and sizes alone. */
+export async function loadTextFrom(
+  text: string,
+  args: Arguments,
+  context: Context,
+): Promise<CheckpointText> {
+  const [adapter, base] = [args.text('adapter'), args.text('base')];
+  return loading(text, { args, context }, (name, hub) =>
+    loadCheckpointText(name, { adapter, base, ...hub }),
+  );
+}
+
+const textOf = ({ info, tokenizer, chatTemplate }: Model): CheckpointText => ({
+  label: info.label,
+  folder: info.folder,
+  tokenizer,
+  chatTemplate,
+  vocabSize: info.vocab,
+  maxPositions: info.maxPositions,
+});
+
 const defaultCount = 100;
 
-function generated(
+/** The pairs of --task. */
+export async function generated(
   task: TaskName,
-  model: Model,
+  { tokenizer, folder, vocabSize }: CheckpointText,
   { args, context }: { args: Arguments; context: Context },
 ): Promise<TokenizedPair[]> {
-  if (!model.tokenizer) {
+  if (!tokenizer) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_TOKENIZER',
-      `${model.info.folder} has no tokenizer.json, which --task needs; give --pairs with token ids.`,
+      `${folder} has no tokenizer.json, which --task needs; give --pairs with token ids.`,
     );
   }
-  return generatePairs(task, model.tokenizer, {
-    count: args.number('count') ?? defaultCount,
-    seed: args.value('seed'),
-    vocabSize: model.info.vocab,
-    signal: context.signal,
-  });
+  return context.task('pairs', 'pairs', ({ onCount }) =>
+    generatePairs(task, tokenizer, {
+      count: args.number('count') ?? defaultCount,
+      seed: args.value('seed'),
+      vocabSize,
+      signal: context.signal,
+      onProgress: onCount,
+    }),
+  );
+}
+
+/** How a file of pairs is read for a checkpoint. */
+export function readingOf(
+  text: CheckpointText,
+  args: Arguments,
+): PairOptions & { limit: number | undefined } {
+  const { tokenizer, chatTemplate, vocabSize, maxPositions } = text;
+  const [limit, enableThinking] = [args.number('count'), args.switch('enable-thinking')];
+  return { tokenizer, chatTemplate, vocabSize, maxPositions, limit, enableThinking };
+}
+
+/** Says what an option did not change, and that pairs repeat others. */
+export function remarkPairs(
+  pairs: readonly TokenizedPair[],
+  { file, rendered, args }: { file: string; rendered: number; args: Arguments },
+  context: Context,
+): void {
+  if (args.switch('enable-thinking') !== undefined && rendered === 0) {
+    context.warn(`the thinking option changes nothing: no pair of ${file} has "messages".`);
+  }
+  const repeated = repeatedPairsRemark(pairs);
+  if (repeated !== undefined) context.warn(repeated);
 }
 
 async function fromFile(
   file: string,
-  model: Model,
+  text: CheckpointText,
   place: { args: Arguments; context: Context },
 ): Promise<TokenizedPair[]> {
   const { args, context } = place;
-  const [limit, enableThinking] = [args.number('count'), args.switch('enable-thinking')];
   let [unfit, rendered] = [0, 0];
   let first: string | undefined;
   const pairs = await readPairs(file, {
-    ...(model.tokenizer ? { tokenizer: model.tokenizer } : {}),
-    ...(model.chatTemplate ? { chatTemplate: model.chatTemplate } : {}),
-    vocabSize: model.info.vocab,
-    maxPositions: model.info.maxPositions,
+    ...readingOf(text, args),
     metric: args.choice<Metric>('metric'),
-    ...(limit === undefined ? {} : { limit }),
-    ...(enableThinking === undefined ? {} : { enableThinking }),
     onMessages: () => void rendered++,
     ...(args.flag('skip-unfit')
       ? {
@@ -135,12 +189,33 @@ async function fromFile(
       : {}),
   });
   if (unfit > 0) context.warn(`${plural(unfit, 'pair')} left out; the first: ${first}`);
-  if (enableThinking !== undefined && rendered === 0) {
-    context.warn(`the thinking option changes nothing: no pair of ${file} has "messages".`);
-  }
-  const repeated = repeatedPairsRemark(pairs);
-  if (repeated !== undefined) context.warn(repeated);
+  remarkPairs(pairs, { file, rendered, args }, context);
   return pairs;
+}
+
+/** Pairs of a task as the metric reads them: the same as from a file. */
+async function answered(
+  task: TaskName,
+  text: CheckpointText,
+  place: { args: Arguments; context: Context },
+): Promise<TokenizedPair[]> {
+  const pairs = await generated(task, text, place);
+  if (place.args.choice<Metric>('metric') !== 'nll') return pairs;
+  return pairs.map((pair) => {
+    const continuation = singleAnswer(pair);
+    return continuation ? { ...pair, continuation } : pair;
+  });
+}
+
+/** One of --pairs and --task. */
+export function pairsSource(args: Arguments): { file: string } | { task: TaskName } {
+  const file = args.text('pairs');
+  const task = args.optionalChoice<TaskName>('task');
+  if (file !== undefined && task !== undefined)
+    throw usageError('give --pairs or --task, not both.');
+  if (file !== undefined) return { file };
+  if (task !== undefined) return { task };
+  throw usageError('give the pairs with --pairs FILE or --task ioi|greater-than|arithmetic.');
 }
 
 /** The pairs of --pairs or --task, tokenized for the model, and what to call them. */
@@ -149,15 +224,10 @@ export async function pairsFrom(
   args: Arguments,
   context: Context,
 ): Promise<{ pairs: TokenizedPair[]; name: string }> {
-  const file = args.text('pairs');
-  const task = args.optionalChoice<TaskName>('task');
-  if (file !== undefined && task !== undefined)
-    throw usageError('give --pairs or --task, not both.');
-  if (file !== undefined) {
-    return { pairs: await fromFile(file, model, { args, context }), name: file };
-  }
-  if (task !== undefined) {
-    return { pairs: await generated(task, model, { args, context }), name: task };
-  }
-  throw usageError('give the pairs with --pairs FILE or --task ioi|greater-than|arithmetic.');
+  const source = pairsSource(args);
+  const text = textOf(model);
+  const place = { args, context };
+  return 'file' in source
+    ? { pairs: await fromFile(source.file, text, place), name: source.file }
+    : { pairs: await answered(source.task, text, place), name: source.task };
 }

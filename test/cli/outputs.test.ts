@@ -13,10 +13,13 @@ const below = (option: string, path: string): RegExp =>
 const ablate = ['ablate', 'none', '--heads', '0.1', '--pairs', 'none.jsonl'];
 const solve = ['ablate', 'none', '--heads', '0.1', '--generate', '--benchmark', 'none'];
 const evaluate = ['evaluate', 'none', '--benchmark', 'none'];
+const made = ['pairs', 'none', '--task', 'ioi'];
 const heads = ['heads', 'none', '--pairs', 'none.jsonl'];
 
 /** In a folder with the file `file` and the folders `a.json` and `a.json.journal`. */
 const cases: [string, string[], RegExp][] = [
+  ['pairs --out', [...made, '--out', 'file/p.jsonl'], below('--out', 'file/p.jsonl')],
+  ['pairs --csv', [...made, '--csv', 'file/p.csv'], below('--csv', 'file/p.csv')],
   ['attribute --out', ['attribute', 'none', '--out', 'file/s.json'], below('--out', 'file/s.json')],
   [
     'attribute --out',

@@ -5,6 +5,13 @@ import * as headspark from '../../lib/index.js';
 
 /** What each verb calls. */
 const functions: Record<string, readonly unknown[]> = {
+  pairs: [
+    headspark.loadCheckpointText,
+    headspark.generatePairs,
+    headspark.inspectPairs,
+    headspark.reportPairs,
+    headspark.writePairs,
+  ],
   attribute: [headspark.attribute],
   circuit: [headspark.buildCircuit, headspark.evaluateCircuits, headspark.circuitCurve],
   diff: [headspark.diff],
