@@ -63,7 +63,7 @@ function inLines(cells: readonly Cell[], width: number): Cell[][] {
         continue;
       }
       const space = line.findLastIndex(({ text }) => text === ' ');
-      const kept = space < width / 2 ? line : line.slice(0, space + 1);
+      const kept = space < 0.7 * width ? line : line.slice(0, space + 1);
       lines.push(kept.at(-1)?.text === ' ' ? kept.slice(0, -1) : kept);
       line = line.slice(kept.length);
       room = width - line.reduce((sum, { text }) => sum + widthOf(text), 0);

@@ -74,9 +74,7 @@ function printFirst(first: readonly PairDescription[], total: number, context: C
     context.print(row);
     printTexts(first[index], context);
   });
-  context.print(
-    '\n  shared: tokens before the first difference; differ: first and last place, from 1',
-  );
+  context.print('\n  shared: tokens before they differ; differ: first and last place, from 1');
 }
 
 /** Metrics that all pairs have answers for, and one line for each of the others. */
@@ -94,7 +92,8 @@ function metricLines(metrics: readonly MetricSupport[], pairs: number): string[]
 function printFigures(report: PairsReport, context: Context): void {
   const { pairs, tokens, shortest, longest, sharedTokens, hash } = report;
   const lengths = shortest === longest ? `${longest} each` : `${shortest} to ${longest} each`;
-  const metrics = metricLines(report.metrics, pairs);
+  const room = Math.max(20, context.columns - 11);
+  const metrics = metricLines(report.metrics, pairs).flatMap((line) => wrapped(line, room));
   context.heading('All pairs');
   context.print(
     `  tokens   ${tokens.toLocaleString('en-US')} of clean prompts, ${lengths}; corrupted ones have as many`,

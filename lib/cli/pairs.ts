@@ -21,13 +21,16 @@ import { checkOutputs, fileOutput } from './outputs.js';
 import { optionGroups } from './vocabulary.js';
 import { pairsTable, printPairs } from './pairs-table.js';
 
+/** With how many prompts were rendered from messages. */
+type Found = PairsInspection & { readonly rendered: number };
+
 type Place = { args: Arguments; context: Context };
 
 async function fromFile(
   file: string,
   text: CheckpointText,
   { args, context }: Place,
-): Promise<PairsInspection> {
+): Promise<Found> {
   let rendered = 0;
   const found = await context.task('pairs', 'pairs', ({ reporter }) =>
     inspectPairs(file, {
@@ -39,8 +42,7 @@ async function fromFile(
       },
     }),
   );
-  remarkPairs(found.pairs, { file, rendered, args }, context);
-  return found;
+  return { ...found, rendered };
 }
 
 /** Remarks on pairs that are not what they seem. */
@@ -146,8 +148,8 @@ export const pairsCommand: Command = {
     const found =
       'file' in source
         ? await fromFile(source.file, text, place)
-        : { pairs: await generated(source.task, text, place), refused: [] };
-    const { pairs, refused } = found;
+        : { pairs: await generated(source.task, text, place), refused: [], rendered: 0 };
+    const { pairs, refused, rendered } = found;
     const report = reportPairs(pairs, text.tokenizer);
     const top = args.value('top');
     const first = pairs.slice(0, top).map((pair) => describePair(pair, text.tokenizer));
@@ -159,6 +161,7 @@ export const pairsCommand: Command = {
     );
     printPairs({ first, report, refused }, top, context);
     remark(report, context);
+    if ('file' in source) remarkPairs(pairs, { file: source.file, rendered, args }, context);
     if ('file' in source && args.has('out')) {
       checkWritten(source.file, found, args.flag('skip-unfit'));
     }
