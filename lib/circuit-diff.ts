@@ -230,14 +230,18 @@ function evidenceNotes(inputs: readonly DiffInput[], options: DiffOptions): stri
 
 /** Tables of the command line name their pairs: those of other prompts differ by these too. */
 function promptNotes([base, ...others]: readonly DiffInput[]): string[] {
-  const { task, pairsHash } = base.table.meta;
+  const { task, pairsHash, fingerprint } = base.table.meta;
   if (task === undefined || pairsHash === undefined) return [];
   return others.flatMap(({ name, table: { meta } }) =>
     meta.task === undefined || meta.pairsHash === undefined || meta.pairsHash === pairsHash
       ? []
       : [
           `${name} was scored on other pairs (${meta.task}) than ${base.name} (${task}): heads may ` +
-            'differ by the prompts, not by the model alone',
+            'differ by the prompts' +
+            // A note of the weights says more.
+            (fingerprint !== undefined && fingerprint === meta.fingerprint
+              ? ''
+              : ', not by the model alone'),
         ],
   );
 }

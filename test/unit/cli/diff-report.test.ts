@@ -149,6 +149,14 @@ describe('diff', () => {
       'post was scored on other pairs (ioi.jsonl) than base (sums.jsonl): heads may differ by the ' +
         'prompts, not by the model alone',
     ]);
+    const same = [here, there].map(({ name, table }) => ({
+      name,
+      table: { ...table, meta: { ...table.meta, fingerprint: 'aa' } },
+    }));
+    expect((await diff(same, options)).notes).toEqual([
+      expect.stringMatching(/^post and base are scores of the same weights/),
+      expect.stringMatching(/heads may differ by the prompts$/),
+    ]);
     expect((await diff([here, on(post, 'copy.jsonl', 'a')], options)).notes).toEqual([]);
     expect((await diff([here, post], options)).notes).toEqual([]);
   });
