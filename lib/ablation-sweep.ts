@@ -11,6 +11,7 @@ import type { NativeSweep, NativeSweepSharing, PackedHeads } from './native-type
 import { checkOptionNames, oneOf, optionNames } from './option-checks.js';
 import { packHeads, packPairs } from './packed.js';
 import type { TokenizedPair } from './pairs.js';
+import { gatedPositionNotes } from './pairs/gated-positions.js';
 
 export { ablationKinds, type AblationKind } from './ablation-kinds.js';
 
@@ -20,7 +21,10 @@ export interface SweepOptions extends JobOptions {
   metric?: Metric | undefined;
   /** Default `zero`. */
   ablation?: AblationKind | undefined;
-  /** Where gates act: everywhere (default), in the prompt, or in the continuation (`nll`). */
+  /**
+   * Where gates act: everywhere (default), in the prompt, or in the continuation, which only `nll` has
+   * and of which the last token is not read.
+   */
   positions?: GatePositions | undefined;
 }
 
@@ -80,7 +84,8 @@ export class Sweep {
 
   /**
    * Checks the pairs and computes what `ablation` needs of them.
-   * @throws ERR_HEADSPARK_INVALID_ARGUMENT, _PAIR_LENGTH, _PAIR_FORMAT, _OUT_OF_MEMORY, _CANCELLED.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT, also for generated positions where no pair has one;
+   *   _PAIR_LENGTH, _PAIR_FORMAT, _OUT_OF_MEMORY, _CANCELLED.
    */
   static async create(
     model: Model,
@@ -98,6 +103,7 @@ export class Sweep {
         fallback: 'all',
       }),
     };
+    gatedPositionNotes(pairs, settings);
     const packed = packPairs(pairs, settings.metric);
     const handle = model.handle();
     const sweep = await runJob(

@@ -11,6 +11,7 @@ import type { Model } from './model.js';
 import { modelProvenance } from './model-provenance.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
 import { pairsHash, type TokenizedPair } from './pairs.js';
+import { gatedPositionNotes } from './pairs/gated-positions.js';
 
 export { ablationCsv } from './ablation/csv.js';
 export * from './ablation/types.js';
@@ -44,6 +45,7 @@ function subjectOf(
     shape: { layers, heads },
     pairs: pairs.length,
     pairsHash: pairsHash(pairs),
+    notes: gatedPositionNotes(pairs, { metric, positions }),
     writeNorms: async () => {
       const prompts = pairs.map(({ clean }) => clean);
       const own = { writeNorms: true, ...(signal ? { signal } : {}) };
@@ -67,8 +69,8 @@ function subjectOf(
  *
  * With `journal`, finished variants are kept in a JSONL file: a run killed at any moment and
  * started again gives the same bytes, and a longer plan reuses what is there.
- * @throws ERR_HEADSPARK_INVALID_ARGUMENT for options and heads that do not fit the model,
- *   _PAIR_FORMAT and _PAIR_LENGTH for the pairs, _SETTINGS_MISMATCH and _FILE_CORRUPT for the
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for options and heads that do not fit the model, and for
+ *   generated positions where no pair has one; _PAIR_FORMAT and _PAIR_LENGTH for the pairs, _SETTINGS_MISMATCH and _FILE_CORRUPT for the
  *   journal, _TENSOR_VALUE for a metric that is not finite, _OUT_OF_MEMORY, _CANCELLED.
  */
 export async function ablate(

@@ -27,6 +27,8 @@ export interface AblationSubject {
   readonly shape: HeadShape;
   readonly pairs: number;
   readonly pairsHash: string;
+  /** What a reader of the results has to know of the pairs; default: nothing. */
+  readonly notes?: readonly string[] | undefined;
   /** [layers, heads] mean lengths of what heads write on the clean prompts. */
   readonly writeNorms: () => Promise<Float32Array>;
   /** Called at most once, and not at all when a journal holds everything. */
@@ -165,5 +167,6 @@ export async function ablateSubject(
     onPlan,
     onProgress,
   });
-  return buildTable({ settings, planned, results, signal });
+  const notes = [...planned.notes, ...(subject.notes ?? [])];
+  return buildTable({ settings, planned: { ...planned, notes }, results, signal });
 }

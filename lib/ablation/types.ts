@@ -69,7 +69,10 @@ export interface AblateOptions {
   readonly ablation?: AblationKind | undefined;
   /** Default `logit-diff`. */
   readonly metric?: PairMetric | undefined;
-  /** Where gates act: `all` (default), `prompt`, or `generated` (with `nll`). */
+  /**
+   * Where gates act: `all` (default), `prompt`, or `generated`: the continuation of `nll`, but for its
+   * last token, which is not read.
+   */
   readonly positions?: GatePositions | undefined;
   /** Of the intervals; default 0.95. */
   readonly confidence?: number | undefined;

@@ -50,6 +50,13 @@ function checkWithoutGenerate(args: Arguments): void {
   throw usageError(`--${given} ${why}: add --generate.`);
 }
 
+/** As the library does, before a model is loaded. */
+function checkPositions(args: Arguments): void {
+  if (args.choice<GatePositions>('positions') !== 'generated') return;
+  if (args.choice<Metric>('metric') === 'nll') return;
+  throw usageError('--positions generated needs --metric nll, which has a continuation.');
+}
+
 export const ablateCommand: Command = {
   name: 'ablate',
   usage: 'ablate <model>',
@@ -86,6 +93,8 @@ export const ablateCommand: Command = {
   meanings: {
     count: 'pairs to generate (default 100), or most pairs or problems to read (default: all)',
     system: 'system message before each problem, through the chat template',
+    positions:
+      'where heads are gated; generated on pairs needs --metric nll and continuations of several tokens',
   },
   multiple: ['stop', 'stop-token'],
   examples: [
@@ -100,6 +109,7 @@ export const ablateCommand: Command = {
     checkPlanOptions(args);
     if (args.flag('generate')) return runAblationByGeneration(args, context);
     checkWithoutGenerate(args);
+    checkPositions(args);
     const [out, csv] = [args.text('out'), args.text('csv')];
     const [factors, resamples] = [factorsOf(args), resamplesOf(args, context)];
     const journal = journalOf(args);

@@ -92,6 +92,12 @@ const cases: [string, string[], RegExp, string][] = [
     /none.jsonl/,
     'FILE_NOT_FOUND',
   ],
+  [
+    'generated positions of a metric without a continuation',
+    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--positions', 'generated'],
+    /--positions generated needs --metric nll, which has a continuation\./,
+    'INVALID_ARGUMENT',
+  ],
   ['no benchmark', ['evaluate', base], /say what to answer: --benchmark gsm8k/, 'INVALID_ARGUMENT'],
   [
     'an unknown benchmark',

@@ -8,6 +8,7 @@ import {
   type SweepOptions,
   type SweepVariant,
 } from '../../lib/ablation-sweep.js';
+import { ablate } from '../../lib/ablation.js';
 import { allHeads } from '../../lib/head-gate.js';
 import { computeLogits } from '../../lib/logits.js';
 import { loadModel, type Model } from '../../lib/model.js';
@@ -115,11 +116,53 @@ describe('every kind', () => {
   });
 });
 
+describe('generated positions where answers are one token', () => {
+  const gated = { metric: 'nll', positions: 'generated' } as const;
+  const plan = { kind: 'sets', sets: [[{ layer: 3, head: 5 }]] } as const;
+  const withLengths = (...lengths: number[]): TokenizedPair[] =>
+    lengths.map((length, index) => ({ ...pairs[index], continuation: [3, 4, 5].slice(0, length) }));
+
+  it('are refused where no answer is longer', async () => {
+    const short = withLengths(1, 1, 1);
+    const refusal = {
+      code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
+      message: expect.stringMatching(/^positions generated changes nothing here: every continuation/),
+    };
+    await expect(Sweep.create(model, short, gated)).rejects.toMatchObject(refusal);
+    await expect(ablate(model, short, { plan, ...gated })).rejects.toMatchObject(refusal);
+  });
+
+  it('are counted in a note where some are longer, and change those alone', async () => {
+    const mixed = withLengths(3, 1, 2);
+    const { baseline, variants: rows, notes } = await ablate(model, mixed, { plan, ...gated });
+    expect(notes).toContain(
+      '1 of 3 pairs have a continuation of one token, which the prompt alone predicts: heads gated at ' +
+        'generated positions change nothing there',
+    );
+    const changed = rows[0].values.map((value, pair) => value !== baseline.values[pair]);
+    expect(changed).toEqual([true, false, true]);
+    const long = await ablate(model, withLengths(2, 3), { plan, ...gated });
+    expect(long.notes.some((note) => note.includes('one token'))).toBe(false);
+  });
+
+  it('are refused by ablate for a metric without a continuation', async () => {
+    const run = ablate(model, pairs, { plan, positions: 'generated' });
+    await expect(run).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
+      message: expect.stringMatching(/^positions generated needs the metric nll/),
+    });
+  });
+});
+
 describe('refusals', () => {
   it.each<[SweepOptions, RegExp]>([
     [{ ablation: 'noise' as never }, /^ablation is "noise"; .* zero, mean, mean-per-position, res/],
     [{ metric: 'loss' as never }, /^metric is "loss"/],
     [{ positions: 'last' as never }, /^positions is "last"; .* all, prompt, generated/],
+    [
+      { positions: 'generated' },
+      /^positions generated needs the metric nll, .* not logit-diff\.$/,
+    ],
   ])('%o', async (options, message) => {
     await expect(Sweep.create(model, pairs, options)).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
