@@ -17,6 +17,7 @@ import { dirname, join, relative } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { writeFileAtomic } from './atomic-file.js';
+import { isWantedFile } from './checkpoint-files.js';
 import { HeadsparkError } from './errors.js';
 import { isFileError, makeFolder, writeError } from './file-errors.js';
 
@@ -53,13 +54,6 @@ interface Repo {
   /** Whether weights are left out. */
   textOnly: boolean;
   params: { hubUrl?: string; accessToken?: string; fetch: typeof fetch };
-}
-
-/** Files of a repository that a checkpoint, a tokenizer or an adapter needs. */
-export function isWantedFile(path: string): boolean {
-  return /^((generation_|tokenizer_|adapter_)?config\.json|tokenizer\.json|special_tokens_map\.json|chat_template\.(jinja|json)|additional_chat_templates\/[\w.-]+\.jinja|(model|adapter_model)[\w.-]*\.safetensors(\.index\.json)?)$/.test(
-    path,
-  );
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -125,9 +125,15 @@ const isFile = (path: string): Promise<boolean> =>
     () => false,
   );
 
+/** Where a benchmark may lie: named ones in `folder`, others at their own path. */
+export function benchmarkPaths(benchmark: string, folder = 'data'): string[] {
+  if (!Object.hasOwn(known, benchmark)) return [benchmark];
+  const own = benchmark === 'demo' ? join(packageRoot, 'lib', 'demo', 'models') : folder;
+  return known[benchmark].files.map((file) => join(own, file));
+}
+
 async function findNamed(name: string, folder: string): Promise<string> {
-  const own = name === 'demo' ? join(packageRoot, 'lib', 'demo', 'models') : folder;
-  const paths = known[name].files.map((file) => join(own, file));
+  const paths = benchmarkPaths(name, folder);
   for (const path of paths) if (await isFile(path)) return path;
   throw new HeadsparkError(
     'ERR_HEADSPARK_FILE_NOT_FOUND',

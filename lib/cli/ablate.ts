@@ -113,7 +113,7 @@ export const ablateCommand: Command = {
     const [out, csv] = [args.text('out'), args.text('csv')];
     const [factors, resamples] = [factorsOf(args), resamplesOf(args, context)];
     const journal = journalOf(args);
-    await checkOutputs([
+    await checkOutputs(args, [
       fileOutput(args, 'out', ['.json']),
       fileOutput(args, 'csv', ['.csv']),
       journalOutput(journal),

@@ -3,6 +3,7 @@
 
 import { HeadsparkError } from '../errors.js';
 import { didYouMean } from '../nearest-word.js';
+import { inputOptions } from './option-groups.js';
 import { isOptionName, optionSpec, type OptionName } from './vocabulary.js';
 
 export type RawArguments = Record<string, unknown>;
@@ -79,9 +80,26 @@ export function checkOptionValues(
 /** Typed access to checked arguments. */
 export class Arguments {
   readonly #raw: RawArguments;
+  readonly #positionals: readonly string[];
 
-  constructor(raw: RawArguments) {
+  constructor(raw: RawArguments, positionals: readonly string[] = []) {
     this.#raw = raw;
+    this.#positionals = positionals;
+  }
+
+  /** What the line names to be read: `<scores>` and the like, and options as `--pairs`. */
+  inputs(): { option: string; text: string }[] {
+    // An argument may have the name of an option: `base` of diff.
+    const options = inputOptions.filter((name) => !this.#positionals.includes(name));
+    return [
+      ...this.#positionals.flatMap((name) =>
+        this.positionals(name).map((text) => ({ option: `<${name}>`, text })),
+      ),
+      ...options.flatMap((name) => {
+        const text = this.text(name);
+        return text === undefined ? [] : [{ option: `--${name}`, text }];
+      }),
+    ];
   }
 
   /** A positional that must be there (yargs has checked it). */
@@ -91,7 +109,7 @@ export class Arguments {
 
   /** The rest of the line; yargs gives [undefined] where there is none. */
   positionals(name: string): string[] {
-    const given = (this.#raw[name] as (string | undefined)[] | undefined) ?? [];
+    const given = [this.#raw[name] ?? []].flat() as unknown[];
     return given.filter((item) => item !== undefined).map(String);
   }
 

@@ -104,7 +104,7 @@ export const attributeCommand: Command = {
       throw usageError('--shard writes its journal alone: give --out to headspark merge.');
     }
     const journal = journalBeside(args, 'out', outputs.at(0));
-    await checkOutputs([...scoreOutputs(outputs), journalOutput(journal)]);
+    await checkOutputs(args, [...scoreOutputs(outputs), journalOutput(journal)]);
     const model = await loadFrom(args.positional('model'), args, context);
     const { pairs, name } = await pairsFrom(model, args, context);
     const { signal } = context;

@@ -301,7 +301,7 @@ export const circuitCommand: Command = {
     const [out, modelName] = [args.text('out'), args.text('model')];
     if (!selectionOf(args) && !measures(args)) throw usageError(needsSelection);
     const journal = measures(args) ? journalOf(args) : undefined;
-    await checkOutputs([fileOutput(args, 'out', SCORE_EXTENSIONS), journalOutput(journal)]);
+    await checkOutputs(args, [fileOutput(args, 'out', SCORE_EXTENSIONS), journalOutput(journal)]);
     const model = modelName === undefined ? undefined : await loadFrom(modelName, args, context);
     const shape = model?.shape(args.choice<'per-query-head' | 'grouped'>('kv-edges'));
     const table = await readScoreFile(args.positional('scores'), shape ? { shape } : {});

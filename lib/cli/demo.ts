@@ -117,7 +117,7 @@ export const demoCommand: Command = {
   async run(args, context) {
     const [threads, memory] = [args.number('threads'), args.text('memory')];
     const out = args.text('out') ?? './headspark-demo';
-    await checkOutputs([{ option: '--out', path: out, kind: 'folder' }]);
+    await checkOutputs(args, [{ option: '--out', path: out, kind: 'folder' }]);
     context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
     const result = await context.task('demo', '% of the work', ({ onStudy }) =>
       runDemo({

@@ -70,7 +70,10 @@ export const diffCommand: Command = {
   async run(args, context) {
     const [out, csv] = [args.text('out'), args.text('csv')];
     const resamples = resamplesOf(args, context) ?? 'auto';
-    await checkOutputs([fileOutput(args, 'out', ['.json']), fileOutput(args, 'csv', ['.csv'])]);
+    await checkOutputs(args, [
+      fileOutput(args, 'out', ['.json']),
+      fileOutput(args, 'csv', ['.csv']),
+    ]);
     const paths = [args.positional('base'), args.positional('post'), ...args.positionals('more')];
     const names = inputNames(paths);
     const inputs: DiffInput[] = [];

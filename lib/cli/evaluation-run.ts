@@ -146,7 +146,7 @@ export async function runEvaluation(
   const [options, resamples] = [optionsOf(args, controls), resamplesOf(args, context)];
   shardOf(args); // refuses one without a journal before anything is read
   const journal = journalOf(args);
-  await checkOutputs([...evaluationOutputs(args), journalOutput(journal)]);
+  await checkOutputs(args, [...evaluationOutputs(args), journalOutput(journal)]);
   const benchmark = await benchmarkFrom(args);
   const model = await loadFrom(args.positional('model'), args, context);
   checkStopTokens(options.stopTokens ?? [], model);

@@ -310,7 +310,7 @@ export const generateCommand: Command = {
   async run(args, context) {
     const [out, place] = [args.text('out'), journalOf(args)];
     checkOptions(args);
-    await checkOutputs([fileOutput(args, 'out', ['.jsonl']), journalOutput(place)]);
+    await checkOutputs(args, [fileOutput(args, 'out', ['.jsonl']), journalOutput(place)]);
     const model = await loadFrom(args.positional('model'), args, context);
     checkStopTokens(args.numbers('stop-token'), model);
     const prompts = await promptsOf(model, args);

@@ -277,7 +277,7 @@ export const headsCommand: Command = {
     }
     formatsOf(args.text('formats'));
     const journal = journalOfHeads(args);
-    await checkOutputs([
+    await checkOutputs(args, [
       { option: '--out', path: out, kind: 'folder' },
       fileOutput(args, 'csv', ['.csv']),
       fileOutput(args, 'parquet', ['.parquet']),

@@ -21,7 +21,7 @@ async function mergeScores(journals: readonly string[], args: Arguments, context
   }
   const out = args.text('out');
   const outputs = out === undefined ? [] : [out];
-  await checkOutputs(scoreOutputs(outputs));
+  await checkOutputs(args, scoreOutputs(outputs));
   const start = performance.now();
   const result = await mergeAttributions(journals, { signal: context.signal });
   const { model, method, pairCount, task } = result.meta;
@@ -35,7 +35,7 @@ async function mergeScores(journals: readonly string[], args: Arguments, context
 
 async function mergeSamples(journals: readonly string[], args: Arguments, context: Context) {
   const resamples = resamplesOf(args, context);
-  await checkOutputs(evaluationOutputs(args));
+  await checkOutputs(args, evaluationOutputs(args));
   const result = await mergeEvaluations(journals, {
     confidence: args.value('confidence'),
     ...(resamples === undefined ? {} : { resamples }),

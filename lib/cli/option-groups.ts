@@ -3,6 +3,18 @@ import type { OptionName } from './vocabulary.js';
 
 const every = ['json', 'quiet', 'debug', 'config'] as const;
 
+/** Options that name a file or folder to be read, which no result may overwrite. */
+export const inputOptions: readonly OptionName[] = [
+  'model',
+  'adapter',
+  'base',
+  'pairs',
+  'prompts',
+  'benchmark',
+  'diff',
+  'config',
+];
+
 /** Groups of options that several commands share. */
 export const optionGroups = {
   every,

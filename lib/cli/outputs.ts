@@ -6,6 +6,7 @@ import { dirname, extname, join } from 'node:path';
 import { temporaryPath } from '../atomic-file.js';
 import { makeFolder, systemCode, writingTo } from '../file-errors.js';
 import { usageError, type Arguments } from './arguments.js';
+import { checkClashes } from './clashes.js';
 import type { OptionName } from './vocabulary.js';
 
 export interface Output {
@@ -57,13 +58,19 @@ async function tryFolder(path: string): Promise<void> {
   await tryNewFile(join(path, 'output'));
 }
 
+const isNamed = (output: Output): output is Output & { readonly path: string } =>
+  output.path !== undefined;
+
 /**
- * Throws before a long run when one of its outputs could not be written.
- * @throws ERR_HEADSPARK_FILE_WRITE, ERR_HEADSPARK_INVALID_ARGUMENT for another kind of file.
+ * Throws before a long run when one of its outputs could not be written, or would overwrite what the
+ * run reads or writes itself.
+ * @throws ERR_HEADSPARK_FILE_WRITE, ERR_HEADSPARK_INVALID_ARGUMENT for another kind of file and for
+ *   one that is named twice.
  */
-export async function checkOutputs(outputs: readonly Output[]): Promise<void> {
-  for (const { option, path, kind, extensions } of outputs) {
-    if (path === undefined) continue;
+export async function checkOutputs(args: Arguments, outputs: readonly Output[]): Promise<void> {
+  const named = outputs.filter(isNamed);
+  await checkClashes(args, named);
+  for (const { option, path, kind, extensions } of named) {
     if (extensions && !extensions.includes(extname(path))) {
       throw usageError(`${option} ${path}: the file name must end in ${extensions.join(' or ')}.`);
     }

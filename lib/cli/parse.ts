@@ -156,7 +156,13 @@ export async function parseLine(
     const { command } = chosen;
     checkRest(chosen.raw, command);
     checkOptionValues(chosen.raw, command.options, command.multiple ?? []);
-    return { command, args: new Arguments(chosen.raw) };
+    return {
+      command,
+      args: new Arguments(
+        chosen.raw,
+        command.positionals.map(({ name }) => name),
+      ),
+    };
   }
   if (raw['help'] === true || raw['version'] === true) return undefined;
   return unknownCommand(raw, argv, commands);

@@ -82,7 +82,7 @@ export const reportCommand: Command = {
     const out = args.text('out') ?? './report.html';
     const [figures, formats] = [args.text('figures'), formatsOf(args.text('formats'))];
     if (formats && figures === undefined) throw usageError('--formats needs --figures FOLDER.');
-    await checkOutputs([
+    await checkOutputs(args, [
       { option: '--out', path: out, kind: 'file', extensions: ['.html'] },
       { option: '--figures', path: figures, kind: 'folder' },
     ]);

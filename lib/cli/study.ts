@@ -131,7 +131,7 @@ async function run(args: Arguments, context: Context) {
   const shard = args.text('shard');
   const out = runFolder(args, file);
   const part = shard === undefined ? undefined : parseShard(shard);
-  await checkOutputs([{ option: '--out', path: out, kind: 'folder' }]);
+  await checkOutputs(args, [{ option: '--out', path: out, kind: 'folder' }]);
   const study = await readStudy(file);
   if (args.flag('slurm')) return submitCommand(study, args, { context, out, file, only });
   context.resumeHint = `${out} keeps what is finished: run the same command again to go on from there.`;
@@ -209,7 +209,7 @@ async function merge(args: Arguments, context: Context) {
   if (runs.length === 0 || out === undefined) {
     throw usageError('study merge takes the folders of the runs, and --out for the merged one.');
   }
-  await checkOutputs([{ option: '--out', path: out, kind: 'folder' }]);
+  await checkOutputs(args, [{ option: '--out', path: out, kind: 'folder' }]);
   const result = await mergeRuns(runs, out);
   const { copied, equal, missing } = result;
   context.print(

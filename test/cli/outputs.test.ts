@@ -1,7 +1,7 @@
 // Outputs that cannot be written are refused before anything else is looked at: none of the models,
 // scores and runs named here exist.
 import { spawnSync } from 'node:child_process';
-import { mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { base, bin, headspark, newFolder, pairs, type Ended } from './bin.js';
@@ -87,6 +87,38 @@ describe('an output that cannot be written', () => {
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     expect(stdout).toBe('');
     expect(code).toBe(1);
+  });
+});
+
+describe('an output that is what the command reads, or writes elsewhere', () => {
+  const places = ['--pairs', 'p.csv', '--heads', '0.1'];
+  it.each<[string[], string, string]>([
+    [['attribute', 'none', '--pairs', 'p.json', '--out', 'p.json'], '--out', '--pairs'],
+    [['attribute', 'none', '--out', 's.pt', '--out', './s.pt'], '--out', '--out'],
+    [['circuit', 's.json', '--top-n', '1', '--out', 's.json'], '--out', '<scores>'],
+    [['diff', 'a.json', 'b.json', '--out', 'link.json'], '--out', '<post>'],
+    [['ablate', 'none', ...places, '--csv', 'p.csv'], '--csv', '--pairs'],
+    [['ablate', 'none', ...places, '--out', 'o.json', '--journal', 'o.json'], '--out', '--journal'],
+    [['evaluate', 'none', '--benchmark', 'm.json', '--out', 'm.json'], '--out', '--benchmark'],
+    [['generate', 'none', '--prompts', 'x.jsonl', '--out', 'x.jsonl'], '--out', '--prompts'],
+    [['heads', 'none', '--pairs', 'p.csv', '--csv', 'p.csv'], '--csv', '--pairs'],
+    [['merge', 'a.json', 'b.json', '--out', 'b.json'], '--out', '<journals>'],
+    [['report', 'run', '--out', 'r.html', '--figures', 'r.html'], '--out', '--figures'],
+  ])('%j', async (args, option, other) => {
+    const cwd = await newFolder();
+    await writeFile(join(cwd, 'b.json'), 'as it was');
+    await symlink('b.json', join(cwd, 'link.json'));
+    const { code, stdout, stderr } = await headspark(args, { cwd });
+    const [one, two] = [option, other].map((name) => `${name} \\S+`);
+    const said = new RegExp(
+      `^headspark: (${one} would overwrite ${two}|${one} and ${two} are one)`,
+    );
+    expect(stderr).toMatch(said);
+    expect(stderr).toContain('[ERR_HEADSPARK_INVALID_ARGUMENT]');
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect([code, stdout]).toEqual([1, '']);
+    expect((await readdir(cwd)).sort()).toEqual(['b.json', 'link.json']);
+    expect(await readFile(join(cwd, 'b.json'), 'utf8')).toBe('as it was');
   });
 });
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseHubId, resolveCheckpoint, type HubOptions } from '../../../lib/checkpoint-source.js';
-import { isWantedFile } from '../../../lib/hub-download.js';
+import { isWantedFile } from '../../../lib/checkpoint-files.js';
 import { sharedPath } from './fixtures.js';
 import { startFakeHub, type FakeHub } from './fake-hub.js';
 
