@@ -1,6 +1,8 @@
 // `headspark circuit`: selects a circuit from scores, and measures how faithful it is.
 
 import { rm } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { writeFileAtomic } from '../atomic-file.js';
 import type { Metric } from '../attribution.js';
 import {
   buildCircuit,
@@ -31,6 +33,12 @@ import type { Model } from '../model.js';
 import type { JobProgress } from '../native.js';
 import { mean } from '../stats/quantile.js';
 import { usageError, type Arguments } from './arguments.js';
+import {
+  curveJson,
+  evaluationJson,
+  measurementsCsv,
+  type Measurements,
+} from './circuit-measurements.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
@@ -137,51 +145,20 @@ function printCurve(curve: CircuitCurve, context: Context): void {
   );
 }
 
-const round = (values: Float32Array): number[] => Array.from(values);
-
-function evaluationJson(evaluation: CircuitEvaluation): Record<string, unknown> {
-  const [result] = evaluation.circuits;
-  return {
-    metric: evaluation.metric,
-    excluded: evaluation.excluded,
-    pairs: evaluation.pairs,
-    clean: mean(evaluation.clean),
-    corrupted: mean(evaluation.corrupted),
-    empty: mean(evaluation.empty),
-    circuit: result.mean,
-    faithfulness: result.faithfulness,
-    interval: result.interval,
-    values: round(result.values),
-  };
-}
-
-function curveJson(curve: CircuitCurve): Record<string, unknown> {
-  const entry = (side: CircuitCurve['points'][number]['signed']) => ({
-    edges: side.edges,
-    mean: side.mean,
-    faithfulness: side.faithfulness,
-    interval: side.interval,
-  });
-  return {
-    cpr: curve.cpr,
-    cmd: curve.cmd,
-    points: curve.points.map(({ fraction, selected, signed, absolute }) => ({
-      fraction,
-      selected,
-      signed: entry(signed),
-      absolute: entry(absolute),
-    })),
-  };
+interface Measured {
+  /** As in --json. */
+  readonly json: Record<string, unknown>;
+  readonly found: Measurements;
 }
 
 async function measure(
   circuit: Circuit,
   model: Model,
   place: { args: Arguments; context: Context; journal: JournalPlace | undefined },
-): Promise<Record<string, unknown>> {
+): Promise<Measured> {
   const { args, context, journal } = place;
   warnOtherModel(circuit, model, context);
-  const { pairs } = await pairsFrom(model, args, context);
+  const { pairs, name } = await pairsFrom(model, args, context);
   const options = {
     metric: args.choice<Metric>('metric'),
     excluded: args.choice<ExcludedEdges>('excluded'),
@@ -189,8 +166,9 @@ async function measure(
     signal: context.signal,
   };
   const { label, device, isa, precision, sharePrefix } = model.info;
-  const measuredOn = { model: label, device, isa, precision, sharePrefix };
-  const measured: Record<string, unknown> = { ...measuredOn };
+  const [task, seed] = [name, args.value('seed')];
+  const measuredOn = { model: label, device, isa, precision, sharePrefix, task, seed };
+  let [evaluation, curve]: [CircuitEvaluation?, CircuitCurve?] = [];
   if (journal) context.resumeHint = resumeHintOf(journal);
   const kept = (path: string | undefined, onJob: (progress: JobProgress) => void) => {
     const announce = resumeAnnouncer(path, 'pairs', context);
@@ -203,14 +181,13 @@ async function measure(
     };
   };
   if (args.flag('evaluate')) {
-    const evaluation = await context.task('evaluate', 'circuits', ({ onJob }) =>
+    evaluation = await context.task('evaluate', 'circuits', ({ onJob }) =>
       evaluateCircuits(model, pairs, [circuit], { ...options, ...kept(journal?.path, onJob) }),
     );
     printEvaluation(evaluation, context);
-    measured['evaluation'] = evaluationJson(evaluation);
   }
   if (args.flag('curve')) {
-    const curve = await context.task('curve', 'circuits', ({ onJob }) =>
+    curve = await context.task('curve', 'circuits', ({ onJob }) =>
       circuitCurve(model, pairs, circuit, {
         ...options,
         prune: args.switch('prune') !== false,
@@ -218,9 +195,15 @@ async function measure(
       }),
     );
     printCurve(curve, context);
-    measured['curve'] = curveJson(curve);
   }
-  return measured;
+  return {
+    json: {
+      ...measuredOn,
+      ...(evaluation ? { evaluation: evaluationJson(evaluation) } : {}),
+      ...(curve ? { curve: curveJson(curve) } : {}),
+    },
+    found: { edges: countEdges(circuit), evaluation, curve },
+  };
 }
 
 /** The curve has circuits of its own. */
@@ -237,8 +220,33 @@ function checkCombination(args: Arguments): void {
   if (!measuring && args.text('journal') !== undefined) {
     throw usageError('--journal keeps what is measured: add --evaluate or --curve.');
   }
+  if (!measuring && args.text('csv') !== undefined) {
+    throw usageError('--csv holds what is measured: add --evaluate or --curve.');
+  }
   if (!measuring && pairs !== undefined) {
     throw usageError(`--${pairs} is read to measure a circuit: add --evaluate or --curve.`);
+  }
+}
+
+/** Writes --out and --csv. */
+async function write(
+  circuit: Circuit,
+  measured: Measured | undefined,
+  { args, context }: { args: Arguments; context: Context },
+): Promise<void> {
+  const [out, csv] = [args.text('out'), args.text('csv')];
+  if (out !== undefined) {
+    await writeScoreFile(out, circuit, measured ? { measured: measured.json } : {});
+    context.print(`\nWrote ${out}`);
+    if (measured && csv === undefined && extname(out) === '.npy') {
+      context.warn(
+        `${out} holds scores alone, not what was measured: write .json or .pt, or add --csv.`,
+      );
+    }
+  }
+  if (csv !== undefined && measured) {
+    await writeFileAtomic(csv, measurementsCsv(measured.found), { resumes: true });
+    context.print(`Wrote ${csv}`);
   }
 }
 
@@ -281,10 +289,14 @@ export const circuitCommand: Command = {
     'kv-edges',
     'seed',
     'out',
+    'csv',
     ...optionGroups.model,
     ...optionGroups.every,
   ],
-  meanings: { out: 'circuit to write, with its scores: .json, .pt or .npy' },
+  meanings: {
+    out: 'circuit to write, with its scores: .json or .pt, which hold what is measured, too, or .npy',
+    csv: 'also write what is measured as CSV, a line for every circuit',
+  },
   examples: [
     ['$0 circuit scores.json --top-n 200 --out circuit.json', 'the 200 highest edges, pruned'],
     [
@@ -301,7 +313,11 @@ export const circuitCommand: Command = {
     const [out, modelName] = [args.text('out'), args.text('model')];
     if (!selectionOf(args) && !measures(args)) throw usageError(needsSelection);
     const journal = measures(args) ? journalOf(args) : undefined;
-    await checkOutputs(args, [fileOutput(args, 'out', SCORE_EXTENSIONS), journalOutput(journal)]);
+    await checkOutputs(args, [
+      fileOutput(args, 'out', SCORE_EXTENSIONS),
+      fileOutput(args, 'csv', ['.csv']),
+      journalOutput(journal),
+    ]);
     const model = modelName === undefined ? undefined : await loadFrom(modelName, args, context);
     const shape = model?.shape(args.choice<'per-query-head' | 'grouped'>('kv-edges'));
     const table = await readScoreFile(args.positional('scores'), shape ? { shape } : {});
@@ -309,12 +325,11 @@ export const circuitCommand: Command = {
     const { circuit, selection } = chosen;
     printCircuit(chosen, context);
     const measured =
-      model && measures(args) ? await measure(circuit, model, { args, context, journal }) : {};
+      model && measures(args)
+        ? await measure(circuit, model, { args, context, journal })
+        : undefined;
     model?.dispose();
-    if (out !== undefined) {
-      await writeScoreFile(out, circuit);
-      context.print(`\nWrote ${out}`);
-    }
+    await write(circuit, measured, { args, context });
     if (journal?.temporary) {
       for (const path of [journal.path, curveJournal(journal)]) await rm(path, { force: true });
     }
@@ -324,7 +339,7 @@ export const circuitCommand: Command = {
       edges: countEdges(circuit),
       nodes: countNodes(circuit),
       heads: circuitHeads(circuit).map(formatHead),
-      ...measured,
+      ...measured?.json,
       ...(out === undefined ? {} : { file: out }),
     };
   },

@@ -9,7 +9,15 @@ import { CircuitGraph, graphOf } from '../circuit/graph.js';
 import { destinationNames, parseEdge, parseSource, sourceNames } from '../circuit/names.js';
 import type { ScoreTable } from '../circuit/score-table.js';
 import { readFileBytes } from './file.js';
-import { configOf, formatError, META_KEY, parseMeta, shapeOfConfig } from './reference-config.js';
+import {
+  configOf,
+  formatError,
+  MEASURED_KEY,
+  META_KEY,
+  parseMeta,
+  shapeOfConfig,
+  type Measured,
+} from './reference-config.js';
 
 type JsonObject = Record<string, unknown>;
 
@@ -136,13 +144,20 @@ function* referenceOrder(graph: CircuitGraph): Generator<[number, number]> {
 
 const CHUNK_CHARACTERS = 1 << 16;
 
-/** The reference's JSON of a circuit, or of scores alone (every in_graph false), in chunks. */
-export function* referenceJsonChunks(table: ScoreTable & Partial<Circuit>): Generator<string> {
+/**
+ * The reference's JSON of a circuit, or of scores alone (every in_graph false), in chunks. `measured`
+ * stands under a key of its own, which readers pass over.
+ */
+export function* referenceJsonChunks(
+  table: ScoreTable & Partial<Circuit>,
+  measured?: Measured,
+): Generator<string> {
   const graph = graphOf(table.shape);
   const sources = sourceNames(graph);
   const destinations = destinationNames(graph);
   yield `{"cfg": ${JSON.stringify(configOf(table.shape, table.meta))}, `;
   yield `"${META_KEY}": ${JSON.stringify(table.meta)}, `;
+  if (measured) yield `"${MEASURED_KEY}": ${JSON.stringify(measured)}, `;
   yield `"nodes": {${nodeLines(graph, table.nodesInGraph)}}, "edges": {`;
   let chunk = '';
   let separator = '';
@@ -167,10 +182,11 @@ export function* referenceJsonChunks(table: ScoreTable & Partial<Circuit>): Gene
   yield `${chunk}}}\n`;
 }
 
-/** Writes a circuit, or scores alone, in the reference's JSON. */
+/** Writes a circuit, or scores alone, in the reference's JSON; `measured` as in referenceJsonChunks. */
 export async function writeReferenceJson(
   path: string,
   table: ScoreTable & Partial<Circuit>,
+  measured?: Measured,
 ): Promise<void> {
-  await writeFileAtomic(path, referenceJsonChunks(table));
+  await writeFileAtomic(path, referenceJsonChunks(table, measured));
 }

@@ -9,7 +9,15 @@ import type { ScoreMeta, ScoreTable } from '../circuit/score-table.js';
 import { readFileBytes } from './file.js';
 import { PickledTensor, unpickle, type PickleValue } from './pickle-reader.js';
 import { pickle } from './pickle-writer.js';
-import { configOf, formatError, META_KEY, parseMeta, shapeOfConfig } from './reference-config.js';
+import {
+  configOf,
+  formatError,
+  MEASURED_KEY,
+  META_KEY,
+  parseMeta,
+  shapeOfConfig,
+  type Measured,
+} from './reference-config.js';
 import { encodeTorchArchive, readTorchArchive } from './torch-archive.js';
 
 const MAX_FILE_BYTES = 2 ** 32;
@@ -146,8 +154,14 @@ export async function readReferencePt(path: string): Promise<Circuit> {
   return parseReferencePt(await readFileBytes(path, MAX_FILE_BYTES), path);
 }
 
-/** The bytes of a .pt circuit, or of scores alone (nothing in the circuit). */
-export function encodeReferencePt(table: ScoreTable & Partial<Circuit>): Uint8Array {
+/**
+ * The bytes of a .pt circuit, or of scores alone (nothing in the circuit). `measured` stands under a
+ * key of its own as JSON text, which readers pass over.
+ */
+export function encodeReferencePt(
+  table: ScoreTable & Partial<Circuit>,
+  measured?: Measured,
+): Uint8Array {
   const graph = graphOf(table.shape);
   const size = [graph.nForward, graph.nBackward];
   const { pickle: bytes, storages } = pickle({
@@ -161,14 +175,16 @@ export function encodeReferencePt(table: ScoreTable & Partial<Circuit>): Uint8Ar
       size: [graph.nForward],
     },
     [META_KEY]: JSON.stringify(table.meta),
+    ...(measured ? { [MEASURED_KEY]: JSON.stringify(measured) } : {}),
   });
   return encodeTorchArchive(bytes, storages);
 }
 
-/** Writes a circuit, or scores alone, as .pt. */
+/** Writes a circuit, or scores alone, as .pt; `measured` as in encodeReferencePt. */
 export async function writeReferencePt(
   path: string,
   table: ScoreTable & Partial<Circuit>,
+  measured?: Measured,
 ): Promise<void> {
-  await writeFileAtomic(path, [encodeReferencePt(table)]);
+  await writeFileAtomic(path, [encodeReferencePt(table, measured)]);
 }

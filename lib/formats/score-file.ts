@@ -131,12 +131,26 @@ function readByExtension(path: string, shape?: GraphShape): Promise<ScoreFile> {
   }
 }
 
+/** What `writeScoreFile` writes beside scores and circuit. */
+export interface WriteScoreFileOptions {
+  /**
+   * What was measured of the circuit, any plain JSON: under `measured` of a .json, as JSON text in a
+   * .pt. For people and other programs; `readScoreFile` leaves it out.
+   */
+  readonly measured?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /**
  * Writes scores or a circuit; per-pair scores go to `<file>.pairs.npy` first, so that a file
  * that names them never exists without them. A .npy holds the dense scores alone.
  */
-export async function writeScoreFile(path: string, table: ScoreFile): Promise<void> {
+export async function writeScoreFile(
+  path: string,
+  table: ScoreFile,
+  options: WriteScoreFileOptions = {},
+): Promise<void> {
   checkText('writeScoreFile', 'a path', path);
+  checkOptionNames('writeScoreFile', options, ['measured']);
   checkTable('writeScoreFile', table);
   checkScoreTable(table, path);
   const graph = graphOf(table.shape);
@@ -154,5 +168,5 @@ export async function writeScoreFile(path: string, table: ScoreFile): Promise<vo
     meta = { ...meta, pairCount, pairScoresFile: `${basename(path)}.pairs.npy` };
     await writeNpy(`${path}.pairs.npy`, table.pairScores, [pairCount, graph.edgeCount]);
   }
-  await write(path, { ...table, meta });
+  await write(path, { ...table, meta }, options.measured);
 }

@@ -100,6 +100,48 @@ describe('circuit', () => {
     expect(JSON.parse(none.stdout).error.message).toContain('holds scores but no circuit');
   });
 
+  it('keeps what it measures in files that diff and circuit read', async () => {
+    const measure = ['--evaluate', '--curve', '--model', sft, ...subset];
+    const args = ['circuit', 'sft.json', '--top-n', '60', ...measure, '--out', 'm.json'];
+    const { stdout } = await done([...args, '--csv', 'm.csv', '--json']);
+    const { evaluation, curve } = JSON.parse(stdout);
+    const { measured } = JSON.parse(await readFile(join(cwd, 'm.json'), 'utf8'));
+    expect(measured).toMatchObject({ model: 'sft-step120', task: pairs, seed: 0 });
+    expect(measured.evaluation).toEqual(evaluation);
+    expect(measured.curve).toEqual(curve);
+    const [header, ...lines] = (await readFile(join(cwd, 'm.csv'), 'utf8')).trim().split('\n');
+    const cell = (line: string, column: string) =>
+      line.split(',')[header.split(',').indexOf(column)];
+    expect(lines).toHaveLength(1 + 2 * curve.points.length);
+    expect(Number(cell(lines[0], 'faithfulness'))).toBe(evaluation.faithfulness);
+    const [signed, absolute] = [lines[1], lines.at(-1)!];
+    expect(cell(signed, 'ranking')).toBe('signed');
+    expect(Number(cell(signed, 'cpr'))).toBe(curve.cpr);
+    expect(Number(cell(absolute, 'cmd'))).toBe(curve.cmd);
+    expect(Number(cell(absolute, 'faithfulness_high'))).toBe(
+      curve.points.at(-1).absolute.interval.high,
+    );
+    expect((await readdir(cwd)).filter((name) => name.includes('journal'))).toEqual([]);
+    await done(['diff', 'base.json', 'm.json', '--top-n', '60', '--resamples', '10']);
+    await done(['circuit', 'm.json', '--top-n', '20', '--out', 'less.json']);
+    expect(JSON.parse(await readFile(join(cwd, 'less.json'), 'utf8'))).not.toHaveProperty(
+      'measured',
+    );
+    const dense = await done([
+      'circuit',
+      'sft.npy',
+      '--curve',
+      ...measure.slice(2),
+      '--out',
+      'm.npy',
+    ]);
+    expect(dense.stderr).toContain('m.npy holds scores alone, not what was measured: write .json');
+    const none = await headspark(['circuit', 'sft.json', '--top-n', '9', '--csv', 'm.csv'], {
+      cwd,
+    });
+    expect(none.stderr).toContain('--csv holds what is measured: add --evaluate or --curve.');
+  });
+
   it('says what was pruned, and why nothing is left', async () => {
     const { stdout } = await done(['circuit', 'sft.json', '--top-n', '40']);
     const [, left] = /^ {2}(\d+) edges of 927,/m.exec(stdout)!;

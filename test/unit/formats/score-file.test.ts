@@ -63,6 +63,28 @@ describe.each(['.json', '.pt'])('%s', (extension) => {
   });
 });
 
+test('what was measured stands in the file, and readers pass over it', async () => {
+  const circuit = buildCircuit(plain, { rule: 'top-n', n: 20 });
+  const measured = { model: 'm', evaluation: { faithfulness: 0.75, interval: { low: NaN } } };
+  const json = join(folder, 'measured.json');
+  await writeScoreFile(json, circuit, { measured });
+  const { measured: held, cfg, edges } = JSON.parse(await readFile(json, 'utf8'));
+  expect(held).toEqual({ model: 'm', evaluation: { faithfulness: 0.75, interval: { low: null } } });
+  expect(cfg).toMatchObject({ n_layers: 2 });
+  expect(Object.keys(edges)).toHaveLength(graph.edgeCount);
+  const pt = join(folder, 'measured.pt');
+  await writeScoreFile(pt, circuit, { measured });
+  expect((await readFile(pt)).includes(JSON.stringify(measured))).toBe(true);
+  for (const path of [json, pt]) {
+    const read = await readScoreFile(path);
+    expect(read).toMatchObject({ inGraph: circuit.inGraph, scores: circuit.scores });
+    expect(read).not.toHaveProperty('measured');
+    // Of another circuit it would say nothing.
+    await writeScoreFile(path, buildCircuit(read, { rule: 'top-n', n: 5 }));
+    expect((await readFile(path)).includes('"faithfulness"')).toBe(false);
+  }
+});
+
 test('a file cannot send the reader elsewhere', async () => {
   const path = join(folder, 'escape.json');
   await writeScoreFile(path, table);
