@@ -2,6 +2,7 @@
 
 export * from './ablate.js';
 export * from './csv.js';
+export * from './pair-notes.js';
 export * from './plan.js';
 export * from './row.js';
 export * from './run.js';

@@ -4,6 +4,7 @@
 import { differenceOf } from '../stats/rounding.js';
 import { Turns } from '../turns.js';
 import { adjustedOver } from './holm-rows.js';
+import { pairNotes } from './pair-notes.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
 import { rankNotes } from './rank-notes.js';
 import { ablationRow, compareWithControls, variantMeans } from './row.js';
@@ -58,7 +59,7 @@ function generalNotes(settings: AblationSettings, rows: readonly AblationRow[]):
     );
   }
   if (settings.pairs === 1) notes.push('one pair has no intervals: they need at least 2 pairs');
-  return [...notes, ...rankNotes(rows, settings.controls)];
+  return [...notes, ...pairNotes(settings, rows), ...rankNotes(rows, settings.controls)];
 }
 
 export interface BuildTableOptions {

@@ -11,7 +11,7 @@ type Settings = Pick<AblationSettings, 'metric' | 'worse' | 'confidence' | 'fact
 export const short = (value: number): string => String(Number(value.toPrecision(3)) + 0);
 
 /** p-values are compared with 1 - confidence up to rounding: 1/20 is no more than 1 - 0.95. */
-const rounding = 1e-9;
+export const rounding = 1e-9;
 
 /** `all 20`, `19 of its 20`: the random sets that hurt less. */
 function beatenText({ sets }: ControlComparison, asHarmful: number): string {

@@ -4,6 +4,7 @@ import {
   ablateSubject,
   ablationCsv,
   csvField,
+  pairNotes,
   rankPValue,
   type AblateOptions,
   type AblationTable,
@@ -92,6 +93,61 @@ describe('rows', () => {
       expect(row.permutation.pValue).toBe(1);
       expect(row.mcnemar.pValue).toBe(1);
     }
+  });
+});
+
+describe('few pairs', () => {
+  const single = { plan: { kind: 'single' }, resamples: 100 } as const;
+  const of = async (count: number, options: Partial<AblateOptions> = {}): Promise<AblationTable> =>
+    ablateSubject(subjectOf(fakeRunner(count), count), { ...single, ...options });
+  const noteOf = ({ notes }: AblationTable): string | undefined =>
+    notes.find((note) => note.includes('McNemar and permutation p-values cannot be below'));
+
+  it('cannot reach significance over all heads, and the table says how many would', async () => {
+    const table = await of(8);
+    // 24 heads: 24 * 2 / 2^10 is 0.047, and 24 * 2 / 2^9 is 0.094.
+    expect(noteOf(table)).toBe(
+      "with 8 pairs McNemar and permutation p-values cannot be below 0.00781 (0.188 after Holm's over " +
+        '24 rows); use at least 10 pairs to reach 0.05',
+    );
+    const adjusted = table.variants.map(({ permutation }) => permutation.adjusted);
+    expect(Math.min(...adjusted)).toBe(24 * 2 ** -7);
+    expect(noteOf(await of(9))).toBeDefined();
+    const enough = await of(10);
+    expect(noteOf(enough)).toBeUndefined();
+    expect(Math.min(...enough.variants.map((row) => row.permutation.adjusted))).toBeLessThan(0.05);
+  });
+
+  it('count rows that change something, and what confidence asks for', async () => {
+    const plan = { kind: 'sets', sets: [parseHeads('3.1,3.2')] } as const;
+    expect(noteOf(await of(4, { plan, factors: [0, 1] }))).toBe(
+      'with 4 pairs McNemar and permutation p-values cannot be below 0.125; use at least 6 pairs to ' +
+        'reach 0.05',
+    );
+    expect(noteOf(await of(6, { plan }))).toBeUndefined();
+    expect(noteOf(await of(6, { plan, confidence: 0.99 }))).toContain('8 pairs to reach 0.01');
+    expect(noteOf(await of(4, { plan, confidence: 0.8 }))).toBeUndefined();
+    expect(noteOf(await of(4, { plan, factors: [1] }))).toBeUndefined();
+  });
+
+  it('is what 21 pairs no longer are: their signs are drawn', () => {
+    const values = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
+    const zeros = (count: number): number[] => values(count).map(() => 0);
+    expect(pairedPermutationTest(zeros(20), values(20)).pValue).toBe(2 ** -19);
+    expect(pairedPermutationTest(zeros(21), values(21)).exact).toBe(false);
+    const row = (exact: boolean) => ({ factor: 0, permutation: { pValue: 1, adjusted: 1, exact } });
+    const settings = { pairs: 100, permutations: 9_999, confidence: 0.95 };
+    const rows = Array.from({ length: 600 }, () => row(false));
+    expect(pairNotes(settings, rows)).toEqual([
+      'with 9999 sign patterns drawn of 100 pairs permutation p-values cannot be below 0.0001 (0.06 ' +
+        "after Holm's over 600 rows); ablate fewer sets to reach 0.05",
+    ]);
+    expect(pairNotes(settings, rows.slice(0, 500))).toEqual([]);
+    expect(pairNotes(settings, [...rows, row(true)])).toEqual([]);
+    const many = Array.from({ length: 30_000 }, () => row(true));
+    expect(pairNotes({ ...settings, pairs: 12 }, many)[0]).toContain(
+      '; ablate fewer sets to reach',
+    );
   });
 });
 
