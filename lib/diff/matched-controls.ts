@@ -102,6 +102,7 @@ function drawDistinct(plans: readonly LayerPlan[], count: number, random: Random
 }
 
 function notesOf(overlapping: readonly LayerPlan[], got: number, wanted: number): string[] {
+  if (wanted === 0) return [];
   const notes = overlapping.map(
     ({ layer, fixed, shared }) =>
       `layer ${layer} has ${fixed.length} heads outside the set of ${fixed.length + shared}: ` +

@@ -113,3 +113,11 @@ test.each(['0.0', '0.0,0.1', '0.0,1.1,2.2', '0.0,0.1,0.2', '0.*', '0.*,1.*', '0.
     }
   },
 );
+
+test('no sets asked for: nothing to say of them', () => {
+  const shape = { layers: 2, heads: 4 };
+  for (const ablated of [parseHeads('0.*', shape), parseHeads('0.0,0.1,0.2')]) {
+    expect(matchedControls(ablated, { shape, count: 1 }).notes).not.toEqual([]);
+    expect(matchedControls(ablated, { shape, count: 0 })).toMatchObject({ sets: [], notes: [] });
+  }
+});
