@@ -112,19 +112,27 @@ function choiceProblem(raw: RawRecord, key: string, place: RecordPlace): Problem
   return { id: idOf(raw, place), text: withOptions(question, choices), answer, choices };
 }
 
-function problemKey(raw: RawRecord, place: RecordPlace): string {
-  const key = firstKey(raw, problemKeys);
+/** The first of the keys that holds something. `what` names them in the refusal. */
+function neededKey(
+  raw: RawRecord,
+  { keys, what }: { keys: readonly string[]; what: string },
+  place: RecordPlace,
+): string {
+  const key = firstKey(raw, keys);
   if (key !== undefined) return key;
-  const keys = Object.keys(raw).slice(0, 8).join(', ') || 'none';
-  throw pairError(place, `there is no "problem" or "question"; the keys are: ${keys}.`);
+  const empty = keys.find((name) => raw[name] === null);
+  if (empty !== undefined) {
+    throw pairError(place, `"${empty}" is null; give it, or leave the line out.`);
+  }
+  const own = Object.keys(raw).slice(0, 8).join(', ') || 'none';
+  throw pairError(place, `there is no ${what}; the keys are: ${own}.`);
 }
 
-function answerKey(raw: RawRecord, place: RecordPlace): string {
-  const key = firstKey(raw, answerKeys);
-  if (key !== undefined) return key;
-  const keys = Object.keys(raw).slice(0, 8).join(', ') || 'none';
-  throw pairError(place, `there is no "answer"; the keys are: ${keys}.`);
-}
+const problemKey = (raw: RawRecord, place: RecordPlace): string =>
+  neededKey(raw, { keys: problemKeys, what: '"problem" or "question"' }, place);
+
+const answerKey = (raw: RawRecord, place: RecordPlace): string =>
+  neededKey(raw, { keys: answerKeys, what: '"answer"' }, place);
 
 function idOf(raw: RawRecord, place: RecordPlace): string {
   const key = firstKey(raw, ['id', 'unique_id', 'ID', 'Record ID', 'problem_id']);

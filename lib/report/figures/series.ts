@@ -194,7 +194,10 @@ export function cohortFigures(data: RunData, view: View): Figure[] {
       caption:
         'Heads in the circuit at every checkpoint: base heads that are retained, and emergent heads ' +
         'by the checkpoint at which they first appeared (earlier cohorts fuller in colour). The dashed line is ' +
-        'the base circuit. Below: the training log; dots are its values at the checkpoints.',
+        'the base circuit.' +
+        (files.some(({ logs }) => logs.length > 0)
+          ? ' Below: the training log; dots are its values at the checkpoints.'
+          : ''),
       picture: withLegend(inRows(pictures), [
         { label: 'retained base heads', mark: swatch(colour('base'), 'fill-opacity="0.9"') },
         { label: 'emergent, first cohort', mark: swatch(colour('emergent')) },

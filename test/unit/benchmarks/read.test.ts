@@ -74,6 +74,12 @@ describe('readBenchmark', () => {
     ['broken.jsonl', '{"problem":"p","answer":"1"}\n{oops', /broken.jsonl:2: not valid JSON/],
     ['array.jsonl', '[1]', /:1: each problem must be a JSON object/],
     ['nothing.jsonl', '{"text":"x"}', /no "problem" or "question"; the keys are: text/],
+    [
+      'nullanswer.jsonl',
+      '{"question":"x","answer":null}',
+      /:1: "answer" is null; give it, or leave/,
+    ],
+    ['nullproblem.jsonl', '{"problem":null,"answer":"1"}', /:1: "problem" is null; give it, or/],
     ['noanswer.jsonl', '{"problem":"x"}', /:1: there is no "answer"/],
     ['empty.jsonl', '{"problem":" ","answer":"1"}', /"problem" must be text that is not empty/],
     ['emptyanswer.jsonl', '{"problem":"x","answer":" "}', /"answer" is empty/],

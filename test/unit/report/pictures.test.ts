@@ -47,6 +47,16 @@ it('says why there is nothing to draw instead of drawing empty frames', () => {
   for (const { picture } of drawn(0.35)) expect(picture === undefined).toBe(false);
 });
 
+it('speaks of the training log below cohorts only where there is one', () => {
+  const data = largeStudy(0.35);
+  const [logged] = cohortFigures(data, data.views[0]);
+  expect(logged.caption).toMatch(/base circuit\. Below: the training log; dots are its values at/);
+  const tracking = data.tracking.map((file) => ({ ...file, logs: [] }));
+  const [bare] = cohortFigures({ ...data, tracking }, data.views[0]);
+  expect(bare.picture === undefined).toBe(false);
+  expect(bare.caption).toMatch(/The dashed line is the base circuit\.$/);
+});
+
 it('says which circuit is empty beside those that are drawn', () => {
   const data = largeStudy(0.35);
   const id = resultId('base', data.views[0]);
