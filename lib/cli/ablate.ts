@@ -17,7 +17,8 @@ import { journalOf, journalOutput, resumeAnnouncer, resumeHintOf } from './journ
 import { formatPercent } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
-import { optionGroups } from './vocabulary.js';
+import { refuseUnread } from './unread-options.js';
+import { optionGroups, type OptionName } from './vocabulary.js';
 
 const describe = (args: Arguments, factors: readonly number[]): string => {
   const kind = args.choice<AblationKind>('ablation');
@@ -38,10 +39,24 @@ async function write(
   }
 }
 
+/** What `--generate` alone reads. */
+const answerOptions: readonly OptionName[] = [
+  ...optionGroups.benchmark,
+  ...optionGroups.sampling,
+  'references',
+];
+
 /** Throws for options of a benchmark whose results would silently not be there. */
 function checkWithoutGenerate(args: Arguments): void {
   const given = (['benchmark', 'shard', 'parquet'] as const).find((name) => args.has(name));
-  if (given === undefined) return;
+  if (given === undefined) {
+    refuseUnread(
+      args,
+      answerOptions,
+      'is of answers to a benchmark: add --generate, or leave it out.',
+    );
+    return;
+  }
   const why = {
     benchmark: 'is answered by generating',
     shard: 'takes a part of the problems of a benchmark',
@@ -107,6 +122,10 @@ export const ablateCommand: Command = {
   ],
   async run(args, context) {
     checkPlanOptions(args);
+    if (args.flag('single')) {
+      const why = 'is of random sets, against which single heads are not set; leave it out.';
+      refuseUnread(args, args.value('controls') > 0 ? ['controls', 'match'] : ['match'], why);
+    }
     if (args.flag('generate')) return runAblationByGeneration(args, context);
     checkWithoutGenerate(args);
     checkPositions(args);

@@ -7,6 +7,7 @@ import type { Model } from '../model.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import { diffModelNotes } from './diff-model.js';
+import { refuseUnread } from './unread-options.js';
 
 /** Throws unless exactly one way of naming heads is given; with `optional` none will do. */
 export function checkPlanOptions(args: Arguments, { optional = false } = {}): void {
@@ -17,6 +18,10 @@ export function checkPlanOptions(args: Arguments, { optional = false } = {}): vo
   ].filter((option) => option !== '');
   if (given.length === 0 && !optional) {
     throw usageError('say what to ablate: --heads "3.1,5.0", --single or --diff diff.json.');
+  }
+  if (!given.includes('--diff')) {
+    const why = 'says which heads of a diff: add --diff FILE, or leave it out.';
+    refuseUnread(args, ['top-k', 'group', 'post'], why);
   }
   if (given.length > 1) throw usageError(`give one of ${given.join(' and ')}, not both.`);
 }

@@ -77,14 +77,35 @@ export function checkOptionValues(
   }
 }
 
+/** Names beside the values. */
+export interface ArgumentNames {
+  readonly positionals?: readonly string[];
+  readonly given?: ReadonlySet<string>;
+}
+
+/** The options that a command line names, `--no-prune` as `prune`. */
+export function optionsIn(argv: readonly string[]): Set<string> {
+  const end = argv.indexOf('--');
+  const items = end < 0 ? argv : argv.slice(0, end);
+  return new Set(
+    items.flatMap((item) => /^--(?:no-)?([a-z][a-z-]*)(?:=|$)/.exec(item)?.slice(1) ?? []),
+  );
+}
+
 /** Typed access to checked arguments. */
 export class Arguments {
   readonly #raw: RawArguments;
   readonly #positionals: readonly string[];
+  readonly #given: ReadonlySet<string>;
 
-  constructor(raw: RawArguments, positionals: readonly string[] = []) {
+  /** `given`: the options that the line names itself. */
+  constructor(
+    raw: RawArguments,
+    { positionals = [], given = new Set<string>() }: ArgumentNames = {},
+  ) {
     this.#raw = raw;
     this.#positionals = positionals;
+    this.#given = given;
   }
 
   /** What the line names to be read: `<scores>` and the like, and options as `--pairs`. */
@@ -116,6 +137,11 @@ export class Arguments {
   /** Whether it was given, or has a default. */
   has(name: OptionName): boolean {
     return this.#raw[name] !== undefined;
+  }
+
+  /** Whether the line names it, and not a config file, the environment or a default. */
+  given(name: OptionName): boolean {
+    return this.#given.has(name);
   }
 
   text(name: OptionName): string | undefined {

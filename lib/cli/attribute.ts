@@ -26,6 +26,7 @@ import {
   shardOf,
 } from './journal-option.js';
 import { checkOutputs } from './outputs.js';
+import { refuseUnread } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 const keepPairs = { auto: 'auto', yes: true, no: false } as const;
@@ -56,6 +57,9 @@ function remarkSamePrompts(
       `line ${same[0].line}) and add nothing to the scores.`,
   );
 }
+
+const isIntegrated = (method: AttributionMethod): boolean =>
+  method === 'eap-ig' || method === 'eap-ig-activations';
 
 export const attributeCommand: Command = {
   name: 'attribute',
@@ -102,6 +106,11 @@ export const attributeCommand: Command = {
     // Its scores would pass for those of all pairs.
     if (shard && args.has('out')) {
       throw usageError('--shard writes its journal alone: give --out to headspark merge.');
+    }
+    const method = args.choice<AttributionMethod>('method');
+    if (!isIntegrated(method)) {
+      const why = `is of integrated gradients, which --method ${method} does not take; leave it out.`;
+      refuseUnread(args, ['ig-steps', 'ig-grid'], why);
     }
     const journal = journalBeside(args, 'out', outputs.at(0));
     await checkOutputs(args, [...scoreOutputs(outputs), journalOutput(journal)]);

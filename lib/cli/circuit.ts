@@ -52,6 +52,7 @@ import {
 import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { describeSelection, greedyOption, selectionMeta, selectionOf } from './selection.js';
+import { refuseUnread } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 function warnOtherModel(circuit: Circuit, model: Model, context: Context): void {
@@ -225,6 +226,15 @@ function checkCombination(args: Arguments): void {
   }
   if (!measuring && pairs !== undefined) {
     throw usageError(`--${pairs} is read to measure a circuit: add --evaluate or --curve.`);
+  }
+  if (!measuring) {
+    const names = ['metric', 'excluded', 'seed', 'count', 'skip-unfit', 'enable-thinking'] as const;
+    const why = 'is read to measure a circuit: add --evaluate or --curve, or leave it out.';
+    refuseUnread(args, names, why);
+  }
+  if (args.text('model') === undefined) {
+    const names = ['adapter', 'base', 'revision', 'device', 'precision', 'kv-edges'] as const;
+    refuseUnread(args, names, 'is of a model: add --model, or leave it out.');
   }
 }
 

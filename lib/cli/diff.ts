@@ -15,6 +15,7 @@ import { plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { describeSelection, greedyOption, selectionFromMeta, selectionOf } from './selection.js';
+import { refuseUnread } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 /** File names without folder and extension; with the folder where two would be the same. */
@@ -69,6 +70,14 @@ export const diffCommand: Command = {
   ],
   async run(args, context) {
     const [out, csv] = [args.text('out'), args.text('csv')];
+    const chosen = selectionOf(args);
+    if (!chosen) {
+      refuseUnread(
+        args,
+        ['prune'],
+        'is of selected edges: add --top-n N, --tau-all T or --greedy N.',
+      );
+    }
     const resamples = resamplesOf(args, context) ?? 'auto';
     await checkOutputs(args, [
       fileOutput(args, 'out', ['.json']),
@@ -80,7 +89,7 @@ export const diffCommand: Command = {
     for (const [index, path] of paths.entries()) {
       inputs.push({ name: names[index], table: await readScoreFile(path) });
     }
-    const selection = selectionOf(args) ?? storedSelection(inputs);
+    const selection = chosen ?? storedSelection(inputs);
     context.print(
       `${context.paint('bold', 'Diff')} of ${plural(inputs.length, 'circuit')}: ` +
         (selection ? describeSelection(selection) : 'as stored in the files'),

@@ -3,6 +3,7 @@
 import { checkPlanOptions } from './ablation-plan.js';
 import type { Command } from './command.js';
 import { runEvaluation } from './evaluation-run.js';
+import { refuseWithoutHeads } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 export const evaluateCommand: Command = {
@@ -48,6 +49,10 @@ export const evaluateCommand: Command = {
   ],
   async run(args, context) {
     checkPlanOptions(args, { optional: true });
+    if (args.text('heads') === undefined && args.text('diff') === undefined) {
+      const names = ['factor', 'ablation', 'references', 'positions'] as const;
+      refuseWithoutHeads(args, names, '--heads or --diff');
+    }
     return runEvaluation(args, context, { needsHeads: false, controls: 0 });
   },
 };

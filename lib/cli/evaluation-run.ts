@@ -31,6 +31,7 @@ import { plural } from './output.js';
 import { checkOutputs, fileOutput, type Output } from './outputs.js';
 import { resamplesOf } from './resamples.js';
 import { given, samplingOf } from './sampling.js';
+import { refuseUnread } from './unread-options.js';
 
 function sourcesOf(args: Arguments): readonly AnswerSource[] {
   const choice = args.choice<'any' | AnswerSource>('answer-from');
@@ -143,6 +144,10 @@ export async function runEvaluation(
   context: Context,
   { needsHeads, controls, match }: EvaluationCommandOptions,
 ): Promise<unknown> {
+  if (args.choice<AblationKind>('ablation') === 'zero') {
+    const why = 'gives means and other runs: add --ablation mean or resample, or leave it out.';
+    refuseUnread(args, ['references'], why);
+  }
   const [options, resamples] = [optionsOf(args, controls), resamplesOf(args, context)];
   shardOf(args); // refuses one without a journal before anything is read
   const journal = journalOf(args);
@@ -194,6 +199,8 @@ export async function runAblationByGeneration(args: Arguments, context: Context)
     if (args.text(option) === undefined) continue;
     throw usageError(`--${option} is not read with --generate; give --benchmark instead.`);
   }
+  const why = 'is of pairs, which are not read with --generate; leave it out.';
+  refuseUnread(args, ['metric', 'skip-unfit'], why);
   return runEvaluation(args, context, {
     needsHeads: true,
     controls: args.value('controls'),

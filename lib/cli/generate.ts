@@ -28,6 +28,7 @@ import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
 import { formatNumber, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { samplingOf } from './sampling.js';
+import { refuseWithoutHeads } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 /** One row: a prompt under a set of heads, and which sample it is. */
@@ -71,6 +72,9 @@ async function promptsOf(model: Model, args: Arguments): Promise<Prompt[]> {
 }
 
 function checkOptions(args: Arguments): void {
+  if (args.text('heads') === undefined) {
+    refuseWithoutHeads(args, ['factor', 'positions'], '--heads');
+  }
   const { temperature = 0 } = samplingOf(args);
   if (args.value('samples') > 1 && temperature === 0) {
     throw usageError('--samples above 1 needs a --temperature above 0, or all would be equal.');

@@ -38,6 +38,7 @@ import { plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { formatsOf } from './report.js';
 import { resamplesOf } from './resamples.js';
+import { refuseUnread } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 interface Inputs {
@@ -72,6 +73,17 @@ function checkInputs(args: Arguments): void {
   }
   if (args.text('prompts') === undefined && (args.flag('chat') || args.text('system'))) {
     throw usageError('--chat and --system are for --prompts.');
+  }
+  if (args.text('prompts') !== undefined) {
+    const effects = args.flag('effects') ? (['effects'] as const) : [];
+    const why = 'is of pairs: leave it out with --prompts.';
+    refuseUnread(args, ['metric', 'skip-unfit', ...effects], why);
+  }
+  if (!ablates(args)) {
+    refuseUnread(args, ['ablation'], 'is of --effects, which needs pairs; leave it out.');
+  }
+  if (args.text('draw') === undefined) {
+    refuseUnread(args, ['draw-prompts'], 'says of which prompts --draw draws: add --draw HEADS.');
   }
   if (args.text('journal') !== undefined && !ablates(args)) {
     throw usageError('--journal keeps finished ablations: it needs pairs, and --effects.');

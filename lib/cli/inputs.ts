@@ -16,6 +16,7 @@ import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import { plural } from './output.js';
+import { refuseUnread } from './unread-options.js';
 
 const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
 
@@ -214,7 +215,11 @@ export function pairsSource(args: Arguments): { file: string } | { task: TaskNam
   if (file !== undefined && task !== undefined)
     throw usageError('give --pairs or --task, not both.');
   if (file !== undefined) return { file };
-  if (task !== undefined) return { task };
+  if (task !== undefined) {
+    const why = 'is of a file of pairs: leave it out with --task.';
+    refuseUnread(args, ['skip-unfit', 'enable-thinking'], why);
+    return { task };
+  }
   throw usageError('give the pairs with --pairs FILE or --task ioi|greater-than|arithmetic.');
 }
 

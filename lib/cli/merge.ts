@@ -13,12 +13,14 @@ import { printEvaluation } from './evaluation-table.js';
 import { plural } from './output.js';
 import { checkOutputs } from './outputs.js';
 import { resamplesOf } from './resamples.js';
+import { refuseUnread } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 async function mergeScores(journals: readonly string[], args: Arguments, context: Context) {
   for (const name of ['csv', 'parquet', 'resamples'] as const) {
     if (args.has(name)) throw usageError(`--${name} is of evaluations; scores go to --out.`);
   }
+  refuseUnread(args, ['confidence'], 'is of evaluations; leave it out for scores.');
   const out = args.text('out');
   const outputs = out === undefined ? [] : [out];
   await checkOutputs(args, scoreOutputs(outputs));

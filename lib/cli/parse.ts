@@ -8,6 +8,7 @@ import {
   Arguments,
   checkOptionNames,
   checkOptionValues,
+  optionsIn,
   usageError,
   type RawArguments,
 } from './arguments.js';
@@ -156,12 +157,10 @@ export async function parseLine(
     const { command } = chosen;
     checkRest(chosen.raw, command);
     checkOptionValues(chosen.raw, command.options, command.multiple ?? []);
+    const positionals = command.positionals.map(({ name }) => name);
     return {
       command,
-      args: new Arguments(
-        chosen.raw,
-        command.positionals.map(({ name }) => name),
-      ),
+      args: new Arguments(chosen.raw, { positionals, given: optionsIn(argv) }),
     };
   }
   if (raw['help'] === true || raw['version'] === true) return undefined;

@@ -5,6 +5,7 @@ import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import type { ScoreMeta } from '../circuit/score-table.js';
 import type { Ranking } from '../circuit/select.js';
 import { usageError, type Arguments } from './arguments.js';
+import { refuseUnread } from './unread-options.js';
 
 /** The selection that the options describe; undefined when none of them is given. */
 export function selectionOf(args: Arguments): BuildCircuitOptions | undefined {
@@ -23,6 +24,11 @@ export function selectionOf(args: Arguments): BuildCircuitOptions | undefined {
   const common = { ranking, prune: args.switch('prune') !== false };
   switch (rule) {
     case undefined:
+      refuseUnread(
+        args,
+        ['ranking'],
+        'orders selected edges: add --top-n N, --tau-all T or --greedy N.',
+      );
       return undefined;
     case 'top-n':
       return {

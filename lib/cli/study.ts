@@ -23,6 +23,7 @@ import { plural } from './output.js';
 import { checkOutputs } from './outputs.js';
 import { slurmOptionNames } from './study-options.js';
 import { checkSlurmOptions, printProblems, queueColumns, submitCommand } from './study-slurm.js';
+import { refuseUnread } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 const count = (value: number): string => value.toLocaleString('en-US');
@@ -219,6 +220,20 @@ async function merge(args: Arguments, context: Context) {
   return result;
 }
 
+/** Throws for options of other actions. */
+function checkActionOptions(action: string, args: Arguments): void {
+  if (action !== 'run') {
+    const names = ['only', 'shard', 'strict', 'slurm', 'submit', ...slurmOptionNames] as const;
+    refuseUnread(args, names, `is of study run; leave it out of study ${action}.`);
+  }
+  if (action !== 'plan' && action !== 'status') {
+    refuseUnread(args, ['each'], `is of study plan and status; leave it out of study ${action}.`);
+  }
+  if (action === 'init') {
+    refuseUnread(args, ['out'], 'is of a run; study init writes the file of its argument.');
+  }
+}
+
 const actions = { init, plan, run, status, merge } as const;
 
 export const studyCommand: Command = {
@@ -271,6 +286,7 @@ export const studyCommand: Command = {
         `study has no action "${name}": use ${known.join(', ')}.${didYouMean(name, known)}`,
       );
     }
+    checkActionOptions(name, args);
     return actions[name as keyof typeof actions](args, context);
   },
 };

@@ -26,7 +26,7 @@ function check(raw: Raw, outputs: Record<string, string>, positionals: string[] 
     Array.isArray(value) ? value.map(at) : name === 'benchmark' ? value : at(value),
   ]);
   return checkOutputs(
-    new Arguments(Object.fromEntries(own), positionals),
+    new Arguments(Object.fromEntries(own), { positionals }),
     Object.entries(outputs).map(([name, path]) => ({
       option: `--${name}`,
       path: at(path),
