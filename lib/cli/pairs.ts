@@ -142,7 +142,10 @@ export const pairsCommand: Command = {
   ],
   async run(args, context) {
     const source = pairsSource(args);
-    await checkOutputs([fileOutput(args, 'out', ['.jsonl']), fileOutput(args, 'csv', ['.csv'])]);
+    await checkOutputs(args, [
+      fileOutput(args, 'out', ['.jsonl']),
+      fileOutput(args, 'csv', ['.csv']),
+    ]);
     const text = await loadTextFrom(args.positional('model'), args, context);
     const place = { args, context };
     const found =
