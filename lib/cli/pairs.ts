@@ -131,7 +131,7 @@ export const pairsCommand: Command = {
     count: 'pairs to make (default 100), or most pairs to read',
     seed: 'of the pairs of --task',
     'skip-unfit': 'with --out: write the others where pairs do not fit the tokenizer',
-    out: 'JSONL file of the pairs, as token ids and as text, for --pairs of every command',
+    out: '.jsonl file of the pairs, as token ids and as text, for --pairs of every command',
     csv: 'also write the table of all pairs as CSV',
     top: 'pairs and refused lines to print',
   },

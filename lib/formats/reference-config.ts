@@ -7,10 +7,8 @@ import { checkShape, type GraphShape } from '../circuit/shape.js';
 
 /** Name of the top-level key that carries ScoreMeta. */
 export const META_KEY = 'headspark';
-/** Name of the top-level key that carries what was measured of the circuit. */
+/** Name of the top-level key that carries what was measured of the circuit; no reader looks at it. */
 export const MEASURED_KEY = 'measured';
-/** What stands there: plain JSON, which no reader of circuits looks at. */
-export type Measured = Readonly<Record<string, unknown>>;
 
 export type ConfigValue = string | number | boolean;
 

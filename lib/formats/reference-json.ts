@@ -16,7 +16,6 @@ import {
   META_KEY,
   parseMeta,
   shapeOfConfig,
-  type Measured,
 } from './reference-config.js';
 
 type JsonObject = Record<string, unknown>;
@@ -150,7 +149,7 @@ const CHUNK_CHARACTERS = 1 << 16;
  */
 export function* referenceJsonChunks(
   table: ScoreTable & Partial<Circuit>,
-  measured?: Measured,
+  measured?: Readonly<Record<string, unknown>>,
 ): Generator<string> {
   const graph = graphOf(table.shape);
   const sources = sourceNames(graph);
@@ -186,7 +185,7 @@ export function* referenceJsonChunks(
 export async function writeReferenceJson(
   path: string,
   table: ScoreTable & Partial<Circuit>,
-  measured?: Measured,
+  measured?: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   await writeFileAtomic(path, referenceJsonChunks(table, measured));
 }

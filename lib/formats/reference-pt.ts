@@ -16,7 +16,6 @@ import {
   META_KEY,
   parseMeta,
   shapeOfConfig,
-  type Measured,
 } from './reference-config.js';
 import { encodeTorchArchive, readTorchArchive } from './torch-archive.js';
 
@@ -160,7 +159,7 @@ export async function readReferencePt(path: string): Promise<Circuit> {
  */
 export function encodeReferencePt(
   table: ScoreTable & Partial<Circuit>,
-  measured?: Measured,
+  measured?: Readonly<Record<string, unknown>>,
 ): Uint8Array {
   const graph = graphOf(table.shape);
   const size = [graph.nForward, graph.nBackward];
@@ -184,7 +183,7 @@ export function encodeReferencePt(
 export async function writeReferencePt(
   path: string,
   table: ScoreTable & Partial<Circuit>,
-  measured?: Measured,
+  measured?: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   await writeFileAtomic(path, [encodeReferencePt(table, measured)]);
 }
