@@ -1,10 +1,18 @@
 // Teacher-forced ablation of heads through the public API: which heads a model's answers need, and
 // whether a set of heads hurts more than random sets of the same size in the same layers.
-import type { AblateOptions, AblationTable } from './ablation/types.js';
+import type {
+  AblatedShard,
+  AblateOptions,
+  AblateShardOptions,
+  AblationTable,
+  MergeAblationsOptions,
+} from './ablation/types.js';
 import { ablateSubject, type AblationSubject } from './ablation/ablate.js';
+import { mergeShards } from './ablation/merge.js';
 import { checkPlan } from './ablation/plan.js';
+import { ablateShardOf } from './ablation/shard-journal.js';
 import { Sweep } from './ablation-sweep.js';
-import { checkModel, checkPairs, checkText } from './argument-checks.js';
+import { checkModel, checkPairs, checkText, checkTexts } from './argument-checks.js';
 import { withCallbacks } from './callbacks.js';
 import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
@@ -31,6 +39,28 @@ const ablateOptions = optionNames<AblateOptions>({
   onPlan: true,
   signal: true,
   onProgress: true,
+});
+
+const shardOptions = optionNames<AblateShardOptions>({
+  plan: true,
+  controls: true,
+  match: true,
+  seed: true,
+  shard: true,
+  journal: true,
+  factors: true,
+  ablation: true,
+  metric: true,
+  positions: true,
+  onPlan: true,
+  signal: true,
+  onProgress: true,
+});
+
+const mergeOptions = optionNames<MergeAblationsOptions>({
+  confidence: true,
+  resamples: true,
+  signal: true,
 });
 
 function subjectOf(
@@ -86,4 +116,43 @@ export async function ablate(
   return withCallbacks(options, (own) =>
     model.lend((lent) => ablateSubject(subjectOf(lent, pairs, own), own)),
   );
+}
+
+/**
+ * Runs one of the equal parts of an ablation's variants (sets, random control sets and the unablated
+ * model) into its journal; other machines run the other parts. Variants with a beginning in common
+ * stay together, and the parts take about the same time. A run killed at any moment goes on from its
+ * journal. `mergeAblations` makes the table.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT as `ablate`, and where there are more shards than variants;
+ *   _PAIR_FORMAT, _PAIR_LENGTH, _SETTINGS_MISMATCH, _FILE_CORRUPT, _TENSOR_VALUE, _OUT_OF_MEMORY and
+ *   _CANCELLED as `ablate`.
+ */
+export async function ablateShard(
+  model: Model,
+  pairs: readonly TokenizedPair[],
+  options: AblateShardOptions,
+): Promise<AblatedShard> {
+  checkModel('ablateShard', model);
+  checkPairs('ablateShard', pairs);
+  checkOptionNames('ablateShard', options, shardOptions);
+  checkPlan('ablateShard', options.plan);
+  checkText('ablateShard', 'the journal', options.journal);
+  return withCallbacks(options, (own) =>
+    model.lend((lent) => ablateShardOf(subjectOf(lent, pairs, own), own)),
+  );
+}
+
+/**
+ * The table of `ablate`, to the byte, from the journals of all shards (`ablateShard`), in any order;
+ * without a model. Intervals, tests and comparisons with controls are made here.
+ * @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming the settings that differ, _INVALID_ARGUMENT where a
+ *   shard is missing, given twice or not finished, _FILE_CORRUPT, _FILE_NOT_FOUND, _CANCELLED.
+ */
+export async function mergeAblations(
+  journals: readonly string[],
+  options: MergeAblationsOptions = {},
+): Promise<AblationTable> {
+  checkTexts('mergeAblations', 'journals', journals);
+  checkOptionNames('mergeAblations', options, mergeOptions);
+  return mergeShards(journals, options);
 }

@@ -7,14 +7,15 @@ import { checkFactors, gatePositions, type HeadShape } from '../head-gate.js';
 import { oneOf } from '../option-checks.js';
 import { checkConfidence } from '../stats/quantile.js';
 import { version } from '../version.js';
-import { planAblation } from './plan.js';
-import { runVariants, unablated, type SweepRunner } from './run.js';
+import { planAblation, type PlannedAblation } from './plan.js';
+import { runVariants, unablated, type GatedHeads, type SweepRunner } from './run.js';
 import { buildTable } from './table.js';
 import {
   controlMatches,
   type AblateOptions,
   type AblationSettings,
   type AblationTable,
+  type StatisticsOfAblation,
 } from './types.js';
 
 /** The model and pairs of an ablation. */
@@ -75,11 +76,10 @@ function checkOptions(options: AblateOptions, pairs: number): void {
   checkConfidence(options.confidence ?? 0.95);
 }
 
-function settingsOf(
-  subject: AblationSubject,
-  options: AblateOptions,
-  rows: number,
-): AblationSettings {
+/** All settings but those of the statistics, which a table can be made with later. */
+export type RunSettings = Omit<AblationSettings, 'confidence' | 'resamples' | 'permutations'>;
+
+function runSettings(subject: AblationSubject, options: AblateOptions): RunSettings {
   const metric = options.metric ?? 'logit-diff';
   return {
     headspark: version,
@@ -99,10 +99,16 @@ function settingsOf(
     match: options.match ?? 'layer',
     controls: options.plan.kind === 'single' ? 0 : (options.controls ?? 20),
     seed: options.seed ?? 0,
-    confidence: options.confidence ?? 0.95,
-    resamples: options.resamples ?? defaultResamples,
-    permutations: permutationsFor(rows, subject.pairs),
   };
+}
+
+/** The settings of a table of so many rows. */
+export function withStatistics(
+  run: RunSettings,
+  rows: number,
+  { confidence = 0.95, resamples = defaultResamples }: StatisticsOfAblation,
+): AblationSettings {
+  return { ...run, confidence, resamples, permutations: permutationsFor(rows, run.pairs) };
 }
 
 /** What decides the values of a variant, beside its heads and their factor. */
@@ -139,11 +145,20 @@ export function journalSettings(settings: VariantSettings): Record<string, unkno
   };
 }
 
-/** Plans, runs (or resumes) and evaluates an ablation; see `ablate` for options and errors. */
-export async function ablateSubject(
+/** Every variant of a plan, the unablated model first; some may be the same. */
+export const plannedVariants = ({ rows }: PlannedAblation): GatedHeads[] => [
+  unablated,
+  ...rows.flatMap(({ heads, factor, controls }) => [
+    { heads, factor },
+    ...controls.map((control) => ({ heads: control.heads, factor })),
+  ]),
+];
+
+/** Checks the options and makes the plan: what an ablation is before anything runs. */
+export async function prepareAblation(
   subject: AblationSubject,
   options: AblateOptions,
-): Promise<AblationTable> {
+): Promise<{ run: RunSettings; planned: PlannedAblation }> {
   checkOptions(options, subject.pairs);
   const planned = planAblation(options.plan, {
     shape: subject.shape,
@@ -152,13 +167,18 @@ export async function ablateSubject(
     seed: options.seed ?? 0,
     ...(options.match === 'write-norm' ? { writeNorms: await subject.writeNorms() } : {}),
   });
-  const settings = settingsOf(subject, options, planned.rows.length);
+  return { run: runSettings(subject, options), planned };
+}
+
+/** Plans, runs (or resumes) and evaluates an ablation; see `ablate` for options and errors. */
+export async function ablateSubject(
+  subject: AblationSubject,
+  options: AblateOptions,
+): Promise<AblationTable> {
+  const { run, planned } = await prepareAblation(subject, options);
+  const settings = withStatistics(run, planned.rows.length, options);
   const { journal, signal, onPlan, onProgress } = options;
-  const gated = planned.rows.flatMap(({ heads, factor, controls }) => [
-    { heads, factor },
-    ...controls.map((control) => ({ heads: control.heads, factor })),
-  ]);
-  const results = await runVariants([unablated, ...gated], {
+  const results = await runVariants(plannedVariants(planned), {
     createRunner: subject.createRunner,
     pairs: subject.pairs,
     journal:

@@ -79,7 +79,15 @@ export function shortFloat32(value: number): number {
   return Number(value.toPrecision(9));
 }
 
-function fromRecord(record: unknown, key: string, pairs: number): VariantResults {
+/**
+ * The results in a journal's record. `journal` says which one it is.
+ * @throws ERR_HEADSPARK_FILE_CORRUPT where it does not hold those of so many pairs.
+ */
+export function fromRecord(
+  record: unknown,
+  key: string,
+  { pairs, journal = 'the journal' }: { pairs: number; journal?: string },
+): VariantResults {
   const { values, correct } = (record ?? {}) as { values?: unknown; correct?: unknown };
   const fits =
     Array.isArray(values) &&
@@ -91,7 +99,7 @@ function fromRecord(record: unknown, key: string, pairs: number): VariantResults
   if (!fits) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_FILE_CORRUPT',
-      `the journal's record "${key}" does not hold the results of ${pairs} pairs; ` +
+      `${journal}'s record "${key}" does not hold the results of ${pairs} pairs; ` +
         'remove the journal to start over.',
     );
   }
@@ -128,7 +136,7 @@ type NamedHeads = readonly [string, GatedHeads];
  * The unablated model first, then factor by factor, each from the lowest gated layer up: variants that
  * share a beginning stand side by side.
  */
-function compareVariants([, left]: NamedHeads, [, right]: NamedHeads): number {
+export function compareVariants(left: GatedHeads, right: GatedHeads): number {
   const [a, b] = [left.heads, right.heads];
   if (a.length > 0 && b.length > 0 && left.factor !== right.factor) {
     return left.factor - right.factor;
@@ -192,7 +200,7 @@ async function runMissing(
   journal: Journal | undefined,
   options: RunVariantsOptions,
 ): Promise<void> {
-  const missing = [...unordered].sort(compareVariants);
+  const missing = [...unordered].sort(([, a], [, b]) => compareVariants(a, b));
   const total = results.size + missing.length;
   let size = Math.max(1, Math.ceil(FIRST_CHUNK_ROWS / options.pairs));
   options.onProgress?.(results.size, total);
@@ -238,7 +246,7 @@ export async function runVariants(
   try {
     for (const key of wanted.keys()) {
       const record = journal?.get(key);
-      if (record !== undefined) results.set(key, fromRecord(record, key, options.pairs));
+      if (record !== undefined) results.set(key, fromRecord(record, key, { pairs: options.pairs }));
     }
     const missing = [...wanted].filter(([key]) => !results.has(key));
     if (missing.length > 0) await runMissing(missing, results, journal, options);

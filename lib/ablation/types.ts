@@ -5,6 +5,7 @@ import type { CallbackResult } from '../callbacks.js';
 import type { AblationKind } from '../ablation-sweep.js';
 import type { GatePositions, HeadRef } from '../head-gate.js';
 import type { PairMetric } from '../pairs/types.js';
+import type { Shard } from '../shard.js';
 import type { VariantPlan } from './run.js';
 import type { Interval } from '../stats/quantile.js';
 
@@ -84,6 +85,37 @@ export interface AblateOptions {
   readonly onPlan?: ((plan: VariantPlan) => CallbackResult) | undefined;
   /** Finished variants of all of them, resumed ones included. */
   readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
+}
+
+/** How the values of variants become intervals; other values need no new run. */
+export type StatisticsOfAblation = Pick<AblateOptions, 'confidence' | 'resamples'>;
+
+/**
+ * What `ablateShard` takes: the options of the whole ablation, the same for every shard, but for its
+ * statistics, which `mergeAblations` makes.
+ */
+export interface AblateShardOptions extends Omit<AblateOptions, 'confidence' | 'resamples'> {
+  /** Which of the parts of the variants. */
+  readonly shard: Shard;
+  /** JSONL file of the finished variants, for `mergeAblations`; the same call goes on from it. */
+  readonly journal: string;
+}
+
+/** What `ablateShard` did; the values of its variants lie in the journal. */
+export interface AblatedShard {
+  /** As in `2/4`. */
+  readonly shard: string;
+  /** Different variants of the shard: sets, random control sets, in one of them the unablated model. */
+  readonly variants: number;
+  /** Those of all shards. */
+  readonly ofVariants: number;
+  readonly journal: string;
+}
+
+/** How `mergeAblations` makes the table. */
+export interface MergeAblationsOptions extends StatisticsOfAblation {
+  /** Aborting rejects with ERR_HEADSPARK_CANCELLED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Everything that decides the numbers, as it stands in the result. */

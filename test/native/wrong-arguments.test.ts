@@ -162,6 +162,7 @@ describe('lists', () => {
     ],
     ['headProperties', () => headspark.headProperties(model, [{ tokens: [1] }], { maps: any(5) }), /maps/],
     ['evaluate', () => headspark.evaluate(model, any({ problems: [null] })), /^evaluate takes a benchm/],
+    ['merge', () => headspark.mergeAblations(any(5)), /^mergeAblations takes journals as a list of/],
     ['merge', () => headspark.mergeEvaluations(any(5)), /^mergeEvaluations takes journals as a list of/],
     ['encode', () => model.tokenizer!.encode(any(5)), /^encode takes a text, not 5\.$/],
     ['decode', () => model.tokenizer!.decode([Number.NaN]), /^decode takes what it decodes as a list of/],
