@@ -2,6 +2,7 @@
 // then one line per finished piece of work. Every line carries a CRC-32 of its own bytes, every
 // append is fdatasync'ed, and a torn end (killed process, power cut) is cut off when it is opened.
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder, writeFileAtomic } from './atomic-file.js';
@@ -9,7 +10,7 @@ import { HeadsparkError } from './errors.js';
 import { readError, writeError, writingTo } from './file-errors.js';
 import { lockFile, type FileLock } from './lock-file.js';
 import { decodeLine, encodeLine, linePrefix } from './journal-line.js';
-import { canonicalJson, differingKeys } from './canonical-json.js';
+import { canonicalJson, differingKeys, isObject } from './canonical-json.js';
 
 export { writeFileAtomic };
 export { canonicalJson, differingKeys, settingsHash } from './canonical-json.js';
@@ -289,6 +290,22 @@ export async function readJournal(path: string): Promise<JournalText> {
     throw corrupt(`${path} is not a headspark journal.`);
   }
   return { settings: settings as Record<string, unknown>, records };
+}
+
+/** What kind of run a journal is of, from its header alone; undefined where there is none. */
+export async function journalVerb(path: string): Promise<unknown> {
+  const parts: Buffer[] = [];
+  try {
+    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+      const end = chunk.indexOf(0x0a);
+      parts.push(end < 0 ? chunk : chunk.subarray(0, end));
+      if (end >= 0 || !parts[0].toString('latin1').startsWith(linePrefix)) break;
+    }
+  } catch {
+    return undefined; // said by whoever reads the journal
+  }
+  const settings = decodeLine(Buffer.concat(parts))?.['settings'];
+  return isObject(settings) ? settings['verb'] : undefined;
 }
 
 /**

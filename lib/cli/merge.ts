@@ -1,9 +1,13 @@
 // `headspark merge`: one table from the journals of shards.
 
 import { existsSync } from 'node:fs';
+import { mergeAblations } from '../ablation.js';
 import { mergeAttributions } from '../attribution.js';
 import { scoresPath } from '../attribution/journal.js';
 import { mergeEvaluations } from '../evaluation.js';
+import { journalVerb } from '../journal.js';
+import { ablationOutputs, describeGates, writeAblation } from './ablation-run.js';
+import { printAblation } from './ablation-table.js';
 import { usageError, type Arguments } from './arguments.js';
 import { finishScores, scoreOutputs } from './attribution-run.js';
 import type { Command } from './command.js';
@@ -48,6 +52,24 @@ async function mergeSamples(journals: readonly string[], args: Arguments, contex
   return result.table;
 }
 
+async function mergeVariants(journals: readonly string[], args: Arguments, context: Context) {
+  if (args.has('parquet')) throw usageError('--parquet holds samples, which are of evaluations.');
+  const resamples = resamplesOf(args, context);
+  await checkOutputs(args, ablationOutputs(args));
+  const table = await mergeAblations(journals, {
+    confidence: args.value('confidence'),
+    ...(resamples === undefined ? {} : { resamples }),
+    signal: context.signal,
+  });
+  context.print(
+    `${context.paint('bold', table.settings.model)}: ${describeGates(table.settings)}, ` +
+      `from ${plural(journals.length, 'shard')}`,
+  );
+  printAblation(table, context, args.value('top'));
+  await writeAblation(table, args, { context, resumes: false });
+  return table;
+}
+
 export const mergeCommand: Command = {
   name: 'merge',
   usage: 'merge <journals..>',
@@ -55,7 +77,7 @@ export const mergeCommand: Command = {
   positionals: [
     {
       name: 'journals',
-      describe: 'journals of attribute, evaluate or ablate --generate',
+      describe: 'journals of attribute, ablate or evaluate',
       rest: true,
     },
   ],
@@ -64,10 +86,16 @@ export const mergeCommand: Command = {
   examples: [
     ['$0 merge 1.jsonl 2.jsonl --out result.json', 'both halves of a run'],
     ['$0 merge *.journal --out scores.json', 'the scores of attribute --shard'],
+    ['$0 merge *.jsonl --out ablation.json --csv ablation.csv', 'the table of ablate --shard'],
   ],
   async run(args, context) {
     const journals = args.positionals('journals');
-    const ofScores = journals.some((path) => existsSync(scoresPath(path)));
-    return ofScores ? mergeScores(journals, args, context) : mergeSamples(journals, args, context);
+    if (journals.some((path) => existsSync(scoresPath(path)))) {
+      return mergeScores(journals, args, context);
+    }
+    const verbs = await Promise.all(journals.map(journalVerb));
+    return verbs.includes('ablate')
+      ? mergeVariants(journals, args, context)
+      : mergeSamples(journals, args, context);
   },
 };

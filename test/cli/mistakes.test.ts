@@ -202,9 +202,12 @@ const cases: [string, string[], RegExp, string][] = [
     'INVALID_ARGUMENT',
   ],
   [
-    'a shard of pairs',
-    ['ablate', base, '--pairs', pairs, '--heads', '0.1', '--shard', '1/2'],
-    /--shard takes a part of the problems of a benchmark: add --generate/,
+    'files of a shard of an ablation',
+    [
+      ...['ablate', base, '--pairs', pairs, '--heads', '0.1'],
+      ...['--shard', '1/2', '--journal', 'j', '--csv', 'a.csv'],
+    ],
+    /--shard writes its journal alone: give --csv to headspark merge/,
     'INVALID_ARGUMENT',
   ],
   [
