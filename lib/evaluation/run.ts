@@ -1,5 +1,6 @@
 // Runs the samples that a journal does not hold yet. Every finished sample is one synced line, so a
 // kill at any moment loses at most the samples in flight; what is left depends on seeds alone.
+import { variantKey } from '../ablation/run.js';
 import type { Problem } from '../benchmarks/types.js';
 import { HeadsparkError } from '../errors.js';
 import { analyzeSample } from '../failures/sample.js';
@@ -137,18 +138,58 @@ function checkCancelled(signal: AbortSignal | undefined): void {
   });
 }
 
+/** Of each variant the first one with the same gates, whose samples are its own too. */
+function firstAlike(variants: readonly EvaluationVariant[]): number[] {
+  const first = new Map<string, number>();
+  return variants.map((variant, index) => {
+    const key = variantKey(variant);
+    if (!first.has(key)) first.set(key, index);
+    return first.get(key)!;
+  });
+}
+
+/** Finished samples, in memory and on disk. */
+class Finished {
+  readonly samples = new Map<string, SampleRecord>();
+  readonly #open: Journal | undefined;
+  readonly #counts: Counts;
+
+  constructor(open: Journal | undefined, counts: Counts) {
+    this.#open = open;
+    this.#counts = counts;
+  }
+
+  /** One that the journal holds. */
+  take(key: SampleKey, record: SampleRecord): void {
+    this.samples.set(keyText(key), record);
+    this.#counts.add(key.variant);
+  }
+
+  /** A new one. */
+  async keep(key: SampleKey, record: SampleRecord): Promise<void> {
+    await this.#open?.append(keyText(key), record);
+    this.take(key, record);
+  }
+}
+
 /** Whether a sample that is left has a gate that is not a mere factor. */
 const needsReplacements = (run: EvaluationRun, missing: readonly SampleKey[]): boolean =>
   run.settings.ablation !== 'zero' &&
   missing.some(({ variant }) => run.variants[variant].heads.length > 0);
 
+/** What is left of a run: samples to generate, and for each those with the same gates, copies of it. */
+interface Left {
+  readonly missing: readonly SampleKey[];
+  readonly copies: ReadonlyMap<string, readonly SampleKey[]>;
+}
+
 async function runMissing(
   run: EvaluationRun,
-  state: { missing: readonly SampleKey[]; samples: Map<string, SampleRecord>; counts: Counts },
-  options: RunOptions & { open: Journal | undefined },
+  { missing, copies }: Left,
+  { finished, counts, options }: { finished: Finished; counts: Counts; options: RunOptions },
 ): Promise<void> {
-  const { missing, samples, counts } = state;
-  const { signal, onProgress, open } = options;
+  const { signal, onProgress } = options;
+  const { samples } = finished;
   const onToken = (): void => {
     counts.tokens++;
     if (counts.tokens % 64 === 0) onProgress?.(counts.progress());
@@ -165,9 +206,7 @@ async function runMissing(
       throw new HeadsparkError('ERR_HEADSPARK_INTERNAL', message);
     }
     const record = recordOf(run, key, completion);
-    await open?.append(keyText(key), record);
-    samples.set(keyText(key), record);
-    counts.add(key.variant);
+    for (const own of [key, ...(copies.get(keyText(key)) ?? [])]) await finished.keep(own, record);
     onProgress?.(counts.progress());
     checkCancelled(signal);
   }
@@ -178,6 +217,30 @@ async function runMissing(
   }
 }
 
+/** Takes what the journal holds; a sample whose gates another variant has is not generated again. */
+async function takeFinished(
+  run: EvaluationRun,
+  finished: Finished,
+  { own, open }: { own: readonly number[]; open: Journal | undefined },
+): Promise<Left> {
+  const { variants, settings } = run;
+  const alike = firstAlike(variants);
+  const missing: SampleKey[] = [];
+  const copies = new Map<string, SampleKey[]>();
+  for (const key of sampleKeys(own, variants.length, settings.samples)) {
+    const text = keyText(key);
+    const record = open?.get(text);
+    const first = keyText({ ...key, variant: alike[key.variant] });
+    const other = finished.samples.get(first);
+    if (record !== undefined) {
+      finished.take(key, checkRecord(record, `${open!.path}: record "${text}"`));
+    } else if (first === text) missing.push(key);
+    else if (other) await finished.keep(key, other);
+    else copies.set(first, [...(copies.get(first) ?? []), key]);
+  }
+  return { missing, copies };
+}
+
 /**
  * Every sample of the problems in `own`; those that the journal holds are not run again.
  * @throws ERR_HEADSPARK_CANCELLED, ERR_HEADSPARK_SETTINGS_MISMATCH (a journal of other settings),
@@ -186,32 +249,20 @@ async function runMissing(
 export async function runSamples(run: EvaluationRun, options: RunOptions): Promise<Samples> {
   const { settings, variants } = run;
   const { own, journal } = options;
-  const samples = new Map<string, SampleRecord>();
   const counts = new Counts(
     variants.map(({ name }) => name),
     own.length * settings.samples,
   );
   const header = { ...settings, shard: journal?.shard ?? null };
   const open = journal && (await Journal.open({ path: journal.path, settings: header }));
+  const finished = new Finished(open, counts);
   try {
-    const missing: SampleKey[] = [];
-    for (const key of sampleKeys(own, variants.length, settings.samples)) {
-      const record = open?.get(keyText(key));
-      if (record === undefined) missing.push(key);
-      else {
-        samples.set(
-          keyText(key),
-          checkRecord(record, `${journal!.path}: record "${keyText(key)}"`),
-        );
-        counts.add(key.variant);
-      }
-    }
+    const left = await takeFinished(run, finished, { own, open });
     options.onProgress?.(counts.progress());
     checkCancelled(options.signal);
-    if (missing.length > 0)
-      await runMissing(run, { missing, samples, counts }, { ...options, open });
+    if (left.missing.length > 0) await runMissing(run, left, { finished, counts, options });
   } finally {
     await open?.close();
   }
-  return samples;
+  return finished.samples;
 }
