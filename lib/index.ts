@@ -52,6 +52,7 @@ export type {
   HeadShape,
 } from './head-gate.js';
 export * from './head-properties.js';
+export { readHeadSets } from './head-sets.js';
 export * from './heads/index.js';
 export * from './logits.js';
 export * from './model.js';

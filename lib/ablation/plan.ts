@@ -89,6 +89,27 @@ function shortOfHeads(plan: AblationPlan): string[] {
   return [`there are only ${count} ${group} heads; top-${plan.k} was asked for`];
 }
 
+/** Names in a note. */
+const mostNamed = 10;
+
+/** Sets with the heads of another, which are run once; a note names some of them. */
+function repeatedSets(sets: readonly HeadSet[]): string[] {
+  const first = new Map<string, string>();
+  const repeated: string[] = [];
+  for (const { name, heads } of sets) {
+    const key = formatHeads(heads);
+    const other = first.get(key);
+    if (other === undefined) first.set(key, name);
+    else repeated.push(`${name} (as ${other})`);
+  }
+  if (repeated.length === 0) return [];
+  const more = repeated.length - mostNamed;
+  const names = repeated.slice(0, mostNamed).join(', ') + (more > 0 ? ` and ${more} more` : '');
+  return [
+    `sets with the heads of another are computed once, and each counts in Holm's correction: ${names}`,
+  ];
+}
+
 export interface PlanOptions {
   readonly shape: HeadShape;
   /** Every set is a row with each of them. */
@@ -143,7 +164,7 @@ export function planAblation(plan: AblationPlan, options: PlanOptions): PlannedA
   checkFactors(factors);
   const sets = setsOf(plan, shape);
   checkSets(sets, shape);
-  const notes = shortOfHeads(plan);
+  const notes = [...shortOfHeads(plan), ...repeatedSets(sets)];
   const rows = sets.flatMap(({ name, heads }): PlannedSet[] => {
     const set = uniqueHeads(heads);
     const matched = controlsOf(set, plan, options);

@@ -102,6 +102,7 @@ export const ablateCommand: Command = {
   positionals: [{ name: 'model', describe: 'checkpoint folder, adapter folder or hub id' }],
   options: [
     'heads',
+    'heads-file',
     'single',
     'diff',
     'top-k',
@@ -141,6 +142,10 @@ export const ablateCommand: Command = {
   examples: [
     ['$0 ablate ./sft --pairs p.jsonl --diff diff.json --top-k 10', 'emergent heads, one by one'],
     ['$0 ablate ./sft --pairs p.jsonl --heads "3.1,5.0;4.*"', 'two sets of heads'],
+    [
+      '$0 ablate ./sft --pairs p.jsonl --heads-file sets.jsonl',
+      '{"name": "a", "heads": "3.1,5.0"}',
+    ],
     ['$0 ablate ./sft --pairs p.jsonl --single --ablation mean', 'every head by itself'],
     [
       '$0 ablate ./sft --pairs p.jsonl --single --shard 1/8 --journal 1.jsonl',

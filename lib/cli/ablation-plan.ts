@@ -1,8 +1,9 @@
-// What heads a command gates: --heads, --single or --diff with --top-k, as a plan of sets.
+// What heads a command gates: --heads, --heads-file, --single or --diff with --top-k, as a plan of sets.
 
 import type { AblationPlan } from '../ablation.js';
 import { headsOfGroup, readDiffReport, type HeadGroup } from '../diff-report.js';
 import { checkFactors, parseHeadSets } from '../head-gate.js';
+import { readHeadSets } from '../head-sets.js';
 import type { Model } from '../model.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
@@ -13,11 +14,14 @@ import { refuseUnread } from './unread-options.js';
 export function checkPlanOptions(args: Arguments, { optional = false } = {}): void {
   const given = [
     args.text('heads') === undefined ? '' : '--heads',
+    args.text('heads-file') === undefined ? '' : '--heads-file',
     args.flag('single') ? '--single' : '',
     args.text('diff') === undefined ? '' : '--diff',
   ].filter((option) => option !== '');
   if (given.length === 0 && !optional) {
-    throw usageError('say what to ablate: --heads "3.1,5.0", --single or --diff diff.json.');
+    throw usageError(
+      'say what to ablate: --heads "3.1,5.0", --heads-file sets.jsonl, --single or --diff diff.json.',
+    );
   }
   if (!given.includes('--diff')) {
     const why = 'says which heads of a diff: add --diff FILE, or leave it out.';
@@ -25,6 +29,10 @@ export function checkPlanOptions(args: Arguments, { optional = false } = {}): vo
   }
   if (given.length > 1) throw usageError(`give one of ${given.join(' and ')}, not both.`);
 }
+
+/** Whether heads are named, other than all of them. */
+export const namesHeads = (args: Arguments): boolean =>
+  (['heads', 'heads-file', 'diff'] as const).some((name) => args.has(name));
 
 export interface NamedPlan {
   readonly plan: AblationPlan;
@@ -34,9 +42,13 @@ export interface NamedPlan {
 
 /** The plan that the arguments name, heads checked against the model; `single` where none is. */
 export async function planOf(args: Arguments, model: Model, context: Context): Promise<NamedPlan> {
-  const [heads, path] = [args.text('heads'), args.text('diff')];
+  const [heads, file, path] = [args.text('heads'), args.text('heads-file'), args.text('diff')];
+  const shape = model.info;
+  if (file !== undefined) {
+    return { plan: { kind: 'sets', sets: await readHeadSets(file, shape) }, notes: [] };
+  }
   if (heads !== undefined) {
-    return { plan: { kind: 'sets', sets: parseHeadSets(heads, model.info) }, notes: [] };
+    return { plan: { kind: 'sets', sets: parseHeadSets(heads, shape) }, notes: [] };
   }
   if (path === undefined) return { plan: { kind: 'single' }, notes: [] };
   const group = args.choice<HeadGroup>('group');

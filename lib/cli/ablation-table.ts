@@ -55,13 +55,28 @@ function titleOf(row: AblationRow, above: readonly AblationRow[]): string {
   return `${row.name} (${before ? '+' : ''}${added.join(' ')})`;
 }
 
-/** Rows of single heads are printed most harmful first, at most `top` of them. */
-function shownRows(table: AblationTable, top: number): AblationRow[] {
-  if (table.settings.plan !== 'single') return table.variants;
-  const sign = table.settings.worse === 'lower' ? 1 : -1;
-  return [...table.variants]
-    .sort((a, b) => sign * (a.change.estimate - b.change.estimate))
-    .slice(0, top);
+/** Sets that are printed in the order of their plan; of more, as of single heads, the worst ones. */
+const mostInOrder = 50;
+
+/** Rows of single heads and of many sets are printed most harmful first, at most `top` of them. */
+function shownRows({ settings, variants }: AblationTable, top: number): AblationRow[] {
+  const isLong = settings.plan === 'sets' && variants.length > mostInOrder;
+  if (settings.plan !== 'single' && !isLong) return variants;
+  const sign = settings.worse === 'lower' ? 1 : -1;
+  return [...variants].sort((a, b) => sign * (a.change.estimate - b.change.estimate)).slice(0, top);
+}
+
+/** All notes but those of rows that are not printed. */
+function shownNotes({ variants, notes }: AblationTable, rows: readonly AblationRow[]): string[] {
+  const hidden = new Set(variants.map(({ name }) => name));
+  for (const { name } of rows) hidden.delete(name);
+  const isHidden = (note: string): boolean => {
+    for (let end = note.indexOf(': '); end >= 0; end = note.indexOf(': ', end + 1)) {
+      if (hidden.has(note.slice(0, end))) return true;
+    }
+    return false;
+  };
+  return notes.filter((note) => !isHidden(note));
 }
 
 /** Prints the table, the comparison with controls, and the notes. */
@@ -114,6 +129,7 @@ export function printAblation(table: AblationTable, context: Context, top: numbe
       compared.map(controlRow),
     );
   }
-  if (table.notes.length > 0) context.print();
-  for (const note of table.notes) context.print(`  - ${note}`);
+  const notes = shownNotes(table, rows);
+  if (notes.length > 0) context.print();
+  for (const note of notes) context.print(`  - ${note}`);
 }

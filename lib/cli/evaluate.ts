@@ -1,6 +1,6 @@
 // `headspark evaluate`: lets a model answer a benchmark, unablated and with heads gated.
 
-import { checkPlanOptions } from './ablation-plan.js';
+import { checkPlanOptions, namesHeads } from './ablation-plan.js';
 import type { Command } from './command.js';
 import { runEvaluation } from './evaluation-run.js';
 import { refuseWithoutHeads } from './unread-options.js';
@@ -17,6 +17,7 @@ export const evaluateCommand: Command = {
     'count',
     'enable-thinking',
     'heads',
+    'heads-file',
     'diff',
     'top-k',
     'group',
@@ -49,9 +50,9 @@ export const evaluateCommand: Command = {
   ],
   async run(args, context) {
     checkPlanOptions(args, { optional: true });
-    if (args.text('heads') === undefined && args.text('diff') === undefined) {
+    if (!namesHeads(args)) {
       const names = ['factor', 'ablation', 'references', 'positions'] as const;
-      refuseWithoutHeads(args, names, '--heads or --diff');
+      refuseWithoutHeads(args, names, '--heads, --heads-file or --diff');
     }
     return runEvaluation(args, context, { needsHeads: false, controls: 0 });
   },

@@ -21,7 +21,7 @@ import { checkReferences } from '../evaluation/replacements.js';
 import { checkStopTokens } from '../generation-requests.js';
 import type { GatePositions } from '../head-gate.js';
 import type { ProgressReporter } from '../progress.js';
-import { factorsOf, planOf } from './ablation-plan.js';
+import { factorsOf, namesHeads, planOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Context } from './context.js';
 import { printEvaluation } from './evaluation-table.js';
@@ -155,9 +155,10 @@ export async function runEvaluation(
   const benchmark = await benchmarkFrom(args);
   const model = await loadFrom(args.positional('model'), args, context);
   checkStopTokens(options.stopTokens ?? [], model);
-  const named = args.text('heads') !== undefined || args.text('diff') !== undefined;
   const { plan, notes } =
-    needsHeads || named ? await planOf(args, model, context) : { plan: undefined, notes: [] };
+    needsHeads || namesHeads(args)
+      ? await planOf(args, model, context)
+      : { plan: undefined, notes: [] };
   // Refused before anything is printed, and before a long run.
   resolvePromptForm(options.prompt ?? {}, model, benchmark.suffix);
   if (plan) {

@@ -11,6 +11,7 @@ export const inputOptions: readonly OptionName[] = [
   'pairs',
   'prompts',
   'benchmark',
+  'heads-file',
   'diff',
   'config',
 ];

@@ -233,6 +233,12 @@ export const vocabulary = {
     group: ablation,
     describe: 'sets of heads: "3.1,5.0" or "3.1,5.0;4.*" for two sets',
   },
+  'heads-file': {
+    type: 'string',
+    group: ablation,
+    describe:
+      'file of sets of heads with names: CSV with the columns name and heads, or JSONL with these keys',
+  },
   single: { type: 'boolean', group: ablation, describe: 'every head, one at a time' },
   diff: { type: 'string', group: ablation, describe: 'report of headspark diff' },
   'top-k': {
