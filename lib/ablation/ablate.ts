@@ -40,13 +40,19 @@ export interface AblationSubject {
 export const defaultResamples = 10_000;
 /** Random signs that the permutation tests of one table may draw (a few seconds). */
 const SIGN_BUDGET = 1.5e9;
+/** What they may draw where rows are so many that fewer permutations could show nothing. */
+const MOST_SIGNS = 1e10;
 const FEWEST_PERMUTATIONS = 9_999;
 const MOST_PERMUTATIONS = 99_999;
+/** With so many per row, the smallest p-value is below 0.025 after Holm's correction. */
+const PERMUTATIONS_PER_ROW = 40;
 
 /** Of the test of every row. */
 export function permutationsFor(rows: number, pairs: number): number {
-  const affordable = Math.floor(SIGN_BUDGET / (rows * pairs));
-  return Math.max(FEWEST_PERMUTATIONS, Math.min(MOST_PERMUTATIONS, affordable));
+  const within = (signs: number): number => Math.floor(signs / (rows * pairs));
+  const telling = Math.min(PERMUTATIONS_PER_ROW * rows, within(MOST_SIGNS));
+  const affordable = Math.min(MOST_PERMUTATIONS, within(SIGN_BUDGET));
+  return Math.max(FEWEST_PERMUTATIONS, telling, affordable);
 }
 
 const invalid = (message: string): HeadsparkError =>

@@ -24,7 +24,10 @@ it.each<[string[], RegExp]>([
   [[...single, '--match', 'layer'], /--match is of random sets/],
   [[...solve, '--metric', 'nll'], /--metric is of pairs, which are not read with --generate/],
   [[...solve, '--references', '8'], /--references gives means and other runs: add --ablation me/],
-  [[...evaluate, '--positions', 'prompt'], /--positions acts on heads: name them with --heads or/],
+  [
+    [...evaluate, '--positions', 'prompt'],
+    /--positions acts on heads: name them with --heads, --heads-file or --diff/,
+  ],
   [[...evaluate, '--group', 'emergent'], /--group says which heads of a diff/],
   [[...generate, '--factor', '2'], /--factor acts on heads: name them with --heads, or leave it o/],
   [

@@ -9,6 +9,7 @@ import {
   type AblateOptions,
   type AblationTable,
 } from '../../../lib/ablation/index.js';
+import { permutationsFor } from '../../../lib/ablation/ablate.js';
 import { parseHeads } from '../../../lib/head-gate.js';
 import { holmAdjust, mcnemarExact, mean, pairedPermutationTest } from '../../../lib/stats/index.js';
 import { fakeRunner, subjectOf, worth } from './fake-runner.js';
@@ -149,6 +150,19 @@ describe('few pairs', () => {
       '; ablate fewer sets to reach',
     );
   });
+});
+
+it('as many permutations are drawn as rows need after their correction, while that is affordable', () => {
+  for (const [rows, pairs] of [
+    [1024, 100],
+    [400, 1000],
+    [336, 64],
+  ] as const) {
+    expect(rows / (permutationsFor(rows, pairs) + 1)).toBeLessThan(0.025);
+  }
+  expect(permutationsFor(20, 100)).toBe(99_999);
+  expect(permutationsFor(200, 5000)).toBe(9_999);
+  expect(permutationsFor(20_000, 1000)).toBe(9_999);
 });
 
 describe('a single pair', () => {
