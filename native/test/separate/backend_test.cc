@@ -103,7 +103,7 @@ TEST_CASE("separate: a budget and the weights fit the device, or are refused wit
   CHECK(engine_with(1000, 900).options.memory_bytes == std::int64_t{900} << 20);
   CHECK_THROWS_WITH_AS(engine_with(1000, 1000),
                        doctest::Contains("the workspace 1000 MiB, but the separate device has "
-                                         "only 1000 MiB free; lower --memory"),
+                                         "only 1000 MiB free; lower memoryBytes (--memory)"),
                        Error);
   CHECK_THROWS_WITH_AS(engine_with(40, 0), doctest::Contains("the workspace 64 MiB"), Error);
   memory.set_size(SeparateMemory::kLargest);
