@@ -7,6 +7,13 @@
  */
 export type CallbackResult = unknown;
 
+/** Progress of anything that takes long: `done` of `total` (0: unknown) in units of `phase`. */
+export interface JobProgress {
+  done: number;
+  total: number;
+  phase: string;
+}
+
 type Callback = (...values: never[]) => CallbackResult;
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>

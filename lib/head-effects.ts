@@ -81,7 +81,7 @@ async function measure(
     pairs: pairs.length,
     journal: journal === undefined ? undefined : { path: journal, settings: settings() },
     signal,
-    onProgress: onProgress && ((done, total) => onProgress({ done, total, phase: 'variants' })),
+    onProgress,
   });
   const meanOf = (variant: GatedHeads): number => mean(results.get(variantKey(variant))!.values);
   const whole = meanOf(unablated);

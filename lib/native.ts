@@ -1,19 +1,13 @@
 // The one door to the C++ core: loads the addon on first use and turns its jobs into promises that
 // obey an AbortSignal. The only cast from the untyped binary is here.
 import { createRequire } from 'node:module';
-import { withCallbacks, type CallbackResult } from './callbacks.js';
+import { withCallbacks, type CallbackResult, type JobProgress } from './callbacks.js';
 import { HeadsparkError, isHeadsparkError } from './errors.js';
 import type { NativeAddon, NativeJob, NativeProgress } from './native-types.js';
 import { packageRoot, version } from './version.js';
 
+export type { JobProgress } from './callbacks.js';
 export type * from './native-types.js';
-
-/** Progress of a native job: `done` of `total` (0: unknown) in units of `phase`. */
-export interface JobProgress {
-  done: number;
-  total: number;
-  phase: string;
-}
 
 /** What every computation of the core takes. */
 export interface JobOptions {

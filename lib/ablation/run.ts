@@ -2,6 +2,7 @@
 // values depend on its heads alone, not on what runs beside it, so a run that was killed gives the
 // same bytes when it is started again.
 
+import type { JobProgress } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { formatHeads, type HeadRef } from '../head-gate.js';
 import { Journal } from '../journal.js';
@@ -48,7 +49,7 @@ export interface RunVariantsOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told once, before the first variant that is left to run. */
   readonly onPlan?: ((plan: VariantPlan) => void) | undefined;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly onProgress?: ((progress: JobProgress) => void) | undefined;
 }
 
 /** Rows (variants x pairs) of the first chunk; the next ones grow or shrink with the time taken. */
@@ -203,7 +204,9 @@ async function runMissing(
   const missing = [...unordered].sort(([, a], [, b]) => compareVariants(a, b));
   const total = results.size + missing.length;
   let size = Math.max(1, Math.ceil(FIRST_CHUNK_ROWS / options.pairs));
-  options.onProgress?.(results.size, total);
+  const tell = (done: number): void =>
+    void options.onProgress?.({ done, total, phase: 'variants' });
+  tell(results.size);
   checkCancelled(options);
   const runner = await options.createRunner();
   try {
@@ -213,13 +216,13 @@ async function runMissing(
       const chunk = missing.slice(start, start + size);
       const begin = performance.now();
       const onShare = (share: number): void =>
-        options.onProgress?.(Math.floor(results.size + share * chunk.length), total);
+        tell(Math.floor(results.size + share * chunk.length));
       const finished = await runChunk(runner, chunk, { ...options, onShare });
       for (const [key, part] of finished) {
         await journal?.append(key, toRecord(part));
         results.set(key, part);
       }
-      options.onProgress?.(results.size, total);
+      tell(results.size);
       start += chunk.length;
       const elapsed = performance.now() - begin;
       if (elapsed < CHUNK_MS.least) size *= 2;
@@ -250,7 +253,10 @@ export async function runVariants(
     }
     const missing = [...wanted].filter(([key]) => !results.has(key));
     if (missing.length > 0) await runMissing(missing, results, journal, options);
-    else options.onProgress?.(results.size, results.size);
+    else {
+      const done = results.size;
+      options.onProgress?.({ done, total: done, phase: 'variants' });
+    }
   } finally {
     await journal?.close();
   }

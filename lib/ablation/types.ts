@@ -1,7 +1,7 @@
 // What an ablation is asked for and what it returns. The result is plain JSON: numbers, texts and
 // lists, the same bytes for the same settings.
 
-import type { CallbackResult } from '../callbacks.js';
+import type { CallbackResult, JobProgress } from '../callbacks.js';
 import type { AblationKind } from '../ablation-sweep.js';
 import type { GatePositions, HeadRef } from '../head-gate.js';
 import type { PairMetric } from '../pairs/types.js';
@@ -84,7 +84,7 @@ export interface AblateOptions {
   /** What is left to run, before it runs. */
   readonly onPlan?: ((plan: VariantPlan) => CallbackResult) | undefined;
   /** Finished variants of all of them, resumed ones included. */
-  readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
+  readonly onProgress?: ((progress: JobProgress) => CallbackResult) | undefined;
 }
 
 /** How the values of variants become intervals; other values need no new run. */

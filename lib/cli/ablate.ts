@@ -79,7 +79,7 @@ const settingsOf = (args: Arguments) => ({
 });
 
 /** What a run tells while it goes on. */
-function hooksOf({ onCount, reporter }: Task, journal: string | undefined, context: Context) {
+function hooksOf({ onJob, reporter }: Task, journal: string | undefined, context: Context) {
   const announce = resumeAnnouncer(journal, 'variants', context);
   return {
     signal: context.signal,
@@ -88,9 +88,9 @@ function hooksOf({ onCount, reporter }: Task, journal: string | undefined, conte
         `${variants} variants: ${formatPercent(computedShare, 0)} of their layers are computed; ` +
           'the rest is shared with the unablated run or between variants.',
       ),
-    onProgress: (done, total) => {
-      announce(done, total);
-      onCount(done, total);
+    onProgress: (progress) => {
+      announce(progress.done, progress.total);
+      onJob(progress);
     },
   } satisfies Partial<AblateShardOptions>;
 }

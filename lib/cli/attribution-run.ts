@@ -86,8 +86,8 @@ export async function finishScores(
   context: Context,
 ) {
   const seconds = (performance.now() - start) / 1000;
-  const heads = await context.task('intervals', 'resamples', ({ onCount }) =>
-    rankHeads(result, { seed, signal: context.signal, onProgress: onCount }),
+  const heads = await context.task('intervals', 'resamples', ({ onJob }) =>
+    rankHeads(result, { seed, signal: context.signal, onProgress: onJob }),
   );
   const summary: Summary = {
     heads: heads.slice(0, top),

@@ -16,10 +16,7 @@ export interface Terminal {
 /** A running task's progress, in the forms that the library's functions report it. */
 export interface Task {
   readonly reporter: ProgressReporter;
-  /** For native jobs. */
   readonly onJob: (progress: JobProgress) => void;
-  /** For loops. */
-  readonly onCount: (done: number, total: number) => void;
   /** For runs of studies, in percent. */
   readonly onStudy: (progress: RunProgress) => void;
   /** For remarks of studies. */
@@ -110,9 +107,6 @@ export class Context {
             total > 0 ? total : undefined,
             phase === unit || phase === 'attribution' ? '' : phase,
           );
-        },
-        onCount: (done, total) => {
-          reporter.update(done, total);
         },
         onStudy: ({ done, total, stored, detail, secondsLeft }) => {
           const percent = (part: number): number => (total > 0 ? (100 * part) / total : 100);

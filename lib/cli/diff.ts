@@ -94,7 +94,7 @@ export const diffCommand: Command = {
       `${context.paint('bold', 'Diff')} of ${plural(inputs.length, 'circuit')}: ` +
         (selection ? describeSelection(selection) : 'as stored in the files'),
     );
-    const report = await context.task('diff', 'resamples', ({ onCount }) =>
+    const report = await context.task('diff', 'resamples', ({ onJob }) =>
       diff(inputs, {
         selection,
         resamples,
@@ -102,7 +102,7 @@ export const diffCommand: Command = {
         confidence: args.value('confidence'),
         seed: args.value('seed'),
         signal: context.signal,
-        onProgress: onCount,
+        onProgress: onJob,
       }),
     );
     printDiff(report, context, args.value('top'));

@@ -213,8 +213,8 @@ async function writeFolder(
   await writeFileAtomic(join(folder, 'heads.json'), `${JSON.stringify(profile)}\n`);
   const figures = profileFigures(profile, { slug: 'heads', title });
   const formats = formatsOf(args.text('formats')) ?? exportFormats;
-  const files = await context.task('figures', 'figures', ({ onCount }) =>
-    exportFigures(figures, folder, { formats, onProgress: onCount }),
+  const files = await context.task('figures', 'figures', ({ onJob }) =>
+    exportFigures(figures, folder, { formats, onProgress: onJob }),
   );
   context.print(`\nWrote heads.json and ${plural(files.length, 'file')} of figures to ${folder}`);
 }

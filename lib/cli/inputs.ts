@@ -134,13 +134,13 @@ export async function generated(
       `${folder} has no tokenizer.json, which --task needs; give --pairs with token ids.`,
     );
   }
-  return context.task('pairs', 'pairs', ({ onCount }) =>
+  return context.task('pairs', 'pairs', ({ onJob }) =>
     generatePairs(task, tokenizer, {
       count: args.number('count') ?? defaultCount,
       seed: args.value('seed'),
       vocabSize,
       signal: context.signal,
-      onProgress: onCount,
+      onProgress: onJob,
     }),
   );
 }

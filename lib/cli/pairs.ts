@@ -32,14 +32,12 @@ async function fromFile(
   { args, context }: Place,
 ): Promise<Found> {
   let rendered = 0;
-  const found = await context.task('pairs', 'pairs', ({ reporter }) =>
+  const found = await context.task('pairs', 'pairs', ({ onJob }) =>
     inspectPairs(file, {
       ...readingOf(text, args),
       onMessages: () => void rendered++,
       signal: context.signal,
-      onProgress: (pairs) => {
-        reporter.update(pairs);
-      },
+      onProgress: onJob,
     }),
   );
   return { ...found, rendered };

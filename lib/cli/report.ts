@@ -94,8 +94,8 @@ export const reportCommand: Command = {
     };
     const summary = args.flag('watch')
       ? await watch(run, options, context)
-      : await context.task('figures', 'figures', ({ onCount }) =>
-          writeReport(run, { ...options, onProgress: onCount }),
+      : await context.task('figures', 'figures', ({ onJob }) =>
+          writeReport(run, { ...options, onProgress: onJob }),
         );
     if (summary.missing > 0) {
       context.warn(`the run is not finished: ${plural(summary.missing, 'stage')} have no result.`);

@@ -104,11 +104,11 @@ function printPlannedKinds({ kinds, total }: StudyPlan, context: Context): void 
 async function plan(args: Arguments, context: Context) {
   const file = onePath(args, 'plan', 'study file');
   const study = await readStudy(file);
-  const result = await context.task('measure rates', 'measurements', ({ onCount, onRemark }) =>
+  const result = await context.task('measure rates', 'measurements', ({ onJob, onRemark }) =>
     planStudy(study, {
       ...poolOptions(args, context),
       out: runFolder(args, file),
-      onProgress: onCount,
+      onProgress: onJob,
       onRemark,
     }),
   );

@@ -1,6 +1,6 @@
 // Rebuilding a circuit from weighted pairs: the inner loop of the bootstrap and of the null diff.
 
-import { withCallbacks, type CallbackResult } from '../callbacks.js';
+import { withCallbacks, type CallbackResult, type JobProgress } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { graphOf, type CircuitGraph } from '../circuit/graph.js';
@@ -46,7 +46,7 @@ export class CircuitResampler {
 
 export interface LoopOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
+  readonly onProgress?: ((progress: JobProgress) => CallbackResult) | undefined;
 }
 
 export interface ResamplingOptions extends LoopOptions {
@@ -123,11 +123,11 @@ async function runWatched(
   let reported = performance.now();
   for (let begin = 0; begin < total; begin += block) {
     if (performance.now() - reported >= PROGRESS_MS) {
-      onProgress?.(begin, total);
+      onProgress?.({ done: begin, total, phase: 'resamples' });
       reported = performance.now();
     }
     await turns.give();
     await step(begin, Math.min(begin + block, total), turns);
   }
-  onProgress?.(total, total);
+  onProgress?.({ done: total, total, phase: 'resamples' });
 }

@@ -1,5 +1,5 @@
 // Reads a file of pairs to its end whatever is wrong with it, and says line by line what is refused.
-import { withCallbacks, type CallbackResult } from '../callbacks.js';
+import { withCallbacks, type CallbackResult, type JobProgress } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { checkOptionNames, optionNames } from '../option-checks.js';
 import { streamPairs, type ReadPairsOptions } from '../pairs.js';
@@ -29,7 +29,7 @@ export interface PairsInspection {
 export interface InspectPairsOptions extends Omit<ReadPairsOptions, 'onUnfit' | 'onBroken'> {
   readonly signal?: AbortSignal | undefined;
   /** Called for every line, with the pairs found so far. */
-  readonly onProgress?: ((pairs: number) => CallbackResult) | undefined;
+  readonly onProgress?: ((progress: JobProgress) => CallbackResult) | undefined;
 }
 
 const inspectOptions = optionNames<InspectPairsOptions>({
@@ -74,18 +74,19 @@ export async function inspectPairs(
     const turns = new Turns('the reading of pairs', signal);
     const pairs: TokenizedPair[] = [];
     const refused: RefusedLine[] = [];
+    const tell = (): void => void onProgress?.({ done: pairs.length, total: 0, phase: 'pairs' });
     const refuse = (kind: RefusedLine['kind']) => (error: HeadsparkError) => {
       const line = refusalOf(file, error, kind);
       if (!line) throw error;
       turns.check();
       refused.push(line);
-      onProgress?.(pairs.length);
+      tell();
     };
     const own = { ...reading, onUnfit: refuse('unfit'), onBroken: refuse('broken') };
     try {
       for await (const pair of streamPairs(file, own)) {
         pairs.push(pair);
-        onProgress?.(pairs.length);
+        tell();
         await turns.give();
       }
     } catch (error) {

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
-import { withCallbacks, type CallbackResult } from '../callbacks.js';
+import { withCallbacks, type CallbackResult, type JobProgress } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { makeFolder } from '../file-errors.js';
 import { tableCsv, tableLatex, type Cell, type Column, type DataTable } from './data-table.js';
@@ -87,14 +87,14 @@ export async function exportFigures(
   folder: string,
   options: {
     formats?: readonly ExportFormat[];
-    onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
+    onProgress?: ((progress: JobProgress) => CallbackResult) | undefined;
   } = {},
 ): Promise<string[]> {
   return withCallbacks(options, async ({ formats = exportFormats, onProgress }) => {
     await makeFolder(folder);
     const names: string[] = [];
     for (const [index, figure] of figures.entries()) {
-      onProgress?.(index, figures.length);
+      onProgress?.({ done: index, total: figures.length, phase: 'figures' });
       names.push(...(await exportFigure(figure, folder, formats)));
     }
     return names;

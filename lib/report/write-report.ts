@@ -2,7 +2,7 @@
 
 import { checkText, checkTexts } from '../argument-checks.js';
 import { writeFileAtomic } from '../atomic-file.js';
-import { withCallbacks, type CallbackResult } from '../callbacks.js';
+import { withCallbacks, type CallbackResult, type JobProgress } from '../callbacks.js';
 import { checkOptionNames, oneOf, optionNames } from '../option-checks.js';
 import { exportFormats, type ExportFormat } from './export-formats.js';
 import { readRun } from './run-data.js';
@@ -15,7 +15,7 @@ export interface ReportOptions {
   readonly figures?: string | undefined;
   /** Default: all. */
   readonly formats?: readonly ExportFormat[] | undefined;
-  readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
+  readonly onProgress?: ((progress: JobProgress) => CallbackResult) | undefined;
 }
 
 /** What `writeReport` wrote; `figures` of a section are their ids. */

@@ -1,6 +1,7 @@
 // What a stage will take: rates measured on this machine with the study's own models and pairs,
 // multiplied by the work of every stage.
 
+import type { JobProgress } from '../callbacks.js';
 import { Sweep } from '../ablation-sweep.js';
 import { attribute } from '../attribution.js';
 import { evaluateCircuits } from '../circuit-evaluation.js';
@@ -139,7 +140,7 @@ export async function measureRates(
   facts: Facts,
   options: PoolOptions & {
     works?: readonly StageWork[];
-    onProgress?: (done: number, total: number) => void;
+    onProgress?: (progress: JobProgress) => void;
   } = {},
 ): Promise<MeasuredRates> {
   const idleBytes = process.memoryUsage().rss;
@@ -152,13 +153,16 @@ export async function measureRates(
       task.forms.map(({ form }) => ({ base, key: pairsKey(base.name, task.name, form.name) })),
     ),
   );
+  const total = keys.length + answered.length;
+  const tell = (done: number): void =>
+    void options.onProgress?.({ done, total, phase: 'measurements' });
   try {
     for (const { base, key } of keys) {
-      options.onProgress?.(rates.size, keys.length + answered.length);
+      tell(rates.size);
       rates.set(key, await measure(study, facts, { pool, base, key }, options.signal));
     }
     for (const work of answered) {
-      options.onProgress?.(keys.length + generation.size, keys.length + answered.length);
+      tell(keys.length + generation.size);
       const measured = await measureGeneration(work, { study, facts, pool }, options.signal);
       generation.set(generationKey(work), measured);
     }

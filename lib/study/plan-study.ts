@@ -2,7 +2,7 @@
 // disk, and how much of it is stored already.
 
 import { join } from 'node:path';
-import { withCallbacks, type CallbackResult } from '../callbacks.js';
+import { withCallbacks, type CallbackResult, type JobProgress } from '../callbacks.js';
 import { readTextIfExists } from '../json-file.js';
 import { estimateOf, measureRates, type Estimate, type MeasuredRates } from './estimate.js';
 import type { Facts } from './facts.js';
@@ -64,7 +64,7 @@ export interface StudyPlan {
 export interface PlanOptions extends PoolOptions {
   /** Folder of the run, there or to be: rates are read from it, else measured and kept in it. */
   readonly out?: string;
-  readonly onProgress?: (done: number, total: number) => CallbackResult;
+  readonly onProgress?: (progress: JobProgress) => CallbackResult;
   /** Called for remarks on what the study reads, such as pairs that repeat others. */
   readonly onRemark?: (remark: string) => CallbackResult;
 }

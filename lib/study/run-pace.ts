@@ -1,6 +1,7 @@
 // What the stages of a run are expected to take: by rates that the run measures where that is a small
 // part of it, or that it measured before, else by nominal ones.
 
+import type { JobProgress } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { estimateOf, measureRates, type MeasuredRates } from './estimate.js';
 import type { Facts } from './facts.js';
@@ -36,7 +37,8 @@ async function ratesFor(
   if (kept || !measure || !isWorthMeasuring(nodes, { study, facts })) return kept;
   try {
     const works = nodes.map(({ work }) => work);
-    const measured = await measureRates(study, facts, { ...pool, works, onProgress: onMeasure });
+    const onProgress = ({ done, total }: JobProgress): void => onMeasure(done, total);
+    const measured = await measureRates(study, facts, { ...pool, works, onProgress });
     await keepRates(out, measured, { study, facts, pool });
     return measured;
   } catch (error) {

@@ -1,6 +1,6 @@
 // The pair generators by name.
 import { checkTokenizer } from '../argument-checks.js';
-import { withCallbacks, type CallbackResult } from '../callbacks.js';
+import { withCallbacks, type CallbackResult, type JobProgress } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { checkOptionNames, optionNames } from '../option-checks.js';
 import type { TokenizedPair } from '../pairs/types.js';
@@ -52,7 +52,7 @@ const optionsOf: Record<TaskName, readonly string[]> = {
 export interface PairsJobOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called now and then with how many pairs there are, and how many there will be. */
-  readonly onProgress?: ((done: number, total: number) => CallbackResult) | undefined;
+  readonly onProgress?: ((progress: JobProgress) => CallbackResult) | undefined;
 }
 
 /** The names of the tasks. */
@@ -79,7 +79,7 @@ export async function generatePairs<Name extends TaskName>(
     const turns = new Turns('the generation of pairs', signal);
     let told = -1;
     return turns.through(generators[task](tokenizer, own as TaskOptions[Name]), (made) => {
-      if (made > told) onProgress?.(made, options.count);
+      if (made > told) onProgress?.({ done: made, total: options.count, phase: 'pairs' });
       told = made;
     });
   });

@@ -93,6 +93,14 @@ const jobs: [string, (callback: AnyCallback) => Promise<unknown>][] = [
   ],
 ];
 
+it.each(jobs.filter(([name]) => !name.includes(': on')))('%s tells its progress as all others do', async (_, run) => {
+  const seen: headspark.JobProgress[] = [];
+  await run(((progress: headspark.JobProgress) => seen.push(progress)) as AnyCallback);
+  const numbers = { done: expect.any(Number) as number, total: expect.any(Number) as number };
+  expect(seen.length).toBeGreaterThan(0);
+  for (const progress of seen) expect(progress).toMatchObject(numbers);
+});
+
 describe('a callback whose promise is rejected', () => {
   it.each(jobs)('ends %s with its error', async (_, run) => {
     const reason = new Error('the disk is full');

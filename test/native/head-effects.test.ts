@@ -67,7 +67,7 @@ describe('effects of single heads', () => {
       plan: { kind: 'single' },
       resamples: 100,
       journal,
-      onProgress: (done, total) => calls.push([done, total]),
+      onProgress: ({ done, total }) => calls.push([done, total]),
     });
     expect(calls[0][0]).toBe(calls[0][1]); // nothing was left
     expect(table.variants.map(({ heads }) => heads.join()).sort()).toEqual([...whole.effects.keys()].sort());

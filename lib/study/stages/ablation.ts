@@ -167,7 +167,7 @@ export const ablationStage: StageKind = {
           seed: study.seed,
           journal: join(context.stateFolder, 'journal.jsonl'),
           signal,
-          onProgress: (done, total) => onProgress(done / total),
+          onProgress: ({ done, total }) => onProgress(done / total),
         })
       : null;
     const { name, task, form } = at;

@@ -61,7 +61,7 @@ export async function diffOfResults(
     resamples: study.statistics.resamples,
     nullRepeats: 0,
     signal,
-    onProgress: (done, total) => onProgress(done / total),
+    onProgress: ({ done, total }) => onProgress(done / total),
   });
 }
 

@@ -66,7 +66,7 @@ export const nullDiffStage: StageKind = {
               seed: study.seed,
               resampledHeads: fastestResampledHeads(),
               signal,
-              onProgress: (done, total) => onProgress(done / total),
+              onProgress: ({ done, total }) => onProgress(done / total),
             },
           );
     const file: NullDiffFile = { format: nullDiffFormat, nullDiff: noise };

@@ -182,7 +182,7 @@ describe('settings', () => {
       ...options,
       resamples: 1_000_000,
       signal: later.signal,
-      onProgress: (done) => {
+      onProgress: ({ done }) => {
         if (done > 0) later.abort();
       },
     });
@@ -190,7 +190,7 @@ describe('settings', () => {
     const seen: [number, number][] = [];
     await bootstrapDiff([base, post], {
       ...options,
-      onProgress: (done, total) => seen.push([done, total]),
+      onProgress: ({ done, total }) => seen.push([done, total]),
     });
     expect(seen.at(-1)).toEqual([200, 200]);
   });

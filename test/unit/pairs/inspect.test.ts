@@ -78,7 +78,7 @@ describe('inspectPairs', () => {
   it('counts, stops at a limit, and can be cancelled', async () => {
     const path = await file('many.jsonl', ...Array.from({ length: 5 }, () => line(good)));
     const seen: number[] = [];
-    const onProgress = (pairs: number): void => void seen.push(pairs);
+    const onProgress = ({ done }: { done: number }): void => void seen.push(done);
     expect((await inspectPairs(path, { limit: 3, onProgress })).pairs).toHaveLength(3);
     expect(seen).toEqual([1, 2, 3]);
     const cancelled = { code: 'ERR_HEADSPARK_CANCELLED' };
@@ -152,7 +152,7 @@ it.each<TaskName>(['arithmetic', 'ioi', 'greater-than'])(
     const seen: [number, number][] = [];
     const pairs = await generatePairs(task, tokenizer, {
       ...{ count: 20, seed: 5 },
-      onProgress: (made, total) => void seen.push([made, total]),
+      onProgress: ({ done, total }) => void seen.push([done, total]),
     });
     expect(seen).toEqual(Array.from({ length: 20 }, (_, made) => [made, 20]));
     const path = join(folder, `${task}.jsonl`);
