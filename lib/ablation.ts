@@ -100,8 +100,9 @@ function subjectOf(
  * With `journal`, finished variants are kept in a JSONL file: a run killed at any moment and
  * started again gives the same bytes, and a longer plan reuses what is there.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for options and heads that do not fit the model, and for
- *   generated positions where no pair has one; _PAIR_FORMAT and _PAIR_LENGTH for the pairs, _SETTINGS_MISMATCH and _FILE_CORRUPT for the
- *   journal, _TENSOR_VALUE for a metric that is not finite, _OUT_OF_MEMORY, _CANCELLED.
+ *   generated positions where no pair has one; _PAIR_FORMAT and _PAIR_LENGTH for the pairs,
+ *   _SETTINGS_MISMATCH and _FILE_CORRUPT for the journal, _TENSOR_VALUE for a metric that is not
+ *   finite, _OUT_OF_MEMORY, _CANCELLED.
  */
 export async function ablate(
   model: Model,
