@@ -160,4 +160,9 @@ export class Sweep {
     this.#handle = undefined;
     if (handle) callNative((addon) => addon.releaseSweep(handle));
   }
+
+  /** `dispose` at the end of a block: `using sweep = await Sweep.create(…)`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }

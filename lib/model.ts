@@ -162,6 +162,11 @@ export class Model {
     if (handle) callNative((addon) => addon.releaseModel(handle));
   }
 
+  /** `dispose` at the end of a block: `using model = await loadModel(…)`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   /**
    * @internal Lends a work of several jobs a model that lasts until its end, whatever becomes of
    * this one meanwhile.

@@ -155,6 +155,19 @@ export function checkPlan(call: string, plan: unknown): void {
 }
 
 /**
+ * The sets of a plan with their names, and what a reader has to know of them.
+ * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty or doubled sets, and heads not in the model.
+ */
+export function plannedSets(
+  plan: AblationPlan,
+  shape: HeadShape,
+): { sets: HeadSet[]; notes: string[] } {
+  const sets = setsOf(plan, shape);
+  checkSets(sets, shape);
+  return { sets, notes: shortOfHeads(plan) };
+}
+
+/**
  * The rows of an ablation table with their control sets: set by set, within it factor by factor.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for empty or doubled sets, heads not in the model, and
  *   factors that are doubled or not finite.
@@ -162,9 +175,8 @@ export function checkPlan(call: string, plan: unknown): void {
 export function planAblation(plan: AblationPlan, options: PlanOptions): PlannedAblation {
   const { shape, factors } = options;
   checkFactors(factors);
-  const sets = setsOf(plan, shape);
-  checkSets(sets, shape);
-  const notes = [...shortOfHeads(plan), ...repeatedSets(sets)];
+  const { sets, notes } = plannedSets(plan, shape);
+  notes.push(...repeatedSets(sets));
   const rows = sets.flatMap(({ name, heads }): PlannedSet[] => {
     const set = uniqueHeads(heads);
     const matched = controlsOf(set, plan, options);

@@ -13,9 +13,11 @@ export const short = (value: number): string => String(Number(value.toPrecision(
 /** p-values are compared with 1 - confidence up to rounding: 1/20 is no more than 1 - 0.95. */
 export const rounding = 1e-9;
 
-/** `all 20`, `19 of its 20`: the random sets that hurt less. */
+/** `all 20 of its matched random sets`, `19 of its 20 …`: those that hurt less. */
 function beatenText({ sets }: ControlComparison, asHarmful: number): string {
-  return asHarmful === 0 ? `all ${sets} of its` : `${sets - asHarmful} of its ${sets}`;
+  if (sets === 1) return 'its one matched random set';
+  const own = asHarmful === 0 ? `all ${sets} of its` : `${sets - asHarmful} of its ${sets}`;
+  return `${own} matched random sets`;
 }
 
 function verdict(controls: ControlComparison, { worse, confidence }: Settings): string {
@@ -24,15 +26,19 @@ function verdict(controls: ControlComparison, { worse, confidence }: Settings): 
   const [least, most] = [harm * difference.low, harm * difference.high].sort((a, b) => a - b);
   const asHarmful = Math.round(rankPValue * (sets + 1)) - 1;
   const isRanked = rankPValue <= 1 - confidence + rounding;
-  const beaten = `hurts more than ${beatenText(controls, asHarmful)} matched random sets`;
+  const its =
+    sets === 1 ? 'its one matched random set does' : 'its matched random sets do on average';
+  const beaten = `hurts more than ${beatenText(controls, asHarmful)}`;
   if (least > 0) {
     if (isRanked) return `${beaten}, and the interval over pairs leaves out 0`;
+    const few = sets === 1 ? 'one is' : `${sets} are`;
     const but =
-      asHarmful === 0 ? `${sets} are too few for a rank` : `${asHarmful} of ${sets} hurt as much`;
-    return `hurts more than its matched random sets do on average, but ${but}`;
+      asHarmful === 0 ? `${few} too few for a rank` : `${asHarmful} of ${sets} hurt as much`;
+    return `hurts more than ${its}, but ${but}`;
   }
-  if (most < 0) return 'hurts less than its matched random sets do on average';
-  if (!isRanked) return 'is not shown to hurt more than its matched random sets';
+  if (most < 0) return `hurts less than ${its}`;
+  if (!isRanked)
+    return `is not shown to hurt more than its matched random set${sets === 1 ? '' : 's'}`;
   const why = Number.isFinite(least)
     ? 'the interval over pairs holds 0'
     : 'one pair has no interval';
@@ -47,8 +53,9 @@ function sentence({ name, factor, change }: AblationRow, own: ControlComparison,
     : '';
   return (
     `${name}: ${factor === 0 ? 'ablating' : 'scaling'} it ${verdict(own, of)}: ${of.metric} ` +
-    `changes by ${short(change.estimate)}, with ${own.sets} random sets by ` +
-    `${short(own.change.mean)} on average (difference ${short(estimate)}${interval}; ` +
+    `changes by ${short(change.estimate)}, with ${own.sets} random ` +
+    `set${own.sets === 1 ? '' : 's'} by ${short(own.change.mean)}` +
+    `${own.sets === 1 ? '' : ' on average'} (difference ${short(estimate)}${interval}; ` +
     `rank p = ${short(own.rankPValue)})`
   );
 }

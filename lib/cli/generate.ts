@@ -2,15 +2,10 @@
 // streams to the terminal, several are printed in order.
 
 import { rm } from 'node:fs/promises';
+import { plannedSets } from '../ablation/plan.js';
 import { unablated } from '../ablation/run.js';
 import { writeFileAtomic } from '../atomic-file.js';
-import {
-  formatHeads,
-  parseHeadSets,
-  withFactor,
-  type GatePositions,
-  type HeadRef,
-} from '../head-gate.js';
+import { formatHeads, withFactor, type GatePositions, type HeadRef } from '../head-gate.js';
 import { generate, type GenerationRequest } from '../generation.js';
 import { checkStopTokens } from '../generation-requests.js';
 import type { Model } from '../model.js';
@@ -18,7 +13,7 @@ import type { JobProgress } from '../native.js';
 import { formatDuration } from '../progress.js';
 import { promptOf, readPrompts, type Prompt } from '../prompts.js';
 import { TextStream } from '../stop-strings.js';
-import { factorsOf } from './ablation-plan.js';
+import { checkPlanOptions, factorsOf, namesHeads, planOf } from './ablation-plan.js';
 import { usageError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { CompletionsJournal, journalSettings, type FinishedRow } from './completions-journal.js';
@@ -34,6 +29,8 @@ import { optionGroups } from './vocabulary.js';
 /** One row: a prompt under a set of heads, and which sample it is. */
 interface Row {
   readonly prompt: number;
+  /** Name of the heads; of the unablated model `unablated`. */
+  readonly variant: string;
   readonly heads: readonly HeadRef[];
   /** Of the heads; 1 where none is gated. */
   readonly factor: number;
@@ -45,6 +42,7 @@ interface Row {
 interface Result {
   prompt: number;
   id?: string;
+  variant: string;
   heads: string;
   factor: number;
   sample: number;
@@ -72,8 +70,9 @@ async function promptsOf(model: Model, args: Arguments): Promise<Prompt[]> {
 }
 
 function checkOptions(args: Arguments): void {
-  if (args.text('heads') === undefined) {
-    refuseWithoutHeads(args, ['factor', 'positions'], '--heads');
+  checkPlanOptions(args, { optional: true });
+  if (!namesHeads(args)) {
+    refuseWithoutHeads(args, ['factor', 'positions'], '--heads, --heads-file or --diff');
   }
   const { temperature = 0 } = samplingOf(args);
   if (args.value('samples') > 1 && temperature === 0) {
@@ -97,30 +96,41 @@ function settingsOf(args: Arguments, model: Model): Omit<GenerationRequest, 'pro
   };
 }
 
-function headSetsOf(args: Arguments, model: Model): HeadRef[][] {
-  const named = args.text('heads');
-  return named === undefined ? [] : parseHeadSets(named, model.info);
+/** A set of heads with a factor, under the name that it has in the output. */
+type Variant = Pick<Row, 'variant' | 'heads' | 'factor'>;
+
+/** The unablated model, then every set with every factor. */
+async function variantsOf(args: Arguments, model: Model, context: Context): Promise<Variant[]> {
+  const whole: Variant = { variant: 'unablated', ...unablated };
+  if (!namesHeads(args)) return [whole];
+  const factors = factorsOf(args);
+  const named = await planOf(args, model, context);
+  const { sets, notes } = plannedSets(named.plan, model.info);
+  for (const note of notes) context.warn(note);
+  const gated = sets.flatMap(({ name, heads }) =>
+    factors.map((factor) => ({ variant: withFactor(name, factor, factors), heads, factor })),
+  );
+  return [whole, ...gated];
 }
 
-function rowsOf(prompts: readonly Prompt[], model: Model, args: Arguments): Row[] {
-  const factors = factorsOf(args);
-  const gated = headSetsOf(args, model).flatMap((set) =>
-    factors.map((factor) => ({ heads: set, factor })),
-  );
-  const variants = [unablated, ...gated];
-  const settings = settingsOf(args, model);
+interface RowParts {
+  readonly prompts: readonly Prompt[];
+  readonly variants: readonly Variant[];
+  readonly settings: Omit<GenerationRequest, 'prompt'>;
+}
+
+function rowsOf({ prompts, variants, settings }: RowParts, args: Arguments): Row[] {
   const seed = args.value('seed');
   return prompts.flatMap(({ tokens }, prompt) =>
-    variants.flatMap(({ heads, factor }) =>
+    variants.flatMap((variant) =>
       Array.from({ length: args.value('samples') }, (_, sample) => ({
+        ...variant,
         prompt,
-        heads,
-        factor,
         sample,
         request: {
           ...settings,
           prompt: tokens,
-          heads: heads.map((head) => ({ ...head, factor })),
+          heads: variant.heads.map((head) => ({ ...head, factor: variant.factor })),
           seed: seed + sample,
         },
       })),
@@ -142,6 +152,7 @@ function resultOf(row: Row, finished: FinishedRow, { prompts, model }: Job): Res
   return {
     prompt: row.prompt,
     ...(id === undefined ? {} : { id }),
+    variant: row.variant,
     heads: formatHeads(row.heads),
     factor: row.factor,
     sample: row.sample,
@@ -160,14 +171,11 @@ class OrderedPrinter {
   readonly #waiting = new Map<number, Result>();
   readonly #context: Context;
   readonly #manyPrompts: boolean;
-  /** Of the gated rows. */
-  readonly #factors: readonly number[];
   #next = 0;
 
-  constructor(context: Context, { prompts, rows }: Job) {
+  constructor(context: Context, { prompts }: Job) {
     this.#context = context;
     this.#manyPrompts = prompts.length > 1;
-    this.#factors = rows.filter(({ heads }) => heads.length > 0).map(({ factor }) => factor);
   }
 
   add(index: number, result: Result): void {
@@ -182,7 +190,7 @@ class OrderedPrinter {
   #title(result: Result): string {
     const parts = [
       ...(this.#manyPrompts ? [`prompt ${result.id ?? result.prompt}`] : []),
-      result.heads === '' ? 'unablated' : withFactor(result.heads, result.factor, this.#factors),
+      result.variant,
       `sample ${result.sample}`,
       result.finish,
     ];
@@ -285,6 +293,11 @@ export const generateCommand: Command = {
     ...optionGroups.sampling,
     'ignore-eos',
     'heads',
+    'heads-file',
+    'diff',
+    'top-k',
+    'group',
+    'post',
     'factor',
     'positions',
     'out',
@@ -318,12 +331,13 @@ export const generateCommand: Command = {
     const model = await loadFrom(args.positional('model'), args, context);
     checkStopTokens(args.numbers('stop-token'), model);
     const prompts = await promptsOf(model, args);
-    const rows = rowsOf(prompts, model, args);
+    const variants = await variantsOf(args, model, context);
+    const settings = settingsOf(args, model);
+    const rows = rowsOf({ prompts, variants, settings }, args);
     const journal = await CompletionsJournal.open(place?.path, () =>
       journalSettings(model, prompts, {
-        ...settingsOf(args, model),
-        heads: headSetsOf(args, model).map(formatHeads),
-        factors: factorsOf(args),
+        ...settings,
+        variants: variants.map(({ heads, factor }) => [formatHeads(heads), factor]),
         samples: args.value('samples'),
         seed: args.value('seed'),
       }),

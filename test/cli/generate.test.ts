@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { headspark, newFolder, sft, type Ended } from './bin.js';
+import { base, headspark, newFolder, pairs, sft, type Ended } from './bin.js';
 
 let cwd: string;
 beforeAll(async () => {
@@ -101,6 +101,42 @@ describe('generate', () => {
     expect(titles?.[1]).toMatch(/^# a0\.h0,a1\.h1, sample 0, /);
   });
 
+  it('names the sets of a file, and nests the heads of a diff', async () => {
+    await writeFile(join(cwd, 's.csv'), 'name,heads\nfirst two,"0.0,0.1"\nlast,2.*\n');
+    const args = [...question, '--max-new-tokens', '6'];
+    const file = ['--heads-file', 's.csv', '--factor', '0,2'];
+    const { completions } = JSON.parse((await done(...args, ...file, '--json')).stdout);
+    const names = ['first two × 0', 'first two × 2', 'last × 0', 'last × 2'];
+    expect(completions.map(({ variant }: { variant: string }) => variant)).toEqual([
+      'unablated',
+      ...names,
+    ]);
+    const titles = (await done(...args, ...file)).stdout.match(/^# [^,]+(?=,)/gm);
+    expect(titles).toEqual(['unablated', ...names].map((name) => `# ${name}`));
+    const named = ['--heads', '0.0,0.1', '--factor', '2', '--json'];
+    const [, gated] = JSON.parse((await done(...args, ...named)).stdout).completions;
+    expect(gated).toEqual({ ...completions[2], variant: 'a0.h0,a0.h1' });
+
+    const scores = async (model: string, out: string) => {
+      const ended = await headspark(
+        ['attribute', model, '--pairs', pairs, '--ig-steps', '2', '--out', out],
+        { cwd },
+      );
+      expect(ended.code).toBe(0);
+    };
+    await scores(base, 'base.json');
+    await scores(sft, 'sft.json');
+    await headspark(['diff', 'base.json', 'sft.json', '--top-n', '30', '--out', 'd.json'], { cwd });
+    const ofDiff = ['--diff', 'd.json', '--group', 'retained', '--top-k', '2', '--json'];
+    const nested = JSON.parse((await done(...args, ...ofDiff)).stdout).completions;
+    expect(nested.map(({ variant }: { variant: string }) => variant)).toEqual([
+      'unablated',
+      'retained top-1',
+      'retained top-2',
+    ]);
+    expect(nested[2].heads).toContain(',');
+  });
+
   it('ends at a stop token, of the tokenizer or one that is named', async () => {
     const args = [...question, '--max-new-tokens', '40', '--json'];
     const completionOf = async (...more: string[]) =>
@@ -146,6 +182,8 @@ describe('generate', () => {
     [[], /--prompt TEXT, or a JSONL file with --prompts FILE/],
     [['--prompt', 'a', '--prompts', 'b.jsonl'], /not both/],
     [['--prompt', 'a', '--samples', '2'], /--samples above 1 needs a --temperature above 0/],
+    [['--prompt', 'a', '--heads', '0.0', '--heads-file', 'x.csv'], /--heads and --heads-file, not/],
+    [['--prompt', 'a', '--heads-file', 'x.csv'], /x\.csv does not exist/],
     [['--prompt', 'a', '--top-p', '0'], /--top-p must be more than 0\./],
     [['--prompt', 'a', '--top-p', '1.5'], /--top-p needs a number/],
     [['--prompt', 'a', '--heads', '99.0'], /no layer 99/],

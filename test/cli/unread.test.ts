@@ -29,7 +29,19 @@ it.each<[string[], RegExp]>([
     /--positions acts on heads: name them with --heads, --heads-file or --diff/,
   ],
   [[...evaluate, '--group', 'emergent'], /--group says which heads of a diff/],
-  [[...generate, '--factor', '2'], /--factor acts on heads: name them with --heads, or leave it o/],
+  [
+    [...evaluate, '--top-p', '0.9'],
+    /--top-p filters sampled tokens: add a --temperature above 0, or/,
+  ],
+  [
+    [...generate, '--factor', '2'],
+    /--factor acts on heads: name them with --heads, --heads-file or --diff, or leave it out/,
+  ],
+  [[...generate, '--top-k', '2'], /--top-k says which heads of a diff: add --diff FILE, or leave/],
+  [
+    [...generate, '--temperature', '0', '--min-p', '0.1'],
+    /--min-p filters sampled tokens: add a --temperature above 0, or leave it out/,
+  ],
   [
     [...circuit, '--metric', 'kl'],
     /--metric is read to measure a circuit: add --evaluate or --cur/,

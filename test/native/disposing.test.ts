@@ -82,3 +82,19 @@ describe('a model disposed meanwhile', () => {
     });
   });
 });
+
+describe('the end of a block', () => {
+  it('disposes of what `using` declares', async () => {
+    const declared = async () => {
+      using model = await headspark.loadModel(folder);
+      using sweep = await headspark.Sweep.create(model, pairs);
+      expect(model.fingerprint()).toHaveLength(32);
+      return { model, sweep };
+    };
+    const { model, sweep } = await declared();
+    expect(() => model.fingerprint()).toThrow(/the model base was disposed/);
+    await expect(sweep.run([{ name: 'one', heads: [head], factor: 0 }])).rejects.toThrow(
+      /the sweep was disposed/,
+    );
+  });
+});
