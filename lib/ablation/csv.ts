@@ -21,8 +21,10 @@ const columns = [
   'gained',
   'mcnemar_p',
   'mcnemar_p_holm',
+  'mcnemar_q',
   'permutation_p',
   'permutation_p_holm',
+  'permutation_q',
   'controls',
   'controls_change_mean',
   'controls_change_min',
@@ -32,6 +34,7 @@ const columns = [
   'control_difference_high',
   'rank_p',
   'rank_p_holm',
+  'rank_q',
 ] as const;
 
 type Line = Partial<Record<(typeof columns)[number], string | number>>;
@@ -74,8 +77,10 @@ function linesOf({ baseline, variants, controls }: AblationTable): Line[] {
       gained: row.gained,
       mcnemar_p: row.mcnemar.pValue,
       mcnemar_p_holm: row.mcnemar.adjusted,
+      mcnemar_q: row.mcnemar.qValue,
       permutation_p: row.permutation.pValue,
       permutation_p_holm: row.permutation.adjusted,
+      permutation_q: row.permutation.qValue,
       ...(row.controls && {
         controls: row.controls.sets,
         controls_change_mean: row.controls.change.mean,
@@ -86,6 +91,7 @@ function linesOf({ baseline, variants, controls }: AblationTable): Line[] {
         control_difference_high: row.controls.difference.high,
         rank_p: row.controls.rankPValue,
         rank_p_holm: row.controls.rankAdjusted,
+        rank_q: row.controls.rankQValue,
       }),
     })),
     ...controls.map((row): Line => ({

@@ -87,6 +87,7 @@ export function* compareWithControls(
     accuracyChange: spread(controls.map(({ accuracyChange }) => accuracyChange)),
     rankPValue: rank,
     rankAdjusted: rank,
+    rankQValue: rank,
     difference: yield* meanSteps(pairedDifferences(values, row.values), options),
     accuracyRankPValue: rankPValue(
       -row.accuracyChange,
@@ -112,7 +113,12 @@ export function* ablationRow(
     accuracyChange: yield* shareChangeSteps(baseline.correct, variant.correct, options),
     lost,
     gained,
-    mcnemar: { pValue, adjusted: pValue },
-    permutation: { pValue: permuted.pValue, adjusted: permuted.pValue, exact: permuted.exact },
+    mcnemar: { pValue, adjusted: pValue, qValue: pValue },
+    permutation: {
+      pValue: permuted.pValue,
+      adjusted: permuted.pValue,
+      qValue: permuted.pValue,
+      exact: permuted.exact,
+    },
   };
 }

@@ -1,9 +1,9 @@
 // From pair results to the table: every row against the unablated model, every set against its
-// matched controls, p-values corrected over the rows (Holm), and notes that say it in words.
+// matched controls, p-values corrected over the rows, and notes that say it in words.
 
 import { differenceOf } from '../stats/rounding.js';
 import { Turns } from '../turns.js';
-import { adjustedOver } from './holm-rows.js';
+import { correctedOver, withRank } from './corrected-rows.js';
 import { pairNotes } from './pair-notes.js';
 import type { PlannedAblation, PlannedSet } from './plan.js';
 import { rankNotes } from './rank-notes.js';
@@ -32,16 +32,16 @@ function controlRows(
   });
 }
 
-/** Holm's correction of each kind of test over the rows of the table. */
+/** Corrects each kind of test over the rows of the table. */
 function correct(rows: readonly AblationRow[]): AblationRow[] {
-  const mcnemar = adjustedOver(rows, (row) => row.mcnemar.pValue);
-  const permutation = adjustedOver(rows, (row) => row.permutation.pValue);
-  const rank = adjustedOver(rows, (row) => row.controls?.rankPValue);
+  const mcnemar = correctedOver(rows, (row) => row.mcnemar.pValue);
+  const permutation = correctedOver(rows, (row) => row.permutation.pValue);
+  const rank = correctedOver(rows, (row) => row.controls?.rankPValue);
   return rows.map((row) => ({
     ...row,
-    mcnemar: { ...row.mcnemar, adjusted: mcnemar(row) },
-    permutation: { ...row.permutation, adjusted: permutation(row) },
-    ...(row.controls && { controls: { ...row.controls, rankAdjusted: rank(row) } }),
+    mcnemar: { ...row.mcnemar, ...mcnemar(row) },
+    permutation: { ...row.permutation, ...permutation(row) },
+    ...(row.controls && { controls: withRank(row.controls, rank(row)) }),
   }));
 }
 

@@ -164,11 +164,13 @@ export interface VariantMeans {
   readonly accuracy: number;
 }
 
-/** A two-sided p-value, alone and corrected. */
+/** A two-sided p-value, alone and among those of the rows of the table. */
 export interface TestResult {
   readonly pValue: number;
-  /** After Holm's correction over the rows of the table. */
+  /** After Holm's correction: below x, the chance of one false claim in the table is below x. */
   readonly adjusted: number;
+  /** Benjamini and Hochberg's: of all rows with q below x, less than x are expected to be false. */
+  readonly qValue: number;
 }
 
 /** A set against its matched controls. "Drop": how much worse than the unablated model. */
@@ -180,6 +182,7 @@ export interface ControlComparison {
   /** (1 + control sets with at least as large a drop) / (sets + 1). */
   readonly rankPValue: number;
   readonly rankAdjusted: number;
+  readonly rankQValue: number;
   /** Change of the set minus the mean change of its controls, pairs resampled. */
   readonly difference: Interval;
   readonly accuracyRankPValue: number;

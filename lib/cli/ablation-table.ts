@@ -23,6 +23,7 @@ function rowOf(row: AblationRow, title: string, context: Context): string[] {
     formatSigned(row.change.estimate),
     formatBounds(row.change),
     p < 0.05 ? context.paint('green', formatP(p)) : formatP(p),
+    formatP(row.permutation.qValue),
     formatPercent(row.accuracy),
     formatPoints(row.accuracyChange.estimate),
     `${row.lost}/${row.gained}`,
@@ -89,7 +90,7 @@ export function printAblation(table: AblationTable, context: Context, top: numbe
   );
   const rows = shownRows(table, top);
   context.heading(
-    `Against the unablated model (${level} intervals; p-values after Holm's correction)`,
+    `Against the unablated model (${level} intervals; p after Holm's correction, q of Benjamini and Hochberg)`,
   );
   context.table(
     [
@@ -98,6 +99,7 @@ export function printAblation(table: AblationTable, context: Context, top: numbe
       right('change'),
       { title: 'interval' },
       right('p'),
+      right('q'),
       right('accuracy'),
       right('points'),
       right('lost/gained'),

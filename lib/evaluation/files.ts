@@ -20,8 +20,10 @@ const columns = [
   'gained',
   'mcnemar_p',
   'mcnemar_p_holm',
+  'mcnemar_q',
   'permutation_p',
   'permutation_p_holm',
+  'permutation_q',
   'majority',
   'pass_k',
   'pass_at_k',
@@ -42,6 +44,7 @@ const columns = [
   'control_difference_high',
   'rank_p',
   'rank_p_holm',
+  'rank_q',
   'truncated',
   'loop',
   'false_arithmetic',
@@ -62,8 +65,10 @@ function testsOf({ change, controls }: RowResult): Line {
       gained: change.gained,
       mcnemar_p: change.mcnemar.pValue,
       mcnemar_p_holm: change.mcnemar.adjusted,
+      mcnemar_q: change.mcnemar.qValue,
       permutation_p: change.permutation.pValue,
       permutation_p_holm: change.permutation.adjusted,
+      permutation_q: change.permutation.qValue,
     }),
     ...(controls && {
       controls: controls.sets,
@@ -75,6 +80,7 @@ function testsOf({ change, controls }: RowResult): Line {
       control_difference_high: controls.difference.high,
       rank_p: controls.rankPValue,
       rank_p_holm: controls.rankAdjusted,
+      rank_q: controls.rankQValue,
     }),
   };
 }

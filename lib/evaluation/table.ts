@@ -6,7 +6,7 @@ import { canonicalJson } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { failureSteps, findFlips, type Flip } from '../failures/summary.js';
 import { formatPercent } from '../format-number.js';
-import { adjustedOver } from '../ablation/holm-rows.js';
+import { correctedOver, withRank } from '../ablation/corrected-rows.js';
 import { rankNotes } from '../ablation/rank-notes.js';
 import { rankPValue } from '../ablation/row.js';
 import { shown } from '../option-checks.js';
@@ -176,8 +176,8 @@ function* changeOf(before: Grid, after: Grid, statistics: Statistics): Steps<Tes
       : { passAtMost: yield* shareChangeSteps(passes(before), passes(after), statistics) }),
     lost,
     gained,
-    mcnemar: { pValue, adjusted: pValue },
-    permutation: { pValue: permuted, adjusted: permuted },
+    mcnemar: { pValue, adjusted: pValue, qValue: pValue },
+    permutation: { pValue: permuted, adjusted: permuted, qValue: permuted },
   };
 }
 
@@ -256,6 +256,7 @@ function* compareControls(
     change: { mean: mean(changes), min: Math.min(...changes), max: Math.max(...changes) },
     rankPValue: rank,
     rankAdjusted: rank,
+    rankQValue: rank,
     difference: yield* shareChangeSteps(
       means,
       row.right.map((right) => right / place.samples),
@@ -264,21 +265,21 @@ function* compareControls(
   };
 }
 
-/** Holm's correction of each kind of test over the rows that have it and change something. */
+/** Corrects each kind of test over the rows that have it and change something. */
 function corrected(rows: readonly RowResult[]): RowResult[] {
-  const mcnemar = adjustedOver(rows, (row) => row.change?.mcnemar.pValue);
-  const permutation = adjustedOver(rows, (row) => row.change?.permutation.pValue);
-  const rank = adjustedOver(rows, (row) => row.controls?.rankPValue);
+  const mcnemar = correctedOver(rows, (row) => row.change?.mcnemar.pValue);
+  const permutation = correctedOver(rows, (row) => row.change?.permutation.pValue);
+  const rank = correctedOver(rows, (row) => row.controls?.rankPValue);
   return rows.map((row) => ({
     ...row,
     ...(row.change && {
       change: {
         ...row.change,
-        mcnemar: { ...row.change.mcnemar, adjusted: mcnemar(row) },
-        permutation: { ...row.change.permutation, adjusted: permutation(row) },
+        mcnemar: { ...row.change.mcnemar, ...mcnemar(row) },
+        permutation: { ...row.change.permutation, ...permutation(row) },
       },
     }),
-    ...(row.controls && { controls: { ...row.controls, rankAdjusted: rank(row) } }),
+    ...(row.controls && { controls: withRank(row.controls, rank(row)) }),
   }));
 }
 

@@ -1,6 +1,6 @@
 // What an evaluation is asked for, what its journal holds, and what it returns. All of it is plain
 // JSON, the same bytes for the same settings.
-import type { ControlMatch } from '../ablation/types.js';
+import type { ControlMatch, TestResult } from '../ablation/types.js';
 import type { AblationKind } from '../ablation-kinds.js';
 import type { AnswerSource } from '../answers/extract.js';
 import type { ResolvedPromptForm } from '../benchmarks/prompts.js';
@@ -110,9 +110,9 @@ export interface TestedChange {
   readonly lost: number;
   readonly gained: number;
   /** McNemar's exact test on those outcomes. */
-  readonly mcnemar: { readonly pValue: number; readonly adjusted: number };
+  readonly mcnemar: TestResult;
   /** Paired permutation test on the problems' shares of right samples. */
-  readonly permutation: { readonly pValue: number; readonly adjusted: number };
+  readonly permutation: TestResult;
 }
 
 /** A set against its matched random sets; changes are shares, against the unablated model. */
@@ -123,6 +123,7 @@ export interface ControlsComparison {
   /** (1 + control sets with at least as large a drop) / (sets + 1). */
   readonly rankPValue: number;
   readonly rankAdjusted: number;
+  readonly rankQValue: number;
   /** Accuracy of the set minus the mean of its controls, problems resampled whole. */
   readonly difference: Interval;
 }

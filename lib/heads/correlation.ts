@@ -3,7 +3,7 @@
 // depth alone can tie any two properties. Holm's correction over the properties.
 
 import { HeadsparkError } from '../errors.js';
-import { holmAdjust } from '../stats/proportion.js';
+import { holmAdjust } from '../stats/several-tests.js';
 import { Random } from '../stats/random.js';
 import { averageRanks, spearmanSeries, type SpearmanResult } from '../stats/spearman.js';
 import { headPropertyNames, headPropertyTexts, type HeadPropertyName } from './properties.js';

@@ -23,6 +23,7 @@ export * from './proportion.js';
 export * from './quantile.js';
 export * from './random.js';
 export * from './rounding.js';
+export * from './several-tests.js';
 export { bootstrapShare, shareChangeInterval } from './shares.js';
 export * from './spearman.js';
 export * from './two-samples.js';

@@ -1,6 +1,5 @@
-// Wilson's score interval of a proportion, and Holm's correction for several p-values.
+// Wilson's score interval of a proportion.
 
-import { checkNumbers } from '../argument-checks.js';
 import { HeadsparkError } from '../errors.js';
 import { normalQuantile } from './normal.js';
 import { checkConfidence, type Interval } from './quantile.js';
@@ -25,25 +24,4 @@ export function wilsonInterval(successes: number, trials: number, confidence = 0
     low: successes === 0 ? 0 : Math.max(0, center - half),
     high: successes === trials ? 1 : Math.min(1, center + half),
   };
-}
-
-/** Holm's step-down adjusted p-values, in the order given (Holm 1979). */
-export function holmAdjust(pValues: ArrayLike<number>): number[] {
-  checkNumbers('holmAdjust', pValues);
-  const count = pValues.length;
-  const values = Array.from(pValues);
-  if (!values.every((p) => p >= 0 && p <= 1)) {
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_INVALID_ARGUMENT',
-      'Holm correction: p-values must lie between 0 and 1',
-    );
-  }
-  const order = values.map((_, index) => index).sort((a, b) => values[a] - values[b] || a - b);
-  const adjusted = new Array<number>(count).fill(0);
-  let largest = 0;
-  order.forEach((index, rank) => {
-    largest = Math.max(largest, Math.min(1, (count - rank) * values[index]));
-    adjusted[index] = largest;
-  });
-  return adjusted;
 }

@@ -2,7 +2,7 @@
 // layers and heads can be compared: 0 is the first layer's input, 1 the last layer's output.
 
 import type { HeadShape } from '../head-gate.js';
-import { holmAdjust } from '../stats/proportion.js';
+import { holmAdjust } from '../stats/several-tests.js';
 import { wassersteinTest } from '../stats/two-samples.js';
 
 export interface ShapedHeadSet {

@@ -1,7 +1,7 @@
 // Do the numbers of heads move with the reward? Rank correlations of what tracking counts with a
 // training log's values at the checkpoints, corrected for their number (Holm).
 
-import { holmAdjust } from '../stats/proportion.js';
+import { holmAdjust } from '../stats/several-tests.js';
 import { spearmanSeries, type SpearmanOptions, type SpearmanResult } from '../stats/spearman.js';
 import type { SeriesTracking, TrackedStep } from './cohorts.js';
 

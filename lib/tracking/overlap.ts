@@ -11,7 +11,7 @@ import {
   upperTail,
   type SubsetSizes,
 } from '../stats/hypergeometric.js';
-import { holmAdjust } from '../stats/proportion.js';
+import { holmAdjust } from '../stats/several-tests.js';
 import { Random } from '../stats/random.js';
 import { namesWhere } from './series.js';
 

@@ -113,6 +113,7 @@ function tableOf(rows: readonly Row[]): Figure['table'] {
       { key: 'lost', title: 'lost', kind: 'number' },
       { key: 'gained', title: 'gained', kind: 'number' },
       { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
+      { key: 'mcnemar_q', title: 'McNemar q', kind: 'p-value', fileOnly: true },
       {
         key: 'permutation',
         title: 'permutation p (Holm)',
@@ -120,6 +121,7 @@ function tableOf(rows: readonly Row[]): Figure['table'] {
         // Of one answer each both tests are the same.
         ...(rows.some(({ table }) => table.settings.samples > 1) ? {} : { fileOnly: true }),
       },
+      { key: 'permutation_q', title: 'permutation q', kind: 'p-value', fileOnly: true },
       { key: 'controls', title: 'random sets', kind: 'number' },
       { key: 'control_mean', title: 'their mean', kind: 'points' },
       ...intervalColumns('difference', 'difference', 'points'),
@@ -138,7 +140,9 @@ function tableOf(rows: readonly Row[]): Figure['table'] {
       lost: row.change.lost,
       gained: row.change.gained,
       mcnemar: row.change.mcnemar.adjusted,
+      mcnemar_q: row.change.mcnemar.qValue,
       permutation: row.change.permutation.adjusted,
+      permutation_q: row.change.permutation.qValue,
       controls: row.controls?.sets ?? 0,
       control_mean: row.controls?.change.mean ?? null,
       ...intervalCells('difference', row.controls?.difference),

@@ -112,6 +112,7 @@ export function singleCaption(panels: readonly Panel<SingleHead>[], metric: stri
     `change, the fullest is ${shortNumber(largest)}; outlined heads have bootstrap intervals over ` +
     `pairs that do not hold 0 (${counts.join('; ')}). The intervals are not corrected for the number ` +
     'of heads; the p-values of the table are (Holm): a paired permutation test of the metric, and ' +
-    'McNemar’s of right answers.'
+    'McNemar’s of right answers. Of the heads with q below 0.05 at most 5 % are expected to be ' +
+    'false alarms (Benjamini and Hochberg).'
   );
 }

@@ -11,7 +11,13 @@ import {
 } from '../../../lib/ablation/index.js';
 import { permutationsFor } from '../../../lib/ablation/ablate.js';
 import { parseHeads } from '../../../lib/head-gate.js';
-import { holmAdjust, mcnemarExact, mean, pairedPermutationTest } from '../../../lib/stats/index.js';
+import {
+  benjaminiHochberg,
+  holmAdjust,
+  mcnemarExact,
+  mean,
+  pairedPermutationTest,
+} from '../../../lib/stats/index.js';
 import { fakeRunner, subjectOf, worth } from './fake-runner.js';
 
 const pairs = 40;
@@ -75,6 +81,7 @@ describe('rows', () => {
     );
     expect([strong, weak].map((row) => row.permutation.pValue)).toEqual(tests);
     expect([strong, weak].map((row) => row.permutation.adjusted)).toEqual(holmAdjust(tests));
+    expect([strong, weak].map((row) => row.permutation.qValue)).toEqual(benjaminiHochberg(tests));
     expect(strong.accuracy).toBe(mean(strong.correct));
     expect(strong.values).toHaveLength(pairs);
   });
@@ -136,7 +143,10 @@ describe('few pairs', () => {
     const zeros = (count: number): number[] => values(count).map(() => 0);
     expect(pairedPermutationTest(zeros(20), values(20)).pValue).toBe(2 ** -19);
     expect(pairedPermutationTest(zeros(21), values(21)).exact).toBe(false);
-    const row = (exact: boolean) => ({ factor: 0, permutation: { pValue: 1, adjusted: 1, exact } });
+    const row = (exact: boolean) => ({
+      factor: 0,
+      permutation: { pValue: 1, adjusted: 1, qValue: 1, exact },
+    });
     const settings = { pairs: 100, permutations: 9_999, confidence: 0.95 };
     const rows = Array.from({ length: 600 }, () => row(false));
     expect(pairNotes(settings, rows)).toEqual([

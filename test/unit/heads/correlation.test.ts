@@ -9,7 +9,7 @@ import {
   type HeadRow,
 } from '../../../lib/heads/index.js';
 import type { AblationTable } from '../../../lib/ablation/types.js';
-import { holmAdjust } from '../../../lib/stats/proportion.js';
+import { holmAdjust } from '../../../lib/stats/several-tests.js';
 import { spearman } from '../../../lib/stats/spearman.js';
 
 /** Heads of 3 layers x 4, with `values` of one property. */

@@ -13,7 +13,7 @@ const checkpoint = study.manifest.series[0].checkpoints.at(-1)!;
 
 function rowOf(heads: string[], estimate: number, half: number, sets = 0): AblationRow {
   const change = { estimate, low: estimate - half, high: estimate + half };
-  const test = { pValue: 0.5, adjusted: 1 };
+  const test = { pValue: 0.5, adjusted: 1, qValue: 0.75 };
   const spread = { mean: -0.1, min: -0.2, max: 0 };
   return {
     name: sets === 0 ? heads[0] : `emergent top-${heads.length}`,
@@ -39,6 +39,7 @@ function rowOf(heads: string[], estimate: number, half: number, sets = 0): Ablat
             accuracyChange: spread,
             rankPValue: 1 / (sets + 1),
             rankAdjusted: 1,
+            rankQValue: 1,
             difference: change,
             accuracyRankPValue: 1,
             accuracyDifference: change,
@@ -103,6 +104,7 @@ describe('single heads', () => {
       'set',
       'change',
       'permutation',
+      'permutation_q',
       'accuracy_change',
       'mcnemar',
     ]);

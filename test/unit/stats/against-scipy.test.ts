@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import {
+  benjaminiHochberg,
   bootstrapPairedDifference,
   fairCoinPValue,
   holmAdjust,
@@ -67,6 +68,15 @@ test("Holm's correction, term by term", () => {
       expect(Math.abs(value - adjusted[index])).toBeLessThan(1e-12);
     });
     expect(holmAdjust(p).length).toBe(p.length);
+  }
+});
+
+test("Benjamini and Hochberg's q-values: scipy.stats.false_discovery_control", () => {
+  for (const { p, adjusted } of cases<{ p: number[]; adjusted: number[] }>('benjamini-hochberg')) {
+    benjaminiHochberg(p).forEach((value, index) => {
+      expect(Math.abs(value - adjusted[index])).toBeLessThan(1e-12);
+    });
+    expect(benjaminiHochberg(p)).toHaveLength(p.length);
   }
 });
 
