@@ -121,7 +121,8 @@ const std::vector<T>& of_length(const std::vector<T>& values, std::size_t count,
 
 // {prompts, heads, stopTokens: ragged rows; temperature, topP, minP, repetitionPenalty:
 // Float32Array; topK, maxNewTokens: Int32Array; positions: Uint8Array; seeds: Int32Array, low and
-// high half of each; replacements: Int32Array, begin, length and loop of each}
+// high half of each; replacements: Int32Array, begin, length and loop of each; logProbs:
+// Uint8Array}
 std::vector<GenerationRequest> read_requests(const Arguments& arguments) {
   TokenRows prompts = read_rows(arguments, "prompts", "add");
   TokenRows stop_tokens = read_rows(arguments, "stopTokens", "add");
@@ -144,6 +145,7 @@ std::vector<GenerationRequest> read_requests(const Arguments& arguments) {
   const auto seeds = integers("seeds", 2);
   const auto replacements = integers("replacements", 3);
   const auto positions = of_length(arguments.uint8s("positions"), count, "positions");
+  const auto log_probs = of_length(arguments.uint8s("logProbs"), count, "logProbs");
   std::vector<GenerationRequest> requests(count);
   for (std::size_t i = 0; i < count; ++i) {
     if (positions[i] > static_cast<std::uint8_t>(GatePositions::generated)) {
@@ -160,6 +162,7 @@ std::vector<GenerationRequest> read_requests(const Arguments& arguments) {
         static_cast<std::uint32_t>(seeds[2 * i]);
     request.max_new_tokens = max_new_tokens[i];
     request.stop_tokens = std::move(stop_tokens[i]);
+    request.log_probs = log_probs[i] != 0;
   }
   return requests;
 }
@@ -193,8 +196,8 @@ Napi::Value js_end(Session& session, const Napi::CallbackInfo& call) {
   return call.Env().Undefined();
 }
 
-// {events: Int32Array of (request, token, finish) triples, a token of -1 is none; margins:
-// Float32Array, one an event}
+// {events: Int32Array of (request, token, finish) triples, a token of -1 is none; margins,
+// logProbs: Float32Array, one an event, logProbs above 0 are none}
 Napi::Value js_take(Session& session, const Napi::CallbackInfo& call) {
   std::vector<GenerationEvent> events;
   {
@@ -204,17 +207,21 @@ Napi::Value js_take(Session& session, const Napi::CallbackInfo& call) {
   session.changed.notify_all();
   std::vector<std::int32_t> values;
   std::vector<float> margins;
+  std::vector<float> log_probs;
   values.reserve(3 * events.size());
   margins.reserve(events.size());
+  log_probs.reserve(events.size());
   for (const GenerationEvent& event : events) {
     values.push_back(static_cast<std::int32_t>(event.request));
     values.push_back(event.token);
     values.push_back(static_cast<std::int32_t>(event.finish));
     margins.push_back(event.margin);
+    log_probs.push_back(event.log_prob);
   }
   Napi::Object taken = Napi::Object::New(call.Env());
   taken.Set("events", to_int32_array(call.Env(), std::move(values)));
   taken.Set("margins", to_float32_array(call.Env(), std::move(margins)));
+  taken.Set("logProbs", to_float32_array(call.Env(), std::move(log_probs)));
   return taken;
 }
 

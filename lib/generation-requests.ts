@@ -11,6 +11,7 @@ import {
   oneOf,
   optionNames,
   shown,
+  trueOrFalse,
   wholeNumber,
 } from './option-checks.js';
 import { packHeads, packRows, type GatedHead } from './packed.js';
@@ -31,6 +32,7 @@ export interface CheckedRequest {
   maxNewTokens: number;
   stopTokens: readonly number[];
   stopStrings: readonly string[];
+  logProbs: boolean;
 }
 
 function seedOf(seed: bigint | number | undefined): bigint {
@@ -131,6 +133,7 @@ const requestOptions = optionNames<GenerationRequest>({
   maxNewTokens: true,
   stopTokens: true,
   stopStrings: true,
+  logProbs: true,
 });
 
 /** @throws ERR_HEADSPARK_INVALID_ARGUMENT, _TOKENIZER naming the request and its option. */
@@ -172,6 +175,7 @@ export function checkRequest(
       }),
       stopTokens,
       stopStrings: checkedStrings(model, request.stopStrings ?? []),
+      logProbs: trueOrFalse('logProbs', request.logProbs, false),
     };
   } catch (error) {
     if (!(error instanceof HeadsparkError)) throw error;
@@ -212,5 +216,6 @@ export function packRequests(
     replacements: Int32Array.from(
       requests.flatMap(({ replacement: { begin, length, loop } }) => [begin, length, loop]),
     ),
+    logProbs: Uint8Array.from(requests, ({ logProbs }) => Number(logProbs)),
   };
 }

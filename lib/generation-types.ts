@@ -51,6 +51,8 @@ export interface GenerationRequest {
   stopTokens?: readonly number[] | undefined;
   /** Texts that end the row; the token that completes one is kept. Needs a tokenizer. */
   stopStrings?: readonly string[] | undefined;
+  /** Whether the completion tells `logProbs`. Default false. Never changes a token. */
+  logProbs?: boolean | undefined;
 }
 
 /** Requests that are there, or that come while earlier ones are decoded. */
@@ -70,6 +72,12 @@ export interface Completion {
    * largest, 0 for a tie: how near each token was to being another. Empty for a sampled row.
    */
   margins: number[];
+  /**
+   * [tokens] with `logProbs` of the request: the natural logarithm of each token's probability under the
+   * gated model at temperature 1, after the repetition penalty and before top-k, top-p and min-p. Empty
+   * otherwise.
+   */
+  logProbs: number[];
   finish: FinishReason;
   /** Tokens of the prompt. */
   promptTokens: number;

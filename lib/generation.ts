@@ -29,6 +29,7 @@ const progressIntervalMs = 100;
 interface Row {
   tokens: number[];
   margins: number[];
+  logProbs: number[];
   promptTokens: number;
   matcher: StopStringMatcher | undefined;
 }
@@ -144,11 +145,12 @@ class Generation {
   /** Reads what the core has made, unless the consumer is behind: then the core will wait. */
   drain(): void {
     if (this.failure || !this.#native || this.ready.length >= 4 * this.#maxRows) return;
-    const { events, margins } = this.#native.take();
+    const { events, margins, logProbs } = this.#native.take();
     const stopped: number[] = [];
     margins.forEach((margin, event) => {
       const [index, token, finish] = events.subarray(3 * event, 3 * event + 3);
-      const reason = this.#event(index, { token, margin }, finishes[finish]);
+      const drawn = { token, margin, logProb: logProbs[event] };
+      const reason = this.#event(index, drawn, finishes[finish]);
       if (reason === 'stop-string') stopped.push(index);
     });
     if (stopped.length > 0) this.#native.stop({ requests: Int32Array.from(stopped) });
@@ -171,6 +173,7 @@ class Generation {
     this.#rows.set(index, {
       tokens: [],
       margins: [],
+      logProbs: [],
       promptTokens: checked.prompt.length,
       matcher:
         tokenizer && checked.stopStrings.length > 0
@@ -207,7 +210,7 @@ class Generation {
 
   #event(
     index: number,
-    { token, margin }: { token: number; margin: number },
+    { token, margin, logProb }: { token: number; margin: number; logProb: number },
     finish: FinishReason | undefined,
   ): FinishReason | undefined {
     const row = this.#rows.get(index);
@@ -217,13 +220,14 @@ class Generation {
       row.tokens.push(token);
       this.#tokens++;
       if (margin >= 0) row.margins.push(margin);
+      if (logProb <= 0) row.logProbs.push(logProb);
       this.#options.onToken?.(index, token, margin >= 0 ? margin : undefined);
       if (row.matcher?.push(token) && reason !== 'stop-token') reason = 'stop-string';
     }
     if (reason === undefined) return undefined;
     this.#rows.delete(index);
-    const { tokens, margins, promptTokens } = row;
-    this.ready.push({ index, tokens, margins, finish: reason, promptTokens });
+    const { tokens, margins, logProbs, promptTokens } = row;
+    this.ready.push({ index, tokens, margins, logProbs, finish: reason, promptTokens });
     return reason;
   }
 

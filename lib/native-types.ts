@@ -324,6 +324,8 @@ export interface PackedGenerationRequests {
   seeds: Int32Array;
   /** Begin, length and loop of each request's rows of the replacement. */
   replacements: Int32Array;
+  /** [requests], 1 where log probabilities are asked for. */
+  logProbs: Uint8Array;
 }
 
 export interface NativeActivationsOptions {
@@ -364,8 +366,9 @@ export interface NativeGeneration extends NativeJob<NativeGenerationStats> {
   /**
    * `events`: triples (request, token or -1, finish: 0 none, 1 stop token, 2 length, 3 context);
    * `margins`: one an event, the largest logit minus the second of a greedy token, else -1.
+   * `logProbs`: one an event, above 0 where the request did not ask.
    */
-  take(): { events: Int32Array; margins: Float32Array };
+  take(): { events: Int32Array; margins: Float32Array; logProbs: Float32Array };
 }
 
 /** As MeansRequest of lib/diff/weighted-means.ts. */

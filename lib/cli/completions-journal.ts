@@ -11,7 +11,7 @@ import type { Prompt } from '../prompts.js';
 import { version } from '../version.js';
 
 /** What is kept of a completion. */
-export type FinishedRow = Pick<Completion, 'tokens' | 'finish' | 'promptTokens'>;
+export type FinishedRow = Pick<Completion, 'tokens' | 'finish' | 'promptTokens' | 'logProbs'>;
 
 /** What decides the completions of a model. */
 export function journalSettings(
@@ -30,10 +30,12 @@ export function journalSettings(
 }
 
 function checkRow(value: unknown, place: string): FinishedRow {
-  const { tokens, finish, promptTokens } = (value ?? {}) as Partial<FinishedRow>;
+  const { tokens, finish, promptTokens, logProbs } = (value ?? {}) as Partial<FinishedRow>;
   const fits =
     Array.isArray(tokens) &&
     tokens.every((token) => Number.isInteger(token)) &&
+    Array.isArray(logProbs) &&
+    logProbs.every((value) => Number.isFinite(value)) &&
     typeof finish === 'string' &&
     Number.isInteger(promptTokens);
   if (fits) return value as FinishedRow;
@@ -72,8 +74,8 @@ export class CompletionsJournal {
   }
 
   /** @throws ERR_HEADSPARK_FILE_WRITE. */
-  async add(row: number, { tokens, finish, promptTokens }: FinishedRow): Promise<void> {
-    await this.#journal?.append(String(row), { tokens, finish, promptTokens });
+  async add(row: number, { tokens, finish, promptTokens, logProbs }: FinishedRow): Promise<void> {
+    await this.#journal?.append(String(row), { tokens, finish, promptTokens, logProbs });
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@
 
 import { rm } from 'node:fs/promises';
 import { plannedSets } from '../ablation/plan.js';
-import { unablated } from '../ablation/run.js';
+import { shortFloat32, unablated } from '../ablation/run.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { formatHeads, withFactor, type GatePositions, type HeadRef } from '../head-gate.js';
 import { generate, type GenerationRequest } from '../generation.js';
@@ -23,7 +23,7 @@ import { journalOf, journalOutput, resumeHintOf } from './journal-option.js';
 import { formatNumber, plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
 import { samplingOf } from './sampling.js';
-import { refuseWithoutHeads } from './unread-options.js';
+import { refuseUnread, refuseWithoutHeads } from './unread-options.js';
 import { optionGroups } from './vocabulary.js';
 
 /** One row: a prompt under a set of heads, and which sample it is. */
@@ -50,6 +50,7 @@ interface Result {
   finish: string;
   promptTokens: number;
   tokens: number[];
+  logProbs?: number[];
   text?: string;
 }
 
@@ -69,7 +70,10 @@ async function promptsOf(model: Model, args: Arguments): Promise<Prompt[]> {
   throw usageError('give a text with --prompt TEXT, or a JSONL file with --prompts FILE.');
 }
 
-function checkOptions(args: Arguments): void {
+function checkOptions(args: Arguments, context: Context): void {
+  if (args.text('out') === undefined && !context.json) {
+    refuseUnread(args, ['log-probs'], 'is not printed: add --out FILE or --json, or leave it out.');
+  }
   checkPlanOptions(args, { optional: true });
   if (!namesHeads(args)) {
     refuseWithoutHeads(args, ['factor', 'positions'], '--heads, --heads-file or --diff');
@@ -89,6 +93,7 @@ function settingsOf(args: Arguments, model: Model): Omit<GenerationRequest, 'pro
     sampling: samplingOf(args),
     maxNewTokens: args.number('max-new-tokens') ?? 256,
     stopStrings: args.list('stop'),
+    logProbs: args.flag('log-probs'),
     stopTokens: [
       ...(args.flag('ignore-eos') ? [] : (model.tokenizer?.eosIds ?? [])),
       ...args.numbers('stop-token'),
@@ -147,7 +152,7 @@ interface Job {
 }
 
 function resultOf(row: Row, finished: FinishedRow, { prompts, model }: Job): Result {
-  const { tokens, finish, promptTokens } = finished;
+  const { tokens, finish, promptTokens, logProbs } = finished;
   const { id } = prompts[row.prompt];
   return {
     prompt: row.prompt,
@@ -160,6 +165,7 @@ function resultOf(row: Row, finished: FinishedRow, { prompts, model }: Job): Res
     finish,
     promptTokens,
     tokens,
+    ...(row.request.logProbs ? { logProbs: logProbs.map(shortFloat32) } : {}),
     ...(model.tokenizer ? { text: model.tokenizer.decode(tokens) } : {}),
   };
 }
@@ -292,6 +298,7 @@ export const generateCommand: Command = {
     'seed',
     ...optionGroups.sampling,
     'ignore-eos',
+    'log-probs',
     'heads',
     'heads-file',
     'diff',
@@ -326,7 +333,7 @@ export const generateCommand: Command = {
   ],
   async run(args, context) {
     const [out, place] = [args.text('out'), journalOf(args)];
-    checkOptions(args);
+    checkOptions(args, context);
     await checkOutputs(args, [fileOutput(args, 'out', ['.jsonl']), journalOutput(place)]);
     const model = await loadFrom(args.positional('model'), args, context);
     checkStopTokens(args.numbers('stop-token'), model);

@@ -425,6 +425,12 @@ export const vocabulary = {
     group: generation,
     describe: 'go on after end-of-sequence tokens',
   },
+  'log-probs': {
+    type: 'boolean',
+    group: generation,
+    describe:
+      'with --out or --json: the log probability of every token under its variant (temperature 1, no filters)',
+  },
   'answer-from': {
     type: 'string',
     group: generation,

@@ -39,7 +39,7 @@ struct Rows {
   TokenDraw token_draw(std::size_t row) const {
     const RowDraw& draw = draws[row];
     const auto begin = seen.begin() + draw.seen_begin;
-    return {draw.options, draw.seed, draw.index, {begin, begin + draw.seen_count}};
+    return {draw.options, draw.seed, draw.index, {begin, begin + draw.seen_count}, draw.log_prob};
   }
 };
 
@@ -51,7 +51,7 @@ std::vector<DrawnToken> sample(const Context& context, const Rows& rows) {
               logits.data() + static_cast<std::int64_t>(row) * stride);
   }
   // Tokens and margins between two that nobody may touch.
-  const DrawnToken untouched{-77, -88.0f};
+  const DrawnToken untouched{-77, -88.0f, -99.0f};
   std::vector<DrawnToken> drawn(rows.size() + 2, untouched);
   SampleRows params;
   params.rows = static_cast<std::int64_t>(rows.size());
@@ -66,6 +66,7 @@ std::vector<DrawnToken> sample(const Context& context, const Rows& rows) {
   for (const DrawnToken& guard : {drawn.front(), drawn.back()}) {
     CHECK(guard.token == untouched.token);
     CHECK(guard.margin == untouched.margin);
+    CHECK(guard.log_prob == untouched.log_prob);
   }
   return {drawn.begin() + 1, drawn.end() - 1};
 }
@@ -132,7 +133,10 @@ Rows random_rows(std::uint64_t seed, std::int64_t vocab, std::size_t skip) {
          i < grid.size(); i += skip) {
       const bool penalized = grid[i].repetition_penalty != 1.0f;
       rows.add(logits_of(random, shape, vocab),
-               {.options = grid[i], .seed = random.bits(), .index = random.bits() % 1000},
+               {.options = grid[i],
+                .seed = random.bits(),
+                .index = random.bits() % 1000,
+                .log_prob = random.below(3) > 0},
                some_tokens(random, vocab, penalized ? 40 : 0));
     }
   }
@@ -171,6 +175,36 @@ std::string describe(const Rows& rows, std::size_t row) {
          std::to_string(o.min_p);
 }
 
+/// In fp64, from the row's logits alone: NaN is no token, infinite logits share everything.
+double log_prob_of(const Rows& rows, std::size_t row, std::int32_t token) {
+  const TokenDraw draw = rows.token_draw(row);
+  std::vector<double> x;
+  for (const float logit : rows.logits[row]) x.push_back(std::isnan(logit) ? -kInfinite : logit);
+  for (const std::int32_t seen : draw.seen) {
+    double& logit = x[static_cast<std::size_t>(seen)];
+    const double penalty = draw.options.repetition_penalty;
+    logit = logit < 0.0 ? logit * penalty : logit / penalty;
+  }
+  const double largest = *std::max_element(x.begin(), x.end());
+  double total = 0.0;
+  for (const double logit : x) {
+    total += std::isinf(largest) ? (logit == largest ? 1.0 : 0.0) : std::exp(logit - largest);
+  }
+  const double own = x[static_cast<std::size_t>(token)];
+  return (own == largest ? 0.0 : own - largest) - std::log(total);
+}
+
+void check_log_prob(const Rows& rows, std::size_t row, const DrawnToken& drawn) {
+  if (!rows.draws[row].log_prob) {
+    CHECK(drawn.log_prob == kNoLogProb);
+    return;
+  }
+  CHECK(drawn.log_prob <= 0.0f);
+  const double expected = log_prob_of(rows, row, drawn.token);
+  const double difference = std::fabs(static_cast<double>(drawn.log_prob) - expected);
+  CHECK_FALSE(!(difference <= 1e-6 * (1.0 + std::fabs(expected))));
+}
+
 /// Equal to the level whose weights have the same bits; near a boundary alone unlike the
 /// specification's, whose weights may differ in the last one.
 void check_rows(const Level& level, const Rows& rows, const std::vector<DrawnToken>& drawn) {
@@ -179,11 +213,15 @@ void check_rows(const Level& level, const Rows& rows, const std::vector<DrawnTok
   for (std::size_t row = 0; row < rows.size(); ++row) {
     CAPTURE(describe(rows, row));
     const DrawnToken& token = drawn[row];
+    check_log_prob(rows, row, token);
     if (same_bits) {
       std::vector<float> copy = rows.logits[row];
       const DrawnToken expected = sample_token(*same_bits, rows.token_draw(row), copy);
       CHECK(token.token == expected.token);
       CHECK(token.margin == expected.margin);
+      // The device takes one logarithm of its own.
+      CHECK_FALSE(!(std::fabs(token.log_prob - expected.log_prob) <=
+                    (level.isa ? 0.0f : 1e-6f * (1.0f + std::fabs(expected.log_prob)))));
     }
     std::vector<float> copy = rows.logits[row];
     const DrawnToken specified = sample_token(Isa::specification, rows.token_draw(row), copy);
@@ -220,7 +258,8 @@ TEST_CASE(
     Rows rows(151936);
     for (const SamplingOptions& options : {SamplingOptions{}, SamplingOptions{.temperature = 1.0f},
                                            SamplingOptions{.temperature = 1.0f, .top_p = 0.95f}}) {
-      rows.add(logits_of(random, LogitShape::flat, rows.vocab), {.options = options, .seed = 4});
+      rows.add(logits_of(random, LogitShape::flat, rows.vocab),
+               {.options = options, .seed = 4, .log_prob = true});
       rows.add(logits_of(random, LogitShape::peaked, rows.vocab), {.options = options, .seed = 5});
     }
     rows.add(logits_of(random, LogitShape::ties, rows.vocab),
@@ -240,6 +279,7 @@ TEST_CASE("sample_rows: a row's token is the same alone, in company, and with an
       const DrawnToken token = sample(level.context(1), alone).front();
       CHECK(token.token == together[row].token);
       CHECK(token.margin == together[row].margin);
+      CHECK(token.log_prob == together[row].log_prob);
     }
   }
 }

@@ -137,6 +137,19 @@ describe('generate', () => {
     expect(nested[2].heads).toContain(',');
   });
 
+  it('writes the log probability of every token with --log-probs, also when it goes on', async () => {
+    const args = [...question, '--max-new-tokens', '5', '--heads', '1.1', '--ignore-eos', '--json'];
+    const { completions } = JSON.parse((await done(...args, '--log-probs')).stdout);
+    const [whole, gated] = completions;
+    for (const { logProbs } of completions) {
+      expect(logProbs).toHaveLength(5);
+      expect(Math.max(...logProbs)).toBeLessThanOrEqual(0);
+    }
+    expect(gated.logProbs).not.toEqual(whole.logProbs);
+    const plain = JSON.parse((await done(...args)).stdout).completions;
+    expect(plain[0]).toEqual({ ...whole, logProbs: undefined });
+  });
+
   it('ends at a stop token, of the tokenizer or one that is named', async () => {
     const args = [...question, '--max-new-tokens', '40', '--json'];
     const completionOf = async (...more: string[]) =>

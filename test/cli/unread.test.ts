@@ -37,6 +37,10 @@ it.each<[string[], RegExp]>([
     [...generate, '--factor', '2'],
     /--factor acts on heads: name them with --heads, --heads-file or --diff, or leave it out/,
   ],
+  [
+    [...generate, '--log-probs'],
+    /--log-probs is not printed: add --out FILE or --json, or leave it/,
+  ],
   [[...generate, '--top-k', '2'], /--top-k says which heads of a diff: add --diff FILE, or leave/],
   [
     [...generate, '--temperature', '0', '--min-p', '0.1'],

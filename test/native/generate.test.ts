@@ -49,6 +49,7 @@ function manyRequests(count: number): GenerationRequest[] {
     seed: 10_000_000_000_000_000_000n + BigInt(index),
     maxNewTokens: 30 + (index % 21),
     stopTokens: [],
+    logProbs: index % 5 < 2,
   }));
 }
 
@@ -116,6 +117,33 @@ describe('generate', () => {
       const row = [...prompt, ...greedy.tokens.slice(0, step)];
       const [first, second] = (await computeLogits(model, [row], { heads })).sort().reverse();
       expect(Math.abs(margin - (first - second))).toBeLessThan(1e-5);
+    }
+  });
+
+  it('tells log probabilities of the gated model, before the filters, where they are asked for', async () => {
+    const prompt = Array.from(prompts[0]);
+    const heads = [{ layer: 2, head: 1, factor: 0.5 }];
+    const common = { prompt, heads, maxNewTokens: 8, stopTokens: [] };
+    const sampling = { temperature: 1.7, topP: 0.9, topK: 50 };
+    const requests = [common, { ...common, sampling }, { ...common, sampling: { temperature: 1 } }];
+    const told = await collect(
+      model,
+      requests.map((request) => ({ ...request, logProbs: true })),
+    );
+    const silent = await collect(model, requests);
+    for (const [index, { tokens, logProbs }] of told.entries()) {
+      expect(silent[index]).toEqual({ ...told[index], logProbs: [] });
+      expect(logProbs).toHaveLength(8);
+      const row = [...prompt, ...tokens.slice(0, -1)];
+      const logits = await computeLogits(model, [row], { heads, allPositions: true });
+      const { vocab } = model.info;
+      for (const [step, token] of tokens.entries()) {
+        const position = prompt.length - 1 + step;
+        const own = Array.from(logits.subarray(position * vocab, (position + 1) * vocab));
+        const largest = Math.max(...own);
+        const total = own.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+        expect(Math.abs(logProbs[step] - (own[token] - largest - Math.log(total)))).toBeLessThan(1e-5);
+      }
     }
   });
 
@@ -238,6 +266,7 @@ describe('generate', () => {
       index: 2,
       tokens: [],
       margins: [],
+      logProbs: [],
       finish: 'length',
       promptTokens: prompt.length,
     });

@@ -33,6 +33,7 @@ struct GenerationRequest {
   std::uint64_t seed = 0;  ///< token i is drawn with Philox(seed, i): no other state
   std::int32_t max_new_tokens = 64;
   std::vector<std::int32_t> stop_tokens = {};  ///< the one met is kept as the last token
+  bool log_probs = false;                      ///< whether events tell them
 };
 
 struct GenerationOptions {
@@ -54,6 +55,8 @@ struct GenerationEvent {
   /// At temperature 0 the largest logit (after the penalty) minus the second largest, >= 0: how
   /// near the token was to being another one.
   float margin = kNoMargin;
+  /// DrawnToken says of which distribution; kNoLogProb where the request does not ask.
+  float log_prob = kNoLogProb;
 };
 using GenerationSink = std::function<void(const GenerationEvent&)>;
 

@@ -248,10 +248,12 @@ HEADSPARK_DEVICE Reaching reaching(const TemperedRow& row, float threshold,
 struct Temper {
   float largest;
   float temperature;
+  bool keeps_logits;  ///< sums alone are asked for
 };
 
-/// Makes the row's logits tempered ones and counts what reaches the first threshold. Reads and
-/// writes the row once. running[b]: the weight of the blocks before b; the last is the total.
+/// Makes the row's logits tempered ones, unless it keeps them, and counts what reaches the first
+/// threshold. Reads and writes the row once. running[b]: the weight of the blocks before b; the
+/// last is the total.
 HEADSPARK_DEVICE Reaching temper(const TemperedRow& row, const Temper& by,
                                  const SharedArray<double>& running, const WarpPlaces& places) {
   Reaching result(kFirstThreshold);
@@ -274,9 +276,13 @@ HEADSPARK_DEVICE Reaching temper(const TemperedRow& row, const Temper& by,
         weigh(four.y, parts[1]);
         weigh(four.z, parts[2]);
         weigh(four.w, parts[3]);
-        store_four(row.x + i, four);
+        if (!by.keeps_logits) store_four(row.x + i, four);
       }
-      for (int i = half.whole; i < half.end; ++i) weigh(row.x[i], parts[0]);
+      for (int i = half.whole; i < half.end; ++i) {
+        float x = row.x[i];
+        weigh(x, parts[0]);
+        if (!by.keeps_logits) row.x[i] = x;
+      }
     }
     double sum = 0.0;
     HEADSPARK_UNROLL

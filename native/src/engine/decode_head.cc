@@ -82,7 +82,8 @@ void DecodeHead::describe(std::span<const TokenDraw> draws, std::int64_t padded)
   host_draws_.clear();
   host_seen_.clear();
   for (const TokenDraw& draw : draws) {
-    RowDraw row{.options = draw.options, .seed = draw.seed, .index = draw.index};
+    RowDraw row{
+        .options = draw.options, .seed = draw.seed, .index = draw.index, .log_prob = draw.log_prob};
     if (draw.options.repetition_penalty != 1.0f) {
       row.seen_begin = static_cast<std::int64_t>(host_seen_.size());
       append_distinct(draw.seen, host_seen_);

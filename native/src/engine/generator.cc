@@ -400,7 +400,8 @@ void Generator::State::draw(const std::vector<GenerationRow*>& rows,
   std::vector<TokenDraw> draws;
   for (const GenerationRow* row : rows) {
     draws.push_back({row->request.sampling, row->request.seed,
-                     static_cast<std::uint64_t>(row->generated()), row->tokens});
+                     static_cast<std::uint64_t>(row->generated()), row->tokens,
+                     row->request.log_probs});
   }
   const std::vector<DrawnToken> drawn = head.sample(residuals, draws);
   std::vector<GenerationEvent> events;
@@ -409,7 +410,8 @@ void Generator::State::draw(const std::vector<GenerationRow*>& rows,
     row.fresh = nullptr;
     held.erase(row.number);
     row.tokens.push_back(drawn[i].token);
-    events.push_back({row.number, drawn[i].token, finish_of(row), drawn[i].margin});
+    events.push_back(
+        {row.number, drawn[i].token, finish_of(row), drawn[i].margin, drawn[i].log_prob});
     if (events.back().finish != Finish::none) running.erase(row.number);
   }
   for (const GenerationEvent& event : events) sink(event);

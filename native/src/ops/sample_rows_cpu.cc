@@ -8,7 +8,7 @@ void sample_rows_cpu(const Context& context, const SampleRows& p) {
   context.threads->parallel_for(p.rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const RowDraw& draw = p.draws[row];
-      TokenDraw token{draw.options, draw.seed, draw.index, {}};
+      TokenDraw token{draw.options, draw.seed, draw.index, {}, draw.log_prob};
       if (draw.seen_count > 0) {
         token.seen = {p.seen + draw.seen_begin, static_cast<std::size_t>(draw.seen_count)};
       }

@@ -84,14 +84,41 @@ void penalize(float penalty, std::span<const std::int32_t> seen, std::span<float
   }
 }
 
+std::vector<float>& weights_of_thread() {
+  static thread_local std::vector<float> weights;
+  return weights;
+}
+
+double block_sum(std::span<const float> weights, std::size_t begin) {
+  const std::size_t end = std::min(begin + kSumBlock, weights.size());
+  double parts[kSumParts] = {};
+  std::size_t i = begin;
+  for (; i + kSumParts <= end; i += kSumParts) {
+    for (std::size_t j = 0; j < kSumParts; ++j) parts[j] += weights[i + j];
+  }
+  for (; i < end; ++i) parts[0] += weights[i];
+  double sum = 0.0;
+  for (const double part : parts) sum += part;
+  return sum;
+}
+
+double sum_of(std::span<const float> weights) {
+  double sum = 0.0;
+  for (std::size_t begin = 0; begin < weights.size(); begin += kSumBlock) {
+    sum += block_sum(weights, begin);
+  }
+  return sum;
+}
+
 // One row's tempered logits and their weights; reused by each thread.
 struct Row {
   std::span<float> x;
   std::vector<float>& weights;
   double total = 0.0;
 
-  Row(Isa isa, float temperature, std::span<float> logits) : x(logits), weights(of_thread()) {
-    const float largest = clean(isa, x);
+  /// `largest` of the logits.
+  Row(Isa isa, float temperature, float largest, std::span<float> logits)
+      : x(logits), weights(weights_of_thread()) {
     // Subtracting first keeps the largest exponent at 0 whatever the temperature; HF divides
     // first, which differs by rounding only.
     weights.resize(x.size());
@@ -101,7 +128,7 @@ struct Row {
       for (float& value : x) value = (value - largest) / temperature;
       exponentials(isa);
     }
-    for (std::size_t begin = 0; begin < x.size(); begin += kSumBlock) total += block_sum(begin);
+    total = sum_of(weights);
   }
 
   void exponentials(Isa isa) {
@@ -112,24 +139,24 @@ struct Row {
     for (std::size_t i = 0; i < x.size(); ++i) weights[i] = std::exp(x[i]);
   }
 
-  double block_sum(std::size_t begin) const {
-    const std::size_t end = std::min(begin + kSumBlock, weights.size());
-    double parts[kSumParts] = {};
-    std::size_t i = begin;
-    for (; i + kSumParts <= end; i += kSumParts) {
-      for (std::size_t j = 0; j < kSumParts; ++j) parts[j] += weights[i + j];
-    }
-    for (; i < end; ++i) parts[0] += weights[i];
-    double sum = 0.0;
-    for (const double part : parts) sum += part;
-    return sum;
-  }
-
-  static std::vector<float>& of_thread() {
-    static thread_local std::vector<float> weights;
-    return weights;
-  }
+  double block_sum(std::size_t begin) const { return headspark::block_sum(weights, begin); }
 };
+
+// The logarithm of the sum of e^(x - largest): what a token's probability is a share of.
+double log_total(Isa isa, float largest, std::span<const float> x) {
+  if (std::isinf(largest)) {
+    return std::log(static_cast<double>(std::count(x.begin(), x.end(), largest)));
+  }
+  std::vector<float>& weights = weights_of_thread();
+  weights.resize(x.size());
+  if (isa != Isa::specification) {
+    kernel_table(isa, Precision::exact)
+        .exp_range(x.data(), static_cast<std::int64_t>(x.size()), largest, weights.data());
+  } else {
+    for (std::size_t i = 0; i < x.size(); ++i) weights[i] = std::exp(x[i] - largest);
+  }
+  return std::log(sum_of(weights));
+}
 
 // Tokens with at least this weight. Without branches: a flat distribution mispredicts them.
 void gather(const Row& row, float threshold, std::vector<std::int32_t>& tokens) {
@@ -275,6 +302,19 @@ std::int32_t draw_from_all(const Row& row, double uniform) {
   return likely >= 0 ? likely : first_of(row.x, 0.0f);
 }
 
+std::int32_t drawn_from(const Row& row, const TokenDraw& draw) {
+  const double uniform = philox_uniform(draw.seed, draw.index);
+  if (!has_filter(draw.options)) return draw_from_all(row, uniform);
+  static thread_local std::vector<std::int32_t> tokens;
+  filter(row, draw.options, tokens);
+  return draw_from(row, tokens, uniform);
+}
+
+DrawnToken with_log_prob(DrawnToken drawn, const TokenDraw& draw, double log_prob) {
+  if (draw.log_prob) drawn.log_prob = static_cast<float>(std::min(0.0, log_prob));
+  return drawn;
+}
+
 }  // namespace
 
 void check_sampling(const SamplingOptions& o) {
@@ -292,7 +332,7 @@ std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& option
                                           std::span<const std::int32_t> seen,
                                           std::span<float> logits) {
   penalize(options.repetition_penalty, seen, logits);
-  const Row row(isa, options.temperature, logits);
+  const Row row(isa, options.temperature, clean(isa, logits), logits);
   std::vector<std::int32_t> tokens;
   if (has_filter(options)) {
     filter(row, options, tokens);
@@ -310,16 +350,17 @@ std::vector<Candidate> token_distribution(Isa isa, const SamplingOptions& option
 
 DrawnToken sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits) {
   penalize(draw.options.repetition_penalty, draw.seen, logits);
-  if (draw.options.temperature == 0.0f) {
-    const float largest = clean(isa, logits);
-    return {first_of(logits, largest), margin_of(isa, logits)};
+  const float largest = clean(isa, logits);
+  const double log_of_all = draw.log_prob ? log_total(isa, largest, logits) : 0.0;
+  const float temperature = draw.options.temperature;
+  if (temperature == 0.0f) {
+    const DrawnToken drawn{first_of(logits, largest), margin_of(isa, logits)};
+    return with_log_prob(drawn, draw, 0.0 - log_of_all);
   }
-  const Row row(isa, draw.options.temperature, logits);
-  const double uniform = philox_uniform(draw.seed, draw.index);
-  if (!has_filter(draw.options)) return {draw_from_all(row, uniform)};
-  static thread_local std::vector<std::int32_t> tokens;
-  filter(row, draw.options, tokens);
-  return {draw_from(row, tokens, uniform)};
+  const Row row(isa, temperature, largest, logits);
+  const std::int32_t token = drawn_from(row, draw);
+  const double below = std::isinf(largest) ? 0.0f : row.x[static_cast<std::size_t>(token)];
+  return with_log_prob({token}, draw, below * static_cast<double>(temperature) - log_of_all);
 }
 
 }  // namespace headspark

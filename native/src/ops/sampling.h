@@ -30,6 +30,7 @@ struct TokenDraw {
   std::uint64_t seed = 0;
   std::uint64_t index = 0;
   std::span<const std::int32_t> seen;  ///< only read with a repetition penalty
+  bool log_prob = false;
 };
 DrawnToken sample_token(Isa isa, const TokenDraw& draw, std::span<float> logits);
 

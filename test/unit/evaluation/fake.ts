@@ -70,7 +70,10 @@ export function fakeGenerate(options: FakeOptions = {}): Generate {
       const finish = tokens.at(-1) === eos ? ('stop-token' as const) : ('length' as const);
       const greedy = (request.sampling?.temperature ?? 0) === 0;
       const margins = greedy ? tokens.map((_, token) => fakeMargin(request, text, token)) : [];
-      flight.push({ index: index++, tokens, margins, finish, promptTokens: request.prompt.length });
+      flight.push({
+        ...{ index: index++, tokens, margins, logProbs: [], finish },
+        promptTokens: request.prompt.length,
+      });
       if (flight.length >= window) yield* leave(window - 2);
     }
     yield* leave(0);

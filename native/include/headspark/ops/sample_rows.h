@@ -24,11 +24,16 @@ void check_sampling(const SamplingOptions& options);
 
 /// The margin of a token that was not chosen greedily.
 constexpr float kNoMargin = -1.0f;
+/// The log probability of a token that was not asked for its own.
+constexpr float kNoLogProb = 1.0f;
 
 struct DrawnToken {
   std::int32_t token = 0;
   /// At temperature 0 the largest logit (after the penalty) minus the second largest, >= 0.
   float margin = kNoMargin;
+  /// Natural logarithm of its probability at temperature 1 after the penalty and before top_k,
+  /// top_p and min_p, <= 0.
+  float log_prob = kNoLogProb;
 };
 
 /// What one row's token depends on besides its logits: draw number `index` under `seed`.
@@ -38,6 +43,7 @@ struct RowDraw {
   std::int64_t seen_begin = 0;  ///< the row's first token in SampleRows::seen
   std::uint64_t seed = 0;
   std::uint64_t index = 0;
+  bool log_prob = false;  ///< whether the token's is asked for
 };
 
 /// drawn[r] depends on logits[r] and draws[r] alone, to the bit. NaN counts as the smallest logit.
