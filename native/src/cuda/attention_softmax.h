@@ -68,7 +68,11 @@ HEADSPARK_DEVICE void weigh(FragmentC (&s)[kStepPieces], Softmax& softmax, float
       largest = larger_number(largest, shuffle_xor(largest, mask));
     largest = larger_number(softmax.largest[half], largest * scale);
     const float shift = largest == -infinity() ? 0.0f : -largest;
-    shrink[half] = Exponent<Terms>::of(1.0f, shift).weight(softmax.largest[half]);
+    // Exactly 1 where the largest stays: of one term the exponent of 0 is off in the last bits,
+    // which would add up over the steps.
+    shrink[half] = softmax.largest[half] == largest
+                       ? 1.0f
+                       : Exponent<Terms>::of(1.0f, shift).weight(softmax.largest[half]);
     softmax.largest[half] = largest;
     softmax.sum[half] *= shrink[half];
     const auto exponent = Exponent<Terms>::of(scale, shift);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 
 #include "cuda/runtime.h"
 
@@ -57,6 +58,7 @@ void add_toolkits(const Environment& environment, const fs::path& root,
 
 /// PREFIX/lib/python3.N/site-packages/nvidia: cu13/lib since CUDA 13, cublas/lib before.
 void add_python(const fs::path& prefix, std::vector<std::string>& found) {
+  if (prefix.empty()) return;
   for (const fs::path& python : folders(prefix / "lib", "python3")) {
     for (const char* packages : {"site-packages", "dist-packages"}) {
       for (const char* package : {"cu13", "cublas"}) {
@@ -66,12 +68,23 @@ void add_python(const fs::path& prefix, std::vector<std::string>& found) {
   }
 }
 
+/// Of the python3 that a shell would start: an environment on PATH need not be activated.
+fs::path prefix_of_python(const std::string& path) {
+  std::istringstream folders(path);
+  std::error_code ignored;
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (fs::exists(fs::path(folder) / "python3", ignored)) return fs::path(folder).parent_path();
+  }
+  return {};
+}
+
 void add_pythons(const Environment& environment, const fs::path& root,
                  std::vector<std::string>& found) {
   for (const char* variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
     const std::string prefix = environment(variable);
     if (!prefix.empty()) add_python(prefix, found);
   }
+  add_python(prefix_of_python(environment("PATH")), found);
   const std::string home = environment("HOME");
   if (!home.empty()) add_python(fs::path(home) / ".local", found);
   add_python(root / "usr/local", found);

@@ -17,9 +17,8 @@ using Environment = std::function<std::string(const char* name)>;
 /// Where cuBLASLt may be, in order: what HEADSPARK_CUBLASLT names (a file, or a folder with it, and
 /// nothing else then; "none" switches it off), the loader's own search, toolkits (CUDA_HOME,
 /// CUDA_PATH, CONDA_PREFIX/lib, /usr/local/cuda*), and nvidia-cublas as pip installs it
-/// (VIRTUAL_ENV, CONDA_PREFIX,
-/// ~/.local, /usr/local, /usr). Names without a slash are for the loader. `root` stands for "/" and
-/// is there for tests.
+/// (VIRTUAL_ENV, CONDA_PREFIX, the python3 on PATH, ~/.local, /usr/local, /usr). Names without a
+/// slash are for the loader. `root` stands for "/" and is there for tests.
 std::vector<std::string> cublas_lt_candidates(const Environment& environment,
                                               const std::filesystem::path& root = "/");
 

@@ -15,7 +15,7 @@ namespace {
 constexpr int kMostThreads = 128;
 constexpr int kMergeThreads = 128;
 constexpr int kTogetherRows = 64;
-constexpr std::int64_t kMostPartialBytes = std::int64_t{256} << 20;
+constexpr std::int64_t kMostPartialBytes = std::int64_t{1} << 30;
 constexpr int kMostTokensPerRow = 4;  // of a decode step, on average
 // Floats after the values of a partial result: the largest score, the four lanes' sums, padding.
 constexpr int kSoftmaxFloats = 8;

@@ -18,6 +18,15 @@ namespace {
 // partial one take a launch of their own; below, that launch costs more than another pass over c.
 constexpr std::int64_t kDirectTiles = 8;
 
+// Tensor cores cut off what does not fit the fp32 sum at each of their steps, so that a long sum
+// drifts towards zero: at a depth of 8,960 by some 1e-5 of the largest, three times what a sum of
+// rounded products is off by. In `exact` the product of the leading terms is summed in slices of at
+// most so many, which are rounded into each other; what the other terms' products lose is 2^-8 of
+// it.
+constexpr std::int64_t kSliceDepth = 1024;
+// Of slices, but for the last one: whole steps of any kernel.
+constexpr std::int64_t kSliceStep = 64;
+
 bool suits(const Gemm& g) {
   return suits_terms(g.b) && g.depth > 0;
 }
@@ -37,11 +46,12 @@ struct LibraryProduct {
   const Gemm& g;
   const TermRows& a;
   std::int64_t parts = 0;  ///< see LtProduct
+  std::int64_t slice = 0;  ///< of the depth of the leading terms' product; 0: all of it
   bool adds_bias = false;
   bool rounds = false;
 
   DType type() const { return rounds ? DType::bf16 : DType::f32; }
-  bool one_product() const { return a.terms == 1 && g.b.terms == 1; }
+  bool one_product() const { return a.terms == 1 && g.b.terms == 1 && slice == 0; }
   /// Whether sums are what the caller wants, but for `initial` and `plain`.
   bool as_they_are() const {
     return parts <= 1 && g.scale == 1.0f && (g.bias == nullptr || adds_bias) &&
@@ -75,11 +85,27 @@ void choose_parts(LibraryProduct& l) {
   if (!l.products.has(l.device.stream(), operands(l))) l.parts = 0;
 }
 
+/// Where the library has products of both depths: of slices, and of the last one.
+void choose_slices(LibraryProduct& l) {
+  const std::int64_t depth = l.g.depth;
+  if (depth <= kSliceDepth || l.parts > 1) return;
+  const std::int64_t count = (depth + kSliceDepth - 1) / kSliceDepth;
+  const std::int64_t slice =
+      ((depth + count - 1) / count + kSliceStep - 1) / kSliceStep * kSliceStep;
+  LtProduct p = operands(l);
+  for (const std::int64_t part : {slice, depth - (depth - 1) / slice * slice}) {
+    p.depth = part;
+    if (!l.products.has(l.device.stream(), p)) return;
+  }
+  l.slice = slice;
+}
+
 void choose_epilogue(LibraryProduct& l) {
   const Gemm& g = l.g;
   const bool alone = g.scale == 1.0f && g.initial == nullptr && g.plain == nullptr;
   if (!alone || l.parts > 1) return;
   LtProduct p = operands(l);
+  if (l.slice > 0) p.depth = g.depth - (g.depth - 1) / l.slice * l.slice;  // of the last product
   if (g.bias == nullptr && g.narrow != nullptr && l.one_product() &&
       g.columns % kElementsOf16Bytes == 0) {
     p.type = DType::bf16;
@@ -104,6 +130,22 @@ Sums direct_sums(const LibraryProduct& l) {
   return sums;
 }
 
+/// Sums of one term of the rows and one of the weight, on top of p.add, and the bias with the last.
+bool multiply_slices(const LibraryProduct& l, LtProduct p, const float* bias) {
+  const std::int64_t slice = l.slice > 0 ? l.slice : l.g.depth;
+  const auto* const a = static_cast<const std::uint16_t*>(p.a);
+  const auto* const b = static_cast<const std::uint16_t*>(p.b);
+  for (std::int64_t begin = 0; begin < l.g.depth; begin += slice) {
+    p.depth = std::min(slice, l.g.depth - begin);
+    p.a = a + begin;
+    p.b = b + begin * (p.by_depth ? p.b_stride : 1);
+    if (begin + slice >= l.g.depth) p.bias = bias;
+    if (!l.products.multiply(l.device.stream(), p)) return false;
+    p.add = static_cast<const float*>(p.c);
+  }
+  return true;
+}
+
 /// Of `tiles` tiles from row `begin` on. False where the library cannot.
 bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t tiles,
                     const Sums& sums) {
@@ -117,8 +159,9 @@ bool multiply_terms(const LibraryProduct& l, std::int64_t begin, std::int64_t ti
       if (j < 0 || j >= l.g.b.terms) continue;
       p.a = l.a.data + i * l.a.term_stride + begin * l.a.stride;
       p.b = l.g.b.data + j * l.g.b.term_stride;
-      if (sum == 0 && l.adds_bias) p.bias = l.g.bias;
-      if (!l.products.multiply(l.device.stream(), p)) return false;
+      const bool done = sum == 0 ? multiply_slices(l, p, l.adds_bias ? l.g.bias : nullptr)
+                                 : l.products.multiply(l.device.stream(), p);
+      if (!done) return false;
       p.add = static_cast<const float*>(p.c);
     }
   }
@@ -133,6 +176,7 @@ bool library_gemm(OpDevice& device, Precision precision, const Gemm& g) {
   const TermRows a = rows_as_terms(device, precision, g);
   LibraryProduct l{device, *products, g, a};
   choose_parts(l);
+  if (precision == Precision::exact) choose_slices(l);
   choose_epilogue(l);
   const std::int64_t whole = g.rows / kLtTileRows;
   const std::int64_t tiles = (g.rows + kLtTileRows - 1) / kLtTileRows;

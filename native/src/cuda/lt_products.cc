@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,9 +22,13 @@ constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;
 
 constexpr std::uintptr_t kAlignment = 16;  // bytes, of all arrays
 
-// The results of a trial for the bits of two algorithms take no more. A wider product, the logits',
-// has blocks enough for the device with the algorithm for many rows.
-constexpr std::int64_t kMostTrialBytes = std::int64_t{64} << 20;
+// The results of a trial take no more than that, or two tiles.
+constexpr std::int64_t kMostTrialBytes = std::int64_t{256} << 20;
+// A product of wider tiles, the logits', has blocks enough for the device with the algorithm for
+// many rows.
+constexpr std::int64_t kMostFewBytes = std::int64_t{64} << 20;
+// More than any algorithm is chosen for.
+constexpr std::int64_t kMostTrialTiles = kManyTiles + 1;
 
 void check(lt::Status status, const char* what) {
   if (status == lt::kSuccess) return;
@@ -32,6 +39,18 @@ void check(lt::Status status, const char* what) {
 
 }  // namespace
 
+// One line for each shape that is tried, with HEADSPARK_CUBLASLT_LOG: a library that serves no
+// product is slow in silence.
+void LtProducts::tell(const LtProduct& p, Form form, const char* what) {
+  static const bool tells = std::getenv("HEADSPARK_CUBLASLT_LOG") != nullptr;
+  if (!tells) return;
+  const char* const forms[] = {"one matrix", "a batch of tiles", "parts of the depth"};
+  std::fprintf(stderr, "cuBLASLt: %lld columns, depth %lld%s%s%s, as %s: %s\n",
+               static_cast<long long>(p.columns), static_cast<long long>(p.depth),
+               p.by_depth ? ", by depth" : "", p.type == DType::bf16 ? ", to bf16" : "",
+               p.bias != nullptr ? ", with bias" : "", forms[static_cast<int>(form)], what);
+}
+
 /// The descriptors of one product of `tiles` tiles.
 struct LtProducts::Call {
   const lt::Functions& f;
@@ -40,7 +59,8 @@ struct LtProducts::Call {
   lt::Layout b = nullptr;
   lt::Layout c = nullptr;
 
-  Call(const lt::Functions& functions, const LtProduct& p, std::int64_t tiles, const float* bias)
+  Call(const lt::Functions& functions, const LtProduct& p, Form form, std::int64_t tiles,
+       const float* bias)
       : f(functions) {
     check(f.MatmulDescCreate(&desc, lt::ComputeType::f32, lt::DataType::f32), "describe a product");
     const auto set = [&](lt::DescAttribute attribute, const auto& value) {
@@ -52,10 +72,10 @@ struct LtProducts::Call {
       set(lt::DescAttribute::epilogue, lt::Epilogue::bias);
       set(lt::DescAttribute::bias_pointer, bias);
     }
-    const bool in_parts = p.parts > 0;
+    const bool in_parts = form == Form::parts;
     const std::int64_t depth = in_parts ? p.depth / p.parts : p.depth;
-    const std::int64_t rows = in_parts ? tiles * kLtTileRows : kLtTileRows;
-    const std::int64_t batch = in_parts ? p.parts : tiles;
+    const std::int64_t rows = form == Form::batch ? kLtTileRows : tiles * kLtTileRows;
+    const std::int64_t batch = in_parts ? p.parts : form == Form::batch ? tiles : 1;
     a = layout(lt::DataType::bf16, p.by_depth ? p.columns : depth, p.by_depth ? depth : p.columns,
                p.b_stride);
     b = layout(lt::DataType::bf16, depth, rows, p.a_stride);
@@ -119,20 +139,31 @@ class LtProducts::Trial {
         product_(p),
         tile_bytes_(kLtTileRows * p.columns * dtype_bytes(p.type)),
         parts_(std::max<std::int64_t>(1, p.parts)),
-        tiles_(
-            std::clamp<std::int64_t>(kMostTrialBytes / (parts_ * tile_bytes_), 1, kManyTiles + 1)) {
-    product_.add = nullptr;
+        tiles_(std::clamp<std::int64_t>(kMostTrialBytes / (parts_ * tile_bytes_), 2,
+                                        kMostTrialTiles)) {
     std::uint64_t state = 1;
     for (std::int64_t i = 0; i < kLtTileRows * p.a_stride; ++i) {
       state = state * 6364136223846793005ull + 1442695040888963407ull;
       rows_.push_back(f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1.0f));
     }
   }
-  /// What the memory of a trial allows, as many as an algorithm for many rows is chosen for or
-  /// more.
-  std::int64_t tiles() const { return tiles_; }
   std::int64_t tile_bytes() const { return tile_bytes_; }
 
+  std::int64_t few() const { return std::min(kFewTiles, tiles_); }
+  std::int64_t many() const { return tiles_; }
+
+  /// The sums of one tile, if it has the same bits among as many; else empty.
+  std::vector<std::byte> sums_among(std::initializer_list<std::int64_t> counts,
+                                    const Choice& choice) const {
+    std::vector<std::byte> alone = sums(choice, 1);
+    for (const std::int64_t tiles : counts) {
+      const std::vector<std::byte> all = alone.empty() ? alone : sums(choice, tiles);
+      if (all.empty() || !are_alike(alone, all)) return {};
+    }
+    return alone;
+  }
+
+ private:
   /// Whether every tile has the bits of the one that was multiplied alone.
   bool are_alike(const std::vector<std::byte>& alone, const std::vector<std::byte>& all) const {
     const auto size = static_cast<std::size_t>(tile_bytes_);
@@ -145,9 +176,9 @@ class LtProducts::Trial {
   }
 
   /// The sums of as many tiles, all alike; empty where the library or the memory refuses.
-  std::vector<std::byte> sums(const lt::Algorithm& algorithm, std::int64_t tiles) const {
+  std::vector<std::byte> sums(const Choice& choice, std::int64_t tiles) const {
     try {
-      return computed(algorithm, tiles);
+      return computed(choice, tiles);
     } catch (const Error& error) {
       const bool refused =
           error.code() == ErrorCode::OUT_OF_MEMORY || error.code() == ErrorCode::DEVICE;
@@ -156,8 +187,8 @@ class LtProducts::Trial {
     }
   }
 
- private:
-  std::vector<std::byte> computed(const lt::Algorithm& algorithm, std::int64_t tiles) const {
+  // Added to zeros where it may be: not every algorithm can add.
+  std::vector<std::byte> computed(const Choice& choice, std::int64_t tiles) const {
     const auto row_bytes = static_cast<std::int64_t>(rows_.size() * sizeof(std::uint16_t));
     const WorkMemory a(products_.memory_, tiles * row_bytes);
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
@@ -170,7 +201,9 @@ class LtProducts::Trial {
     p.tiles = tiles;
     p.a = a.data;
     p.c = c.data;
-    products_.run(stream_, p, algorithm);
+    zero(stream_, c.data, bytes);
+    p.add = p.type == DType::f32 ? static_cast<const float*>(c.data) : nullptr;
+    products_.run(stream_, p, choice);
     std::vector<std::byte> sums(static_cast<std::size_t>(bytes));
     copy_to_host(stream_, sums.data(), c.data, bytes);
     return sums;
@@ -195,28 +228,39 @@ const LtProducts::Algorithms& LtProducts::algorithms(Stream stream, const LtProd
 }
 
 LtProducts::Algorithms LtProducts::choose(Stream stream, const LtProduct& p) {
-  const bool in_parts = p.parts > 0;
-  const std::optional<lt::Algorithm> many = chosen_for(p, in_parts ? kStepTiles : kManyTiles);
-  if (!many) return {};
   const Trial trial(*this, stream, p);
-  // Tiles that are one matrix are worth nothing untried.
-  if (in_parts && trial.tiles() == 1) return {};
+  if (p.parts > 0) return choose(p, Form::parts, trial);
+  const Algorithms found = choose(p, Form::matrix, trial);
+  return found.many ? found : choose(p, Form::batch, trial);
+}
+
+LtProducts::Algorithms LtProducts::choose(const LtProduct& p, Form form, const Trial& trial) {
+  const bool in_parts = form == Form::parts;
+  const auto many = chosen_for(p, form, in_parts ? kStepTiles : kManyTiles);
+  if (!many) {
+    tell(p, form, "has no algorithm");
+    return {};
+  }
   // By itself a tile must get the bits that it gets among others, which the library promises
   // nowhere.
-  const std::vector<std::byte> alone = trial.sums(*many, 1);
-  const std::vector<std::byte> all = trial.sums(*many, trial.tiles());
-  if (alone.empty() || all.empty() || !trial.are_alike(alone, all)) return {};
-  if (in_parts) return {many, {}};
-  const std::optional<lt::Algorithm> few = chosen_for(p, 1);
-  if (!few || trial.tile_bytes() > kMostTrialBytes) return {many, {}};
-  const bool same = std::memcmp(&*few, &*many, sizeof *few) == 0 || trial.sums(*few, 1) == alone;
+  const std::vector<std::byte> alone = trial.sums_among({trial.few(), trial.many()}, *many);
+  if (alone.empty()) {
+    tell(p, form, "refuses the algorithm that it chose, or rows get other bits among more rows");
+    return {};
+  }
+  tell(p, form, "serves");
+  if (in_parts || trial.tile_bytes() > kMostFewBytes) return {many, {}};
+  const auto few = chosen_for(p, Form::batch, 1);
+  const bool same = few && trial.sums_among({trial.few()}, *few) == alone;
+  tell(p, Form::batch, same ? "serves few rows" : "does not serve few rows");
   return {many, same ? few : std::nullopt};
 }
 
-std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int64_t tiles) {
+std::optional<LtProducts::Choice> LtProducts::chosen_for(const LtProduct& p, Form form,
+                                                         std::int64_t tiles) {
   // The library reads off a bias where it is aligned to, and the choice is kept for others.
   const float* const aligned = reinterpret_cast<const float*>(kAlignment);
-  const Call call(functions_, p, tiles, p.bias != nullptr ? aligned : nullptr);
+  const Call call(functions_, p, form, tiles, p.bias != nullptr ? aligned : nullptr);
   lt::Preference made = nullptr;
   check(functions_.MatmulPreferenceCreate(&made), "describe a preference");
   const std::unique_ptr<lt::OpaquePreference, lt::Status (*)(lt::Preference)> preference(
@@ -241,17 +285,18 @@ std::optional<lt::Algorithm> LtProducts::chosen_for(const LtProduct& p, std::int
   const lt::Status status = functions_.MatmulAlgoGetHeuristic(
       handle_, call.desc, call.a, call.b, call.c, call.c, made, 1, &result, &count);
   const bool found = status == lt::kSuccess && count > 0 && result.state == lt::kSuccess;
-  return found ? std::optional(result.algorithm) : std::nullopt;
+  return found ? std::optional(Choice{result.algorithm, form}) : std::nullopt;
 }
 
-void LtProducts::run(Stream stream, const LtProduct& p, const lt::Algorithm& algorithm) {
-  const Call call(functions_, p, p.tiles, p.bias);
+void LtProducts::run(Stream stream, const LtProduct& p, const Choice& choice) {
+  const Call call(functions_, p, choice.form, p.tiles, p.bias);
   const float one = 1.0f;
   const float beta = p.add != nullptr ? 1.0f : 0.0f;
   const void* const add = p.add != nullptr ? p.add : p.c;
-  check(functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, add, call.c,
-                          p.c, call.c, &algorithm, workspace(stream), kWorkspaceBytes, stream),
-        "multiply");
+  check(
+      functions_.Matmul(handle_, call.desc, &one, p.b, call.a, p.a, call.b, &beta, add, call.c, p.c,
+                        call.c, &choice.algorithm, workspace(stream), kWorkspaceBytes, stream),
+      "multiply");
   settle(stream);
 }
 

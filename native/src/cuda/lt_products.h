@@ -1,7 +1,8 @@
-// Matrix products by cuBLASLt whose bits do not depend on how many rows there are: every product is
-// a batch of tiles of 128 rows, computed without split-K by the algorithm that the library chooses
-// for many tiles of the weight's shape. What it chooses for one tile computes products of few,
-// where that gives the same bits. Products of decode steps are a batch of parts of the depth.
+// Matrix products by cuBLASLt whose bits do not depend on how many rows there are: every product
+// has whole tiles of 128 rows, computed without split-K by the algorithm that the library chooses
+// for many tiles of the weight's shape as one matrix, or, where trials show that rows get other
+// bits among more rows, for a batch of tiles. What it chooses for one tile computes products of
+// few, where that gives the same bits. Products of decode steps are a batch of parts of the depth.
 #pragma once
 
 #include <cstdint>
@@ -59,22 +60,34 @@ class LtProducts {
   bool multiply(Stream stream, const LtProduct& product);
 
  private:
+  enum class Form {
+    matrix,  ///< tiles are one matrix: a weight is read once for many of them
+    batch,   ///< of tiles, which the library computes one after the other
+    parts    ///< a batch of parts of the depth, of all tiles at once
+  };
   using Shape = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
                            bool, DType, bool>;
+  struct Choice {
+    lt::Algorithm algorithm;
+    Form form;
+  };
   /// Of one shape. `many` computes any number of rows; empty: the library has none.
   struct Algorithms {
-    std::optional<lt::Algorithm> many;
-    std::optional<lt::Algorithm> few;  ///< empty where `many` serves
+    std::optional<Choice> many;
+    std::optional<Choice> few;  ///< empty where `many` serves
   };
   struct Call;
   class Trial;
 
   const Algorithms& algorithms(Stream stream, const LtProduct& product);
-  std::optional<lt::Algorithm> chosen_for(const LtProduct& product, std::int64_t tiles);
+  std::optional<Choice> chosen_for(const LtProduct& product, Form form, std::int64_t tiles);
   /// By what the library proposes, and the bits that it gives.
   Algorithms choose(Stream stream, const LtProduct& product);
-  void run(Stream stream, const LtProduct& product, const lt::Algorithm& algorithm);
+  /// With the algorithm for many rows in this form, if its bits do not depend on their number.
+  Algorithms choose(const LtProduct& product, Form form, const Trial& trial);
+  void run(Stream stream, const LtProduct& product, const Choice& choice);
   void* workspace(Stream stream);
+  static void tell(const LtProduct& product, Form form, const char* what);
 
   lt::Functions functions_;
   WeightMemory& memory_;

@@ -173,6 +173,26 @@ void zero(Stream stream, void* device, std::int64_t bytes) {
   settle(stream);
 }
 
+namespace {
+
+/// Which kernel with which sizes, for who waits for each.
+std::string launch_text(const LaunchShape& shape, const void* kernel) {
+  std::string text = "A kernel";
+#if CUDART_VERSION >= 12030
+  const char* name = nullptr;
+  if (cudaFuncGetName(&name, kernel) == cudaSuccess && name != nullptr) text = name;
+#else
+  static_cast<void>(kernel);
+#endif
+  for (const auto size : {shape.grid.x, shape.grid.y, shape.grid.z}) {
+    text += " " + std::to_string(size);
+  }
+  return text + " blocks of " + std::to_string(shape.threads) + " threads and " +
+         std::to_string(shape.shared_bytes) + " bytes";
+}
+
+}  // namespace
+
 void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel,
                    const void* params) {
   check_launch_shape(shape);
@@ -188,7 +208,11 @@ void launch_kernel(Stream stream, const LaunchShape& shape, const void* kernel,
   check(cudaLaunchKernel(kernel, grid, dim3(static_cast<unsigned>(shape.threads)), arguments,
                          static_cast<std::size_t>(shape.shared_bytes), native(stream)),
         "start a kernel");
-  settle(stream);
+  try {
+    settle(stream);
+  } catch (const Error& error) {
+    throw Error(error.code(), launch_text(shape, kernel) + ": " + error.what());
+  }
 }
 
 void begin_capture(Stream stream) {

@@ -53,15 +53,22 @@ TEST_CASE("cuBLASLt: the loader, then toolkits, then what pip installed, newest 
       tree.add("venv/lib/python3.12/site-packages/nvidia/cu13/lib/libcublasLt.so.13");
   const std::string home =
       tree.add("home/.local/lib/python3.11/site-packages/nvidia/cublas/lib/libcublasLt.so.12");
+  const std::string on_path =
+      tree.add("torch/lib/python3.12/site-packages/nvidia/cu13/lib/libcublasLt.so.13");
+  tree.add("torch/bin/python3");
+  tree.add("later/bin/python3");
+  tree.add("later/lib/python3.12/site-packages/nvidia/cu13/lib/libcublasLt.so.13");
   tree.add("usr/local/cuda-11.8/lib64/libcublasLt.so.11");
   const std::string root = tree.root().string();
-  CHECK(cublas_lt_candidates(environment({{"CUDA_HOME", root + "/opt/cuda"},
-                                          {"VIRTUAL_ENV", root + "/venv"},
-                                          {"CONDA_PREFIX", root + "/conda"},
-                                          {"HOME", root + "/home"}}),
-                             tree.root()) ==
-        std::vector<std::string>{"libcublasLt.so.13", "libcublasLt.so.12", toolkit, conda, newest,
-                                 older, venv, home});
+  CHECK(cublas_lt_candidates(
+            environment({{"CUDA_HOME", root + "/opt/cuda"},
+                         {"VIRTUAL_ENV", root + "/venv"},
+                         {"CONDA_PREFIX", root + "/conda"},
+                         {"PATH", root + ":" + root + "/torch/bin:" + root + "/later/bin"},
+                         {"HOME", root + "/home"}}),
+            tree.root()) == std::vector<std::string>{"libcublasLt.so.13", "libcublasLt.so.12",
+                                                     toolkit, conda, newest, older, venv, on_path,
+                                                     home});
 }
 
 TEST_CASE("cuBLASLt: HEADSPARK_CUBLASLT names a file or its folder, and nothing else is tried") {

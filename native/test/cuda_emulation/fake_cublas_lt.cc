@@ -1,6 +1,8 @@
 // Every mistake in a call is a status, which headspark reports as an error.
 #include "cuda_emulation/fake_cublas_lt.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "cuda/lt_products.h"
@@ -51,7 +53,16 @@ struct Product {
   const void *a, *b, *c;
   void* d;
   bool from_end;  // the order of the sums
+  bool cuts;      // rounds them towards zero
 };
+
+float added(float sum, float product, bool cuts) {
+  if (!cuts) return sum + product;
+  const double exact = static_cast<double>(sum) + static_cast<double>(product);
+  const auto nearest = static_cast<float>(exact);
+  return std::fabs(static_cast<double>(nearest)) > std::fabs(exact) ? std::nextafter(nearest, 0.0f)
+                                                                    : nearest;
+}
 
 void compute(const Product& p) {
   const std::int64_t depth = p.transposed ? p.left.rows : p.left.columns;
@@ -61,8 +72,9 @@ void compute(const Product& p) {
         float sum = 0.0f;
         for (std::int64_t step = 0; step < depth; ++step) {
           const std::int64_t k = p.from_end ? depth - 1 - step : step;
-          sum += value_at(p.left, p.a, tile, p.transposed ? k : row, p.transposed ? row : k) *
-                 value_at(p.right, p.b, tile, k, column);
+          const float left =
+              value_at(p.left, p.a, tile, p.transposed ? k : row, p.transposed ? row : k);
+          sum = added(sum, left * value_at(p.right, p.b, tile, k, column), p.cuts);
         }
         const float product = p.alpha * sum;
         const std::int64_t at = tile * p.result.batch_stride + row + column * p.result.stride;
@@ -94,7 +106,8 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                     depth == right.rows && (transposed ? left.columns : left.rows) == result.rows &&
                     right.columns == result.columns;
   if (workspace == nullptr || !fits) return kInvalid;
-  if (fake().refuses_one_tile && result.batch == 1) return kInvalid;
+  const bool one_tile = result.batch == 1 && result.columns == cuda::kLtTileRows;
+  if (fake().refuses_one_tile && one_tile) return kInvalid;
   for (const void* matrix : {a, b, c, static_cast<const void*>(d)}) {
     if (reinterpret_cast<std::uintptr_t>(matrix) % fake().least_alignment != 0) return kInvalid;
   }
@@ -104,12 +117,14 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
     return kInvalid;
   }
   const bool in_parts = algorithm->data[0] > kInParts;
-  const bool otherwise = in_parts
-                             ? fake().parts_round_otherwise && result.columns > cuda::kLtTileRows
-                             : fake().many_round_otherwise && result.batch > 1;
+  const bool as_matrix = fake().many_round_otherwise || fake().matrix_rounds_otherwise;
+  const bool otherwise = result.columns > cuda::kLtTileRows
+                             ? (in_parts ? fake().parts_round_otherwise : as_matrix)
+                             : !in_parts && fake().many_round_otherwise && result.batch > 1;
   ++fake().multiplications;
   fake().biases += biased ? 1 : 0;
-  fake().tiles += result.batch;
+  fake().tiles += result.batch * (result.columns / cuda::kLtTileRows);
+  fake().deepest = std::max(fake().deepest, depth);
   fake().algorithms.insert(algorithm->data[0]);
   const Product product{transposed,
                         biased ? how.bias : nullptr,
@@ -122,7 +137,8 @@ lt::Status multiply(lt::Handle, lt::MatmulDesc desc, const void* alpha, const vo
                         b,
                         c,
                         d,
-                        (fake().few_round_otherwise && algorithm->data[0] == 1) || otherwise};
+                        (fake().few_round_otherwise && algorithm->data[0] == 1) || otherwise,
+                        fake().cuts_sums};
   cuda::queue(stream, [product] { compute(product); });
   return lt::kSuccess;
 }
@@ -207,15 +223,19 @@ lt::Functions fake_cublas_lt() {
                                 lt::HeuristicResult* result, int* found) {
     const std::int32_t batch = of(b).batch;
     const bool in_parts = of(b).columns == cuda::kStepTiles * cuda::kLtTileRows;
+    const bool one_matrix = of(b).columns == cuda::kManyTiles * cuda::kLtTileRows;
+    if (one_matrix && batch != 1) return kInvalid;
     if (!in_parts && batch != 1 && batch != cuda::kManyTiles) return kInvalid;
-    if (!in_parts && of(b).columns != cuda::kLtTileRows) return kInvalid;
+    if (!in_parts && !one_matrix && of(b).columns != cuda::kLtTileRows) return kInvalid;
     ++fake().heuristics;
     const bool plain = reinterpret_cast<const FakeDesc*>(desc)->epilogue == lt::Epilogue::none &&
                        of(d).type == lt::DataType::f32;
     const bool has = in_parts ? fake().has_parts : fake().has_algorithm;
     *found = has && (plain || fake().has_epilogues) ? 1 : 0;
-    result->algorithm.data[0] =
-        in_parts ? kInParts + static_cast<std::uint64_t>(batch) : static_cast<std::uint64_t>(batch);
+    result->algorithm.data[0] = (in_parts     ? kInParts
+                                 : one_matrix ? kOneMatrix - 1
+                                              : 0) +
+                                static_cast<std::uint64_t>(batch);
     return lt::kSuccess;
   };
   f.Matmul = &multiply;

@@ -306,10 +306,6 @@ TEST_CASE("projections on the GPU have the bits of their steps") {
   }
 }
 
-// Each of the two shapes of weights has two algorithms, of which one multiplies a tile alone and
-// among others, and the other a tile alone, before the first product.
-constexpr int kTrials = 6;
-
 TEST_CASE("fused products are made by the library where it is there") {
   const Block block({.name = "gated"});
   Context context = make_cpu_context(1, Isa::specification);
@@ -317,7 +313,8 @@ TEST_CASE("fused products are made by the library where it is there") {
   FakeCublasLt::get().multiplications = 0;
   Outputs outputs;
   run(block, context, Forward{&mlp_forward}, outputs);
-  CHECK(FakeCublasLt::get().multiplications == kTrials + 9);  // three matrices, three terms
+  CHECK(FakeCublasLt::get().multiplications ==
+        2 * kShapeTrials + 9);  // three matrices, three terms
 }
 
 TEST_CASE("fused products: whole tiles and the rest are two products, where there are many") {
@@ -327,14 +324,14 @@ TEST_CASE("fused products: whole tiles and the rest are two products, where ther
   FakeCublasLt::get().multiplications = 0;
   Outputs fast;
   run(block, context, Forward{&mlp_forward}, fast);
-  CHECK(FakeCublasLt::get().multiplications == kTrials + 6);
+  CHECK(FakeCublasLt::get().multiplications == 2 * kShapeTrials + 6);
   context.precision = Precision::exact;
   FakeCublasLt::get().multiplications = 0;
   Outputs exact;
   run(block, context, Forward{&mlp_forward}, exact);
   // gate and up are fp32 now, which is a choice of its own; down's three terms are summed by
   // themselves.
-  CHECK(FakeCublasLt::get().multiplications == kTrials / 2 + 15);
+  CHECK(FakeCublasLt::get().multiplications == kShapeTrials + 15);
 }
 
 }  // namespace headspark::test

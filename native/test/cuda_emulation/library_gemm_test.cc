@@ -37,7 +37,7 @@ TEST_CASE("products by cuBLASLt are the products, in terms that hold all bits") 
       const GemmProblem problem(150, 20, 37, by_depth);
       LibraryDevice device;
       const std::vector<float> c = run(problem, device, precision, problem.rows);
-      const int trials = 3;  // of one algorithm alone and among others, of the other alone
+      const int trials = kShapeTrials;
       CHECK(fake.multiplications == trials + (precision == Precision::exact ? 3 : 1));
       CHECK(fake.reduction_schemes == 0);
       const double largest = problem.largest_error(c);
@@ -52,7 +52,7 @@ TEST_CASE("products by cuBLASLt with weights of several terms leave out what is 
       const GemmProblem problem(1100, 20, 37, by_depth, terms);
       LibraryDevice device;
       const std::vector<float> c = run(problem, device, Precision::exact, problem.rows);
-      const int trials = 3;
+      const int trials = kShapeTrials;
       CHECK(fake.multiplications == trials + (terms == 2 ? 5 : 6));
       CHECK(problem.largest_error(c) <= 4e-6);
       const std::vector<float> first = run(problem, device, Precision::exact, 1);
@@ -77,13 +77,48 @@ TEST_CASE("products by cuBLASLt: one choice per shape of the weight, the same bi
       check_same_bits("rows", some,
                       {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(some.size())});
       // What is chosen for one tile is used for few rows, unless it gives other bits.
-      const std::uint64_t tiles = otherwise ? kManyTiles : 1;
+      const std::uint64_t tiles = otherwise ? kOneMatrix : 1;
       CHECK(fake.algorithms == std::set<std::uint64_t>{tiles});
     }
     fake.algorithms.clear();
     run(problem, device, Precision::exact, kMany);
-    CHECK(fake.algorithms == std::set<std::uint64_t>{kManyTiles});
+    CHECK(fake.algorithms == std::set<std::uint64_t>{kOneMatrix});
     CHECK(fake.heuristics == 2);
+  }
+}
+
+TEST_CASE("products by cuBLASLt: a batch of tiles where rows get other bits among more rows") {
+  constexpr std::int64_t kMany = (kFewTiles + 1) * kLtTileRows;
+  const GemmProblem problem(kMany, 24, 40, false);
+  LibraryDevice device;
+  fake.matrix_rounds_otherwise = true;
+  const std::vector<float> all = run(problem, device, Precision::exact, kMany);
+  CHECK(fake.heuristics == 3);
+  for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{300}, kMany}) {
+    fake.algorithms.clear();
+    const std::vector<float> some = run(problem, device, Precision::exact, rows);
+    check_same_bits("rows", some,
+                    {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(some.size())});
+    const std::uint64_t tiles = rows == kMany ? kManyTiles : 1;
+    CHECK(fake.algorithms == std::set<std::uint64_t>{tiles});
+  }
+}
+
+TEST_CASE("products by cuBLASLt: the sums of a deep product do not drift as its tensor cores do") {
+  for (const bool by_depth : {false, true}) {
+    const GemmProblem problem(130, 4, 4000, by_depth);
+    LibraryDevice device;
+    fake.cuts_sums = true;
+    const std::vector<float> c = run(problem, device, Precision::exact, problem.rows);
+    CHECK(problem.largest_error(c) <= 2e-4);  // 1e-3 without slices
+    fake.multiplications = 0;
+    const std::vector<float> first = run(problem, device, Precision::exact, 1);
+    CHECK(fake.multiplications == 4 + 2);  // slices of the leading terms, and the other terms
+    check_same_bits("rows", first,
+                    {c.begin(), c.begin() + static_cast<std::ptrdiff_t>(first.size())});
+    fake.multiplications = 0;
+    run(problem, device, Precision::fast, 1);
+    CHECK(fake.multiplications == 1);
   }
 }
 
