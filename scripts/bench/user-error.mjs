@@ -9,11 +9,25 @@ export class UserError extends Error {
   }
 }
 
+/** The process was told to end by a signal; `exitCode` says by which. */
+export class Interrupted extends Error {
+  constructor(signal, exitCode) {
+    super(`ended by ${signal}`);
+    this.name = 'Interrupted';
+    this.exitCode = exitCode;
+  }
+}
+
 /** Runs `main` and turns what it throws into a line on stderr and an exit code. */
 export async function runMain(main) {
   try {
     await main();
   } catch (error) {
+    if (error instanceof Interrupted) {
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = error.exitCode;
+      return;
+    }
     const mistake = error instanceof UserError;
     process.stderr.write(mistake ? `${error.message} [${error.code}]\n` : `${error.stack}\n`);
     process.exitCode = mistake ? 1 : 2;
