@@ -1,26 +1,26 @@
-// Benchmark of decoding: batch 1, 64 rows without gates, and 64 rows of 16 variants, in turns, each
-// verified first, beside the floors that this machine's peak and bandwidth set in the same run.
+// Benchmark of decoding: batch 1, 64 rows without gates, and 64 rows of 16 variants, in turns,
+// verified then, beside the floors that this machine's peak and bandwidth set in the same run.
 // Usage: bench_decode [--model DIR] [--device cpu|cuda:N] [--threads N] [--prompt N] [--steps N]
 // [--rounds N] [--rows N] [--variants N] [--memory MB] [--precision exact|fast] [--adapter DIR]
-// [--json]. Without a model: random weights of the shape of SmolLM2-135M, in bf16. With an adapter
-// the rows without gates are decoded with it as well.
+// [--no-verify] [--json] [--out FILE]. Without a model: random weights of the shape of
+// SmolLM2-135M, in bf16. With an adapter the rows without gates are decoded with it as well.
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/options.h"
 #include "common/peaks.h"
+#include "decode/synthetic_model.h"
 #include "headspark/device.h"
 #include "headspark/error.h"
 #include "headspark/generate.h"
 #include "headspark/model.h"
 #include "headspark/ops/paged_attention.h"
+#include "nlohmann/json.hpp"
 
 namespace {
 
@@ -34,84 +34,12 @@ using headspark::ModelConfig;
 namespace bench = headspark::bench;
 
 struct Options {
-  bench::Options engine;  ///< threads, device, precision, memory of keys and values, JSON
+  bench::Options engine;  ///< threads, device, precision, memory of keys and values, rounds, JSON
   std::string model;
   int prompt = 64;
   int steps = 48;
-  int rounds = 3;
   int rows = 64;
   int variants = 16;
-};
-
-/// Random weights that live as long as the model.
-class SyntheticModel {
- public:
-  SyntheticModel() : model_(std::make_shared<Model>()) {
-    ModelConfig& c = model_->config;
-    c.layers = 30;
-    c.heads = 9;
-    c.kv_heads = 3;
-    c.head_dim = 64;
-    c.hidden = 576;
-    c.intermediate = 1536;
-    c.vocab = 49152;
-    c.max_positions = 8192;
-    c.norm_epsilon = 1e-5f;
-    c.attention_scale = 0.125f;
-    c.rotary = {.rotary_dim = 64, .theta = 100000.0};
-    for (std::int64_t layer = 0; layer < c.layers; ++layer) model_->layers.push_back(make_layer());
-    model_->embedding = view(c.vocab, c.hidden, 1.0f);
-    model_->final_norm = norm();
-    model_->unembedding = headspark::make_linear_weight(model_->embedding);
-    model_->folder = "random weights";
-    model_->parameter_count = parameters_;
-  }
-  std::shared_ptr<const Model> model() const { return model_; }
-
- private:
-  headspark::NormWeight norm() const {
-    headspark::NormWeight norm;
-    norm.weight.assign(static_cast<std::size_t>(model_->config.hidden), 1.0f);
-    norm.epsilon = model_->config.norm_epsilon;
-    return norm;
-  }
-  headspark::WeightView view(std::int64_t rows, std::int64_t cols, float scale) {
-    const auto bits =
-        std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(rows * cols));
-    storage_.push_back(bits);
-    for (std::uint16_t& value : *bits) {
-      state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
-      const float uniform = static_cast<float>(state_ >> 40) * 0x1p-23f - 1.0f;
-      value = headspark::f32_to_bf16(scale * uniform);
-    }
-    parameters_ += rows * cols;
-    headspark::WeightView view =
-        headspark::contiguous_view(bits->data(), headspark::DType::bf16, rows, cols);
-    view.owner = bits;  // or a GPU would copy them at every use
-    return view;
-  }
-  headspark::LinearWeight linear(std::int64_t out, std::int64_t in) {
-    const float scale = std::sqrt(3.0f / static_cast<float>(in));  // keeps the variance
-    return headspark::make_linear_weight(view(out, in, scale));
-  }
-  headspark::LayerWeights make_layer() {
-    const ModelConfig& c = model_->config;
-    headspark::LayerWeights layer;
-    layer.attention_norm = layer.mlp_norm = norm();
-    layer.q = linear(c.heads * c.head_dim, c.hidden);
-    layer.k = linear(c.kv_heads * c.head_dim, c.hidden);
-    layer.v = linear(c.kv_heads * c.head_dim, c.hidden);
-    layer.o = linear(c.hidden, c.heads * c.head_dim);
-    layer.gate = linear(c.intermediate, c.hidden);
-    layer.up = linear(c.intermediate, c.hidden);
-    layer.down = linear(c.hidden, c.intermediate);
-    return layer;
-  }
-
-  std::shared_ptr<Model> model_;
-  std::vector<std::shared_ptr<const std::vector<std::uint16_t>>> storage_;
-  std::uint64_t state_ = 1;
-  std::int64_t parameters_ = 0;
 };
 
 // Steps between a full batch and the clock: on a GPU the second one records what later ones repeat.
@@ -279,7 +207,6 @@ Options parse(int argc, char** argv) {
   Options options;
   const std::map<std::string, int*> numbers = {{"--prompt", &options.prompt},
                                                {"--steps", &options.steps},
-                                               {"--rounds", &options.rounds},
                                                {"--rows", &options.rows},
                                                {"--variants", &options.variants}};
   std::vector<char*> others{argv[0]};
@@ -301,129 +228,173 @@ Options parse(int argc, char** argv) {
     }
   }
   options.engine = bench::parse_options(static_cast<int>(others.size()), others.data());
+  if (options.engine.rounds == 0) options.engine.rounds = 3;
   return options;
 }
 
-struct Result {
+/// What was timed of a scenario so far.
+struct Measured {
   Scenario scenario;
-  double seconds_per_step = 0;  // median over the rounds
-  double least = 0;
-  double most = 0;
-  double processor_per_step = 0;
-  std::int64_t repeated = 0;  // of the last round
   Floors floors;
+  std::vector<double> seconds, processor;  // per step, a value for each round
+  std::int64_t repeated = 0;               // of the last round
 
-  double tokens_per_second() const { return scenario.rows / seconds_per_step; }
+  double tokens_per_second() const { return scenario.rows / median(seconds); }
 };
 
-// Not before all results are there: what ends early leaves no half of an object.
-void print_machine(const headspark::Context& context, const bench::Peaks& peak,
-                   const Options& options) {
-  const char* const precision = headspark::precision_name(options.engine.precision);
-  if (!options.engine.json) {
-    std::printf("%s; peaks: %s; %s\n", bench::computer_text(context).c_str(),
-                bench::peaks_text(peak).c_str(), precision);
-    return;
-  }
-  const std::string device = context.on_cpu() ? "cpu" : context.backend->name();
-  std::printf(
-      "{\"cpu\": \"%s\", \"device\": \"%s\", \"threads\": %d, \"peakGflops\": %.1f, "
-      "\"copyGbPerS\": %.1f, \"precision\": \"%s\", \"results\": [",
-      headspark::device_info().cpu_name.c_str(), device.c_str(), context.threads->threads(),
-      peak.gflops(), peak.copy_gb_per_s, precision);
+nlohmann::json to_json(const Measured& m) {
+  const auto [least, most] = std::minmax_element(m.seconds.begin(), m.seconds.end());
+  const double seconds = median(m.seconds);
+  return {{"name", m.scenario.name},
+          {"rows", m.scenario.rows},
+          {"variants", m.scenario.variants},
+          {"rounds", m.seconds.size()},
+          {"tokensPerS", m.tokens_per_second()},
+          {"msPerStep", seconds * 1e3},
+          {"minMsPerStep", *least * 1e3},
+          {"maxMsPerStep", *most * 1e3},
+          {"processorMsPerStep", median(m.processor) * 1e3},
+          {"repeatedSteps", m.repeated},
+          {"byteFloorShare", m.floors.byte_seconds / seconds},
+          {"flopFloorShare", m.floors.flop_seconds / seconds}};
 }
 
-void print(const std::vector<Result>& results, const Options& options) {
-  const double one = results[0].tokens_per_second();
-  const double ungated = results[1].tokens_per_second();
-  const double gated = results[2].tokens_per_second();
-  const char* separator = "";
-  for (const Result& r : results) {
-    const double byte_share = r.floors.byte_seconds / r.seconds_per_step;
-    const double flop_share = r.floors.flop_seconds / r.seconds_per_step;
-    if (options.engine.json) {
-      std::printf(
-          "%s\n  {\"name\": \"%s\", \"rows\": %d, \"variants\": %d, \"tokensPerS\": %.2f, "
-          "\"msPerStep\": %.4f, \"minMsPerStep\": %.4f, \"maxMsPerStep\": %.4f, "
-          "\"processorMsPerStep\": %.4f, \"repeatedSteps\": %lld, \"byteFloorShare\": %.4f, "
-          "\"flopFloorShare\": %.4f}",
-          separator, r.scenario.name.c_str(), r.scenario.rows, r.scenario.variants,
-          r.tokens_per_second(), r.seconds_per_step * 1e3, r.least * 1e3, r.most * 1e3,
-          r.processor_per_step * 1e3, static_cast<long long>(r.repeated), byte_share, flop_share);
-      separator = ",";
-    } else {
-      std::printf(
-          "%-28s %8.1f tokens/s  %8.2f ms/step (%.2f..%.2f; %.2f ms of processor time)  %3.0f %% "
-          "of the byte floor, %3.0f %% of the FLOP floor\n",
-          r.scenario.name.c_str(), r.tokens_per_second(), r.seconds_per_step * 1e3, r.least * 1e3,
-          r.most * 1e3, r.processor_per_step * 1e3, byte_share * 100, flop_share * 100);
+/// All that is known so far: of --json, and of the file of --out at any moment.
+class DecodeReport {
+ public:
+  DecodeReport(const headspark::Context& context, const bench::Peaks& peak, const Options& options)
+      : options_(options.engine) {
+    all_ = {{"program", "bench_decode"},
+            {"cpu", headspark::device_info().cpu_name},
+            {"device", context.on_cpu() ? "cpu" : context.backend->name()},
+            {"products", context.on_cpu() ? "" : headspark::probe_gpus().products},
+            {"threads", context.threads->threads()},
+            {"peakGflops", peak.gflops()},
+            {"copyGbPerS", peak.copy_gb_per_s},
+            {"precision", headspark::precision_name(options_.precision)},
+            {"verified", false},
+            {"results", nlohmann::json::array()}};
+    heading_ = bench::computer_text(context) + "; peaks: " + bench::peaks_text(peak) + "; " +
+               headspark::precision_name(options_.precision);
+    save(false);
+  }
+
+  void keep(const std::vector<Measured>& all) {
+    all_["results"] = nlohmann::json::array();
+    for (const Measured& m : all) {
+      if (!m.seconds.empty()) all_["results"].push_back(to_json(m));
     }
+    save(false);
   }
-  if (options.engine.json) {
-    std::printf("\n], \"batchOverOne\": %.3f, \"gatedOverUngated\": %.4f}\n", gated / one,
-                gated / ungated);
-  } else {
-    std::printf("%s is %.1f times %s, and %.1f %% of %s\n", results[2].scenario.name.c_str(),
-                gated / one, results[0].scenario.name.c_str(), 100 * gated / ungated,
-                results[1].scenario.name.c_str());
-  }
-}
+  void keep_verified(bool verified) { all_["verified"] = verified; }
 
-int run(const Options& options) {
-  std::optional<SyntheticModel> synthetic;
-  if (options.model.empty()) synthetic.emplace();
-  const std::shared_ptr<const Model> model =
-      synthetic ? synthetic->model() : headspark::load_model(options.model, {}, {});
-  headspark::EngineOptions engine_options = bench::engine_options(options.engine);
-  engine_options.memory_bytes = 0;  // --memory is of the pages alone
-  const Engine engine = headspark::make_engine(model, engine_options);
-  const std::string& adapter = options.engine.adapter;
-  const Engine adapted =
-      adapter.empty()
-          ? engine
-          : headspark::make_engine(headspark::with_adapter(model, adapter, {}), engine_options);
-  const auto engine_of = [&](const Scenario& scenario) -> const Engine& {
-    return scenario.adapted ? adapted : engine;
-  };
+  /// Prints everything: one row, rows without gates and rows with gates come first.
+  void finish(const std::vector<Measured>& all) {
+    const double one = all[0].tokens_per_second();
+    const double ungated = all[1].tokens_per_second();
+    const double gated = all[2].tokens_per_second();
+    all_["batchOverOne"] = gated / one;
+    all_["gatedOverUngated"] = gated / ungated;
+    save(true);
+    if (options_.json) {
+      std::puts(all_.dump(2).c_str());
+      return;
+    }
+    std::puts(heading_.c_str());
+    for (const Measured& m : all) print(m);
+    std::printf("%s is %.1f times %s, and %.1f %% of %s\n", all[2].scenario.name.c_str(),
+                gated / one, all[0].scenario.name.c_str(), 100 * gated / ungated,
+                all[1].scenario.name.c_str());
+  }
+
+ private:
+  static void print(const Measured& m) {
+    const auto [least, most] = std::minmax_element(m.seconds.begin(), m.seconds.end());
+    const double seconds = median(m.seconds);
+    std::printf(
+        "%-28s %8.1f tokens/s  %8.2f ms/step (%.2f..%.2f; %.2f ms of processor time)  %3.0f %% "
+        "of the byte floor, %3.0f %% of the FLOP floor\n",
+        m.scenario.name.c_str(), m.tokens_per_second(), seconds * 1e3, *least * 1e3, *most * 1e3,
+        median(m.processor) * 1e3, m.floors.byte_seconds / seconds * 100,
+        m.floors.flop_seconds / seconds * 100);
+  }
+  void save(bool complete) {
+    all_["complete"] = complete;
+    if (!options_.out.empty()) bench::write_whole(options_.out, all_.dump(2) + "\n");
+  }
+
+  bench::Options options_;
+  std::string heading_;
+  nlohmann::json all_;
+};
+
+std::vector<Scenario> scenarios_of(const Options& options) {
   const std::string rows = std::to_string(options.rows) + " rows";
   std::vector<Scenario> scenarios = {
       {"1 row", 1, 1},
       {rows, options.rows, 1},
       {rows + " of " + std::to_string(options.variants) + " variants", options.rows,
        options.variants}};
-  const Scenario gated = scenarios.back();
-  if (!adapter.empty()) {
+  if (!options.engine.adapter.empty()) {
     scenarios.push_back({"1 row, adapter", 1, 1, true});
     scenarios.push_back({rows + ", adapter", options.rows, 1, true});
   }
-  const bench::Peaks peak = bench::PeakMeter(engine.context, 500).measure();
-  for (const Scenario& scenario : {gated, scenarios.back()}) {
-    if (verify(engine_of(scenario), scenario, options)) continue;
-    std::fprintf(stderr, "bench_decode: a row's tokens depend on its batch\n");
-    return 1;
+  return scenarios;
+}
+
+/// The checkpoint without and with the adapter; the same where there is none.
+struct Engines {
+  Engine plain, adapted;
+
+  explicit Engines(const Options& options) {
+    const std::shared_ptr<const Model> model = options.model.empty()
+                                                   ? bench::synthetic_model()
+                                                   : headspark::load_model(options.model, {}, {});
+    headspark::EngineOptions engine_options = bench::engine_options(options.engine);
+    engine_options.memory_bytes = 0;  // --memory is of the pages alone
+    plain = headspark::make_engine(model, engine_options);
+    const std::string& adapter = options.engine.adapter;
+    adapted = adapter.empty() ? plain
+                              : headspark::make_engine(headspark::with_adapter(model, adapter, {}),
+                                                       engine_options);
   }
-  std::vector<std::vector<double>> seconds(scenarios.size());
-  std::vector<std::vector<double>> processor(scenarios.size());
-  std::vector<std::int64_t> repeated(scenarios.size());
-  for (int round = 0; round < options.rounds; ++round) {
-    for (std::size_t i = 0; i < scenarios.size(); ++i) {
+  const Engine& of(const Scenario& scenario) const { return scenario.adapted ? adapted : plain; }
+};
+
+/// The largest batch, and the largest with the adapter.
+bool verify_all(const Engines& engines, const std::vector<Measured>& all, const Options& options) {
+  const auto right = [&](const Measured& m) {
+    return verify(engines.of(m.scenario), m.scenario, options);
+  };
+  return right(all[2]) && (all.size() == 3 || right(all.back()));
+}
+
+int run(const Options& options) {
+  const Engines engines(options);
+  const bench::Peaks peak = bench::PeakMeter(engines.plain.context, 500).measure();
+  std::vector<Measured> all;
+  for (const Scenario& scenario : scenarios_of(options)) {
+    Measured& m = all.emplace_back();
+    m.scenario = scenario;
+    m.floors = floors_of(engines.of(scenario), scenario, options, peak);
+  }
+  DecodeReport report(engines.plain.context, peak, options);
+  for (int round = 0; round < options.engine.rounds; ++round) {
+    // The largest first: what ends the program early leaves the figures that say most.
+    for (auto m = all.rbegin(); m != all.rend(); ++m) {
       Tokens tokens;
-      const Times times = time_steps(engine_of(scenarios[i]), scenarios[i], options, tokens);
-      seconds[i].push_back(times.wall);
-      processor[i].push_back(times.processor);
-      repeated[i] = times.repeated;
+      const Times times = time_steps(engines.of(m->scenario), m->scenario, options, tokens);
+      m->seconds.push_back(times.wall / options.steps);
+      m->processor.push_back(times.processor / options.steps);
+      m->repeated = times.repeated;
+      report.keep(all);
     }
   }
-  std::vector<Result> results;
-  for (std::size_t i = 0; i < scenarios.size(); ++i) {
-    const auto [least, most] = std::minmax_element(seconds[i].begin(), seconds[i].end());
-    results.push_back({scenarios[i], median(seconds[i]) / options.steps, *least / options.steps,
-                       *most / options.steps, median(processor[i]) / options.steps, repeated[i],
-                       floors_of(engine_of(scenarios[i]), scenarios[i], options, peak)});
-  }
-  print_machine(engine.context, peak, options);
-  print(results, options);
-  return 0;
+  const bool right = !options.engine.verify || verify_all(engines, all, options);
+  if (!right) std::fprintf(stderr, "bench_decode: a row's tokens depend on its batch\n");
+  report.keep_verified(right && options.engine.verify);
+  report.finish(all);
+  return right ? 0 : 1;
 }
 
 }  // namespace

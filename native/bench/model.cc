@@ -2,7 +2,8 @@
 // circuits, what prefix sharing, gates and an adapter cost or save, and how time and memory grow.
 // Usage: bench_model FOLDER --pairs FILE [--paper-pairs FILE] [--adapter DIR] [--memory MB]
 // [--batch-tokens N] [--device cpu|cuda:N] [--threads N] [--isa NAME] [--precision exact|fast]
-// [--filter TEXT] [--milliseconds N] [--quick] [--json]; `npm run bench` makes the files.
+// [--filter TEXT] [--milliseconds N] [--rounds N] [--quick] [--no-verify] [--json] [--out FILE];
+// `npm run bench` makes the files.
 #include "model/setup.h"
 
 namespace headspark::bench {

@@ -1,7 +1,7 @@
 // Builds and runs the native benchmark programs, and keeps what benchmarks need in a cache folder:
 // checkpoints of random weights, pairs, and the peers of scripts/bench/compare.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism, homedir } from 'node:os';
 import path from 'node:path';
@@ -75,28 +75,62 @@ export function programPath(name, preset = 'cpu') {
   return path.join(root, `build-${preset}`, 'native', `${name}${suffix}`);
 }
 
-/** The object that a program printed; undefined where it did not come to its end. */
-function parsed(output) {
+/** The object in a text; undefined where there is none. */
+function parsed(text) {
   try {
-    return JSON.parse(output);
+    return JSON.parse(text);
   } catch {
     return undefined;
+  }
+}
+
+/** The object in a file, which programs write whole; undefined where there is none yet. */
+function readObject(file) {
+  try {
+    return parsed(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+const followMs = 2000;
+
+/** Runs `work` while keep(object) is given what a file holds, as it changes; the last one. */
+async function following(file, keep, work) {
+  rmSync(file, { force: true });
+  let last;
+  const look = () => {
+    const object = readObject(file);
+    if (object === undefined || JSON.stringify(object) === JSON.stringify(last)) return;
+    last = object;
+    keep(object);
+  };
+  const timer = setInterval(look, followMs);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+    look();
   }
 }
 
 /**
  * Runs a native program with --json and returns the object it prints. Its progress goes to stderr
  * unless `quiet`; a program that found a wrong result (exit code 1 with JSON) sets `failed`.
+ * @param options  seconds: see runChild; out: a file of the object that is whole at any moment, and
+ *                 keep(object): called as it grows, so that a program that is ended leaves that much
  */
 export async function runProgram(
   name,
   args,
-  { quiet = false, device = 'cpu', seconds, env = process.env } = {},
+  { quiet = false, device = 'cpu', seconds, env = process.env, out, keep = () => {} } = {},
 ) {
-  const stdio = ['ignore', 'pipe', quiet ? 'pipe' : 'inherit'];
-  const command = [...args, '--device', device, '--json'];
+  const file = out === undefined ? [] : ['--out', out];
+  const command = [...args, ...file, '--device', device, '--json'];
   const program = programPath(name, presetOf(device));
-  const { code, output, errors } = await runChild(program, command, { stdio, seconds, env });
+  const how = { stdio: ['ignore', 'pipe', 'pipe'], shown: quiet ? [] : ['stderr'], seconds, env };
+  const run = () => runChild(program, command, how);
+  const { code, output, errors } = await (out === undefined ? run() : following(out, keep, run));
   if (quiet && code !== 0) {
     const own = errors.split('\n').filter((line) => line.startsWith(`${name}: `));
     process.stderr.write(`${own.length > 0 ? own.join('\n') : errors}\n`);
@@ -105,6 +139,15 @@ export async function runProgram(
   if (result !== undefined) return { ...result, failed: code !== 0 };
   const failure = `${name} failed with exit code ${code}; the line above says why.`;
   throw code === 1 ? new UserError(failure) : new Error(failure);
+}
+
+/** Runs a script that writes an object to `out` again and again, as runProgram does. */
+export async function runScript(script, args, { out, keep = () => {}, seconds }) {
+  const how = { stdio: ['ignore', 'pipe', 'pipe'], shown: ['stdout', 'stderr'], seconds };
+  const command = [script, ...args, '--out', out];
+  const { code } = await following(out, keep, () => runChild(process.execPath, command, how));
+  if (code === 0) return readObject(out);
+  throw new Error(`${path.basename(script)} ended with code ${code}; its output above says why`);
 }
 
 /** The vocabulary size that a checkpoint folder's config.json states. */

@@ -7,10 +7,10 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { benchFolder, benchScript } from '../unit/bench/scripts.js';
 
-const { programPath } = await benchScript('programs.mjs');
+const { programPath, runProgram } = await benchScript('programs.mjs');
 const { resolveShape } = await benchScript('checkpoint/shapes.mjs');
 const { writeCheckpoint } = await benchScript('checkpoint/write.mjs');
-const built = ['bench_ops', 'bench_model', 'bench_peer'].every((p) => existsSync(programPath(p)));
+const built = ['bench_ops', 'bench_model', 'bench_peer', 'bench_decode'].every((p) => existsSync(programPath(p)));
 if (!built) console.warn('skipped: no build-cpu; `npm run test:core` builds the benchmarks');
 
 let folder: string;
@@ -76,6 +76,50 @@ describe.skipIf(!built)('npm run bench', () => {
     }
     for (const { error } of results) expect(error).toBeLessThanOrEqual(1e-4);
   }, 300_000);
+});
+
+describe.skipIf(!built)('a native benchmark that is ended', () => {
+  it('leaves what it had measured, whole', async () => {
+    const out = path.join(folder, 'ops.json');
+    const kept: any[] = [];
+    // Much longer than the limit: each of some thirty ops takes at least 2 s.
+    const args = ['--quick', '--milliseconds', '2000', '--threads', '1'];
+    const how = { quiet: true, seconds: 12, out, keep: (object: object) => kept.push(object) };
+    await expect(runProgram('bench_ops', args, how)).rejects.toThrow(/took more than 12 s/);
+    const { complete, results } = kept.at(-1);
+    expect(complete).toBe(false);
+    expect(results.length).toBeGreaterThan(0);
+    expect(results[0]).toMatchObject({ verified: true });
+    expect(results[0].medianMs).toBeGreaterThan(0);
+    expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual(kept.at(-1));
+  }, 60_000);
+});
+
+describe.skipIf(!built)('the benchmark of decoding', () => {
+  it('times, verifies, and says in its file as much as it prints', () => {
+    const out = path.join(folder, 'decode.json');
+    const sizes = ['--rows', '3', '--variants', '2', '--prompt', '4', '--steps', '2'];
+    const args = ['--model', model, ...sizes, '--rounds', '2', '--memory', '64', '--json'];
+    const { status, stdout } = run('bench_decode', ...args, '--out', out);
+    expect(status).toBe(0);
+    const printed = JSON.parse(stdout);
+    expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual(printed);
+    expect(printed).toMatchObject({ complete: true, verified: true, device: 'cpu' });
+    expect(printed.results.map((r: any) => [r.name, r.rounds])).toEqual([
+      ['1 row', 2],
+      ['3 rows', 2],
+      ['3 rows of 2 variants', 2],
+    ]);
+    for (const { tokensPerS } of printed.results) expect(tokensPerS).toBeGreaterThan(0);
+  }, 60_000);
+
+  it('leaves out the verification where it is told to', () => {
+    const sizes = ['--rows', '2', '--variants', '2', '--prompt', '4', '--steps', '1'];
+    const args = ['--model', model, ...sizes, '--rounds', '1', '--memory', '64', '--json'];
+    const { status, stdout } = run('bench_decode', ...args, '--no-verify');
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout).verified).toBe(false);
+  }, 60_000);
 });
 
 describe.skipIf(!built)('the program for comparisons', () => {

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "headspark/error.h"
 
@@ -55,6 +57,10 @@ void set_value(Options& options, const std::string& option, const std::string& v
     options.filter = value;
   } else if (option == "--milliseconds") {
     options.milliseconds = number<double>(option, value);
+  } else if (option == "--rounds") {
+    options.rounds = number<int>(option, value);
+  } else if (option == "--out") {
+    options.out = value;
   } else if (option == "--pairs") {
     options.pairs = value;
   } else if (option == "--paper-pairs") {
@@ -76,6 +82,19 @@ int whole_number(const std::string& option, const std::string& text) {
   return number<int>(option, text);
 }
 
+void write_whole(const std::string& file, const std::string& text) {
+  const std::string part = file + ".part";
+  std::ofstream stream(part, std::ios::binary);
+  stream << text;
+  stream.close();
+  std::error_code failed;
+  if (stream) std::filesystem::rename(part, file, failed);
+  if (stream && !failed) return;
+  throw Error(ErrorCode::FILE_WRITE, file +
+                                         " cannot be written; give --out a file in a folder that "
+                                         "is there and has room.");
+}
+
 EngineOptions engine_options(const Options& options) {
   EngineOptions engine;
   engine.threads = options.threads;
@@ -95,6 +114,8 @@ Options parse_options(int argc, char** argv) {
       options.json = true;
     } else if (name == "--quick") {
       options.quick = true;
+    } else if (name == "--no-verify") {
+      options.verify = false;
     } else if (!name.starts_with("--")) {
       options.folders.push_back(name);
     } else if (i + 1 == argc) {

@@ -18,10 +18,14 @@ struct Result {
   Timing timing;
   double flops = 0;              // needed per run
   double bytes = 0;              // per run, read or written at least once
-  double error = -1;             // against the specification, relative; < 0: not verified
-  double tolerance = 0;          // error above it is a failure
   std::int64_t peak_memory = 0;  // bytes resident at most, weights included; 0: not measured
   std::string note;              // what was verified or counted
+};
+
+/// How far a result is from the specification, relative; above `tolerance` it is wrong.
+struct Check {
+  double error = -1;
+  double tolerance = 0;
 };
 
 /// Two alternatives timed in turn: how many times as long `slow` takes as `fast`.
@@ -46,12 +50,16 @@ struct Scale {
 
 /// Measures the machine's peaks, prints a heading, then every figure as it comes. The peaks are
 /// measured again after every result, because the machine drifts: a result's shares are of the
-/// larger of the peaks before and after it.
+/// larger of the peaks before and after it. The file of --out has all figures at any moment, and
+/// says whether they are complete.
 class Report {
  public:
   Report(const char* program, const Context& context, const Options& options);
 
   void add(const Result& result);
+  /// A result that is kept first and verified then, unless --no-verify says otherwise: what ends
+  /// the program meanwhile, or an error of `verify`, leaves it as one that is not verified.
+  void add(const Result& result, const std::function<Check()>& verify);
   void add(const Ratio& ratio);
   void add(const Scale& scale);
   /// Runs a measurement; an error of it is a wrong result, and the next one goes on.
@@ -61,12 +69,18 @@ class Report {
   int finish();
 
  private:
-  void check(const std::string& name, double error, double tolerance);
+  /// Whether it is right; a sentence where not.
+  bool check(const std::string& name, const Check& check);
+  nlohmann::json entry_of(const Result& result, const Peaks& peak) const;
+  void print(const Result& result, const Peaks& peak, double error) const;
+  void save(bool complete);
   /// The larger of the peaks before and after the result that was just measured.
   Peaks beside_result();
 
   std::string program_;
+  std::string out_;
   bool json_ = false;
+  bool verifies_ = true;
   std::FILE* lines_ = nullptr;  // where lines for people go: stderr when stdout has the JSON
   PeakMeter meter_;
   Peaks latest_;

@@ -12,7 +12,10 @@ namespace headspark::bench {
 
 Budget Setup::budget() const {
   const double otherwise = options.quick ? 0 : 2000;
-  return {options.milliseconds > 0 ? options.milliseconds : otherwise, options.quick ? 1 : 3};
+  return {options.milliseconds > 0 ? options.milliseconds : otherwise, options.rounds > 0
+                                                                           ? options.rounds
+                                                                       : options.quick ? 1
+                                                                                       : 3};
 }
 
 namespace {
