@@ -22,7 +22,8 @@ import {
 import { busyWarning, isBusy, loadAverage } from '../machine-load.mjs';
 import { comparisonTable } from '../tables.mjs';
 import { failAsUserError, runMain, UserError } from '../user-error.mjs';
-import { compareTask } from './measure.mjs';
+import { writeWhole } from '../whole-file.mjs';
+import { compareTask, wantedTasks } from './measure.mjs';
 import { findPeers, installCommands, peerPaths } from './peers.mjs';
 import { Worker } from './worker.mjs';
 
@@ -47,15 +48,27 @@ function parse() {
     .option('rounds', { describe: 'timed runs of each', type: 'number', default: 3 })
     .option('peers', { describe: `${PEERS.join(', ')} (default: all)`, type: 'string' })
     .option('filter', {
-      describe: 'only tasks whose name contains this, or one of A,B',
+      describe: 'only tasks whose name contains this, or one of A,B, in that order',
       default: '',
     })
-    .option('variants', { describe: 'only variants whose name contains this', default: '' })
+    .option('variants', { describe: 'only variants of peers with this in their name', default: '' })
+    .option('own-variants', {
+      describe: "only variants of headspark's with this in their name",
+      default: '',
+    })
+    .option('ops-only', {
+      describe: 'single ops, without a checkpoint',
+      type: 'boolean',
+      default: false,
+    })
     .option('python', { describe: 'a Python that has torch', type: 'string' })
     .option('modules', { describe: 'folder whose node_modules has the npm peers', type: 'string' })
     .option('install', { describe: 'install the peers into the cache first', type: 'boolean' })
     .option('json', { describe: 'print JSON, no progress', type: 'boolean', default: false })
-    .option('out', { describe: 'write the JSON to this file as well', type: 'string' })
+    .option('out', {
+      describe: 'write the JSON to this file as well, after each task',
+      type: 'string',
+    })
     .strict()
     .wrap(100)
     .fail(failAsUserError)
@@ -69,7 +82,8 @@ function checkOptions(options) {
     }
   }
   const possible = checkDevice(options.device) === 'cpu' ? PEERS : GPU_PEERS;
-  const wanted = options.peers?.split(',').filter((name) => name !== '') ?? possible;
+  const all = options.opsOnly ? GPU_PEERS : possible;
+  const wanted = options.peers?.split(',').filter((name) => name !== '') ?? all;
   const unknown = wanted.find((name) => !PEERS.includes(name));
   if (unknown !== undefined) {
     throw new UserError(`--peers ${unknown} is unknown; these are: ${PEERS.join(', ')}.`);
@@ -79,6 +93,10 @@ function checkOptions(options) {
     throw new UserError(
       `--peers ${onCpu} computes on the CPU; beside ${options.device} there is: ${GPU_PEERS.join(', ')}.`,
     );
+  }
+  const needing = wanted.find((name) => !GPU_PEERS.includes(name));
+  if (options.opsOnly && needing !== undefined) {
+    throw new UserError(`--ops-only leaves nothing to do for --peers ${needing}.`);
   }
   return wanted;
 }
@@ -127,14 +145,14 @@ async function startWorkers(peers, log) {
 }
 
 /** The contenders for a task of headspark's, headspark first. */
-function contendersFor(task, workers, { heads, rounds, variants }) {
+function contendersFor(task, workers, { heads, rounds, variants, ownVariants }) {
   // Peers have no sweep; what none of them can do without is a forward of all prompts per head.
   const theirs = task === 'sweep' ? 'forward' : task;
   const scaling = { scale: heads, repeats: Math.ceil(sweepForwards / rounds) };
   return workers.flatMap((worker, index) =>
     worker.info.tasks
       .filter((t) => t.task === (index === 0 ? task : theirs))
-      .filter((t) => index === 0 || t.variant.includes(variants))
+      .filter((t) => t.variant.includes(index === 0 ? ownVariants : variants))
       .map((t) => ({
         worker,
         peer: worker.info.peer.split(',')[0],
@@ -144,20 +162,21 @@ function contendersFor(task, workers, { heads, rounds, variants }) {
   );
 }
 
-/** Task by task; what was measured before an interruption is kept. */
-async function compareAll(workers, options, log) {
+/** Task by task, each kept as it ends; what was measured before an interruption is kept. */
+async function compareAll(workers, options, log, keep) {
   const tasks = [...new Set(workers[0].info.tasks.map(({ task }) => task))];
   const comparisons = [];
-  const filters = options.filter.split(',');
-  for (const task of tasks.filter((name) => filters.some((part) => name.includes(part)))) {
+  for (const task of wantedTasks(tasks, options.filter)) {
     log(`${task} …`);
     const contenders = contendersFor(task, workers, options);
+    if (contenders.length === 0) continue;
     const comparison = await compareTask(task, contenders, { rounds: options.rounds });
     if (options.interruption.signal !== undefined) break; // this task's runs were cut off
     if (task === 'sweep') {
       comparison.note = `peers: ${options.heads} forwards, scaled from ${sweepForwards}`;
     }
     comparisons.push(comparison);
+    keep(comparisons);
     log(comparisonTable([comparison]));
   }
   return comparisons;
@@ -175,32 +194,31 @@ function watchSignals(workers) {
   return interruption;
 }
 
-async function prepare(options) {
-  const wanted = checkOptions(options);
-  if (options.install) await install(options);
-  const { device } = options;
+/** A checkpoint and pairs for tasks of whole computations, and the number of its heads. */
+async function prepareModel({ device, ...options }) {
   const model = await resolveModel(options.model, options.shape ?? defaultShape(device));
   const vocab = await vocabularySize(model);
   const pairs = options.pairs
     ? { file: path.resolve(options.pairs), text: options.pairs }
     : await pairsFile(defaultPairs(device), vocab);
   const config = JSON.parse(await readFile(path.join(model, 'config.json'), 'utf8'));
-  buildPrograms({ quiet: options.json, preset: presetOf(device) });
-  const peers = await findPeers({
-    ...options,
-    model,
-    pairs: pairs.file,
-    vocab,
-    key: await modelKey(model),
-    wanted,
-  });
   const heads =
     (config.num_hidden_layers ?? config.n_layer) * (config.num_attention_heads ?? config.n_head);
-  return { model, pairs, peers, heads };
+  return { model, vocab, pairs, heads, key: await modelKey(model) };
+}
+
+async function prepare(options) {
+  const wanted = checkOptions(options);
+  if (options.install) await install(options);
+  const found = options.opsOnly ? { pairs: { text: 'single ops' } } : await prepareModel(options);
+  buildPrograms({ quiet: options.json, preset: presetOf(options.device) });
+  const peers = await findPeers({ ...options, ...found, pairs: found.pairs.file, wanted });
+  return { ...found, peers };
 }
 
 function print(run) {
-  console.log(`\n${run.cpu}, ${run.threads} threads; model ${run.model}; ${run.pairs}`);
+  const what = run.model === undefined ? run.pairs : `model ${run.model}; ${run.pairs}`;
+  console.log(`\n${run.cpu}, ${run.threads} threads; ${what}`);
   for (const { peer, settings } of run.peers) console.log(`  ${peer}: ${settings}`);
   if (isBusy(run.loadBefore)) console.log(busyWarning(run.loadBefore));
   console.log(comparisonTable(run.comparisons));
@@ -211,23 +229,14 @@ function print(run) {
   }
 }
 
-await runMain(async () => {
+async function main() {
   const options = await parse();
   const log = options.json ? () => {} : (text) => process.stderr.write(`${text}\n`);
   const { model, pairs, peers, heads } = await prepare(options);
   const load = loadAverage();
   const { workers, missing } = await startWorkers(peers, log);
   const interruption = watchSignals(workers);
-  let comparisons;
-  try {
-    if (workers[0]?.info.peer !== 'headspark') {
-      throw new Error(`headspark's own program did not start: ${missing[0].what}`);
-    }
-    comparisons = await compareAll(workers, { ...options, heads, interruption }, log);
-  } finally {
-    await Promise.all(workers.map((worker) => worker.close()));
-  }
-  const run = {
+  const runOf = (comparisons, complete) => ({
     date: new Date().toISOString(),
     cpu: cpus()[0]?.model,
     device: options.device,
@@ -239,14 +248,29 @@ await runMain(async () => {
     peers: workers.map(({ info: { peer, settings } }) => ({ peer, settings })),
     missing,
     interrupted: interruption.signal !== undefined,
+    complete,
     comparisons,
-  };
-  const text = `${JSON.stringify(run, null, 2)}\n`;
-  if (options.out) await writeFile(options.out, text);
-  if (options.json) process.stdout.write(text);
+  });
+  const textOf = (run) => `${JSON.stringify(run, null, 2)}\n`;
+  const keep = (comparisons) =>
+    options.out && writeWhole(options.out, textOf(runOf(comparisons, false)));
+  let comparisons;
+  try {
+    if (workers[0]?.info.peer !== 'headspark') {
+      throw new Error(`headspark's own program did not start: ${missing[0].what}`);
+    }
+    comparisons = await compareAll(workers, { ...options, heads, interruption }, log, keep);
+  } finally {
+    await Promise.all(workers.map((worker) => worker.close()));
+  }
+  const run = runOf(comparisons, interruption.signal === undefined);
+  if (options.out) writeWhole(options.out, textOf(run));
+  if (options.json) process.stdout.write(textOf(run));
   else print(run);
   if (interruption.signal !== undefined) {
     process.stderr.write('interrupted; what was measured before is above\n');
     process.exitCode = 128 + constants.signals[interruption.signal];
   }
-});
+}
+
+await runMain(main);

@@ -17,6 +17,13 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** The tasks that a filter A,B names, in its order and then in their own. */
+export function wantedTasks(tasks, filter) {
+  const filters = filter.split(',');
+  const place = (name) => filters.findIndex((part) => name.includes(part));
+  return tasks.filter((name) => place(name) >= 0).sort((a, b) => place(a) - place(b));
+}
+
 async function runOnce(contender) {
   const reply = await contender.worker.run(contender.task, contender.variant);
   if (reply.error !== undefined) contender.error = reply.error;

@@ -1,7 +1,7 @@
 // The peers: how each is found, what it is started with, and what to install where it is missing.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { existsSync, mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder, presetOf, programPath } from '../programs.mjs';
@@ -80,6 +80,7 @@ function openMp(threads) {
 /** Writes the checkpoint in another format with a Python script; the error text, if it fails. */
 function convert(script, { python, model, target }) {
   if (existsSync(target)) return undefined;
+  mkdirSync(path.dirname(target), { recursive: true });
   const { status, stderr, error } = spawnSync(python, [here(script), model, target], {
     encoding: 'utf8',
   });
@@ -89,11 +90,12 @@ function convert(script, { python, model, target }) {
 
 /**
  * Every peer as { name, command, env } or { name, missing, install }.
- * @param options  model and pairs paths, device (`cpu` or `cuda:N`), threads, python, modules,
- *                 vocab, key (a name for the model in the cache), wanted (names of peers)
+ * @param options  model and pairs paths (undefined: single ops only), device (`cpu` or `cuda:N`),
+ *                 threads, python, modules, vocab, key (a name for the model in the cache), wanted
+ *                 (names of peers), variants (what is in the names of those that are wanted)
  */
 export async function findPeers(options) {
-  const { model, pairs, device, threads, vocab, key, wanted } = options;
+  const { model, pairs, device, threads, vocab, key, wanted, variants = '' } = options;
   const paths = peerPaths(options);
   const install = installCommands(paths);
   const cpus = await allowedCpus();
@@ -102,14 +104,16 @@ export async function findPeers(options) {
     command: pinned(command, threads, cpus),
     env,
   });
-  const native = ['--device', device, '--threads', String(threads), '--pairs', pairs];
+  const native = ['--device', device, '--threads', String(threads)];
+  const checkpoint = model === undefined ? [] : [model, '--pairs', pairs];
   const peers = [
-    start('headspark', [programPath('bench_peer', presetOf(device)), model, ...native]),
+    start('headspark', [programPath('bench_peer', presetOf(device)), ...checkpoint, ...native]),
   ];
 
   if (wanted.includes('torch')) {
     const found = works(paths.python, '-c', 'import torch, transformers');
-    const command = [paths.python, here('torch_peer.py'), model, pairs, String(threads), device];
+    const script = [paths.python, here('torch_peer.py'), model ?? '-', pairs ?? '-'];
+    const command = [...script, String(threads), device, variants];
     peers.push(
       found
         ? start('torch', command, openMp(threads))
@@ -117,7 +121,6 @@ export async function findPeers(options) {
     );
   }
   const converted = path.join(cacheFolder(), 'converted');
-  await mkdir(converted, { recursive: true });
   const nodePeer = (name, { packageName, script, writer, target, tail }) => {
     if (!wanted.includes(name)) return;
     if (!existsSync(path.join(paths.modules, 'node_modules', packageName))) {
@@ -137,7 +140,7 @@ export async function findPeers(options) {
     script: 'onnx-peer.mjs',
     writer: 'write_onnx.py',
     target: path.join(converted, `${key}.onnx`),
-    tail: [path.join(model, 'config.json')],
+    tail: [path.join(model ?? '', 'config.json')],
   });
   nodePeer('llama', {
     packageName: 'node-llama-cpp',

@@ -1,7 +1,7 @@
 # PyTorch and Hugging Face transformers as a peer of scripts/bench/compare: announces its tasks in
 # one JSON line, then runs one task per request line and answers with the seconds it took.
-# Usage: torch_peer.py MODEL PAIRS THREADS [cpu|cuda:N] ("-" for MODEL leaves out what needs a
-# checkpoint).
+# Usage: torch_peer.py MODEL PAIRS THREADS [cpu|cuda:N [VARIANTS]] ("-" for MODEL leaves out what needs
+# a checkpoint; no model is loaded for variants without VARIANTS in their names).
 import functools
 import json
 import math
@@ -147,24 +147,30 @@ def eap_ig_bound(model, batch):
         batch.logit_difference(logits).backward()
 
 
-def fitting_dtypes(folder, device):
-    """Those whose weights leave a GPU three quarters of its memory for activations."""
+def fitting_dtypes(folder, device, variants):
+    """Those of wanted variants whose weights leave a GPU three quarters of its memory for
+    activations."""
     import pathlib
 
+    wanted = {
+        name: dtype
+        for name, dtype in DTYPES.items()
+        if any(variants in f"{attention} {name}" for attention in ATTENTIONS)
+    }
     if device == "cpu":
-        return DTYPES
+        return wanted
     stored = sum(file.stat().st_size for file in pathlib.Path(folder).glob("*.safetensors"))
     room = torch.cuda.get_device_properties(device).total_memory / 4
-    return {name: dtype for name, dtype in DTYPES.items() if stored * dtype.itemsize / 2 < room}
+    return {name: dtype for name, dtype in wanted.items() if stored * dtype.itemsize / 2 < room}
 
 
-def model_tasks(folder, pairs_path, device):
+def model_tasks(folder, pairs_path, device, variants):
     """Prefill, the bound of EAP-IG and one forward of the prompts, per attention and dtype."""
     from transformers import AutoModelForCausalLM
 
     batch = Batch(read_pairs(pairs_path), device)
     tasks = []
-    for dtype_name, dtype in fitting_dtypes(folder, device).items():
+    for dtype_name, dtype in fitting_dtypes(folder, device, variants).items():
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
         model.requires_grad_(False)
         generator = torch.Generator().manual_seed(1)
@@ -242,13 +248,14 @@ def seconds_of(run, device):
 def main():
     folder, pairs_path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
+    variants = sys.argv[5] if len(sys.argv) > 5 else ""
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     tasks = linear_tasks(device)
     if device != "cpu":
         tasks += attention_tasks(device)
     if folder != "-":
-        tasks += model_tasks(folder, pairs_path, device)
+        tasks += model_tasks(folder, pairs_path, device, variants)
     announce(tasks, threads, device)
     by_name = {(task, variant): run for task, variant, run in tasks}
     for line in sys.stdin:

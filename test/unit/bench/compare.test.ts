@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { benchScript } from './scripts.js';
 
 const { Worker } = await benchScript('compare/worker.mjs');
-const { compareTask, median } = await benchScript('compare/measure.mjs');
-const { parseCpuList } = await benchScript('compare/peers.mjs');
+const { compareTask, median, wantedTasks } = await benchScript('compare/measure.mjs');
+const { findPeers, parseCpuList } = await benchScript('compare/peers.mjs');
 const { makePairs } = await benchScript('pairs.mjs');
 const { comparisonTable, formatMs } = await benchScript('tables.mjs');
 
@@ -138,6 +138,16 @@ describe('a comparison', () => {
   });
 });
 
+it('takes tasks in the order of the filter', () => {
+  const tasks = ['linear 8', 'attention forward 64', 'attention forward 512', 'eap-ig'];
+  expect(wantedTasks(tasks, 'forward 512,attention,linear')).toEqual([
+    'attention forward 512',
+    'attention forward 64',
+    'linear 8',
+  ]);
+  expect(wantedTasks(tasks, '')).toEqual(tasks);
+});
+
 describe('random pairs', () => {
   it('of mixed lengths share nothing and are the same every time', () => {
     const pairs = makePairs('mixed', 1000) as { clean: number[]; corrupted: number[] }[];
@@ -160,6 +170,14 @@ describe('random pairs', () => {
       expect(correct[0]).not.toBe(incorrect[0]);
     }
   });
+});
+
+it('starts no peer with a checkpoint where only single ops are compared', async () => {
+  const options = { device: 'cuda:0', threads: 1, wanted: [], modules: '/none', python: '/none' };
+  const [{ command }, ...others] = await findPeers(options);
+  expect(others).toEqual([]);
+  const program = command.findIndex((word: string) => word.endsWith('bench_peer'));
+  expect(command.slice(program + 1)).toEqual(['--device', 'cuda:0', '--threads', '1']);
 });
 
 it('reads lists of processors as Linux writes them', () => {
