@@ -13,6 +13,9 @@ Context Level::context(int, Precision precision) const {
   static const bool waits = std::getenv("HEADSPARK_CUDA_WAIT") != nullptr;
   if (!waits)
     throw Error(ErrorCode::INVALID_ARGUMENT, "Set HEADSPARK_CUDA_WAIT=1 for these tests.");
+  // Keeps the device open: each case would open it four times, and try the library's algorithms
+  // again. Never destroyed, as the driver may be gone before it.
+  [[maybe_unused]] static const auto* const kept = new auto(make_cuda_backend(0));
   Context context = make_cpu_context(1, Isa::specification, precision);
   context.backend = make_cuda_backend(0);
   return context;

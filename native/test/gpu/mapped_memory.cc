@@ -10,6 +10,32 @@
 #include <new>
 
 namespace headspark::test {
+namespace {
+
+// An error of a kernel stays with the process, so that every later call gives it: then the GPU is
+// there, and what went wrong happened before.
+[[noreturn]] void end_process(cudaError_t status) {
+  const char* const text = cudaGetErrorString(status);
+  switch (status) {
+    case cudaErrorNoDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorInitializationError:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorSystemNotReady:
+    case cudaErrorDevicesUnavailable:
+      std::fprintf(stderr, "The tests of a GPU find none: %s.\n", text);
+      std::_Exit(1);
+    default:
+      std::fprintf(
+          stderr,
+          "The GPU failed (%s: %s), at this or an earlier call; the process can do nothing "
+          "more there. Run the case above it alone.\n",
+          cudaGetErrorName(status), text);
+      std::_Exit(3);
+  }
+}
+
+}  // namespace
 
 void* allocate_mapped(std::size_t bytes) {
   void* memory = nullptr;
@@ -17,8 +43,7 @@ void* allocate_mapped(std::size_t bytes) {
       cudaHostAlloc(&memory, bytes, cudaHostAllocMapped | cudaHostAllocPortable);
   if (status == cudaSuccess) return memory;
   if (status == cudaErrorMemoryAllocation) return nullptr;
-  std::fprintf(stderr, "The tests of a GPU find none: %s.\n", cudaGetErrorString(status));
-  std::_Exit(1);
+  end_process(status);
 }
 
 void release_mapped(void* memory) noexcept {

@@ -7,8 +7,8 @@
 
 namespace headspark::test {
 
-/// Page-locked and mapped: the GPU knows it by the same address. Ends the process, with a sentence,
-/// where there is no GPU.
+/// Page-locked and mapped: the GPU knows it by the same address. Ends the process with a sentence:
+/// code 1 where there is no GPU, and code 3 where it failed.
 void* allocate_mapped(std::size_t bytes);
 void release_mapped(void* memory) noexcept;
 
