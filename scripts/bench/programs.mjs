@@ -49,7 +49,7 @@ export const configureArguments = (preset) => [
 export const defaultShape = (device) => (device === 'cpu' ? 'smollm2-135m' : 'qwen2.5-1.5b');
 export const defaultPairs = (device) => (device === 'cpu' ? 'mixed' : 'long');
 
-const PROGRAMS = ['bench_ops', 'bench_model', 'bench_peer', 'bench_decode'];
+export const PROGRAMS = ['bench_ops', 'bench_model', 'bench_peer', 'bench_decode'];
 
 /** Builds the benchmark programs where they are missing or old; says so on stderr. */
 export function buildPrograms({ quiet = false, preset = 'cpu', programs = PROGRAMS } = {}) {

@@ -74,7 +74,10 @@ export function scalingTable(scaling) {
 
 /** Figures of gpu/goals.mjs. */
 export function goalsTable(figures) {
-  const verdict = ({ met }) => (met === undefined ? 'not measured' : met ? 'met' : 'missed');
+  const verdict = ({ met, doubt }) => {
+    if (met === undefined) return 'not measured';
+    return `${met ? 'met' : 'missed'}${doubt === undefined ? '' : ` (${doubt})`}`;
+  };
   const rows = figures.map((f) => [f.name, f.value, f.goal, verdict(f)]);
   return render(['', 'measured', 'goal', ''], rows, [1, 2]);
 }

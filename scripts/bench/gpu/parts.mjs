@@ -1,159 +1,185 @@
-// The parts of a GPU run, goals first. Each leaves an object: what a benchmark program printed, or
-// exit codes.
+// The parts of a GPU run, what says most first, and the calls that they make up. A part is given
+// { options, left(), keep(object) } and leaves an object: what a benchmark program printed, or exit codes.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runChild } from '../child.mjs';
-import {
-  configureArguments,
-  pairsFile,
-  presetOf,
-  programPath,
-  resolveModel,
-  runProgram,
-  vocabularySize,
-} from '../programs.mjs';
+import { configureArguments, presetOf, PROGRAMS } from '../programs.mjs';
+import { Interrupted } from '../user-error.mjs';
+import * as measure from './measurements.mjs';
+import { sanitize, suites } from './suites.mjs';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const compareScript = fileURLToPath(new URL('../compare/main.mjs', import.meta.url));
-const SMALL = 'qwen2.5-1.5b';
-const LARGE = 'qwen2.5-7b';
 
-/** Runs a command in the package's folder with its output shown; its exit code. */
-async function run({ seconds, env }, command, ...args) {
-  process.stderr.write(`$ ${command} ${args.join(' ')}\n`);
-  const how = { cwd: root, stdio: ['ignore', 2, 2], seconds, env: { ...process.env, ...env } };
-  return (await runChild(command, args, how)).code;
-}
-
-async function mustRun(options, command, ...args) {
-  const code = await run(options, command, ...args);
-  if (code !== 0) throw new Error(`${command} ended with code ${code}; its output above says why`);
-}
-
-const smallModel = ({ model }) => resolveModel(model, SMALL);
-const largeModel = ({ largeModel: model }) => resolveModel(model, LARGE);
-
-/** The core, its tests and the benchmarks, while the checkpoints of random weights are written. */
-async function build(options) {
+/** The core, its tests and the benchmarks, while the checkpoints are written. */
+async function build(context) {
+  const { options, left } = context;
   const preset = presetOf(options.device);
-  await mustRun(options, 'cmake', ...configureArguments(preset));
+  const cmake = (...args) => measure.mustRun({ cwd: root, seconds: left() }, 'cmake', ...args);
+  await cmake(...configureArguments(preset));
+  // The suites of the CPU are none of a device's.
+  const targets = preset === 'cuda' ? ['headspark_gpu_tests', ...PROGRAMS] : ['all'];
+  const named = targets.flatMap((name) => ['--target', name]);
   const parallel = ['--parallel', String(availableParallelism())];
-  // Both to their end: a checkpoint that is being written must not be written by the next part too.
   const ended = await Promise.allSettled([
-    mustRun(options, 'cmake', '--build', '--preset', preset, ...parallel),
-    smallModel(options).then(() => largeModel(options)),
+    cmake('--build', '--preset', preset, ...named, ...parallel),
+    measure.smallModel(context).then(() => measure.largeModel(context)),
   ]);
   for (const { reason } of ended) if (reason !== undefined) throw reason;
 }
 
-const testProgram = ({ device }) =>
-  programPath(device === 'cpu' ? 'headspark_tests' : 'headspark_gpu_tests', presetOf(device));
-
-/** The suites on CPU and GPU; goldens beyond test/fixtures where HEADSPARK_SHARED has them. */
-async function tests(options) {
-  const code = await run(
-    options,
-    'ctest',
-    '--preset',
-    presetOf(options.device),
-    '--no-tests=error',
-  );
-  const shared = process.env.HEADSPARK_SHARED ?? path.join(root, '..', 'shared');
-  return { failed: code !== 0, code, sharedGoldens: existsSync(path.join(shared, 'reference')) };
+/** What the machine is, for the log. */
+function showMachine() {
+  for (const [command, ...args] of [['nvidia-smi'], ['nvcc', '--version']]) {
+    const { stdout, error } = spawnSync(command, args, { encoding: 'utf8' });
+    process.stderr.write(error ? `${command}: ${error.message}\n` : stdout);
+  }
 }
 
-/** The suites under a tool of compute-sanitizer; goldens run the same kernels for much longer. */
-async function sanitize(options, tool) {
-  const command = ['--tool', tool, '--error-exitcode', '86', testProgram(options)];
-  // Own kernels, and each buffer an allocation of its own, so that what lies beside it is seen.
-  const env = { HEADSPARK_CUDA_WAIT: '1', HEADSPARK_CUDA_POOL: 'none', HEADSPARK_CUBLASLT: 'none' };
-  const without = '-tce=goldens*,generator: ten thousand tokens*';
-  const code = await run({ ...options, env }, 'compute-sanitizer', ...command, without);
-  return { failed: code !== 0, code };
+/**
+ * One step after the other, each with a time of its own; what fails leaves the next.
+ * @param steps  { name: { seconds, run(context) } }
+ * @returns { failed, steps: { name: its object, with `failure` where it failed } }
+ */
+export async function inSteps({ options, left, keep }, steps) {
+  const done = {};
+  let failed = false;
+  for (const [name, { seconds, run }] of Object.entries(steps)) {
+    if (left() < 5) {
+      done[name] = { failure: 'no time was left' };
+      failed = true;
+      continue;
+    }
+    process.stderr.write(`-- ${name}\n`);
+    const begin = performance.now();
+    const own = Math.min(seconds, left());
+    let last = {};
+    const context = {
+      options,
+      left: () => own - (performance.now() - begin) / 1000,
+      keep: (object) => {
+        last = object;
+        keep({ steps: { ...done, [name]: object } });
+      },
+    };
+    try {
+      done[name] = await run(context);
+    } catch (error) {
+      if (error instanceof Interrupted) throw error;
+      process.stderr.write(`${name} failed: ${error.message}\n`);
+      done[name] = { ...last, failure: error.message };
+    }
+    failed ||= done[name].failed === true || done[name].failure !== undefined;
+    keep({ steps: done });
+  }
+  return { failed, steps: done };
 }
 
-/** bench_ops in both precisions. */
-async function ops({ device, seconds }) {
-  const half = { device, seconds: seconds / 2 };
-  const exact = await runProgram('bench_ops', ['--milliseconds', '100'], half);
-  const args = ['--milliseconds', '100', '--precision', 'fast'];
-  const fast = await runProgram('bench_ops', args, half);
-  return { exact, fast, failed: exact.failed || fast.failed };
-}
+const large = async (context, how) =>
+  measure.model(context, await measure.largeModel(context), how);
+const sweep = async (context, how = {}) => {
+  const folder = await measure.smallModel(context);
+  return await measure.model(context, folder, { pairs: 'prompts', filter: 'sweep', ...how });
+};
+const eapIg = async (context, how) => {
+  const folder = await measure.smallModel(context);
+  return await measure.model(context, folder, { pairs: 'long', filter: 'eap-ig', ...how });
+};
+const quickly = true;
 
-/** bench_model on some pairs in `fast`. */
-async function model({ device, seconds }, folder, kind, filter) {
-  const pairs = await pairsFile(kind, await vocabularySize(folder));
-  const args = [folder, '--pairs', pairs.file, '--precision', 'fast', '--filter', filter];
-  return { ...(await runProgram('bench_model', args, { device, seconds })), pairs: pairs.text };
-}
+/** A figure for each goal, and whether tests and sanitizer work here at all. */
+const SMOKE = {
+  doctor: {
+    seconds: 30,
+    run: (context) => {
+      showMachine();
+      return measure.ops(context, 'fast', ['--quick', '--filter', 'linear_forward']);
+    },
+  },
+  tests: {
+    seconds: 50,
+    run: (context) => suites(context, { only: '^gpu_(attention|linear|norm)$' }),
+  },
+  'eap-ig': { seconds: 30, run: (context) => eapIg(context, { quickly }) },
+  attention: { seconds: 50, run: measure.attentionQuickly },
+  sweep: { seconds: 50, run: (context) => sweep(context, { quickly }) },
+  decode: { seconds: 40, run: (context) => measure.decode(context, { quickly }) },
+  large: {
+    seconds: 50,
+    run: (context) => large(context, { pairs: 'long', filter: 'eap-ig', quickly }),
+  },
+  memcheck: {
+    seconds: 40,
+    run: (context) => sanitize(context, 'memcheck', ['norm agrees with the specification']),
+  },
+};
 
-/** 256 rows at a mean context of about 512 tokens, of 64 variants. */
-async function decode(options) {
-  const { device, seconds } = options;
-  const folder = await smallModel(options);
-  const sizes = ['--rows', '256', '--variants', '64', '--prompt', '440', '--steps', '128'];
-  const args = ['--model', folder, ...sizes, '--memory', '32768', '--precision', 'fast'];
-  return await runProgram('bench_decode', args, { device, seconds });
-}
-
-/** EAP-IG, attention and products beside PyTorch, by scripts/bench/compare. */
-async function peers(options) {
-  const folder = await smallModel(options);
-  const pairs = await pairsFile('long', await vocabularySize(folder));
-  const out = path.join(options.out, 'compare.json');
-  const filter = ['--filter', 'eap-ig,attention,linear', '--variants', 'bf16'];
-  const what = ['--model', folder, '--pairs', pairs.file, ...filter, '--out', out];
-  const how = ['--rounds', String(options.rounds), '--threads', '4', '--peers', 'torch'];
-  const where = ['--device', options.device, '--python', options.python];
-  await mustRun(options, process.execPath, compareScript, ...what, ...how, ...where);
-  return JSON.parse(await readFile(out, 'utf8'));
-}
-
-/** cuBLASLt of the Python that has torch, for programs that find no other. */
-export function librarySetting({ python, device }) {
-  if (device === 'cpu' || process.env.HEADSPARK_CUBLASLT !== undefined) return {};
-  const find =
-    'import glob, nvidia; print((glob.glob(list(nvidia.__path__)[0] + "/*/lib/libcublasLt.so.1[23]") + [""])[0])';
-  const { stdout } = spawnSync(python, ['-c', find], { encoding: 'utf8' });
-  const found = (stdout ?? '').trim();
-  return found === '' ? {} : { HEADSPARK_CUBLASLT: found };
-}
+const OPS = {
+  fast: { seconds: 75, run: (context) => measure.ops(context, 'fast') },
+  exact: { seconds: 75, run: (context) => measure.ops(context, 'exact') },
+};
 
 /** `seconds`: after which a part is ended, whatever hangs. */
 export const PARTS = {
-  build: { about: 'core, tests, benchmarks and checkpoints', seconds: 400, run: build },
-  tests: { about: 'the suites on both devices, and the goldens', seconds: 240, run: tests },
-  peers: { about: 'EAP-IG, attention and products beside PyTorch', seconds: 450, run: peers },
-  sweep: {
-    about: 'all single heads on 100 prompts of 128 tokens',
-    seconds: 150,
-    run: async (options) => model(options, await smallModel(options), 'prompts', 'sweep'),
+  build: { about: 'core, tests, benchmarks and checkpoints', seconds: 220, run: build },
+  smoke: {
+    about: 'a first look: one run of everything, few suites',
+    seconds: 260,
+    run: (context) => inSteps(context, SMOKE),
   },
-  decode: { about: '256 rows of 64 variants', seconds: 120, run: decode },
+  'eap-ig': { about: 'EAP-IG beside PyTorch', seconds: 100, run: measure.eapIgBeside },
   large: {
     about: 'EAP-IG of 64 pairs of 128 tokens on 7B',
-    seconds: 180,
-    run: async (options) => model(options, await largeModel(options), 'long', 'eap-ig'),
+    seconds: 110,
+    run: (context) => large(context, { pairs: 'long', filter: 'eap-ig' }),
+  },
+  attention: {
+    about: 'attention and products beside PyTorch',
+    seconds: 120,
+    run: measure.opsBeside,
+  },
+  sweep: {
+    about: 'all single heads on 100 prompts of 128 tokens',
+    seconds: 100,
+    run: (context) => sweep(context),
+  },
+  decode: {
+    about: '256 rows of 64 variants',
+    seconds: 70,
+    run: (context) => measure.decode(context),
+  },
+  tests: { about: 'the suites, and the goldens', seconds: 230, run: (context) => suites(context) },
+  memcheck: {
+    about: 'every kernel under compute-sanitizer memcheck',
+    seconds: 110,
+    run: (context) => sanitize(context, 'memcheck'),
+  },
+  racecheck: {
+    about: 'every kernel under compute-sanitizer racecheck',
+    seconds: 110,
+    run: (context) => sanitize(context, 'racecheck'),
   },
   'large-long': {
     about: 'EAP-IG of pairs of 512 tokens on 7B',
-    seconds: 180,
-    run: async (options) => model(options, await largeModel(options), 'deep', 'eap-ig'),
+    seconds: 70,
+    run: (context) => large(context, { pairs: 'deep', filter: 'eap-ig' }),
   },
-  memcheck: {
-    about: 'the suites under compute-sanitizer memcheck',
-    seconds: 300,
-    run: (options) => sanitize(options, 'memcheck'),
+  ops: {
+    about: 'single ops, fast and exact',
+    seconds: 110,
+    run: (context) => inSteps(context, OPS),
   },
-  racecheck: {
-    about: 'the suites under compute-sanitizer racecheck',
-    seconds: 300,
-    run: (options) => sanitize(options, 'racecheck'),
-  },
-  ops: { about: 'single ops, exact and fast', seconds: 300, run: ops },
 };
+
+/**
+ * The parts in calls of a machine that ends a command after 600 s and is there for 1800 s: `--call N`.
+ * What a call does not come to is the next one's to do.
+ */
+export const CALLS = [
+  ['build', 'smoke'],
+  ['eap-ig', 'large', 'attention', 'sweep', 'decode'],
+  ['tests', 'memcheck', 'racecheck'],
+  ['large-long', 'ops'],
+];
+
+/** Seconds of a call after which no part goes on, so that what it found can be taken along. */
+export const CALL_SECONDS = 560;

@@ -19,9 +19,19 @@ it.each([
     ['--device', 'cuda:0', '--peers', 'llama'],
     /--peers llama computes on the CPU; beside cuda:0 there is: torch/,
   ],
+  [
+    'compare/main.mjs',
+    ['--ops-only', '--peers', 'onnx'],
+    /--ops-only leaves nothing to do for --peers onnx/,
+  ],
   ['main.mjs', ['--device', 'cuda'], /--device cuda is unknown/],
   ['gpu/main.mjs', ['--out', '/tmp', '--parts', 'all'], /--parts all is unknown; these are: build/],
   ['device-counts/main.mjs', ['--heads', '3'], /--heads 3: give an even number/],
+  [
+    'gpu/main.mjs',
+    ['--out', '/tmp', '--call', '9'],
+    /--call 9 is unknown; these are: 1: build, smoke/,
+  ],
   ['gpu/main.mjs', [], /out/],
 ])('%s refuses %j', (script, args, message) => {
   const env = { ...process.env, HEADSPARK_BENCH_CACHE: '/nonexistent/cache' };
