@@ -34,7 +34,9 @@ export const presetOf = (device) => (device === 'cpu' ? 'cpu' : 'cuda');
 function architectures() {
   const query = ['--query-gpu=compute_cap', '--format=csv,noheader'];
   const { stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' });
-  const found = new Set((stdout ?? '').match(/\d+\.\d+/g)?.map((text) => text.replace('.', '')));
+  const found = new Set(
+    (stdout ?? '').match(/\d+\.\d+/g)?.map((text) => `${text.replace('.', '')}-real`),
+  );
   return found.size > 0 ? [`-DCMAKE_CUDA_ARCHITECTURES=${[...found].join(';')}`] : [];
 }
 

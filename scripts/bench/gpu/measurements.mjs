@@ -60,10 +60,11 @@ export const ops = (context, precision, args = []) =>
   measured(context, 'bench_ops', ['--milliseconds', '100', '--precision', precision, ...args]);
 
 /** bench_model on some pairs in `fast`. */
-export async function model(context, folder, { pairs: kind, filter, quickly = false }) {
+export async function model(context, folder, { pairs: kind, filter, rounds = 3, quickly = false }) {
   const pairs = await pairsFile(kind, await vocabularySize(folder));
   const args = [folder, '--pairs', pairs.file, '--precision', 'fast', '--filter', filter];
-  const result = await measured(context, 'bench_model', [...args, ...(quickly ? QUICKLY : [])]);
+  const how = quickly ? QUICKLY : ['--rounds', String(rounds)];
+  const result = await measured(context, 'bench_model', [...args, ...how]);
   return { ...result, pairs: pairs.text };
 }
 
