@@ -35,9 +35,23 @@ namespace {
   }
 }
 
+/// A step that is being recorded may allocate on the host: that is no part of it, and drivers
+/// refuse it of a thread that records unless it says so.
+class OutsideRecording {
+ public:
+  OutsideRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~OutsideRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  OutsideRecording(const OutsideRecording&) = delete;
+  OutsideRecording& operator=(const OutsideRecording&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 }  // namespace
 
 void* allocate_mapped(std::size_t bytes) {
+  const OutsideRecording outside;
   void* memory = nullptr;
   const cudaError_t status =
       cudaHostAlloc(&memory, bytes, cudaHostAllocMapped | cudaHostAllocPortable);
@@ -47,6 +61,7 @@ void* allocate_mapped(std::size_t bytes) {
 }
 
 void release_mapped(void* memory) noexcept {
+  const OutsideRecording outside;
   cudaFreeHost(memory);
 }
 
