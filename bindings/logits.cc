@@ -15,7 +15,8 @@
 namespace headspark::bindings {
 namespace {
 
-// computeLogits(model, {prompts, heads, allPositions}, onProgress?) -> {promise, cancel()}
+// computeLogits(model, {prompts, heads (of each prompt), allPositions}, onProgress?) -> {promise,
+// cancel()}
 Napi::Value js_compute_logits(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -24,10 +25,7 @@ Napi::Value js_compute_logits(const Napi::CallbackInfo& call) {
     LogitsRequest request;
     request.prompts = read_rows(arguments, "prompts", "computeLogits");
     auto heads = read_heads(arguments, "heads", "computeLogits");
-    if (heads.size() != 1) {
-      throw Error(ErrorCode::INVALID_ARGUMENT, "computeLogits: 'heads' must have one row.");
-    }
-    request.heads = std::move(heads.front());
+    request.prompt_heads = std::move(heads);
     request.all_positions = arguments.boolean("allPositions");
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
     return start_job(env, job,

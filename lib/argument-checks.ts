@@ -239,6 +239,15 @@ export function checkRequests(call: string, value: unknown): void {
   check(fits, call, { takes: 'a list or an iterable of requests', value });
 }
 
+/** Prompts by themselves or with their heads. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
+export function checkPrompts(call: string, value: unknown): void {
+  const isPrompt = (item: unknown): boolean =>
+    isList(item) || (isObject(item) && isList(item['prompt']));
+  const fits = Array.isArray(value) && value.every(isPrompt);
+  const takes = 'a list of prompts: lists of token ids, or objects with them in "prompt"';
+  check(fits, call, { takes, value });
+}
+
 /** A prompt of one request or row. @throws ERR_HEADSPARK_INVALID_ARGUMENT */
 export function checkPrompt(call: string, value: unknown): void {
   const fits = isObject(value) && isList(value['prompt']);

@@ -1,5 +1,5 @@
 // Logits of prompts, with heads ablated or scaled by request.
-import { checkModel, checkTokenLists } from './argument-checks.js';
+import { checkModel, checkPrompts } from './argument-checks.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions } from './native.js';
 import { checkOptionNames, optionNames, trueOrFalse } from './option-checks.js';
@@ -7,13 +7,22 @@ import { packHeads, packRows, type GatedHead } from './packed.js';
 
 export type { GatedHead } from './packed.js';
 
+/** A prompt, and which of its heads are gated. */
+export interface PromptRow {
+  prompt: Int32Array | readonly number[];
+  /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions of this prompt. */
+  heads?: readonly GatedHead[] | undefined;
+}
+
 /** Which logits, and of which gated model. */
 export interface LogitsOptions extends JobOptions {
-  /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions. */
+  /** Of every prompt that has none of its own. */
   heads?: readonly GatedHead[] | undefined;
   /** Logits at every token instead of the last one of each prompt. Default false. */
   allPositions?: boolean | undefined;
 }
+
+const promptOptions = optionNames<PromptRow>({ prompt: true, heads: true });
 
 const logitsOptions = optionNames<LogitsOptions>({
   heads: true,
@@ -24,21 +33,30 @@ const logitsOptions = optionNames<LogitsOptions>({
 
 /**
  * Logits before any softmax, fp32: [prompts, vocab] at the last token of each prompt, or
- * [tokens of all prompts in order, vocab] with `allPositions`.
+ * [tokens of all prompts in order, vocab] with `allPositions`. Prompts of different gates share every
+ * pass over the weights; the logits of a prompt do not depend on the others.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for an empty prompt, a token outside the vocabulary or
  *   positions, or a head outside the model; _OUT_OF_MEMORY, _CANCELLED.
  */
 export async function computeLogits(
   model: Model,
-  prompts: readonly (Int32Array | readonly number[])[],
+  prompts: readonly (Int32Array | readonly number[] | PromptRow)[],
   options: LogitsOptions = {},
 ): Promise<Float32Array> {
   checkModel('computeLogits', model);
-  checkTokenLists('computeLogits', prompts);
+  checkPrompts('computeLogits', prompts);
   checkOptionNames('computeLogits', options, logitsOptions);
+  const rows = prompts.map((row) => ('prompt' in row ? row : { prompt: row }) as PromptRow);
+  for (const row of rows) checkOptionNames('a prompt', row, promptOptions);
   const request = {
-    prompts: packRows(prompts, 'the prompts'),
-    heads: packHeads([options.heads ?? []], model.info),
+    prompts: packRows(
+      rows.map(({ prompt }) => prompt),
+      'the prompts',
+    ),
+    heads: packHeads(
+      rows.map(({ heads }) => heads ?? options.heads ?? []),
+      model.info,
+    ),
     allPositions: trueOrFalse('allPositions', options.allPositions, false),
   };
   const handle = model.handle();

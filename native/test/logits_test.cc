@@ -111,6 +111,30 @@ TEST_CASE("logits: any batch and thread count gives those of each prompt by itse
   }
 }
 
+TEST_CASE("logits: heads of each prompt gate that prompt alone") {
+  for (const bool all_positions : {false, true}) {
+    const Engine engine = engine_for("qwen2", {.threads = 2, .batch_tokens = 20});
+    LogitsRequest request = some_request(all_positions);
+    request.heads = {};
+    for (std::size_t i = 0; i < request.prompts.size(); ++i) {
+      std::vector<GatedHead> heads;
+      if (i != 2) heads.push_back({static_cast<std::int32_t>(i % 4), 1, i == 0 ? 0.0f : 1.5f});
+      request.prompt_heads.push_back(heads);
+    }
+    std::vector<float> expected;
+    for (std::size_t i = 0; i < request.prompts.size(); ++i) {
+      const HostArray<float> logits = compute_logits(
+          engine, {{request.prompts[i]}, request.prompt_heads[i], all_positions}, {});
+      expected.insert(expected.end(), logits.begin(), logits.end());
+    }
+    const HostArray<float> logits = compute_logits(engine, request, {});
+    check_same_bits("logits", {logits.begin(), logits.end()}, expected);
+    request.prompt_heads.pop_back();
+    CHECK_THROWS_WITH_AS(compute_logits(engine, request, {}),
+                         doctest::Contains("not those of every prompt"), Error);
+  }
+}
+
 TEST_CASE("logits: of no prompts are none, and a bad prompt is refused before anything runs") {
   const Engine engine = engine_for("qwen2", {.threads = 1, .batch_tokens = 1});
   CHECK(compute_logits(engine, {}, {}).empty());

@@ -64,7 +64,7 @@ const cases: [string, () => unknown[], RegExp][] = [
   ['evaluate', () => [model, { problems: [] }, { sample: 2 }], /Did you mean samples\?$/],
   ['headProperties', () => [model, [{}]], /^headProperties: prompt 0 has no list "tokens"; headPr/],
   ['headActivations', () => [model, [1]], /^headActivations takes a list of lists of token ids, not/],
-  ['computeLogits', () => [model], /^computeLogits takes a list of lists of token ids, not undefined/],
+  ['computeLogits', () => [model], /^computeLogits takes a list of prompts: lists of token ids, or objects .* "prompt", not undefined/],
   ['generate', () => [model], /^generate takes a list or an iterable of requests, not undefined/],
   ['generate', () => [model, [{}]], /^request 0: generate takes an object with its token ids in "pr/],
   ['generate', () => [model, [{ prompt: [1], maxNewToken: 1 }]], /Did you mean maxNewTokens\?$/],

@@ -34,6 +34,28 @@ describe('computeLogits', () => {
     narrow.dispose();
   });
 
+  it('gates the heads of each prompt by itself', async () => {
+    const heads = [{ layer: 1, head: 2, factor: 0 }];
+    const other = [{ layer: 2, head: 0, factor: 1.5 }];
+    const rows = [
+      { prompt: prompts[0] },
+      { prompt: prompts[1], heads: other },
+      prompts[2],
+      { prompt: prompts[0], heads: [] },
+    ];
+    const together = await computeLogits(model, rows, { heads });
+    const alone = [
+      await computeLogits(model, [prompts[0]], { heads }),
+      await computeLogits(model, [prompts[1]], { heads: other }),
+      await computeLogits(model, [prompts[2]], { heads }),
+      await computeLogits(model, [prompts[0]]),
+    ];
+    expect([...together]).toEqual(alone.flatMap((logits) => [...logits]));
+    expect([...alone[0]]).not.toEqual([...alone[3]]);
+    const wrong = [{ prompt: [1], head: [] }] as never;
+    await expect(computeLogits(model, wrong)).rejects.toMatchObject(refused(/"?head"? .*heads/));
+  });
+
   it('of no prompts is empty', async () => {
     expect(await computeLogits(model, [])).toEqual(new Float32Array());
   });

@@ -48,6 +48,8 @@ struct LogitsRequest {
   std::vector<std::vector<std::int32_t>> prompts;
   std::vector<GatedHead> heads;  ///< zero-ablated or scaled, in all prompts
   bool all_positions = false;
+  /// `heads` of each prompt instead of all; empty, or as many as there are prompts.
+  std::vector<std::vector<GatedHead>> prompt_heads = {};
 };
 
 /// Logits of prompts, [prompts, vocab] at the last token, or [tokens of all prompts in order,

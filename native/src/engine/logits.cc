@@ -56,13 +56,14 @@ std::int64_t logits_rows(Prompts prompts, bool all_positions) {
   return all_positions ? token_count(prompts) : std::ssize(prompts);
 }
 
-void run_batch(const Engine& engine, Prompts prompts, const LogitsRequest& request,
+using Heads = std::span<const std::vector<GatedHead>>;
+
+void run_batch(const Engine& engine, Prompts prompts, Heads heads, const LogitsRequest& request,
                const RotaryTables& rotary, const RunControl& control, float* logits) {
   BatchRows rows;
   for (const auto& prompt : prompts) rows.add(prompt);
   const Batch batch(engine.context, std::move(rows));
   Trace trace(engine, batch.tokens(), {});
-  const std::vector<std::vector<GatedHead>> heads(prompts.size(), request.heads);
   const RowGates gates(engine, heads);
   const std::vector<std::int32_t> last(prompts.size(), 1);
   const WantedTokens wanted(engine.context, batch.host(), last);
@@ -84,6 +85,11 @@ HostArray<float> compute_logits(const Engine& engine, const LogitsRequest& reque
   const std::int64_t vocab = engine.config().vocab;
   const Prompts prompts = request.prompts;
   check_prompts(prompts, vocab);
+  std::vector<std::vector<GatedHead>> heads = request.prompt_heads;
+  if (heads.empty()) heads.assign(prompts.size(), request.heads);
+  if (heads.size() != prompts.size()) {
+    throw Error(ErrorCode::INVALID_ARGUMENT, "The gated heads are not those of every prompt.");
+  }
   HostArray<float> logits(logits_rows(prompts, request.all_positions) * vocab, "the logits");
   if (prompts.empty()) return logits;
   const BufferReuse reuse(engine.context.backend);
@@ -95,7 +101,8 @@ HostArray<float> compute_logits(const Engine& engine, const LogitsRequest& reque
     control.check();
     control.report({done, prompts.size(), "prompts"});
     const Prompts batch = first_batch(prompts.subspan(done), batch_tokens);
-    run_batch(engine, batch, request, rotary, control, at);
+    run_batch(engine, batch, Heads(heads).subspan(done, batch.size()), request, rotary, control,
+              at);
     at += logits_rows(batch, request.all_positions) * vocab;
     done += batch.size();
   }
