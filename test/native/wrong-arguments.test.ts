@@ -186,7 +186,7 @@ it('arrays whose memory went to another thread are no lists', async () => {
     () => headspark.computeLogits(model, [gone]),
     () => headspark.generateGreedy(model, [{ prompt: gone }]),
   ]) {
-    await expectRefusal(run, /has no list "clean"|takes a list of lists|its token ids in "prompt"/);
+    await expectRefusal(run, /has no list "clean"|takes a list of prompts|its token ids in "prompt"/);
   }
   await expectRefusal(() => model.tokenizer!.decode(gone), /^decode takes what it decodes as a list/);
 });
