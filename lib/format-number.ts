@@ -15,3 +15,7 @@ export const formatPercent = (share: number, digits = 1): string =>
 /** A change of a share in percentage points, with a sign: `-12.5`; a dash where there is none. */
 export const formatPoints = (change: number): string =>
   Number.isFinite(change) ? withSign(formatFixed(100 * change, 1)) : '–';
+
+/** `1 pair`, `1,200 pairs` */
+export const plural = (count: number, noun: string): string =>
+  `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;

@@ -6,7 +6,7 @@ import Table from 'cli-table3';
 import { formatFixed, withSign } from '../format-number.js';
 import type { Interval } from '../stats/quantile.js';
 
-export { formatPercent, formatPoints } from '../format-number.js';
+export { formatPercent, formatPoints, plural } from '../format-number.js';
 
 export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red';
 export type Paint = (style: Style, text: string) => string;
@@ -47,10 +47,6 @@ export function formatBounds({ low, high }: Pick<Interval, 'low' | 'high'>, digi
 /** A p-value: `0.012`, `<0.001`. */
 export function formatP(p: number): string {
   return p < 0.001 ? '<0.001' : p.toFixed(3);
-}
-
-export function plural(count: number, noun: string): string {
-  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 export interface TableColumn {

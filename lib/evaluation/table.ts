@@ -13,20 +13,19 @@ import { shown } from '../option-checks.js';
 import { mcnemarExact } from '../stats/binomial.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
 import { permutationSteps } from '../stats/permutation.js';
-import { detectableChange } from '../stats/power.js';
 import { mean } from '../stats/quantile.js';
 import { differenceOf } from '../stats/rounding.js';
 import { shareChangeSteps, shareSteps } from '../stats/shares.js';
 import { Turns, type Steps } from '../turns.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
+import { powerLine } from './power.js';
 import type { Samples } from './run.js';
 import type {
   AtK,
   ControlsComparison,
   EvaluationSettings,
   EvaluationTable,
-  PowerLine,
   RowResult,
   SampleRecord,
   StatisticsOptions,
@@ -289,41 +288,6 @@ const isLooping = ({ truncated, loop, tokens }: SampleRecord): boolean =>
 
 const loopingShare = (grid: Grid): number =>
   mean(grid.flat().map((sample) => (isLooping(sample) ? 1 : 0)));
-
-const points = (share: number): string =>
-  Number.isNaN(share)
-    ? 'no change at all'
-    : `a change of at least ${(100 * share).toFixed(1)} points`;
-
-const counted = (count: number, noun: string): string =>
-  `${count} ${noun}${count === 1 ? '' : 's'}`;
-
-function powerLine(unablated: VariantResult, samples: number, tested: number): PowerLine {
-  const [alpha, power] = [0.05, 0.8];
-  const found = detectableChange(unablated.right, samples, { alpha, power });
-  const strict = detectableChange(unablated.right, samples, {
-    alpha: alpha / Math.max(1, tested),
-    power,
-  });
-  const basis =
-    found.method === 'mcnemar-exact'
-      ? "McNemar's exact test, all flips in one direction"
-      : 'normal approximation, the same effect on every problem';
-  const holm = tested > 1 ? `, ${points(strict.change)} after correction over ${tested} rows` : '';
-  const text =
-    `with ${counted(unablated.right.length, 'problem')} × ${counted(samples, 'sample')} this ` +
-    `contrast could show ${points(found.change)} at 80 % power${holm} (${basis})`;
-  const orNull = (change: number): number | null => (Number.isNaN(change) ? null : change);
-  const { method } = found;
-  return {
-    change: orNull(found.change),
-    method,
-    alpha,
-    power,
-    afterHolm: orNull(strict.change),
-    text,
-  };
-}
 
 /** Samples that go round in a loop would not end however long they may be. */
 function truncationNote(truncated: number, looping: number): string {

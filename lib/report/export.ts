@@ -8,7 +8,7 @@ import { HeadsparkError } from '../errors.js';
 import { makeFolder } from '../file-errors.js';
 import { tableCsv, tableLatex, type Cell, type Column, type DataTable } from './data-table.js';
 import { exportFormats, type ExportFormat } from './export-formats.js';
-import type { Figure } from './figure.js';
+import { wholeCaption, type Figure } from './figure.js';
 import { standaloneSvg } from './svg.js';
 
 type ColumnType = 'STRING' | 'DOUBLE' | 'BOOLEAN';
@@ -67,15 +67,16 @@ async function exportFigure(
   folder: string,
   formats: readonly ExportFormat[],
 ): Promise<string[]> {
-  const { id, title, caption, picture, table, paperTable = table } = figure;
+  const { id, title, picture, table, paperTable = table } = figure;
+  const words = `${title}. ${wholeCaption(figure)}`;
   const files: [string, string | Uint8Array][] = [];
-  const svg = picture ? standaloneSvg(picture, `${title}. ${caption}`) : undefined;
+  const svg = picture ? standaloneSvg(picture, words) : undefined;
   if (svg !== undefined && formats.includes('svg')) files.push([`${id}.svg`, svg]);
   if (svg !== undefined && formats.includes('png')) files.push([`${id}.png`, await pngBytes(svg)]);
   if (formats.includes('csv')) files.push([`${id}.csv`, tableCsv(table)]);
   if (formats.includes('parquet')) files.push([`${id}.parquet`, await tableParquet(table)]);
   if (formats.includes('latex')) {
-    files.push([`${id}.tex`, tableLatex(paperTable, `${title}. ${caption}`, id)]);
+    files.push([`${id}.tex`, tableLatex(paperTable, words, id)]);
   }
   for (const [name, data] of files) await writeFileAtomic(join(folder, name), data);
   return files.map(([name]) => name);

@@ -9,6 +9,8 @@ export interface Figure {
   readonly title: string;
   /** How to read it, in one or two sentences. */
   readonly caption: string;
+  /** What limits the numbers: a list below the caption, and its end in exported files. */
+  readonly notes?: readonly string[];
   /** Undefined for a figure that is a table. */
   readonly picture?: Picture;
   readonly table: DataTable;
@@ -21,6 +23,10 @@ export interface Figure {
   /** The table is the figure itself: shown open and with a filter. */
   readonly tableFirst?: boolean;
 }
+
+/** The caption with its notes, for one line of text. */
+export const wholeCaption = ({ caption, notes = [] }: Figure): string =>
+  notes.length === 0 ? caption : `${caption} Notes: ${notes.join('; ')}.`;
 
 /** The caption in place of a picture of empty frames. */
 export const noHeadText = 'No head passed the threshold of the selection.';

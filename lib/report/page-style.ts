@@ -45,6 +45,7 @@ button,input,select{font:inherit;color:inherit;background:var(--page);border:1px
 button{cursor:pointer}
 :focus-visible{outline:2px solid var(--emergent);outline-offset:2px}
 figure{margin:0 0 1.6rem}figcaption{color:var(--faint);max-width:80ch;margin:.3rem 0}
+.notes{margin:.2rem 0;padding-left:1.2rem}
 .picture,.scroll{background:${[...covers, ...shades].join(',')}}
 .picture{overflow-x:auto;padding:.3rem 0}.picture svg{max-width:none;display:block}
 .tools{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap;margin:.3rem 0}
@@ -83,7 +84,8 @@ svg [data-tip]{cursor:default}
   :root:root,:root[data-theme=dark]{color-scheme:light;${variables(light)}}
   nav,.tools,.keys,.skip,#tip{display:none}
   .scroll,.flip-list{max-height:none;overflow:visible;border:0}
-  .picture,.scroll{background:none}
+  .notes{margin:.2rem 0;padding-left:1.2rem}
+.picture,.scroll{background:none}
   body{font-size:10pt}tr,.picture{break-inside:avoid}h2,h2+p,h3{break-after:avoid}h2+p{break-inside:avoid}
   table{font-size:8pt}th,td{padding:.1rem .25rem}thead button{padding:.1rem .25rem}td.long{min-width:6rem}td.name{min-width:5rem}
   tbody tr:nth-child(n+${printedRows + 1}){display:none}p.paper{display:block}

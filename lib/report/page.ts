@@ -61,6 +61,17 @@ function tableHtml(id: string, table: DataTable, title: string): string {
   );
 }
 
+/** More notes than this are folded. */
+const openNotes = 4;
+
+function notesHtml({ notes = [] }: Figure): string {
+  if (notes.length === 0) return '';
+  const items = notes.map((note) => `<li>${escapeXml(note)}</li>`).join('');
+  const list = `<ul class="notes">${items}</ul>`;
+  if (notes.length <= openNotes) return list;
+  return `<details><summary>${notes.length} notes</summary>${list}</details>`;
+}
+
 function figureHtml(figure: Figure): string {
   const { id, title, caption, picture, table, pageTable, pageContent, tableFirst } = figure;
   const numbers = pageContent ?? tableHtml(`table-${id}`, pageTable ?? table, title);
@@ -80,7 +91,7 @@ function figureHtml(figure: Figure): string {
       : `<details><summary>Numbers: ${escapeXml(title)}</summary>${numbers}</details>`;
   return (
     `<figure id="${id}"><h3>${escapeXml(title)}</h3>${drawn}` +
-    `<figcaption>${escapeXml(caption)}</figcaption>${tools}${folded}</figure>`
+    `<figcaption>${escapeXml(caption)}${notesHtml(figure)}</figcaption>${tools}${folded}</figure>`
   );
 }
 

@@ -1,13 +1,15 @@
 // Heads gated while benchmarks are answered: what every set changes beside its matched random sets.
 
 import { controlMatchTexts } from '../../ablation/types.js';
+import { powerLine } from '../../evaluation/power.js';
 import type { EvaluationTable, RowResult } from '../../evaluation/types.js';
-import { formatPoints } from '../../format-number.js';
+import { formatPoints, plural } from '../../format-number.js';
 import { withFactor } from '../../head-gate.js';
 import type { BenchmarkAblationFile } from '../../study/stages/benchmark-ablation.js';
 import { intervalCells, intervalColumns, percent, pValue } from '../data-table.js';
 import type { Figure } from '../figure.js';
-import type { RunData } from '../run-data.js';
+import { confidenceText, type RunData } from '../run-data.js';
+import { correctedByCheckpoint, testCells, testColumns } from '../test-columns.js';
 import {
   changePicture,
   factorColumn,
@@ -15,6 +17,7 @@ import {
   namedFactors,
   type ChangeRow,
 } from './change-plot.js';
+import { gatingColumns, gatingText, headlessRemarks, remarksOf } from './gating.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -61,22 +64,33 @@ export function rowName(
 
 interface Row {
   readonly y: string;
-  readonly file: BenchmarkAblationFile;
+  readonly checkpoint: string;
+  readonly factor: number;
   readonly table: EvaluationTable;
   readonly row: RowResult & { readonly change: NonNullable<RowResult['change']> };
 }
 
 const rowsOf = (files: readonly BenchmarkAblationFile[]): Row[] =>
-  files.flatMap((file) =>
-    (file.table?.rows ?? []).flatMap((row) => {
+  files.flatMap((file) => {
+    const { checkpoint, factor, table } = file;
+    return (table?.rows ?? []).flatMap((row): Row[] => {
+      const { change } = row;
       const y = rowName(file, row.name, files);
-      return row.change
-        ? [{ y, file, table: file.table!, row: { ...row, change: row.change } }]
-        : [];
-    }),
-  );
+      return change ? [{ y, checkpoint, factor, table: table!, row: { ...row, change } }] : [];
+    });
+  });
 
-function changeOf({ y, table, row }: Row): ChangeRow {
+type Tests = ReturnType<typeof testsOf>;
+
+/** Each kind of test over the rows of a checkpoint, whatever their factor. */
+const testsOf = (rows: readonly Row[]) => ({
+  mcnemar: correctedByCheckpoint(rows, ({ row }) => row.change.mcnemar.pValue),
+  permutation: correctedByCheckpoint(rows, ({ row }) => row.change.permutation.pValue),
+  rank: correctedByCheckpoint(rows, ({ row }) => row.controls?.rankPValue),
+});
+
+function changeOf(drawn: Row, tests: Tests): ChangeRow {
+  const { y, table, row } = drawn;
   const before = table.rows[0].accuracy.estimate;
   const { estimate, low, high } = row.change.accuracy;
   return {
@@ -88,7 +102,7 @@ function changeOf({ y, table, row }: Row): ChangeRow {
       `${y} (${row.heads.join(' ')}): ${percent(before)} solved become ${percent(row.accuracy.estimate)}; ` +
       `change ${formatPoints(estimate)} points [${formatPoints(low)}, ${formatPoints(high)}]` +
       (row.controls
-        ? `; random sets ${formatPoints(row.controls.change.mean)} points, rank p = ${pValue(row.controls.rankAdjusted)} (Holm)`
+        ? `; random sets ${formatPoints(row.controls.change.mean)} points, rank p = ${pValue(tests.rank(drawn)!.adjusted)} (Holm)`
         : ''),
     controls: table.controls
       .filter((control) => control.of === row.name)
@@ -100,73 +114,92 @@ function changeOf({ y, table, row }: Row): ChangeRow {
   };
 }
 
-function tableOf(rows: readonly Row[]): Figure['table'] {
+function tableOf(rows: readonly Row[], tests: Tests): Figure['table'] {
+  const hasOneAnswer = rows.every(({ table }) => table.settings.samples === 1);
   return {
     columns: [
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
       { key: 'set', title: 'heads', kind: 'text' },
       { key: 'members', title: 'which', kind: 'text' },
-      factorColumn(rows.map(({ file }) => file.factor)),
+      factorColumn(rows.map(({ factor }) => factor)),
       { key: 'unablated', title: 'unablated', kind: 'percent' },
       { key: 'solved', title: 'solved', kind: 'percent' },
       ...intervalColumns('change', 'change (points)', 'points', ['low', 'high']),
-      { key: 'lost', title: 'lost', kind: 'number' },
-      { key: 'gained', title: 'gained', kind: 'number' },
-      { key: 'mcnemar', title: 'McNemar p (Holm)', kind: 'p-value' },
-      { key: 'mcnemar_q', title: 'McNemar q', kind: 'p-value', fileOnly: true },
-      {
-        key: 'permutation',
-        title: 'permutation p (Holm)',
-        kind: 'p-value',
-        // Of one answer each both tests are the same.
-        ...(rows.some(({ table }) => table.settings.samples > 1) ? {} : { fileOnly: true }),
-      },
-      { key: 'permutation_q', title: 'permutation q', kind: 'p-value', fileOnly: true },
+      { key: 'lost', title: 'problems lost', kind: 'number' },
+      { key: 'gained', title: 'problems gained', kind: 'number' },
+      ...testColumns('mcnemar', 'McNemar'),
+      // Of one answer each both tests are the same.
+      ...testColumns('permutation', 'permutation', { fileOnly: hasOneAnswer }),
       { key: 'controls', title: 'random sets', kind: 'number' },
       { key: 'control_mean', title: 'their mean', kind: 'points' },
       ...intervalColumns('difference', 'difference', 'points'),
-      { key: 'rank', title: 'rank p (Holm)', kind: 'p-value' },
+      ...testColumns('rank', 'rank'),
       { key: 'tokens', title: 'tokens', kind: 'number' },
       ...intervalColumns('answer_tokens', 'to the answer', 'number'),
+      ...gatingColumns(['problems', 'samples']),
     ],
-    rows: rows.map(({ file, table, row }) => ({
-      checkpoint: file.checkpoint,
-      set: row.name,
-      members: row.heads.join(' '),
-      factor: file.factor,
-      unablated: table.rows[0].accuracy.estimate,
-      solved: row.accuracy.estimate,
-      ...intervalCells('change', row.change.accuracy, ['low', 'high']),
-      lost: row.change.lost,
-      gained: row.change.gained,
-      mcnemar: row.change.mcnemar.adjusted,
-      mcnemar_q: row.change.mcnemar.qValue,
-      permutation: row.change.permutation.adjusted,
-      permutation_q: row.change.permutation.qValue,
-      controls: row.controls?.sets ?? 0,
-      control_mean: row.controls?.change.mean ?? null,
-      ...intervalCells('difference', row.controls?.difference),
-      rank: row.controls?.rankAdjusted ?? null,
-      tokens: row.meanTokens,
-      ...intervalCells('answer_tokens', row.failures.answerTokens),
-    })),
+    rows: rows.map((row) => cellsOf(row, tests)),
+  };
+}
+
+function cellsOf(one: Row, tests: Tests): Figure['table']['rows'][number] {
+  const { checkpoint, factor, table, row } = one;
+  return {
+    checkpoint,
+    set: row.name,
+    members: row.heads.join(' '),
+    factor,
+    unablated: table.rows[0].accuracy.estimate,
+    solved: row.accuracy.estimate,
+    ...intervalCells('change', row.change.accuracy, ['low', 'high']),
+    lost: row.change.lost,
+    gained: row.change.gained,
+    ...testCells('mcnemar', tests.mcnemar(one)),
+    ...testCells('permutation', tests.permutation(one)),
+    controls: row.controls?.sets ?? 0,
+    control_mean: row.controls?.change.mean ?? null,
+    ...intervalCells('difference', row.controls?.difference),
+    ...testCells('rank', tests.rank(one)),
+    tokens: row.meanTokens,
+    ...intervalCells('answer_tokens', row.failures.answerTokens),
+    ablation: table.settings.ablation,
+    problems: table.problems.length,
+    samples: table.settings.samples,
+    confidence: table.confidence,
   };
 }
 
 /** What a reader has to know: missing heads, remarks of the tables, and what could be shown at all. */
-function notesOf(files: readonly BenchmarkAblationFile[]): string {
-  const missing = files
-    .filter(({ table }) => table === null)
-    .map(({ checkpoint }) => `${checkpoint} has no such heads`);
-  const notes = [
-    ...new Set([...missing, ...files.flatMap(({ table }) => table?.notes ?? [])]),
-    ...leastRankTexts(files.map(({ table }) => table?.rows)),
-  ];
-  const powers = [...new Set(files.flatMap(({ table }) => (table ? [table.power.text] : [])))];
+function notesOf(files: readonly BenchmarkAblationFile[], rows: readonly Row[]): string[] {
+  const tables = files.flatMap(({ checkpoint, factor, table }) =>
+    table ? [{ checkpoint, factor, remarks: table.notes }] : [],
+  );
+  const checkpoints = [...new Set(rows.map(({ checkpoint }) => checkpoint))];
+  const whole = checkpoints.map((checkpoint) => {
+    const own = rows.filter((row) => row.checkpoint === checkpoint);
+    const { rows: all, settings } = own[0].table;
+    const tested = own.map(({ row }) => row);
+    const power = powerLine(all[0], settings.samples, tested.length).text;
+    return { checkpoint, factor: 0, remarks: [...leastRankTexts([tested]), power] };
+  });
+  return [...headlessRemarks(files), ...remarksOf(tables), ...remarksOf(whole)];
+}
+
+/** How to read the table: how much was answered, how the heads were gated, what columns count. */
+function captionOf(files: readonly BenchmarkAblationFile[], confidence: string): string {
+  const table = files.find((file) => file.table)?.table;
+  if (!table) return '';
+  const { ablation, samples, match } = table.settings;
+  const factors = files.map(({ factor }) => factor);
+  const outcome = samples > 1 ? ' by the majority of its answers' : '';
   return (
-    (notes.length === 0 ? '' : ` Notes: ${notes.join('; ')}.`) +
-    // Several checkpoints differ in a digit; the first says the size.
-    (powers.length === 0 ? '' : ` Power: ${powers[0]}.`)
+    `Change of the share of right answers to ${plural(table.problems.length, 'problem')}, ` +
+    `${plural(samples, 'answer')} each, problems paired, with ${confidence} intervals over problems; ` +
+    `open dots have intervals that hold 0. ${gatingText(ablation, factors, 'problems')} Ticks: random ` +
+    `sets (${controlMatchTexts[match]}). A problem is lost where it comes out right${outcome} without ` +
+    'the gate and wrong with it, and gained the other way round; McNemar’s test is of these, the ' +
+    'permutation test of shares of right answers. p-values are corrected by Holm over all rows of a ' +
+    'checkpoint.'
   );
 }
 
@@ -174,15 +207,13 @@ function notesOf(files: readonly BenchmarkAblationFile[]): string {
 export function benchmarkAblationFigures(data: RunData): Figure[] {
   return plansOf(data).map(({ id, title, files }) => {
     const rows = rowsOf(files);
-    const drawn = rows.slice(0, drawnRows).map(changeOf);
-    const match = files.find(({ table }) => table)?.table?.settings.match ?? 'layer';
+    const tests = testsOf(rows);
+    const drawn = rows.slice(0, drawnRows).map((row) => changeOf(row, tests));
     return {
       id: `solving-${id}`,
       title: `Solving with heads gated: ${title}`,
-      caption:
-        'Change of the share of right answers, problems paired, with intervals over problems; open dots ' +
-        `have intervals that hold 0. Ticks: random sets (${controlMatchTexts[match]}). p-values ` +
-        `are corrected by Holm over the sets of a checkpoint.${notesOf(files)}`,
+      caption: captionOf(files, confidenceText(data.manifest)),
+      notes: notesOf(files, rows),
       ...(drawn.length === 0
         ? {}
         : {
@@ -192,7 +223,7 @@ export function benchmarkAblationFigures(data: RunData): Figure[] {
             }),
           }),
       tableFirst: true,
-      table: tableOf(rows),
+      table: tableOf(rows, tests),
     };
   });
 }

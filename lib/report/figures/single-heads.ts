@@ -3,6 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import type { AblationRow } from '../../ablation/types.js';
+import { plural } from '../../format-number.js';
 import { parseHeads, withFactor, type HeadShape } from '../../head-gate.js';
 import type { AblationStageFile } from '../../study/stages/ablation.js';
 import { intervalText, shortNumber } from '../data-table.js';
@@ -98,21 +99,30 @@ export function singlePicture(panels: readonly Panel<SingleHead>[]): Picture {
   ]);
 }
 
-/** How to read the picture, with what it shows. */
-export function singleCaption(panels: readonly Panel<SingleHead>[], metric: string): string {
-  const counts = panels.map(({ name, rows }) => {
-    const clear = rows.filter((row) => row.clear);
-    const worse = clear.filter((row) => row.worse).length;
-    return `${name} ${worse} worse and ${clear.length - worse} better of ${rows.length}`;
-  });
+/** `S-step10 12 worse and 3 better of 32` */
+function countText({ name, rows }: Panel<SingleHead>): string {
+  const clear = rows.filter((row) => row.clear);
+  const worse = clear.filter((row) => row.worse).length;
+  return `${name} ${worse} worse and ${clear.length - worse} better of ${rows.length}`;
+}
+
+/** How to read the picture, with what it shows; `confidence` of the intervals, as a text. */
+export function singleCaption(
+  panels: readonly Panel<SingleHead>[],
+  { metric, pairs, confidence }: { metric: string; pairs: number; confidence: string },
+): string {
   const heads = panels.flatMap(({ rows }) => rows);
   const largest = heads.reduce((most, { size }) => Math.max(most, size), 0);
+  const outlines =
+    pairs === 1
+      ? 'One pair has no intervals'
+      : `Outlined heads have ${confidence} bootstrap intervals over pairs that do not hold 0 ` +
+        `(${panels.map(countText).join('; ')}); these are not corrected for the number of heads`;
   return (
-    `Change of the mean ${metric} when one head alone is gated. Fills grow with the root of the ` +
-    `change, the fullest is ${shortNumber(largest)}; outlined heads have bootstrap intervals over ` +
-    `pairs that do not hold 0 (${counts.join('; ')}). The intervals are not corrected for the number ` +
-    'of heads; the p-values of the table are (Holm): a paired permutation test of the metric, and ' +
-    'McNemar’s of right answers. Of the heads with q below 0.05 at most 5 % are expected to be ' +
-    'false alarms (Benjamini and Hochberg).'
+    `Change of the mean ${metric} over ${plural(pairs, 'pair')} when one head alone is gated. Fills ` +
+    `grow with the root of the change, the fullest is ${shortNumber(largest)}. ${outlines}. The ` +
+    'p-values of the table are corrected by Holm over all rows of a checkpoint: a paired permutation ' +
+    'test of the metric, and McNemar’s of right answers. Of the heads with q below 0.05 at most 5 % ' +
+    'are expected to be false alarms (Benjamini and Hochberg).'
   );
 }

@@ -51,9 +51,23 @@ function rowOf(heads: string[], estimate: number, half: number, sets = 0): Ablat
 function figureOf(
   variants: AblationRow[],
   plan: AblationSettings['plan'],
-  { worse = 'lower', factors = [0] } = {},
+  {
+    worse = 'lower',
+    factors = [0],
+    pairs = 40,
+    notesOf = (factor: number): string[] => (factor < 0 ? ['never'] : []),
+  } = {},
 ) {
-  const settings = { plan, metric: 'logit-diff', worse, match: 'layer' } as AblationSettings;
+  const settings = {
+    plan,
+    metric: 'logit-diff',
+    worse,
+    match: 'layer',
+    ablation: 'mean',
+    pairs,
+    permutations: 9_999,
+    confidence: 0.95,
+  } as AblationSettings;
   const files = factors.map((factor): AblationStageFile => ({
     format: 'headspark-ablation-stage',
     name: 'plan',
@@ -68,7 +82,7 @@ function figureOf(
       baseline: rowOf([], 0, 0),
       variants,
       controls: [],
-      notes: [],
+      notes: notesOf(factor),
     },
   }));
   const data: RunData = { ...study, ablations: files };
@@ -103,11 +117,19 @@ describe('single heads', () => {
       'checkpoint',
       'set',
       'change',
-      'permutation',
+      'permutation_p_holm',
       'permutation_q',
       'accuracy_change',
-      'mcnemar',
+      'mcnemar_p_holm',
     ]);
+  });
+
+  it('of one pair are not counted by intervals that they have not', () => {
+    const row = JSON.parse(JSON.stringify(rowOf(['a1.h1'], -1, NaN))) as AblationRow;
+    const { caption } = figureOf([row], 'single', { pairs: 1 });
+    expect(caption).toContain('over 1 pair when');
+    expect(caption).toContain('One pair has no intervals.');
+    expect(caption).not.toContain('0 better');
   });
 
   it('of a metric that must fall are worse where it rises', () => {
@@ -148,11 +170,59 @@ describe('sets', () => {
     const rows = [['a1.h1'], ['a1.h1', 'a2.h2'], ['a1.h1', 'a2.h2', 'a3.h3']].map((heads) =>
       rowOf(heads, -1, 0.2, 20),
     );
-    const { caption, tableFirst } = figureOf(rows, 'top-k');
+    const { notes, tableFirst } = figureOf(rows, 'top-k');
     expect(tableFirst).toBe(true);
-    expect(caption).toContain(
+    expect(notes).toContain(
       'with 20 random sets Holm’s correction over 3 rows leaves no rank p below 0.143',
     );
+  });
+
+  it('are corrected over all factors that the table has of a checkpoint', () => {
+    const test = { pValue: 0.01, adjusted: 0.01, qValue: 0.01, exact: false };
+    const row = { ...rowOf(['a1.h1'], -1, 0.2, 20), permutation: test };
+    const { table, caption } = figureOf([row], 'top-k', { factors: [0, 0.5, 1.3] });
+    const of = (key: string) => table.rows.map((one) => one[key]);
+    expect(of('permutation_p')).toEqual([0.01, 0.01, 0.01]);
+    expect(of('permutation_p_holm')).toEqual([0.03, 0.03, 0.03]);
+    expect(of('permutation_q')).toEqual([0.01, 0.01, 0.01]);
+    expect(of('rank_p')[0]).toBeCloseTo(1 / 21, 12);
+    expect(of('rank_p_holm')[0]).toBeCloseTo(3 / 21, 12);
+    expect(caption).toContain('corrected by Holm over all rows of a checkpoint');
+  });
+
+  it('say what replaced the heads, on how many pairs, and how sure intervals are', () => {
+    const { table, caption } = figureOf([rowOf(['a1.h1'], -1, 0.2, 20)], 'top-k', {
+      factors: [0.5],
+    });
+    expect(caption).toContain('over 40 pairs');
+    expect(caption).toContain('95 % bootstrap intervals');
+    expect(caption).toContain(
+      'A gated head’s output is its mean over the pairs’ clean prompts (mean); at a factor s',
+    );
+    expect(table.rows[0]).toMatchObject({ ablation: 'mean', pairs: 40, confidence: 0.95 });
+  });
+
+  it('pass on every remark of their tables, once, and say of which', () => {
+    const rows = [rowOf(['a1.h1'], -1, 0.2, 20)];
+    const { notes } = figureOf(rows, 'top-k', {
+      factors: [0, 0.5, 1.3],
+      notesOf: (factor) => [
+        'there are only 1 emergent heads; top-2 was asked for',
+        ...(factor === 0 ? ['emergent top-1: ablating it hurts more'] : []),
+      ],
+    });
+    expect(notes).toEqual([
+      'there are only 1 emergent heads; top-2 was asked for',
+      `${checkpoint} × 0: emergent top-1: ablating it hurts more`,
+      expect.stringMatching(/over 3 rows leaves no rank p below 0\.143/),
+    ]);
+  });
+
+  it('say what few pairs can show of all factors', () => {
+    const rows = [rowOf(['a1.h1'], -1, 0.2)];
+    const { notes } = figureOf(rows, 'top-k', { factors: [0, 0.5], pairs: 6 });
+    expect(notes!.join()).toContain("0.0625 after Holm's over 2 rows");
+    expect(notes).toHaveLength(1);
   });
 
   it('say nothing of it where 0.05 is in reach', () => {
