@@ -140,6 +140,7 @@ const columns = [
   'base_importance',
   'other_importance',
   'effect',
+  'importance_difference',
   'importance_difference_low',
   'importance_difference_high',
   'emergence_probability',
@@ -164,6 +165,7 @@ function linesOf({ base, other, heads }: DiffComparison): Line[] {
     base_score_share: row.baseScoreShare,
     other_score_share: row.otherScoreShare,
     ...(row.importanceDifference && {
+      importance_difference: row.importanceDifference.estimate,
       importance_difference_low: row.importanceDifference.low,
       importance_difference_high: row.importanceDifference.high,
       emergence_probability: row.emergenceProbability!,

@@ -80,7 +80,12 @@ describe('diff', () => {
     expect(head).toMatchObject({ status: 'emergent', emergenceProbability: 1, certain: true });
     expect(head.baseImportance).toBe(0);
     expect(comparison.heads).toHaveLength(6);
-    expect(diffCsv(report).trimEnd().split('\n')).toHaveLength(7);
+    const [titles, ...lines] = diffCsv(report).trimEnd().split('\n');
+    expect(lines).toHaveLength(6);
+    const cells = lines.find((line) => line.includes(',a1.h1,'))!.split(',');
+    const place = titles.split(',').indexOf('importance_difference');
+    const { estimate, low, high } = head.importanceDifference!;
+    expect(cells.slice(place, place + 3).map(Number)).toEqual([estimate, low, high]);
   });
 
   it('tells by its share over all edges that an emergent head was there before', async () => {
