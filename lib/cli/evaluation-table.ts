@@ -224,7 +224,7 @@ function printNearTies({ nearTies }: EvaluationTable, context: Context): void {
       .map(({ variant, problem, sample, token, margin, answer, correct }) => [
         variant,
         problem,
-        String(sample + 1),
+        String(sample),
         String(token + 1),
         margin.toExponential(1),
         `${(answer ?? 'none').slice(0, 30)} (${correct ? 'right' : 'wrong'})`,

@@ -29,10 +29,16 @@ export const wholeCaption = ({ caption, notes = [] }: Figure): string =>
   notes.length === 0 ? caption : `${caption} Notes: ${notes.join('; ')}.`;
 
 /** The caption in place of a picture of empty frames. */
-export const noHeadText = 'No head passed the threshold of the selection.';
+export const noHeadText = 'No circuit has a head.';
 
-/** The same where only heads that the base lacks are drawn. */
-export const noEmergentText = 'No head emerged: none that the base lacks passed the threshold.';
+/** The same where the base and the last checkpoint of every series are drawn. */
+export const noEndHeadText =
+  'Neither the base’s circuit nor that of the last checkpoint of any series has a head.';
+
+/** The same where only heads that the base lacks are drawn, of all checkpoints or the last. */
+export const noEmergentText = (which: 'any' | 'final'): string =>
+  `No head emerged: ${which === 'any' ? 'no circuit' : 'no circuit of a last checkpoint'} has one ` +
+  'that the base’s lacks.';
 
 /** A part of the report. */
 export interface Section {

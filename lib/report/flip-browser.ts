@@ -17,6 +17,7 @@ export interface FlipEntry {
   readonly problem: string;
   readonly question: string;
   readonly right: string;
+  /** As in the files of samples, from 0. */
   readonly sample: number;
   readonly direction: 'right-to-wrong' | 'wrong-to-right';
   readonly before: Side;
@@ -67,7 +68,7 @@ export function flipHtml(entry: FlipEntry, kept: number): string {
   return (
     `<details class="flip ${direction}" data-direction="${direction}" data-set="${escapeXml(set)}" ` +
     `data-plan="${escapeXml(plan)}"><summary><b class="way">${words[direction]}</b> ` +
-    `<span>${escapeXml(`problem ${problem}, sample ${sample + 1}`)}</span> ` +
+    `<span>${escapeXml(`problem ${problem}, sample ${sample}`)}</span> ` +
     `<span>${escapeXml(answers)}</span> <span class="faint">${escapeXml(`${set} (${heads})`)}</span></summary>` +
     `<p class="question">${escapeXml(shortened(entry.question, keptQuestion))}</p>` +
     `<p>Right answer: <b>${escapeXml(entry.right)}</b></p><div class="sides">` +

@@ -122,11 +122,13 @@ export async function readRun(run: string): Promise<RunData> {
   };
 }
 
-/** Of all intervals of a run, as a text: `95 %`. */
-export function confidenceText({ settings }: Manifest): string {
-  const { confidence } = settings['statistics'] as Study['statistics'];
-  return `${Number((100 * confidence).toPrecision(6))} %`;
-}
+/** Of all intervals of a run. */
+export const confidenceOf = ({ settings }: Manifest): number =>
+  (settings['statistics'] as Study['statistics']).confidence;
+
+/** The same as a text: `95 %`. */
+export const confidenceText = (manifest: Manifest): string =>
+  `${Number((100 * confidenceOf(manifest)).toPrecision(6))} %`;
 
 /** The last checkpoint of every series, with the series' label. */
 export function finalCheckpoints({ series }: Manifest): { label: string; name: string }[] {

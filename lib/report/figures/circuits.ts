@@ -4,7 +4,7 @@
 import * as Plot from '@observablehq/plot';
 import { emptyCircuitNote } from '../../circuit/empty-note.js';
 import type { DiffReport, HeadDifference } from '../../circuit-diff.js';
-import { formatPercent } from '../../format-number.js';
+import { formatPercent, plural } from '../../format-number.js';
 import type { CircuitEdge, CircuitSummaryFile } from '../../study/stages/circuit.js';
 import type { DataTable } from '../data-table.js';
 import type { Figure } from '../figure.js';
@@ -253,12 +253,22 @@ function edgeTable(panels: readonly { name: string; circuit: CircuitSummaryFile 
 /** What the caption says of the circuits without edges. */
 function emptyNotes(
   panels: readonly { name: string; circuit: CircuitSummaryFile }[],
+  others: readonly CircuitSummaryFile[],
 ): readonly string[] {
   const empty = panels.filter(({ circuit }) => circuit.edges === 0);
   if (empty.length === 0) return [];
   const names = empty.map(({ name }) => name).join(', ');
-  const whose = empty.length === panels.length ? 'Every circuit' : `The circuit of ${names}`;
-  return [emptyCircuitNote(whose, empty[0].circuit.selection, '`rule: greedy`')];
+  const filled = others.filter(({ edges }) => edges > 0).length;
+  const areAll = empty.length === panels.length && filled === 0;
+  const whose = areAll ? 'Every circuit' : `The circuit of ${names}`;
+  return [
+    emptyCircuitNote(whose, empty[0].circuit.selection, '`rule: greedy`'),
+    ...(empty.length === panels.length && !areAll
+      ? [
+          `${filled} of ${plural(others.length, 'other circuit')}, of checkpoints in between, have edges.`,
+        ]
+      : []),
+  ];
 }
 
 /** The circuits of a view: every base, then the last checkpoint of every series. */
@@ -276,7 +286,12 @@ export function circuitFigures(data: RunData, view: View): Figure[] {
     title: `Circuits: ${view.title}`,
     table: edgeTable(panels),
   };
-  const empty = emptyNotes(panels);
+  const own = new Set(names.map((name) => resultId(name, view)));
+  const others = data.manifest.checkpoints.flatMap(({ name }) => {
+    const id = resultId(name, view);
+    return own.has(id) ? [] : (data.circuits.get(id) ?? []);
+  });
+  const empty = emptyNotes(panels, others);
   if (panels.every(({ circuit }) => circuit.edges === 0)) {
     return [{ ...common, caption: empty.join(' ') }];
   }

@@ -33,6 +33,10 @@ function compared(data: RunData, view: View): Compared[] {
 const left = (names: readonly string[]): number =>
   Math.max(60, 14 + 6.3 * Math.max(...names.map((name) => name.length)));
 
+/** Of two circuits without heads nothing is shared, and nothing is not. */
+const jaccardOf = ({ counts, headJaccard }: DiffReport['comparisons'][number]): number | null =>
+  counts.retained + counts.emergent + counts.vanished === 0 ? null : headJaccard;
+
 /** How many heads emerge at each checkpoint, and how many noise alone makes. */
 function noiseRows(data: RunData, view: View) {
   return compared(data, view).map(({ name, report }) => {
@@ -50,7 +54,7 @@ function noiseRows(data: RunData, view: View) {
       null_mean: report.nullDiff?.emergent.mean ?? null,
       null_p95: report.nullDiff?.emergent.p95 ?? null,
       null_p: nullPValue ?? null,
-      jaccard: comparison.headJaccard,
+      jaccard: jaccardOf(comparison),
     };
   });
 }
@@ -218,7 +222,8 @@ export function formFigures(data: RunData): Figure[] {
       forms.slice(1).flatMap((form) => {
         const report = data.formDiffs.get(resultId(name, { task, form: `${forms[0]}-${form}` }));
         if (!report) return [];
-        const { counts, headJaccard, emergentCount, heads } = report.comparisons[0];
+        const [comparison] = report.comparisons;
+        const { counts, emergentCount, heads } = comparison;
         const certain = heads.filter((head) => head.status === 'emergent' && head.certain).length;
         return [
           {
@@ -231,7 +236,7 @@ export function formFigures(data: RunData): Figure[] {
             high: emergentCount?.high ?? null,
             certain,
             only_first: counts.vanished,
-            jaccard: headJaccard,
+            jaccard: jaccardOf(comparison),
           },
         ];
       }),

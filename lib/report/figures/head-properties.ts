@@ -2,6 +2,7 @@
 // with the effect of ablation. Used by reports of studies and by `headspark heads`.
 
 import * as Plot from '@observablehq/plot';
+import { plural } from '../../format-number.js';
 import { correlationName, type HeadCorrelation } from '../../heads/correlation.js';
 import { byEffect, type HeadProfile } from '../../heads/profile.js';
 import { headPropertyTexts, type HeadPropertyText } from '../../heads/properties.js';
@@ -233,7 +234,7 @@ function propertyFigure(profile: HeadProfile, { slug, title }: ProfileName): Fig
     id: `head-properties-${slug}`,
     title: `What the heads do: ${title}`,
     caption:
-      `Means over ${table.settings.prompts} prompts, attention of ${queries}. ${which}Fills go ` +
+      `Means over ${plural(table.settings.prompts, 'prompt')}, attention of ${queries}. ${which}Fills go ` +
       'from the smallest to the largest of a column, in a second colour where it is negative. ' +
       'Direct effect: logits that the head’s write adds to the answer, the scale of the final norm held ' +
       `fixed; OV copying: the eigenvalues’ sum over the sum of their magnitudes; entropy in nats, ` +
@@ -331,20 +332,20 @@ export function correlationTable(rows: readonly HeadCorrelation[]): DataTable {
       { key: 'heads', title: 'heads', kind: 'number' },
       ...intervalColumns('rho', 'ρ', 'number', ['low', 'high']),
       { key: 'p', title: 'p', kind: 'p-value' },
-      { key: 'adjusted', title: 'p (Holm)', kind: 'p-value' },
+      { key: 'p_holm', title: 'p (Holm)', kind: 'p-value' },
       { key: 'within_layers', title: 'ρ within layers', kind: 'number' },
       { key: 'within_layers_p', title: 'its p', kind: 'p-value' },
-      { key: 'within_layers_adjusted', title: 'its p (Holm)', kind: 'p-value' },
+      { key: 'within_layers_p_holm', title: 'its p (Holm)', kind: 'p-value' },
     ],
-    rows: rows.map(({ property, points, result, adjusted, withinLayers }) => ({
+    rows: rows.map(({ property, points, result, adjusted: p_holm, withinLayers }) => ({
       property: correlationName(property),
       heads: points,
       ...intervalCells('rho', result?.rho, ['low', 'high']),
       p: result?.pValue ?? null,
-      adjusted,
+      p_holm,
       within_layers: withinLayers?.rho ?? null,
       within_layers_p: withinLayers?.pValue ?? null,
-      within_layers_adjusted: withinLayers?.adjusted ?? null,
+      within_layers_p_holm: withinLayers?.adjusted ?? null,
     })),
   };
 }

@@ -6,7 +6,7 @@ import type { HeadDifference } from '../../circuit-diff.js';
 import { formatPercent } from '../../format-number.js';
 import type { TrackedHead } from '../../tracking/cohorts.js';
 import type { DataTable } from '../data-table.js';
-import { noHeadText, type Figure } from '../figure.js';
+import { noEndHeadText, noHeadText, type Figure } from '../figure.js';
 import { pagePart } from '../page-rows.js';
 import { colour } from '../palette.js';
 import {
@@ -176,7 +176,7 @@ export function effectFigures(data: RunData, view: View): Figure[] {
     title: `Effect on importance: ${view.title}`,
     table,
   };
-  if (table.rows.length === 0) return [{ ...common, caption: noHeadText }];
+  if (table.rows.length === 0) return [{ ...common, caption: noEndHeadText }];
   const strong = [...table.rows].sort(
     (a, b) => Math.abs(Number(b['effect'])) - Math.abs(Number(a['effect'])),
   );

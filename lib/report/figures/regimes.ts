@@ -43,7 +43,7 @@ function barsPicture(
         x: nameOf,
         y: (row: CombinationOverlap) => Math.max(row.shared, row.expected),
         text: (row: CombinationOverlap) =>
-          `p ${pValue(row.pValue).replace(/^<?/, (sign) => `${sign || '='} `)}`,
+          `p ${pValue(row.adjusted).replace(/^<?/, (sign) => `${sign || '='} `)}`,
         dy: -8,
         fill: 'currentColor',
         fontSize: 9,
@@ -121,7 +121,7 @@ const overlapColumns = [
   { key: 'exclusive', title: 'in no other', kind: 'number' },
   { key: 'expected', title: 'expected', kind: 'number' },
   { key: 'p', title: 'p', kind: 'p-value' },
-  { key: 'adjusted', title: 'p (Holm)', kind: 'p-value' },
+  { key: 'p_holm', title: 'p (Holm)', kind: 'p-value' },
   { key: 'exact', title: 'p exact, within layers', kind: 'p-value' },
   { key: 'whole', title: 'p exact, whole model', kind: 'p-value' },
   { key: 'heads', title: 'heads', kind: 'text' },
@@ -132,12 +132,12 @@ function overlapFigures(file: RegimesFile, view: View): Figure[] {
     id: `overlap-${which}-${base.replaceAll(' ', '-')}-${view.slug}`,
     title: `Overlap of emergent heads (${which === 'final' ? 'last checkpoint' : 'any checkpoint'}): ${view.title}`,
     ...(overlap.sets.every(({ size }) => size === 0)
-      ? { caption: noEmergentText }
+      ? { caption: noEmergentText(which === 'final' ? 'final' : 'any') }
       : {
           caption:
             'Heads that every marked series brings up, against random sets of as many heads in each layer ' +
             `among those that the base circuit leaves free (${overlap.permutations.toLocaleString('en-US')} ` +
-            'draws). Sizes of the sets in brackets.',
+            'draws). Above the bars: p by these draws, corrected by Holm. Sizes of the sets in brackets.',
           picture: overlapPicture(overlap),
         }),
     table: {
@@ -150,7 +150,7 @@ function overlapFigures(file: RegimesFile, view: View): Figure[] {
         exclusive: row.exclusive,
         expected: row.expected,
         p: row.pValue,
-        adjusted: row.adjusted,
+        p_holm: row.adjusted,
         exact: row.hypergeometric?.withinLayers ?? null,
         whole: row.hypergeometric?.wholeModel ?? null,
         heads: row.heads.join(' '),
@@ -200,7 +200,7 @@ function depthFigure({ depth }: RegimesFile, view: View): Figure {
     id: `depth-${view.slug}`,
     title: `Depth of emergent heads: ${view.title}`,
     ...(depth.profiles.every(({ depths }) => depths.length === 0)
-      ? { caption: noEmergentText }
+      ? { caption: noEmergentText('any') }
       : {
           caption:
             'Relative depth of every head that emerged at any checkpoint, so that models of different ' +
@@ -215,9 +215,9 @@ function depthFigure({ depth }: RegimesFile, view: View): Figure {
         { key: 'count_second', title: 'heads there', kind: 'number' },
         { key: 'distance', title: 'distance', kind: 'number' },
         { key: 'p', title: 'p', kind: 'p-value' },
-        { key: 'adjusted', title: 'p (Holm)', kind: 'p-value' },
+        { key: 'p_holm', title: 'p (Holm)', kind: 'p-value' },
       ],
-      rows: depth.comparisons.map(({ first, second, distance, pValue: p, adjusted }) => {
+      rows: depth.comparisons.map(({ first, second, distance, pValue: p, adjusted: p_holm }) => {
         const count = (name: string) => depth.profiles.find((one) => one.name === name)!.count;
         return {
           first,
@@ -226,7 +226,7 @@ function depthFigure({ depth }: RegimesFile, view: View): Figure {
           count_second: count(second),
           distance,
           p,
-          adjusted,
+          p_holm,
         };
       }),
     },
@@ -241,7 +241,8 @@ function rewardFigures({ corruptedRewards }: RegimesFile, view: View): Figure[] 
       title: `True and corrupted reward: ${view.title}`,
       caption:
         'A series trained with the true reward beside one whose reward was corrupted. Heads that ' +
-        'both bring up are not the reward’s doing.',
+        'only the true reward brings up may be its doing; of heads that both bring up, some are shared ' +
+        'by chance (expected), and p says how often chance alone shares as many.',
       tableFirst: true,
       table: {
         columns: [

@@ -2,10 +2,11 @@
 
 import * as Plot from '@observablehq/plot';
 import type { EvaluationFile } from '../../study/stages/evaluation.js';
+import { plural } from '../../format-number.js';
 import { intervalCells, intervalColumns, intervalText, shortNumber } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour, seriesColour, seriesSymbol } from '../palette.js';
-import { resultId, type RunData, type View } from '../run-data.js';
+import { confidenceOf, confidenceText, resultId, type RunData, type View } from '../run-data.js';
 import { draw, stack, withLegend, type Picture } from '../svg.js';
 
 interface Score {
@@ -194,22 +195,37 @@ const marks: Record<string, string> = {
 export const seriesMark = (series: number): string =>
   (marks[seriesSymbol(series)] ?? marks['circle']).replace('FILL', seriesColour(series));
 
+/** A clean run has no KL divergence from itself, so of that metric there is nothing to show. */
+const hasOwnMetric = (metric: string): boolean => metric !== 'kl';
+
+function captionOf(scores: readonly Score[], confidence: string): string {
+  const { metric, pairs } = scores[0].evaluation;
+  const what = hasOwnMetric(metric)
+    ? `Mean ${metric} and share of right answers`
+    : 'Share of right answers';
+  return (
+    `${what} on ${plural(pairs, 'pair')}, and the faithfulness of the circuit (1: it does all that ` +
+    `the model does), with ${confidence} intervals over pairs: the bootstrap’s, Wilson’s of shares ` +
+    `where all came out alike.${beyondText(scores)}${undefinedText(scores)}` +
+    (hasOwnMetric(metric) ? '' : ` The ${metric} of a model from itself is 0 and left out.`)
+  );
+}
+
 /** Score, accuracy and faithfulness of every checkpoint of a view. */
 export function scoreFigures(data: RunData, view: View): Figure[] {
   const scores = scoresOf(data, view);
   if (scores.length === 0) return [];
-  const { metric, pairs } = scores[0].evaluation;
+  const { metric } = scores[0].evaluation;
+  const confidence = confidenceText(data.manifest);
+  const isOwn = hasOwnMetric(metric);
   return [
     {
       id: `scores-${view.slug}`,
       title: `Score per checkpoint: ${view.title}`,
-      caption:
-        `Mean ${metric} and share of right answers on ${pairs} pairs, and the faithfulness of the ` +
-        `circuit (1: it does all that the model does), with bootstrap intervals.` +
-        `${beyondText(scores)}${undefinedText(scores)}`,
+      caption: captionOf(scores, confidence),
       picture: withLegend(
         stack([
-          picture(scores, 'metric', metric),
+          ...(isOwn ? [picture(scores, 'metric', metric)] : []),
           picture(scores, 'right on the pairs', 'share right'),
           picture(scores, 'faithfulness', 'faithfulness'),
         ]),
@@ -220,17 +236,21 @@ export function scoreFigures(data: RunData, view: View): Figure[] {
           { key: 'series', title: 'series', kind: 'text' },
           { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
           { key: 'step', title: 'step', kind: 'number' },
-          ...intervalColumns('metric', metric, 'number'),
+          ...(isOwn ? intervalColumns('metric', metric, 'number') : []),
           ...intervalColumns('accuracy', 'right', 'percent'),
           ...intervalColumns('faithfulness', 'faithfulness', 'number'),
+          { key: 'pairs', title: 'pairs', kind: 'number', fileOnly: true },
+          { key: 'confidence', title: 'confidence', kind: 'number', fileOnly: true },
         ],
         rows: scores.map(({ label, name, step, evaluation }) => ({
           series: label,
           checkpoint: name,
           step,
-          ...intervalCells('metric', evaluation.clean),
+          ...(isOwn ? intervalCells('metric', evaluation.clean) : {}),
           ...intervalCells('accuracy', evaluation.accuracy),
           ...intervalCells('faithfulness', evaluation.faithfulness),
+          pairs: evaluation.pairs,
+          confidence: confidenceOf(data.manifest),
         })),
       },
     },

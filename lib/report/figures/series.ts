@@ -350,14 +350,14 @@ function fewText(rows: readonly { series: string; points: number }[]): string {
 /** Rank correlations of the numbers of heads with the training logs. */
 export function correlationFigures(data: RunData, view: View): Figure[] {
   const rows = trackedIn(data, view).flatMap(({ tracking, correlations }) =>
-    correlations.map(({ log, quantity, points, result, adjusted }) => ({
+    correlations.map(({ log, quantity, points, result, adjusted: p_holm }) => ({
       series: tracking.label,
       log,
       quantity,
       points,
       ...intervalCells('rho', result?.rho, ['low', 'high']),
       p: result?.pValue ?? null,
-      adjusted,
+      p_holm,
     })),
   );
   if (rows.length === 0) return [];
@@ -378,7 +378,7 @@ export function correlationFigures(data: RunData, view: View): Figure[] {
           { key: 'points', title: 'checkpoints', kind: 'number' },
           ...intervalColumns('rho', 'ρ', 'number', ['low', 'high']),
           { key: 'p', title: 'p', kind: 'p-value' },
-          { key: 'adjusted', title: 'p (Holm)', kind: 'p-value' },
+          { key: 'p_holm', title: 'p (Holm)', kind: 'p-value' },
         ],
         rows,
       },

@@ -26,6 +26,7 @@ it('intervals and certainty are those of the study', () => {
     'effects',
     'emergent',
     'heads',
+    'scores',
     'survival',
   ]);
   // Of noise the 95th percentile is drawn, whatever the confidence.

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import type { Figure } from '../../../lib/report/figure.js';
 import { circuitFigures } from '../../../lib/report/figures/circuits.js';
+import { noiseFigures } from '../../../lib/report/figures/differences.js';
 import { effectFigures, frequencyFigures } from '../../../lib/report/figures/maps.js';
 import { regimeFigures } from '../../../lib/report/figures/regimes.js';
 import { cohortFigures } from '../../../lib/report/figures/series.js';
@@ -43,7 +44,13 @@ it('says why there is nothing to draw instead of drawing empty frames', () => {
   for (const { picture } of empty) expect(picture === undefined).toBe(true);
   const [circuits, ...heads] = empty;
   expect(circuits.caption).toMatch(/^Every circuit is empty: no .* Select more edges/);
-  for (const { caption } of heads) expect(caption).toMatch(/^No head .*passed the threshold/);
+  expect(heads.map(({ caption }) => caption)).toEqual([
+    'Neither the base’s circuit nor that of the last checkpoint of any series has a head.',
+    'No circuit has a head.',
+    'No circuit has a head.',
+    'No head emerged: no circuit of a last checkpoint has one that the base’s lacks.',
+    'No head emerged: no circuit has one that the base’s lacks.',
+  ]);
   for (const { picture } of drawn(0.35)) expect(picture === undefined).toBe(false);
 });
 
@@ -70,6 +77,47 @@ it('says which circuit is empty beside those that are drawn', () => {
   expect(figure.caption).toMatch(/logits\. The circuit of base is empty: .* `rule: greedy`\.$/);
 });
 
+it('calls no circuit empty that is not drawn and has edges', () => {
+  const data = largeStudy(0);
+  const [view] = data.views;
+  const [{ checkpoints }] = data.manifest.series;
+  const id = resultId(checkpoints[0], view);
+  const circuits = new Map(data.circuits).set(id, { ...data.circuits.get(id)!, edges: 10 });
+  const [{ caption }] = circuitFigures({ ...data, circuits }, view);
+  expect(caption).toMatch(/^The circuit of base, .*, .* is empty: no /);
+  const others = data.manifest.checkpoints.length - 1 - data.manifest.series.length;
+  expect(caption).toContain(
+    ` 1 of ${others} other circuits, of checkpoints in between, have edges.`,
+  );
+});
+
+it('shows no overlap of heads where there are none, and Holm’s p above bars', () => {
+  const [empty, full] = [largeStudy(0), largeStudy(0.35)];
+  const jaccards = (data: typeof full) =>
+    noiseFigures(data, data.views[0])[0].table.rows.map(({ jaccard }) => jaccard);
+  expect(new Set(jaccards(empty))).toEqual(new Set([null]));
+  expect(jaccards(full).every((value) => typeof value === 'number')).toBe(true);
+  const regimes = full.regimes.map((file) => ({
+    ...file,
+    overlaps: file.overlaps.map((one) => ({
+      ...one,
+      overlap: {
+        ...one.overlap,
+        combinations: one.overlap.combinations.map((row) => ({
+          ...row,
+          pValue: 0.123,
+          adjusted: 0.456,
+        })),
+      },
+    })),
+  }));
+  const [{ picture, caption, table }] = regimeFigures({ ...full, regimes }, full.views[0]);
+  expect(picture!.body).toContain('>p = 0.456<');
+  expect(picture!.body).not.toContain('>p = 0.123<');
+  expect(caption).toContain('Above the bars: p by these draws, corrected by Holm.');
+  expect(table.rows[0]).toMatchObject({ p: 0.123, p_holm: 0.456 });
+});
+
 it('has no folded table of no rows on the page', () => {
   const data = largeStudy();
   const table = { columns: [{ key: 'a', title: 'a', kind: 'text' }], rows: [] } as const;
@@ -94,5 +142,7 @@ it('counts one flip as one', () => {
     after: side,
   };
   expect(flipBrowser('flips', [entry], 1000)).toContain('>1 flip</span>');
+  // As in flips.csv and samples.parquet.
+  expect(flipBrowser('flips', [entry], 1000)).toContain('problem 1, sample 0<');
   expect(flipBrowser('flips', [entry, entry], 1000)).toContain('>2 flips</span>');
 });

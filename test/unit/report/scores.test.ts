@@ -48,3 +48,22 @@ it('says of how many checkpoints resamples have no faithfulness, and shows no in
   const row = table.rows.find(({ checkpoint }) => checkpoint === checkpoints[0])!;
   expect([row['faithfulness'], row['faithfulness_low']]).toEqual([0.5, null]);
 });
+
+it('says on how many pairs, and how sure the intervals are', () => {
+  const { caption, table } = figureWith(0.5, 0.4, 0.6);
+  expect(caption).toContain('on 64 pairs');
+  expect(caption).toContain('95 % intervals over pairs: the bootstrap’s, Wilson’s of shares');
+  expect(table.rows[0]).toMatchObject({ pairs: 64, confidence: 0.95 });
+});
+
+it('shows no KL divergence of a model from itself', () => {
+  const evaluations = new Map(
+    [...study.evaluations].map(([id, one]) => [id, { ...one, metric: 'kl', pairs: 1 }]),
+  );
+  const [{ caption, picture, table }] = scoreFigures({ ...study, evaluations }, view);
+  expect(caption).toMatch(/^Share of right answers on 1 pair, /);
+  expect(caption).toContain('The kl of a model from itself is 0 and left out.');
+  expect(picture!.body).not.toMatch(/>↑ kl</);
+  expect(picture!.body).toMatch(/>↑ share right</);
+  expect(table.columns.map(({ key }) => key)).not.toContain('metric');
+});
