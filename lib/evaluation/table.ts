@@ -10,15 +10,14 @@ import { correctedOver, withRank } from '../ablation/corrected-rows.js';
 import { rankNotes } from '../ablation/rank-notes.js';
 import { rankPValue } from '../ablation/row.js';
 import { shown } from '../option-checks.js';
-import { mcnemarExact } from '../stats/binomial.js';
 import { majorityVote, passAtK, successAtK } from '../stats/pass-at-k.js';
-import { permutationSteps } from '../stats/permutation.js';
 import { mean } from '../stats/quantile.js';
 import { differenceOf } from '../stats/rounding.js';
 import { shareChangeSteps, shareSteps } from '../stats/shares.js';
 import { Turns, type Steps } from '../turns.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
+import { changeSteps } from './paired-change.js';
 import { powerLine } from './power.js';
 import type { Samples } from './run.js';
 import type {
@@ -36,7 +35,6 @@ import type {
 const keptFlips = 50;
 /** Resamples of the failure rates: twelve intervals a row, of which nobody reads the third digit. */
 const failureResamples = 2_000;
-const permutations = 20_000;
 
 interface Statistics {
   readonly confidence: number;
@@ -141,6 +139,12 @@ function sourceCounts(grid: Grid): Record<AnswerSource | 'none', number> {
 
 type Variant = EvaluationSettings['variants'][number];
 
+/** The samples of one variant, and by problem whether their majority is right. */
+interface Answered {
+  readonly grid: Grid;
+  readonly majorities: readonly number[];
+}
+
 function* variantResult(
   variant: Variant,
   grid: Grid,
@@ -156,18 +160,17 @@ function* variantResult(
 }
 
 /** p-values are corrected later, over the table. */
-function* changeOf(before: Grid, after: Grid, statistics: Statistics): Steps<TestedChange> {
-  const [from, to] = [sharesOf(before), sharesOf(after)];
-  const majorities = [yield* majoritiesOf(before), yield* majoritiesOf(after)] as const;
-  const { lost, gained, pValue } = mcnemarExact(...majorities);
+function* changeOf(before: Answered, after: Answered, statistics: Statistics): Steps<TestedChange> {
+  const sides = [before, after].map(({ grid, majorities }) => ({
+    shares: sharesOf(grid),
+    majorities,
+  }));
+  const [from, to] = sides;
+  const { accuracy, permutation, outcomes } = yield* changeSteps(from, to, statistics);
   yield;
-  const options = { permutations, seed: statistics.seed };
-  const permuted = (yield* permutationSteps(from, to, options)).pValue;
-  yield;
-  const accuracy = yield* shareChangeSteps(from, to, statistics);
-  yield;
-  const most = before[0].length;
-  const passes = (grid: Grid): number[] => grid.map((own) => passOf(own, most));
+  const most = before.grid[0].length;
+  const passes = ({ grid }: Answered): number[] => grid.map((own) => passOf(own, most));
+  const { lost, gained, mcnemar } = outcomes!;
   return {
     accuracy,
     ...(most === 1
@@ -175,8 +178,8 @@ function* changeOf(before: Grid, after: Grid, statistics: Statistics): Steps<Tes
       : { passAtMost: yield* shareChangeSteps(passes(before), passes(after), statistics) }),
     lost,
     gained,
-    mcnemar: { pValue, adjusted: pValue, qValue: pValue },
-    permutation: { pValue: permuted, adjusted: permuted, qValue: permuted },
+    mcnemar: { pValue: mcnemar, adjusted: mcnemar, qValue: mcnemar },
+    permutation: { pValue: permutation, adjusted: permutation, qValue: permutation },
   };
 }
 
@@ -194,14 +197,14 @@ function keptOf(flips: readonly Flip[]): Flip[] {
 
 function* rowResult(
   variant: Variant,
-  grids: { own: Grid; unablated: Grid; problems: readonly string[] },
+  grids: { own: Grid; unablated: Answered; problems: readonly string[] },
   statistics: Statistics,
 ): Steps<RowResult> {
   const { own, unablated, problems } = grids;
   const isUnablated = variant.kind === 'unablated';
   const side = (grid: Grid) =>
     grid.map((list) => list.map((analysis) => ({ text: analysis.text, analysis })));
-  const flips = isUnablated ? [] : findFlips(problems, side(unablated), side(own));
+  const flips = isUnablated ? [] : findFlips(problems, side(unablated.grid), side(own));
   const count = (direction: string): number =>
     flips.filter((flip) => flip.direction === direction).length;
   yield;
@@ -209,22 +212,24 @@ function* rowResult(
   yield;
   const passAt = yield* atKs(own, statistics, passOf);
   const successAt = yield* atKs(own, statistics, successOf);
-  const majority = yield* shareSteps(yield* majoritiesOf(own), statistics);
+  const majorities = isUnablated ? unablated.majorities : yield* majoritiesOf(own);
+  const majority = yield* shareSteps(majorities, statistics);
   yield;
   return {
     ...result,
     passAt,
     successAt,
     majority,
+    majorityRight: majorities,
     sources: sourceCounts(own),
-    failures: yield* failureSteps(own, isUnablated ? undefined : unablated, {
+    failures: yield* failureSteps(own, isUnablated ? undefined : unablated.grid, {
       ...statistics,
       resamples: Math.min(failureResamples, statistics.resamples),
     }),
     ...(isUnablated
       ? {}
       : {
-          change: yield* changeOf(unablated, own, statistics),
+          change: yield* changeOf(unablated, { grid: own, majorities }, statistics),
           flips: keptOf(flips),
           flipCounts: {
             rightToWrong: count('right-to-wrong'),
@@ -354,14 +359,15 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
   const problems = own.map((index) => settings.problems[index]);
   const gridAt = (variant: number): Grid =>
     gridOf(samples, own, { variant, count: settings.samples });
-  const unablated = gridAt(0);
   const turns = new Turns('the evaluation', signal);
+  const whole = gridAt(0);
+  const unablated = { grid: whole, majorities: await turns.through(majoritiesOf(whole)) };
   const rows: RowResult[] = [];
   const controls: VariantResult[] = [];
   const grids: NamedGrid[] = [];
   for (const [index, variant] of settings.variants.entries()) {
     await turns.give();
-    const grid = index === 0 ? unablated : gridAt(index);
+    const grid = index === 0 ? whole : gridAt(index);
     grids.push({ variant: variant.name, problems, grid });
     if (variant.kind === 'control') {
       const fewer = { ...statistics, resamples: Math.min(resamples, 1_000) };
@@ -394,7 +400,7 @@ export async function buildEvaluation(options: BuildEvaluationOptions): Promise<
     nearTies: collectNearTies(settings, grids),
     power: powerLine(rows[0], settings.samples, rows.filter(({ factor }) => factor !== 1).length),
     notes: [
-      ...notesOf(settings, compared, { problems: own.length, looping: loopingShare(unablated) }),
+      ...notesOf(settings, compared, { problems: own.length, looping: loopingShare(whole) }),
       ...settings.planNotes,
     ],
   };

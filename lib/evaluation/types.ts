@@ -154,6 +154,8 @@ export interface RowResult extends VariantResult {
   readonly successAt: readonly AtK[];
   /** Share of problems whose majority answer is right; with one sample the accuracy. */
   readonly majority: Interval;
+  /** [problems] 1 where the majority answer is right. */
+  readonly majorityRight: readonly number[];
   /** How many samples gave their answer in which way; `none`: no answer. */
   readonly sources: Readonly<Record<AnswerSource | 'none', number>>;
   readonly failures: FailureSummary;

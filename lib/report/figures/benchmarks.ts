@@ -2,9 +2,10 @@
 // below, and pass@k and success@k of the bases and the last checkpoints.
 
 import * as Plot from '@observablehq/plot';
+import { formatPoints } from '../../format-number.js';
 import type { BenchmarkFile } from '../../study/stages/benchmark.js';
 import type { Interval } from '../../stats/quantile.js';
-import { intervalCells, intervalColumns, percent, type Column } from '../data-table.js';
+import { intervalCells, intervalColumns } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { colour, seriesColour, seriesSymbol } from '../palette.js';
 import { finalCheckpoints, type RunData } from '../run-data.js';
@@ -19,59 +20,19 @@ import {
   type LegendItem,
   type Picture,
 } from '../svg.js';
+import { benchmarkChangeFigures } from './benchmark-changes.js';
+import {
+  benchmarksOf,
+  formColumn,
+  formsOf,
+  isOpen,
+  overProblems,
+  pointsOf,
+  shown,
+  slugOf,
+  type Point,
+} from './benchmark-points.js';
 import { dodge, seriesMark } from './scores.js';
-
-/** Names of benchmarks that have results, in the order of the study. */
-export const benchmarksOf = (data: RunData): string[] => [
-  ...new Set(data.benchmarks.map(({ benchmark }) => benchmark)),
-];
-
-export const formsOf = (files: readonly { readonly form: string }[]): string[] => [
-  ...new Set(files.map(({ form }) => form)),
-];
-
-/** Whose intervals those of answers are. */
-export const overProblems = 'bootstrap intervals over problems, Wilson’s where all came out alike';
-
-/** Readers see the prompt form where there are several. */
-export const formColumn = (rows: readonly { readonly form: string }[]): Column => ({
-  key: 'form',
-  title: 'prompt form',
-  kind: 'text',
-  ...(formsOf(rows).length > 1 ? {} : { fileOnly: true }),
-});
-
-export const shown = ({ estimate, low, high }: Interval): string =>
-  `${percent(estimate)} [${percent(low)}, ${percent(high)}]`;
-
-/** A checkpoint's answers as a point of a series; a base is one of every series that starts there. */
-interface Point {
-  readonly series: number;
-  readonly label: string;
-  readonly name: string;
-  readonly step: number;
-  readonly file: BenchmarkFile;
-  readonly accuracy: Interval;
-  /** The interval does not hold the score of the base. */
-  readonly clear: boolean;
-}
-
-function pointsOf(data: RunData, files: readonly BenchmarkFile[]): Point[] {
-  const { manifest } = data;
-  const steps = new Map(manifest.checkpoints.map(({ name, step }) => [name, step]));
-  const byName = new Map(files.map((file) => [file.checkpoint, file]));
-  return manifest.series.flatMap(({ label, base, checkpoints }, series) => {
-    const before = byName.get(base)?.table.rows[0].accuracy.estimate;
-    return [base, ...checkpoints].flatMap((name): Point[] => {
-      const file = byName.get(name);
-      if (!file) return [];
-      const { accuracy } = file.table.rows[0];
-      const { low, high } = accuracy;
-      const clear = name === base || before === undefined || low > before || high < before;
-      return [{ series, label, name, step: steps.get(name)!, file, accuracy, clear }];
-    });
-  });
-}
 
 const panel = { width: 620, marginLeft: 52, marginRight: 20, marginTop: 24, marginBottom: 34 };
 
@@ -86,6 +47,13 @@ const stepAxis = ([first, last]: readonly [number, number]) => ({
       }
     : { domain: [first, last], nice: true }),
 });
+
+const pointText = ({ name, accuracy, change }: Point): string =>
+  `${name}: ${shown(accuracy)} right` +
+  (change
+    ? `; against ${change.base.checkpoint} ${formatPoints(change.accuracy.estimate)} points ` +
+      `[${formatPoints(change.accuracy.low)}, ${formatPoints(change.accuracy.high)}]`
+    : '');
 
 function scorePicture(points: readonly Point[], steps: readonly [number, number]): Picture {
   const all = [...new Set(points.map(({ series }) => series))];
@@ -114,19 +82,19 @@ function scorePicture(points: readonly Point[], steps: readonly [number, number]
           stroke: seriesColour(series),
           strokeWidth: 1.5,
         }),
-        ...[true, false].map((clear) =>
+        ...[false, true].map((open) =>
           Plot.dot(
-            own(series).filter((point) => point.clear === clear),
+            own(series).filter((point) => isOpen(point) === open),
             {
               x: 'step',
               dx,
               y: ({ accuracy }: Point) => 100 * accuracy.estimate,
               r: 4,
               symbol: seriesSymbol(series),
-              fill: clear ? seriesColour(series) : colour('page'),
+              fill: open ? colour('page') : seriesColour(series),
               stroke: seriesColour(series),
               strokeWidth: 1.6,
-              title: ({ name, accuracy }: Point) => `${name}: ${shown(accuracy)} right`,
+              title: pointText,
             },
           ),
         ),
@@ -181,13 +149,13 @@ function seriesLegend({ manifest }: RunData): LegendItem[] {
   return [
     ...manifest.series.map(({ label }, series) => ({ label, mark: seriesMark(series) })),
     {
-      label: 'interval holds the score of the base',
+      label: 'the change against the base may be none',
       mark: dot('none', `stroke="${colour('ink')}" stroke-width="1.6"`),
     },
   ];
 }
 
-function scoreTable(points: readonly (Point & { form: string })[]): Figure['table'] {
+function scoreTable(points: readonly Point[]): Figure['table'] {
   return {
     columns: [
       { key: 'series', title: 'series', kind: 'text' },
@@ -203,6 +171,7 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
       { key: 'near_ties', title: 'near-ties', kind: 'number' },
       { key: 'problems', title: 'problems', kind: 'number' },
       { key: 'samples', title: 'samples', kind: 'number' },
+      { key: 'confidence', title: 'confidence', kind: 'number', fileOnly: true },
     ],
     rows: points.map(({ label, name, step, form, accuracy, file }) => {
       const { rows, settings, problems } = file.table;
@@ -221,12 +190,11 @@ function scoreTable(points: readonly (Point & { form: string })[]): Figure['tabl
         near_ties: settings.sampling.temperature === 0 ? nearTies : null,
         problems: problems.length,
         samples: settings.samples,
+        confidence: file.table.confidence,
       };
     }),
   };
 }
-
-const slugOf = (name: string): string => name.replaceAll(' ', '-');
 
 /** How a benchmark was answered, in words. */
 function howAnswered({ table }: BenchmarkFile): string {
@@ -248,9 +216,7 @@ export function benchmarkScoreFigures(data: RunData): Figure[] {
         files.filter((file) => file.form === form),
       ),
     }));
-    const points = forms.flatMap((own) =>
-      own.points.map((point) => ({ ...point, form: own.form })),
-    );
+    const points = forms.flatMap((own) => own.points);
     if (points.length === 0) return [];
     const all = points.map(({ step }) => step);
     const steps: [number, number] = [Math.min(...all), Math.max(...all)];
@@ -261,8 +227,8 @@ export function benchmarkScoreFigures(data: RunData): Figure[] {
         id: `benchmark-${slugOf(benchmark)}`,
         title: `Score per checkpoint on ${benchmark}`,
         caption:
-          `Share of answers that are right: ${howAnswered(files[0])}; ${overProblems}. ` +
-          'Open marks: the interval holds the score of the base.' +
+          `Share of answers that are right: ${howAnswered(files[0])}; ${overProblems(data)}. ` +
+          'Open marks: the interval of the change against the base, problems paired, holds 0.' +
           (logs.length > 0 ? ' Below: the training logs.' : '') +
           (note === undefined ? '' : ` Note: ${note}.`),
         picture: withLegend(
@@ -278,6 +244,7 @@ export function benchmarkScoreFigures(data: RunData): Figure[] {
         ),
         table: scoreTable(points),
       },
+      ...benchmarkChangeFigures(data, benchmark, points),
     ];
   });
 }
@@ -408,7 +375,7 @@ export function passFigures(data: RunData): Figure[] {
         caption:
           'pass@k: the chance that at least one of k answers is right, without bias from all ' +
           'answers; success@k: the share of problems that one of the first k answers solves. ' +
-          `Bases and the last checkpoint of every series; ${overProblems}; ` +
+          `Bases and the last checkpoint of every series; ${overProblems(data)}; ` +
           'the table has every checkpoint.',
         picture: withLegend(
           stack(

@@ -14,7 +14,7 @@ import { finalCheckpoints, type RunData } from '../run-data.js';
 import { dot, draw, withLegend, type Picture } from '../svg.js';
 import { plansOf, rowName } from './benchmark-ablations.js';
 import { namedFactors } from './change-plot.js';
-import { benchmarksOf, formColumn, formsOf, overProblems, shown } from './benchmarks.js';
+import { benchmarksOf, formColumn, formsOf, overProblems, shown } from './benchmark-points.js';
 
 const titles: Record<FailureMode, string> = {
   truncated: 'cut off',
@@ -137,10 +137,10 @@ function tableOf(rows: readonly FailureRow[]): Figure['table'] {
   };
 }
 
-const caption =
+const captionOf = (data: RunData): string =>
   'Share of answers with each failure: cut off at the most tokens; n-gram loops; a sum “a op b = c” ' +
   'that is false; a right answer that was stated and then lost; no answer at all; an answer out of ' +
-  `form. Intervals: ${overProblems}.`;
+  `form. Intervals: ${overProblems(data)}.`;
 
 /** Failures of the bases and of the last checkpoints. */
 export function checkpointFailureFigures(data: RunData): Figure[] {
@@ -165,7 +165,7 @@ export function checkpointFailureFigures(data: RunData): Figure[] {
       {
         id: `failures-${benchmark.replaceAll(' ', '-')}`,
         title: `How answers fail on ${benchmark}`,
-        caption: `${caption}${absentText(drawn)} Bases and the last checkpoints; the table has all.`,
+        caption: `${captionOf(data)}${absentText(drawn)} Bases and the last checkpoints; the table has all.`,
         ...(drawing ? { picture: drawing } : {}),
         table: tableOf(rows),
       },
@@ -216,7 +216,7 @@ export function gatedFailureFigures(data: RunData): Figure[] {
         id: `failures-${id}`,
         title: `How answers fail: ${title}`,
         caption:
-          `${caption}${absentText(drawn)} Open dots: the change against the unablated model has ` +
+          `${captionOf(data)}${absentText(drawn)} Open dots: the change against the unablated model has ` +
           'an interval that holds 0.',
         ...(drawing ? { picture: withLegend(drawing, gatedLegend) } : {}),
         table: tableOf(rows),

@@ -19,7 +19,7 @@ export interface BenchmarkFile extends Answered {
 export const benchmarkStage: StageKind = {
   kind: 'benchmark',
   title: 'scores, pass@k and failure modes of the answers',
-  revision: 4,
+  revision: 5,
   instances: (study, facts) =>
     benchmarkPlaces(study).map((place) => {
       const { problems } = facts.benchmarks.get(place.spec.name)!.benchmark;
