@@ -3,6 +3,7 @@
 import { formatFixed, formatPercent as percent, formatPoints } from '../format-number.js';
 import { formatHead } from '../head-gate.js';
 import { headsOfGroup } from '../diff-report.js';
+import type { EvaluationTable } from '../evaluation/types.js';
 import type { Interval } from '../stats/quantile.js';
 import type { DemoSeries } from './checkpoints.js';
 import type { DemoResult, DemoTest } from './run-demo.js';
@@ -11,6 +12,16 @@ type Results = Omit<DemoResult, 'seconds' | 'cpuSeconds'>;
 
 const fixed = (value: number | null): string =>
   value !== null && Number.isFinite(value) ? formatFixed(value, 2) : '–';
+/** As the report has it. */
+const rankText = ({ controls }: { controls?: { rankAdjusted: number } }): string =>
+  `rank p = ${(controls?.rankAdjusted ?? NaN).toFixed(3)} (Holm)`;
+
+/** What a command needs to answer a benchmark as the study did. */
+function answerOptions({ settings, problems }: EvaluationTable): string {
+  const { samples, maxNewTokens } = settings;
+  return ` --samples ${samples} --max-new-tokens ${maxNewTokens} --count ${problems.length}`;
+}
+
 const bounds = ({ estimate, low, high }: Interval): string =>
   `${percent(estimate)} [${percent(low)}, ${percent(high)}]`;
 
@@ -60,8 +71,7 @@ function ablationLines({ tests }: Results): string[] {
         `  - ${row.name} (${row.heads.join(', ')}): ${metric} ` +
         `${fixed(ablation.baseline.metric)} → ${fixed(row.metric)}, right ` +
         `${percent(ablation.baseline.accuracy)} → ${percent(row.accuracy)}; random sets change it by ` +
-        `${fixed(row.controls?.change.mean ?? NaN)} on average, rank p = ` +
-        `${(row.controls?.rankPValue ?? NaN).toFixed(3)}`,
+        `${fixed(row.controls?.change.mean ?? NaN)} on average, ${rankText(row)}`,
     );
     return [
       `- ${checkpoint.label}:`,
@@ -83,8 +93,7 @@ function solvingLines({ tests }: Results): string[] {
       return (
         `  - ${row.name} (${row.heads.join(', ')}): solves ${percent(unablated.accuracy.estimate)} → ` +
         `${bounds(row.accuracy)}${flips}; random sets change it by ` +
-        `${formatPoints(controls?.change.mean ?? NaN)} points on average, rank p = ` +
-        `${(controls?.rankPValue ?? NaN).toFixed(3)}`
+        `${formatPoints(controls?.change.mean ?? NaN)} points on average, ${rankText(row)}`
       );
     });
     return [`- ${checkpoint.label}:`, ...rows, `  - ${solving.power.text}.`];
@@ -96,6 +105,7 @@ function commandLines({ circuits, tests }: Results, { folder, pairsFile }: DemoS
   const scores = labels.map((label) => `${label}.scores.json`).join(' ');
   const last = tests.at(-1)!.checkpoint.label;
   const { metric } = circuits[0].evaluation;
+  const solving = tests.find((test) => test.solving)?.solving;
   const { selection } = circuits[0].circuit;
   const tau = 'tau' in selection ? selection.tau : undefined;
   return [
@@ -110,7 +120,7 @@ function commandLines({ circuits, tests }: Results, { folder, pairsFile }: DemoS
     `headspark diff ${scores} --tau-all ${tau} --out diff.json --csv diff.csv`,
     `headspark ablate ${folder}/${last} --pairs ${pairsFile} --metric ${metric} ` +
       `--diff diff.json --top-k 5 --controls 20 --out ${last}.ablation.json`,
-    `headspark evaluate ${folder}/${last} --benchmark demo --enable-thinking`,
+    `headspark evaluate ${folder}/${last} --benchmark demo --enable-thinking${solving ? answerOptions(solving) : ''}`,
     '```',
   ];
 }

@@ -13,10 +13,11 @@ import { generatePairs } from '../tasks/index.js';
 import type { Model } from '../model.js';
 import { readBenchmarkFacts, type BenchmarkFacts } from './benchmark-facts.js';
 import { FingerprintCache } from './fingerprint-cache.js';
+import { headsPlaces } from './heads-places.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import { openingsFacts, type OpeningsFacts } from './openings-facts.js';
 import type { Problem, ValuePath } from './source.js';
-import type { Checkpoint, PairsInput, PromptForm, Study, Task } from './study.js';
+import type { Checkpoint, HeadsSpec, PairsInput, PromptForm, Study, Task } from './study.js';
 import { textHash } from './text-hash.js';
 import { readTrainingLog, type TrainingLog } from './training-log.js';
 
@@ -78,6 +79,11 @@ function problemOf(error: unknown, path: ValuePath): Problem {
   return { path, message: error.message.replace(/\.$/, '') };
 }
 
+const optionAdvice = 'give the base model (the option base)';
+const adapterAdvice =
+  'give an adapter as adapter instead of model; it goes with the base of its series';
+const baseAdvice = 'give the folder or hub id of a whole model';
+
 class FactsReader {
   readonly problems: Problem[] = [];
   /** One file for several bases is remarked on once. */
@@ -123,7 +129,10 @@ class FactsReader {
       this.checkpoints.set(checkpoint.name, facts);
       this.#checkShape(checkpoint, facts, path);
     } catch (error) {
-      this.problems.push(problemOf(error, path));
+      const { message } = problemOf(error, path);
+      // An adapter that stands as a model: a study has other words for its base than a call.
+      const own = checkpoint.series === undefined ? baseAdvice : adapterAdvice;
+      this.problems.push({ path, message: message.replace(optionAdvice, own) });
     }
   }
 
@@ -269,6 +278,19 @@ class FactsReader {
           this.problems.push(problemOf(error, [...path, 'heads']));
         }
       }
+    }
+    for (const spec of this.#study.heads) this.#checkMapPair(spec);
+  }
+
+  /** Attention is drawn on a pair that is there wherever the entry applies. */
+  #checkMapPair(spec: HeadsSpec): void {
+    if (spec.maps === 0) return;
+    for (const { checkpoint, task, form } of headsPlaces(spec, this.#study)) {
+      const count = this.pairs.get(pairsKey(checkpoint.base, task, form))?.pairs.length;
+      if (count === undefined || spec.mapPair < count) continue;
+      const message = `expected at most ${count}, the pairs of ${task}, ${form}; got ${spec.mapPair + 1}`;
+      this.problems.push({ path: [...spec.path, 'map-pair'], message });
+      return;
     }
   }
 }

@@ -67,7 +67,7 @@ ablations: # causal tests on the pairs, each set against matched random sets
     group: emergent # emergent, vanished, retained; or heads: "3.1,5.0"; or single: true
     top-k: 10
     controls: 20
-    factors: [0] # 0 ablates, 0.5 weakens, 1.3 amplifies; each is a table of its own
+    factors: [0] # 0 ablates, 0.5 weakens, 1.3 amplifies; each is a stage of its own
     ablation: zero # mean, mean-per-position, resample
     match: layer # random sets with as many heads per layer; write-norm: that write as much
     checkpoints: final # or all

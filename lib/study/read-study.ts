@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { checkText } from '../argument-checks.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { checkStudyFile } from './check.js';
+import { unreadProblems } from './check-unread.js';
 import { benchmarksOf, problemsFile } from './read-benchmarks.js';
 import type { StudyFile } from './schema.js';
 import { applySchema } from './schema-problems.js';
@@ -150,11 +151,11 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
       ? { kind: 'heads', heads: entry.heads }
       : entry.single === true
         ? { kind: 'single' }
-        : { kind: 'group', group: entry.group ?? 'emergent', topK: entry['top-k'] };
+        : { kind: 'group', group: entry.group ?? 'emergent', topK: entry['top-k'] ?? 10 };
   return {
     name: entry.name,
     what,
-    controls: entry.controls,
+    controls: entry.controls ?? 20,
     factors: entry.factors,
     ablation: entry.ablation,
     positions: entry.positions,
@@ -253,7 +254,7 @@ export async function readStudy(path: string): Promise<Study> {
   const source = await StudySource.read(path);
   const file = applySchema(source);
   const study = normalize(file, source);
-  const problems = checkStudyFile(file, study);
+  const problems = [...checkStudyFile(file, study), ...unreadProblems(file)];
   if (problems.length > 0) throw source.error(problems);
   return study;
 }

@@ -122,8 +122,10 @@ const ablation = z.strictObject({
   /** Sets of heads as on the command line: "3.1,5.0;4.*". */
   heads: text.optional(),
   single: z.boolean().optional(),
-  'top-k': whole(1, 10_000).default(10),
-  controls: whole(0, 100_000).default(20),
+  /** Of a group; default 10. */
+  'top-k': whole(1, 10_000).optional(),
+  /** Default 20; single heads have none. */
+  controls: whole(0, 100_000).optional(),
   /** 0 ablates, 0.5 weakens, 1.3 amplifies. */
   factors: z.array(z.number().min(-largestFactor).max(largestFactor)).min(1).default([0]),
   ablation: z.enum(ablationKinds).default('zero'),

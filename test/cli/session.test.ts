@@ -273,6 +273,10 @@ describe('demo', () => {
     const summary = await readFile(join(cwd, 'results', 'summary.md'), 'utf8');
     expect(summary).toMatch(/random sets change it by -\d+\.\d points on average/);
     expect(summary).not.toMatch(/-0\.0+(?!\d)/);
+    // As in the report, where they are corrected.
+    expect(summary).toMatch(/rank p = 0\.\d{3} \(Holm\)/);
+    expect(summary).not.toMatch(/rank p = \d\.\d{3}(?! \(Holm\))$/m);
+    expect(summary).toMatch(/--enable-thinking --samples 4 --max-new-tokens 64 --count 60$/m);
     const written = await readdir(join(cwd, 'results'));
     for (const name of report.files) {
       expect(written).toContain(name);

@@ -28,4 +28,19 @@ export const ablationMistakes: Record<string, Mistake> = {
     line,
     says: /ablations\[1\]\.references: .*leave references out/,
   },
+  'random sets of single heads, counted': {
+    change: ['heads: "0.0", controls: 2', 'single: true, controls: 2'],
+    line,
+    says: /ablations\[1\]\.controls: single heads are set against no random sets; leave controls out/,
+  },
+  'a number of single heads': {
+    change: ['heads: "0.0", controls: 2', 'single: true, top-k: 3'],
+    line,
+    says: /ablations\[1\]\.top-k: every head is gated alone; leave top-k out/,
+  },
+  'a number of heads that are named': {
+    change: ['controls: 2', 'top-k: 3'],
+    line,
+    says: /ablations\[1\]\.top-k: named sets are gated as they are; leave top-k out/,
+  },
 };

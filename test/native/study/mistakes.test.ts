@@ -55,6 +55,9 @@ beforeAll(async () => {
   await writeFile(join(folder, 'open.jsonl'), '{"problem":"1+1"}\n');
   await writeFile(join(folder, 'turns.jsonl'), '{"problem":"1+1<|im_end|>","answer":"2"}\n');
   await mkdir(join(folder, 'empty-folder'));
+  await mkdir(join(folder, 'adapter'));
+  await writeFile(join(folder, 'adapter', 'adapter_config.json'), '{"peft_type":"LORA"}');
+  await writeFile(join(folder, 'adapter', 'adapter_model.safetensors'), '');
 });
 
 const mistakes: Record<string, Mistake> = {
@@ -184,6 +187,16 @@ const mistakes: Record<string, Mistake> = {
     change: ['heads: "0.0"', 'heads: "0-1"'],
     line: 26,
     says: /head "0-1" is not of the form LAYER\.HEAD/,
+  },
+  'an adapter that stands as a model': {
+    change: [`model: ${models}/sft-step25`, 'model: adapter'],
+    line: 10,
+    says: /checkpoints\[2\]\.model: .*give an adapter as adapter instead of model; it goes with the base of/,
+  },
+  'an adapter that stands as a base': {
+    change: [`model: ${models}/base`, 'model: adapter'],
+    line: 2,
+    says: /base\.model: .*give the folder or hub id of a whole model/,
   },
   'an ablation of two kinds': {
     change: ['heads: "0.0"', 'heads: "0.0", group: emergent'],
