@@ -38,6 +38,7 @@ function lookLine({ state }: WatchLook): string {
     ...(first ? [`running ${first.kind} ${first.id}${share}`] : []),
     ...(others.length > 0 ? [`and ${others.length} more`] : []),
     ...(queued > 0 ? [`${plural(queued, 'task')} in the queue`] : []),
+    ...(state.going ? [] : ['nothing works on the run now']),
   ];
   return parts.join(', ');
 }
@@ -57,7 +58,7 @@ async function watch(run: string, options: ReportOptions, context: Context) {
           reporter.update(done, Math.max(1, total), lookLine(look));
           return;
         }
-        const key = `${done}/${total}`;
+        const key = `${done}/${total} ${look.state.going}`;
         if (key === said) return;
         said = key;
         context.note(`watch: ${lookLine(look)}${look.drawn ? `; wrote ${out}` : ''}`);

@@ -24,7 +24,7 @@ export const studyOptions = {
   watch: {
     type: 'boolean',
     group: studies,
-    describe: 'follow a run that is still going: the page is drawn again when results arrive',
+    describe: 'follow a run until it is complete: the page is drawn again when results arrive',
   },
   slurm: {
     type: 'boolean',

@@ -4,7 +4,7 @@
 
 import { escapeXml } from './svg.js';
 
-/** What a page says of a run that is going. */
+/** What a page says of a run that it follows. */
 export interface LiveState {
   /** Stages with a result, and all of them. */
   readonly done: number;
@@ -24,7 +24,7 @@ export function probeScript(stamp: string, live: LiveState | undefined): string 
 
 export function liveHtml({ done, total, lines }: LiveState): string {
   return `<aside id="live" class="notice" aria-label="Progress of the run">
-<p><strong>This run is going.</strong> <span id="live-count">${done} of ${total}</span> stages have results.
+<p><strong>This page follows the run.</strong> <span id="live-count">${done} of ${total}</span> stages have results.
 <progress id="live-share" max="${total}" value="${done}" aria-label="Stages with results"></progress>
 <button type="button" id="live-pause" aria-pressed="false">Pause updates</button></p>
 <p id="live-lines" class="faint">${lines.map(escapeXml).join('<br>')}</p>

@@ -1,4 +1,5 @@
-// Follows a run that is still going: draws the report again when results arrive, until the run ends.
+// Follows a run: draws the report again when results arrive, until the run is complete. A run that was
+// stopped may go on, so whoever watches says when to stop.
 
 import { setTimeout } from 'node:timers/promises';
 import { writeFileAtomic } from '../atomic-file.js';
@@ -23,7 +24,7 @@ export interface WatchOptions extends ReportOptions {
   readonly signal?: AbortSignal | undefined;
   /** Between two looks at the run; default 2,000. */
   readonly pollMs?: number;
-  /** How long nothing may work on the run before it counts as ended; default 15,000. */
+  /** How long a run may take to begin; default 15,000. */
   readonly graceMs?: number;
   /** Called after every look. */
   readonly onLook?: (look: WatchLook) => CallbackResult;
@@ -50,7 +51,7 @@ const workShare = 0.2;
 const linesMs = 10_000;
 
 /** What is running, as sentences. */
-export function runningLines({ running, queued }: RunState, now: Date): string[] {
+export function runningLines({ running, queued, going }: RunState, now: Date): string[] {
   const lines = running.slice(0, 6).map(({ kind, id, share, since, host }) => {
     const percent = share > 0 ? `, ${Math.floor(100 * share)} %` : '';
     const time = formatDuration(Math.max(0, (now.getTime() - since) / 1000));
@@ -58,7 +59,8 @@ export function runningLines({ running, queued }: RunState, now: Date): string[]
   });
   if (running.length > 6) lines.push(`And ${running.length - 6} more.`);
   if (queued > 0) lines.push(`Tasks in the queue: ${queued}.`);
-  if (lines.length === 0) lines.push('Between two stages.');
+  if (lines.length === 0)
+    lines.push(going ? 'Between two stages.' : 'Nothing works on the run now.');
   return [...lines, `As of ${now.toLocaleTimeString('en-GB')}.`];
 }
 
@@ -102,7 +104,10 @@ class LiveReport {
   }
 }
 
-/** Looks until the run ends; gives the last state, or undefined where the signal came first. */
+/**
+ * Looks until the run is complete, or has not begun in time; gives the last state, or undefined where
+ * the signal came first.
+ */
 async function follow(
   watcher: RunWatcher,
   report: LiveReport,
@@ -115,17 +120,18 @@ async function follow(
     const { going, done, total } = state;
     if (signal?.aborted) return undefined;
     if (total > 0 && done === total) return state;
-    if (going) quietSince = performance.now();
+    if (going || total > 0) quietSince = performance.now();
     else if (performance.now() - quietSince >= graceMs) return state;
-    const drawn = total > 0 && going ? await report.show(state) : false;
+    const drawn = total > 0 ? await report.show(state) : false;
     onLook?.({ state, drawn });
     await setTimeout(pollMs, undefined, signal ? { signal } : {}).catch(() => undefined);
   }
 }
 
 /**
- * Keeps a report up to date until the run is complete, or nothing works on it any more, or the
- * signal fires; a run may also be about to begin. In the end the page is that of `writeReport`.
+ * Keeps a report up to date until the run is complete or the signal fires, also while nothing works on
+ * it: a run that was stopped may go on. It may also be about to begin. In the end the page is that of
+ * `writeReport`.
  * @throws ERR_HEADSPARK_CANCELLED after the signal, when the page shows the run as it stands;
  *   ERR_HEADSPARK_FILE_NOT_FOUND where no run begins, _FILE_CORRUPT.
  */

@@ -74,7 +74,7 @@ describe.skipIf(chromiumPath === undefined)('the page of a going run', () => {
     await expect.poll(() => existsSync(out), { timeout: 20_000 }).toBe(true);
     const { page, messages, requests } = await open(out);
     const live = page.locator('#live');
-    expect(await live.textContent()).toMatch(/This run is going\. \d+ of \d+ stages/);
+    expect(await live.textContent()).toMatch(/This page follows the run\. \d+ of \d+ stages/);
     await expect
       .poll(() => live.textContent(), { timeout: 40_000 })
       .toContain('Running: ablation emergent.grpo-step120, 25 %');

@@ -1,5 +1,5 @@
 // `headspark report --watch` beside a run, from the real binary: it draws while the run goes, says
-// what runs in plain lines, and stops when the run ends, when it is killed, or on Ctrl-C.
+// what runs in plain lines, waits for a run that was killed, and stops when it is complete or on Ctrl-C.
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -61,15 +61,19 @@ describe('report --watch', () => {
     expect(await readdir(join(cwd, 'run', 'running'))).toEqual([]);
   }, 240_000);
 
-  it('stops when the run is killed, and shows what there is', async () => {
+  it('goes on when the run is killed and goes on later', async () => {
     const { child, ended } = start('killed');
-    const watching = headspark(['report', 'killed', '--out', 'k.html', '--watch'], { cwd });
+    const args = ['report', 'killed', '--out', 'k.html', '--watch', '--json'];
+    const watching = headspark(args, { cwd });
     await until(async () => (await html('k.html')).includes('id="live"'));
     child.kill('SIGKILL');
     await ended;
+    await until(async () => (await html('k.html')).includes('Nothing works on the run now.'));
+    expect(await html('k.html')).toContain('This page follows the run.');
+    expect((await start('killed').ended).code).toBe(0);
     const { code, stdout, stderr } = await watching;
-    expect(stderr).toMatch(/the run is not finished: \d+ stages have no result/);
-    expect(stdout).toMatch(/Wrote k\.html: \d+ figures/);
+    expect(JSON.parse(stdout)).toMatchObject({ complete: true, missing: 0 });
+    expect(stderr).toMatch(/^watch: \d+ of \d+ stages, nothing works on the run now/m);
     expect(code).toBe(0);
     expect(await html('k.html')).not.toContain('id="live"');
   }, 240_000);
