@@ -93,13 +93,15 @@ const fileOnly = (isIt: boolean | undefined): { fileOnly?: true } =>
   isIt ? { fileOnly: true } : {};
 
 function tableOf({ rows, metric, tests }: Plan): Figure['table'] {
-  const isNamedByHead = rows.every(({ row }) => row.name === row.heads.join(' '));
+  const isNamedByHeads = rows.every(
+    ({ row }) => row.name.replaceAll(',', ' ') === row.heads.join(' '),
+  );
   const hasControls = rows.some(({ row }) => row.controls);
   return {
     columns: [
       { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
       { key: 'set', title: 'heads', kind: 'text' },
-      { key: 'members', title: 'which', kind: 'text', ...fileOnly(isNamedByHead) },
+      { key: 'members', title: 'which', kind: 'text', ...fileOnly(isNamedByHeads) },
       factorColumn(rows.map(({ file }) => file.factor)),
       ...intervalColumns('change', `change of ${metric}`, 'number', ['low', 'high']),
       ...testColumns('permutation', 'its', { showsQ: true }),

@@ -218,6 +218,15 @@ describe('sets', () => {
     ]);
   });
 
+  it('that are named by their heads do not name these twice', () => {
+    const of = (name: string) =>
+      figureOf([{ ...rowOf(['a1.h1', 'a2.h0'], -1, 0.2, 20), name }], 'sets').table.columns.find(
+        ({ key }) => key === 'members',
+      )!.fileOnly;
+    expect(of('a1.h1,a2.h0')).toBe(true);
+    expect(of('emergent top-2')).toBeUndefined();
+  });
+
   it('say what few pairs can show of all factors', () => {
     const rows = [rowOf(['a1.h1'], -1, 0.2)];
     const { notes } = figureOf(rows, 'top-k', { factors: [0, 0.5], pairs: 6 });
