@@ -3,6 +3,7 @@
 import { checkModel, checkPairs, checkText, checkTexts } from './argument-checks.js';
 import { attributeInParts, type Columns } from './attribution/in-parts.js';
 import { readShards, sumShards } from './attribution/merge.js';
+import { usualGrid, zeroGradient } from './attribution/zero-gradient.js';
 import { graphOf } from './circuit/graph.js';
 import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';
 import type { GraphShape, KvEdges } from './circuit/shape.js';
@@ -50,7 +51,8 @@ export const metrics = ['logit-diff', 'kl', 'nll', 'prob-diff'] as const;
 /**
  * - `logit-diff`: mean logit of the correct tokens minus that of the incorrect ones.
  * - `prob-diff`: probability mass of the correct tokens minus that of the incorrect ones.
- * - `kl`: KL(clean ‖ current), summed over the vocabulary, in nats.
+ * - `kl`: KL(clean ‖ current), summed over the vocabulary, in nats. Its gradient at the clean run is 0, so
+ *   that `eap`, and a single step on the grid `right`, have no scores of it.
  * - `nll`: mean negative log likelihood of the gold continuation's tokens, in nats.
  */
 export type Metric = (typeof metrics)[number];
@@ -115,24 +117,29 @@ interface Settings {
   kvEdges: KvEdges;
 }
 
+const words = { method: 'method', metric: 'metric', steps: 'igSteps', grid: 'igGrid' };
+
 function settingsOf(options: AttributeOptions): Settings {
   const method = oneOf('method', options.method, {
     allowed: attributionMethods,
     fallback: 'eap-ig',
   });
-  return {
+  const settings: Settings = {
     method,
     metric: oneOf('metric', options.metric, { allowed: metrics, fallback: 'logit-diff' }),
     igSteps: wholeNumber('igSteps', options.igSteps, { low: 1, high: 10_000, fallback: 5 }),
     igGrid: oneOf('igGrid', options.igGrid, {
       allowed: igGrids,
-      fallback: method === 'eap-ig-activations' ? 'right' : 'left',
+      fallback: usualGrid(method),
     }),
     kvEdges: oneOf('kvEdges', options.kvEdges, {
       allowed: kvEdgeKinds,
       fallback: 'per-query-head',
     }),
   };
+  const noise = zeroGradient(settings, words);
+  if (noise === undefined) return settings;
+  throw new HeadsparkError('ERR_HEADSPARK_INVALID_ARGUMENT', `${noise}.`);
 }
 
 function keepsPairScores(keep: AttributeOptions['keepPairScores'], values: number): boolean {

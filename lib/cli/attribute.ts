@@ -8,6 +8,7 @@ import {
   type Metric,
 } from '../attribution.js';
 import { removeScoreJournal } from '../attribution/journal.js';
+import { usualGrid, zeroGradient } from '../attribution/zero-gradient.js';
 import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
 import { hasSamePrompts } from '../pairs/same-prompts.js';
@@ -56,6 +57,17 @@ function remarkSamePrompts(
     `${same.length} of ${pairs.length} pairs have the same clean and corrupted prompt (the first on ` +
       `line ${same[0].line}) and add nothing to the scores.`,
   );
+}
+
+const words = { method: '--method', metric: '--metric', steps: '--ig-steps', grid: '--ig-grid' };
+
+/** Before a model is loaded: scores that would be rounding noise. */
+function refuseZeroGradient(args: Arguments, method: AttributionMethod): void {
+  const igGrid = args.optionalChoice<IgGrid>('ig-grid') ?? usualGrid(method);
+  const metric = args.choice<Metric>('metric');
+  const settings = { method, metric, igSteps: args.value('ig-steps'), igGrid };
+  const noise = zeroGradient(settings, words);
+  if (noise !== undefined) throw usageError(`${noise}.`);
 }
 
 const isIntegrated = (method: AttributionMethod): boolean =>
@@ -112,6 +124,7 @@ export const attributeCommand: Command = {
       const why = `is of integrated gradients, which --method ${method} does not take; leave it out.`;
       refuseUnread(args, ['ig-steps', 'ig-grid'], why);
     }
+    refuseZeroGradient(args, method);
     const journal = journalBeside(args, 'out', outputs.at(0));
     await checkOutputs(args, [...scoreOutputs(outputs), journalOutput(journal)]);
     const model = await loadFrom(args.positional('model'), args, context);

@@ -2,6 +2,7 @@
 // references to what is not there, settings that contradict each other, and stages that this
 // version cannot run (refused rather than silently left out).
 
+import { attributionProblems } from './check-attribution.js';
 import { benchmarkProblems } from './check-benchmarks.js';
 import { headProblem } from './check-head-list.js';
 import { headsProblems } from './check-heads.js';
@@ -206,6 +207,7 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...stepProblems(study),
     ...seriesProblems(study),
     ...taskProblems(file, study),
+    ...attributionProblems(file, study),
     ...selectionProblems(file),
     ...ablationProblems(file),
     ...headsProblems(file, study),

@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { checkText } from '../argument-checks.js';
+import { usualGrid } from '../attribution/zero-gradient.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { checkStudyFile } from './check.js';
 import { unreadProblems } from './check-unread.js';
@@ -224,7 +225,7 @@ function normalize(file: StudyFile, source: StudySource): Study {
       method,
       metric,
       igSteps: file.attribution['ig-steps'],
-      igGrid: file.attribution['ig-grid'] ?? (method === 'eap-ig-activations' ? 'right' : 'left'),
+      igGrid: file.attribution['ig-grid'] ?? usualGrid(method),
       kvEdges: file.attribution['kv-edges'],
     },
     selection: selectionOf(file),

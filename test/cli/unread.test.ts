@@ -63,6 +63,10 @@ it.each<[string[], RegExp]>([
     /--ig-steps is of integrated gradients, which --method eap does not take; leave it out\./,
   ],
   [
+    ['attribute', 'none', '--pairs', 'p.jsonl', '--method', 'eap', '--metric', 'kl'],
+    /--metric kl has the gradient 0 at the clean run, and --method eap takes gradients there alone/,
+  ],
+  [
     ['study', 'plan', 's.yaml', '--only', 'diff'],
     /--only is of study run; leave it out of study p/,
   ],

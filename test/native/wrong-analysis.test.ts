@@ -143,6 +143,29 @@ it('pairs whose answers or prompts are the same have no scores and no curve', as
   await expect(headspark.attribute(model, one, { igSteps: 1 })).resolves.toBeDefined();
 });
 
+it('KL has no scores by gradients at the clean run alone', async () => {
+  const metric = 'kl';
+  for (const options of [
+    { method: 'eap' },
+    { method: 'eap-ig', igSteps: 1, igGrid: 'right' },
+    { method: 'eap-ig-activations', igSteps: 1 },
+  ] as const) {
+    await expect(headspark.attribute(model, pairs, { ...options, metric })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_INVALID_ARGUMENT',
+      message: expect.stringMatching(/^metric kl has the gradient 0 at the clean run, and method eap/) as string,
+    });
+  }
+  for (const options of [
+    { method: 'clean-corrupted' },
+    { method: 'eap-ig', igSteps: 1 },
+    { method: 'eap-ig', igSteps: 2, igGrid: 'right' },
+    { method: 'eap-ig-activations', igSteps: 1, igGrid: 'midpoint' },
+  ] as const) {
+    const { scores } = await headspark.attribute(model, pairs, { ...options, metric });
+    expect(scores.reduce((most, score) => Math.max(most, Math.abs(score)), 0)).toBeGreaterThan(1e-6);
+  }
+});
+
 it('an ablation of no pairs is refused as an attribution is', async () => {
   const refusal = { code: 'ERR_HEADSPARK_PAIR_FORMAT' };
   await expect(headspark.ablate(model, [], { plan: { kind: 'single' } })).rejects.toMatchObject(refusal);

@@ -110,6 +110,21 @@ const mistakes: Record<string, Mistake> = {
     line: 27,
     says: /statistics\.confidence: expected a number below 1, got 95/,
   },
+  'KL by gradients at the clean run alone': {
+    change: ['metric: prob-diff, ig-steps: 2', 'method: eap, metric: kl'],
+    line: 23,
+    says: /attribution\.metric: metric kl has the gradient 0 at the clean run.*take method eap-ig, cl/,
+  },
+  'KL by one step that is the clean run': {
+    change: ['prob-diff, ig-steps: 2', 'kl, ig-steps: 1, ig-grid: right'],
+    line: 23,
+    says: /method eap-ig with ig-steps 1 and ig-grid right takes.*take more ig-steps, ig-grid left or/,
+  },
+  'steps of a method without any': {
+    change: ['metric: prob-diff', 'method: exact, metric: prob-diff'],
+    line: 23,
+    says: /attribution\.ig-steps: is of integrated gradients, which the method exact does not take/,
+  },
   'an empty list': {
     change: [`      - { name: three, step: 50, model: ${models}/grpo-step50 }\n`, '      []\n'],
     line: 15,
