@@ -20,9 +20,15 @@ export interface Outcomes {
 
 export interface ChangeStatistics {
   readonly confidence: number;
-  readonly resamples: number;
   readonly seed: number;
 }
+
+/** What the interval of a change of shares takes: the confidence, and the test that it agrees with. */
+export const testedBy = ({ seed, confidence }: ChangeStatistics) => ({
+  permutations,
+  seed,
+  confidence,
+});
 
 export interface PairedChange {
   /** Share of right samples after minus before, problems resampled whole. */
@@ -46,7 +52,7 @@ export function* changeSteps(
   const { seed } = statistics;
   const test = yield* permutationSteps(from.shares, to.shares, { permutations, seed });
   yield;
-  const accuracy = yield* shareChangeSteps(from.shares, to.shares, statistics);
+  const accuracy = yield* shareChangeSteps(from.shares, to.shares, testedBy(statistics));
   yield;
   if (!from.majorities || !to.majorities) {
     return { accuracy, permutation: test.pValue, outcomes: null };
@@ -72,11 +78,11 @@ export function* tableChangeSteps(
   before: EvaluationTable,
   after: EvaluationTable,
 ): Steps<PairedChange | undefined> {
-  const { confidence, resamples, settings } = after;
+  const { confidence, settings } = after;
   const areSame =
     before.settings.benchmarkHash === settings.benchmarkHash &&
     before.problems.join('\n') === after.problems.join('\n');
   if (!areSame) return undefined;
-  const statistics = { confidence, resamples, seed: settings.seed };
+  const statistics = { confidence, seed: settings.seed };
   return yield* changeSteps(outcomesOf(before), outcomesOf(after), statistics);
 }

@@ -17,7 +17,7 @@ import { shareChangeSteps, shareSteps } from '../stats/shares.js';
 import { Turns, type Steps } from '../turns.js';
 import { collectNearTies, isNearTie, type NamedGrid } from './near-ties.js';
 import { keyText } from './plan.js';
-import { changeSteps } from './paired-change.js';
+import { changeSteps, testedBy } from './paired-change.js';
 import { powerLine } from './power.js';
 import type { Samples } from './run.js';
 import type {
@@ -175,7 +175,9 @@ function* changeOf(before: Answered, after: Answered, statistics: Statistics): S
     accuracy,
     ...(most === 1
       ? {}
-      : { passAtMost: yield* shareChangeSteps(passes(before), passes(after), statistics) }),
+      : {
+          passAtMost: yield* shareChangeSteps(passes(before), passes(after), testedBy(statistics)),
+        }),
     lost,
     gained,
     mcnemar: { pValue: mcnemar, adjusted: mcnemar, qValue: mcnemar },
@@ -264,7 +266,7 @@ function* compareControls(
     difference: yield* shareChangeSteps(
       means,
       row.right.map((right) => right / place.samples),
-      place.statistics,
+      testedBy(place.statistics),
     ),
   };
 }

@@ -96,12 +96,14 @@ export function* failureSteps(
   options: BootstrapOptions,
 ): Steps<FailureSummary> {
   const modes: Partial<Record<FailureMode, FailureRate>> = {};
+  const { resamples: permutations, ...common } = options;
+  const tested = { ...common, ...(permutations === undefined ? {} : { permutations }) };
   for (const mode of failureModes) {
     const own = sharesOf(samples, mode);
     const rate = yield* shareSteps(own, options);
     yield;
     const before = unablated && sharesOf(unablated, mode);
-    const change = before && (yield* shareChangeSteps(before, own, options));
+    const change = before && (yield* shareChangeSteps(before, own, tested));
     modes[mode] = change ? { rate, change } : { rate };
     yield;
   }

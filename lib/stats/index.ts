@@ -25,5 +25,6 @@ export * from './random.js';
 export * from './rounding.js';
 export * from './several-tests.js';
 export { bootstrapShare, shareChangeInterval } from './shares.js';
+export type { ShareChangeOptions } from './shares.js';
 export * from './spearman.js';
 export * from './two-samples.js';

@@ -138,7 +138,7 @@ function instanceOf(
 export const ablationStage: StageKind = {
   kind: 'ablation',
   title: 'heads ablated and scaled, with matched random sets',
-  revision: 7,
+  revision: 8,
   instances: (study, facts) =>
     study.ablations
       .filter(({ benchmarks }) => !benchmarks)
