@@ -4,6 +4,7 @@ import { byEffect, type HeadProfile } from '../heads/profile.js';
 import { headPropertyTexts, type HeadPropertyName } from '../heads/properties.js';
 import type { HeadValue } from '../heads/types.js';
 import { correlationName } from '../heads/correlation.js';
+import type { SpearmanResult } from '../stats/spearman.js';
 import { formatFixed } from '../format-number.js';
 import type { Context } from './context.js';
 import {
@@ -98,6 +99,18 @@ function printHeads(profile: HeadProfile, context: Context, top: number): void {
   for (const line of legendOf(shown)) context.print(`  ${line}`);
 }
 
+/** The interval, or why there is none. */
+function rhoBounds({ rho, noInterval }: SpearmanResult): string {
+  switch (noInterval) {
+    case 'few-points':
+      return 'too few heads';
+    case 'constant-resamples':
+      return 'too few differ';
+    default:
+      return formatBounds(rho, 2);
+  }
+}
+
 function printCorrelations({ correlations, effects }: HeadProfile, context: Context): void {
   if (!correlations || !effects) return;
   const { metric, ablation } = effects.settings;
@@ -121,7 +134,7 @@ function printCorrelations({ correlations, effects }: HeadProfile, context: Cont
       correlationName(property),
       String(points),
       formatSigned(result!.rho.estimate, 2),
-      formatBounds(result!.rho, 2),
+      rhoBounds(result!),
       adjusted! < 0.05 ? context.paint('green', formatP(adjusted!)) : formatP(adjusted!),
       withinLayers ? formatSigned(withinLayers.rho, 2) : '–',
       withinLayers ? formatP(withinLayers.adjusted) : '–',

@@ -60,16 +60,13 @@ class ResampledRanks {
   }
 }
 
-function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
+/** Correlation of ranks, whose mean is exactly (n + 1) / 2: of equal ones nothing is left to rounding. */
+function correlationOfRanks(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = x.length;
-  let [meanX, meanY] = [0, 0];
-  for (let i = 0; i < n; i++) {
-    meanX += x[i] / n;
-    meanY += y[i] / n;
-  }
+  const middle = (n + 1) / 2;
   let [xy, xx, yy] = [0, 0, 0];
   for (let i = 0; i < n; i++) {
-    const [dx, dy] = [x[i] - meanX, y[i] - meanY];
+    const [dx, dy] = [x[i] - middle, y[i] - middle];
     xy += dx * dy;
     xx += dx * dx;
     yy += dy * dy;
@@ -88,7 +85,7 @@ export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
       `rank correlation needs two lists of one length of at least 2, got ${x.length} and ${y.length}`,
     );
   }
-  return pearson(averageRanks(x), averageRanks(y));
+  return correlationOfRanks(averageRanks(x), averageRanks(y));
 }
 
 export interface SpearmanOptions {
@@ -102,21 +99,40 @@ export interface SpearmanOptions {
   readonly seed?: number;
 }
 
+/**
+ * Why there is no interval: fewer than 6 points; more resamples in which one side is constant than a tail of
+ * the interval holds; or resamples that are all alike, as of two series in one order.
+ */
+export type NoInterval = 'few-points' | 'constant-resamples' | 'equal-resamples';
+
 export interface SpearmanResult {
-  /** rho with its block bootstrap interval; NaN bounds when no resample was usable. */
+  /**
+   * rho with its block bootstrap interval, NaN bounds where there is none. It holds 0 where the permutation
+   * test does not reject at 1 - confidence, so that a row does not say two things.
+   */
   readonly rho: Interval;
+  /** Absent where there is an interval. */
+  readonly noInterval?: NoInterval;
   /** Two-sided: share of orderings with |rho| at least as large. NaN when rho is. */
   readonly pValue: number;
   /** All orderings were looked at. */
   readonly exact: boolean;
   readonly points: number;
   readonly blockLength: number;
-  /** Resamples in which both sides vary; the others say nothing and are left out. */
+  readonly resamples: number;
+  /** Those in which both sides vary: in the others rho is undefined, and may lie anywhere for the interval. */
   readonly usableResamples: number;
 }
 
 /** Resamples, and permutations: some seconds for a short series. */
 const mostDraws = 10_000_000;
+
+/**
+ * Fewest points of an interval. Simulated normal series of 5 had rho in their intervals 76 to 81 times in 100
+ * at 95 %, those of 4 62 to 74 times, of 6 83 to 96, of 8 and more 91 to 96; and where the permutation test of
+ * 5 did not reject, 17 to 48 of 100 intervals left 0 out.
+ */
+const fewestPoints = 6;
 
 /** 8! = 40,320 orderings take some milliseconds. */
 const EXACT_LIMIT = 8;
@@ -194,6 +210,28 @@ export function blockResample(
   }
 }
 
+/** The bounds of rho, or why there are none. `values`: of the resamples, NaN where rho is undefined. */
+function boundsOf(
+  values: Float64Array,
+  {
+    estimate,
+    pValue,
+    points,
+    confidence,
+  }: Record<'estimate' | 'pValue' | 'points' | 'confidence', number>,
+): { low: number; high: number; noInterval?: NoInterval } {
+  const none = { low: Number.NaN, high: Number.NaN };
+  if (points < fewestPoints) return { ...none, noInterval: 'few-points' };
+  const { low, high } = percentileBounds(values, confidence);
+  if (!Number.isFinite(estimate) || Number.isNaN(low)) {
+    return { ...none, noInterval: 'constant-resamples' };
+  }
+  if (low === high) return { ...none, noInterval: 'equal-resamples' };
+  const isRejected = pValue <= 1 - confidence;
+  const within = isRejected ? estimate : 0;
+  return { low: Math.min(low, estimate, within), high: Math.max(high, estimate, within) };
+}
+
 /**
  * Rank correlation of two series over the same time points, in time order.
  * @throws ERR_HEADSPARK_INVALID_ARGUMENT for unequal lengths, fewer than 3 points, values that are
@@ -230,26 +268,26 @@ export function spearmanSeries(
   const indexes = new Uint32Array(points);
   const [sidesX, sidesY] = [new ResampledRanks(x), new ResampledRanks(y)];
   const [ranksX, ranksY] = [new Float64Array(points), new Float64Array(points)];
-  const usable: number[] = [];
+  const values = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample++) {
     blockResample(random, points, blockLength, indexes);
     sidesX.write(indexes, ranksX);
     sidesY.write(indexes, ranksY);
-    const value = pearson(ranksX, ranksY);
-    if (Number.isFinite(value)) usable.push(value);
+    values[resample] = correlationOfRanks(ranksX, ranksY);
   }
-  const bounds =
-    usable.length > 0 && Number.isFinite(estimate)
-      ? percentileBounds(usable, confidence)
-      : { low: Number.NaN, high: Number.NaN };
   const test = Number.isFinite(estimate)
     ? permutationPValue(x, y, { permutations, seed })
     : { pValue: Number.NaN, exact: points <= EXACT_LIMIT };
+  const { pValue } = test;
+  const { low, high, ...lack } = boundsOf(values, { estimate, pValue, points, confidence });
+  const usableResamples = values.filter(Number.isFinite).length;
   return {
-    rho: { estimate, ...bounds },
+    rho: { estimate, low, high },
+    ...lack,
     ...test,
     points,
     blockLength,
-    usableResamples: usable.length,
+    resamples,
+    usableResamples,
   };
 }

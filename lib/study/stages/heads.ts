@@ -105,7 +105,7 @@ async function profileOf(
 export const headsStage: StageKind = {
   kind: 'heads',
   title: 'which of what heads do goes with their ablation',
-  revision: 3,
+  revision: 4,
   instances: (study, facts) =>
     study.heads.flatMap((spec) =>
       headsPlaces(spec, study).map((place) => instanceOf(spec, place, { study, facts })),

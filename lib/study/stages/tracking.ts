@@ -54,7 +54,7 @@ async function headsOf(
 export const trackingStage: StageKind = {
   kind: 'tracking',
   title: 'heads over the checkpoints of every series',
-  revision: 4,
+  revision: 5,
   instances: (study, facts) =>
     seriesPlaces(study).map(({ series, task, form }) => {
       const all = [series.base, ...series.checkpoints];

@@ -6,6 +6,7 @@ import {
   hypergeometricDistribution,
   kaplanMeier,
   layeredOverlapDistribution,
+  Random,
   spearman,
   spearmanSeries,
   upperTail,
@@ -73,12 +74,73 @@ describe('Spearman', () => {
       usableShare: number;
     };
     for (const { x, y, blockLength, low, high, usableShare } of cases<Blocks>('block-bootstrap')) {
-      const options = { blockLength, resamples: 40_000, permutations: 1, seed: 4 };
+      const options = { blockLength, resamples: 40_000, permutations: 9_999, seed: 4 };
       const { rho, usableResamples } = spearmanSeries(x, y, options);
       expectNear(rho.low, low, 0.02, 'low');
       expectNear(rho.high, high, 0.02, 'high');
       expectNear(usableResamples / 40_000, usableShare, 0.01, 'usable');
     }
+  });
+
+  test('no interval of few points, of resamples without a rho, and of resamples that are all alike', () => {
+    const none = { low: Number.NaN, high: Number.NaN };
+    // The demo's "sums, thinking" under GRPO: 5 checkpoints, p = 0.4.
+    const [counts, rewards] = [
+      [0, 0, 1, 1, 2],
+      [0.9, 0.8, 0.9, 0.3, 0.2],
+    ];
+    const few = spearmanSeries(counts, rewards);
+    expect(few).toMatchObject({
+      rho: none,
+      noInterval: 'few-points',
+      points: 5,
+      resamples: 10_000,
+    });
+    const rare = [0, 0, 0, 0, 0, 0, 1, 0];
+    const upwards = [1, 2, 3, 4, 5, 6, 7, 8];
+    const constant = spearmanSeries(rare, upwards, { resamples: 2_000 });
+    expect(constant).toMatchObject({
+      rho: none,
+      noInterval: 'constant-resamples',
+      resamples: 2_000,
+    });
+    expect(constant.usableResamples).toBeGreaterThan(1_000);
+    expect(constant.usableResamples).toBeLessThan(1_900);
+    const perfect = spearmanSeries(upwards, upwards, { resamples: 2_000 });
+    expect(perfect).toMatchObject({
+      rho: { estimate: 1, ...none },
+      noInterval: 'equal-resamples',
+      usableResamples: 2_000,
+    });
+  });
+
+  test('undefined resamples may lie anywhere: few of them widen the interval', () => {
+    const x = [0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 1, 0];
+    const y = [1, 3, 9, 2, 5, 8, 4, 7, 12, 6, 11, 10];
+    const { rho, usableResamples, noInterval } = spearmanSeries(x, y, {
+      resamples: 5_000,
+      blockLength: 1,
+    });
+    expect(usableResamples).toBeLessThan(5_000);
+    expect(usableResamples).toBeGreaterThan(4_875);
+    expect(noInterval).toBeUndefined();
+    expect(rho.low).toBeLessThan(rho.estimate);
+    expect(rho.high).toBeGreaterThan(rho.estimate);
+  });
+
+  test('an interval holds 0 where the permutation test does not reject', () => {
+    const random = new Random(8);
+    let widened = 0;
+    for (let round = 0; round < 60; round++) {
+      const x = Array.from({ length: 7 }, () => random.below(5));
+      const y = x.map((value) => value + random.below(6));
+      if (new Set(x).size < 2 || new Set(y).size < 2) continue;
+      const { rho, pValue } = spearmanSeries(x, y, { resamples: 400, seed: round });
+      if (Number.isNaN(rho.low) || pValue <= 0.05) continue;
+      expect([rho.low <= 0, rho.high >= 0]).toEqual([true, true]);
+      widened += rho.low === 0 || rho.high === 0 ? 1 : 0;
+    }
+    expect(widened).toBeGreaterThan(0);
   });
 
   test('refuses what has no rank correlation', () => {
