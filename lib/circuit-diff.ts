@@ -3,7 +3,13 @@
 import { checkTable, checkText } from './argument-checks.js';
 import { buildCircuit, type BuildCircuitOptions, type Circuit } from './circuit/circuit.js';
 import { pairCountOf, type ScoreTable } from './circuit/score-table.js';
-import { bootstrapDiff, type BootstrapDiff, type HeadEvidence } from './diff/bootstrap-diff.js';
+import {
+  bootstrapDiff,
+  pairings,
+  type BootstrapDiff,
+  type HeadEvidence,
+  type Pairing,
+} from './diff/bootstrap-diff.js';
 import {
   diffCircuits,
   type CircuitDiff,
@@ -17,7 +23,7 @@ import { headStatus, type HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
 import { formatHead } from './head-gate.js';
 import { fastestResampledHeads } from './native-resampling.js';
-import { checkOptionNames, optionNames, shown, wholeNumber } from './option-checks.js';
+import { checkOptionNames, oneOf, optionNames, shown, wholeNumber } from './option-checks.js';
 import { fewestFlips } from './stats/power.js';
 import { checkConfidence, type Interval } from './stats/quantile.js';
 import { Turns } from './turns.js';
@@ -41,6 +47,11 @@ export interface DiffOptions extends LoopOptions {
   readonly selection?: BuildCircuitOptions | undefined;
   /** Bootstrap resamples, or `auto` (default). */
   readonly resamples?: number | 'auto' | undefined;
+  /**
+   * How pairs are resampled; default `paired` where all tables are of the same pairs (`meta.pairsHash`). Asked
+   * for, `paired` takes pair i of every table for the same problem, so that other pairs are no remark.
+   */
+  readonly pairing?: Pairing | undefined;
   /** Random splits of the null diff; default 100, 0 leaves it out. */
   readonly nullRepeats?: number | undefined;
   /** Of intervals, and the probability from which a head is certain; default 0.95. */
@@ -228,22 +239,26 @@ function evidenceNotes(inputs: readonly DiffInput[], options: DiffOptions): stri
   ];
 }
 
-/** Tables of the command line name their pairs: those of other prompts differ by these too. */
-function promptNotes([base, ...others]: readonly DiffInput[]): string[] {
+/** Other prompts make other heads too; where nobody knows which pairs a table is of, they may be other ones. */
+function promptNotes([base, ...others]: readonly DiffInput[], { pairing }: DiffOptions): string[] {
+  if (pairing === 'paired') return [];
   const { task, pairsHash, fingerprint } = base.table.meta;
-  if (task === undefined || pairsHash === undefined) return [];
-  return others.flatMap(({ name, table: { meta } }) =>
-    meta.task === undefined || meta.pairsHash === undefined || meta.pairsHash === pairsHash
-      ? []
-      : [
-          `${name} was scored on other pairs (${meta.task}) than ${base.name} (${task}): heads may ` +
-            'differ by the prompts' +
-            // A note of the weights says more.
-            (fingerprint !== undefined && fingerprint === meta.fingerprint
-              ? ''
-              : ', not by the model alone'),
-        ],
-  );
+  const of = (task: string | undefined): string => (task === undefined ? '' : ` (${task})`);
+  return others.flatMap(({ name, table: { meta, pairScores } }) => {
+    if (pairsHash === undefined || meta.pairsHash === undefined) {
+      if (!pairScores || !base.table.pairScores) return [];
+      return [
+        `${name} may be of other pairs than ${base.name}: their files do not say (no pairsHash)`,
+      ];
+    }
+    if (meta.pairsHash === pairsHash) return [];
+    // A note of the weights says more.
+    const isSameModel = fingerprint !== undefined && fingerprint === meta.fingerprint;
+    return [
+      `${name} was scored on other pairs${of(meta.task)} than ${base.name}${of(task)}: heads may ` +
+        `differ by the prompts${isSameModel ? '' : ', not by the model alone'}`,
+    ];
+  });
 }
 
 /** A checkpoint beside itself has no emergent heads, whatever training did. */
@@ -269,9 +284,9 @@ async function evidenceOf(
   const resampled = fewestPairs(inputs) > 1;
   const { resampledHeads = fastestResampledHeads(), signal, onProgress } = options;
   const loop = { selection, seed, resampledHeads, signal, onProgress };
-  const bootstrap = resampled
-    ? await bootstrapDiff(inputs, { ...loop, confidence, resamples: options.resamples ?? 'auto' })
-    : undefined;
+  const { pairing, resamples = 'auto' } = options;
+  const own = { ...loop, confidence, resamples, ...(pairing === undefined ? {} : { pairing }) };
+  const bootstrap = resampled ? await bootstrapDiff(inputs, own) : undefined;
   const noise =
     basePairs && nullRepeats > 0
       ? await nullDiff(inputs[0], { ...loop, repeats: nullRepeats })
@@ -282,6 +297,7 @@ async function evidenceOf(
 const diffOptions = optionNames<DiffOptions>({
   selection: true,
   resamples: true,
+  pairing: true,
   nullRepeats: true,
   confidence: true,
   seed: true,
@@ -315,6 +331,9 @@ function checkDiffOptions(options: DiffOptions): void {
   checkOptionNames('diff', options, diffOptions);
   const { confidence = 0.95, nullRepeats, seed, resampledHeads } = options;
   checkConfidence(confidence);
+  if (options.pairing !== undefined) {
+    oneOf('pairing', options.pairing, { allowed: pairings, fallback: 'paired' });
+  }
   wholeNumber('nullRepeats', nullRepeats, { low: 0, high: 100_000, fallback: 100 });
   wholeNumber('seed', seed, { low: 0, high: Number.MAX_SAFE_INTEGER, fallback: 0 });
   if (resampledHeads === undefined || typeof resampledHeads === 'function') return;
@@ -367,7 +386,7 @@ export async function diff(
     nullDiff: noise ?? null,
     notes: [
       ...weightNotes(observed.circuits),
-      ...promptNotes(inputs),
+      ...promptNotes(inputs, options),
       ...evidenceNotes(inputs, options),
     ],
   };

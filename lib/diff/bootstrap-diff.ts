@@ -29,11 +29,14 @@ export interface NamedTable {
   readonly table: ScoreTable;
 }
 
+/** Every Pairing. */
+export const pairings = ['paired', 'independent'] as const;
+
 /**
  * `paired`: one draw of pair indexes for all tables (pair i is the same problem everywhere);
  * `independent`: every table draws its own.
  */
-export type Pairing = 'paired' | 'independent';
+export type Pairing = (typeof pairings)[number];
 
 /** How circuits are made and resampled; only `selection` must be given. */
 export interface BootstrapDiffOptions extends ResamplingOptions {
@@ -45,7 +48,7 @@ export interface BootstrapDiffOptions extends ResamplingOptions {
   readonly confidence?: number;
   /** Default 0. */
   readonly seed?: number;
-  /** Default: paired when all tables have the same number of pairs. */
+  /** Default: paired where all tables are known to be of the same pairs (equal `meta.pairsHash`). */
   readonly pairing?: Pairing;
 }
 
@@ -55,7 +58,7 @@ export interface HeadEvidence extends HeadRef {
   readonly status: HeadStatus;
   readonly baseImportance: number;
   readonly otherImportance: number;
-  /** other - base; `estimate` is of all pairs. */
+  /** other - base; `estimate` is of all pairs and within the bounds. */
   readonly importanceDifference: Interval;
   /** Share of resamples with the head in the other circuit and not in the base. */
   readonly emergenceProbability: number;
@@ -127,15 +130,25 @@ function observedSamples(
   return { name, observed, masks: new Uint8Array(size), importances: new Float32Array(size) };
 }
 
-function choosePairing(pairCounts: readonly number[], wanted?: Pairing): Pairing {
-  const equal = pairCounts.every((count) => count === pairCounts[0]);
-  if (wanted === 'paired' && !equal) {
+/** Whether tables are known to be of the same pairs; as many may be others. */
+function ofSamePairs(tables: readonly NamedTable[]): boolean {
+  const [hash] = tables.map(({ table }) => table.meta.pairsHash);
+  return hash !== undefined && tables.every(({ table }) => table.meta.pairsHash === hash);
+}
+
+function choosePairing(
+  tables: readonly NamedTable[],
+  pairCounts: readonly number[],
+  wanted?: Pairing,
+): Pairing {
+  const isEqual = pairCounts.every((count) => count === pairCounts[0]);
+  if (wanted === 'paired' && !isEqual) {
     throw new HeadsparkError(
       'ERR_HEADSPARK_INVALID_ARGUMENT',
       `paired resampling needs equal numbers of pairs, got ${pairCounts.join(', ')}`,
     );
   }
-  return wanted ?? (equal ? 'paired' : 'independent');
+  return wanted ?? (isEqual && ofSamePairs(tables) ? 'paired' : 'independent');
 }
 
 function chooseResamples(wanted: number | 'auto', edges: number, pairCounts: number[]): number {
@@ -147,6 +160,15 @@ function chooseResamples(wanted: number | 'auto', edges: number, pairCounts: num
     );
   }
   return resamples;
+}
+
+/**
+ * Percentile bounds of resamples, stretched to the value of all pairs. Resampled pairs make noisier circuits: a
+ * head that is just inside of all pairs' may be in hardly any of theirs, and its importance there nearly always 0.
+ */
+function intervalOf(estimate: number, resamples: Float64Array, confidence: number): Interval {
+  const { low, high } = percentileBounds(resamples, confidence);
+  return { estimate, low: Math.min(low, estimate), high: Math.max(high, estimate) };
 }
 
 /** From when a head is certain, and whether there are pairs enough for any to be. */
@@ -173,10 +195,7 @@ function compareHead(base: Samples, other: Samples, head: number, options: Certa
     status,
     baseImportance,
     otherImportance,
-    importanceDifference: {
-      estimate: otherImportance - baseImportance,
-      ...percentileBounds(differences, confidence),
-    },
+    importanceDifference: intervalOf(otherImportance - baseImportance, differences, confidence),
     emergenceProbability: counts.emergent / resamples,
     vanishingProbability: counts.vanished / resamples,
     retentionProbability: counts.retained / resamples,
@@ -196,10 +215,7 @@ function countNew(first: Samples, second: Samples, confidence: number): Interval
       second.masks.subarray(from, from + width),
     );
   });
-  return {
-    estimate: count(first.observed.mask, second.observed.mask),
-    ...percentileBounds(counts, confidence),
-  };
+  return intervalOf(count(first.observed.mask, second.observed.mask), counts, confidence);
 }
 
 async function compareTables(
@@ -254,7 +270,7 @@ export async function bootstrapDiff(
     ({ name, table }) => new CircuitResampler(table, name, { selection, resampledHeads }),
   );
   const pairCounts = resamplers.map(({ pairs }) => pairs);
-  const pairing = choosePairing(pairCounts, options.pairing);
+  const pairing = choosePairing(tables, pairCounts, options.pairing);
   const resamples = chooseResamples(options.resamples ?? 'auto', graph.edgeCount, pairCounts);
   const width = graph.shape.layers * graph.shape.heads;
   const turns = new Turns('the comparison', options.signal);

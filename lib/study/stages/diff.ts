@@ -20,6 +20,7 @@ import type { Study } from '../study.js';
 import { scoresFile } from './attribution.js';
 import { readResult, writeResult } from './files.js';
 import { nullDiffFormat, type NullDiffFile } from './null-diff.js';
+import { hasOpenings } from './openings.js';
 import { baseOf } from './pairs.js';
 
 export const diffFile = 'diff.json';
@@ -44,10 +45,14 @@ export function diffWork(place: Place, study: Study, facts: Facts): StageWork {
   };
 }
 
-/** The diff of two stored attributions, base first, without a null diff. */
+/**
+ * The diff of two stored attributions, base first, without a null diff. `ofOpenings`: pairs of both are
+ * openings of the same problems, swapped.
+ */
 export async function diffOfResults(
   context: StageContext,
   results: readonly { role: string; name: string }[],
+  ofOpenings = false,
 ): Promise<DiffReport> {
   const { study, signal, onProgress } = context;
   const inputs = [];
@@ -55,6 +60,7 @@ export async function diffOfResults(
     inputs.push({ name, table: await readScoreFile(context.needed(role, scoresFile)) });
   }
   return diff(inputs, {
+    ...(ofOpenings ? { pairing: 'paired' as const } : {}),
     selection: study.selection,
     seed: study.seed,
     confidence: study.statistics.confidence,
@@ -87,7 +93,7 @@ export function diffSettings(study: Study): Record<string, unknown> {
 export const diffStage: StageKind = {
   kind: 'diff',
   title: 'differences against the base',
-  revision: 4,
+  revision: 5,
   instances: (study, facts) =>
     places(study)
       .filter(({ checkpoint }) => checkpoint.base !== checkpoint.name)
@@ -100,6 +106,7 @@ export const diffStage: StageKind = {
             ...diffSettings(study),
             base: place.checkpoint.base,
             post: place.checkpoint.name,
+            ...(hasOpenings(study, place) ? { openings: true } : {}),
           },
           needs: {
             base: { kind: 'attribution', id: baseId },
@@ -112,11 +119,12 @@ export const diffStage: StageKind = {
         };
       }),
   async run({ settings }, context) {
-    const { base, post } = settings as { base: string; post: string };
-    const report = await diffOfResults(context, [
+    const { base, post, openings } = settings as { base: string; post: string; openings?: true };
+    const results = [
       { role: 'base', name: base },
       { role: 'post', name: post },
-    ]);
+    ];
+    const report = await diffOfResults(context, results, openings);
     const noise = await readResult<NullDiffFile>(
       context.needed('noise', 'null-diff.json'),
       nullDiffFormat,

@@ -8,7 +8,7 @@ import { writeResult } from './files.js';
 export const formDiffStage: StageKind = {
   kind: 'form-diff',
   title: 'differences between prompt forms',
-  revision: 4,
+  revision: 5,
   instances: (study, facts) =>
     places(study).flatMap((place) => {
       const forms = study.tasks.find(({ name }) => name === place.task)!.forms;

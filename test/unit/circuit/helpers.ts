@@ -56,7 +56,8 @@ export function tableWithPairs(
     sums[edge] += pairScores[index];
   }
   const mean = Float32Array.from(sums, (sum) => sum / options.pairs);
-  return { shape, scores: graph.expand(mean), pairScores, meta: { pairCount: options.pairs } };
+  const meta = { pairCount: options.pairs, pairsHash: `${options.pairs} pairs` };
+  return { shape, scores: graph.expand(mean), pairScores, meta };
 }
 
 export interface NaiveEdge {

@@ -42,7 +42,10 @@ function tableOf(name: string, strengths: Record<string, number>, pairs = 12): D
     for (let pair = 0; pair < pairs; pair++) sum += pairScores[pair * graph.edgeCount + edge];
     mean[edge] = sum / pairs;
   }
-  return { name, table: { shape, scores: graph.expand(mean), pairScores, meta: {} } };
+  return {
+    name,
+    table: { shape, scores: graph.expand(mean), pairScores, meta: { pairsHash: 'a' } },
+  };
 }
 
 const base = tableOf('base', { '0.0': 2, '1.0': 3 });
@@ -166,10 +169,35 @@ describe('diff', () => {
     expect((await diff([here, post], options)).notes).toEqual([]);
   });
 
+  it('knows pairs by their hash: as many others are not resampled together, whatever their names', async () => {
+    const on = (pairsHash?: string): DiffInput => {
+      const meta = pairsHash === undefined ? {} : { pairsHash };
+      return { name: 'post', table: { ...post.table, meta } };
+    };
+    const options = { selection, resamples: 20, nullRepeats: 0 } as const;
+    const pairingOf = async (other: DiffInput, pairing?: 'paired') => {
+      const report = await diff([base, other], { ...options, pairing });
+      return [report.bootstrap!.pairing, ...report.notes];
+    };
+    expect(await pairingOf(on('a'))).toEqual(['paired']);
+    expect(await pairingOf(on('b'))).toEqual([
+      'independent',
+      'post was scored on other pairs than base: heads may differ by the prompts, not by the model alone',
+    ]);
+    expect(await pairingOf(on())).toEqual([
+      'independent',
+      'post may be of other pairs than base: their files do not say (no pairsHash)',
+    ]);
+    expect(await pairingOf(on('b'), 'paired')).toEqual(['paired']);
+    await expect(pairingOf(on('b'), 'pair' as 'paired')).rejects.toThrow(
+      /^pairing is "pair"; it must be one/,
+    );
+  });
+
   it('says whose weights were compared, and when two tables are of the same', async () => {
     const of = ({ name, table }: DiffInput, fingerprint: string): DiffInput => ({
       name,
-      table: { ...table, meta: { fingerprint } },
+      table: { ...table, meta: { ...table.meta, fingerprint } },
     });
     const options = { selection, resamples: 20, nullRepeats: 0 } as const;
     const other = await diff([of(base, 'aa'), of(post, 'bb')], options);

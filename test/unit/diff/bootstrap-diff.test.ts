@@ -133,6 +133,30 @@ describe('settings', () => {
     );
   });
 
+  test('a difference lies within its own interval, also of heads that few resamples keep', async () => {
+    // Many heads about as strong: which of them the top edges of resampled pairs hold is chance.
+    const heads = { 'a0.h0': 1, 'a0.h1': 0.98, 'a0.h2': 0.96, 'a0.h3': 0.94, 'a1.h1': 0.92 };
+    const tables = [3, 4].map((seed) => ({
+      name: `of ${seed}`,
+      table: tableOf({ heads, noise: 3, pairs: 8, seed }),
+    }));
+    let stretched = 0;
+    for (let seed = 0; seed < 5; seed++) {
+      const selection = { rule: 'top-n', n: 16, prune: false } as const;
+      const [{ heads: rows, emergentCount }] = (
+        await bootstrapDiff(tables, { ...options, selection, seed, confidence: 0.5 })
+      ).comparisons;
+      for (const { estimate, low, high } of [
+        ...rows.map(({ importanceDifference }) => importanceDifference),
+        emergentCount,
+      ]) {
+        expect([low <= estimate, estimate <= high]).toEqual([true, true]);
+        if (low !== high && (low === estimate || high === estimate) && estimate !== 0) stretched++;
+      }
+    }
+    expect(stretched).toBeGreaterThan(0);
+  });
+
   test('independent draws widen the interval of correlated tables', async () => {
     const shifted = { ...base, name: 'shifted' };
     const { comparisons } = await bootstrapDiff([base, shifted], {
