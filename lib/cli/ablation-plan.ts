@@ -80,5 +80,8 @@ export function factorsOf(args: Arguments): number[] {
   }
   const factors = items.map((item) => Number(item) + 0);
   checkFactors(factors);
+  if (factors.every((factor) => factor === 1)) {
+    throw usageError('--factor 1 changes nothing; give another factor, or others beside it.');
+  }
   return factors;
 }

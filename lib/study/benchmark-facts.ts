@@ -69,6 +69,10 @@ async function readFileOf(
       const message = `expected at most ${count}, the problems of "${spec.name}", got ${spec.parts}`;
       problems.push({ path: [...spec.path, 'parts'], message });
     }
+    if (spec.limit !== undefined && count < spec.limit) {
+      const all = `${count} ${count === 1 ? 'problem' : 'problems'}`;
+      remarks.add(`${spec.file}: all of its ${all} are fewer than the limit of ${spec.limit}`);
+    }
     const repeated = repeatedProblemsRemark(benchmark);
     if (repeated !== undefined) remarks.add(`${spec.file}: ${repeated}`);
     return { ...benchmark, name: spec.name };

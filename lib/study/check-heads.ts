@@ -68,8 +68,19 @@ export function headsProblems(file: StudyFile, study: Study): Problem[] {
     const several: Problem[] = entry.heads?.includes(';')
       ? [{ path: [...path, 'heads'], message: 'expected one set of heads, got several' }]
       : [];
+    const undrawn: Problem[] =
+      entry.maps === 0 && study.source.has([...path, 'map-pair'])
+        ? [
+            {
+              path: [...path, 'map-pair'],
+              atKey: true,
+              message: 'maps: 0 draws no pair; leave map-pair out',
+            },
+          ]
+        : [];
     return [
       ...both,
+      ...undrawn,
       ...several,
       ...headProblem(entry.heads, [...path, 'heads']),
       ...referenceProblems(entry, file, path),

@@ -6,6 +6,7 @@ import { attributionProblems } from './check-attribution.js';
 import { benchmarkProblems } from './check-benchmarks.js';
 import { headProblem } from './check-head-list.js';
 import { headsProblems } from './check-heads.js';
+import { repeatProblems } from './check-repeats.js';
 import { unknownName } from './unknown-name.js';
 import type { StudyFile } from './schema.js';
 import type { Problem, ValuePath } from './source.js';
@@ -146,7 +147,25 @@ function selectionProblems({ selection }: StudyFile): Problem[] {
   ];
 }
 
-function ablationProblems(file: StudyFile): Problem[] {
+/** Settings of random sets and of groups that a plan of other heads would not read. */
+function unreadBy(entry: StudyFile['ablations'][number], path: ValuePath, study: Study): Problem[] {
+  const unread = [
+    [
+      'top-k',
+      entry.single === true || entry.heads !== undefined,
+      'top-k says which heads of a group',
+    ],
+    ['controls', entry.single === true, 'single heads are set against no random sets'],
+    ['match', entry.single === true, 'single heads are set against no random sets'],
+  ] as const;
+  return unread.flatMap(([key, isUnread, why]): Problem[] =>
+    isUnread && study.source.has([...path, key])
+      ? [{ path: [...path, key], atKey: true, message: `${why}; leave ${key} out` }]
+      : [],
+  );
+}
+
+function ablationProblems(file: StudyFile, study: Study): Problem[] {
   const tasks = file.tasks.map(({ name }) => name);
   const forms = file['prompt-forms'].map(({ name }) => name);
   return file.ablations.flatMap((entry, index) => {
@@ -174,10 +193,7 @@ function ablationProblems(file: StudyFile): Problem[] {
       const message = 'expected a factor other than 1, which changes nothing, got 1';
       problems.push({ path: [...path, 'factors', changing], message });
     }
-    if (entry.match !== 'layer' && entry.single === true) {
-      const message = 'single heads are set against no random sets; leave match out';
-      problems.push({ path: [...path, 'match'], atKey: true, message });
-    }
+    problems.push(...unreadBy(entry, path, study));
     if (entry.references !== undefined && (!entry.benchmarks || entry.ablation === 'zero')) {
       const message =
         'references are the problems whose runs mean and resample ablations of benchmarks read; ' +
@@ -209,9 +225,10 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...taskProblems(file, study),
     ...attributionProblems(file, study),
     ...selectionProblems(file),
-    ...ablationProblems(file),
+    ...ablationProblems(file, study),
     ...headsProblems(file, study),
     ...benchmarkProblems(file, study),
+    ...repeatProblems(file),
     ...slurmProblems(file),
   ];
 }

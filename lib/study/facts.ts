@@ -219,6 +219,12 @@ class FactsReader {
         // A dated template must not give other pairs tomorrow.
         now: new Date(2024, 0, 1),
       });
+      if (task.limit !== undefined && pairs.length < task.limit) {
+        const all = `${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}`;
+        this.remarks.add(
+          `${input.file}: all of its ${all} are fewer than the limit of ${task.limit}`,
+        );
+      }
       const repeated = repeatedPairsRemark(pairs);
       if (repeated !== undefined) this.remarks.add(`${input.file}: ${repeated}`);
       return pairs;
@@ -259,9 +265,22 @@ class FactsReader {
     });
   }
 
-  /** What the settings ask of the shapes: a selection that fits, heads that are there. */
+  /** Pairs to draw must be there; how many openings make is known when models have written them. */
+  #checkMaps(spec: HeadsSpec): void {
+    if (spec.maps === 0) return;
+    for (const { checkpoint, task, form } of headsPlaces(spec, this.#study)) {
+      const facts = this.pairs.get(pairsKey(checkpoint.base, task, form));
+      if (!facts || facts.openings || spec.mapPair < facts.pairs.length) continue;
+      const message = `expected at most ${facts.pairs.length}, the pairs of ${task} (${form}), got ${spec.mapPair + 1}`;
+      this.problems.push({ path: [...spec.path, 'map-pair'], message });
+      return;
+    }
+  }
+
+  /** What the settings ask of shapes and pairs: a selection that fits, heads and pairs that are there. */
   checkSettings(): void {
-    const { selection, ablations, bases } = this.#study;
+    const { selection, ablations, bases, heads } = this.#study;
+    for (const spec of heads) this.#checkMaps(spec);
     for (const { name } of bases) {
       const shape = this.checkpoints.get(name)?.shape;
       if (!shape) continue;
@@ -278,19 +297,6 @@ class FactsReader {
           this.problems.push(problemOf(error, [...path, 'heads']));
         }
       }
-    }
-    for (const spec of this.#study.heads) this.#checkMapPair(spec);
-  }
-
-  /** Attention is drawn on a pair that is there wherever the entry applies. */
-  #checkMapPair(spec: HeadsSpec): void {
-    if (spec.maps === 0) return;
-    for (const { checkpoint, task, form } of headsPlaces(spec, this.#study)) {
-      const count = this.pairs.get(pairsKey(checkpoint.base, task, form))?.pairs.length;
-      if (count === undefined || spec.mapPair < count) continue;
-      const message = `expected at most ${count}, the pairs of ${task}, ${form}; got ${spec.mapPair + 1}`;
-      this.problems.push({ path: [...spec.path, 'map-pair'], message });
-      return;
     }
   }
 }

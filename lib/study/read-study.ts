@@ -7,7 +7,6 @@ import { checkText } from '../argument-checks.js';
 import { usualGrid } from '../attribution/zero-gradient.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { checkStudyFile } from './check.js';
-import { unreadProblems } from './check-unread.js';
 import { benchmarksOf, problemsFile } from './read-benchmarks.js';
 import type { StudyFile } from './schema.js';
 import { applySchema } from './schema-problems.js';
@@ -255,7 +254,7 @@ export async function readStudy(path: string): Promise<Study> {
   const source = await StudySource.read(path);
   const file = applySchema(source);
   const study = normalize(file, source);
-  const problems = [...checkStudyFile(file, study), ...unreadProblems(file)];
+  const problems = checkStudyFile(file, study);
   if (problems.length > 0) throw source.error(problems);
   return study;
 }

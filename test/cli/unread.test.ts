@@ -28,6 +28,7 @@ it.each<[string[], RegExp]>([
     [...evaluate, '--positions', 'prompt'],
     /--positions acts on heads: name them with --heads, --heads-file or --diff/,
   ],
+  [[...evaluate, '--heads', '0.1', '--factor', '1'], /--factor 1 changes nothing; give another/],
   [[...evaluate, '--group', 'emergent'], /--group says which heads of a diff/],
   [
     [...evaluate, '--top-p', '0.9'],

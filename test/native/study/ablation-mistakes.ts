@@ -28,19 +28,55 @@ export const ablationMistakes: Record<string, Mistake> = {
     line,
     says: /ablations\[1\]\.references: .*leave references out/,
   },
-  'random sets of single heads, counted': {
+  'random sets of single heads': {
     change: ['heads: "0.0", controls: 2', 'single: true, controls: 2'],
     line,
     says: /ablations\[1\]\.controls: single heads are set against no random sets; leave controls out/,
   },
-  'a number of single heads': {
-    change: ['heads: "0.0", controls: 2', 'single: true, top-k: 3'],
+  'a number of heads of a group beside single heads': {
+    change: ['heads: "0.0", controls: 2', 'single: true, top-k: 5'],
     line,
-    says: /ablations\[1\]\.top-k: every head is gated alone; leave top-k out/,
+    says: /ablations\[1\]\.top-k: top-k says which heads of a group; leave top-k out/,
   },
-  'a number of heads that are named': {
-    change: ['controls: 2', 'top-k: 3'],
+  'a number of heads of a group beside named heads': {
+    change: ['controls: 2', 'top-k: 5'],
     line,
-    says: /ablations\[1\]\.top-k: named sets are gated as they are; leave top-k out/,
+    says: /ablations\[1\]\.top-k: top-k says which heads of a group; leave top-k out/,
+  },
+  'a factor twice, spelt differently': {
+    change: ['controls: 2', 'factors: [0.5, 0, 0.50]'],
+    line,
+    says: /ablations\[1\]\.factors\[3\]: 0\.5 stands in the list before; leave one out/,
+  },
+  'nought twice, with two signs': {
+    change: ['controls: 2', 'factors: [0, -0]'],
+    line,
+    says: /ablations\[1\]\.factors\[2\]: 0 stands in the list before/,
+  },
+  'a task twice': {
+    change: ['controls: 2', 'tasks: [sums, sums]'],
+    line,
+    says: /ablations\[1\]\.tasks\[2\]: "sums" stands in the list before/,
+  },
+  'a benchmark twice': {
+    change: [
+      '"0.0", controls: 2 }',
+      '"0.0", benchmarks: [a, a] }\nbenchmarks: [{ name: a, file: demo }]',
+    ],
+    line,
+    says: /ablations\[1\]\.benchmarks\[2\]: "a" stands in the list before/,
+  },
+  'a set of heads twice': {
+    change: ['heads: "0.0"', 'heads: "0.0,1.1; 1.1, 0.0"'],
+    line,
+    says: /ablations\[1\]\.heads: the set of heads "1\.1, 0\.0" is named twice/,
+  },
+  'a number of samples twice': {
+    change: [
+      'statistics:',
+      'benchmarks: [{ name: a, file: demo, sampling: { samples: 4, k: [2, 2, 4] } }]\nstatistics:',
+    ],
+    line: 27,
+    says: /benchmarks\[1\]\.sampling\.k\[2\]: 2 stands in the list before/,
   },
 };

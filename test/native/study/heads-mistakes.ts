@@ -65,9 +65,14 @@ export const headsMistakes: Record<string, Mistake> = {
     line: 27,
     says: /heads\[1\]\.prompt-forms\[1\]: there is no prompt form "think"/,
   },
-  'maps of a pair that is not there': {
+  'a pair to draw without maps': {
+    change: ['statistics:', 'heads: [{ name: a, maps: 0, map-pair: 2 }]\nstatistics:'],
+    line: 27,
+    says: /heads\[1\]\.map-pair: maps: 0 draws no pair; leave map-pair out/,
+  },
+  'a pair to draw that is not there': {
     change: ['statistics:', 'heads: [{ name: a, map-pair: 5 }]\nstatistics:'],
     line: 27,
-    says: /heads\[1\]\.map-pair: expected at most 4, the pairs of sums, direct; got 5\.$/,
+    says: /heads\[1\]\.map-pair: expected at most 4, the pairs of sums \(direct\), got 5/,
   },
 };
