@@ -436,6 +436,20 @@ describe('a wrong study file', () => {
     expect(Object.keys(mistakes).length).toBeGreaterThanOrEqual(60);
   });
 
+  it('is not one with a limit above what a file holds, which is remarked on', async () => {
+    const out = join(await newFolder(), 'run');
+    const text = good.replace('limit: 4', 'limit: 500');
+    const study = await readStudy(await writeStudy(text, folder));
+    const remarks: string[] = [];
+    const onRemark = (remark: string): void => void remarks.push(remark);
+    await runStudy(study, { out, only: ['pairs'], onRemark });
+    expect(remarks).toEqual(
+      ['direct', 'thinking'].map((form) =>
+        expect.stringMatching(`${form}\\.jsonl: all of its \\d+ pairs are fewer than the limit of 500$`),
+      ),
+    );
+  });
+
   it.each(Object.entries(mistakes))('%s', async (_name, { change, line, says }) => {
     expect(good).toContain(change[0]);
     const { error, out, path } = await errorOf(good.replace(change[0], () => change[1]));
