@@ -269,7 +269,9 @@ const correlationDots = (rows: readonly HeadCorrelation[], clear: boolean) =>
       strokeWidth: 1.8,
       title: (row: HeadCorrelation) =>
         `${propertyOf(row)}: ρ = ${rhoOf(row).toFixed(2)} ` +
-        `[${row.result!.rho.low.toFixed(2)}, ${row.result!.rho.high.toFixed(2)}] over ` +
+        (Number.isFinite(row.result!.rho.low)
+          ? `[${row.result!.rho.low.toFixed(2)}, ${row.result!.rho.high.toFixed(2)}] over `
+          : '(no interval: too few that differ) over ') +
         `${row.points} heads, p (Holm) = ${pValue(row.adjusted!)}`,
     },
   );
