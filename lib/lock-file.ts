@@ -1,6 +1,6 @@
 // An exclusive lock file that names its owner. A lock whose process is gone (or whose process id
-// now belongs to another process) is stale and is taken over; a live one is refused by name. Of a
-// process on another host only its Slurm job can tell.
+// now belongs to another process) is stale and is taken over, as is one that a power cut tore; a live
+// one is refused by name. Of a process on another host only its Slurm job can tell.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm } from 'node:fs/promises';
@@ -27,6 +27,9 @@ export interface FileLock {
   release(): Promise<void>;
 }
 
+/** How every lock begins. */
+const lockStart = '{"pid":';
+
 /** Field 22 of /proc/PID/stat; empty where there is no /proc, undefined when the process is gone. */
 function processStart(pid: number): string | undefined {
   if (process.platform !== 'linux') return '';
@@ -43,6 +46,20 @@ function isAlive(owner: LockOwner): boolean {
   if (!processExists(owner.pid)) return false;
   const started = processStart(owner.pid);
   return started === undefined || started === '' || started === owner.started;
+}
+
+/**
+ * The beginning of a lock, or zeros: a power cut left it, since a live one is linked into place whole.
+ */
+function isTorn(text: string): boolean {
+  const written = text.replace(/\0+$/, '');
+  if (!written.startsWith(lockStart)) return lockStart.startsWith(written);
+  try {
+    JSON.parse(written);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Undefined for a text that names no process. */
@@ -66,7 +83,12 @@ async function tryCreate(path: string, owner: LockOwner): Promise<boolean> {
   const draft = `${path}.${owner.token}`;
   try {
     const handle = await open(draft, 'wx');
-    await handle.writeFile(JSON.stringify(owner)).finally(() => handle.close());
+    try {
+      await handle.writeFile(JSON.stringify(owner));
+      await handle.sync(); // else a power cut could leave the name without the text
+    } finally {
+      await handle.close();
+    }
     await link(draft, path);
     return true;
   } catch (error) {
@@ -134,7 +156,9 @@ async function takeLock(path: string, subject: string): Promise<FileLock> {
     const text = await readFile(path, 'utf8').catch(() => undefined);
     if (text === undefined) continue;
     const other = parseOwner(text);
-    if (!other || (await mayRun(other))) throw inUse(path, subject, other);
+    // Neither torn nor of an owner that is known here: another version's, or no lock at all.
+    const held = other ? await mayRun(other) : !isTorn(text);
+    if (held) throw inUse(path, subject, other);
     await removeStale(path, text);
   }
   throw inUse(path, subject, undefined);

@@ -36,6 +36,25 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
+describe('a lock that a power cut tore', () => {
+  it.each([
+    ['empty', ''],
+    ['half-written', '{"pid":1'],
+    ['full of zeros', '\0'.repeat(90)],
+  ])('is taken over, %s', async (_, text) => {
+    await writeFile(path, text);
+    const lock = await lockFile(path, 'the stage');
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ pid: process.pid });
+    await lock.release();
+    await expect(readFile(path)).rejects.toThrow();
+  });
+
+  it('is none where it is whole and of an unknown kind', async () => {
+    await writeFile(path, '{"owner":"of a later version"}');
+    await expect(lockFile(path, 'the stage')).rejects.toThrow(/in use by another process/);
+  });
+});
+
 describe('a lock of another machine', () => {
   it.each([
     ['of a job that ended', '12'],
