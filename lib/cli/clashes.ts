@@ -3,6 +3,7 @@
 
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { behindLinks } from '../atomic-file.js';
 import { isWantedFile } from '../checkpoint-files.js';
 import { systemCode } from '../file-errors.js';
 import { usageError, type Arguments } from './arguments.js';
@@ -20,6 +21,8 @@ async function realPath(path: string): Promise<string> {
     return await realpath(full);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' || dirname(full) === full) return full;
+    const linked = await behindLinks(full);
+    if (linked !== full) return realPath(linked);
     return join(await realPath(dirname(full)), basename(full));
   }
 }

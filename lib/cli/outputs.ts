@@ -3,7 +3,7 @@
 
 import { open, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
-import { temporaryPath } from '../atomic-file.js';
+import { behindLinks, temporaryPath } from '../atomic-file.js';
 import { makeFolder, systemCode, writingTo } from '../file-errors.js';
 import { usageError, type Arguments } from './arguments.js';
 import { checkClashes } from './clashes.js';
@@ -48,7 +48,7 @@ async function tryNewFile(path: string): Promise<void> {
 
 async function tryFile(path: string): Promise<void> {
   if (await exists(path)) await (await open(path, 'r+')).close();
-  await tryNewFile(path);
+  await tryNewFile(await behindLinks(path));
 }
 
 /** Makes none: a run that is refused later leaves nothing behind. */

@@ -1,6 +1,6 @@
 // What a process leaves behind that is killed while it writes, and who may clear it away.
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,31 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'headspark-atomic-'));
 });
 afterEach(() => rm(folder, { recursive: true }));
+
+it.each([
+  ['a file', 'scratch/a.json', 'old'],
+  ['nothing yet', 'scratch/a.json', undefined],
+  ['another link', 'second.json', 'old'],
+])('writes to what a link leads to: %s', async (_, target, old) => {
+  await mkdir(join(folder, 'scratch'));
+  const place = join(folder, 'scratch', 'a.json');
+  if (old !== undefined) await writeFile(place, old);
+  await symlink(join('scratch', 'a.json'), join(folder, 'second.json'));
+  const link = join(folder, 'first.json');
+  await symlink(target, link);
+  await writeFileAtomic(link, 'new');
+  expect((await lstat(link)).isSymbolicLink()).toBe(true);
+  expect(await readFile(place, 'utf8')).toBe('new');
+  expect(await readdir(join(folder, 'scratch'))).toEqual(['a.json']);
+});
+
+it('clears away what a killed process left of the file that it writes, and of no other', async () => {
+  const leftOf = (name: string) => `.${name}.${deadPid()}.0123abcd@${hostname()}.tmp`;
+  const other = leftOf('b.json');
+  for (const name of [leftOf('a.json'), other]) await writeFile(join(folder, name), 'half');
+  await writeFileAtomic(join(folder, 'a.json'), 'whole');
+  expect((await readdir(folder)).sort()).toEqual([other, 'a.json']);
+});
 
 /** The id of a process that is over. */
 const deadPid = (): number => spawnSync(process.execPath, ['-e', '']).pid;

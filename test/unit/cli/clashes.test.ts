@@ -14,6 +14,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'p.json'), '');
   await symlink('p.json', join(folder, 'link.json'));
   await symlink('.', join(folder, 'here'));
+  await symlink('made.json', join(folder, 'later.json'));
 });
 
 type Raw = Record<string, string | string[]>;
@@ -69,6 +70,8 @@ describe('an output that is', () => {
         /^--out \S+new\.json and --journal \S+here\/new\.json are one place; name another for one\.$/,
       ),
     });
+    const linked = check({}, { out: 'made.json', csv: 'here/later.json' });
+    await expect(linked).rejects.toThrow(/^--out \S+ and --csv \S+ are one place/);
   });
 });
 
