@@ -89,12 +89,12 @@ export async function readRun(run: string): Promise<RunData> {
   const found = new Map<string, Map<string, unknown>>();
   const missing = new Map<string, number>();
   for (const stage of manifest.stages) {
-    if (!(await store.find(stage))) {
+    const reader = readers[stage.kind as keyof typeof readers] as
+      (typeof readers)[keyof typeof readers] | undefined;
+    if (!(await (reader ? store.verify(stage, reader[0]) : store.find(stage)))) {
       missing.set(stage.kind, (missing.get(stage.kind) ?? 0) + 1);
       continue;
     }
-    const reader = readers[stage.kind as keyof typeof readers] as
-      (typeof readers)[keyof typeof readers] | undefined;
     if (!reader) continue;
     const [file, format] = reader;
     const value = await readResult<object>(join(store.folderOf(stage), file), format);

@@ -9,7 +9,7 @@ import { differingKeys } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { makeFolder, writingTo } from '../file-errors.js';
 import { readManifest, writeManifest, type Manifest } from './manifest.js';
-import { ResultStore, sha256OfFile, type ResultName, type StoredResult } from './store.js';
+import { ResultStore, type ResultName } from './store.js';
 
 export interface MergeSummary {
   readonly out: string;
@@ -40,17 +40,6 @@ function checkSame(first: Manifest, other: Manifest, runs: { first: string; othe
     `${runs.first} and ${runs.other} are runs of different ${what} (${left} and ${right}); ` +
       'merge runs of one study file, one version and one processor level.',
   );
-}
-
-async function checkBytes(store: ResultStore, { files, ...name }: StoredResult): Promise<void> {
-  for (const { name: file, sha256 } of files) {
-    const path = join(store.folderOf(name), file);
-    if ((await sha256OfFile(path)) === sha256) continue;
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_FILE_CORRUPT',
-      `${path} does not have the hash that it was stored with; compute that result again.`,
-    );
-  }
 }
 
 const temporaryPrefix = 'merging-';
@@ -102,10 +91,9 @@ export async function mergeRuns(runs: readonly string[], out: string): Promise<M
   for (const folder of folders.filter((run) => run !== target.run)) {
     const source = new ResultStore(folder);
     for (const name of await source.list()) {
-      const stored = await source.find(name);
+      const stored = await source.verify(name);
       if (!stored) continue;
-      await checkBytes(source, stored);
-      const present = await target.find(name);
+      const present = await target.verify(name);
       if (!present) {
         await copyResult(source, target, name);
         copied++;
@@ -120,6 +108,6 @@ export async function mergeRuns(runs: readonly string[], out: string): Promise<M
     }
   }
   let missing = 0;
-  for (const stage of manifests[0].stages) if (!(await target.find(stage))) missing++;
+  for (const stage of manifests[0].stages) if (!(await target.has(stage))) missing++;
   return { out: target.run, copied, equal, missing };
 }

@@ -76,7 +76,7 @@ async function statesOf(
   const states = new Map<StageNode, NodeState>();
   if (store.run === '') return new Map(nodes.map((node) => [node, 'waiting']));
   for (const node of nodes) {
-    const done = (await store.find(node)) !== undefined;
+    const done = await store.has(node);
     const inputs = Object.values(node.inputs).map((input) => states.get(input));
     const begun = !done && (await store.isBegun(node));
     const state = done

@@ -18,7 +18,7 @@ import { checkRunOptions } from './option-checks.js';
 import { paceOfRun, type RunPace } from './run-pace.js';
 import { ownsNode } from './shard.js';
 import { Announcement } from './running.js';
-import { ResultStore, type WorkPlace } from './store.js';
+import { ResultStore, unlessDamaged, type DamagedResult, type WorkPlace } from './store.js';
 import type { Study } from './study.js';
 
 /** How far a run of a study is, in expected work. */
@@ -59,7 +59,10 @@ export interface RunStudyOptions extends PoolOptions {
   readonly onProgress?: (progress: RunProgress) => CallbackResult;
   /** Called for every node that was computed, not for those that were there. */
   readonly onComputed?: (node: StageNode) => CallbackResult;
-  /** Called for remarks on what the study reads, such as pairs that repeat others. */
+  /**
+   * Called for remarks on what the study reads, such as pairs that repeat others, and on stored results
+   * that are damaged and therefore computed again.
+   */
   readonly onRemark?: (remark: string) => CallbackResult;
 }
 
@@ -134,8 +137,14 @@ class StudyRunner {
     this.#tokenizers.dispose();
   }
 
-  async isStored(node: StageNode): Promise<boolean> {
-    return (await this.#store.find(node)) !== undefined;
+  /** Whether there is a result to go on from: whole, to the bit. */
+  async isStored(node: StageNode, onDamage?: (damage: DamagedResult) => void): Promise<boolean> {
+    return (await unlessDamaged(this.#store.verify(node), onDamage)) !== undefined;
+  }
+
+  /** Whether there is a result, without reading it. */
+  async isThere(node: StageNode): Promise<boolean> {
+    return this.#store.has(node);
   }
 
   /** An earlier process began with it. */
@@ -162,6 +171,7 @@ class StudyRunner {
       lacking = await this.#lackOf(node);
     }
     if (!lacking) return true;
+    await this.#store.verify(lacking); // says so where it is there and damaged
     throw new HeadsparkError(
       'ERR_HEADSPARK_FILE_NOT_FOUND',
       `${node.kind} ${node.id} needs the result of ${lacking.kind} ${lacking.id}, which is not in ` +
@@ -263,7 +273,10 @@ async function runNodes(
 ): Promise<Pick<RunSummary, 'computed' | 'reused' | 'waiting'>> {
   const pending: StageNode[] = [];
   for (const node of nodes) {
-    if (await runner.isStored(node)) await runner.tidy(node);
+    checkCancelled(options.signal);
+    const say = ({ problem }: DamagedResult): CallbackResult =>
+      options.onRemark?.(`${problem}: ${node.kind} ${node.id} is computed again.`);
+    if (await runner.isStored(node, say)) await runner.tidy(node);
     else pending.push(node);
   }
   await runner.checkDevice(pending);
@@ -350,7 +363,7 @@ async function runChecked(study: Study, options: RunStudyOptions): Promise<RunSu
     const nodes = wantedNodes(graph, study, options);
     const ran = await runNodes(nodes, runner, { ...settings, study, facts, announcement });
     let stored = 0;
-    for (const node of graph.nodes) if (await runner.isStored(node)) stored++;
+    for (const node of graph.nodes) if (await runner.isThere(node)) stored++;
     const complete = stored === graph.nodes.length;
     const seconds = (performance.now() - start) / 1000;
     return { out, stages: graph.nodes.length, ...ran, complete, seconds };

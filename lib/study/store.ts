@@ -1,6 +1,6 @@
 // Where results lie: RUN/results/KIND/ID@KEY/, each with done.json naming its files and their
 // hashes. A result is made in RUN/work and moved into place by one rename, so it is there whole or
-// not at all.
+// not at all. What a disk did to it later is found by size at any look, by hash before it is read.
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -38,11 +38,33 @@ export async function sha256OfFile(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-const damaged = (path: string, problem: string): HeadsparkError =>
-  new HeadsparkError(
-    'ERR_HEADSPARK_FILE_CORRUPT',
-    `${path} ${problem}; remove its folder and run the study again.`,
-  );
+/** A result that is not as it was stored. */
+export class DamagedResult extends HeadsparkError {
+  /** `FILE is damaged`: what is wrong, without what to do. */
+  readonly problem: string;
+
+  constructor(problem: string) {
+    super(
+      'ERR_HEADSPARK_FILE_CORRUPT',
+      `${problem}; run the study again, which computes that result again.`,
+    );
+    this.problem = problem;
+  }
+}
+
+/** What is found, or undefined where it is damaged, which `onDamage` hears of. */
+export async function unlessDamaged<T>(
+  found: Promise<T>,
+  onDamage?: (damage: DamagedResult) => void,
+): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (!(error instanceof DamagedResult)) throw error;
+    onDamage?.(error);
+    return undefined;
+  }
+}
 
 function isStoredFile(value: unknown): value is StoredFile {
   const { name, bytes, sha256 } = (value ?? {}) as Partial<StoredFile>;
@@ -65,6 +87,7 @@ export interface WorkPlace {
 
 export class ResultStore {
   readonly run: string;
+  readonly #verified = new Set<string>();
 
   constructor(run: string) {
     this.run = run;
@@ -78,22 +101,53 @@ export class ResultStore {
     return join(this.run, 'work', `${kind}.${id}@${key}`);
   }
 
-  /** The stored result, or undefined. @throws ERR_HEADSPARK_FILE_CORRUPT for a damaged one. */
+  /**
+   * The stored result, or undefined; its files have the bytes that were stored by number.
+   * @throws ERR_HEADSPARK_FILE_CORRUPT for a damaged one.
+   */
   async find(name: ResultName): Promise<StoredResult | undefined> {
     const folder = this.folderOf(name);
     const path = join(folder, doneName);
-    const done = await readJsonIfExists(path);
+    const done = await readJsonIfExists(path).catch((error: unknown) => {
+      throw systemCode(error) === undefined ? new DamagedResult(`${path} is damaged`) : error;
+    });
     if (!done) return undefined;
     const files: unknown = done['files'];
-    if (!Array.isArray(files) || !files.every(isStoredFile)) throw damaged(path, 'is damaged');
+    if (!Array.isArray(files) || !files.every(isStoredFile))
+      throw new DamagedResult(`${path} is damaged`);
     for (const { name: file, bytes } of files) {
-      const size = await stat(join(folder, file)).then(
+      const place = join(folder, file);
+      const size = await stat(place).then(
         (info) => info.size,
         () => undefined,
       );
-      if (size !== bytes) throw damaged(join(folder, file), `does not have its ${bytes} bytes`);
+      if (size !== bytes) throw new DamagedResult(`${place} does not have its ${bytes} bytes`);
     }
     return { ...name, files };
+  }
+
+  /**
+   * The stored result as `find` gives it, once its files, or the one named `only`, have the hashes that
+   * they were stored with. A store reads the files of a result once for this.
+   * @throws as `find`.
+   */
+  async verify(name: ResultName, only?: string): Promise<StoredResult | undefined> {
+    const stored = await this.find(name);
+    const folder = this.folderOf(name);
+    for (const { name: file, sha256 } of stored?.files ?? []) {
+      const path = join(folder, file);
+      if ((only !== undefined && file !== only) || this.#verified.has(path)) continue;
+      if ((await sha256OfFile(path)) !== sha256) {
+        throw new DamagedResult(`${path} does not have the hash that it was stored with`);
+      }
+      this.#verified.add(path);
+    }
+    return stored;
+  }
+
+  /** Whether there is a result whose files have their sizes: what only counts results asks no more. */
+  async has(name: ResultName): Promise<boolean> {
+    return (await unlessDamaged(this.find(name))) !== undefined;
   }
 
   /** True where an earlier attempt left something to go on from. */
@@ -174,11 +228,12 @@ export class ResultStore {
     const parent = join(this.run, 'results', kind);
     await makeFolder(parent);
     await writingTo(target, async () => {
-      // A folder without done.json is what a power cut left behind.
+      // What a power cut left behind, without done.json, or a damaged result.
       await rm(target, { recursive: true, force: true });
       await rename(folder, target);
       await syncFolder(parent);
     });
+    for (const { name: file } of files) this.#verified.add(join(target, file));
     await this.discard(name, place);
     return { ...name, files };
   }

@@ -66,7 +66,7 @@ export async function readCells(
     for (const task of tasks) {
       const own = nodes.get(task)!;
       let stored = 0;
-      for (const node of own) if (await store.find(node)) stored++;
+      for (const node of own) if (await store.has(node)) stored++;
       cells.push({
         stage: kind,
         task,

@@ -1,6 +1,6 @@
 // The report of a run: what it holds, the same bytes again, runs that are not finished, and its
 // figures as files.
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -155,6 +155,16 @@ describe('writeReport', () => {
       code: 'ERR_HEADSPARK_FILE_NOT_FOUND',
     });
     const [entry] = await readdir(join(run, 'results', 'tracking'));
+    const path = join(run, 'results', 'tracking', entry, 'tracking.json');
+    const text = await readFile(path, 'utf8');
+    await writeFile(
+      path,
+      text.replace(/[1-8](?!.*[1-8])/s, (digit) => `${Number(digit) + 1}`),
+    );
+    await expect(writeReport(run, { out })).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_CORRUPT',
+      message: `${path} does not have the hash that it was stored with; run the study again, which computes that result again.`,
+    });
     await rm(join(run, 'results', 'tracking', entry, 'tracking.json'));
     await expect(writeReport(run, { out })).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_FILE_CORRUPT',

@@ -402,14 +402,40 @@ statistics: { resamples: 30, null-repeats: 5, permutations: 50 }
 });
 
 describe('damage', () => {
-  it('is found: a result that lost bytes, a foreign folder, results that differ', async () => {
+  it('of stored results is said and computed again, to the same bytes', async () => {
     const out = await copyOfWhole();
-    const [entry] = await readdir(join(out, 'results', 'diff'));
-    await writeFile(join(out, 'results', 'diff', entry, 'diff.json'), '{}');
-    await expect(run(smallStudy, { out })).rejects.toMatchObject({
-      code: 'ERR_HEADSPARK_FILE_CORRUPT',
+    const fileOf = async (kind: string, name: string) => {
+      const [entry] = (await readdir(join(out, 'results', kind))).sort();
+      return join(out, 'results', kind, entry, name);
+    };
+    const [short, raised, torn] = [
+      await fileOf('diff', 'diff.json'),
+      await fileOf('heads', 'heads.json'),
+      await fileOf('circuit', 'done.json'),
+    ];
+    await writeFile(short, '{}');
+    const text = await readFile(raised, 'utf8');
+    await writeFile(raised, text.replace(/[1-8](?=\d{3})/, (digit) => `${Number(digit) + 1}`));
+    expect((await readFile(raised, 'utf8')).length).toBe(text.length);
+    await writeFile(torn, '{"format":');
+    const remarks: string[] = [];
+    const options = { out, onRemark: (remark: string) => remarks.push(remark) };
+    const { counts, complete } = await run(smallStudy, options);
+    expect({ counts, complete }).toEqual({
+      counts: { circuit: 1, diff: 1, heads: 1 },
+      complete: true,
     });
+    const own = remarks.filter((remark) => remark.includes('computed again'));
+    expect(own.sort()).toEqual([
+      expect.stringMatching(/circuit\/\S+\/done\.json is damaged: circuit \S+ is computed again\.$/),
+      expect.stringMatching(/diff\.json does not have its \d+ bytes: diff \S+ is computed again\.$/),
+      expect.stringMatching(/heads\.json does not have the hash .*: heads \S+ is computed again\.$/),
+    ]);
+    expect(await digest(out)).toEqual(reference);
+  });
 
+  it('is found: a foreign folder, results that differ', async () => {
+    const [entry] = await readdir(join(whole, 'results', 'diff'));
     const other = smallStudy.replace('study: small', 'study: other');
     await expect(run(other, { out: await copyOfWhole() })).rejects.toThrow(
       /holds the study "small", not "other"/,
