@@ -4,6 +4,7 @@ import { checkModel, checkPairs, checkText, checkTexts } from './argument-checks
 import { attributeInParts, type Columns } from './attribution/in-parts.js';
 import { readShards, sumShards } from './attribution/merge.js';
 import { usualGrid, zeroGradient } from './attribution/zero-gradient.js';
+import type { CallbackResult } from './callbacks.js';
 import { graphOf } from './circuit/graph.js';
 import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';
 import type { GraphShape, KvEdges } from './circuit/shape.js';
@@ -92,6 +93,10 @@ export interface AttributeOptions extends JobOptions {
    * `exact` lies in `JOURNAL.pair`. No bit of a result depends on it.
    */
   journal?: string | undefined;
+  /** Keep the journal of a run of less than two seconds, too, as of a shard's. Default false. */
+  keepJournal?: boolean | undefined;
+  /** Called where scores in the journal are damaged: those are computed again. */
+  onRemark?: ((remark: string) => CallbackResult) | undefined;
   /**
    * One of the equal parts of the pairs, in order; the result is of these alone. Needs `journal`, which
    * `mergeAttributions` reads and which then holds the scores of every pair.
@@ -185,6 +190,8 @@ const attributeOptions = optionNames<AttributeOptions>({
   kvEdges: true,
   keepPairScores: true,
   journal: true,
+  keepJournal: true,
+  onRemark: true,
   shard: true,
   task: true,
   signal: true,
@@ -267,7 +274,7 @@ function shareOf(pairs: number, options: AttributeOptions): PairShare {
 async function runWithJournal(
   run: Run,
   { journal, begin, end, shard }: PairShare & { readonly journal: string },
-  options: JobOptions,
+  options: JobOptions & Pick<AttributeOptions, 'keepJournal' | 'onRemark'>,
 ): Promise<AttributionResult> {
   checkText('attribute', 'the journal', journal);
   const { model, pairs, settings, meta } = run;
@@ -289,7 +296,7 @@ async function runWithJournal(
     keepPairScores,
     holdPairScores: run.keepPairScores,
     about: shard === undefined ? undefined : { shape, meta },
-    keepJournal: shard !== undefined,
+    keepJournal: shard !== undefined || options.keepJournal === true,
     // Exact patching has a run for every edge of a pair.
     ...(settings.method === 'exact' ? { edgesInto: graph.edgesInto() } : {}),
     attributePart: async ({ begin: from, end: to, columns }, job) => {
@@ -337,15 +344,18 @@ export async function attribute(
   const keepPairScores = keepsPairScores(options.keepPairScores, pairs.length * edgeCount);
   const packed = packPairs(pairs, settings.metric);
   if (settings.method !== 'information-flow-routes') checkContrast(pairs, settings.metric);
-  const { journal, signal, onProgress, task } = options;
+  const { journal, keepJournal, signal, onProgress, onRemark, task } = options;
   if (task !== undefined) checkText('attribute', 'the task', task);
   const share = shareOf(pairs.length, options);
   const meta = metaOf(model, pairs, { settings, task });
   const run: Run = { model, settings, pairs, packed, keepPairScores, meta };
   const job = { signal, onProgress };
   if (journal !== undefined) {
-    const kept = { ...share, journal };
-    return model.lend((lent) => runWithJournal({ ...run, model: lent }, kept, job));
+    const [kept, own] = [
+      { ...share, journal },
+      { ...job, keepJournal, onRemark },
+    ];
+    return model.lend((lent) => runWithJournal({ ...run, model: lent }, kept, own));
   }
   return tableOf(run, await runPairs(run, { begin: 0, end: pairs.length, keepPairScores }, job));
 }

@@ -131,7 +131,8 @@ async function readPart(path: string): Promise<Part> {
   }
   if (!isText(shard)) {
     throw invalid(
-      `${path} is the journal of a whole run, not of a shard; run its command again to finish it.`,
+      `${path} is the journal of a whole run, not of a shard; run its command again with --out FILE, ` +
+        'which goes on from there.',
     );
   }
   const { pairs } = rest;

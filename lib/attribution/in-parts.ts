@@ -150,8 +150,10 @@ class Parts {
  * @throws as `ScoreJournal.open` and as `attributePart`.
  */
 export async function attributeInParts(options: PartsOptions): Promise<PartsResult> {
-  const { signal, onProgress } = options;
-  return withCallbacks({ signal, onProgress }, (watched) => inParts({ ...options, ...watched }));
+  const { signal, onProgress, onRemark } = options;
+  return withCallbacks({ signal, onProgress, onRemark }, (watched) =>
+    inParts({ ...options, ...watched }),
+  );
 }
 
 /** What the journal holds. */

@@ -1,10 +1,13 @@
 // The journal of `attribute`: how many pairs are done, their metrics and the sums of their scores, in one
 // line that is replaced as a whole. Where the scores of every pair are wanted, they lie in a second
-// file (`PATH.scores`, float32 [pairs, edges]), which is written and synced before the line counts them.
+// file (`PATH.scores`, float32 [pairs, edges]), which is written and synced before the line counts them
+// and knows the CRC-32 of every pair's: from the first pair on that is damaged they are computed again.
 // A pair that takes long, as those of exact patching do, has a third one (`PATH.pair`) while it is at work.
 import { existsSync } from 'node:fs';
 import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import { writeFileAtomic } from '../atomic-file.js';
+import type { CallbackResult } from '../callbacks.js';
 import type { ScoreMeta } from '../circuit/score-table.js';
 import type { GraphShape } from '../circuit/shape.js';
 import { HeadsparkError } from '../errors.js';
@@ -44,6 +47,8 @@ export interface ScoreJournalOptions {
   readonly holdPairScores: boolean;
   /** What a table of these scores says of itself; of a shard, whose journal is read by itself. */
   readonly about?: ScoresAbout | undefined;
+  /** Called where kept scores are damaged and therefore computed again. */
+  readonly onRemark?: ((remark: string) => CallbackResult) | undefined;
 }
 
 /** Of all pairs together. */
@@ -60,6 +65,8 @@ interface State {
   readonly corrupted: number[];
   /** Where the scores of every pair are kept, their sums follow from those. */
   readonly totals: Float64Array | undefined;
+  /** Of the scores of every pair; journals of earlier versions have none. */
+  readonly scoreCrcs: readonly number[] | undefined;
 }
 
 const bytesOf = (array: Float32Array | Float64Array): Buffer =>
@@ -81,25 +88,50 @@ export function corruptJournal(path: string): HeadsparkError {
 /** Scores that are read at once. */
 const MOST_READ = 1 << 24;
 
+/** The scores of some pairs that a journal counts. */
+export interface CountedScores {
+  readonly pairs: number;
+  readonly edges: number;
+  readonly crcs: readonly number[] | undefined;
+}
+
+/** CRC-32 of each pair's scores, as they lie in the file. */
+function crcsOf(pairScores: Float32Array, edges: number): number[] {
+  const bytes = bytesOf(pairScores);
+  return Array.from({ length: pairScores.length / edges }, (_, pair) =>
+    crc32(bytes.subarray(4 * edges * pair, 4 * edges * (pair + 1))),
+  );
+}
+
+/** Bytes from `place` on, as many as the file has. */
+async function readBytes(file: FileHandle, bytes: Buffer, place: number): Promise<number> {
+  let at = 0;
+  while (at < bytes.length) {
+    const { bytesRead } = await file.read(bytes, at, bytes.length - at, place + at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return at;
+}
+
 /**
- * Some pairs' scores after the others' of the file beside a journal, in order.
- * @throws ERR_HEADSPARK_FILE_CORRUPT where it has fewer.
+ * Some pairs' scores after the others' of the file beside a journal, in order. Ends before the first
+ * pair whose scores are damaged or not there.
  */
 export async function* readPairScores(
   file: FileHandle,
-  { path, pairs, edges }: { path: string; pairs: number; edges: number },
+  { pairs, edges, crcs }: CountedScores,
 ): AsyncGenerator<Float32Array> {
   const most = Math.max(1, Math.floor(MOST_READ / edges)); // pairs
   for (let pair = 0; pair < pairs; pair += most) {
     const part = new Float32Array(Math.min(most, pairs - pair) * edges);
-    const bytes = bytesOf(part);
-    for (let at = 0; at < bytes.length;) {
-      const place = pair * edges * 4 + at;
-      const { bytesRead } = await file.read(bytes, at, bytes.length - at, place);
-      if (bytesRead === 0) throw corruptJournal(path);
-      at += bytesRead;
-    }
-    yield part;
+    const read = await readBytes(file, bytesOf(part), pair * edges * 4);
+    const there = part.subarray(0, Math.floor(read / (4 * edges)) * edges);
+    const found = crcs && crcsOf(there, edges);
+    const bad = found?.findIndex((crc, index) => crc !== crcs![pair + index]) ?? -1;
+    const whole = bad < 0 ? there : there.subarray(0, bad * edges);
+    if (whole.length > 0) yield whole;
+    if (whole.length < part.length) return;
   }
 }
 
@@ -148,6 +180,17 @@ export function readMetrics(
   return { clean, corrupted };
 }
 
+/** What a line says of the scores of `pairs` pairs. @throws ERR_HEADSPARK_FILE_CORRUPT */
+export function readScoreCrcs(
+  { scoreCrcs }: Record<string, unknown>,
+  pairs: number,
+  path: string,
+): number[] | undefined {
+  if (scoreCrcs === undefined) return undefined;
+  if (!areNumbers(scoreCrcs, pairs) || scoreCrcs.length < pairs) throw corruptJournal(path);
+  return scoreCrcs;
+}
+
 /** The line of a whole journal; undefined where there is no file. @throws ERR_HEADSPARK_FILE_CORRUPT */
 export async function readJournalLine(
   path: string,
@@ -173,7 +216,7 @@ async function readState(options: ScoreJournalOptions): Promise<State | undefine
   refuseOtherSettings(path, line.settings, settings);
   const metrics = readMetrics(line, pairs, path);
   const totals = keepPairScores ? undefined : fill(new Float64Array(edges), line.totals, path);
-  return { ...metrics, totals };
+  return { ...metrics, totals, scoreCrcs: readScoreCrcs(line, metrics.clean.length, path) };
 }
 
 /** The pair at work, after `done` others; undefined where the file is of one that is finished. */
@@ -214,8 +257,13 @@ export class ScoreJournal {
   readonly corrupted: number[] = [];
   readonly #options: ScoreJournalOptions;
   readonly #lock: FileLock;
+  /** Made by the first pairs that are saved. */
   #scores: FileHandle | undefined;
+  /** Of every finished pair, where scores are kept. */
+  readonly #crcs: number[] = [];
   #saved = 0;
+  /** Whether there is a line. */
+  #hasLine = false;
   /** Scores of the pairs from #saved on, where they are kept. */
   #unsaved: Float32Array[] = [];
   #unfinished: UnfinishedPair | undefined;
@@ -258,7 +306,7 @@ export class ScoreJournal {
 
   /** Whether there is a file. */
   get written(): boolean {
-    return this.#saved > 0 || existsSync(pairPath(this.path));
+    return this.#hasLine || existsSync(pairPath(this.path));
   }
 
   /** What is done of the next pair. */
@@ -277,7 +325,10 @@ export class ScoreJournal {
     const begin = this.done * this.#options.edges;
     await this.#sum(part.pairScores);
     this.pairScores?.set(part.pairScores, begin);
-    if (this.#options.keepPairScores) this.#unsaved.push(part.pairScores);
+    if (this.#options.keepPairScores) {
+      this.#unsaved.push(part.pairScores);
+      crcsOf(part.pairScores, this.#options.edges).forEach((crc) => this.#crcs.push(crc));
+    }
     part.clean.forEach((value) => this.clean.push(value));
     part.corrupted.forEach((value) => this.corrupted.push(value));
     if (this.#unfinished) this.#pairChanged = true;
@@ -290,6 +341,7 @@ export class ScoreJournal {
       if (this.#options.keepPairScores) await this.#writeScores();
       await writeFileAtomic(this.path, this.#line(), { resumes: true });
       this.#saved = this.done;
+      this.#hasLine = true;
       this.#unsaved = [];
     }
     if (this.#pairChanged) await this.#writePair();
@@ -316,6 +368,7 @@ export class ScoreJournal {
       clean,
       corrupted,
       totals,
+      scoreCrcs: keepPairScores ? this.#crcs : undefined,
     });
   }
 
@@ -339,14 +392,16 @@ export class ScoreJournal {
   async #writeScores(): Promise<void> {
     let place = this.#saved * this.#options.edges * 4;
     const write = async (): Promise<void> => {
+      // Without a line that counts them, scores are of a run that ended before it.
+      this.#scores ??= await open(scoresPath(this.path), 'w+');
       for (const bytes of this.#unsaved.map(bytesOf)) {
         for (let at = 0; at < bytes.length;) {
-          const { bytesWritten } = await this.#scores!.write(bytes, at, undefined, place);
+          const { bytesWritten } = await this.#scores.write(bytes, at, undefined, place);
           at += bytesWritten;
           place += bytesWritten;
         }
       }
-      await this.#scores!.datasync();
+      await this.#scores.datasync();
     };
     await writingTo(scoresPath(this.path), write, { resumes: true });
   }
@@ -356,28 +411,40 @@ export class ScoreJournal {
   }
 
   async #restore(state: State | undefined): Promise<void> {
-    if (this.#options.keepPairScores) {
-      const path = scoresPath(this.path);
-      // Without a line that counts them, scores are of a run that ended before it.
-      this.#scores = await open(path, state ? 'r+' : 'w+').catch((error: unknown) => {
-        throw systemCode(error) === 'ENOENT' ? corruptJournal(this.path) : writeError(path, error);
-      });
-    }
     if (!state) return;
-    state.clean.forEach((value) => this.clean.push(value));
-    state.corrupted.forEach((value) => this.corrupted.push(value));
+    this.#hasLine = true;
     if (state.totals) this.totals.set(state.totals);
-    else await this.#readScores();
+    const done = state.totals ? state.clean.length : await this.#readScores(state);
+    state.clean.slice(0, done).forEach((value) => this.clean.push(value));
+    state.corrupted.slice(0, done).forEach((value) => this.corrupted.push(value));
     this.#saved = this.done;
+    if (done === state.clean.length) return;
+    this.#options.onRemark?.(
+      `${scoresPath(this.path)} is damaged: the scores of ${done} of ${state.clean.length} finished ` +
+        'pairs are whole and kept, those after them are computed again.',
+    );
   }
 
-  async #readScores(): Promise<void> {
-    const of = { path: this.path, pairs: this.done, edges: this.#options.edges };
+  /** The pairs up to the first whose scores are damaged or not there. */
+  async #readScores({ clean, scoreCrcs }: State): Promise<number> {
+    const path = scoresPath(this.path);
+    this.#scores = await open(path, 'r+').catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') return undefined;
+      throw writeError(path, error);
+    });
+    if (!this.#scores) return 0;
+    const { edges } = this.#options;
     let place = 0;
-    for await (const part of readPairScores(this.#scores!, of)) {
+    for await (const part of readPairScores(this.#scores, {
+      pairs: clean.length,
+      edges,
+      crcs: scoreCrcs,
+    })) {
       await this.#sum(part);
+      crcsOf(part, edges).forEach((crc) => this.#crcs.push(crc));
       this.pairScores?.set(part, place);
       place += part.length;
     }
+    return place / edges;
   }
 }

@@ -17,6 +17,7 @@ import {
   readJournalLine,
   readMetrics,
   readPairScores,
+  readScoreCrcs,
   scoresPath,
   type ScoresAbout,
 } from './journal.js';
@@ -29,6 +30,7 @@ interface ShardJournal {
   readonly about: ScoresAbout;
   readonly clean: readonly number[];
   readonly corrupted: readonly number[];
+  readonly scoreCrcs: readonly number[] | undefined;
 }
 
 /** The journals of all shards, in order. */
@@ -75,7 +77,8 @@ async function readShard(path: string): Promise<ShardJournal> {
   const { shard, ...rest } = settings;
   if (typeof shard !== 'string') {
     throw invalid(
-      `${path} is the journal of a whole run, not of a shard; run its command again to finish it.`,
+      `${path} is the journal of a whole run, not of a shard; run its command again with --out FILE, ` +
+        'which goes on from there.',
     );
   }
   const { pairs } = rest;
@@ -89,7 +92,9 @@ async function readShard(path: string): Promise<ShardJournal> {
         'command again to finish it.',
     );
   }
-  return { path, shard: own, settings: rest, about: aboutOf(about, path), clean, corrupted };
+  const scoreCrcs = readScoreCrcs(line, clean.length, path);
+  const kept = { about: aboutOf(about, path), clean, corrupted, scoreCrcs };
+  return { path, shard: own, settings: rest, ...kept };
 }
 
 /** What two journals of one run share. */
@@ -124,9 +129,16 @@ export async function readShards(paths: readonly string[]): Promise<Shards> {
   };
 }
 
-const openScores = (path: string): Promise<FileHandle> =>
-  open(scoresPath(path), 'r').catch((error: unknown) => {
-    throw systemCode(error) === 'ENOENT' ? corruptJournal(path) : error;
+const damagedScores = ({ path, shard }: ShardJournal, problem: string): HeadsparkError =>
+  new HeadsparkError(
+    'ERR_HEADSPARK_FILE_CORRUPT',
+    `${scoresPath(path)} ${problem}; run the command of shard ${shard.index}/${shard.count} again, ` +
+      'which computes what is lost again.',
+  );
+
+const openScores = (journal: ShardJournal): Promise<FileHandle> =>
+  open(scoresPath(journal.path), 'r').catch((error: unknown) => {
+    throw systemCode(error) === 'ENOENT' ? damagedScores(journal, 'does not exist') : error;
   });
 
 /** What all shards together give. */
@@ -139,14 +151,20 @@ export async function sumShards(
   const pairScores = options.keepPairScores ? new Float32Array(pairs * edges) : null;
   const turns = new Turns('the merge', options.signal);
   let place = 0;
-  for (const { path, clean } of journals) {
-    const file = await openScores(path);
+  for (const journal of journals) {
+    const count = journal.clean.length;
+    const counted = { pairs: count, edges, crcs: journal.scoreCrcs };
+    const begin = place;
+    const file = await openScores(journal);
     try {
-      for await (const part of readPairScores(file, { path, pairs: clean.length, edges })) {
+      for await (const part of readPairScores(file, counted)) {
         await addPairScores(totals, part, turns);
         pairScores?.set(part, place);
         place += part.length;
       }
+      const whole = (place - begin) / edges;
+      if (whole < count)
+        throw damagedScores(journal, `is damaged after ${whole} of ${count} pairs`);
     } finally {
       await file.close();
     }

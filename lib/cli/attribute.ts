@@ -1,5 +1,6 @@
 // `headspark attribute`: scores of every edge of a model on pairs.
 
+import { existsSync } from 'node:fs';
 import {
   attribute,
   type AttributeOptions,
@@ -7,8 +8,8 @@ import {
   type IgGrid,
   type Metric,
 } from '../attribution.js';
-import { removeScoreJournal } from '../attribution/journal.js';
 import { usualGrid, zeroGradient } from '../attribution/zero-gradient.js';
+import { removeScoreJournal, scoresPath } from '../attribution/journal.js';
 import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
 import { hasSamePrompts } from '../pairs/same-prompts.js';
@@ -68,6 +69,17 @@ function refuseZeroGradient(args: Arguments, method: AttributionMethod): void {
   const settings = { method, metric, igSteps: args.value('ig-steps'), igGrid };
   const noise = zeroGradient(settings, words);
   if (noise !== undefined) throw usageError(`${noise}.`);
+}
+
+const nothingWritten = 'Nothing was written; keep the scores with --out scores.json.';
+
+/** What a run of a journal alone says. */
+function writtenJournal(path: string): string {
+  const scores = existsSync(scoresPath(path)) ? ` and ${scoresPath(path)}` : '';
+  return (
+    `Wrote ${path}${scores}, which hold every pair: the same command with --out scores.json ` +
+    'writes the scores from there.'
+  );
 }
 
 const isIntegrated = (method: AttributionMethod): boolean =>
@@ -142,11 +154,13 @@ export const attributeCommand: Command = {
     const announce = resumeAnnouncer(journal?.path, 'pairs', context);
     const start = performance.now();
     const unit = options.method === 'exact' ? 'edges' : 'pairs';
-    const result = await context.task('attribute', unit, ({ onJob }) =>
+    const result = await context.task('attribute', unit, ({ onJob, onRemark }) =>
       attribute(model, pairs, {
         ...options,
         journal: journal?.path,
+        keepJournal: args.has('journal'),
         signal,
+        onRemark,
         onProgress: (progress) => {
           announce(progress.done, progress.total, progress.phase === 'edges' ? 'edges' : 'pairs');
           onJob(progress);
@@ -158,7 +172,7 @@ export const attributeCommand: Command = {
     if (shard) {
       context.print(`Wrote ${journal!.path} and ${journal!.path}.scores, for headspark merge`);
     } else if (outputs.length === 0) {
-      context.print('Nothing was written; keep the scores with --out scores.json.');
+      context.print(journal ? writtenJournal(journal.path) : nothingWritten);
     }
     if (journal?.temporary) await removeScoreJournal(journal.path);
     model.dispose();

@@ -1,5 +1,5 @@
 // `attribute --shard`, `ablate --shard` and `merge` through the real binary: the bytes of one run.
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { base, headspark, newFolder, pairs, sft } from './bin.js';
@@ -37,8 +37,30 @@ it('scores of all shards merge to those of one run, byte for byte', async () => 
   const { code, stderr } = await headspark(['merge', '1.journal', '2.journal', '3.journal'], {
     cwd,
   });
-  expect(stderr).toMatch(/^headspark: 1\.journal is no whole journal of attribute/);
+  expect(stderr).toMatch(
+    /^headspark: 1\.journal\.scores does not exist; run the command of shard 1\/3 again/,
+  );
   expect(code).toBe(1);
+});
+
+it('a journal of its own is kept without results, which the same command writes from it', async () => {
+  const cwd = await newFolder();
+  const journal = [...attribute, '--journal', 'j'];
+  const first = await headspark(journal, { cwd });
+  expect(first.stdout).toContain('Wrote j and j.scores, which hold every pair: the same command');
+  expect(first.stdout).not.toContain('Nothing was written');
+  expect((await readdir(cwd)).sort()).toEqual(['j', 'j.scores']);
+  const merged = await headspark(['merge', 'j', '--out', 'm.json'], { cwd });
+  expect(merged.stderr).toMatch(
+    /run its command again with --out FILE, which goes on from there\./,
+  );
+  const again = await headspark([...journal, '--out', 'a.json'], { cwd });
+  expect(again.stderr).toMatch(/j holds 96 of 96 pairs/);
+  await headspark([...attribute, '--out', 'b.json'], { cwd });
+  const [a, b] = await Promise.all(
+    ['a', 'b'].map((file) => readFile(join(cwd, `${file}.json`), 'utf8')),
+  );
+  expect(a.replaceAll('a.json', 'b.json')).toBe(b);
 });
 
 it.each<[string, string[]]>([

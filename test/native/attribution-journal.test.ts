@@ -1,6 +1,6 @@
 // attribute() with a journal: parts, interruptions and what is kept change no bit, and a journal that is
 // not this run's, or is damaged, is refused by name.
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -184,11 +184,10 @@ describe('a journal', () => {
     ['no text', {}, () => writeFileSync(journal, '')],
     ['cut off', {}, () => truncateSync(journal, 40)],
     ['another version', {}, () => rewrite({ version: 2 })],
-    ['fewer scores than it counts', {}, () => truncateSync(`${journal}.scores`, 100)],
-    ['no scores', {}, () => rmSync(`${journal}.scores`)],
     ['metrics that are none', {}, () => rewrite({ clean: ['1'], corrupted: [2] })],
     ['more pairs than there are', {}, () => rewrite({ clean: Array(99).fill(0), corrupted: Array(99).fill(0) })],
     ['metrics of unequal length', {}, () => rewrite({ clean: [1], corrupted: [] })],
+    ['hashes of fewer pairs', {}, () => rewrite({ scoreCrcs: [1] })],
     ['no sums', { keepPairScores: false }, () => rewrite({ totals: null })],
     ['sums of other edges', { keepPairScores: false }, () => rewrite({ totals: 'AAAA' })],
   ])('that is %s is refused', async (_, options, damage) => {
@@ -197,6 +196,75 @@ describe('a journal', () => {
     const run = attribute(model, pairs, { ...options, journal });
     await expect(run).rejects.toMatchObject(corrupt);
     expect(existsSync(`${journal}.lock`)).toBe(false);
+  });
+
+  /** Changes the scores beside the journal. */
+  const damageScores = (change: (scores: Buffer) => void) => {
+    const scores = readFileSync(`${journal}.scores`);
+    change(scores);
+    writeFileSync(`${journal}.scores`, scores);
+  };
+  const pairBytes = () => readFileSync(`${journal}.scores`).length / doneOf();
+
+  it.each<[string, (scores: Buffer, ofPair: number) => void]>([
+    ['a flipped bit', (scores, ofPair) => (scores[2 * ofPair + 1] ^= 1)],
+    ['zeros at the end', (scores, ofPair) => scores.fill(0, 2 * ofPair)],
+  ])('whose scores have %s keeps the pairs before it and computes the others again', async (_, change) => {
+    const whole = await attribute(model, pairs);
+    await interrupted({});
+    const counted = doneOf();
+    const ofPair = pairBytes();
+    damageScores((scores) => change(scores, ofPair));
+    const [remarks, dones]: [string[], number[]] = [[], []];
+    const options: AttributeOptions = {
+      journal,
+      onRemark: (remark) => remarks.push(remark),
+      onProgress: ({ done }) => dones.push(done),
+    };
+    expectSame(await attribute(model, pairs, options), whole);
+    expect(remarks).toEqual([
+      `${journal}.scores is damaged: the scores of 2 of ${counted} finished pairs are whole and kept, ` +
+        'those after them are computed again.',
+    ]);
+    expect(dones[0]).toBe(2);
+    expectSame(await attribute(model, pairs, options), whole); // whole again
+    expect(remarks).toHaveLength(1);
+  });
+
+  it.each<[string, number, () => void]>([
+    ['cut off', 1, () => truncateSync(`${journal}.scores`, pairBytes() + 100)],
+    ['gone', 0, () => rmSync(`${journal}.scores`)],
+  ])('whose scores are %s keeps what there is of them', async (_, kept, damage) => {
+    const whole = await attribute(model, pairs);
+    await interrupted({});
+    damage();
+    const dones: number[] = [];
+    const onProgress = ({ done }: { done: number }) => dones.push(done);
+    expectSame(await attribute(model, pairs, { journal, onProgress }), whole);
+    expect(dones[0]).toBe(kept);
+    expectSame(await attribute(model, pairs, { journal }), whole);
+  });
+
+  it('of an earlier version, without hashes of its scores, is gone on from', async () => {
+    const whole = await attribute(model, pairs);
+    await interrupted({});
+    const counted = doneOf();
+    rewrite({ scoreCrcs: undefined });
+    expect(lineOf()).not.toHaveProperty('scoreCrcs');
+    const dones: number[] = [];
+    const onProgress = ({ done }: { done: number }) => dones.push(done);
+    expectSame(await attribute(model, pairs, { journal, onProgress }), whole);
+    expect(dones[0]).toBe(counted);
+    expect(lineOf().scoreCrcs).toHaveLength(pairs.length);
+  });
+
+  it('is kept of a run that is over at once where that is wanted, else nothing is', async () => {
+    const whole = await attribute(model, pairs, { journal });
+    expect(readdirSync(folder)).toEqual([]);
+    expectSame(await attribute(model, pairs, { journal, keepJournal: true }), whole);
+    expect(readdirSync(folder).sort()).toEqual(['run.journal', 'run.journal.scores']);
+    expect(doneOf()).toBe(pairs.length);
+    expectSame(await attribute(model, pairs, { journal }), whole);
   });
 
   it('leaves scores alone that no line counts', async () => {

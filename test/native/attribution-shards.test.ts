@@ -166,6 +166,21 @@ describe('a merge is refused', () => {
     });
   });
 
+  it('of scores that a disk changed, by the name of their file', async () => {
+    const [one, two] = await runShards(2, [1, 2]);
+    const whole = await mergeAttributions([one, two]);
+    const scores = readFileSync(`${two}.scores`);
+    const changed = Buffer.from(scores);
+    changed[Math.floor(scores.length / 2)] ^= 5;
+    writeFileSync(`${two}.scores`, changed);
+    await expect(mergeAttributions([one, two])).rejects.toMatchObject({
+      code: 'ERR_HEADSPARK_FILE_CORRUPT',
+      message: `${two}.scores is damaged after 2 of 5 pairs; run the command of shard 2/2 again, which computes what is lost again.`,
+    });
+    await runShards(2, [2]);
+    expect(sameBits((await mergeAttributions([one, two])).scores, whole.scores)).toBe(true);
+  });
+
   it('when it is cancelled', async () => {
     const journals = await runShards(2, [1, 2]);
     const run = mergeAttributions(journals, { signal: AbortSignal.abort() });
