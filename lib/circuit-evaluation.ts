@@ -1,7 +1,7 @@
 // Faithfulness of circuits on a model: run the clean prompts where only the circuit's edges carry
 // what the circuit computed, and compare with the whole model and with no circuit at all.
 import { checkCircuits, checkModel, checkPairs, checkTable, checkText } from './argument-checks.js';
-import { withCallbacks } from './callbacks.js';
+import { withCallbacks, type CallbackResult } from './callbacks.js';
 import { kvEdgeKinds, metrics, type Metric } from './attribution.js';
 import { buildCircuit, countEdges, type Circuit } from './circuit/circuit.js';
 import {
@@ -53,6 +53,8 @@ export interface EvaluateCircuitsOptions extends JobOptions {
    * Never changes a result.
    */
   journal?: string | undefined;
+  /** Called where lines of the journal are damaged: what they held is computed again. */
+  onRemark?: ((remark: string) => CallbackResult) | undefined;
 }
 
 /** One circuit's metric and faithfulness. */
@@ -123,6 +125,7 @@ function requestOf(
       fallback: defaultChunkBytes,
     }),
     journal: options.journal,
+    onRemark: options.onRemark,
     job: { signal: options.signal, onProgress: options.onProgress },
   };
 }
@@ -174,6 +177,7 @@ const evaluateOptions = optionNames<EvaluateCircuitsOptions>({
   bootstrap: true,
   chunkBytes: true,
   journal: true,
+  onRemark: true,
   signal: true,
   onProgress: true,
 });

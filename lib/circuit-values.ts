@@ -6,7 +6,7 @@ import type { CallbackResult } from './callbacks.js';
 import { graphOf } from './circuit/graph.js';
 import type { GraphShape } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
-import { Journal } from './journal.js';
+import { Journal, type JournalOptions } from './journal.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions, type JobProgress, type PackedPairs } from './native.js';
 import { packPairs } from './packed.js';
@@ -21,6 +21,7 @@ export interface CircuitRequest {
   shape: GraphShape;
   chunkBytes: number;
   journal: string | undefined;
+  onRemark: JournalOptions['onRemark'];
   job: JobOptions;
 }
 
@@ -198,8 +199,9 @@ export async function circuitValues(
     const part = { begin: 0, end: length, pairs: length };
     return valuesOf(request, circuits, { packed, part });
   }
+  const { journal: path, onRemark } = request;
   const settings = journalSettings(request, circuits);
-  const journal = await Journal.open({ path: request.journal, settings });
+  const journal = await Journal.open({ path, settings, inOrder: true, onRemark });
   try {
     return await valuesInParts(request, circuits, { journal, packed });
   } finally {

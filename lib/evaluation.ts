@@ -60,6 +60,7 @@ const answerOptions = optionNames<AnswerOptions>({
   sources: true,
   shard: true,
   journal: true,
+  onRemark: true,
   confidence: true,
   resamples: true,
   ks: true,

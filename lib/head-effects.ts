@@ -4,7 +4,7 @@ import { runVariants, unablated, variantKey, type GatedHeads } from './ablation/
 import type { Metric } from './attribution.js';
 import { Sweep, type AblationKind } from './ablation-sweep.js';
 import { checkModel, checkPairs, checkText } from './argument-checks.js';
-import { withCallbacks } from './callbacks.js';
+import { withCallbacks, type CallbackResult } from './callbacks.js';
 import { allHeads, checkHeads, formatHead, uniqueHeads, type HeadRef } from './head-gate.js';
 import type { MeasuredEffects } from './heads/profile.js';
 import type { Model } from './model.js';
@@ -27,6 +27,8 @@ export interface HeadEffectsOptions extends JobOptions {
    * same settings serves, and the other way round.
    */
   readonly journal?: string | undefined;
+  /** Called where lines of the journal are damaged: what they held is computed again. */
+  readonly onRemark?: ((remark: string) => CallbackResult) | undefined;
 }
 
 const effectsOptions = optionNames<HeadEffectsOptions>({
@@ -34,6 +36,7 @@ const effectsOptions = optionNames<HeadEffectsOptions>({
   metric: true,
   ablation: true,
   journal: true,
+  onRemark: true,
   signal: true,
   onProgress: true,
 });
@@ -69,7 +72,8 @@ async function measure(
   heads: readonly HeadRef[],
   options: HeadEffectsOptions,
 ): Promise<MeasuredEffects> {
-  const { metric = 'logit-diff', ablation = 'zero', journal, signal, onProgress } = options;
+  const { metric = 'logit-diff', ablation = 'zero', journal, onRemark } = options;
+  const { signal, onProgress } = options;
   const settings = (): Record<string, unknown> =>
     journalSettings({
       ...pairSettings(model, pairs),
@@ -79,7 +83,7 @@ async function measure(
   const results = await runVariants([unablated, ...single], {
     createRunner: () => Sweep.create(model, pairs, { metric, ablation, signal }),
     pairs: pairs.length,
-    journal: journal === undefined ? undefined : { path: journal, settings: settings() },
+    journal: journal === undefined ? undefined : { path: journal, settings: settings(), onRemark },
     signal,
     onProgress,
   });

@@ -1,13 +1,15 @@
 // An append-only JSONL journal that makes long runs resumable: a header line with the settings,
 // then one line per finished piece of work. Every line carries a CRC-32 of its own bytes, every
-// append is fdatasync'ed, and a torn end (killed process, power cut) is cut off when it is opened.
+// append is fdatasync'ed, and a torn end (killed process, power cut) is cut off when it is opened. Lines
+// that a disk damaged before others are left out: what they held is computed again.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { link, open, readFile, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder, writeFileAtomic } from './atomic-file.js';
+import type { CallbackResult } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
-import { readError, writeError, writingTo } from './file-errors.js';
+import { readError, systemCode, writeError, writingTo } from './file-errors.js';
 import { lockFile, type FileLock } from './lock-file.js';
 import { decodeLine, encodeLine, linePrefix } from './journal-line.js';
 import { canonicalJson, differingKeys, isObject } from './canonical-json.js';
@@ -24,14 +26,22 @@ export interface JournalOptions {
   settings: Record<string, unknown>;
   /** Sync after this many appends (and on flush and close). Default 1: nothing finished is lost. */
   syncEvery?: number;
+  /** Records follow each other: behind a damaged line none is kept. Default: each stands by itself. */
+  inOrder?: boolean;
+  /** Called where damaged lines are left out. */
+  onRemark?: ((remark: string) => CallbackResult) | undefined;
 }
 
 interface JournalContent {
   records: Map<string, unknown>;
-  /** Length of the valid beginning of the file, in bytes; 0 when even the header is missing. */
+  /** Length of the beginning of the file that is kept, in bytes; 0 when even the header is missing. */
   validBytes: number;
   /** The settings in the header; undefined when the header is missing. */
   settings: unknown;
+  /** Numbers of lines that are damaged and stand before good ones. A crash damages only the end. */
+  damaged: number[];
+  /** The good lines, where some are damaged. */
+  good: Buffer[];
 }
 
 const corrupt = (message: string): HeadsparkError =>
@@ -92,35 +102,72 @@ function isTornHeader(bytes: Buffer): boolean {
   return linePrefix.startsWith(head) && !bytes.includes(0x0a);
 }
 
+interface ReadOptions {
+  readonly settings?: Record<string, unknown>;
+  readonly inOrder?: boolean | undefined;
+}
+
 function readRecords(
   path: string,
   bytes: Buffer,
-  settings?: Record<string, unknown>,
+  { settings, inOrder = false }: ReadOptions = {},
 ): JournalContent {
-  const records = new Map<string, unknown>();
-  let found: unknown;
-  let validBytes = 0;
-  let badLine: number | undefined;
+  const content: JournalContent = {
+    records: new Map<string, unknown>(),
+    validBytes: 0,
+    settings: undefined,
+    damaged: [],
+    good: [],
+  };
+  let bad: number[] = [];
   for (let start = 0, number = 1; start < bytes.length; number++) {
     const end = bytes.indexOf(0x0a, start);
     const value = end < 0 ? undefined : decodeLine(bytes.subarray(start, end));
     if (value === undefined) {
       if (number === 1 && !isTornHeader(bytes))
         throw corrupt(`${path} is not a headspark journal.`);
-      badLine ??= number;
+      bad.push(number);
     } else {
-      // A crash damages only the end of the file: a good line after a bad one is something else.
-      if (badLine !== undefined) {
-        throw corrupt(`${path}:${badLine}: the line is damaged. Remove the journal to start over.`);
-      }
-      if (number === 1) found = checkHeader(path, value, settings);
-      else addRecord(records, value, `${path}:${number}`);
-      validBytes = end + 1;
+      content.damaged.push(...bad);
+      bad = [];
+      const keep = content.damaged.length === 0 || !inOrder;
+      if (number === 1) content.settings = checkHeader(path, value, settings);
+      else if (keep) addRecord(content.records, value, `${path}:${number}`);
+      if (keep) content.good.push(bytes.subarray(start, end + 1));
+      content.validBytes = end + 1;
     }
     if (end < 0) break;
     start = end + 1;
   }
-  return { records, validBytes, settings: found };
+  return content;
+}
+
+/** Where a journal with damaged lines is kept as it was found. */
+const asideOf = (path: string): string => `${path}.damaged`;
+
+/** What a journal holds once damaged lines are out of its file, which is kept beside it as it was. */
+async function readMended({
+  path,
+  settings,
+  inOrder,
+  onRemark,
+}: JournalOptions): Promise<JournalContent> {
+  const bytes = await readFile(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  });
+  const content = readRecords(path, bytes, { settings, inOrder });
+  const { damaged, good, records } = content;
+  if (damaged.length === 0) return content;
+  await rm(asideOf(path), { force: true });
+  await link(path, asideOf(path));
+  await writeFileAtomic(path, good, { resumes: true });
+  const lines = damaged.length > 1 ? `${damaged.length} lines are` : 'a line is';
+  onRemark?.(
+    `${path}:${damaged[0]}: ${lines} damaged: ${records.size} finished records are kept, what is ` +
+      `lost is computed again; ${asideOf(path)} is the journal as it was.`,
+  );
+  return { ...content, validBytes: good.reduce((sum, line) => sum + line.length, 0) };
 }
 
 function addRecord(records: Map<string, unknown>, line: unknown, where: string): void {
@@ -157,7 +204,7 @@ export class Journal {
   /**
    * Opens or creates the journal and takes its lock file (`PATH.lock`).
    * @throws ERR_HEADSPARK_SETTINGS_MISMATCH naming the settings that differ,
-   *   ERR_HEADSPARK_FILE_CORRUPT for another kind of file or damage before the end,
+   *   ERR_HEADSPARK_FILE_CORRUPT for another kind of file,
    *   ERR_HEADSPARK_INVALID_ARGUMENT when another process has it open, ERR_HEADSPARK_FILE_WRITE.
    */
   static async open(options: JournalOptions): Promise<Journal> {
@@ -167,8 +214,8 @@ export class Journal {
     let handle: FileHandle | undefined;
     try {
       lock = await lockFile(`${path}.lock`, `the journal ${path}`);
+      const { records, validBytes } = await readMended(options);
       handle = await open(path, 'a');
-      const { records, validBytes } = readRecords(path, await readFile(path), settings);
       await handle.truncate(validBytes);
       if (validBytes === 0) await handle.appendFile(header);
       await handle.sync();
@@ -285,7 +332,13 @@ export async function readJournal(path: string): Promise<JournalText> {
   } catch (error) {
     throw readError(path, error);
   }
-  const { records, settings } = readRecords(path, bytes);
+  const { records, settings, damaged } = readRecords(path, bytes);
+  if (damaged.length > 0) {
+    throw corrupt(
+      `${path}:${damaged[0]}: the line is damaged; run the command that wrote the journal again, which ` +
+        'computes what is lost again.',
+    );
+  }
   if (typeof settings !== 'object' || settings === null) {
     throw corrupt(`${path} is not a headspark journal.`);
   }

@@ -183,12 +183,14 @@ export async function ablateSubject(
 ): Promise<AblationTable> {
   const { run, planned } = await prepareAblation(subject, options);
   const settings = withStatistics(run, planned.rows.length, options);
-  const { journal, signal, onPlan, onProgress } = options;
+  const { journal, signal, onPlan, onProgress, onRemark } = options;
   const results = await runVariants(plannedVariants(planned), {
     createRunner: subject.createRunner,
     pairs: subject.pairs,
     journal:
-      journal === undefined ? undefined : { path: journal, settings: journalSettings(settings) },
+      journal === undefined
+        ? undefined
+        : { path: journal, settings: journalSettings(settings), onRemark },
     signal,
     onPlan,
     onProgress,

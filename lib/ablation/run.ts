@@ -5,7 +5,7 @@
 import type { JobProgress } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
 import { formatHeads, type HeadRef } from '../head-gate.js';
-import { Journal } from '../journal.js';
+import { Journal, type JournalOptions } from '../journal.js';
 
 /** What runs gated forward passes; `Sweep` of lib/ablation-sweep.ts is one. */
 export interface SweepRunner {
@@ -45,7 +45,7 @@ export interface RunVariantsOptions {
   readonly createRunner: () => Promise<SweepRunner>;
   readonly pairs: number;
   /** Path and the settings that decide the values. */
-  readonly journal?: { path: string; settings: Record<string, unknown> } | undefined;
+  readonly journal?: JournalOptions | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told once, before the first variant that is left to run. */
   readonly onPlan?: ((plan: VariantPlan) => void) | undefined;

@@ -39,7 +39,7 @@ export async function ablateShardOf(
   subject: AblationSubject,
   options: AblateShardOptions,
 ): Promise<AblatedShard> {
-  const { shard, journal, signal, onPlan, onProgress } = options;
+  const { shard, journal, signal, onPlan, onProgress, onRemark } = options;
   checkShard(shard);
   const prepared = await prepareAblation(subject, options);
   const all = differentVariants(plannedVariants(prepared.planned));
@@ -48,7 +48,7 @@ export async function ablateShardOf(
   await runVariants(own, {
     createRunner: subject.createRunner,
     pairs: subject.pairs,
-    journal: { path: journal, settings: headerOf(subject, prepared, name) },
+    journal: { path: journal, settings: headerOf(subject, prepared, name), onRemark },
     signal,
     onPlan,
     onProgress,

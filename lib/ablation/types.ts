@@ -61,6 +61,8 @@ export interface AblateOptions {
   readonly seed?: number | undefined;
   /** JSONL file that keeps finished variants, so that a run can be resumed. */
   readonly journal?: string | undefined;
+  /** Called where lines of the journal are damaged: what they held is computed again. */
+  readonly onRemark?: ((remark: string) => CallbackResult) | undefined;
   /**
    * Factors of the heads, each a variant of every set: 0 ablates, 0.5 weakens, 1.3 amplifies.
    * Default [0].

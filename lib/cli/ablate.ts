@@ -79,10 +79,15 @@ const settingsOf = (args: Arguments) => ({
 });
 
 /** What a run tells while it goes on. */
-function hooksOf({ onJob, reporter }: Task, journal: string | undefined, context: Context) {
+function hooksOf(
+  { onJob, onRemark, reporter }: Task,
+  journal: string | undefined,
+  context: Context,
+) {
   const announce = resumeAnnouncer(journal, 'variants', context);
   return {
     signal: context.signal,
+    onRemark,
     onPlan: ({ variants, computedShare }) =>
       reporter.note(
         `${variants} variants: ${formatPercent(computedShare, 0)} of their layers are computed; ` +

@@ -40,7 +40,7 @@ import {
   type Measurements,
 } from './circuit-measurements.js';
 import type { Command } from './command.js';
-import type { Context } from './context.js';
+import type { Context, Task } from './context.js';
 import { loadFrom, pairsFrom } from './inputs.js';
 import {
   journalOf,
@@ -171,10 +171,11 @@ async function measure(
   const measuredOn = { model: label, device, isa, precision, sharePrefix, task, seed };
   let [evaluation, curve]: [CircuitEvaluation?, CircuitCurve?] = [];
   if (journal) context.resumeHint = resumeHintOf(journal);
-  const kept = (path: string | undefined, onJob: (progress: JobProgress) => void) => {
+  const kept = (path: string | undefined, { onJob, onRemark }: Task) => {
     const announce = resumeAnnouncer(path, 'pairs', context);
     return {
       journal: path,
+      onRemark,
       onProgress: (progress: JobProgress) => {
         if (progress.phase === 'pairs') announce(progress.done, progress.total);
         else onJob(progress);
@@ -182,17 +183,17 @@ async function measure(
     };
   };
   if (args.flag('evaluate')) {
-    evaluation = await context.task('evaluate', 'circuits', ({ onJob }) =>
-      evaluateCircuits(model, pairs, [circuit], { ...options, ...kept(journal?.path, onJob) }),
+    evaluation = await context.task('evaluate', 'circuits', (task) =>
+      evaluateCircuits(model, pairs, [circuit], { ...options, ...kept(journal?.path, task) }),
     );
     printEvaluation(evaluation, context);
   }
   if (args.flag('curve')) {
-    curve = await context.task('curve', 'circuits', ({ onJob }) =>
+    curve = await context.task('curve', 'circuits', (task) =>
       circuitCurve(model, pairs, circuit, {
         ...options,
         prune: args.switch('prune') !== false,
-        ...kept(journal && curveJournal(journal), onJob),
+        ...kept(journal && curveJournal(journal), task),
       }),
     );
     printCurve(curve, context);

@@ -171,7 +171,7 @@ export async function runEvaluation(
   const repeated = repeatedProblemsRemark(benchmark);
   if (repeated !== undefined) context.warn(repeated);
   const [rows, memory] = [args.number('max-rows'), args.text('memory')];
-  const measured = await context.task('evaluate', 'samples', ({ reporter }) =>
+  const measured = await context.task('evaluate', 'samples', ({ reporter, onRemark }) =>
     evaluate(model, benchmark, {
       ...options,
       ...(plan ? { plan } : {}),
@@ -181,6 +181,7 @@ export async function runEvaluation(
       ...(rows === undefined ? {} : { maxRows: rows }),
       ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
       signal: context.signal,
+      onRemark,
       onProgress: progressOf(reporter, journal?.path, context),
     }),
   );

@@ -182,12 +182,13 @@ async function measure(
   const announce = resumeAnnouncer(journal?.path, 'variants', context);
   const effects =
     pairs && ablates(args)
-      ? await context.task('ablate', 'variants', ({ onJob }) =>
+      ? await context.task('ablate', 'variants', ({ onJob, onRemark }) =>
           headEffects(model, pairs, {
             heads,
             metric: args.choice<Metric>('metric'),
             ablation: args.choice<AblationKind>('ablation'),
             journal: journal?.path,
+            onRemark,
             signal,
             onProgress: (progress) => {
               announce(progress.done, progress.total);

@@ -77,6 +77,8 @@ export interface EvaluateOptions extends StatisticsOptions {
   readonly shard?: Shard | undefined;
   /** JSONL file that keeps finished samples: a run can be resumed, and shards can be merged. */
   readonly journal?: string | undefined;
+  /** Called where lines of the journal are damaged: what they held is computed again. */
+  readonly onRemark?: ((remark: string) => CallbackResult) | undefined;
   /** Aborting rejects with ERR_HEADSPARK_CANCELLED; a journal keeps what is finished. */
   readonly signal?: AbortSignal | undefined;
   /** After every sample, and now and then between. */
@@ -273,10 +275,13 @@ export async function answerSubject(
   const settings = settingsOf(subject, benchmark, { options, variants, notes, seed });
   const own = shardProblems(benchmark.problems.length, options.shard);
   const run = runOf(subject, benchmark, { settings, variants });
-  const { journal, signal, onProgress } = options;
+  const { journal, signal, onProgress, onRemark } = options;
   const samples = await runSamples(run, {
     own,
-    journal: journal === undefined ? undefined : { path: journal, shard: shardName(options.shard) },
+    journal:
+      journal === undefined
+        ? undefined
+        : { path: journal, shard: shardName(options.shard), onRemark },
     signal,
     onProgress,
   });

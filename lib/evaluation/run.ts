@@ -5,7 +5,7 @@ import type { Problem } from '../benchmarks/types.js';
 import { HeadsparkError } from '../errors.js';
 import { analyzeSample } from '../failures/sample.js';
 import type { Completion, GenerationRequest } from '../generation-types.js';
-import { Journal } from '../journal.js';
+import { Journal, type JournalOptions } from '../journal.js';
 import { nearestTieOf } from './near-ties.js';
 import { keyText, sampleKeys, sampleSeed, type SampleKey } from './plan.js';
 import {
@@ -54,7 +54,8 @@ export interface RunOptions {
   /** Indexes of the problems to run. */
   readonly own: readonly number[];
   /** File of finished samples, and the shard's name for its header. */
-  readonly journal?: { readonly path: string; readonly shard: string | null } | undefined;
+  readonly journal?:
+    (Pick<JournalOptions, 'path' | 'onRemark'> & { readonly shard: string | null }) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
 }
@@ -254,7 +255,7 @@ export async function runSamples(run: EvaluationRun, options: RunOptions): Promi
     own.length * settings.samples,
   );
   const header = { ...settings, shard: journal?.shard ?? null };
-  const open = journal && (await Journal.open({ path: journal.path, settings: header }));
+  const open = journal && (await Journal.open({ ...journal, settings: header }));
   const finished = new Finished(open, counts);
   try {
     const left = await takeFinished(run, finished, { own, open });

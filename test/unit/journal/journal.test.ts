@@ -100,7 +100,7 @@ describe('Journal', () => {
     }
   });
 
-  it('cuts damaged lines at the end, and refuses damage before good lines', async () => {
+  it('cuts damaged lines at the end', async () => {
     await fill(3);
     const whole = await readFile(path);
     const flipped = Buffer.from(whole);
@@ -109,12 +109,51 @@ describe('Journal', () => {
     const journal = await open();
     expect(journal.keys()).toEqual(['k0', 'k1']);
     await journal.close();
-    const middle = Buffer.from(whole);
-    middle[whole.indexOf(10) + 30] ^= 1;
-    await writeFile(path, middle);
-    await expect(open()).rejects.toMatchObject({
+    expect(await readdir(folder)).toEqual(['run.journal']);
+  });
+
+  /** With the second record, on line 3, damaged. */
+  async function damageMiddle(): Promise<Buffer> {
+    await fill(4);
+    const bytes = await readFile(path);
+    const line = bytes.indexOf(10, bytes.indexOf(10) + 1);
+    bytes.fill(0, line + 20, line + 30);
+    await writeFile(path, bytes);
+    return bytes;
+  }
+
+  it.each([
+    ['keeps what stands by itself around', false, ['k0', 'k2', 'k3']],
+    ['keeps what stands before, of records in order,', true, ['k0']],
+  ])('%s a damaged line, and the file as it was', async (_, inOrder, kept) => {
+    const bytes = await damageMiddle();
+    const remarks: string[] = [];
+    const onRemark = (remark: string) => remarks.push(remark);
+    const journal = await Journal.open({ path, settings, inOrder, onRemark });
+    expect(journal.keys()).toEqual(kept);
+    for (const key of ['k1', 'k2', 'k3'].filter((name) => !kept.includes(name))) {
+      await journal.append(key, { index: Number(key.slice(1)), x: 0.1 });
+    }
+    await journal.close();
+    expect(remarks).toEqual([
+      `${path}:3: a line is damaged: ${kept.length} finished records are kept, what is lost is computed ` +
+        `again; ${path}.damaged is the journal as it was.`,
+    ]);
+    expect(await readFile(`${path}.damaged`)).toEqual(bytes);
+    expect((await readJournal(path)).records.size).toBe(4);
+    const again = await Journal.open({ path, settings, inOrder, onRemark });
+    await again.close();
+    expect(remarks).toHaveLength(1);
+    expect((await readdir(folder)).sort()).toEqual(['run.journal', 'run.journal.damaged']);
+  });
+
+  it('is not read as a whole one with a damaged line', async () => {
+    await damageMiddle();
+    await expect(readJournal(path)).rejects.toMatchObject({
       code: 'ERR_HEADSPARK_FILE_CORRUPT',
-      message: expect.stringContaining(`${path}:2`) as string,
+      message:
+        `${path}:3: the line is damaged; run the command that wrote the journal again, which computes ` +
+        'what is lost again.',
     });
   });
 
