@@ -1,5 +1,5 @@
-// The journal of `generate`: completions that are finished, a line each, beside --out until that is
-// written. Rows are known by their number: the settings in its header decide them.
+// The journal of `generate`: completions that are finished, a line each, in --journal or beside --out
+// until that is written. Rows are known by their number: the settings in its header decide them.
 
 import { settingsHash } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
@@ -57,9 +57,10 @@ export class CompletionsJournal {
   static async open(
     path: string | undefined,
     settings: () => Record<string, unknown>,
+    onRemark: (remark: string) => void,
   ): Promise<CompletionsJournal> {
     if (path === undefined) return new CompletionsJournal(undefined);
-    return new CompletionsJournal(await Journal.open({ path, settings: settings() }));
+    return new CompletionsJournal(await Journal.open({ path, settings: settings(), onRemark }));
   }
 
   get path(): string | undefined {

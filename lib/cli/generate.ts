@@ -308,6 +308,7 @@ export const generateCommand: Command = {
     'factor',
     'positions',
     'out',
+    'journal',
     ...optionGroups.model,
     ...optionGroups.every,
   ],
@@ -341,14 +342,16 @@ export const generateCommand: Command = {
     const variants = await variantsOf(args, model, context);
     const settings = settingsOf(args, model);
     const rows = rowsOf({ prompts, variants, settings }, args);
-    const journal = await CompletionsJournal.open(place?.path, () =>
+    const header = () =>
       journalSettings(model, prompts, {
         ...settings,
         variants: variants.map(({ heads, factor }) => [formatHeads(heads), factor]),
         samples: args.value('samples'),
         seed: args.value('seed'),
-      }),
-    );
+      });
+    const journal = await CompletionsJournal.open(place?.path, header, (remark) => {
+      context.warn(remark);
+    });
     if (place) context.resumeHint = resumeHintOf(place);
     const job = { model, prompts, rows, maxRows: args.value('max-rows'), journal };
     const { results, seconds, newTokens } = await runRows(job, context).finally(() =>
@@ -366,7 +369,7 @@ export const generateCommand: Command = {
       const lines = results.map((result) => `${JSON.stringify(result)}\n`);
       await writeFileAtomic(out, lines.join(''), { resumes: true });
     }
-    if (place) await rm(place.path, { force: true });
+    if (place?.temporary) await rm(place.path, { force: true });
     const written = out === undefined ? '' : `, written to ${out}`;
     context.print(
       context.paint(

@@ -150,6 +150,28 @@ describe('generate', () => {
     expect(plain[0]).toEqual({ ...whole, logProbs: undefined });
   });
 
+  it('keeps what is finished in --journal, which it goes on from and leaves', async () => {
+    const args = ['--prompts', 'asked.jsonl', '--max-new-tokens', '6', '--journal', 'own.journal'];
+    await writeFile(join(cwd, 'asked.jsonl'), '{"prompt":"3 + 5 ="}\n{"prompt":"4 + 2 ="}\n');
+    const { stdout } = await done(...args);
+    const journal = join(cwd, 'own.journal');
+    const lines = (await readFile(journal, 'utf8')).split('\n');
+    expect(lines).toHaveLength(4); // the settings, two completions, and an end
+    await writeFile(journal, `${lines.slice(0, 2).join('\n')}\n`);
+    const again = await done(...args, '--out', 'asked.out.jsonl');
+    expect(again.stderr).toContain('own.journal holds 1 of 2 completions; going on from there.');
+    const texts = (text: string): string => text.slice(0, text.lastIndexOf('\n\n'));
+    expect(texts(again.stdout)).toBe(texts(stdout));
+    expect(await readFile(journal, 'utf8')).toBe(lines.join('\n'));
+    await writeFile(journal, lines.join('\n').replace('"finish"', '"finisc"'));
+    const mended = await done(...args);
+    expect(mended.stderr).toMatch(/own\.journal:2: a line is damaged: 1 finished records are kept/);
+    expect(texts(mended.stdout)).toBe(texts(stdout));
+    const other = await run(...args, '--seed', '4');
+    expect(other.stderr).toContain('seed (journal: 0, now: 4)');
+    expect(other.code).toBe(1);
+  });
+
   it('ends at a stop token, of the tokenizer or one that is named', async () => {
     const args = [...question, '--max-new-tokens', '40', '--json'];
     const completionOf = async (...more: string[]) =>
