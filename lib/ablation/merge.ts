@@ -131,8 +131,8 @@ async function readPart(path: string): Promise<Part> {
   }
   if (!isText(shard)) {
     throw invalid(
-      `${path} is the journal of a whole run, not of a shard; run its command again with --out FILE, ` +
-        'which goes on from there.',
+      `${path} is the journal of a whole run, not of a shard; give it to the run that it is of, which ` +
+        'takes from it what is finished.',
     );
   }
   const { pairs } = rest;

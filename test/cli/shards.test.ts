@@ -52,7 +52,7 @@ it('a journal of its own is kept without results, which the same command writes 
   expect((await readdir(cwd)).sort()).toEqual(['j', 'j.scores']);
   const merged = await headspark(['merge', 'j', '--out', 'm.json'], { cwd });
   expect(merged.stderr).toMatch(
-    /run its command again with --out FILE, which goes on from there\./,
+    /give it to the run that it is of, which takes from it what is finished\./,
   );
   const again = await headspark([...journal, '--out', 'a.json'], { cwd });
   expect(again.stderr).toMatch(/j holds 96 of 96 pairs/);
