@@ -8,6 +8,9 @@ import { HeadsparkError } from './errors.js';
 import { readJsonIfExists } from './json-file.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
 
+/** Ids stay below; the largest vocabularies have some 300,000. */
+const idLimit = 2 ** 22;
+
 /** What is used of @huggingface/tokenizers' Tokenizer. */
 interface HubTokenizer {
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
@@ -75,12 +78,12 @@ export class Tokenizer {
       'unk_token'
     ];
     try {
+      checkTokenIds(files.tokenizer);
       // @huggingface/tokenizers 0.2.0 takes a WordLevel model's unknown token from the config only.
       const filled = typeof modelUnk === 'string' ? { unk_token: modelUnk, ...config } : config;
       this.#inner = new HubTokenizer(files.tokenizer, filled);
       let largest = -1;
       for (const id of this.#inner.get_vocab().values()) {
-        if (!Number.isSafeInteger(id) || id < 0) throw new Error(`token id ${String(id)}`);
         if (id > largest) largest = id;
       }
       if (largest < 0) throw new Error('the vocabulary is empty');
@@ -172,6 +175,21 @@ export class Tokenizer {
       if (error instanceof HeadsparkError) return false;
       throw error;
     }
+  }
+}
+
+/** Before the library reads them: it makes a list up to the largest. */
+function checkTokenIds({ model, added_tokens: added }: Record<string, unknown>): void {
+  const { vocab } = (model ?? {}) as { vocab?: unknown };
+  const ids: unknown[] = [
+    ...(typeof vocab === 'object' && vocab !== null && !Array.isArray(vocab)
+      ? Object.values(vocab)
+      : []),
+    ...(Array.isArray(added) ? (added as ({ id?: unknown } | null)[]) : []).map((one) => one?.id),
+  ];
+  for (const id of ids) {
+    if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < idLimit) continue;
+    throw new Error(`token id ${String(id)}, which is not from 0 to ${idLimit - 1}`);
   }
 }
 

@@ -57,6 +57,19 @@ describe('loadTokenizer', () => {
     expect([2, 99_999, 11].map((id) => stops.push(id))).toEqual([false, false, true]);
   });
 
+  it('refuses ids that no vocabulary has', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'headspark-ids-'));
+    const text = readFileSync(join(tinyArith, 'tokenizer.json'), 'utf8');
+    const tokenizer = JSON.parse(text) as { model: { vocab: Record<string, number> } };
+    const [token] = Object.keys(tokenizer.model.vocab);
+    tokenizer.model.vocab[token] = 1e9;
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
+    await expect(loadTokenizer(folder)).rejects.toEqual(
+      refusal('token id 1000000000, which is not from 0 to 4194303'),
+    );
+    await rm(folder, { recursive: true });
+  });
+
   it('knows special tokens and end-of-sequence ids', async () => {
     const arith = await loadTokenizer(tinyArith);
     expect(arith.eosIds).toEqual([14]);
