@@ -1,6 +1,6 @@
 // What the system says when a file cannot be read or written, in words. The only place that turns
 // its codes into sentences, so that none of them names a temporary file.
-import { existsSync } from 'node:fs';
+import { existsSync, type Stats } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
@@ -90,6 +90,18 @@ export function readError(path: string, cause: unknown): Error {
         ? 'is a folder; name a file'
         : `cannot be read (${reasonOf(system)})`;
   return new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', `${path} ${text}.`, { cause });
+}
+
+/**
+ * Refuses a pipe or a device, which has no size and may never end. A folder has an error of its own.
+ * @throws ERR_HEADSPARK_FILE_NOT_FOUND.
+ */
+export function checkRegularFile(path: string, found: Stats): void {
+  if (found.isFile() || found.isDirectory()) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_FILE_NOT_FOUND',
+    `${path} is a pipe or a device; give a regular file.`,
+  );
 }
 
 /**

@@ -1,16 +1,32 @@
 // Reading small JSON files of a checkpoint folder (configs, tokenizers), which are hostile input:
 // size-limited, and every failure names the file.
+import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { HeadsparkError, type ErrorCode } from './errors.js';
-import { readError, systemCode } from './file-errors.js';
+import { checkRegularFile, readError, systemCode } from './file-errors.js';
 
 const megabyte = 1024 * 1024;
 
 export interface ReadOptions {
   /** Largest accepted size in bytes. Default 64 MiB (the largest tokenizer.json is near 35 MB). */
   maxBytes?: number;
+  /** Whether a pipe is read to its end. Default: it is refused. */
+  pipes?: boolean;
   /** Code of the error for a file that is damaged. Default FILE_CORRUPT. */
   code?: ErrorCode;
+}
+
+async function readPipe(path: string, maxBytes: number, code: ErrorCode): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of createReadStream(path) as AsyncIterable<Buffer>) {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes > maxBytes) {
+      throw new HeadsparkError(code, `${path} is over ${maxBytes} bytes, the most accepted.`);
+    }
+  }
+  return Buffer.concat(parts);
 }
 
 /** The text of a file; undefined when it does not exist. */
@@ -18,14 +34,16 @@ export async function readTextIfExists(
   path: string,
   options: ReadOptions = {},
 ): Promise<string | undefined> {
-  const { maxBytes = 64 * megabyte, code = 'ERR_HEADSPARK_FILE_CORRUPT' } = options;
+  const { maxBytes = 64 * megabyte, pipes = false, code = 'ERR_HEADSPARK_FILE_CORRUPT' } = options;
   let bytes: Buffer;
   try {
-    const { size } = await stat(path);
+    const found = await stat(path);
+    const { size } = found;
+    if (!pipes) checkRegularFile(path, found);
     if (size > maxBytes) {
       throw new HeadsparkError(code, `${path} is ${size} bytes; at most ${maxBytes} are accepted.`);
     }
-    bytes = await readFile(path);
+    bytes = await (pipes ? readPipe(path, maxBytes, code) : readFile(path));
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return undefined;
     throw readError(path, error);

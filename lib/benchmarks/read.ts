@@ -60,7 +60,7 @@ async function* jsonLines(file: string): AsyncGenerator<{ line: number; value: u
 
 async function* jsonList(file: string): AsyncGenerator<{ line: number; value: unknown }> {
   const code = 'ERR_HEADSPARK_PAIR_FORMAT';
-  const text = await readTextIfExists(file, { maxBytes: 256 * 1024 * 1024, code });
+  const text = await readTextIfExists(file, { maxBytes: 256 * 1024 * 1024, pipes: true, code });
   let value: unknown;
   try {
     value = JSON.parse(text ?? '');

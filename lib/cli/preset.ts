@@ -58,7 +58,11 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 async function parseConfig(path: string): Promise<Record<string, unknown>> {
-  const text = await readTextIfExists(path, { code: 'ERR_HEADSPARK_CONFIG', maxBytes: 1 << 20 });
+  const text = await readTextIfExists(path, {
+    code: 'ERR_HEADSPARK_CONFIG',
+    maxBytes: 1 << 20,
+    pipes: true,
+  });
   if (text === undefined) {
     throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', `--config ${path} does not exist.`);
   }

@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { HeadsparkError } from '../errors.js';
-import { readError } from '../file-errors.js';
+import { checkRegularFile, readError } from '../file-errors.js';
 
 /**
  * The bytes of a file. Throws ERR_HEADSPARK_FILE_NOT_FOUND when it cannot be read, or
@@ -10,7 +10,9 @@ import { readError } from '../file-errors.js';
  */
 export async function readFileBytes(path: string, limitBytes: number): Promise<Buffer> {
   try {
-    const { size } = await stat(path);
+    const found = await stat(path);
+    checkRegularFile(path, found);
+    const { size } = found;
     if (size > limitBytes) {
       throw new HeadsparkError(
         'ERR_HEADSPARK_FILE_CORRUPT',
