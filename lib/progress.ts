@@ -25,6 +25,8 @@ export interface ProgressOptions {
   stream?: ProgressStream;
   /** Least time between two writes; default 100 ms on a terminal, 5,000 ms elsewhere. */
   intervalMs?: number;
+  /** Called before the first update, also where the reporter is silent. */
+  onBegin?: () => void;
   /** Clock in milliseconds, for tests. */
   now?: () => number;
 }
@@ -110,6 +112,7 @@ export class ProgressReporter {
   readonly #start: number;
   /** Done by this run at its first update. */
   #first: { own: number; at: number } | undefined;
+  readonly #onBegin: (() => void) | undefined;
   readonly #now: () => number;
   readonly #stream: ProgressStream;
   readonly #intervalMs: number;
@@ -118,6 +121,7 @@ export class ProgressReporter {
   readonly #label: string;
 
   constructor(options: ProgressOptions) {
+    this.#onBegin = options.onBegin;
     this.#now = options.now ?? (() => performance.now());
     this.#stream = options.stream ?? process.stderr;
     this.#enabled = options.enabled ?? true;
@@ -135,6 +139,7 @@ export class ProgressReporter {
    * `pace` the time left is that at the rate so far.
    */
   update(done: number, total?: number, detail?: string, pace?: ProgressPace): void {
+    if (!this.#first) this.#onBegin?.();
     this.#done = done;
     this.#pace = pace;
     if (total !== undefined) this.#total = total;

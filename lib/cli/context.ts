@@ -23,6 +23,20 @@ export interface Task {
   readonly onRemark: (remark: string) => void;
 }
 
+/** How a run asks to end in order on a signal, and how it says that it need not. */
+export interface SignalHandling {
+  listen(): void;
+  release(): void;
+}
+
+export interface ContextParts {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly signal: AbortSignal;
+  readonly handling?: SignalHandling;
+  readonly terminal: Terminal;
+}
+
 export class Context {
   readonly json: boolean;
   readonly quiet: boolean;
@@ -32,14 +46,26 @@ export class Context {
   /** Said after "Interrupted."; a command sets it where a run can be resumed. */
   resumeHint: string | undefined;
   readonly #terminal: Terminal;
+  readonly #handling: SignalHandling | undefined;
   readonly #said = new Set<string>();
 
-  constructor(parts: { json: boolean; quiet: boolean; signal: AbortSignal; terminal: Terminal }) {
+  constructor(parts: ContextParts) {
     this.json = parts.json;
     this.quiet = parts.quiet;
     this.signal = parts.signal;
+    this.#handling = parts.handling;
     this.#terminal = parts.terminal;
     this.paint = painter(parts.terminal.stdout, parts.terminal.environment);
+  }
+
+  /** A signal from now on fires `signal`: there is something to end in order. */
+  endsInOrder(): void {
+    this.#handling?.listen();
+  }
+
+  /** A signal from now on ends the process, also where it reads a pipe or the main thread is busy. */
+  endsAtOnce(): void {
+    this.#handling?.release();
   }
 
   /** A line on stdout for a person; nothing with --json or --quiet. */
@@ -90,13 +116,19 @@ export class Context {
     this.warn(text);
   }
 
-  /** Runs work under a progress bar on stderr. */
-  async task<T>(label: string, unit: ProgressUnit, work: (task: Task) => Promise<T>): Promise<T> {
+  /** Runs work under a progress bar on stderr; from its first progress on, it ends in order if it is to. */
+  async task<T>(
+    label: string,
+    unit: ProgressUnit,
+    work: (task: Task) => Promise<T>,
+    { inOrder = true } = {},
+  ): Promise<T> {
     const reporter = createProgress({
       label,
       unit,
       enabled: !this.quiet,
       stream: this.#terminal.stderr,
+      ...(inOrder ? { onBegin: () => this.endsInOrder() } : {}),
     });
     try {
       return await work({

@@ -227,6 +227,7 @@ async function streamOne(job: Job, results: Result[], context: Context): Promise
     context.print(textOf(results[0]));
     return;
   }
+  context.endsInOrder();
   const stream = model.tokenizer && new TextStream(model.tokenizer, { skipSpecialTokens: true });
   const onToken = (_: number, token: number): void => {
     context.write(stream ? stream.push(token) : `${token} `);

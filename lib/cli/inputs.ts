@@ -81,7 +81,7 @@ async function loading<T>(
 ): Promise<T> {
   const name = await withRevision(text, args.text('revision'));
   const { signal } = context;
-  return context.task('download', 'bytes', ({ reporter }) =>
+  const loaded = await context.task('download', 'bytes', ({ reporter }) =>
     load(name, {
       signal,
       hub: {
@@ -91,6 +91,9 @@ async function loading<T>(
       },
     }),
   );
+  // Pairs and prompts come next, from pipes perhaps.
+  context.endsAtOnce();
+  return loaded;
 }
 
 /** Loads the model, with the progress of a download. */

@@ -4,6 +4,7 @@ import { writeError } from '../file-errors.js';
 import { commandNames, loadCommands } from './commands.js';
 import { complete, isCompleting } from './completion.js';
 import type { Terminal } from './context.js';
+import { Interruption } from './interruption.js';
 import { reportError, runLine } from './run.js';
 
 const terminal: Terminal = {
@@ -12,19 +13,9 @@ const terminal: Terminal = {
   environment: process.env,
 };
 
-const controller = new AbortController();
-let interruptedBy: number | undefined;
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  process.on(signal, () => {
-    if (interruptedBy !== undefined) process.exit(code);
-    interruptedBy = code;
-    process.stderr.write('\nheadspark: stopping; once more to stop at once.\n');
-    controller.abort(new Error(`the process received ${signal}`));
-  });
-}
+const interruption = new Interruption((text) => {
+  process.stderr.write(text);
+});
 // A reader that has seen enough (`headspark … | head`) is no error: files are still written.
 const readerGone = new AbortController();
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -48,7 +39,8 @@ if (isCompleting(argv)) {
     commandNames,
     loadCommands,
     terminal,
-    interruption: { signal: controller.signal, exitCode: () => interruptedBy },
+    interruption,
     readerGone: readerGone.signal,
   });
+  interruption.release();
 }

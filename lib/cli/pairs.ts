@@ -14,7 +14,7 @@ import {
 import { tableCsv } from '../report/data-table.js';
 import type { Arguments } from './arguments.js';
 import type { Command } from './command.js';
-import type { Context } from './context.js';
+import type { Context, Task } from './context.js';
 import { generated, loadTextFrom, pairsSource, readingOf, remarkPairs } from './inputs.js';
 import { plural } from './output.js';
 import { checkOutputs, fileOutput } from './outputs.js';
@@ -32,14 +32,14 @@ async function fromFile(
   { args, context }: Place,
 ): Promise<Found> {
   let rendered = 0;
-  const found = await context.task('pairs', 'pairs', ({ onJob }) =>
+  const inspect = ({ onJob }: Task): Promise<PairsInspection> =>
     inspectPairs(file, {
       ...readingOf(text, args),
       onMessages: () => void rendered++,
       signal: context.signal,
       onProgress: onJob,
-    }),
-  );
+    });
+  const found = await context.task('pairs', 'pairs', inspect, { inOrder: false });
   return { ...found, rendered };
 }
 

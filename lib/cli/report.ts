@@ -47,6 +47,7 @@ function lookLine({ state }: WatchLook): string {
 async function watch(run: string, options: ReportOptions, context: Context) {
   const { out } = options;
   context.resumeHint = `${out} shows the run as it stands; follow it again with the same command.`;
+  context.endsInOrder();
   return context.task('watch', 'stages', ({ reporter }) => {
     let said = '';
     return watchReport(run, {

@@ -4,6 +4,7 @@
 import { HeadsparkError, isHeadsparkError } from '../errors.js';
 import type { Command } from './command.js';
 import { Context, type Terminal } from './context.js';
+import type { Interruption } from './interruption.js';
 import { painter } from './output.js';
 import { commandOf, parseLine } from './parse.js';
 import { configPreset, environmentPreset, type Preset } from './preset.js';
@@ -66,13 +67,6 @@ export function reportError(
   return expected ? exitCodes.mistake : exitCodes.internal;
 }
 
-/** Fires on the first SIGINT or SIGTERM; the second one ends the process. */
-export interface Interruption {
-  readonly signal: AbortSignal;
-  /** 130 or 143 once it has fired. */
-  exitCode(): number | undefined;
-}
-
 export interface RunOptions {
   /** Of all commands. */
   readonly commandNames: readonly string[];
@@ -106,13 +100,14 @@ export async function runLine(argv: readonly string[], options: RunOptions): Pro
       signal: onlyPrints(command, args)
         ? AbortSignal.any([interruption.signal, readerGone])
         : interruption.signal,
+      handling: interruption,
       terminal,
     });
     const result = await command.run(args, context);
     if (context.json) terminal.stdout.write(`${JSON.stringify(result)}\n`);
     return exitCodes.done;
   } catch (error) {
-    const interrupted = interruption.exitCode();
+    const interrupted = interruption.exitCode;
     const cancelled = error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_CANCELLED';
     if (interrupted !== undefined && cancelled) {
       const hint = context?.resumeHint ?? 'Nothing was written.';

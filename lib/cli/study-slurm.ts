@@ -51,6 +51,7 @@ export async function submitCommand(
   });
   const submitted = args.switch('submit') !== false;
   const device = args.choice<string>('device');
+  context.endsInOrder();
   const result = await submitStudy(wanted, {
     out,
     device,
