@@ -16,16 +16,19 @@ const terminal: Terminal = {
 const interruption = new Interruption((text) => {
   process.stderr.write(text);
 });
-// A reader that has seen enough (`headspark … | head`) is no error: files are still written.
+// A reader that has seen enough (`headspark … | head`) is no error. Whatever keeps standard output from
+// being written, files still are; a run that writes none ends.
 const readerGone = new AbortController();
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') {
-    readerGone.abort(new Error('nobody reads standard output any more'));
-    return;
-  }
-  const debug = process.argv.includes('--debug');
-  // Not as JSON too: that would go where nothing can be written.
-  process.exit(reportError(writeError('standard output', error), terminal, { debug, json: false }));
+  if (readerGone.signal.aborted) return;
+  readerGone.abort(new Error('nobody reads standard output any more'));
+  if (error.code === 'EPIPE') return;
+  process.on('exit', (code) => {
+    const debug = process.argv.includes('--debug');
+    // Not as JSON too: that would go where nothing can be written.
+    const own = reportError(writeError('standard output', error), terminal, { debug, json: false });
+    if (code === 0) process.exitCode = own;
+  });
 });
 // There is nobody left to tell.
 process.stderr.on('error', () => undefined);

@@ -1,7 +1,7 @@
 // One run of the command line: parse, do, print, and say how it ended as an exit code.
 // 0 done, 1 a mistake of the user's, 2 an internal error, 130 Ctrl-C, 143 terminated.
 
-import { HeadsparkError, isHeadsparkError } from '../errors.js';
+import { HeadsparkError, isHeadsparkError, type ErrorCode } from '../errors.js';
 import type { Command } from './command.js';
 import { Context, type Terminal } from './context.js';
 import type { Interruption } from './interruption.js';
@@ -9,6 +9,7 @@ import { painter } from './output.js';
 import { commandOf, parseLine } from './parse.js';
 import { configPreset, environmentPreset, type Preset } from './preset.js';
 import { usageError, type Arguments } from './arguments.js';
+import type { OptionName } from './vocabulary.js';
 
 const exitCodes = { done: 0, mistake: 1, internal: 2 } as const;
 
@@ -41,20 +42,38 @@ function sentence(message: string): string {
   return /[.!?)]$/.test(line) ? line : `${line}.`;
 }
 
+/** The system's word for a folder that was removed, which it says wherever a path is resolved first. */
+function ofFolder(error: unknown): unknown {
+  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (code !== 'ENOENT' || syscall !== 'uv_cwd') return error;
+  const message = 'the current folder does not exist any more; change to another one.';
+  return new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', message, { cause: error });
+}
+
+const errorDocument = (code: ErrorCode, message: string): string =>
+  `${JSON.stringify({ error: { code, message } })}\n`;
+
+/** How an error is told. */
+interface Reporting {
+  readonly debug: boolean;
+  readonly json: boolean;
+}
+
 /**
  * Prints an error as a sentence with its code, with --json also as an object on stdout; the stack
  * only where it helps. Gives the exit code.
  */
 export function reportError(
-  error: unknown,
+  raised: unknown,
   terminal: Terminal,
-  { debug, json }: { debug: boolean; json: boolean },
+  { debug, json }: Reporting,
 ): number {
+  const error = ofFolder(raised);
   const paint = painter(terminal.stderr, terminal.environment);
   const expected = isHeadsparkError(error) && error.code !== 'ERR_HEADSPARK_INTERNAL';
   const code = isHeadsparkError(error) ? error.code : 'ERR_HEADSPARK_INTERNAL';
   const message = error instanceof Error ? error.message : String(error);
-  if (json) terminal.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  if (json) terminal.stdout.write(errorDocument(code, message));
   terminal.stderr.write(
     `${paint('red', 'headspark:')} ${sentence(message)} ${paint('dim', `[${code}]`)}\n`,
   );
@@ -82,15 +101,44 @@ export interface RunOptions {
 const onlyPrints = ({ streams }: Command, args: Arguments): boolean =>
   streams === true && !args.has('out') && !args.has('journal');
 
+/** Whether a switch is on by the words of the line, which may not be fit to parse; undefined: not said. */
+function switchIn(argv: readonly string[], name: OptionName): boolean | undefined {
+  const end = argv.indexOf('--');
+  const word = (end < 0 ? argv : argv.slice(0, end)).findLast(
+    (item) => item === `--no-${name}` || item === `--${name}` || item.startsWith(`--${name}=`),
+  );
+  return word === undefined ? undefined : word !== `--no-${name}` && !word.endsWith('=false');
+}
+
+/** How errors are told: by the line, else by what else sets options; never throws. */
+function reportingOf(
+  argv: readonly string[],
+  preset: Preset | undefined,
+  environment: NodeJS.ProcessEnv,
+): Reporting {
+  const isOn = (name: 'debug' | 'json'): boolean => {
+    const said = switchIn(argv, name) ?? preset?.[name];
+    if (said !== undefined || preset) return said === true;
+    try {
+      return environmentPreset(environment, [name])[name] === true;
+    } catch {
+      return false;
+    }
+  };
+  return { debug: isOn('debug'), json: isOn('json') };
+}
+
+const isCancelled = (error: unknown): error is HeadsparkError =>
+  error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_CANCELLED';
+
 /** Runs one command line and gives its exit code. Never throws. */
 export async function runLine(argv: readonly string[], options: RunOptions): Promise<number> {
   const { commandNames, loadCommands, terminal, interruption, readerGone } = options;
-  const debug = argv.includes('--debug');
-  let context: Context | undefined;
+  let [context, preset]: [Context?, Preset?] = [];
   try {
     const commands = await loadCommands(argv);
     const place = { commandNames, environment: terminal.environment };
-    const preset = await presetOf(commandOf(argv, commands), argv, place);
+    preset = await presetOf(commandOf(argv, commands), argv, place);
     const parsed = await parseLine(argv, commands, preset);
     if (!parsed) return exitCodes.done;
     const { command, args } = parsed;
@@ -108,13 +156,13 @@ export async function runLine(argv: readonly string[], options: RunOptions): Pro
     return exitCodes.done;
   } catch (error) {
     const interrupted = interruption.exitCode;
-    const cancelled = error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_CANCELLED';
-    if (interrupted !== undefined && cancelled) {
+    if (interrupted !== undefined && isCancelled(error)) {
       const hint = context?.resumeHint ?? 'Nothing was written.';
+      if (context?.json) terminal.stdout.write(errorDocument(error.code, `interrupted. ${hint}`));
       terminal.stderr.write(`headspark: interrupted. ${hint}\n`);
       return interrupted;
     }
-    if (readerGone.aborted && cancelled) return exitCodes.done;
-    return reportError(error, terminal, { debug, json: argv.includes('--json') });
+    if (readerGone.aborted && isCancelled(error)) return exitCodes.done;
+    return reportError(error, terminal, reportingOf(argv, preset, terminal.environment));
   }
 }
