@@ -55,6 +55,37 @@ export async function readTextIfExists(
   }
 }
 
+/** Where the string of a JSON text ends that begins at `start`. A regular expression runs out of stack. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text[end - 1 - slashes] === '\\') slashes++;
+    if (slashes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+/** A key that stands twice in one object of a JSON text, which `JSON.parse` reads by its last value. */
+export function repeatedKey(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = [];
+  let last = '';
+  for (let at = 0; at < text.length; at++) {
+    const sign = text[at];
+    if (sign === '"') {
+      const end = endOfString(text, at);
+      last = text.slice(at + 1, end);
+      at = end;
+    } else if (sign === '{') open.push(new Set());
+    else if (sign === '[') open.push(undefined);
+    else if (sign === '}' || sign === ']') open.pop();
+    else if (sign === ':') {
+      if (open.at(-1)?.has(last)) return last;
+      open.at(-1)?.add(last);
+    }
+  }
+  return undefined;
+}
+
 /** The object in a JSON file; undefined when the file does not exist. */
 export async function readJsonIfExists(
   path: string,

@@ -6,6 +6,7 @@ import { checkAnyText, checkPairs, checkText, checkTokenizer } from './argument-
 import { writeFileAtomic } from './atomic-file.js';
 import { CallbackWatch, type CallbackResult } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
+import { repeatedKey } from './json-file.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
 import { readLines } from './pairs/lines.js';
 import { pairError } from './pairs/pair-error.js';
@@ -55,6 +56,8 @@ function parseJsonLine(text: string, file: string, line: number): RawPair {
       'each line must be a JSON object with "clean" and "corrupted".',
     );
   }
+  const key = repeatedKey(text);
+  if (key !== undefined) throw pairError({ file, line }, `"${key}" stands there twice.`);
   return value as RawPair;
 }
 

@@ -183,7 +183,7 @@ function checkTokenIds({ model, added_tokens: added }: Record<string, unknown>):
   const { vocab } = (model ?? {}) as { vocab?: unknown };
   const ids: unknown[] = [
     ...(typeof vocab === 'object' && vocab !== null && !Array.isArray(vocab)
-      ? Object.values(vocab)
+      ? (Object.values(vocab) as unknown[])
       : []),
     ...(Array.isArray(added) ? (added as ({ id?: unknown } | null)[]) : []).map((one) => one?.id),
   ];

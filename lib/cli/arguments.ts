@@ -32,8 +32,7 @@ export function checkOptionNames(
   );
 }
 
-function checkNumber(name: string, value: unknown): void {
-  if (!isOptionName(name)) return;
+function numberProblem(name: OptionName, value: unknown): string | undefined {
   const { integer, min, max } = optionSpec(name);
   const fits =
     typeof value === 'number' &&
@@ -41,28 +40,32 @@ function checkNumber(name: string, value: unknown): void {
     (!integer || Number.isInteger(value)) &&
     value >= (min ?? -Infinity) &&
     value <= (max ?? Infinity);
-  if (fits) return;
+  if (fits) return undefined;
   const kind = integer ? 'a whole number' : 'a number';
   const from = min === undefined ? '' : ` from ${min}`;
   const to = max === undefined || max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`;
   const got = typeof value === 'number' && !Number.isNaN(value) ? `, not ${value}` : '';
-  throw usageError(
-    `--${name} needs ${kind}${min === undefined && to ? ' up' : ''}${from}${to}${got}.`,
-  );
+  return `needs ${kind}${min === undefined && to ? ' up' : ''}${from}${to}${got}`;
+}
+
+/** What is wrong with one value of an option, to stand after its name; undefined where nothing is. */
+export function valueProblem(name: OptionName, value: unknown): string | undefined {
+  const { type, problem } = optionSpec(name);
+  if (type === 'number') return numberProblem(name, value);
+  if (type === 'boolean') return undefined;
+  if (typeof value !== 'string' || value === '') return 'needs a value';
+  return problem?.(value);
 }
 
 function checkValue(name: OptionName, value: unknown, multiple: boolean): void {
-  const spec = optionSpec(name);
   if (Array.isArray(value)) {
     if (!multiple) throw usageError(`--${name} is given more than once.`);
     if (value.length === 0) throw usageError(`--${name} needs a value.`);
     for (const item of value) checkValue(name, item, false);
     return;
   }
-  if (spec.type === 'number') checkNumber(name, value);
-  if (spec.type === 'string' && (typeof value !== 'string' || value === '')) {
-    throw usageError(`--${name} needs a value.`);
-  }
+  const problem = valueProblem(name, value);
+  if (problem !== undefined) throw usageError(`--${name} ${problem}.`);
 }
 
 /** Throws for missing values, numbers out of range and options given twice. */

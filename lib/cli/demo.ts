@@ -9,7 +9,7 @@ import type { Command } from './command.js';
 import type { Context } from './context.js';
 import { printDiff } from './diff-tables.js';
 import { printEvaluation } from './evaluation-table.js';
-import { parseBytes } from './inputs.js';
+import { parseBytes } from './byte-size.js';
 import { formatBounds, formatNumber, formatPercent, plural } from './output.js';
 import { checkOutputs } from './outputs.js';
 import { optionGroups } from './vocabulary.js';

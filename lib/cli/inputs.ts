@@ -14,19 +14,10 @@ import { repeatedPairsRemark } from '../pairs/repeated.js';
 import { singleAnswer } from '../pairs/tokenize-pair.js';
 import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
+import { parseBytes } from './byte-size.js';
 import type { Context } from './context.js';
 import { plural } from './output.js';
 import { refuseUnread } from './unread-options.js';
-
-const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
-
-/** Bytes of `8GiB`, `512M` or a plain number. */
-export function parseBytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
-  if (!match)
-    throw usageError(`--memory "${text}" is not a size; write for instance 8GiB or 512M.`);
-  return Math.floor(Number(match[1]) * units[match[2].toLowerCase() as keyof typeof units]);
-}
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(

@@ -13,4 +13,6 @@ export interface OptionSpec {
   readonly integer?: true;
   readonly min?: number;
   readonly max?: number;
+  /** Texts only: what is wrong with one, to stand after its name. */
+  readonly problem?: (text: string) => string | undefined;
 }

@@ -3,8 +3,8 @@
 
 import { extname } from 'node:path';
 import { HeadsparkError } from '../errors.js';
-import { readTextIfExists } from '../json-file.js';
-import { usageError } from './arguments.js';
+import { readTextIfExists, repeatedKey } from '../json-file.js';
+import { usageError, valueProblem } from './arguments.js';
 import { didYouMean } from '../nearest-word.js';
 import { isOptionName, optionSpec, vocabulary, type OptionName } from './vocabulary.js';
 
@@ -30,11 +30,14 @@ function fromText(name: OptionName, text: string, place: string): unknown {
   return value;
 }
 
-/** What is wrong with a value that is none of the option's choices. */
-function choiceProblem(name: OptionName, value: unknown, place: string): string | undefined {
+/** What is wrong with a value of the option's type. */
+function problemOf(name: OptionName, value: unknown, place: string): string | undefined {
   const { choices } = optionSpec(name);
-  if (!choices || choices.includes(String(value))) return undefined;
-  return `${place} is "${String(value)}"; use ${choices.join(', ')}.`;
+  if (choices && !choices.includes(String(value))) {
+    return `${place} is "${String(value)}"; use ${choices.join(', ')}.`;
+  }
+  const problem = valueProblem(name, value);
+  return problem === undefined ? undefined : `${place} ${problem}.`;
 }
 
 /** Values of the variables HEADSPARK_<OPTION> for options of this command; others are not read. */
@@ -48,7 +51,7 @@ export function environmentPreset(
     const text = environment[place];
     if (text === undefined || text === '') continue;
     preset[name] = fromText(name, text, place);
-    const problem = choiceProblem(name, preset[name], place);
+    const problem = problemOf(name, preset[name], place);
     if (problem !== undefined) throw usageError(problem);
   }
   return preset;
@@ -56,6 +59,19 @@ export function environmentPreset(
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  const key = repeatedKey(text);
+  if (key !== undefined) throw new Error(`"${key}" stands there twice`);
+  return value;
+}
+
+/** Without warnings of the library, which Node would print as they are. */
+async function parseYaml(text: string): Promise<unknown> {
+  const { parse } = await import('yaml');
+  return parse(text, { logLevel: 'error' }) as unknown;
+}
 
 async function parseConfig(path: string): Promise<Record<string, unknown>> {
   const text = await readTextIfExists(path, {
@@ -66,14 +82,12 @@ async function parseConfig(path: string): Promise<Record<string, unknown>> {
   if (text === undefined) {
     throw new HeadsparkError('ERR_HEADSPARK_FILE_NOT_FOUND', `--config ${path} does not exist.`);
   }
-  const parse: (text: string) => unknown =
-    extname(path) === '.json' ? JSON.parse : (await import('yaml')).parse;
   let value: unknown;
   try {
-    value = parse(text);
+    value = extname(path) === '.json' ? parseJson(text) : await parseYaml(text);
   } catch (cause) {
     const [problem] = (cause as Error).message.split('\n');
-    const message = `--config ${path} cannot be parsed: ${problem}`;
+    const message = `--config ${path} cannot be parsed: ${problem.replace(/[.:]+$/, '')}.`;
     throw new HeadsparkError('ERR_HEADSPARK_CONFIG', message, { cause });
   }
   if (value === null || value === undefined) return {};
@@ -86,12 +100,12 @@ function configValue(name: OptionName, value: unknown, path: string): unknown {
   const place = `${name} in ${path}`;
   const items: unknown[] = Array.isArray(value) ? value : [value];
   for (const item of items) {
-    if (type === 'string' && typeof item === 'number') continue;
-    if (typeof item !== type) {
+    const typed = type === 'string' && typeof item === 'number' ? String(item) : item;
+    if (typeof typed !== type) {
       const wanted = { string: 'text', number: 'a number', boolean: 'true or false' }[type];
       throw new HeadsparkError('ERR_HEADSPARK_CONFIG', `${place} must be ${wanted}.`);
     }
-    const problem = choiceProblem(name, item, place);
+    const problem = problemOf(name, typed, place);
     if (problem !== undefined) throw new HeadsparkError('ERR_HEADSPARK_CONFIG', problem);
   }
   if (type !== 'string') return value;
@@ -99,21 +113,36 @@ function configValue(name: OptionName, value: unknown, path: string): unknown {
 }
 
 function checkConfigKey(key: string, path: string, commands: readonly string[]): void {
+  if (key === 'config') {
+    const message = `${path} sets "config", which the command line and ${prefix}CONFIG alone do.`;
+    throw new HeadsparkError('ERR_HEADSPARK_CONFIG', message);
+  }
   if (isOptionName(key) || commands.includes(key)) return;
   const hint = didYouMean(key, [...Object.keys(vocabulary), ...commands]);
   const message = `${path} sets "${key}", which is no option.${hint}`;
   throw new HeadsparkError('ERR_HEADSPARK_CONFIG', message);
 }
 
+/** The options of a command, and which of them take a list. */
+interface ConfigPlace {
+  readonly options: readonly OptionName[];
+  readonly multiple?: readonly OptionName[];
+}
+
 function takeOptions(
   values: Record<string, unknown>,
-  place: { path: string; options: readonly OptionName[] },
+  place: ConfigPlace & { path: string },
 ): Preset {
   const preset: Preset = {};
   for (const [key, value] of Object.entries(values)) {
     if (!isOptionName(key) || isRecord(value)) continue;
     const checked = configValue(key, value, place.path);
-    if (place.options.includes(key)) preset[key] = checked;
+    if (!place.options.includes(key)) continue;
+    if (Array.isArray(checked) && !place.multiple?.includes(key)) {
+      const message = `${key} in ${place.path} takes one value, not a list.`;
+      throw new HeadsparkError('ERR_HEADSPARK_CONFIG', message);
+    }
+    preset[key] = checked;
   }
   return preset;
 }
@@ -125,9 +154,9 @@ function takeOptions(
  */
 export async function configPreset(
   path: string,
-  place: { command: string; commands: readonly string[]; options: readonly OptionName[] },
+  place: ConfigPlace & { command: string; commands: readonly string[] },
 ): Promise<Preset> {
-  const { command, commands, options } = place;
+  const { command, commands } = place;
   const values = await parseConfig(path);
   for (const key of Object.keys(values)) checkConfigKey(key, path, commands);
   for (const name of commands) {
@@ -139,7 +168,7 @@ export async function configPreset(
   }
   const own = values[command];
   return {
-    ...takeOptions(values, { path, options }),
-    ...(isRecord(own) ? takeOptions(own, { path, options }) : {}),
+    ...takeOptions(values, { ...place, path }),
+    ...(isRecord(own) ? takeOptions(own, { ...place, path }) : {}),
   };
 }

@@ -30,10 +30,12 @@ async function presetOf(
   place: { commandNames: readonly string[]; environment: NodeJS.ProcessEnv },
 ): Promise<Preset> {
   if (!command) return {};
-  const { options } = command;
+  const { options, multiple = [] } = command;
   const path = configPath(argv, place.environment);
   const { commandNames: commands } = place;
-  const file = path ? await configPreset(path, { command: command.name, commands, options }) : {};
+  const file = path
+    ? await configPreset(path, { command: command.name, commands, options, multiple })
+    : {};
   return { ...file, ...environmentPreset(place.environment, options) };
 }
 

@@ -16,9 +16,10 @@ import {
 } from '../study/index.js';
 import { didYouMean } from '../nearest-word.js';
 import { usageError, type Arguments } from './arguments.js';
+import { parseBytes } from './byte-size.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
-import { deviceFrom, parseBytes } from './inputs.js';
+import { deviceFrom } from './inputs.js';
 import { plural } from './output.js';
 import { checkOutputs } from './outputs.js';
 import { slurmOptionNames } from './study-options.js';

@@ -6,6 +6,7 @@ import { ablationKinds } from '../ablation-kinds.js';
 import { attributionMethods, igGrids, kvEdgeKinds, metrics } from '../attribution.js';
 import { answerSources } from '../answers/extract.js';
 import { excludedKinds } from '../circuit-evaluation.js';
+import { sizeProblem } from './byte-size.js';
 import { commonOptions } from './common-options.js';
 import { headOptions } from './head-options.js';
 import type { OptionSpec } from './option-types.js';
@@ -45,6 +46,7 @@ export const vocabulary = {
   memory: {
     type: 'string',
     group: model,
+    problem: sizeProblem,
     describe:
       'workspace, for instance 8GiB; default: a quarter of the free memory (on a GPU four fifths of what ' +
       'the weights leave)',

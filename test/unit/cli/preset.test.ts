@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configPreset, environmentPreset } from '../../../lib/cli/preset.js';
 
 const commands = ['attribute', 'circuit', 'diff', 'ablate', 'demo', 'doctor'];
-const options = ['ig-steps', 'metric', 'prune', 'out', 'json', 'diff'] as const;
+const options = ['ig-steps', 'metric', 'prune', 'out', 'json', 'diff', 'memory', 'top'] as const;
 
 let folder: string;
 beforeEach(async () => {
@@ -44,6 +44,8 @@ describe('environmentPreset', () => {
     ['HEADSPARK_IG_STEPS', 'many', /HEADSPARK_IG_STEPS is "many"; it must be a number/],
     ['HEADSPARK_JSON', 'maybe', /HEADSPARK_JSON is "maybe"; it must be true or false/],
     ['HEADSPARK_METRIC', 'loss', /HEADSPARK_METRIC is "loss"; use logit-diff/],
+    ['HEADSPARK_MEMORY', 'foo', /^HEADSPARK_MEMORY "foo" is not a size/],
+    ['HEADSPARK_TOP', '-1', /^HEADSPARK_TOP needs a whole number from/],
   ])('refuses %s=%s', (name, value, message) => {
     expect(() => environmentPreset({ [name]: value }, options)).toThrow(message);
   });
@@ -74,9 +76,31 @@ describe('configPreset', () => {
     ['{"metric": "loss"}', /metric in .* is "loss"; use logit-diff/],
     ['[1]', /must hold named options/],
     ['{', /cannot be parsed/],
+    ['{"top": [1, 2]}', /^top in .*bad\.json takes one value, not a list\.$/],
+    ['{"top": -1}', /^top in .*bad\.json needs a whole number from \d+.*, not -1\.$/],
+    ['{"top": 1e999}', /^top in .*bad\.json needs a whole number/],
+    ['{"memory": "foo"}', /^memory in .*bad\.json "foo" is not a size/],
+    ['{"top": 1, "top": 2}', /bad\.json cannot be parsed: "top" stands there twice\.$/],
+    [
+      '{"config": "other.json"}',
+      /sets "config", which the command line and HEADSPARK_CONFIG alone/,
+    ],
   ])('refuses %s', async (text, message) => {
     await expect(config('bad.json', text)).rejects.toThrow(message);
     await expect(config('bad.json', text)).rejects.toMatchObject({ code: 'ERR_HEADSPARK_CONFIG' });
+  });
+
+  it('refuses YAML in a sentence, and has no word for a tag of its own', async () => {
+    const message = /bad\.yaml cannot be parsed: Map keys must be unique at line 2, column 1\.$/;
+    await expect(config('bad.yaml', 'top: 1\ntop: 2\n')).rejects.toThrow(message);
+    await expect(config('nan.yaml', 'top: .nan\n')).rejects.toThrow(/^top in .*nan\.yaml needs/);
+    const warnings: Error[] = [];
+    const hear = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', hear);
+    expect(await config('tag.yaml', 'out: !!mine a.json\n')).toEqual({ out: 'a.json' });
+    await new Promise(setImmediate);
+    process.off('warning', hear);
+    expect(warnings).toEqual([]);
   });
 
   it('names a file that is not there', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Arguments } from '../../../lib/cli/arguments.js';
 import { inputNames } from '../../../lib/cli/diff.js';
-import { parseBytes } from '../../../lib/cli/inputs.js';
+import { parseBytes, sizeProblem } from '../../../lib/cli/byte-size.js';
 import {
   formatNumber,
   formatP,
@@ -66,7 +66,13 @@ describe('parseBytes', () => {
   });
 
   it.each(['', 'much', '-1', '8 QiB'])('refuses "%s"', (text) => {
-    expect(() => parseBytes(text)).toThrow(/is not a size/);
+    expect(sizeProblem(text)).toMatch(/is not a size; write for instance 8GiB/);
+  });
+
+  it('finds sizes that nobody means', () => {
+    expect(sizeProblem('8')).toMatch(/^"8" is 8 bytes, less than any run needs; write/);
+    expect(sizeProblem('999999999TB')).toMatch(/^"999999999TB" is more than any machine has/);
+    for (const text of ['0', '24M', '64G']) expect(sizeProblem(text)).toBeUndefined();
   });
 });
 

@@ -1,0 +1,24 @@
+// Sizes of memory as they are written on a command line: `8GiB`, `512M` or a plain number.
+
+const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
+
+function bytesIn(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
+  if (!match) return NaN;
+  return Math.floor(Number(match[1]) * units[match[2].toLowerCase() as keyof typeof units]);
+}
+
+/** What is wrong with a size, to stand after the name of its option; undefined where nothing is. */
+export function sizeProblem(text: string): string | undefined {
+  const bytes = bytesIn(text);
+  const example = 'write for instance 8GiB or 512M';
+  const shown = text.slice(0, 60);
+  if (Number.isNaN(bytes)) return `"${shown}" is not a size; ${example}`;
+  if (bytes > Number.MAX_SAFE_INTEGER) return `"${shown}" is more than any machine has; ${example}`;
+  if (bytes > 0 && bytes < 2 ** 20)
+    return `"${shown}" is ${bytes} bytes, less than any run needs; ${example}`;
+  return undefined;
+}
+
+/** Bytes of a size that has no problem. */
+export const parseBytes = bytesIn;
