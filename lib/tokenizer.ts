@@ -106,8 +106,8 @@ export class Tokenizer {
       idOf('unk_token') ?? (typeof modelUnk === 'string' ? this.tokenToId(modelUnk) : undefined);
     this.eosIds =
       [
-        idList(files.generationConfig?.['eos_token_id']),
-        idList(files.config?.['eos_token_id']),
+        eosList(files.generationConfig, join(files.folder, 'generation_config.json')),
+        eosList(files.config, join(files.folder, 'config.json')),
         idList(idOf('eos_token')),
       ].find((ids) => ids.length > 0) ?? [];
     this.#addBos = bosOverride(config);
@@ -191,6 +191,19 @@ function checkTokenIds({ model, added_tokens: added }: Record<string, unknown>):
     if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < idLimit) continue;
     throw new Error(`token id ${String(id)}, which is not from 0 to ${idLimit - 1}`);
   }
+}
+
+/** The ids of `eos_token_id`. A negative one means none, as in some configs. */
+function eosList(config: Record<string, unknown> | undefined, path: string): number[] {
+  const value = config?.['eos_token_id'] ?? [];
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  if (!list.every((id) => Number.isInteger(id) && (id as number) < idLimit)) {
+    throw new HeadsparkError(
+      'ERR_HEADSPARK_TOKENIZER',
+      `${path}: eos_token_id is ${JSON.stringify(value).slice(0, 60)}; it must be a token id or a list of them.`,
+    );
+  }
+  return idList(value);
 }
 
 function idList(value: unknown): number[] {

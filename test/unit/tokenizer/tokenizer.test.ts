@@ -70,6 +70,20 @@ describe('loadTokenizer', () => {
     await rm(folder, { recursive: true });
   });
 
+  it('refuses an eos_token_id that is none', () => {
+    const files = JSON.parse(readFileSync(join(tinyArith, 'tokenizer.json'), 'utf8')) as object;
+    const made = (eos_token_id: unknown): Tokenizer =>
+      new Tokenizer({ folder: 'm', tokenizer: { ...files }, config: { eos_token_id } });
+    for (const wrong of ['a', 1e9, 1.5, [1, 'b']]) {
+      expect(() => made(wrong)).toThrow(
+        /^m\/config\.json: eos_token_id is .*it must be a token id or/,
+      );
+    }
+    expect(made(null).eosIds).toEqual([]);
+    expect(made(-1).eosIds).toEqual([]);
+    expect(made([1, 3]).eosIds).toEqual([1, 3]);
+  });
+
   it('knows special tokens and end-of-sequence ids', async () => {
     const arith = await loadTokenizer(tinyArith);
     expect(arith.eosIds).toEqual([14]);
