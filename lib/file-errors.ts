@@ -12,6 +12,7 @@ const reasons: Readonly<Record<string, string>> = {
   EROFS: 'read-only file system',
   ENOSPC: 'no space left on the disk',
   EDQUOT: 'disk quota exceeded',
+  EFBIG: 'larger than a file may be here, see ulimit -f',
   ENOTDIR: 'a part of its path is a file, not a folder',
   ENAMETOOLONG: 'the name is too long',
 };
@@ -45,6 +46,7 @@ function adviceOf(system: NodeJS.ErrnoException, resumes: boolean): string {
   if (isDiskFull(system)) {
     return `free some space and run again${resumes ? ' to go on' : ''}`;
   }
+  if (system.code === 'EFBIG') return 'raise the limit and run again';
   return system.code === 'ENAMETOOLONG' ? 'give a shorter one' : 'name another place';
 }
 

@@ -27,6 +27,10 @@ describe('a file that could not be written', () => {
     ['EROFS', 'x/y cannot be written (read-only file system); name another place.'],
     ['ENOSPC', 'x/y cannot be written (no space left on the disk); free some space and run again.'],
     ['EDQUOT', 'x/y cannot be written (disk quota exceeded); free some space and run again.'],
+    [
+      'EFBIG',
+      'x/y cannot be written (larger than a file may be here, see ulimit -f); raise the limit and run again.',
+    ],
     ['ENAMETOOLONG', 'x/y cannot be written (the name is too long); give a shorter one.'],
     ['EISDIR', 'x/y is a folder; name a file.'],
     ['EEXIST', 'x/y is a file; name a folder.'],
