@@ -2,7 +2,12 @@
 // signal that Ctrl-C fires.
 
 import type { JobProgress } from '../native.js';
-import { createProgress, type ProgressReporter, type ProgressUnit } from '../progress.js';
+import {
+  createProgress,
+  type ProgressReporter,
+  type ProgressStream,
+  type ProgressUnit,
+} from '../progress.js';
 import type { RunProgress } from '../study/run-study.js';
 import { formatTable, painter, type Paint, type TableColumn } from './output.js';
 
@@ -22,6 +27,11 @@ export interface Task {
   /** For remarks of studies. */
   readonly onRemark: (remark: string) => void;
 }
+
+/** A stream that gets whole lines alone. */
+const plainOf = (stream: Terminal['stderr']): ProgressStream => ({
+  write: (text) => stream.write(text),
+});
 
 /** How a run asks to end in order on a signal, and how it says that it need not. */
 export interface SignalHandling {
@@ -94,7 +104,8 @@ export class Context {
 
   /** Whether progress is seen on a terminal, where a line can be written over. */
   get interactive(): boolean {
-    return this.#terminal.stderr.isTTY === true;
+    const { stderr, environment } = this.#terminal;
+    return stderr.isTTY === true && environment['TERM'] !== 'dumb';
   }
 
   /** A plain line of progress on stderr; nothing with --quiet. */
@@ -127,7 +138,7 @@ export class Context {
       label,
       unit,
       enabled: !this.quiet,
-      stream: this.#terminal.stderr,
+      stream: this.interactive ? this.#terminal.stderr : plainOf(this.#terminal.stderr),
       ...(inOrder ? { onBegin: () => this.endsInOrder() } : {}),
     });
     try {
