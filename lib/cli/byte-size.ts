@@ -1,5 +1,8 @@
 // Sizes of memory as they are written on a command line: `8GiB`, `512M` or a plain number.
 
+import type { DeviceInfo } from '../native-types.js';
+import { formatBytes } from '../progress.js';
+
 const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
 
 function bytesIn(text: string): number {
@@ -18,6 +21,24 @@ export function sizeProblem(text: string): string | undefined {
   if (bytes > 0 && bytes < 2 ** 20)
     return `"${shown}" is ${bytes} bytes, less than any run needs; ${example}`;
   return undefined;
+}
+
+/** A remark where the workspace is more than this process can get; undefined where it is not. */
+export function memoryRemark(
+  bytes: number,
+  {
+    cgroupMemoryBytes,
+    memoryTotalBytes,
+  }: Pick<DeviceInfo, 'cgroupMemoryBytes' | 'memoryTotalBytes'>,
+): string | undefined {
+  const limit = Math.min(cgroupMemoryBytes ?? Infinity, memoryTotalBytes);
+  if (bytes <= limit) return undefined;
+  const whose =
+    limit === cgroupMemoryBytes ? 'the control group of this process may use' : 'this machine has';
+  return (
+    `--memory ${formatBytes(bytes)} is more than the ${formatBytes(limit)} that ${whose}: the system ` +
+    'may kill the run without a word. Lower it.'
+  );
 }
 
 /** Bytes of a size that has no problem. */

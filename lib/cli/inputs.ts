@@ -12,9 +12,10 @@ import { native } from '../native.js';
 import { readPairs, type PairOptions, type TokenizedPair } from '../pairs.js';
 import { repeatedPairsRemark } from '../pairs/repeated.js';
 import { singleAnswer } from '../pairs/tokenize-pair.js';
+import { unreadLayers } from '../unread-layers.js';
 import { generatePairs, type TaskName } from '../tasks/index.js';
 import { usageError, type Arguments } from './arguments.js';
-import { parseBytes } from './byte-size.js';
+import { memoryRemark, parseBytes } from './byte-size.js';
 import type { Context } from './context.js';
 import { plural } from './output.js';
 import { refuseUnread } from './unread-options.js';
@@ -47,16 +48,33 @@ export function deviceFrom(args: Arguments, context: Context): string {
   return device;
 }
 
+/** Bytes of --memory as an option, with a remark where they are not to be had. */
+export function memoryFrom(
+  args: Arguments,
+  context: Context,
+  device: string,
+): { memoryBytes?: number } {
+  const memory = args.text('memory');
+  if (memory === undefined) return {};
+  const memoryBytes = parseBytes(memory);
+  if (device === 'cpu') {
+    const remark = memoryRemark(memoryBytes, native().deviceInfo());
+    if (remark !== undefined) context.warnOnce(remark);
+  }
+  return { memoryBytes };
+}
+
 function loadOptions(args: Arguments, context: Context): Omit<LoadModelOptions, 'hub' | 'signal'> {
-  const [adapter, base, memory] = [args.text('adapter'), args.text('base'), args.text('memory')];
+  const [adapter, base] = [args.text('adapter'), args.text('base')];
   const [threads, batchTokens] = [args.number('threads'), args.number('batch-tokens')];
+  const device = deviceFrom(args, context);
   return {
     ...(adapter === undefined ? {} : { adapter }),
     ...(base === undefined ? {} : { base }),
-    ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
+    ...memoryFrom(args, context, device),
     ...(threads === undefined ? {} : { threads }),
     ...(batchTokens === undefined ? {} : { batchTokens }),
-    device: deviceFrom(args, context),
+    device,
     precision: args.choice<Precision>('precision'),
     sharePrefix: args.flag('share-prefix'),
   };
@@ -90,7 +108,16 @@ async function loading<T>(
 /** Loads the model, with the progress of a download. */
 export async function loadFrom(text: string, args: Arguments, context: Context): Promise<Model> {
   const options = loadOptions(args, context);
-  return loading(text, { args, context }, (name, hub) => loadModel(name, { ...options, ...hub }));
+  const load = (name: string, hub: Hub): Promise<Model> => loadModel(name, { ...options, ...hub });
+  const model = await loading(text, { args, context }, load);
+  const unread = await unreadLayers(model.info.folder, model.info.layers);
+  if (unread > 0) {
+    context.warn(
+      `${plural(unread, 'layer')} of ${model.info.label} ${unread === 1 ? 'is' : 'are'} not read: its files ` +
+        `have more than the ${model.info.layers} of num_hidden_layers in config.json.`,
+    );
+  }
+  return model;
 }
 
 /** Loads a model's tokenizer, chat template and sizes alone. */

@@ -16,10 +16,9 @@ import {
 } from '../study/index.js';
 import { didYouMean } from '../nearest-word.js';
 import { usageError, type Arguments } from './arguments.js';
-import { parseBytes } from './byte-size.js';
 import type { Command } from './command.js';
 import type { Context } from './context.js';
-import { deviceFrom } from './inputs.js';
+import { deviceFrom, memoryFrom } from './inputs.js';
 import { plural } from './output.js';
 import { checkOutputs } from './outputs.js';
 import { slurmOptionNames } from './study-options.js';
@@ -30,12 +29,13 @@ import { optionGroups } from './vocabulary.js';
 const count = (value: number): string => value.toLocaleString('en-US');
 
 function poolOptions(args: Arguments, context: Context) {
-  const [threads, memory] = [args.number('threads'), args.text('memory')];
+  const threads = args.number('threads');
+  const device = deviceFrom(args, context);
   return {
-    device: deviceFrom(args, context),
+    device,
     signal: context.signal,
     ...(threads === undefined ? {} : { threads }),
-    ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory) }),
+    ...memoryFrom(args, context, device),
     ...(args.flag('offline') ? { hub: { offline: true } } : {}),
   };
 }

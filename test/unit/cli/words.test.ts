@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { Arguments } from '../../../lib/cli/arguments.js';
 import { inputNames } from '../../../lib/cli/diff.js';
-import { parseBytes, sizeProblem } from '../../../lib/cli/byte-size.js';
+import { Context } from '../../../lib/cli/context.js';
+import { memoryRemark, parseBytes, sizeProblem } from '../../../lib/cli/byte-size.js';
 import {
   formatNumber,
   formatP,
@@ -74,6 +75,42 @@ describe('parseBytes', () => {
     expect(sizeProblem('999999999TB')).toMatch(/^"999999999TB" is more than any machine has/);
     for (const text of ['0', '24M', '64G']) expect(sizeProblem(text)).toBeUndefined();
   });
+});
+
+it('says that --memory is more than there is', () => {
+  const machine = { cgroupMemoryBytes: 300 * 2 ** 20, memoryTotalBytes: 2 ** 33 };
+  expect(memoryRemark(2 ** 33, machine)).toMatch(
+    /^--memory 8\.0 GiB is more than the 300 MiB that the control group of this process may use: .* Lower it\.$/,
+  );
+  expect(memoryRemark(2 ** 34, { ...machine, cgroupMemoryBytes: null })).toMatch(
+    /more than the 8\.0 GiB that this machine has/,
+  );
+  expect(memoryRemark(2 ** 28, machine)).toBeUndefined();
+});
+
+it('a dumb terminal gets lines alone', async () => {
+  for (const [TERM, bar] of [
+    ['dumb', false],
+    ['xterm', true],
+  ] as const) {
+    let stderr = '';
+    const context = new Context({
+      json: false,
+      quiet: false,
+      signal: new AbortController().signal,
+      terminal: {
+        stdout: { write: () => undefined },
+        stderr: { write: (text: string) => (stderr += text), isTTY: true },
+        environment: { TERM },
+      },
+    });
+    await context.task('work', 'steps', async ({ reporter }) => {
+      reporter.update(1, 4);
+      await Promise.resolve();
+    });
+    expect(stderr.includes('\u001b[2K')).toBe(bar);
+    expect(context.interactive).toBe(bar);
+  }
 });
 
 it('a zero has no sign, however it came about', () => {
