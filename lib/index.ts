@@ -109,7 +109,7 @@ export type { RunningStage } from './study/running.js';
 export type { Estimate } from './study/estimate.js';
 export type { ManifestCheckpoint, ManifestStage } from './study/manifest.js';
 export type { PoolOptions } from './study/model-pool.js';
-export type { KindStatus, NodeState } from './study/plan-study.js';
+export type { Kept, KindStatus, NodeState } from './study/plan-study.js';
 export type { TaskState } from './study/slurm/status.js';
 export type {
   AblationSpec,

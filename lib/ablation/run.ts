@@ -67,9 +67,12 @@ export interface GatedHeads {
 export const unablated: GatedHeads = { heads: [], factor: 1 };
 
 /** What gated heads are called in the journal and in the results: `a3.h1,a5.h0 x0.5`. */
-export function variantKey({ heads, factor }: GatedHeads): string {
-  return heads.length === 0 ? 'none' : `${formatHeads(heads)} x${factor}`;
-}
+export const variantKey = ({ heads, factor }: GatedHeads): string =>
+  keyOfNames(formatHeads(heads), factor);
+
+/** The same of heads that are named already, in order. */
+export const keyOfNames = (heads: string, factor: number): string =>
+  heads === '' ? 'none' : `${heads} x${factor}`;
 
 /** The shortest decimal number that is the same float32: `0.1` rather than `0.10000000149011612`. */
 export function shortFloat32(value: number): number {
@@ -110,7 +113,10 @@ export function fromRecord(
   };
 }
 
-function toRecord({ values, correct }: VariantResults): { values: number[]; correct: string } {
+export function toRecord({ values, correct }: VariantResults): {
+  values: number[];
+  correct: string;
+} {
   return { values: Array.from(values, shortFloat32), correct: Array.from(correct).join('') };
 }
 

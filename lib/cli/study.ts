@@ -13,6 +13,7 @@ import {
   slurmStatus,
   studyStatus,
   type StudyPlan,
+  type StudyStatus,
 } from '../study/index.js';
 import { didYouMean } from '../nearest-word.js';
 import { usageError, type Arguments } from './arguments.js';
@@ -59,6 +60,29 @@ async function init(args: Arguments, context: Context) {
   return { file };
 }
 
+/** `waiting, maybe kept`, for a table. */
+const stateOf = ({ state, kept }: StudyPlan['nodes'][number] | StudyStatus['nodes'][number]) =>
+  state + { yes: ', kept', maybe: ', maybe kept', no: '' }[kept];
+
+/** What needs no computing although an earlier stage changes, or may need none. */
+function printKept(nodes: StudyStatus['nodes'], context: Context): void {
+  const kept = nodes.filter((node) => node.kept === 'yes').length;
+  const maybe = nodes.filter((node) => node.kept === 'maybe');
+  if (kept > 0) {
+    context.print(
+      `\n${plural(kept, 'stage')} of those left take over results of earlier settings, since what they ` +
+        'read is the same.',
+    );
+  }
+  if (maybe.length === 0) return;
+  const [example] = maybe;
+  context.print(
+    `\n${plural(maybe.length, 'stage')} of those left may keep results of earlier settings: it depends ` +
+      `on what earlier stages come to (${example.kind} ${example.id}: on ${example.keptWith!.join(', ')}). ` +
+      'Times count them as if they were computed.',
+  );
+}
+
 /** Forwards, backwards and new tokens; time, memory and disk. */
 const workCells = (of: StudyPlan['total'] | StudyPlan['nodes'][number]): string[] => [
   ...[of.forwards, of.backwards, of.tokens].map(count),
@@ -77,7 +101,7 @@ const workColumns = (time: string) =>
 function printPlannedStages({ nodes }: StudyPlan, context: Context): void {
   context.table(
     [{ title: 'stage' }, { title: 'of' }, { title: 'state' }, ...workColumns('time')],
-    nodes.map((node) => [node.kind, node.id, node.state, ...workCells(node)]),
+    nodes.map((node) => [node.kind, node.id, stateOf(node), ...workCells(node)]),
   );
   context.print('');
 }
@@ -123,6 +147,7 @@ async function plan(args: Arguments, context: Context) {
         : `before, on this machine (${result.keptRates}; without it they are measured again)`) +
       (result.total.tokens > 0 ? '; new tokens, and disk for them, are upper bounds.' : '.'),
   );
+  printKept(result.nodes, context);
   return result;
 }
 
@@ -149,9 +174,11 @@ async function run(args: Arguments, context: Context) {
       onRemark,
     }),
   );
-  const { computed, reused, waiting, complete } = summary;
+  const { computed, takenOver, reused, waiting, complete } = summary;
+  const taken =
+    takenOver.length > 0 ? `${count(takenOver.length)} the same as with earlier settings, ` : '';
   context.print(
-    `${study.name}: ${plural(computed.length, 'stage')} computed, ${count(reused)} there already ` +
+    `${study.name}: ${plural(computed.length, 'stage')} computed, ${taken}${count(reused)} there already ` +
       `(${formatDuration(summary.seconds)}). Results lie in ${out}.`,
   );
   if (waiting > 0) {
@@ -193,9 +220,10 @@ async function status(args: Arguments, context: Context) {
     context.print('');
     context.table(
       ['stage', 'of', 'state'].map((title) => ({ title })),
-      result.nodes.map(({ kind, id, state }) => [kind, id, state]),
+      result.nodes.map((node) => [node.kind, node.id, stateOf(node)]),
     );
   }
+  printKept(result.nodes, context);
   if (result.outdated > 0) {
     context.print(
       `\n${plural(result.outdated, 'stored result')} belong to other settings and are not read.`,

@@ -43,6 +43,10 @@ export function shardProblems(problems: number, shard: Shard | undefined): numbe
   );
 }
 
+/** Whether the sample of a journal's key is of a problem of a shard. */
+export const isOfShard = (key: string, shard: Shard | null): boolean =>
+  !shard || Number(key.slice(0, key.indexOf('/'))) % shard.count === shard.index - 1;
+
 export interface SampleKey {
   readonly problem: number;
   readonly variant: number;

@@ -12,6 +12,10 @@ import type { Study } from './study.js';
 /** An instance with its place in the store. */
 export interface StageNode extends StageInstance {
   readonly key: string;
+  /** Hash of all that decides the result beside what it reads. */
+  readonly own: string;
+  /** The same of the costly part; undefined where the stage has none. */
+  readonly ownCostly: string | undefined;
   readonly implementation: StageKind;
   /** The nodes of its needs, by role. */
   readonly inputs: Readonly<Record<string, StageNode>>;
@@ -28,27 +32,34 @@ const internal = (message: string): HeadsparkError =>
 /** 80 bits of SHA-256: no collision in any study, and a folder name that fits on a line. */
 const keyDigits = 20;
 
+const shortHash = (content: Record<string, unknown>): string =>
+  settingsHash(content).slice(0, keyDigits);
+
 /**
  * Everything that decides the bytes of a result: version, processor level, weights, settings and
- * the keys of what it reads. Threads, memory and shards are not in it: they change nothing.
+ * what it reads, which `key` names by the keys of those results. Threads, memory and shards are not
+ * in it: they change nothing.
  */
-function keyOf(
+function hashesOf(
   instance: StageInstance,
   place: { kind: StageKind; inputs: Record<string, StageNode>; facts: Facts },
-): string {
+): Pick<StageNode, 'key' | 'own' | 'ownCostly'> {
   const { kind, inputs, facts } = place;
-  const computes = instance.weights.length > 0;
-  const hash = settingsHash({
+  const { id, settings, weights, costly } = instance;
+  const common = {
     headspark: version,
     kind: kind.kind,
-    id: instance.id,
     revision: kind.revision,
-    settings: instance.settings,
-    weights: instance.weights.map((name) => facts.checkpoints.get(name)!.fingerprint),
-    ...(computes ? { device: facts.device, isa: facts.isa } : {}),
-    needs: Object.fromEntries(Object.entries(inputs).map(([role, { key }]) => [role, key])),
-  });
-  return hash.slice(0, keyDigits);
+    weights: weights.map((name) => facts.checkpoints.get(name)!.fingerprint),
+    ...(weights.length > 0 ? { device: facts.device, isa: facts.isa } : {}),
+  };
+  const own = { ...common, id, settings };
+  const needs = Object.fromEntries(Object.entries(inputs).map(([role, { key }]) => [role, key]));
+  return {
+    key: shortHash({ ...own, needs }),
+    own: shortHash(own),
+    ownCostly: costly && shortHash({ ...common, settings: costly.settings }),
+  };
 }
 
 /** Builds the graph; `kinds` is for tests. */
@@ -71,8 +82,8 @@ export function buildGraph(
       );
       const name = `${kind.kind}/${instance.id}`;
       if (byName.has(name)) throw internal(`two stages are called ${name}.`);
-      const key = keyOf(instance, { kind, inputs, facts });
-      const node: StageNode = { ...instance, key, implementation: kind, inputs };
+      const hashes = hashesOf(instance, { kind, inputs, facts });
+      const node: StageNode = { ...instance, ...hashes, implementation: kind, inputs };
       byName.set(name, node);
       nodes.push(node);
     }

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { withCallbacks, type CallbackResult, type JobProgress } from '../callbacks.js';
 import { readTextIfExists } from '../json-file.js';
+import { Bases, type Outlook } from './basis.js';
 import { estimateOf, measureRates, type Estimate, type MeasuredRates } from './estimate.js';
 import type { Facts } from './facts.js';
 import type { StageNode, StudyGraph } from './graph.js';
@@ -20,8 +21,16 @@ import { estimateWeight } from './work-weight.js';
  */
 export type NodeState = 'done' | 'begun' | 'ready' | 'waiting';
 
+/** Whether a node that is not done takes over a stored result of other settings, computing nothing. */
+export interface Kept {
+  /** `maybe`: where what `keptWith` names stays as it was, which is known once it is computed. */
+  readonly kept: 'yes' | 'maybe' | 'no';
+  /** `the emergent heads of diff post.sums.direct` */
+  readonly keptWith?: readonly string[];
+}
+
 /** One node of a plan: what it computes and, by measured rates, how long that takes. */
-export interface PlannedNode extends Estimate {
+export interface PlannedNode extends Estimate, Kept {
   readonly kind: string;
   readonly id: string;
   readonly key: string;
@@ -69,27 +78,37 @@ export interface PlanOptions extends PoolOptions {
   readonly onRemark?: (remark: string) => CallbackResult;
 }
 
-async function statesOf(
+interface Standing {
+  readonly state: NodeState;
+  readonly outlook?: Outlook | undefined;
+}
+
+async function standingsOf(
   nodes: readonly StageNode[],
   store: ResultStore,
-): Promise<Map<StageNode, NodeState>> {
-  const states = new Map<StageNode, NodeState>();
-  if (store.run === '') return new Map(nodes.map((node) => [node, 'waiting']));
+): Promise<Map<StageNode, Standing>> {
+  const standings = new Map<StageNode, Standing>();
+  if (store.run === '') return new Map(nodes.map((node) => [node, { state: 'waiting' }]));
+  const bases = new Bases(store);
   for (const node of nodes) {
-    const done = await store.has(node);
-    const inputs = Object.values(node.inputs).map((input) => states.get(input));
-    const begun = !done && (await store.isBegun(node));
-    const state = done
-      ? 'done'
-      : begun
-        ? 'begun'
-        : inputs.every((input) => input === 'done')
-          ? 'ready'
-          : 'waiting';
-    states.set(node, state);
+    if (await store.has(node)) {
+      standings.set(node, { state: 'done' });
+      continue;
+    }
+    const inputs = Object.values(node.inputs).map((input) => standings.get(input)?.state);
+    const ready = inputs.every((input) => input === 'done') ? 'ready' : 'waiting';
+    const state = (await bases.isBegun(node)) ? 'begun' : ready;
+    standings.set(node, { state, outlook: await bases.outlookOf(node) });
   }
-  return states;
+  return standings;
 }
+
+const keptOf = (outlook: Outlook | undefined): Kept =>
+  !outlook
+    ? { kept: 'no' }
+    : outlook.dependsOn.length === 0
+      ? { kept: 'yes' }
+      : { kept: 'maybe', keptWith: outlook.dependsOn };
 
 function sumOf(nodes: readonly PlannedNode[]): StudyPlan['total'] {
   const sum = (value: (node: PlannedNode) => number): number =>
@@ -135,14 +154,15 @@ export async function planStudy(study: Study, options: PlanOptions = {}): Promis
 
 async function planChecked(study: Study, options: PlanOptions): Promise<StudyPlan> {
   const { facts, graph, store } = await graphOfRun(study, options);
-  const states = await statesOf(graph.nodes, store);
-  const left = graph.nodes.filter((node) => states.get(node) !== 'done');
+  const standings = await standingsOf(graph.nodes, store);
+  const left = graph.nodes.filter((node) => standings.get(node)!.state !== 'done');
   const { rates, keptRates } = await ratesOf(left, { study, facts, options });
   const nodes = graph.nodes.map((node): PlannedNode => ({
     kind: node.kind,
     id: node.id,
     key: node.key,
-    state: states.get(node)!,
+    state: standings.get(node)!.state,
+    ...keptOf(standings.get(node)!.outlook),
     forwards: node.work.forwards,
     backwards: node.work.backwards,
     tokens: node.work.newTokens ?? 0,
@@ -164,6 +184,9 @@ export interface KindStatus {
   readonly begun: number;
   readonly ready: number;
   readonly waiting: number;
+  /** Of those that are not done: what takes over a result of other settings, or may. */
+  readonly kept: number;
+  readonly maybeKept: number;
   /** Seconds that finished stages took, and an estimate for the others from them, else from rates. */
   readonly secondsDone: number;
   readonly secondsLeft: number | null;
@@ -174,7 +197,11 @@ export interface StudyStatus {
   readonly study: string;
   readonly out: string;
   readonly kinds: KindStatus[];
-  readonly nodes: { readonly kind: string; readonly id: string; readonly state: NodeState }[];
+  readonly nodes: (Kept & {
+    readonly kind: string;
+    readonly id: string;
+    readonly state: NodeState;
+  })[];
   /** Results of other settings or earlier versions in the same folder. */
   readonly outdated: number;
   readonly complete: boolean;
@@ -201,12 +228,12 @@ async function weightsOf(
   run: {
     facts: Facts;
     graph: StudyGraph;
-    states: ReadonlyMap<StageNode, NodeState>;
+    standings: ReadonlyMap<StageNode, Standing>;
     options: PoolOptions & { out: string };
   },
 ): Promise<{ measured: boolean; of: (nodes: readonly StageNode[]) => number }> {
-  const { facts, graph, states, options } = run;
-  const nodes = graph.nodes.filter((node) => states.get(node) !== 'done');
+  const { facts, graph, standings, options } = run;
+  const nodes = graph.nodes.filter((node) => standings.get(node)!.state !== 'done');
   const rates = await readKeptRates(options.out, { study, facts, pool: options, nodes });
   const one = (node: StageNode): number =>
     rates ? estimateOf(node, study, rates).seconds : estimateWeight(node, facts);
@@ -223,14 +250,16 @@ export async function studyStatus(
 ): Promise<StudyStatus> {
   checkPlanOptions('studyStatus', study, options);
   const { facts, graph, store } = await graphOfRun(study, { ...options, machine: 'run' });
-  const states = await statesOf(graph.nodes, store);
+  const standings = await standingsOf(graph.nodes, store);
   const times = await readTimings(store.run);
-  const weight = await weightsOf(study, { facts, graph, states, options });
+  const weight = await weightsOf(study, { facts, graph, standings, options });
   const nameOf = ({ kind, id, key }: StageNode): string => `${kind}/${id}@${key}`;
   const kinds = graph.kinds.flatMap(({ kind, title }): KindStatus[] => {
     const own = graph.nodes.filter((node) => node.kind === kind);
     if (own.length === 0) return [];
-    const having = (state: NodeState) => own.filter((node) => states.get(node) === state);
+    const having = (state: NodeState) => own.filter((node) => standings.get(node)!.state === state);
+    const keeping = (kept: Kept['kept']) =>
+      own.filter((node) => keptOf(standings.get(node)!.outlook).kept === kept).length;
     const timed = having('done').filter((node) => times.has(nameOf(node)));
     const secondsDone = timed.reduce((sum, node) => sum + times.get(nameOf(node))!, 0);
     const left = weight.of(own) - weight.of(having('done'));
@@ -244,6 +273,8 @@ export async function studyStatus(
         begun: having('begun').length,
         ready: having('ready').length,
         waiting: having('waiting').length,
+        kept: keeping('yes'),
+        maybeKept: keeping('maybe'),
         secondsDone,
         secondsLeft:
           left === 0 ? 0 : timed.length === 0 ? untimed : (left * secondsDone) / weight.of(timed),
@@ -256,7 +287,10 @@ export async function studyStatus(
     study: study.name,
     out: store.run,
     kinds,
-    nodes: graph.nodes.map((node) => ({ kind: node.kind, id: node.id, state: states.get(node)! })),
+    nodes: graph.nodes.map((node) => {
+      const { state, outlook } = standings.get(node)!;
+      return { kind: node.kind, id: node.id, state, ...keptOf(outlook) };
+    }),
     outdated: stored.filter(({ kind, id, key }) => !current.has(`${kind}/${id}@${key}`)).length,
     complete: kinds.every(({ stages, done }) => stages === done),
   };

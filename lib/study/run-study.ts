@@ -1,24 +1,23 @@
 // Runs the graph of a study: every node whose result is not stored yet, in order. What is finished
 // is stored at once, so a run can be killed at any moment and started again.
 
-import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { clearTemporaryFiles } from '../atomic-file.js';
 import { withCallbacks, type CallbackResult } from '../callbacks.js';
 import { HeadsparkError } from '../errors.js';
-import { isDiskFull, makeFolder, writeError, writingTo } from '../file-errors.js';
+import { makeFolder } from '../file-errors.js';
 import { nearest } from '../nearest-word.js';
 import { readFacts, type Facts } from './facts.js';
 import { buildGraph, type StageNode, type StudyGraph } from './graph.js';
 import { checkBegunAlike, manifestOf, writeManifest } from './manifest.js';
-import { ModelPool, type PoolOptions } from './model-pool.js';
+import type { PoolOptions } from './model-pool.js';
 import type { Shard } from '../shard.js';
 import { checkRunOptions } from './option-checks.js';
 import { paceOfRun, type RunPace } from './run-pace.js';
 import { ownsNode } from './shard.js';
 import { Announcement } from './running.js';
-import { ResultStore, unlessDamaged, type DamagedResult, type WorkPlace } from './store.js';
+import { StageRunner } from './stage-runner.js';
+import type { DamagedResult } from './store.js';
 import type { Study } from './study.js';
 
 /** How far a run of a study is, in expected work. */
@@ -74,6 +73,8 @@ export interface RunSummary {
   /** Nodes of the study's graph. */
   readonly stages: number;
   readonly computed: { readonly kind: string; readonly id: string; readonly key: string }[];
+  /** Results of other settings that are theirs too: what they read of earlier stages is the same. */
+  readonly takenOver: { readonly kind: string; readonly id: string; readonly key: string }[];
   /** Results that were there already. */
   readonly reused: number;
   /** Own nodes that need results of other shards. */
@@ -114,145 +115,6 @@ function wantedNodes(graph: StudyGraph, study: Study, options: RunStudyOptions):
   return graph.nodes.filter((node) => wanted.has(node));
 }
 
-class StudyRunner {
-  readonly #study: Study;
-  readonly #facts: Facts;
-  readonly #options: RunStudyOptions;
-  readonly #store: ResultStore;
-  readonly #pool: ModelPool;
-  /** For stages that compute nothing with a model, which may run where the device is absent. */
-  readonly #tokenizers: ModelPool;
-
-  constructor(study: Study, facts: Facts, options: RunStudyOptions) {
-    this.#study = study;
-    this.#facts = facts;
-    this.#options = options;
-    this.#store = new ResultStore(options.out);
-    this.#pool = new ModelPool(options);
-    this.#tokenizers = new ModelPool({ ...options, device: 'cpu' });
-  }
-
-  dispose(): void {
-    this.#pool.dispose();
-    this.#tokenizers.dispose();
-  }
-
-  /** Whether there is a result to go on from: whole, to the bit. */
-  async isStored(node: StageNode, onDamage?: (damage: DamagedResult) => void): Promise<boolean> {
-    return (await unlessDamaged(this.#store.verify(node), onDamage)) !== undefined;
-  }
-
-  /** Whether there is a result, without reading it. */
-  async isThere(node: StageNode): Promise<boolean> {
-    return this.#store.has(node);
-  }
-
-  /** An earlier process began with it. */
-  async isBegun(node: StageNode): Promise<boolean> {
-    return this.#store.isBegun(node);
-  }
-
-  /** The first input without a result. */
-  async #lackOf(node: StageNode): Promise<StageNode | undefined> {
-    for (const input of Object.values(node.inputs)) {
-      if (!(await this.isStored(input))) return input;
-    }
-    return undefined;
-  }
-
-  async canRun(node: StageNode): Promise<boolean> {
-    let lacking = await this.#lackOf(node);
-    if (lacking === undefined || !this.#options.strict) return lacking === undefined;
-    // A network file system shows what another machine stored some seconds later.
-    const { patienceMs = 60_000, signal, out } = this.#options;
-    const end = performance.now() + patienceMs;
-    while (lacking && performance.now() < end) {
-      await setTimeout(Math.min(1000, patienceMs), undefined, { signal });
-      lacking = await this.#lackOf(node);
-    }
-    if (!lacking) return true;
-    await this.#store.verify(lacking); // says so where it is there and damaged
-    throw new HeadsparkError(
-      'ERR_HEADSPARK_FILE_NOT_FOUND',
-      `${node.kind} ${node.id} needs the result of ${lacking.kind} ${lacking.id}, which is not in ` +
-        `${out}; run the stage ${lacking.kind} first.`,
-    );
-  }
-
-  /** Whether the device is there, before anything runs. */
-  async checkDevice(nodes: readonly StageNode[]): Promise<void> {
-    if ((this.#options.device ?? 'cpu') === 'cpu') return;
-    const name = nodes.flatMap(({ weights }) => weights).at(0);
-    const checkpoint = this.#study.checkpoints.find((one) => one.name === name);
-    if (checkpoint) await this.#pool.get(checkpoint);
-  }
-
-  /** Clears away what a killed run left of a stored result. */
-  async tidy(node: StageNode): Promise<void> {
-    await this.#store.tidy(node);
-  }
-
-  /** The work place, or undefined where another shard finished the same result meanwhile. */
-  async #begin(node: StageNode): Promise<WorkPlace | undefined> {
-    for (;;) {
-      try {
-        const place = await this.#store.begin(node);
-        if (!(await this.isStored(node))) return place;
-        await this.#store.discard(node, place);
-        return undefined;
-      } catch (error) {
-        const inUse =
-          error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_INVALID_ARGUMENT';
-        if (!inUse || !this.#options.shard) throw error;
-      }
-      // Shards of one folder meet at the stages without a checkpoint: the first one computes them.
-      await setTimeout(200, undefined, { signal: this.#options.signal });
-      if (await this.isStored(node)) return undefined;
-    }
-  }
-
-  /** Computes and stores one node; false where it was there. */
-  async compute(node: StageNode, onShare: (share: number) => void): Promise<boolean> {
-    const place = await this.#begin(node);
-    if (!place) return false;
-    const start = performance.now();
-    const pool = node.weights.length > 0 ? this.#pool : this.#tokenizers;
-    try {
-      await node.implementation.run(node, {
-        study: this.#study,
-        facts: this.#facts,
-        folder: place.folder,
-        stateFolder: place.stateFolder,
-        needed: (role, file) => join(this.#store.folderOf(node.inputs[role]), file),
-        model: (name) =>
-          pool.get(this.#study.checkpoints.find((checkpoint) => checkpoint.name === name)!),
-        signal: this.#options.signal,
-        onProgress: onShare,
-      });
-      await this.#store.finish(node, place);
-    } catch (error) {
-      await place.lock.release();
-      throw ofRun(error, this.#options.out);
-    }
-    await this.#noteTime(node, (performance.now() - start) / 1000);
-    return true;
-  }
-
-  /** Times are kept beside the results, never in them. */
-  async #noteTime({ kind, id, key }: StageNode, seconds: number): Promise<void> {
-    const { threads = 0 } = this.#options;
-    const entry = { kind, id, key, seconds: Number(seconds.toFixed(3)), threads };
-    const path = join(this.#options.out, 'timings.jsonl');
-    await writingTo(path, () => appendFile(path, `${JSON.stringify(entry)}\n`), { resumes: true });
-  }
-}
-
-/** A full disk is one of the run, not of a file in the work of a stage. */
-function ofRun(error: unknown, out: string): unknown {
-  const full = error instanceof HeadsparkError && isDiskFull(error);
-  return full ? writeError(out, error, { resumes: true }) : error;
-}
-
 function checkCancelled(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   throw new HeadsparkError('ERR_HEADSPARK_CANCELLED', 'the study was cancelled.', {
@@ -268,9 +130,9 @@ interface RunOf extends RunStudyOptions {
 
 async function runNodes(
   nodes: readonly StageNode[],
-  runner: StudyRunner,
+  runner: StageRunner,
   options: RunOf,
-): Promise<Pick<RunSummary, 'computed' | 'reused' | 'waiting'>> {
+): Promise<Pick<RunSummary, 'computed' | 'takenOver' | 'reused' | 'waiting'>> {
   const pending: StageNode[] = [];
   for (const node of nodes) {
     checkCancelled(options.signal);
@@ -282,6 +144,7 @@ async function runNodes(
   await runner.checkDevice(pending);
   const { pace, planned } = await paceOfPending(pending, options);
   const computed: RunSummary['computed'] = [];
+  const takenOver: RunSummary['takenOver'] = [];
   let waiting = 0;
   for (const [index, node] of pending.entries()) {
     checkCancelled(options.signal);
@@ -300,21 +163,23 @@ async function runNodes(
       say();
     };
     const ready = await runner.canRun(node);
-    pace.begin(planned(node), await runner.isBegun(node));
+    pace.begin(planned(node), await runner.isPartlyDone(node));
     if (ready) {
       options.announcement.update(node.kind, node.id, 0);
       say();
     }
-    const ran = ready && (await runner.compute(node, report));
-    pace.end(ran);
-    if (ran) {
-      computed.push({ kind: node.kind, id: node.id, key: node.key });
+    const outcome = ready ? await runner.compute(node, report) : undefined;
+    pace.end(outcome === 'computed');
+    const { kind, id, key } = node;
+    if (outcome === 'taken') takenOver.push({ kind, id, key });
+    if (outcome === 'computed') {
+      computed.push({ kind, id, key });
       options.onComputed?.(node);
     }
     if (!ready) waiting++;
     say();
   }
-  return { computed, reused: nodes.length - pending.length, waiting };
+  return { computed, takenOver, reused: nodes.length - pending.length, waiting };
 }
 
 function paceOfPending(pending: readonly StageNode[], options: RunOf): Promise<RunPace> {
@@ -357,7 +222,7 @@ async function runChecked(study: Study, options: RunStudyOptions): Promise<RunSu
   if (options.strict) await checkBegunAlike(out, manifest, study.source.text);
   await makeFolder(join(out, 'results'));
   await writeManifest(out, manifest, study.source.text);
-  const runner = new StudyRunner(study, facts, settings);
+  const runner = new StageRunner(study, facts, settings);
   const announcement = new Announcement(out);
   try {
     const nodes = wantedNodes(graph, study, options);

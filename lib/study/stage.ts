@@ -6,9 +6,33 @@ import type { Model } from '../model.js';
 import type { Facts } from './facts.js';
 import type { Checkpoint, Study } from './study.js';
 
-/** A stage's result that another one reads. */
+/** A stage's result that another one reads; without `files` or `part` all files of it. */
 export interface Need {
   readonly kind: string;
+  readonly id: string;
+  /** The files that are read; `run` gets no others. */
+  readonly files?: readonly string[];
+  /** Where less than a file is read: what `run` gets in place of the files. */
+  readonly part?: NeededPart;
+}
+
+/** A part of a result. Where an earlier stage comes to the same part, what reads it stays as it is. */
+export interface NeededPart {
+  /** For people: `the emergent heads`. */
+  readonly name: string;
+  /** Plain JSON, the same text for the same part; `file` gives the path of a file of the result. */
+  read(file: (name: string) => string): Promise<unknown>;
+}
+
+/**
+ * What decides the part of an instance's work that takes the time, where that is less than what decides
+ * its result: results that share it are offered to `run` as `earlier`.
+ */
+export interface CostlyPart {
+  readonly settings: Record<string, unknown>;
+  /** Roles of needs. */
+  readonly needs: readonly string[];
+  /** Such results are of this kind and have this id, or this one, a dot and more. */
   readonly id: string;
 }
 
@@ -51,6 +75,7 @@ export interface StageInstance {
   readonly needs: Readonly<Record<string, Need>>;
   /** Checkpoints whose weights it computes with. */
   readonly weights: readonly string[];
+  readonly costly?: CostlyPart;
   /**
    * Where it goes when a run is sharded: instances of one checkpoint stay together, what has no
    * checkpoint of its own (undefined) is computed by every shard that has all it needs.
@@ -70,6 +95,10 @@ export interface StageContext {
   readonly stateFolder: string;
   /** Path of a file of a result that this instance needs. */
   needed(role: string, file: string): string;
+  /** The part of a result that this instance needs. */
+  part(role: string): unknown;
+  /** Paths of that file in results with other settings that share the costly part. */
+  earlier(file: string): Promise<string[]>;
   /** The model of a checkpoint; valid until the next call. */
   model(checkpoint: string): Promise<Model>;
   readonly signal: AbortSignal | undefined;

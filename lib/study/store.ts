@@ -4,9 +4,10 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder, writeFileAtomic } from '../atomic-file.js';
+import { isObject, settingsHash } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { makeFolder, systemCode, writingTo } from '../file-errors.js';
 import { readJsonIfExists } from '../json-file.js';
@@ -26,9 +27,42 @@ export interface StoredFile {
   readonly sha256: string;
 }
 
+/**
+ * What a result was made of, by content: where all of it is the same, so is the result, whatever the
+ * keys of what it read.
+ */
+export interface Basis {
+  /** Of settings, weights, version and processor. */
+  readonly own: string;
+  /** By role, of what was read. */
+  readonly reads: Readonly<Record<string, string>>;
+  /** Of what decides the costly part; of stages that have one. */
+  readonly costly?: string;
+}
+
 export interface StoredResult extends ResultName {
   readonly files: StoredFile[];
+  /** Absent in results of versions that did not note it. */
+  readonly basis?: Basis;
 }
+
+/** One text for equal contents. */
+const contentOf = ({ own, reads }: Basis): string => settingsHash({ own, reads });
+
+export const isSameBasis = (a: Basis, b: Basis): boolean => contentOf(a) === contentOf(b);
+
+/**
+ * Work is kept under what it is made of, not under the key of its result, so that what was begun goes
+ * on where an earlier stage came to the same again.
+ */
+export const workName = (
+  { kind, id }: Pick<ResultName, 'kind' | 'id'>,
+  basis: Basis,
+): ResultName => ({
+  kind,
+  id,
+  key: contentOf(basis).slice(0, 20),
+});
 
 const doneName = 'done.json';
 
@@ -76,8 +110,30 @@ function isStoredFile(value: unknown): value is StoredFile {
   );
 }
 
+function isBasis(value: unknown): value is Basis {
+  const { own, reads, costly } = (value ?? {}) as Partial<Basis>;
+  return (
+    typeof own === 'string' &&
+    isObject(reads) &&
+    Object.values(reads).every((digest) => typeof digest === 'string') &&
+    (costly === undefined || typeof costly === 'string')
+  );
+}
+
+async function filesOf(folder: string): Promise<StoredFile[]> {
+  const files: StoredFile[] = [];
+  for (const name of (await readdir(folder)).sort()) {
+    const path = join(folder, name);
+    const { size } = await stat(path);
+    files.push({ name, bytes: size, sha256: await sha256OfFile(path) });
+  }
+  return files;
+}
+
 /** A result that is being made. */
 export interface WorkPlace {
+  /** Holds the folders. */
+  readonly path: string;
   /** Empty; becomes the result. */
   readonly folder: string;
   /** Kept between attempts. */
@@ -123,7 +179,8 @@ export class ResultStore {
       );
       if (size !== bytes) throw new DamagedResult(`${place} does not have its ${bytes} bytes`);
     }
-    return { ...name, files };
+    const { basis } = done;
+    return { ...name, files, ...(isBasis(basis) ? { basis } : {}) };
   }
 
   /**
@@ -150,13 +207,27 @@ export class ResultStore {
     return (await unlessDamaged(this.find(name))) !== undefined;
   }
 
-  /** True where an earlier attempt left something to go on from. */
+  /** Whole results of a kind, whatever their settings, whose id is such; in the order of names. */
+  async findAll(kind: string, isOf: (id: string) => boolean): Promise<StoredResult[]> {
+    const found: StoredResult[] = [];
+    for (const name of await this.#listKind(kind)) {
+      // What is damaged stops whoever needs it, not those who could do without.
+      const stored = isOf(name.id) ? await unlessDamaged(this.find(name)) : undefined;
+      if (stored) found.push(stored);
+    }
+    return found;
+  }
+
+  /** True where an earlier attempt left something to go on from; `name` is that of the work. */
   async isBegun(name: ResultName): Promise<boolean> {
     const state = join(this.#workOf(name), 'state');
     return (await readdir(state).catch(() => [])).length > 0;
   }
 
-  /** @throws ERR_HEADSPARK_INVALID_ARGUMENT when another process is making the same result. */
+  /**
+   * `name` is that of the work.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT when another process is making the same result.
+   */
   async begin(name: ResultName): Promise<WorkPlace> {
     const work = this.#workOf(name);
     const [folder, stateFolder] = [join(work, 'result'), join(work, 'state')];
@@ -166,7 +237,7 @@ export class ResultStore {
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder);
     });
-    return { folder, stateFolder, lock };
+    return { path: work, folder, stateFolder, lock };
   }
 
   /** The lock of a work folder, which another process may be removing at the same time. */
@@ -184,8 +255,7 @@ export class ResultStore {
   }
 
   /** Removes a work place: its contents under the lock, then the folder, unless it was taken anew. */
-  async discard(name: ResultName, { lock }: WorkPlace): Promise<void> {
-    const work = this.#workOf(name);
+  async discard({ path: work, lock }: WorkPlace): Promise<void> {
     for (const entry of await readdir(work)) {
       // Drafts of locks too, which killed processes leave; a live one's owner tries again.
       if (entry !== 'lock') await rm(join(work, entry), { recursive: true, force: true });
@@ -197,11 +267,11 @@ export class ResultStore {
   }
 
   /** Removes what a process left that was killed after its result was stored. */
-  async tidy(name: ResultName): Promise<void> {
-    const work = this.#workOf(name);
-    if (!(await readdir(work).catch(() => undefined))) return;
+  async tidy({ basis, ...stored }: StoredResult): Promise<void> {
+    const name = basis ? workName(stored, basis) : stored;
+    if (!(await readdir(this.#workOf(name)).catch(() => undefined))) return;
     try {
-      await this.discard(name, await this.begin(name));
+      await this.discard(await this.begin(name));
     } catch (error) {
       const inUse =
         error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_INVALID_ARGUMENT';
@@ -209,21 +279,39 @@ export class ResultStore {
     }
   }
 
-  /** Stores what is in the work folder as the result. */
-  async finish(name: ResultName, place: WorkPlace): Promise<StoredResult> {
-    const { folder } = place;
-    const names = (await readdir(folder)).sort();
-    const files: StoredFile[] = [];
-    for (const file of names) {
-      const path = join(folder, file);
-      const { size } = await stat(path);
-      files.push({ name: file, bytes: size, sha256: await sha256OfFile(path) });
+  /** True where every file of a result has the bytes that it was stored with. */
+  async isWhole({ files, ...name }: StoredResult): Promise<boolean> {
+    const folder = this.folderOf(name);
+    for (const { name: file, sha256 } of files) {
+      const own = await sha256OfFile(join(folder, file)).catch(() => undefined);
+      if (own !== sha256) return false;
     }
+    return true;
+  }
+
+  /**
+   * Puts the files of another result into the work folder, as links where the file system has them:
+   * samples may be large, and no stored file is ever written to.
+   */
+  async takeOver({ files, ...name }: StoredResult, { folder }: WorkPlace): Promise<void> {
+    for (const { name: file } of files) {
+      const [from, to] = [join(this.folderOf(name), file), join(folder, file)];
+      await writingTo(to, () => link(from, to).catch(() => copyFile(from, to)), { resumes: true });
+    }
+  }
+
+  /** Stores what is in the work folder as the result; `known` are the files where they are known. */
+  async finish(
+    name: ResultName,
+    place: WorkPlace,
+    of: { basis: Basis; known?: StoredFile[] },
+  ): Promise<StoredResult> {
+    const { folder } = place;
+    const { basis, known } = of;
+    const files = known ?? (await filesOf(folder));
     const { kind, id, key } = name;
-    await writeFileAtomic(
-      join(folder, doneName),
-      `${JSON.stringify({ format: 'headspark-result', version: 1, kind, id, key, files })}\n`,
-    );
+    const done = { format: 'headspark-result', version: 1, kind, id, key, basis, files };
+    await writeFileAtomic(join(folder, doneName), `${JSON.stringify(done)}\n`);
     const target = this.folderOf(name);
     const parent = join(this.run, 'results', kind);
     await makeFolder(parent);
@@ -234,20 +322,23 @@ export class ResultStore {
       await syncFolder(parent);
     });
     for (const { name: file } of files) this.#verified.add(join(target, file));
-    await this.discard(name, place);
-    return { ...name, files };
+    await this.discard(place);
+    return { kind, id, key, files, basis };
+  }
+
+  async #listKind(kind: string): Promise<ResultName[]> {
+    const entries = await readdir(join(this.run, 'results', kind)).catch(() => []);
+    return entries.sort().flatMap((entry): ResultName[] => {
+      const split = entry.lastIndexOf('@');
+      return split > 0 ? [{ kind, id: entry.slice(0, split), key: entry.slice(split + 1) }] : [];
+    });
   }
 
   /** Every stored result, whatever study settings it belongs to. */
   async list(): Promise<ResultName[]> {
-    const root = join(this.run, 'results');
+    const kinds = await readdir(join(this.run, 'results')).catch(() => []);
     const names: ResultName[] = [];
-    for (const kind of (await readdir(root).catch(() => [])).sort()) {
-      for (const entry of (await readdir(join(root, kind)).catch(() => [])).sort()) {
-        const split = entry.lastIndexOf('@');
-        if (split > 0) names.push({ kind, id: entry.slice(0, split), key: entry.slice(split + 1) });
-      }
-    }
+    for (const kind of kinds.sort()) names.push(...(await this.#listKind(kind)));
     return names;
   }
 }

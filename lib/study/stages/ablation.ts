@@ -2,17 +2,17 @@
 // matched random sets. A journal keeps finished variants, so a kill loses a few seconds at most.
 
 import { join } from 'node:path';
-import { ablate, type AblationPlan } from '../../ablation.js';
-import { headsOfGroup, readDiffReport } from '../../diff-report.js';
+import { ablate, type AblationPlan, type AblationTable } from '../../ablation.js';
+import { journalOfTables } from '../../ablation/table-journal.js';
 import { matchedControlCount } from '../../diff/matched-controls.js';
-import { parseHeadSets, type HeadShape } from '../../head-gate.js';
+import { parseHeadSets, type HeadRef, type HeadShape } from '../../head-gate.js';
 import { ablationDraws, type RowCounts } from '../draws.js';
 import { pairsKey, type Facts } from '../facts.js';
 import { ablationPlaces } from '../heads-places.js';
 import { placeId, type Place, type StageContext, type StageKind } from '../stage.js';
 import { slug, type AblationSpec, type Study } from '../study.js';
-import { diffFile } from './diff.js';
-import { writeResult } from './files.js';
+import { diffHeadsNeed } from './diff.js';
+import { exists, readResult, writeResult } from './files.js';
 import { neededPairs, pairsNeed } from './pairs.js';
 
 export const ablationFile = 'ablation.json';
@@ -63,11 +63,11 @@ function wholePasses(spec: AblationSpec, shape: HeadShape): number {
 }
 
 /** The sets of heads; undefined where the group of the diff has none. */
-export async function planOf(
+export function planOf(
   spec: AblationSpec,
   context: StageContext,
   shape: Place['checkpoint'],
-): Promise<AblationPlan | undefined> {
+): AblationPlan | undefined {
   const { what } = spec;
   if (what.kind === 'single') return { kind: 'single' } satisfies AblationPlan;
   if (what.kind === 'heads') {
@@ -77,8 +77,7 @@ export async function planOf(
       sets: parseHeadSets(what.heads, { layers, heads }),
     } satisfies AblationPlan;
   }
-  const report = await readDiffReport(context.needed('diff', diffFile));
-  const { heads } = headsOfGroup(report, what.group);
+  const heads = context.part('diff') as HeadRef[];
   if (heads.length === 0) return undefined;
   return { kind: 'top-k', heads, k: what.topK, group: what.group } satisfies AblationPlan;
 }
@@ -99,9 +98,13 @@ function instanceOf(
   const { shape } = facts.checkpoints.get(checkpoint.name)!;
   const variants = variantCount(spec, shape);
   const { name, what, controls, ablation, positions, match } = spec;
+  const { metric } = study.attribution;
+  const id = ablationId(spec, place, factor);
   return {
     kind: 'ablation',
-    id: ablationId(spec, place, factor),
+    id,
+    // A variant's values; which variants there are and what is made of them may be another matter.
+    costly: { settings: { ablation, positions, metric }, needs: ['pairs'], id },
     settings: {
       name,
       what,
@@ -113,13 +116,13 @@ function instanceOf(
       checkpoint: checkpoint.name,
       task,
       form,
-      metric: study.attribution.metric,
+      metric,
       confidence: study.statistics.confidence,
       seed: study.seed,
     },
     needs: {
       pairs: pairsNeed(place, study),
-      ...(what.kind === 'group' ? { diff: { kind: 'diff', id: placeId(place) } } : {}),
+      ...(what.kind === 'group' ? { diff: diffHeadsNeed(placeId(place), what.group) } : {}),
     },
     weights: [checkpoint.name],
     checkpoint: checkpoint.name,
@@ -133,6 +136,17 @@ function instanceOf(
       diskBytes: 30 * variants * pairs.length,
     },
   };
+}
+
+/** Begins a journal with what tables of other settings hold. */
+async function takeVariants(journal: string, context: StageContext): Promise<void> {
+  if (await exists(journal)) return;
+  const tables: AblationTable[] = [];
+  for (const path of await context.earlier(ablationFile)) {
+    const { table } = await readResult<AblationStageFile>(path, ablationFormat);
+    if (table) tables.push(table);
+  }
+  if (tables.length > 0) await journalOfTables(journal, tables);
 }
 
 export const ablationStage: StageKind = {
@@ -153,7 +167,9 @@ export const ablationStage: StageKind = {
     const { factor } = settings as { factor: number };
     const spec = study.ablations.find(({ name }) => name === at.name)!;
     const checkpoint = study.checkpoints.find(({ name }) => name === at.checkpoint)!;
-    const plan = await planOf(spec, context, checkpoint);
+    const plan = planOf(spec, context, checkpoint);
+    const journal = join(context.stateFolder, 'journal.jsonl');
+    if (plan) await takeVariants(journal, context);
     const table = plan
       ? await ablate(await context.model(checkpoint.name), await neededPairs(context), {
           plan,
@@ -165,7 +181,7 @@ export const ablationStage: StageKind = {
           metric: study.attribution.metric,
           confidence: study.statistics.confidence,
           seed: study.seed,
-          journal: join(context.stateFolder, 'journal.jsonl'),
+          journal,
           signal,
           onProgress: ({ done, total }) => onProgress(done / total),
         })

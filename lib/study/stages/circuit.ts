@@ -23,6 +23,7 @@ import { scoresFile } from './attribution.js';
 import { writeResult } from './files.js';
 
 export const circuitFile = 'circuit.pt';
+export const circuitSummaryFile = 'summary.json';
 export const circuitSummaryFormat = 'headspark-circuit-summary';
 
 export interface CircuitEdge {
@@ -114,7 +115,7 @@ export const circuitStage: StageKind = {
     await writeScoreFile(join(context.folder, circuitFile), circuit);
     await writeResult(
       context.folder,
-      'summary.json',
+      circuitSummaryFile,
       summarize(circuit, { checkpoint, selection }),
     );
   },

@@ -4,6 +4,7 @@
 import { edgeCount } from '../../circuit/shape.js';
 import { diff, type DiffReport } from '../../circuit-diff.js';
 import { automaticResamples } from '../../diff/bootstrap-diff.js';
+import { headsOfGroup, readDiffReport, type HeadGroup } from '../../diff-report.js';
 import { nullPValue } from '../../diff/null-diff.js';
 import { resamplingWork } from '../../diff/resample.js';
 import { readScoreFile } from '../../formats/score-file.js';
@@ -11,6 +12,7 @@ import { pairsKey, type Facts } from '../facts.js';
 import {
   placeId,
   places,
+  type Need,
   type Place,
   type StageContext,
   type StageKind,
@@ -71,6 +73,22 @@ export async function diffOfResults(
   });
 }
 
+/** What reads only which heads a diff puts into a group, most important first, needs no more of it. */
+export const diffHeadsNeed = (id: string, group: HeadGroup): Need => ({
+  kind: 'diff',
+  id,
+  part: {
+    name: `the ${group} heads`,
+    read: async (file) => headsOfGroup(await readDiffReport(file(diffFile)), group).heads,
+  },
+});
+
+/** A report as it is without a null diff. */
+function withoutNullDiff(report: DiffReport): DiffReport {
+  const comparisons = report.comparisons.map(({ nullPValue: _, ...rest }) => rest);
+  return { ...report, nullDiff: null, comparisons };
+}
+
 /** The null diff's numbers in a report that was made without one. */
 export function withNullDiff(report: DiffReport, { nullDiff }: NullDiffFile): DiffReport {
   if (!nullDiff) return report;
@@ -99,18 +117,23 @@ export const diffStage: StageKind = {
       .filter(({ checkpoint }) => checkpoint.base !== checkpoint.name)
       .map((place) => {
         const baseId = placeId({ ...place, checkpoint: baseOf(place) });
+        const id = placeId(place);
+        const { base, name: post } = place.checkpoint;
+        const settings = {
+          ...diffSettings(study),
+          base,
+          post,
+          ...(hasOpenings(study, place) ? { openings: true } : {}),
+        };
         return {
           kind: 'diff',
-          id: placeId(place),
-          settings: {
-            ...diffSettings(study),
-            base: place.checkpoint.base,
-            post: place.checkpoint.name,
-            ...(hasOpenings(study, place) ? { openings: true } : {}),
-          },
+          id,
+          settings,
+          // Not the null diff: other splits resample nothing again.
+          costly: { settings, needs: ['base', 'post'], id },
           needs: {
             base: { kind: 'attribution', id: baseId },
-            post: { kind: 'attribution', id: placeId(place) },
+            post: { kind: 'attribution', id },
             noise: { kind: 'null-diff', id: baseId },
           },
           weights: [],
@@ -120,11 +143,14 @@ export const diffStage: StageKind = {
       }),
   async run({ settings }, context) {
     const { base, post, openings } = settings as { base: string; post: string; openings?: true };
+    const [earlier] = await context.earlier(diffFile);
     const results = [
       { role: 'base', name: base },
       { role: 'post', name: post },
     ];
-    const report = await diffOfResults(context, results, openings);
+    const report = earlier
+      ? withoutNullDiff(await readResult<DiffReport>(earlier, diffFormat))
+      : await diffOfResults(context, results, openings);
     const noise = await readResult<NullDiffFile>(
       context.needed('noise', 'null-diff.json'),
       nullDiffFormat,

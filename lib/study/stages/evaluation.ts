@@ -54,7 +54,7 @@ export const evaluationStage: StageKind = {
         },
         needs: {
           pairs: pairsNeed(place, study),
-          circuit: { kind: 'circuit', id: placeId(place) },
+          circuit: { kind: 'circuit', id: placeId(place), files: [circuitFile] },
         },
         weights: [checkpoint.name],
         checkpoint: checkpoint.name,

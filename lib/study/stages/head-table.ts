@@ -2,7 +2,14 @@
 // measured. What it goes with is the stage `heads`, so that other tests of it measure nothing again.
 
 import { headsOfGroup, readDiffReport, type DiffHeads } from '../../diff-report.js';
-import { allHeads, compareHeads, formatHead, parseHeads, type HeadRef } from '../../head-gate.js';
+import {
+  allHeads,
+  compareHeads,
+  formatHead,
+  parseHeads,
+  type HeadRef,
+  type HeadShape,
+} from '../../head-gate.js';
 import { headPrompts, headProperties } from '../../head-properties.js';
 import type { HeadTable } from '../../heads/types.js';
 import { headTableDraws } from '../draws.js';
@@ -68,6 +75,12 @@ function settingsOf(spec: HeadsSpec, { checkpoint, task, form }: Place, study: S
 const needsDiff = ({ which, maps }: HeadsSpec): boolean =>
   maps > 0 || (which.kind !== 'all' && which.kind !== 'heads');
 
+/** The heads that are measured and those that are drawn, of them only what `run` reads. */
+interface ChosenHeads {
+  readonly heads: HeadRef[];
+  readonly drawn: HeadRef[];
+}
+
 function instanceOf(
   spec: HeadsSpec,
   place: Place,
@@ -83,7 +96,7 @@ function instanceOf(
     settings: settingsOf(spec, place, study),
     needs: {
       pairs: pairsNeed(place, study),
-      ...(needsDiff(spec) ? { diff: { kind: 'diff', id: placeId(place) } } : {}),
+      ...(needsDiff(spec) ? { diff: headsNeed(spec, place, { layers, heads }) } : {}),
     },
     weights: [checkpoint.name],
     checkpoint: checkpoint.name,
@@ -117,7 +130,7 @@ export function knownHeads({ comparisons }: DiffHeads): KnownHeads {
 /** `report` is there where `needsDiff` says so. */
 function chosenHeads(
   { which }: HeadsSpec,
-  shape: { layers: number; heads: number },
+  shape: HeadShape,
   report: DiffHeads | undefined,
 ): HeadRef[] {
   switch (which.kind) {
@@ -145,20 +158,32 @@ function drawnHeads(heads: readonly HeadRef[], known: KnownHeads, count: number)
     .slice(0, count);
 }
 
+const headsNeed = (spec: HeadsSpec, place: Place, shape: HeadShape): Need => ({
+  kind: 'diff',
+  id: placeId(place),
+  part: {
+    name: spec.maps > 0 ? 'the heads to draw' : `the ${spec.which.kind} heads`,
+    read: async (file): Promise<ChosenHeads> => {
+      const report = await readDiffReport(file(diffFile));
+      const heads = chosenHeads(spec, shape, report);
+      const drawn = spec.maps > 0 ? drawnHeads(heads, knownHeads(report), spec.maps) : [];
+      return { heads, drawn };
+    },
+  },
+});
+
 async function measure(
   spec: HeadsSpec,
   checkpoint: string,
   context: StageContext,
 ): Promise<HeadTable | null> {
-  const report = needsDiff(spec)
-    ? await readDiffReport(context.needed('diff', diffFile))
-    : undefined;
   const pairs = await neededPairs(context);
   const model = await context.model(checkpoint);
-  const heads = chosenHeads(spec, model.info, report);
+  const { heads, drawn } = needsDiff(spec)
+    ? (context.part('diff') as ChosenHeads)
+    : { heads: chosenHeads(spec, model.info, undefined), drawn: [] };
   if (heads.length === 0) return null;
   const prompt = Math.min(spec.mapPair, pairs.length - 1);
-  const drawn = spec.maps > 0 ? drawnHeads(heads, knownHeads(report!), spec.maps) : [];
   const { metric } = context.study.attribution;
   const table = await headProperties(model, headPrompts(pairs, metric), {
     heads,

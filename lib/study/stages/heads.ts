@@ -11,6 +11,7 @@ import { effectsPlan, headsPlaces } from '../heads-places.js';
 import {
   littleWork,
   placeId,
+  type NeededPart,
   type Place,
   type StageContext,
   type StageInstance,
@@ -45,6 +46,31 @@ function correlationSettings(study: Study) {
   };
 }
 
+const groupsOfHeads: NeededPart = {
+  name: 'the group of every head',
+  read: async (file) => knownHeads(await readDiffReport(file(diffFile))).groups,
+};
+
+/** As JSON. */
+type EffectsPart = Omit<MeasuredEffects, 'effects'> & { readonly effects: [string, number][] };
+
+/** Not the intervals and tests of the table. */
+const effectsOfHeads: NeededPart = {
+  name: 'the effect of every head',
+  read: async (file): Promise<EffectsPart | null> => {
+    const { table } = await readResult<AblationStageFile>(file(ablationFile), ablationFormat);
+    if (!table) return null;
+    const { metric, ablation } = table.settings;
+    return { settings: { metric, ablation }, effects: [...singleHeadEffects(table)] };
+  },
+};
+
+function neededEffects(context: StageContext, instance: StageInstance): MeasuredEffects | null {
+  if (!('effects' in instance.needs)) return null;
+  const part = context.part('effects') as EffectsPart | null;
+  return part && { settings: part.settings, effects: new Map(part.effects) };
+}
+
 function instanceOf(
   spec: HeadsSpec,
   place: Place,
@@ -66,8 +92,10 @@ function instanceOf(
     },
     needs: {
       table: headTableNeed(spec, place),
-      diff: { kind: 'diff', id: placeId(place) },
-      ...(plan ? { effects: { kind: 'ablation', id: ablationId(plan, place, 0) } } : {}),
+      diff: { kind: 'diff', id: placeId(place), part: groupsOfHeads },
+      ...(plan
+        ? { effects: { kind: 'ablation', id: ablationId(plan, place, 0), part: effectsOfHeads } }
+        : {}),
     },
     weights: [],
     checkpoint: checkpoint.name,
@@ -79,26 +107,14 @@ function instanceOf(
   };
 }
 
-async function neededEffects(
-  context: StageContext,
-  instance: StageInstance,
-): Promise<MeasuredEffects | null> {
-  if (!('effects' in instance.needs)) return null;
-  const path = context.needed('effects', ablationFile);
-  const { table } = await readResult<AblationStageFile>(path, ablationFormat);
-  if (!table) return null;
-  const { metric, ablation } = table.settings;
-  return { settings: { metric, ablation }, effects: singleHeadEffects(table) };
-}
-
 async function profileOf(
   instance: StageInstance,
   context: StageContext,
 ): Promise<HeadProfile | null> {
   const table = await neededHeadTable(context);
   if (!table) return null;
-  const { groups } = knownHeads(await readDiffReport(context.needed('diff', diffFile)));
-  const effects = await neededEffects(context, instance);
+  const groups = context.part('diff') as Record<string, string>;
+  const effects = neededEffects(context, instance);
   return headProfile(table, { groups, effects }, correlationSettings(context.study));
 }
 

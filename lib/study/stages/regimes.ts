@@ -6,10 +6,10 @@ import { compareDepths, type DepthReport } from '../../tracking/depth.js';
 import { regimeOverlap, type RegimeOverlap } from '../../tracking/overlap.js';
 import type { SeriesTracking } from '../../tracking/cohorts.js';
 import { overlapDraws } from '../draws.js';
-import { littleWork, type StageKind } from '../stage.js';
+import { littleWork, type NeededPart, type StageKind } from '../stage.js';
 import { slug, type Series, type Study } from '../study.js';
 import { readResult, writeResult } from './files.js';
-import { trackingFormat, trackingId, type TrackingFile } from './tracking.js';
+import { trackingFile, trackingFormat, trackingId, type TrackingFile } from './tracking.js';
 
 export const regimesFormat = 'headspark-regimes';
 
@@ -47,9 +47,27 @@ export interface RegimesFile {
   readonly corruptedRewards: CorruptedReward[];
 }
 
+/** Without statistics. */
+type TrackedHeads = Omit<SeriesTracking, 'cohorts' | 'survival'>;
+
+const withoutStatistics = ({
+  cohorts: _cohorts,
+  survival: _survival,
+  ...heads
+}: SeriesTracking): TrackedHeads => heads;
+
+const trackedHeads: NeededPart = {
+  name: 'the heads of every checkpoint',
+  read: async (file): Promise<TrackedHeads> => {
+    const path = file(trackingFile);
+    const { tracking } = await readResult<TrackingFile>(path, trackingFormat);
+    return withoutStatistics(tracking);
+  },
+};
+
 interface Tracked {
   readonly series: Series;
-  readonly tracking: SeriesTracking;
+  readonly tracking: TrackedHeads;
 }
 
 /** [layers * heads] masks of a series' heads. */
@@ -129,7 +147,7 @@ export const regimesStage: StageKind = {
         needs: Object.fromEntries(
           study.series.map(({ label }) => [
             label,
-            { kind: 'tracking', id: trackingId(label, task, form.name) },
+            { kind: 'tracking', id: trackingId(label, task, form.name), part: trackedHeads },
           ]),
         ),
         weights: [],
@@ -142,9 +160,7 @@ export const regimesStage: StageKind = {
     const { task, form } = settings as Record<'task' | 'form', string>;
     const tracked: Tracked[] = [];
     for (const series of study.series) {
-      const path = context.needed(series.label, 'tracking.json');
-      const { tracking } = await readResult<TrackingFile>(path, trackingFormat);
-      tracked.push({ series, tracking });
+      tracked.push({ series, tracking: context.part(series.label) as TrackedHeads });
     }
     const ofBase = (base: string) => tracked.filter(({ series }) => series.base.name === base);
     const overlaps = study.bases

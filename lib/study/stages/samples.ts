@@ -4,8 +4,8 @@
 
 import { join } from 'node:path';
 import { answerBenchmark } from '../../evaluation.js';
-import { keyText, sampleKeys } from '../../evaluation/plan.js';
-import { writeJournal } from '../../journal.js';
+import { isOfShard, keyText, sampleKeys } from '../../evaluation/plan.js';
+import { readJournal, writeJournal } from '../../journal.js';
 import type { Shard } from '../../shard.js';
 import { askedForm, promptKey } from '../benchmark-facts.js';
 import {
@@ -21,7 +21,8 @@ import type { Facts } from '../facts.js';
 import type { StageContext, StageInstance, StageKind, StageWork } from '../stage.js';
 import type { BenchmarkSpec, Checkpoint, Study } from '../study.js';
 import { planOf, variantCount } from './ablation.js';
-import { writeResult } from './files.js';
+import { diffHeadsNeed } from './diff.js';
+import { exists, writeResult } from './files.js';
 
 export const samplesFile = 'samples.jsonl';
 export const samplesSummaryFile = 'summary.json';
@@ -152,24 +153,28 @@ function instanceOf(
   const { spec, checkpoint, form } = place;
   const { textHash } = of.facts.checkpoints.get(checkpoint.name)!;
   const { hash, suffix, modulus } = of.facts.benchmarks.get(spec.name)!.benchmark;
-  const fromDiff = isGated(place) && place.ablation.what.kind === 'group';
+  const diff =
+    isGated(place) && place.ablation.what.kind === 'group'
+      ? diffHeadsNeed(diffIdOf(place), place.ablation.what.group)
+      : undefined;
+  const settings = {
+    benchmark: spec.name,
+    hash,
+    suffix,
+    modulus: modulus ?? null,
+    asked: askedForm(spec, form),
+    form: form.name,
+    text: textHash,
+    ...answeringOf(spec),
+    gates: gatesOf(place),
+    checkpoint: checkpoint.name,
+  };
   return {
     kind: 'samples',
     id: partId(place, part),
-    settings: {
-      benchmark: spec.name,
-      hash,
-      suffix,
-      modulus: modulus ?? null,
-      asked: askedForm(spec, form),
-      form: form.name,
-      text: textHash,
-      ...answeringOf(spec),
-      gates: gatesOf(place),
-      checkpoint: checkpoint.name,
-      part: partName(part),
-    },
-    needs: fromDiff ? { diff: { kind: 'diff', id: diffIdOf(place) } } : {},
+    settings: { ...settings, part: partName(part) },
+    costly: { settings, needs: diff ? ['diff'] : [], id: placeName(place) },
+    needs: diff ? { diff } : {},
     weights: [checkpoint.name],
     checkpoint: checkpoint.name,
     ...(part ? { part: part.index - 1 } : {}),
@@ -179,12 +184,31 @@ function instanceOf(
 
 const allPlaces = (study: Study): AnyPlace[] => [...benchmarkPlaces(study), ...gatedPlaces(study)];
 
+/** Begins a journal with the samples that belong to it of problems that were cut into other parts. */
+async function takeSamples(
+  journal: string,
+  part: Shard | null,
+  context: StageContext,
+): Promise<void> {
+  if (await exists(journal)) return;
+  const records = new Map<string, unknown>();
+  let header: Record<string, unknown> | undefined;
+  for (const path of await context.earlier(samplesFile)) {
+    const { settings, records: all } = await readJournal(path);
+    header ??= { ...settings, shard: partName(part) };
+    for (const [key, record] of all) if (isOfShard(key, part)) records.set(key, record);
+  }
+  if (header) await writeJournal(journal, header, records);
+}
+
 /** Runs (or goes on with) the samples; undefined where there are no heads to gate. */
 async function answer(place: AnyPlace, part: Shard | null, context: StageContext) {
   const { spec, checkpoint, form } = place;
-  const plan = isGated(place) ? await planOf(place.ablation, context, checkpoint) : undefined;
+  const plan = isGated(place) ? planOf(place.ablation, context, checkpoint) : undefined;
   if (isGated(place) && !plan) return undefined;
   const { benchmark } = context.facts.benchmarks.get(spec.name)!;
+  const journal = join(context.stateFolder, 'journal.jsonl');
+  await takeSamples(journal, part, context);
   return answerBenchmark(await context.model(checkpoint.name), benchmark, {
     // The study's name of the checkpoint, not the folder's: the same bytes wherever it lies.
     label: checkpoint.name,
@@ -192,7 +216,7 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
     ...answeringOf(spec),
     ...(isGated(place) && plan ? { plan, ...evaluationGates(place) } : {}),
     ...(part ? { shard: part } : {}),
-    journal: join(context.stateFolder, 'journal.jsonl'),
+    journal,
     signal: context.signal,
     onProgress: ({ done, total }) => context.onProgress(total > 0 ? done / total : 0),
   });

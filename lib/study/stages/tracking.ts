@@ -5,12 +5,19 @@ import { formatHead } from '../../head-gate.js';
 import { correlateWithLogs, type LogCorrelation } from '../../tracking/log-correlation.js';
 import { trackSeries, type SeriesTracking } from '../../tracking/cohorts.js';
 import type { CheckpointHeads } from '../../tracking/series.js';
-import { littleWork, placeId, type StageContext, type StageKind } from '../stage.js';
+import {
+  littleWork,
+  placeId,
+  type NeededPart,
+  type StageContext,
+  type StageKind,
+} from '../stage.js';
 import { slug, type Checkpoint, type Series, type Study } from '../study.js';
 import { valuesAtSteps, type TrainingLog } from '../training-log.js';
-import { circuitSummaryFormat, type CircuitSummaryFile } from './circuit.js';
+import { circuitSummaryFile, circuitSummaryFormat, type CircuitSummaryFile } from './circuit.js';
 import { readResult, writeResult } from './files.js';
 
+export const trackingFile = 'tracking.json';
 export const trackingFormat = 'headspark-tracking';
 
 export interface TrackingFile {
@@ -35,14 +42,24 @@ export function seriesPlaces(study: Study): { series: Series; task: string; form
 export const trackingId = (label: string, task: string, form: string): string =>
   [label, task, form].map(slug).join('.');
 
+type CircuitHeads = Pick<CircuitSummaryFile, 'heads' | 'shape'>;
+
+const headsOfCircuit: NeededPart = {
+  name: 'the heads',
+  read: async (file): Promise<CircuitHeads> => {
+    const path = file(circuitSummaryFile);
+    const { heads, shape } = await readResult<CircuitSummaryFile>(path, circuitSummaryFormat);
+    return { heads, shape };
+  },
+};
+
 /** The circuit heads of a checkpoint, from the circuit stage. */
-async function headsOf(
+function headsOf(
   context: StageContext,
   role: string,
   { name, step }: Pick<Checkpoint, 'name' | 'step'>,
-): Promise<CheckpointHeads & { shape: CircuitSummaryFile['shape'] }> {
-  const path = context.needed(role, 'summary.json');
-  const { heads, shape } = await readResult<CircuitSummaryFile>(path, circuitSummaryFormat);
+): CheckpointHeads & { shape: CircuitSummaryFile['shape'] } {
+  const { heads, shape } = context.part(role) as CircuitHeads;
   const inside = new Set(heads);
   const mask = Uint8Array.from({ length: shape.layers * shape.heads }, (_, index) => {
     const ref = { layer: Math.floor(index / shape.heads), head: index % shape.heads };
@@ -77,7 +94,7 @@ export const trackingStage: StageKind = {
         needs: Object.fromEntries(
           all.map((checkpoint) => [
             checkpoint.name,
-            { kind: 'circuit', id: placeId({ checkpoint, task, form }) },
+            { kind: 'circuit', id: placeId({ checkpoint, task, form }), part: headsOfCircuit },
           ]),
         ),
         weights: [],
@@ -88,9 +105,8 @@ export const trackingStage: StageKind = {
     const { study, facts } = context;
     const { label, task, form } = settings as Record<'label' | 'task' | 'form', string>;
     const series = study.series.find((one) => one.label === label)!;
-    const base = await headsOf(context, series.base.name, series.base);
-    const checkpoints: CheckpointHeads[] = [];
-    for (const one of series.checkpoints) checkpoints.push(await headsOf(context, one.name, one));
+    const base = headsOf(context, series.base.name, series.base);
+    const checkpoints = series.checkpoints.map((one) => headsOf(context, one.name, one));
     const { confidence, permutations, blockLength } = study.statistics;
     const { layers, heads } = base.shape;
     const tracking = trackSeries(
@@ -116,6 +132,6 @@ export const trackingStage: StageKind = {
         seed: study.seed,
       }),
     };
-    await writeResult(context.folder, 'tracking.json', file);
+    await writeResult(context.folder, trackingFile, file);
   },
 };

@@ -19,7 +19,7 @@ async function takeAndDiscard(times: number): Promise<number> {
   let taken = 0;
   for (let i = 0; i < times; i++) {
     try {
-      await store.discard(name, await store.begin(name));
+      await store.discard(await store.begin(name));
       taken += 1;
     } catch (error) {
       const inUse =
