@@ -7,6 +7,7 @@ import {
   type AblationSpec,
   type BenchmarkSpec,
   type Checkpoint,
+  type ChosenCheckpoints,
   type PromptForm,
   type Study,
 } from './study.js';
@@ -48,16 +49,28 @@ export function benchmarkPlaces(study: Study): BenchmarkPlace[] {
 export const benchmarkId = ({ spec, checkpoint, form }: BenchmarkPlace): string =>
   [spec.name, checkpoint.name, form.name].map(slug).join('.');
 
+/** Of all checkpoints those that an ablation or an entry of `heads` is for. */
+export function chosenCheckpoints(chosen: ChosenCheckpoints, study: Study): Set<string> {
+  if (chosen === 'final') return finalNames(study);
+  const post = study.series.flatMap(({ checkpoints }) => checkpoints);
+  if (chosen === 'all') return new Set(post.map(({ name }) => name));
+  return new Set(
+    chosen.flatMap((name) => {
+      const own = post.filter((checkpoint) => checkpoint.name === name);
+      const wanted = own.length > 0 ? own : post.filter(({ series }) => series === name);
+      return wanted.map((checkpoint) => checkpoint.name);
+    }),
+  );
+}
+
 /** Post-trained checkpoints of an ablation with the tasks and forms that its heads come from. */
 function headsFrom(
   ablation: AblationSpec,
   study: Study,
 ): { checkpoint: Checkpoint; form: string; task?: string }[] {
-  const finals = finalNames(study);
+  const chosen = chosenCheckpoints(ablation.checkpoints, study);
   const wanted = (checkpoint: Checkpoint, form: string): boolean =>
-    checkpoint.base !== checkpoint.name &&
-    (ablation.checkpoints === 'all' || finals.has(checkpoint.name)) &&
-    (ablation.forms?.includes(form) ?? true);
+    chosen.has(checkpoint.name) && (ablation.forms?.includes(form) ?? true);
   const all =
     ablation.what.kind === 'group'
       ? places(study).filter(({ task }) => ablation.tasks?.includes(task) ?? true)

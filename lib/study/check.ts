@@ -5,6 +5,7 @@
 import { attributionProblems } from './check-attribution.js';
 import { benchmarkProblems } from './check-benchmarks.js';
 import { headProblem } from './check-head-list.js';
+import { chosenProblems } from './check-chosen.js';
 import { headsProblems } from './check-heads.js';
 import { repeatProblems } from './check-repeats.js';
 import { unknownName } from './unknown-name.js';
@@ -226,6 +227,7 @@ export function checkStudyFile(file: StudyFile, study: Study): Problem[] {
     ...attributionProblems(file, study),
     ...selectionProblems(file),
     ...ablationProblems(file, study),
+    ...chosenProblems(file, study),
     ...headsProblems(file, study),
     ...benchmarkProblems(file, study),
     ...repeatProblems(file),

@@ -1,6 +1,6 @@
 // Where ablations on pairs and `heads` apply, and which ablation tells the effects of single heads.
 
-import { finalNames } from './benchmark-places.js';
+import { chosenCheckpoints } from './benchmark-places.js';
 import { places, type Place } from './stage.js';
 import type { AblationSpec, HeadsSpec, Study } from './study.js';
 
@@ -9,11 +9,10 @@ function placesFor(
   spec: Pick<HeadsSpec, 'checkpoints' | 'tasks' | 'forms'>,
   study: Study,
 ): Place[] {
-  const finals = finalNames(study);
+  const chosen = chosenCheckpoints(spec.checkpoints, study);
   return places(study).filter(
     ({ checkpoint, task, form }) =>
-      checkpoint.base !== checkpoint.name &&
-      (spec.checkpoints === 'all' || finals.has(checkpoint.name)) &&
+      chosen.has(checkpoint.name) &&
       (spec.tasks?.includes(task) ?? true) &&
       (spec.forms?.includes(form) ?? true),
   );

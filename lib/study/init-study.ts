@@ -70,7 +70,7 @@ ablations: # causal tests on the pairs, each set against matched random sets
     factors: [0] # 0 ablates, 0.5 weakens, 1.3 amplifies; each is a stage of its own
     ablation: zero # mean, mean-per-position, resample
     match: layer # random sets with as many heads per layer; write-norm: that write as much
-    checkpoints: final # or all
+    checkpoints: final # the last of every series; all; or names of checkpoints and series: [grpo-step100]
     # positions: all       # prompt or generated
     # tasks: [sums]        # whose heads; prompt-forms: [thinking]
   - name: emergent solving # the same while benchmarks are answered, with every flip of an answer
@@ -92,7 +92,7 @@ heads: # what heads do on the pairs: attention, writes, copying; and what goes w
     maps: 2 # attention maps of the strongest heads, drawn
     # map-pair: 1             # on this pair
     # think-markers: ["<plan>", "</plan>"]  # instead of <think>, </think> and the like
-    # checkpoints: final      # or all; tasks: [sums]; prompt-forms: [thinking]
+    # checkpoints: final      # all, or names as above; tasks: [sums]; prompt-forms: [thinking]
 
 benchmarks: # what models are asked to solve, each checkpoint under each prompt form
   - name: gsm8k

@@ -116,6 +116,14 @@ const selection = z.strictObject({
   prune: z.boolean().default(true),
 });
 
+/** Post-trained checkpoints; `final`: the last of every series. */
+const chosen = z
+  .union(
+    [z.enum(['final', 'all']), z.array(text).min(1)],
+    'final, all, or a list of names of checkpoints and series',
+  )
+  .default('final');
+
 const ablation = z.strictObject({
   name,
   group: z.enum(headGroups).optional(),
@@ -134,7 +142,7 @@ const ablation = z.strictObject({
   match: z.enum(controlMatches).default('layer'),
   /** Problems whose runs means and resampled activations come from, with benchmarks. */
   references: whole(1, 100_000).optional(),
-  checkpoints: z.enum(['final', 'all']).default('final'),
+  checkpoints: chosen,
   /** Names of benchmarks that are answered under ablation; default: none, the pairs are. */
   benchmarks: z.array(name).min(1).optional(),
   /** Names of tasks and prompt forms; default: all. */
@@ -156,7 +164,7 @@ const heads = z.strictObject({
   /** The pair whose clean prompt is drawn, from 1. */
   'map-pair': count.default(1),
   'think-markers': z.array(text).min(1).optional(),
-  checkpoints: z.enum(['final', 'all']).default('final'),
+  checkpoints: chosen,
   tasks: z.array(name).min(1).optional(),
   'prompt-forms': z.array(name).min(1).optional(),
 });

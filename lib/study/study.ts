@@ -108,6 +108,12 @@ export interface AttributionSettings {
   readonly kvEdges: KvEdges;
 }
 
+/**
+ * Post-trained checkpoints: the last of every series, all, or named ones and those of named series. A
+ * name that a checkpoint and a series share is the checkpoint's.
+ */
+export type ChosenCheckpoints = 'final' | 'all' | readonly string[];
+
 /** An ablation or scaling plan; every factor is a table of its own. */
 export interface AblationSpec {
   readonly name: string;
@@ -123,7 +129,7 @@ export interface AblationSpec {
   readonly match: ControlMatch;
   /** Problems whose runs replacements come from, with benchmarks; absent: as `evaluate` has it. */
   readonly references?: number;
-  readonly checkpoints: 'final' | 'all';
+  readonly checkpoints: ChosenCheckpoints;
   /** Names of benchmarks that are answered under ablation; absent: the pairs are. */
   readonly benchmarks?: readonly string[];
   readonly tasks?: readonly string[];
@@ -147,7 +153,7 @@ export interface HeadsSpec {
   /** Index of the pair that is drawn. */
   readonly mapPair: number;
   readonly markers?: readonly string[];
-  readonly checkpoints: 'final' | 'all';
+  readonly checkpoints: ChosenCheckpoints;
   readonly tasks?: readonly string[];
   readonly forms?: readonly string[];
   readonly path: ValuePath;

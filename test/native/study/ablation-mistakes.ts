@@ -15,6 +15,21 @@ export const ablationMistakes: Record<string, Mistake> = {
     line,
     says: /ablations\[1\]\.match: single heads are set against no random sets/,
   },
+  'an ablation of an unknown checkpoint': {
+    change: ['controls: 2', 'controls: 2, checkpoints: [SFT, tree]'],
+    line,
+    says: /ablations\[1\]\.checkpoints\[2\]: there is no post-trained checkpoint or series "tree"; did you mean "three"/,
+  },
+  'an ablation of the base': {
+    change: ['controls: 2', 'controls: 2, checkpoints: [base]'],
+    line,
+    says: /there is no post-trained checkpoint or series "base"/,
+  },
+  'an ablation of no checkpoint': {
+    change: ['controls: 2', 'controls: 2, checkpoints: last'],
+    line,
+    says: /ablations\[1\]\.checkpoints: expected final, all, or a list of names of checkpoints and series, got "last"/,
+  },
   'references of an ablation on pairs': {
     change: ['controls: 2', 'ablation: mean, references: 8'],
     line,

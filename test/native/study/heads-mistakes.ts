@@ -60,6 +60,11 @@ export const headsMistakes: Record<string, Mistake> = {
     line: 28,
     says: /the ablation "ones" is not run everywhere: not for two, sums, thinking/,
   },
+  'heads of an unknown checkpoint': {
+    change: ['statistics:', 'heads: [{ name: a, checkpoints: [GRPQ] }]\nstatistics:'],
+    line: 27,
+    says: /heads\[1\]\.checkpoints\[1\]: there is no post-trained checkpoint or series "GRPQ"/,
+  },
   'heads under an unknown prompt form': {
     change: ['statistics:', 'heads: [{ name: a, prompt-forms: [think] }]\nstatistics:'],
     line: 27,

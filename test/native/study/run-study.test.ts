@@ -204,6 +204,25 @@ describe('parts of a study', () => {
     expect(complete).toBe(false);
   });
 
+  it('ablates heads of named checkpoints and series, and measures them there', async () => {
+    const named = smallStudy
+      .replace('controls: 4,', 'controls: 4, checkpoints: [sft-step10, GRPO],')
+      .replace('benchmarks: [chains],', 'benchmarks: [chains], checkpoints: [sft-step25],')
+      .replace('single: true,', 'single: true, checkpoints: [sft-step25],')
+      .replace('maps: 2,', 'maps: 2, checkpoints: [sft-step25],');
+    const { nodes } = await planStudy(await readStudy(await writeStudy(named)));
+    const idsOf = (kind: string, name: string): string[] =>
+      nodes.filter((one) => one.kind === kind && one.id.startsWith(name)).map(({ id }) => id);
+    expect(idsOf('ablation', 'emergent')).toEqual([
+      'emergent.sft-step10.sums.thinking.x0',
+      'emergent.grpo-step120.sums.thinking.x0',
+    ]);
+    expect(idsOf('benchmark-ablation', '')).toEqual([
+      'solving.chains.sft-step25.sums.thinking.x0',
+    ]);
+    expect(idsOf('heads', '')).toEqual(['all-heads.sft-step25.sums.thinking']);
+  });
+
   it('refuses unknown stages and shards', async () => {
     await expect(run(smallStudy, { only: ['atribution'] })).rejects.toThrow(
       /no stage "atribution".*Did you mean attribution\?/,
