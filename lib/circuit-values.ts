@@ -6,7 +6,7 @@ import type { CallbackResult } from './callbacks.js';
 import { graphOf } from './circuit/graph.js';
 import type { GraphShape } from './circuit/shape.js';
 import { HeadsparkError } from './errors.js';
-import { Journal, type JournalOptions } from './journal.js';
+import { Journal, readJournal, writeJournal, type JournalOptions } from './journal.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions, type JobProgress, type PackedPairs } from './native.js';
 import { packPairs } from './packed.js';
@@ -186,6 +186,21 @@ async function valuesInParts(
   });
   const [clean, corrupted, ...values] = all.map((row) => Float32Array.from(row));
   return { clean, corrupted, values };
+}
+
+/**
+ * Writes a finished journal with one record of all pairs: the same bytes, however often the run was
+ * killed. A run with the same settings takes it as its own.
+ */
+export async function writeWholeJournal(journal: string, path: string): Promise<void> {
+  const { settings, records } = await readJournal(journal);
+  const all: number[][] = [];
+  for (const record of records.values()) {
+    (record as number[][]).forEach((row, index) => {
+      all[index] = [...(all[index] ?? []), ...row];
+    });
+  }
+  await writeJournal(path, settings, [[`0-${all[0].length}`, all]]);
 }
 
 /** The values of masks on all pairs. */
