@@ -116,6 +116,7 @@ export type {
   AttributionSettings,
   BenchmarkSpec,
   Checkpoint as StudyCheckpoint,
+  ChosenCheckpoints,
   HeadsSpec,
   LogReduction,
   LogSpec,
