@@ -46,7 +46,7 @@ export async function computeLogits(
   checkModel('computeLogits', model);
   checkPrompts('computeLogits', prompts);
   checkOptionNames('computeLogits', options, logitsOptions);
-  const rows = prompts.map((row) => ('prompt' in row ? row : { prompt: row }) as PromptRow);
+  const rows = prompts.map((row) => ('prompt' in row ? row : { prompt: row }));
   for (const row of rows) checkOptionNames('a prompt', row, promptOptions);
   const request = {
     prompts: packRows(

@@ -491,12 +491,10 @@ describe('damage', () => {
 
   it('stops on a signal and says so', async () => {
     const controller = new AbortController();
-    const stopped = run(smallStudy, {
-      signal: controller.signal,
-      onComputed: ({ kind }) => {
-        if (kind === 'attribution') controller.abort(new Error('enough'));
-      },
-    });
+    const onComputed = ({ kind }: { kind: string }): void => {
+      if (kind === 'attribution') controller.abort(new Error('enough'));
+    };
+    const stopped = run(smallStudy, { signal: controller.signal, onComputed });
     await expect(stopped).rejects.toMatchObject({ code: 'ERR_HEADSPARK_CANCELLED' });
   });
 });
