@@ -8,6 +8,7 @@ import { settingsHash } from '../canonical-json.js';
 import type { StageNode } from './graph.js';
 import {
   isSameBasis,
+  unlessDamaged,
   workName,
   type Basis,
   type ResultName,
@@ -54,11 +55,11 @@ export class Bases {
     this.#store = store;
   }
 
-  /** Undefined where the input has no result. */
+  /** Undefined where the input has no result, or one that lost bytes. */
   async #read(node: StageNode, role: string): Promise<Read | undefined> {
     const input = node.inputs[role];
     const { files, part } = node.needs[role];
-    const stored = await this.#store.find(input);
+    const stored = await unlessDamaged(this.#store.find(input));
     if (!stored) return undefined;
     if (part) {
       const folder = this.#store.folderOf(input);

@@ -193,4 +193,15 @@ describe('what is known before an earlier stage is done', () => {
     await run({ heads: 'a2.h0' }, 1);
     expect(await outlook(nodesOf({ heads: 'a2.h0' })[1])).toBeUndefined();
   });
+
+  it('is that an earlier stage whose result lost bytes is to be computed again', async () => {
+    await run({});
+    await run({ noise: 1 }, 1);
+    await writeFile(pathOf({ noise: 1 }, 0, 'source.json'), '{}');
+    const [, reader] = nodesOf({ noise: 1 });
+    const bases = new Bases(new ResultStore(out));
+    expect(await bases.outlookOf(reader)).toEqual({ dependsOn: ['the heads of source one'] });
+    expect(await bases.isBegun(reader)).toBe(false);
+    expect(await run({ noise: 1 })).toEqual(['computed', 'taken', 'taken']);
+  });
 });
