@@ -245,15 +245,24 @@ HEADSPARK_DEVICE Reaching reaching(const TemperedRow& row, float threshold,
   return result;
 }
 
+/// The sum of e^(x - largest) over a row that is not tempered yet, for every thread. Reads it once.
+HEADSPARK_DEVICE double weight_of_all(const TemperedRow& row, float largest,
+                                      const WarpPlaces& places) {
+  double sum[1] = {};
+  for_own_tokens(row, [&](int, float x) {
+    sum[0] += static_cast<double>(sampling_weight(tempered(x, largest, 1.0f)));
+  });
+  block_sums(sum, places);
+  return sum[0];
+}
+
 struct Temper {
   float largest;
   float temperature;
-  bool keeps_logits;  ///< sums alone are asked for
 };
 
-/// Makes the row's logits tempered ones, unless it keeps them, and counts what reaches the first
-/// threshold. Reads and writes the row once. running[b]: the weight of the blocks before b; the
-/// last is the total.
+/// Makes the row's logits tempered ones and counts what reaches the first threshold. Reads and
+/// writes the row once. running[b]: the weight of the blocks before b; the last is the total.
 HEADSPARK_DEVICE Reaching temper(const TemperedRow& row, const Temper& by,
                                  const SharedArray<double>& running, const WarpPlaces& places) {
   Reaching result(kFirstThreshold);
@@ -276,13 +285,9 @@ HEADSPARK_DEVICE Reaching temper(const TemperedRow& row, const Temper& by,
         weigh(four.y, parts[1]);
         weigh(four.z, parts[2]);
         weigh(four.w, parts[3]);
-        if (!by.keeps_logits) store_four(row.x + i, four);
+        store_four(row.x + i, four);
       }
-      for (int i = half.whole; i < half.end; ++i) {
-        float x = row.x[i];
-        weigh(x, parts[0]);
-        if (!by.keeps_logits) row.x[i] = x;
-      }
+      for (int i = half.whole; i < half.end; ++i) weigh(row.x[i], parts[0]);
     }
     double sum = 0.0;
     HEADSPARK_UNROLL

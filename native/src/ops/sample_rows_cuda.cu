@@ -3,10 +3,10 @@
 // The logits were written by the head just before (4 bytes per token of the vocabulary; 256 rows of
 // 151,936 are 156 MB, 64 rows stay in the L2 of an H100). Of each row this reads, in bytes per
 // token: greedily 4, the largest two in one pass. For a draw 4 more, and writes 4: tempered logits
-// take the place of logits, weights are summed. A log probability reads 4 before, unless the draw
-// is at temperature 1. Top-k, top-p and min-p read 4 once more to list the tokens above a
-// threshold, and 4 for each step that the threshold falls below the first. Where more than kList
-// tokens are above it, 8 for each filter and for the draw (select).
+// take the place of logits, weights are summed. A log probability reads 4 before that. Top-k, top-p
+// and min-p read 4 once more to list the tokens above a threshold, and 4 for each step that the
+// threshold falls below the first. Where more than kList tokens are above it, 8 for each filter and
+// for the draw (select).
 //
 // The arithmetic is that of ops/sampling.cc: the same weights, the same sums of blocks, and sums of
 // lists that are exact in double, so that their order is free: weights of at least 2^-7 are
@@ -183,19 +183,16 @@ sample_rows_kernel(SampleKernel p) {
   const int likeliest = two.index < p.vocab ? two.index : 0;
   DrawnToken result{likeliest, kNoMargin, kNoLogProb};
   const TemperedRow row{logits, p.vocab, p.id_bits};
-  const float temperature = draw.options.temperature;
-  // The weights of a log probability are those at temperature 1; the others come second and stay.
-  double total_of_all = 1.0;
-  Reaching found(kFirstThreshold);
-  for (int pass = draw.log_prob && temperature != 1.0f ? 0 : 1;
-       pass < (temperature == 0.0f ? 1 : 2); ++pass) {
-    const Temper by{two.first, pass == 0 ? 1.0f : temperature, pass == 0};
-    found = temper(row, by, memory.running, memory.warps);
-    if (by.temperature == 1.0f) total_of_all = memory.running.load(row.blocks());
+  if (draw.log_prob) {
+    const double all = weight_of_all(row, two.first, memory.warps);
+    // Of the likeliest token; it lies there, since nobody has a register to spare.
+    if (thread_index() == 0) p.drawn[block_x()].log_prob = static_cast<float>(-logarithm(all));
   }
-  if (temperature == 0.0f) {
+  if (draw.options.temperature == 0.0f) {
     result.margin = two.first == two.second ? 0.0f : two.first - two.second;
   } else {
+    Reaching found =
+        temper(row, {two.first, draw.options.temperature}, memory.running, memory.warps);
     if (!has_filter(draw.options)) {
       result.token = draw_by_id(row, philox_uniform(draw.seed, draw.index), likeliest, memory);
     } else {
@@ -209,9 +206,10 @@ sample_rows_kernel(SampleKernel p) {
   }
   if (thread_index() != 0) return;
   if (draw.log_prob) {
+    const float temperature = draw.options.temperature;
     const float below = temperature == 0.0f ? 0.0f : row.x[result.token] * temperature;
-    const double log_prob = static_cast<double>(below) - logarithm(total_of_all);
-    result.log_prob = log_prob < 0.0 ? static_cast<float>(log_prob) : 0.0f;
+    result.log_prob = below + p.drawn[block_x()].log_prob;
+    if (result.log_prob > 0.0f) result.log_prob = 0.0f;
   }
   p.drawn[block_x()] = result;
 }
