@@ -3,7 +3,7 @@
 import { checkModel, checkPairs, checkText, checkTexts } from './argument-checks.js';
 import { attributeInParts, type Columns } from './attribution/in-parts.js';
 import { readShards, sumShards } from './attribution/merge.js';
-import { usualGrid, zeroGradient } from './attribution/zero-gradient.js';
+import { usualGrid, zeroGradient } from './attribution/gradients.js';
 import type { CallbackResult } from './callbacks.js';
 import { graphOf } from './circuit/graph.js';
 import { checkScoreTable, type ScoreMeta, type ScoreTable } from './circuit/score-table.js';

@@ -6,6 +6,7 @@ import { withCallbacks } from './callbacks.js';
 import { HeadsparkError } from './errors.js';
 import type { HubOptions, SnapshotOptions } from './hub-download.js';
 import { readJsonIfExists } from './json-file.js';
+import { isFolder } from './path-kinds.js';
 
 export type { HubOptions, HubProgress } from './hub-download.js';
 
@@ -46,12 +47,6 @@ interface Location {
   revision?: string;
   files: string[];
 }
-
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (info) => info.isDirectory(),
-    () => false,
-  );
 
 /** Splits `ORG/NAME[@REVISION]`; undefined for anything else. */
 export function parseHubId(text: string): { name: string; revision: string } | undefined {

@@ -1,6 +1,5 @@
 // What makes tokens of a checkpoint's texts, without its weights: tokenizer, chat template, and the
 // sizes that config.json gives. A folder that has a tokenizer alone is enough.
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkText } from './argument-checks.js';
 import { loadChatTemplate, type ChatTemplate } from './chat-template.js';
@@ -8,6 +7,7 @@ import { resolveCheckpoint, type HubOptions } from './checkpoint-source.js';
 import { readJsonIfExists } from './json-file.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
+import { pathExists } from './path-kinds.js';
 
 /** The text side of a checkpoint. */
 export interface CheckpointText {
@@ -40,17 +40,11 @@ const textOptions = optionNames<LoadTextOptions>({
   signal: true,
 });
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
 /** Tokenizer and chat template of a folder, as far as it has them. */
 export async function textParts(
   folder: string,
 ): Promise<Pick<CheckpointText, 'tokenizer' | 'chatTemplate'>> {
-  const hasTokenizer = await exists(join(folder, 'tokenizer.json'));
+  const hasTokenizer = await pathExists(join(folder, 'tokenizer.json'));
   return {
     tokenizer: hasTokenizer ? await loadTokenizer(folder) : undefined,
     chatTemplate: await loadChatTemplate(folder),

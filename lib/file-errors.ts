@@ -1,10 +1,11 @@
 // What the system says when a file cannot be read or written, in words. The only place that turns
 // its codes into sentences, so that none of them names a temporary file.
 import { existsSync, type Stats } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { HeadsparkError } from './errors.js';
+import { isFolder } from './path-kinds.js';
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
@@ -121,12 +122,6 @@ export async function writingTo<T>(
     throw writeError(path, error, about);
   }
 }
-
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 
 /** One by one: where Node makes them at once, it says ENOENT for a read-only file system. */
 async function makeFolders(folder: string): Promise<void> {

@@ -5,14 +5,7 @@ import { generate } from './generation.js';
 import type { Model } from './model.js';
 import type { JobOptions } from './native.js';
 import { checkOptionNames, optionNames, wholeNumber } from './option-checks.js';
-import { packRows, type GatedHead } from './packed.js';
-
-/** A prompt to continue. */
-export interface GenerateRow {
-  prompt: Int32Array | readonly number[];
-  /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions of this row. */
-  heads?: readonly GatedHead[] | undefined;
-}
+import { packRows, type PromptRow } from './packed.js';
 
 /** How far rows are continued. */
 export interface GenerateGreedyOptions extends JobOptions {
@@ -37,7 +30,7 @@ const greedyOptions = optionNames<GenerateGreedyOptions>({
  */
 export async function generateGreedy(
   model: Model,
-  rows: readonly GenerateRow[],
+  rows: readonly PromptRow[],
   options: GenerateGreedyOptions = {},
 ): Promise<number[][]> {
   checkModel('generateGreedy', model);

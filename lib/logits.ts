@@ -3,16 +3,9 @@ import { checkModel, checkPrompts } from './argument-checks.js';
 import type { Model } from './model.js';
 import { runJob, type JobOptions } from './native.js';
 import { checkOptionNames, optionNames, trueOrFalse } from './option-checks.js';
-import { packHeads, packRows, type GatedHead } from './packed.js';
+import { packHeads, packRows, type GatedHead, type PromptRow } from './packed.js';
 
-export type { GatedHead } from './packed.js';
-
-/** A prompt, and which of its heads are gated. */
-export interface PromptRow {
-  prompt: Int32Array | readonly number[];
-  /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions of this prompt. */
-  heads?: readonly GatedHead[] | undefined;
-}
+export type { GatedHead, PromptRow } from './packed.js';
 
 /** Which logits, and of which gated model. */
 export interface LogitsOptions extends JobOptions {

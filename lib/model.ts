@@ -1,6 +1,5 @@
 // A checkpoint ready to compute with: its weights (mapped by the C++ core, never copied into
 // JavaScript), its shape, and its tokenizer and chat template when the folder has them.
-import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { checkText } from './argument-checks.js';
 import type { ChatTemplate } from './chat-template.js';
@@ -17,6 +16,7 @@ import { callNative, runJob } from './native.js';
 import type { NativeLoadOptions, NativeModel, NativeModelInfo, Precision } from './native-types.js';
 import { checkOptionNames, oneOf, optionNames, trueOrFalse, wholeNumber } from './option-checks.js';
 import type { Tokenizer } from './tokenizer.js';
+import { pathExists } from './path-kinds.js';
 
 /**
  * How `loadModel` finds and runs a checkpoint. Threads, memory and micro-batches never change a
@@ -140,7 +140,7 @@ export class Model {
     );
     const { adapterFolder: replaced, ...own } = this.info;
     const base = (text: string): string => (replaced ? text.slice(0, text.lastIndexOf('+')) : text);
-    const extras = (await exists(join(adapterFolder, 'tokenizer.json')))
+    const extras = (await pathExists(join(adapterFolder, 'tokenizer.json')))
       ? await textParts(adapterFolder)
       : { tokenizer: this.tokenizer, chatTemplate: this.chatTemplate };
     const info = {
@@ -196,12 +196,6 @@ export class Model {
     );
   }
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 function nativeOptions(options: LoadModelOptions): Omit<NativeLoadOptions, 'folder'> {
   const high = Number.MAX_SAFE_INTEGER;

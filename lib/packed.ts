@@ -18,6 +18,13 @@ export interface GatedHead extends HeadRef {
   factor: number;
 }
 
+/** A prompt, and which of its heads are gated. */
+export interface PromptRow {
+  prompt: Int32Array | readonly number[];
+  /** Heads whose z is multiplied by `factor` (0: zero ablation) at all positions of this row. */
+  heads?: readonly GatedHead[] | undefined;
+}
+
 /** Rows of token ids as one array. @throws ERR_HEADSPARK_INVALID_ARGUMENT for an id that is none. */
 export function packRows(rows: readonly ArrayLike<number>[], what: string): PackedRows {
   const offsets = new Int32Array(rows.length + 1);

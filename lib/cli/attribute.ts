@@ -8,7 +8,7 @@ import {
   type IgGrid,
   type Metric,
 } from '../attribution.js';
-import { usualGrid, zeroGradient } from '../attribution/zero-gradient.js';
+import { isIntegrated, usualGrid, zeroGradient } from '../attribution/gradients.js';
 import { removeScoreJournal, scoresPath } from '../attribution/journal.js';
 import { graphOf } from '../circuit/graph.js';
 import type { KvEdges } from '../circuit/shape.js';
@@ -81,9 +81,6 @@ function writtenJournal(path: string): string {
     'writes the scores from there.'
   );
 }
-
-const isIntegrated = (method: AttributionMethod): boolean =>
-  method === 'eap-ig' || method === 'eap-ig-activations';
 
 export const attributeCommand: Command = {
   name: 'attribute',

@@ -5,7 +5,8 @@ import { formatBytes } from '../progress.js';
 
 const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
 
-function bytesIn(text: string): number {
+/** Bytes of a size; NaN for what is none. */
+export function parseBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
   if (!match) return NaN;
   return Math.floor(Number(match[1]) * units[match[2].toLowerCase() as keyof typeof units]);
@@ -13,7 +14,7 @@ function bytesIn(text: string): number {
 
 /** What is wrong with a size, to stand after the name of its option; undefined where nothing is. */
 export function sizeProblem(text: string): string | undefined {
-  const bytes = bytesIn(text);
+  const bytes = parseBytes(text);
   const example = 'write for instance 8GiB or 512M';
   const shown = text.slice(0, 60);
   if (Number.isNaN(bytes)) return `"${shown}" is not a size; ${example}`;
@@ -40,6 +41,3 @@ export function memoryRemark(
     'may kill the run without a word. Lower it.'
   );
 }
-
-/** Bytes of a size that has no problem. */
-export const parseBytes = bytesIn;

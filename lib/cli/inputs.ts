@@ -1,6 +1,5 @@
 // From arguments to a loaded model and its pairs.
 
-import { stat } from 'node:fs/promises';
 import type { Metric } from '../attribution.js';
 import { parseHubId } from '../checkpoint-source.js';
 import { loadCheckpointText, type CheckpointText } from '../checkpoint-text.js';
@@ -19,16 +18,11 @@ import { memoryRemark, parseBytes } from './byte-size.js';
 import type { Context } from './context.js';
 import { plural } from './output.js';
 import { refuseUnread } from './unread-options.js';
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
+import { pathExists } from '../path-kinds.js';
 
 async function withRevision(model: string, revision: string | undefined): Promise<string> {
   if (revision === undefined) return model;
-  if ((await exists(model)) || !parseHubId(`${model}@${revision}`)) {
+  if ((await pathExists(model)) || !parseHubId(`${model}@${revision}`)) {
     throw usageError(`--revision is for hub models (ORG/NAME); ${model} is not one.`);
   }
   return `${model}@${revision}`;

@@ -1,7 +1,7 @@
 // Mistakes about `attribution` in a study file: settings that the method does not read, and such as would
 // score rounding noise.
 
-import { zeroGradient } from '../attribution/zero-gradient.js';
+import { isIntegrated, zeroGradient } from '../attribution/gradients.js';
 import type { StudyFile } from './schema.js';
 import type { Problem } from './source.js';
 import type { Study } from './study.js';
@@ -11,8 +11,7 @@ const words = { method: 'method', metric: 'metric', steps: 'ig-steps', grid: 'ig
 /** Everything that is wrong with `attribution`. */
 export function attributionProblems(file: StudyFile, { attribution, source }: Study): Problem[] {
   const { method } = file.attribution;
-  const isIntegrated = method === 'eap-ig' || method === 'eap-ig-activations';
-  const unread = isIntegrated ? [] : (['ig-steps', 'ig-grid'] as const);
+  const unread = isIntegrated(method) ? [] : (['ig-steps', 'ig-grid'] as const);
   const noise = zeroGradient(attribution, words);
   return [
     ...unread.flatMap((key): Problem[] => {

@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { checkText } from '../argument-checks.js';
-import { usualGrid } from '../attribution/zero-gradient.js';
+import { usualGrid } from '../attribution/gradients.js';
 import type { BuildCircuitOptions } from '../circuit/circuit.js';
 import { checkStudyFile } from './check.js';
 import { benchmarksOf, problemsFile } from './read-benchmarks.js';

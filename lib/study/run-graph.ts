@@ -1,6 +1,5 @@
 // The graph of a study as a run's folder knows it.
 
-import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { version } from '../version.js';
 import { readFacts, type Facts, type FactsOptions } from './facts.js';
@@ -8,6 +7,7 @@ import { buildGraph, type StudyGraph } from './graph.js';
 import { readManifestIfExists } from './manifest.js';
 import { ResultStore } from './store.js';
 import type { Study } from './study.js';
+import { pathExists } from '../path-kinds.js';
 
 export interface RunGraph {
   readonly facts: Facts;
@@ -25,12 +25,6 @@ export interface RunGraphOptions extends Omit<FactsOptions, 'fingerprintFile'> {
   readonly machine?: 'this' | 'run';
 }
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
 /** Processor level and device that a run was begun with, by this version. */
 async function begunWith(
   run: string,
@@ -44,7 +38,7 @@ async function begunWith(
 /** Looks up a study's facts, with what the run's folder remembers of them, and builds the graph. */
 export async function graphOfRun(study: Study, options: RunGraphOptions): Promise<RunGraph> {
   const out = options.out === undefined ? undefined : resolve(options.out);
-  const known = out !== undefined && (await exists(out));
+  const known = out !== undefined && (await pathExists(out));
   const own = await readFacts(study, {
     ...options,
     ...(known ? { fingerprintFile: join(out, 'fingerprints.json') } : {}),

@@ -12,13 +12,7 @@ import type { Facts } from './facts.js';
 import type { StageNode } from './graph.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { StageContext } from './stage.js';
-import {
-  ResultStore,
-  unlessDamaged,
-  workName,
-  type DamagedResult,
-  type WorkPlace,
-} from './store.js';
+import { ResultStore, workName, type DamagedResult, type WorkPlace } from './store.js';
 import type { Study } from './study.js';
 
 export interface StageRunnerOptions extends PoolOptions {
@@ -58,7 +52,7 @@ export class StageRunner {
 
   /** Whether there is a result to go on from: whole, to the bit. */
   async isStored(node: StageNode, onDamage?: (damage: DamagedResult) => void): Promise<boolean> {
-    return (await unlessDamaged(this.#store.verify(node), onDamage)) !== undefined;
+    return this.#store.isWhole(node, onDamage);
   }
 
   /** Whether there is a result, without reading it. */

@@ -202,6 +202,11 @@ export class ResultStore {
     return stored;
   }
 
+  /** Whether there is a result that is whole, to the bit; `onDamage` hears of one that is not. */
+  async isWhole(name: ResultName, onDamage?: (damage: DamagedResult) => void): Promise<boolean> {
+    return (await unlessDamaged(this.verify(name), onDamage)) !== undefined;
+  }
+
   /** Whether there is a result whose files have their sizes: what only counts results asks no more. */
   async has(name: ResultName): Promise<boolean> {
     return (await unlessDamaged(this.find(name))) !== undefined;
@@ -277,16 +282,6 @@ export class ResultStore {
         error instanceof HeadsparkError && error.code === 'ERR_HEADSPARK_INVALID_ARGUMENT';
       if (!inUse) throw error;
     }
-  }
-
-  /** True where every file of a result has the bytes that it was stored with. */
-  async isWhole({ files, ...name }: StoredResult): Promise<boolean> {
-    const folder = this.folderOf(name);
-    for (const { name: file, sha256 } of files) {
-      const own = await sha256OfFile(join(folder, file)).catch(() => undefined);
-      if (own !== sha256) return false;
-    }
-    return true;
   }
 
   /**

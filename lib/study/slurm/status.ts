@@ -1,6 +1,6 @@
 // The queue's view of a run: every task of its arrays, in the words of a person.
 
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { checkText } from '../../argument-checks.js';
 import { isHeadsparkError } from '../../errors.js';
@@ -13,6 +13,7 @@ import { isDone, readCells, submittedJobs, type Cell } from './cells.js';
 import { endedTasks, isLive, queuedTasks, type QueuedTask } from './queue.js';
 import { logOf, slurmFolder } from './script.js';
 import { submittedParts } from './submit.js';
+import { pathExists } from '../../path-kinds.js';
 
 /**
  * `done`: every result is stored. `running`, `queued`: in the queue. `ended`: its job is over and
@@ -45,12 +46,6 @@ export interface SlurmStatus {
   readonly problem: string | null;
 }
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
 function stateOf(cell: Cell): TaskState {
   if (isDone(cell)) return 'done';
   const { queued, submitted } = cell;
@@ -79,7 +74,7 @@ async function taskStatus(
     reason: queued?.reason || null,
     stages,
     stored,
-    log: (await exists(log)) ? log : null,
+    log: (await pathExists(log)) ? log : null,
   };
 }
 
@@ -90,7 +85,7 @@ export async function slurmStatus(
 ): Promise<SlurmStatus | undefined> {
   checkPlanOptions('slurmStatus', study, options);
   checkText('slurmStatus', 'the folder out', options.out);
-  if (!(await exists(join(options.out, slurmFolder)))) return undefined;
+  if (!(await pathExists(join(options.out, slurmFolder)))) return undefined;
   const run = await realpath(resolve(options.out));
   const { graph, store } = await graphOfRun(study, { ...options, out: run, machine: 'run' });
   const parts = partsOf(study, graph, await submittedParts(run));

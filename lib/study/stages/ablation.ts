@@ -6,13 +6,14 @@ import { ablate, type AblationPlan, type AblationTable } from '../../ablation.js
 import { journalOfTables } from '../../ablation/table-journal.js';
 import { matchedControlCount } from '../../diff/matched-controls.js';
 import { parseHeadSets, type HeadRef, type HeadShape } from '../../head-gate.js';
+import { pathExists } from '../../path-kinds.js';
 import { ablationDraws, type RowCounts } from '../draws.js';
 import { pairsKey, type Facts } from '../facts.js';
 import { ablationPlaces } from '../heads-places.js';
 import { placeId, type Place, type StageContext, type StageKind } from '../stage.js';
 import { slug, type AblationSpec, type Study } from '../study.js';
 import { diffHeadsNeed } from './diff.js';
-import { exists, readResult, writeResult } from './files.js';
+import { readResult, writeResult } from './files.js';
 import { neededPairs, pairsNeed } from './pairs.js';
 
 export const ablationFile = 'ablation.json';
@@ -140,7 +141,7 @@ function instanceOf(
 
 /** Begins a journal with what tables of other settings hold. */
 async function takeVariants(journal: string, context: StageContext): Promise<void> {
-  if (await exists(journal)) return;
+  if (await pathExists(journal)) return;
   const tables: AblationTable[] = [];
   for (const path of await context.earlier(ablationFile)) {
     const { table } = await readResult<AblationStageFile>(path, ablationFormat);

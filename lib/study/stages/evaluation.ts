@@ -11,10 +11,11 @@ import type { Model } from '../../model.js';
 import type { TokenizedPair } from '../../pairs.js';
 import { bootstrapMean, bootstrapShare, type Interval } from '../../stats/index.js';
 import type { Circuit } from '../../circuit/circuit.js';
+import { pathExists } from '../../path-kinds.js';
 import { pairsKey } from '../facts.js';
 import { placeId, places, type StageContext, type StageKind } from '../stage.js';
 import { circuitFile } from './circuit.js';
-import { exists, readResult, writeResult } from './files.js';
+import { readResult, writeResult } from './files.js';
 import { neededPairs, pairsNeed } from './pairs.js';
 
 export const evaluationFormat = 'headspark-evaluation';
@@ -44,7 +45,7 @@ const resamples = 2000;
 async function takeValues(journal: string, context: StageContext): Promise<number[] | undefined> {
   const [values] = await context.earlier(valuesFile);
   if (values === undefined) return undefined;
-  if (!(await exists(journal))) await writeWholeJournal(values, journal);
+  if (!(await pathExists(journal))) await writeWholeJournal(values, journal);
   const path = join(dirname(values), evaluationFile);
   return (await readResult<EvaluationFile>(path, evaluationFormat)).correct;
 }

@@ -1,7 +1,6 @@
 // The JSON files of results: written as one line, read back with a check that they are what the
 // reader expects. Numbers that are not finite become null.
 
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../atomic-file.js';
 import { HeadsparkError } from '../../errors.js';
@@ -10,12 +9,6 @@ import { readJsonIfExists } from '../../json-file.js';
 export async function writeResult(folder: string, name: string, value: unknown): Promise<void> {
   await writeFileAtomic(join(folder, name), `${JSON.stringify(value)}\n`);
 }
-
-export const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 const limitBytes = 2 ** 30;
 

@@ -7,6 +7,7 @@ import { answerBenchmark } from '../../evaluation.js';
 import { isOfShard, keyText, sampleKeys } from '../../evaluation/plan.js';
 import { readJournal, writeJournal } from '../../journal.js';
 import type { Shard } from '../../shard.js';
+import { pathExists } from '../../path-kinds.js';
 import { askedForm, promptKey } from '../benchmark-facts.js';
 import {
   benchmarkId,
@@ -22,7 +23,7 @@ import type { StageContext, StageInstance, StageKind, StageWork } from '../stage
 import type { BenchmarkSpec, Checkpoint, Study } from '../study.js';
 import { planOf, variantCount } from './ablation.js';
 import { diffHeadsNeed } from './diff.js';
-import { exists, writeResult } from './files.js';
+import { writeResult } from './files.js';
 
 export const samplesFile = 'samples.jsonl';
 export const samplesSummaryFile = 'summary.json';
@@ -190,7 +191,7 @@ async function takeSamples(
   part: Shard | null,
   context: StageContext,
 ): Promise<void> {
-  if (await exists(journal)) return;
+  if (await pathExists(journal)) return;
   const records = new Map<string, unknown>();
   let header: Record<string, unknown> | undefined;
   for (const path of await context.earlier(samplesFile)) {

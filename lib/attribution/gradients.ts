@@ -1,5 +1,6 @@
-// Attributions whose gradients are 0 whatever the model does. KL(clean ‖ current) is at its minimum at the
-// clean run: who takes gradients there alone would rank what rounding leaves of 0.
+// Where attributions take gradients, and those whose gradients are 0 whatever the model does: KL(clean ‖
+// current) is at its minimum at the clean run, so that who takes gradients there alone would rank what
+// rounding leaves of 0.
 
 /** What decides where gradients are taken. */
 export interface GradientSettings {
@@ -17,10 +18,14 @@ export interface GradientWords {
   readonly grid: string;
 }
 
+/** Whether a method takes steps and a grid. */
+export const isIntegrated = (method: string): boolean =>
+  method === 'eap-ig' || method === 'eap-ig-activations';
+
 const atCleanRunAlone = ({ method, igSteps, igGrid }: GradientSettings): boolean =>
   method === 'eap' ||
   // The last step of this grid, which is the only one here, is the clean run.
-  ((method === 'eap-ig' || method === 'eap-ig-activations') && igSteps === 1 && igGrid === 'right');
+  (isIntegrated(method) && igSteps === 1 && igGrid === 'right');
 
 /** Where the grid is not given: the reference's loops. */
 export const usualGrid = (method: string): 'left' | 'right' =>
