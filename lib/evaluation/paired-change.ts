@@ -3,7 +3,7 @@
 import { mcnemarExact } from '../stats/binomial.js';
 import { permutationSteps } from '../stats/permutation.js';
 import type { Interval } from '../stats/quantile.js';
-import { shareChangeSteps } from '../stats/shares.js';
+import { testedShareChange } from '../stats/shares.js';
 import type { Steps } from '../turns.js';
 import type { EvaluationTable } from './types.js';
 
@@ -49,16 +49,17 @@ export function* changeSteps(
   to: Outcomes,
   statistics: ChangeStatistics,
 ): Steps<PairedChange> {
-  const { seed } = statistics;
-  const test = yield* permutationSteps(from.shares, to.shares, { permutations, seed });
+  const { seed, confidence } = statistics;
+  const { pValue: permutation } = yield* permutationSteps(from.shares, to.shares, {
+    permutations,
+    seed,
+  });
   yield;
-  const accuracy = yield* shareChangeSteps(from.shares, to.shares, testedBy(statistics));
-  yield;
-  if (!from.majorities || !to.majorities) {
-    return { accuracy, permutation: test.pValue, outcomes: null };
-  }
+  const test = { pValue: permutation, confidence };
+  const accuracy = testedShareChange(from.shares, to.shares, test);
+  if (!from.majorities || !to.majorities) return { accuracy, permutation, outcomes: null };
   const { lost, gained, pValue } = mcnemarExact(from.majorities, to.majorities);
-  return { accuracy, permutation: test.pValue, outcomes: { lost, gained, mcnemar: pValue } };
+  return { accuracy, permutation, outcomes: { lost, gained, mcnemar: pValue } };
 }
 
 /** Outcomes of the unablated model of a table; tables of older versions have no majorities. */

@@ -123,9 +123,21 @@ export function* shareChangeSteps(
   checkSomeOptions('shareChangeInterval', options);
   const { confidence = 0.95 } = options;
   checkConfidence(confidence);
-  const differences = pairedDifferences(before, after);
-  if (isBinary(before) && isBinary(after)) return binaryChange(differences, confidence);
-  const interval = withTwoUnseen(differences, normalQuantile((1 + confidence) / 2));
+  if (isBinary(before) && isBinary(after)) {
+    return binaryChange(pairedDifferences(before, after), confidence);
+  }
   const { pValue } = yield* permutationSteps(before, after, options);
-  return inAgreement(interval, { pValue, confidence });
+  return testedShareChange(before, after, { pValue, confidence });
+}
+
+/** `shareChangeInterval` of problems whose paired permutation test is made already. */
+export function testedShareChange(
+  before: Values,
+  after: Values,
+  test: { readonly pValue: number; readonly confidence: number },
+): Interval {
+  const differences = pairedDifferences(before, after);
+  if (isBinary(before) && isBinary(after)) return binaryChange(differences, test.confidence);
+  const interval = withTwoUnseen(differences, normalQuantile((1 + test.confidence) / 2));
+  return inAgreement(interval, test);
 }
