@@ -3,7 +3,7 @@
 import { byEffect, type HeadProfile } from '../heads/profile.js';
 import { headPropertyTexts, type HeadPropertyName } from '../heads/properties.js';
 import type { HeadValue } from '../heads/types.js';
-import { correlationName } from '../heads/correlation.js';
+import { correlationName, noIntervalText } from '../heads/correlation.js';
 import type { SpearmanResult } from '../stats/spearman.js';
 import { formatFixed } from '../format-number.js';
 import type { Context } from './context.js';
@@ -100,16 +100,8 @@ function printHeads(profile: HeadProfile, context: Context, top: number): void {
 }
 
 /** The interval, or why there is none. */
-function rhoBounds({ rho, noInterval }: SpearmanResult): string {
-  switch (noInterval) {
-    case 'few-points':
-      return 'too few heads';
-    case 'constant-resamples':
-      return 'too few differ';
-    default:
-      return formatBounds(rho, 2);
-  }
-}
+const rhoBounds = (result: SpearmanResult): string =>
+  noIntervalText(result) ?? formatBounds(result.rho, 2);
 
 function printCorrelations({ correlations, effects }: HeadProfile, context: Context): void {
   if (!correlations || !effects) return;

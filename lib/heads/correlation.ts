@@ -20,6 +20,18 @@ export const correlationName = (name: CorrelatedName): string =>
     ? 'layer (depth alone)'
     : headPropertyTexts.find((property) => property.name === name)!.title;
 
+/** Why a correlation has no interval, in few words; undefined where there is nothing to say. */
+export function noIntervalText({ noInterval }: SpearmanResult): string | undefined {
+  switch (noInterval) {
+    case 'few-points':
+      return 'too few heads';
+    case 'constant-resamples':
+      return 'too few differ';
+    default:
+      return undefined;
+  }
+}
+
 export interface WithinLayers {
   /** Correlation of ranks after every layer's mean rank is taken away. */
   readonly rho: number;

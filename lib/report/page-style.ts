@@ -84,8 +84,7 @@ svg [data-tip]{cursor:default}
   :root:root,:root[data-theme=dark]{color-scheme:light;${variables(light)}}
   nav,.tools,.keys,.skip,#tip{display:none}
   .scroll,.flip-list{max-height:none;overflow:visible;border:0}
-  .notes{margin:.2rem 0;padding-left:1.2rem}
-.picture,.scroll{background:none}
+  .picture,.scroll{background:none}
   body{font-size:10pt}tr,.picture{break-inside:avoid}h2,h2+p,h3{break-after:avoid}h2+p{break-inside:avoid}
   table{font-size:8pt}th,td{padding:.1rem .25rem}thead button{padding:.1rem .25rem}td.long{min-width:6rem}td.name{min-width:5rem}
   tbody tr:nth-child(n+${printedRows + 1}){display:none}p.paper{display:block}

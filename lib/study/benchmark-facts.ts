@@ -10,6 +10,7 @@ import {
 import { readBenchmark } from '../benchmarks/read.js';
 import { repeatedProblemsRemark } from '../benchmarks/repeated.js';
 import type { Benchmark } from '../benchmarks/types.js';
+import { plural } from '../format-number.js';
 import type { Model } from '../model.js';
 import { benchmarkPlaces, gatedPlaces } from './benchmark-places.js';
 import type { CheckpointFacts } from './facts.js';
@@ -55,6 +56,15 @@ export interface BenchmarkReading {
   readonly remarks: Set<string>;
 }
 
+/** A remark where a file holds fewer than the study's limit. */
+export function limitRemark(
+  file: string,
+  { count, noun, limit }: { count: number; noun: string; limit: number | undefined },
+): string | undefined {
+  if (limit === undefined || count >= limit) return undefined;
+  return `${file}: all of its ${plural(count, noun)} are fewer than the limit of ${limit}`;
+}
+
 async function readFileOf(
   spec: BenchmarkSpec,
   { failed, problems, remarks }: BenchmarkReading,
@@ -69,10 +79,8 @@ async function readFileOf(
       const message = `expected at most ${count}, the problems of "${spec.name}", got ${spec.parts}`;
       problems.push({ path: [...spec.path, 'parts'], message });
     }
-    if (spec.limit !== undefined && count < spec.limit) {
-      const all = `${count} ${count === 1 ? 'problem' : 'problems'}`;
-      remarks.add(`${spec.file}: all of its ${all} are fewer than the limit of ${spec.limit}`);
-    }
+    const few = limitRemark(spec.file, { count, noun: 'problem', limit: spec.limit });
+    if (few !== undefined) remarks.add(few);
     const repeated = repeatedProblemsRemark(benchmark);
     if (repeated !== undefined) remarks.add(`${spec.file}: ${repeated}`);
     return { ...benchmark, name: spec.name };

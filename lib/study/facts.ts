@@ -11,7 +11,7 @@ import { pairsHash, readPairs, type TokenizedPair } from '../pairs.js';
 import { repeatedPairsRemark } from '../pairs/repeated.js';
 import { generatePairs } from '../tasks/index.js';
 import type { Model } from '../model.js';
-import { readBenchmarkFacts, type BenchmarkFacts } from './benchmark-facts.js';
+import { limitRemark, readBenchmarkFacts, type BenchmarkFacts } from './benchmark-facts.js';
 import { FingerprintCache } from './fingerprint-cache.js';
 import { headsPlaces } from './heads-places.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
@@ -219,12 +219,9 @@ class FactsReader {
         // A dated template must not give other pairs tomorrow.
         now: new Date(2024, 0, 1),
       });
-      if (task.limit !== undefined && pairs.length < task.limit) {
-        const all = `${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}`;
-        this.remarks.add(
-          `${input.file}: all of its ${all} are fewer than the limit of ${task.limit}`,
-        );
-      }
+      const found = { count: pairs.length, noun: 'pair', limit: task.limit };
+      const few = limitRemark(input.file, found);
+      if (few !== undefined) this.remarks.add(few);
       const repeated = repeatedPairsRemark(pairs);
       if (repeated !== undefined) this.remarks.add(`${input.file}: ${repeated}`);
       return pairs;

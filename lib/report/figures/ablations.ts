@@ -17,7 +17,13 @@ import {
   namedFactors,
   type ChangeRow,
 } from './change-plot.js';
-import { gatingColumns, gatingText, headlessRemarks, remarksOf } from './gating.js';
+import {
+  gatingColumns,
+  gatingText,
+  headlessRemarks,
+  remarksByCheckpoint,
+  remarksOf,
+} from './gating.js';
 import { singleCaption, singlePanels, singlePicture } from './single-heads.js';
 
 /** More rows than this are in the table only. */
@@ -150,12 +156,10 @@ function notesOf({ files, rows }: Plan): string[] {
     const few = new Set(pairNotes(table.settings, table.variants));
     return [{ checkpoint, factor, remarks: table.notes.filter((note) => !few.has(note)) }];
   });
-  const checkpoints = [...new Set(rows.map(({ checkpoint }) => checkpoint))];
-  const whole = checkpoints.map((checkpoint) => {
-    const own = rows.filter((row) => row.checkpoint === checkpoint);
+  const whole = remarksByCheckpoint(rows, (own) => {
     const tested = own.map(({ row }) => row);
     const few = pairNotes(own[0].file.table!.settings, tested);
-    return { checkpoint, factor: 0, remarks: [...few, ...leastRankTexts([tested])] };
+    return [...few, ...leastRankTexts([tested])];
   });
   return [...headlessRemarks(files), ...remarksOf(tables), ...remarksOf(whole)];
 }

@@ -17,7 +17,13 @@ import {
   namedFactors,
   type ChangeRow,
 } from './change-plot.js';
-import { gatingColumns, gatingText, headlessRemarks, remarksOf } from './gating.js';
+import {
+  gatingColumns,
+  gatingText,
+  headlessRemarks,
+  remarksByCheckpoint,
+  remarksOf,
+} from './gating.js';
 
 /** More rows than this are in the table only. */
 const drawnRows = 60;
@@ -174,13 +180,11 @@ function notesOf(files: readonly BenchmarkAblationFile[], rows: readonly Row[]):
   const tables = files.flatMap(({ checkpoint, factor, table }) =>
     table ? [{ checkpoint, factor, remarks: table.notes }] : [],
   );
-  const checkpoints = [...new Set(rows.map(({ checkpoint }) => checkpoint))];
-  const whole = checkpoints.map((checkpoint) => {
-    const own = rows.filter((row) => row.checkpoint === checkpoint);
+  const whole = remarksByCheckpoint(rows, (own) => {
     const { rows: all, settings } = own[0].table;
     const tested = own.map(({ row }) => row);
     const power = powerLine(all[0], settings.samples, tested.length).text;
-    return { checkpoint, factor: 0, remarks: [...leastRankTexts([tested]), power] };
+    return [...leastRankTexts([tested]), power];
   });
   return [...headlessRemarks(files), ...remarksOf(tables), ...remarksOf(whole)];
 }

@@ -6,7 +6,8 @@ import { intervalCells, intervalColumns } from '../data-table.js';
 import type { Figure } from '../figure.js';
 import { confidenceText, type RunData } from '../run-data.js';
 import { testCells, testColumns } from '../test-columns.js';
-import { formColumn, slugOf, type Point } from './benchmark-points.js';
+import { slug } from '../../study/study.js';
+import { pointCells, pointColumns, type Point } from './benchmark-points.js';
 
 type Changed = Point & { readonly change: NonNullable<Point['change']> };
 
@@ -18,10 +19,7 @@ function tableOf(rows: readonly Changed[]): Figure['table'] {
   const hasOneAnswer = rows.every(({ file }) => file.table.settings.samples === 1);
   return {
     columns: [
-      { key: 'series', title: 'series', kind: 'text' },
-      { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-      { key: 'step', title: 'step', kind: 'number' },
-      formColumn(rows),
+      ...pointColumns(rows),
       { key: 'base', title: 'base', kind: 'text' },
       { key: 'base_solved', title: 'base solves', kind: 'percent' },
       { key: 'solved', title: 'solved', kind: 'percent' },
@@ -38,14 +36,12 @@ function tableOf(rows: readonly Changed[]): Figure['table'] {
       { key: 'samples', title: 'samples', kind: 'number', fileOnly: true },
       { key: 'confidence', title: 'confidence', kind: 'number', fileOnly: true },
     ],
-    rows: rows.map(({ label, name, step, form, accuracy, file, change }, index) => {
+    rows: rows.map((point, index) => {
+      const { accuracy, file, change } = point;
       const { outcomes } = change;
       const row = tested[index];
       return {
-        series: label,
-        checkpoint: name,
-        step,
-        form,
+        ...pointCells(point),
         base: change.base.checkpoint,
         base_solved: change.base.table.rows[0].accuracy.estimate,
         solved: accuracy.estimate,
@@ -77,7 +73,7 @@ export function benchmarkChangeFigures(
   const outcome = settings.samples > 1 ? ' by the majority of its answers' : '';
   return [
     {
-      id: `benchmark-change-${slugOf(benchmark)}`,
+      id: `benchmark-change-${slug(benchmark)}`,
       title: `Change of the score against the base on ${benchmark}`,
       caption:
         `Share of right answers to ${plural(problems.length, 'problem')}, ` +

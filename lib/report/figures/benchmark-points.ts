@@ -5,7 +5,7 @@ import { tableChangeSteps, type PairedChange } from '../../evaluation/paired-cha
 import type { Interval } from '../../stats/quantile.js';
 import type { BenchmarkFile } from '../../study/stages/benchmark.js';
 import { atOnce } from '../../turns.js';
-import { percent, type Column } from '../data-table.js';
+import { percent, type Cell, type Column } from '../data-table.js';
 import { confidenceText, type RunData } from '../run-data.js';
 
 /** Names of benchmarks that have results, in the order of the study. */
@@ -31,9 +31,6 @@ export const formColumn = (rows: readonly { readonly form: string }[]): Column =
 
 export const shown = ({ estimate, low, high }: Interval): string =>
   `${percent(estimate)} [${percent(low)}, ${percent(high)}]`;
-
-/** A benchmark in ids. */
-export const slugOf = (name: string): string => name.replaceAll(' ', '-');
 
 /** A checkpoint's answers as a point of a series; a base is one of every series that starts there. */
 export interface Point {
@@ -70,6 +67,22 @@ export function pointsOf({ manifest }: RunData, files: readonly BenchmarkFile[])
     }),
   );
 }
+
+/** Which point a row of a table is of. */
+export const pointColumns = (points: readonly Point[]): Column[] => [
+  { key: 'series', title: 'series', kind: 'text' },
+  { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
+  { key: 'step', title: 'step', kind: 'number' },
+  formColumn(points),
+];
+
+/** The cells of such columns. */
+export const pointCells = ({ label, name, step, form }: Point): Record<string, Cell> => ({
+  series: label,
+  checkpoint: name,
+  step,
+  form,
+});
 
 /** The change against the base may be none. */
 export const isOpen = ({ change }: Point): boolean =>

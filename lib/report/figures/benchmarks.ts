@@ -20,6 +20,7 @@ import {
   type LegendItem,
   type Picture,
 } from '../svg.js';
+import { slug } from '../../study/study.js';
 import { benchmarkChangeFigures } from './benchmark-changes.js';
 import {
   benchmarksOf,
@@ -27,10 +28,11 @@ import {
   formsOf,
   isOpen,
   overProblems,
+  type Point,
+  pointCells,
+  pointColumns,
   pointsOf,
   shown,
-  slugOf,
-  type Point,
 } from './benchmark-points.js';
 import { dodge, seriesMark } from './scores.js';
 
@@ -158,10 +160,7 @@ function seriesLegend({ manifest }: RunData): LegendItem[] {
 function scoreTable(points: readonly Point[]): Figure['table'] {
   return {
     columns: [
-      { key: 'series', title: 'series', kind: 'text' },
-      { key: 'checkpoint', title: 'checkpoint', kind: 'text' },
-      { key: 'step', title: 'step', kind: 'number' },
-      formColumn(points),
+      ...pointColumns(points),
       ...intervalColumns('solved', 'solved', 'percent', ['low', 'high']),
       { key: 'majority', title: 'by majority', kind: 'percent' },
       { key: 'tokens', title: 'tokens', kind: 'number' },
@@ -173,14 +172,12 @@ function scoreTable(points: readonly Point[]): Figure['table'] {
       { key: 'samples', title: 'samples', kind: 'number' },
       { key: 'confidence', title: 'confidence', kind: 'number', fileOnly: true },
     ],
-    rows: points.map(({ label, name, step, form, accuracy, file }) => {
+    rows: points.map((point) => {
+      const { accuracy, file } = point;
       const { rows, settings, problems } = file.table;
       const [{ majority, meanTokens, failures, nearTies }] = rows;
       return {
-        series: label,
-        checkpoint: name,
-        step,
-        form,
+        ...pointCells(point),
         ...intervalCells('solved', accuracy, ['low', 'high']),
         majority: majority.estimate,
         tokens: meanTokens,
@@ -224,7 +221,7 @@ export function benchmarkScoreFigures(data: RunData): Figure[] {
     const note = files[0].table.notes.find((text) => /the same sample/.test(text));
     return [
       {
-        id: `benchmark-${slugOf(benchmark)}`,
+        id: `benchmark-${slug(benchmark)}`,
         title: `Score per checkpoint on ${benchmark}`,
         caption:
           `Share of answers that are right: ${howAnswered(files[0])}; ${overProblems(data)}. ` +
@@ -370,7 +367,7 @@ export function passFigures(data: RunData): Figure[] {
     ];
     return [
       {
-        id: `pass-at-k-${slugOf(benchmark)}`,
+        id: `pass-at-k-${slug(benchmark)}`,
         title: `pass@k and success@k on ${benchmark}`,
         caption:
           'pass@k: the chance that at least one of k answers is right, without bias from all ' +

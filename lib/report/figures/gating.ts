@@ -67,6 +67,18 @@ function namesOf(some: readonly Remarked[], all: readonly Remarked[]): string {
     .join(', ');
 }
 
+/** The remarks on all rows of each checkpoint, whatever their factors. */
+export function remarksByCheckpoint<Row extends { readonly checkpoint: string }>(
+  rows: readonly Row[],
+  remarksOn: (own: readonly Row[]) => readonly string[],
+): Remarked[] {
+  const checkpoints = [...new Set(rows.map(({ checkpoint }) => checkpoint))];
+  return checkpoints.map((checkpoint) => {
+    const own = rows.filter((row) => row.checkpoint === checkpoint);
+    return { checkpoint, factor: 0, remarks: remarksOn(own) };
+  });
+}
+
 /** Every remark once, behind the names of its tables where it is not of all that have any heads. */
 export function remarksOf(tables: readonly Remarked[]): string[] {
   const texts = [...new Set(tables.flatMap(({ remarks }) => remarks))];

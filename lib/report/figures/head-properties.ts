@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import { plural } from '../../format-number.js';
-import { correlationName, type HeadCorrelation } from '../../heads/correlation.js';
+import { correlationName, noIntervalText, type HeadCorrelation } from '../../heads/correlation.js';
 import { byEffect, type HeadProfile } from '../../heads/profile.js';
 import { headPropertyTexts, type HeadPropertyText } from '../../heads/properties.js';
 import type { HeadRow } from '../../heads/types.js';
@@ -256,6 +256,14 @@ const isClear = ({ adjusted, result }: HeadCorrelation): boolean =>
 const propertyOf = ({ property }: HeadCorrelation): string => correlationName(property);
 const rhoOf = ({ result }: HeadCorrelation): number => result!.rho.estimate;
 
+/** The interval; in brackets, with the reason where one is known, that there is none. */
+function boundsOf({ result }: HeadCorrelation): string {
+  const { low, high } = result!.rho;
+  if (Number.isFinite(low)) return `[${low.toFixed(2)}, ${high.toFixed(2)}]`;
+  const why = noIntervalText(result!);
+  return why === undefined ? '(no interval)' : `(no interval: ${why})`;
+}
+
 /** Correlations, filled where Holm's correction leaves them clear. */
 const correlationDots = (rows: readonly HeadCorrelation[], clear: boolean) =>
   Plot.dot(
@@ -268,10 +276,7 @@ const correlationDots = (rows: readonly HeadCorrelation[], clear: boolean) =>
       stroke: colour('emergent'),
       strokeWidth: 1.8,
       title: (row: HeadCorrelation) =>
-        `${propertyOf(row)}: ρ = ${rhoOf(row).toFixed(2)} ` +
-        (Number.isFinite(row.result!.rho.low)
-          ? `[${row.result!.rho.low.toFixed(2)}, ${row.result!.rho.high.toFixed(2)}] over `
-          : '(no interval: too few that differ) over ') +
+        `${propertyOf(row)}: ρ = ${rhoOf(row).toFixed(2)} ${boundsOf(row)} over ` +
         `${row.points} heads, p (Holm) = ${pValue(row.adjusted!)}`,
     },
   );

@@ -8,6 +8,7 @@ import type {
 import type { RunData } from '../../../lib/report/run-data.js';
 import { Random } from '../../../lib/stats/random.js';
 import type { Manifest } from '../../../lib/study/manifest.js';
+import { answerSettings, sampleRecord } from './made-up-answers.js';
 
 const problems = Array.from({ length: 30 }, (_, index) => `aime-${index}`);
 const samples = 4;
@@ -15,40 +16,8 @@ const samples = 4;
 const textLength = 9_000;
 
 function settingsOf(model: string, sets: number): EvaluationSettings {
-  const gated = Array.from({ length: sets }, (_, index) => ({
-    name: `emergent top-${index + 1}`,
-    kind: 'set' as const,
-    heads: [`a${index}.h1`],
-    factor: 0,
-  }));
-  return {
-    verb: 'evaluate',
-    headspark: '0',
-    model,
-    modelFingerprint: 'f'.repeat(32),
-    device: 'cpu',
-    isa: 'portable',
-    precision: 'exact',
-    benchmark: 'aime24',
-    benchmarkHash: '0',
-    problems,
-    prompt: { template: 'chat', thinking: 'on', system: null, suffix: 'boxed' },
-    variants: [{ name: 'unablated', kind: 'unablated', heads: [], factor: 1 }, ...gated],
-    match: 'layer',
-    factors: [0],
-    ablation: 'zero',
-    references: [],
-    positions: 'all',
-    samples,
-    sampling: { temperature: 0.6, topP: 0.95, topK: 0, minP: 0, repetitionPenalty: 1 },
-    maxNewTokens: 4096,
-    stopStrings: [],
-    stopTokens: [],
-    seed: 0,
-    sources: ['boxed'],
-    modulus: null,
-    planNotes: [],
-  };
+  const asked = { model, benchmark: 'aime24', problems, maxNewTokens: 4096 };
+  return answerSettings({ ...asked, ablation: 'zero', samples }, { sets, factor: 0 });
 }
 
 function recordOf(random: Random): SampleRecord {
@@ -56,25 +25,8 @@ function recordOf(random: Random): SampleRecord {
   const words = Array.from({ length: textLength / 8 }, (_, at) =>
     at % 20 === 0 ? `step <${at}>` : `plus ${random.below(90) + 10}.`,
   );
-  return {
-    text: words.join(' '),
-    tokens: [1],
-    finish: 'stop-token',
-    promptTokens: 100,
-    nearestTie: null,
-    answer: String(random.below(1000)),
-    source: 'boxed',
-    correct,
-    answerTokens: 1,
-    firstCorrectTokens: correct ? 1 : null,
-    lost: false,
-    truncated: false,
-    loop: null,
-    equations: 0,
-    falseEquations: 0,
-    falseSpans: [],
-    form: [],
-  };
+  const answer = String(random.below(1000));
+  return sampleRecord({ text: words.join(' '), answer, correct, promptTokens: 100 });
 }
 
 function tableOf(model: string, sets: number, random: Random): Promise<EvaluationTable> {

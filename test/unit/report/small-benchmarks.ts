@@ -7,6 +7,7 @@ import type {
 } from '../../../lib/evaluation/types.js';
 import type { BenchmarkAblationFile } from '../../../lib/study/stages/benchmark-ablation.js';
 import type { BenchmarkFile } from '../../../lib/study/stages/benchmark.js';
+import { answerSettings, sampleRecord } from './made-up-answers.js';
 
 interface Answers {
   /** Right answers to every problem, of the unablated model and of every set. */
@@ -15,61 +16,16 @@ interface Answers {
   readonly factor?: number;
 }
 
-const recordOf = (correct: boolean): SampleRecord => ({
-  text: correct ? '7' : '8',
-  tokens: [1],
-  finish: 'stop-token',
-  promptTokens: 10,
-  nearestTie: null,
-  answer: correct ? '7' : '8',
-  source: 'boxed',
-  correct,
-  answerTokens: 1,
-  firstCorrectTokens: correct ? 1 : null,
-  lost: false,
-  truncated: false,
-  loop: null,
-  equations: 0,
-  falseEquations: 0,
-  falseSpans: [],
-  form: [],
-});
+const recordOf = (correct: boolean): SampleRecord => {
+  const answer = correct ? '7' : '8';
+  return sampleRecord({ text: answer, answer, correct, promptTokens: 10 });
+};
 
 function settingsOf({ right, samples = 1, factor = 0 }: Answers): EvaluationSettings {
-  const gated = right.slice(1).map((_, index) => ({
-    name: `emergent top-${index + 1}`,
-    kind: 'set' as const,
-    heads: [`a${index}.h1`],
-    factor,
-  }));
-  return {
-    verb: 'evaluate',
-    headspark: '0',
-    model: 'model',
-    modelFingerprint: 'f'.repeat(32),
-    device: 'cpu',
-    isa: 'portable',
-    precision: 'exact',
-    benchmark: 'sums',
-    benchmarkHash: '0',
-    problems: right[0].map((_, index) => `sum-${index}`),
-    prompt: { template: 'chat', thinking: 'on', system: null, suffix: 'boxed' },
-    variants: [{ name: 'unablated', kind: 'unablated', heads: [], factor: 1 }, ...gated],
-    match: 'layer',
-    factors: [factor],
-    ablation: 'mean',
-    references: [],
-    positions: 'all',
-    samples,
-    sampling: { temperature: 0.6, topP: 0.95, topK: 0, minP: 0, repetitionPenalty: 1 },
-    maxNewTokens: 64,
-    stopStrings: [],
-    stopTokens: [],
-    seed: 0,
-    sources: ['boxed'],
-    modulus: null,
-    planNotes: [],
-  };
+  const problems = right[0].map((_, index) => `sum-${index}`);
+  const asked = { model: 'model', benchmark: 'sums', problems, maxNewTokens: 64 };
+  const gates = { sets: right.length - 1, factor };
+  return answerSettings({ ...asked, ablation: 'mean', samples }, gates);
 }
 
 async function tableOf(answers: Answers): Promise<EvaluationTable> {
