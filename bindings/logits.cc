@@ -24,8 +24,7 @@ Napi::Value js_compute_logits(const Napi::CallbackInfo& call) {
     const Arguments arguments(call[1], "computeLogits");
     LogitsRequest request;
     request.prompts = read_rows(arguments, "prompts", "computeLogits");
-    auto heads = read_heads(arguments, "heads", "computeLogits");
-    request.prompt_heads = std::move(heads);
+    request.heads = read_heads(arguments, "heads", "computeLogits");
     request.all_positions = arguments.boolean("allPositions");
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
     return start_job(env, job,

@@ -228,7 +228,7 @@ TEST_CASE("sweep: zero ablation and scaling equal the plain forward pass, in any
         CHECK(alone.values[p] == all.values[v * pairs.size() + p]);
         LogitsRequest request;
         request.prompts = {pairs[p].clean};
-        request.heads = variants[v].heads;
+        request.heads = {variants[v].heads};
         const HostArray<float> logits = compute_logits(engine, request, {});
         const double expected =
             static_cast<double>(logits[static_cast<std::size_t>(pairs[p].correct[0])]) -

@@ -287,9 +287,9 @@ void check_scaled_heads(const GoldenCase& golden, const Engine& engine) {
   std::vector<float> ours;
   for (std::size_t i = 1; i < cases.size(); ++i) {
     LogitsRequest request;
-    request.heads = cases[i];
     for (std::int64_t p = 0; p < per_case; ++p) {
       request.prompts.push_back(pairs.at(static_cast<std::size_t>(p)).clean);
+      request.heads.push_back(cases[i]);
     }
     const HostArray<float> logits = compute_logits(engine, request, {});
     ours.insert(ours.end(), logits.begin(), logits.end());

@@ -273,7 +273,7 @@ TEST_CASE("last layer: logits of the last token are those of all positions, bit 
       const Engine engine = engine_for(model, isa, 2);
       LogitsRequest request;
       for (const Pair& pair : some_pairs(3)) request.prompts.push_back(pair.clean);
-      request.heads = {{1, 2, 0.0f}};
+      request.heads.assign(request.prompts.size(), {{1, 2, 0.0f}});
       const std::vector<float> last = logits_of(engine, request);
       request.all_positions = true;
       const std::vector<float> all = logits_of(engine, request);
@@ -304,7 +304,7 @@ TEST_CASE("sweep: any batch size and thread count gives the bits of the plain fo
       std::vector<float> expected;
       for (const AblationVariant& variant : variants) {
         for (const Pair& pair : pairs) {
-          const auto logits = compute_logits(engine, {{pair.clean}, variant.heads, true}, {});
+          const auto logits = compute_logits(engine, {{pair.clean}, {variant.heads}, true}, {});
           const auto last = logits.end() - engine.config().vocab;
           expected.push_back(last[pair.correct[0]] - last[pair.incorrect[0]]);
         }

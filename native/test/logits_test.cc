@@ -38,16 +38,16 @@ LogitsRequest some_request(bool all_positions) {
   LogitsRequest request;
   for (const Pair& pair : some_pairs(5)) request.prompts.push_back(pair.clean);
   request.prompts[1].resize(3);
-  request.heads = {{1, 2, 0.0f}};
+  request.heads.assign(request.prompts.size(), {{1, 2, 0.0f}});
   request.all_positions = all_positions;
   return request;
 }
 
 std::vector<float> one_by_one(const Engine& engine, const LogitsRequest& request) {
   std::vector<float> expected;
-  for (const auto& prompt : request.prompts) {
-    const HostArray<float> logits =
-        compute_logits(engine, {{prompt}, request.heads, request.all_positions}, {});
+  for (std::size_t i = 0; i < request.prompts.size(); ++i) {
+    const HostArray<float> logits = compute_logits(
+        engine, {{request.prompts[i]}, {request.heads[i]}, request.all_positions}, {});
     expected.insert(expected.end(), logits.begin(), logits.end());
   }
   return expected;
@@ -115,21 +115,15 @@ TEST_CASE("logits: heads of each prompt gate that prompt alone") {
   for (const bool all_positions : {false, true}) {
     const Engine engine = engine_for("qwen2", {.threads = 2, .batch_tokens = 20});
     LogitsRequest request = some_request(all_positions);
-    request.heads = {};
     for (std::size_t i = 0; i < request.prompts.size(); ++i) {
-      std::vector<GatedHead> heads;
+      std::vector<GatedHead>& heads = request.heads[i];
+      heads.clear();
       if (i != 2) heads.push_back({static_cast<std::int32_t>(i % 4), 1, i == 0 ? 0.0f : 1.5f});
-      request.prompt_heads.push_back(heads);
     }
-    std::vector<float> expected;
-    for (std::size_t i = 0; i < request.prompts.size(); ++i) {
-      const HostArray<float> logits = compute_logits(
-          engine, {{request.prompts[i]}, request.prompt_heads[i], all_positions}, {});
-      expected.insert(expected.end(), logits.begin(), logits.end());
-    }
+    const std::vector<float> expected = one_by_one(engine, request);
     const HostArray<float> logits = compute_logits(engine, request, {});
     check_same_bits("logits", {logits.begin(), logits.end()}, expected);
-    request.prompt_heads.pop_back();
+    request.heads.pop_back();
     CHECK_THROWS_WITH_AS(compute_logits(engine, request, {}),
                          doctest::Contains("not those of every prompt"), Error);
   }

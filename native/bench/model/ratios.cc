@@ -32,12 +32,17 @@ void bench_sharing(Report& report, const Setup& setup, const std::string& name,
 void bench_gates(Report& report, const Setup& setup) {
   LogitsRequest request;
   for (const Pair& pair : setup.pairs) request.prompts.push_back(pair.clean);
-  LogitsRequest ones = request;
-  for (const AblationVariant& head : single_heads(setup.config())) {
-    ones.heads.push_back({head.heads.front().layer, head.heads.front().head, 1.0f});
-  }
-  LogitsRequest zeros = ones;
-  for (GatedHead& head : zeros.heads) head.factor = 0.0f;
+  const auto all_heads = [&](float factor) {
+    std::vector<GatedHead> heads;
+    for (const AblationVariant& single : single_heads(setup.config())) {
+      heads.push_back({single.heads.front().layer, single.heads.front().head, factor});
+    }
+    LogitsRequest gated = request;
+    gated.heads.assign(request.prompts.size(), heads);
+    return gated;
+  };
+  const LogitsRequest ones = all_heads(1.0f);
+  const LogitsRequest zeros = all_heads(0.0f);
   HostArray<float> none_logits, one_logits;
   const std::function<void()> runs[] = {
       [&] { none_logits = compute_logits(setup.engine, request, {}); },

@@ -46,10 +46,9 @@ struct GatedHead {
 
 struct LogitsRequest {
   std::vector<std::vector<std::int32_t>> prompts;
-  std::vector<GatedHead> heads;  ///< zero-ablated or scaled, in all prompts
+  /// Zero-ablated or scaled: of each prompt; empty where nothing is gated.
+  std::vector<std::vector<GatedHead>> heads;
   bool all_positions = false;
-  /// `heads` of each prompt instead of all; empty, or as many as there are prompts.
-  std::vector<std::vector<GatedHead>> prompt_heads = {};
 };
 
 /// Logits of prompts, [prompts, vocab] at the last token, or [tokens of all prompts in order,

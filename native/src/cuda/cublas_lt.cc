@@ -81,8 +81,7 @@ fs::path prefix_of_python(const std::string& path) {
 void add_pythons(const Environment& environment, const fs::path& root,
                  std::vector<std::string>& found) {
   for (const char* variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
-    const std::string prefix = environment(variable);
-    if (!prefix.empty()) add_python(prefix, found);
+    add_python(environment(variable), found);
   }
   add_python(prefix_of_python(environment("PATH")), found);
   const std::string home = environment("HOME");

@@ -31,6 +31,11 @@ bool suits(const Gemm& g) {
   return suits_terms(g.b) && g.depth > 0;
 }
 
+/// What slices of a depth leave for the last one.
+std::int64_t last_of(std::int64_t depth, std::int64_t slice) {
+  return depth - (depth - 1) / slice * slice;
+}
+
 /// Sums of products that lie where the caller wants them, or in scratch.
 struct Sums {
   void* to;          // of the product's type()
@@ -52,6 +57,8 @@ struct LibraryProduct {
 
   DType type() const { return rounds ? DType::bf16 : DType::f32; }
   bool one_product() const { return a.terms == 1 && g.b.terms == 1 && slice == 0; }
+  /// Of the last product, which gets the bias.
+  std::int64_t last_depth() const { return slice == 0 ? g.depth : last_of(g.depth, slice); }
   /// Whether sums are what the caller wants, but for `initial` and `plain`.
   bool as_they_are() const {
     return parts <= 1 && g.scale == 1.0f && (g.bias == nullptr || adds_bias) &&
@@ -93,7 +100,7 @@ void choose_slices(LibraryProduct& l) {
   const std::int64_t slice =
       ((depth + count - 1) / count + kSliceStep - 1) / kSliceStep * kSliceStep;
   LtProduct p = operands(l);
-  for (const std::int64_t part : {slice, depth - (depth - 1) / slice * slice}) {
+  for (const std::int64_t part : {slice, last_of(depth, slice)}) {
     p.depth = part;
     if (!l.products.has(l.device.stream(), p)) return;
   }
@@ -105,7 +112,7 @@ void choose_epilogue(LibraryProduct& l) {
   const bool alone = g.scale == 1.0f && g.initial == nullptr && g.plain == nullptr;
   if (!alone || l.parts > 1) return;
   LtProduct p = operands(l);
-  if (l.slice > 0) p.depth = g.depth - (g.depth - 1) / l.slice * l.slice;  // of the last product
+  p.depth = l.last_depth();
   if (g.bias == nullptr && g.narrow != nullptr && l.one_product() &&
       g.columns % kElementsOf16Bytes == 0) {
     p.type = DType::bf16;

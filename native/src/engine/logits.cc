@@ -85,8 +85,8 @@ HostArray<float> compute_logits(const Engine& engine, const LogitsRequest& reque
   const std::int64_t vocab = engine.config().vocab;
   const Prompts prompts = request.prompts;
   check_prompts(prompts, vocab);
-  std::vector<std::vector<GatedHead>> heads = request.prompt_heads;
-  if (heads.empty()) heads.assign(prompts.size(), request.heads);
+  std::vector<std::vector<GatedHead>> heads = request.heads;
+  if (heads.empty()) heads.resize(prompts.size());
   if (heads.size() != prompts.size()) {
     throw Error(ErrorCode::INVALID_ARGUMENT, "The gated heads are not those of every prompt.");
   }

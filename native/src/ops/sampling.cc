@@ -84,8 +84,16 @@ void penalize(float penalty, std::span<const std::int32_t> seen, std::span<float
   }
 }
 
-std::vector<float>& weights_of_thread() {
+// e^(x - offset) of a row, in memory that each thread uses again.
+std::vector<float>& exponentials(Isa isa, std::span<const float> x, float offset) {
   static thread_local std::vector<float> weights;
+  weights.resize(x.size());
+  if (isa != Isa::specification) {
+    kernel_table(isa, Precision::exact)
+        .exp_range(x.data(), static_cast<std::int64_t>(x.size()), offset, weights.data());
+  } else {
+    for (std::size_t i = 0; i < x.size(); ++i) weights[i] = std::exp(x[i] - offset);
+  }
   return weights;
 }
 
@@ -110,7 +118,7 @@ double sum_of(std::span<const float> weights) {
   return sum;
 }
 
-// One row's tempered logits and their weights; reused by each thread.
+// One row's tempered logits and their weights.
 struct Row {
   std::span<float> x;
   std::vector<float>& weights;
@@ -118,25 +126,19 @@ struct Row {
 
   /// `largest` of the logits.
   Row(Isa isa, float temperature, float largest, std::span<float> logits)
-      : x(logits), weights(weights_of_thread()) {
-    // Subtracting first keeps the largest exponent at 0 whatever the temperature; HF divides
-    // first, which differs by rounding only.
-    weights.resize(x.size());
+      : x(temper(logits, largest, temperature)), weights(exponentials(isa, x, 0.0f)) {
     if (std::isinf(largest)) {
       for (std::size_t i = 0; i < x.size(); ++i) weights[i] = x[i] == largest ? 1.0f : 0.0f;
-    } else {
-      for (float& value : x) value = (value - largest) / temperature;
-      exponentials(isa);
     }
     total = sum_of(weights);
   }
 
-  void exponentials(Isa isa) {
-    if (isa != Isa::specification) {
-      return kernel_table(isa, Precision::exact)
-          .exp_range(x.data(), static_cast<std::int64_t>(x.size()), 0.0f, weights.data());
-    }
-    for (std::size_t i = 0; i < x.size(); ++i) weights[i] = std::exp(x[i]);
+  // Subtracting first keeps the largest exponent at 0 whatever the temperature; HF divides first,
+  // which differs by rounding only.
+  static std::span<float> temper(std::span<float> logits, float largest, float temperature) {
+    if (std::isinf(largest)) return logits;
+    for (float& value : logits) value = (value - largest) / temperature;
+    return logits;
   }
 
   double block_sum(std::size_t begin) const { return headspark::block_sum(weights, begin); }
@@ -147,15 +149,7 @@ double log_total(Isa isa, float largest, std::span<const float> x) {
   if (std::isinf(largest)) {
     return std::log(static_cast<double>(std::count(x.begin(), x.end(), largest)));
   }
-  std::vector<float>& weights = weights_of_thread();
-  weights.resize(x.size());
-  if (isa != Isa::specification) {
-    kernel_table(isa, Precision::exact)
-        .exp_range(x.data(), static_cast<std::int64_t>(x.size()), largest, weights.data());
-  } else {
-    for (std::size_t i = 0; i < x.size(); ++i) weights[i] = std::exp(x[i] - largest);
-  }
-  return std::log(sum_of(weights));
+  return std::log(sum_of(exponentials(isa, x, largest)));
 }
 
 // Tokens with at least this weight. Without branches: a flat distribution mispredicts them.
