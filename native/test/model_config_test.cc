@@ -175,6 +175,13 @@ TEST_CASE("config: layers of smollm3 that do not rotate") {
     config["no_rope_layers"] = bad;
     expect_error(ErrorCode::CONFIG, {"no_rope_layers"}, [&] { parse(config); });
   }
+  // YaRN's attention factor is of the layers that rotate, so that the scale of all is without it.
+  config["no_rope_layers"] = {1, 1, 1, 0, 1};
+  const float plain_scale = parse(config).attention_scale;
+  config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.25}};
+  CHECK(parse(config).rotary.rotated_scale == 1.25f);
+  CHECK(parse(config).attention_scale == plain_scale);
+  config.erase("rope_scaling");
   config["no_rope_layers"] = nullptr;
   config["use_sliding_window"] = true;
   CHECK(parse(config).windowed.empty());  // without a window

@@ -36,6 +36,7 @@ const particular: Record<string, (layers: number, pairs: number) => Record<strin
     sliding_window: 1 + below(40),
   }),
   smollm3: (layers) => ({
+    rope_scaling: pick([null, yarn()]),
     no_rope_layers: Array.from({ length: layers }, () => below(2)),
     use_sliding_window: uniform() < 0.5,
     sliding_window: 1 + below(20),

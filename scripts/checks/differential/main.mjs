@@ -114,6 +114,9 @@ function errors(values, expected, name) {
     torch += (fp32[i] - fp64[i]) ** 2;
     largest = Math.max(largest, Math.abs(fp64[i]));
   }
+  // A circuit's values are differences of logits: what rounds there is as large as those.
+  const terms = name === 'circuit' ? expected.fp64.logits : [];
+  for (const logit of terms) largest = Math.max(largest, Math.abs(logit));
   const scale = Math.sqrt(fp64.length) * Math.max(largest, 1e-6);
   return { own: Math.sqrt(own) / scale, torch: Math.sqrt(torch) / scale };
 }

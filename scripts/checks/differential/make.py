@@ -18,6 +18,8 @@ HEADS = [1, 2, 3, 4, 6, 8]
 HEAD_DIMS = [2, 4, 6, 8, 10, 16, 20, 24, 32, 40, 64, 80, 96, 128]
 ACTIVATIONS = ["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
 LENGTHS = [1, 2, 5, 17, 33, 40]
+WINDOWS = [1, 3, 16, 39, 40]
+KINDS = ["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox", "smollm3", "phi3", "olmo2", "olmo3"]
 
 
 def rotary(rng):
@@ -34,8 +36,54 @@ def rotary(rng):
     return parameters
 
 
+def phi3_rotary(rng, width):
+    """LongRoPE up to the original positions: beyond them transformers takes other factors."""
+    share = rng.choice([0.5, 1.0]) if width % 4 == 0 else 1.0
+    parameters = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": share}
+    if rng.random() < 0.6:
+        parameters["rope_type"] = "longrope"
+        for factors in ("short_factor", "long_factor"):
+            parameters[factors] = [rng.choice([1.0, 1.3, 4.0]) for _ in range(int(width * share) // 2)]
+    return parameters
+
+
+def layer_types(rng, layers):
+    return [rng.choice(["sliding_attention", "full_attention"]) for _ in range(layers)]
+
+
+def newer_configuration(kind, common, rng):
+    """Of models whose layers differ, or whose norms or matrices are not Llama's."""
+    layers, width = common["num_hidden_layers"], common["hidden_size"] // common["num_attention_heads"]
+    common |= {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
+    if kind == "phi3":
+        long = {"max_position_embeddings": 256, "original_max_position_embeddings": 64}
+        own = {"rope_parameters": phi3_rotary(rng, width), "sliding_window": rng.choice([None, *WINDOWS])}
+        return hf.Phi3Config(**common | long | own)
+    if kind == "smollm3":
+        own = {"no_rope_layers": [rng.choice([0, 1]) for _ in range(layers)], "mlp_bias": rng.random() < 0.3}
+        if rng.random() < 0.5:
+            windows = {"use_sliding_window": True, "sliding_window": rng.choice(WINDOWS)}
+            own |= windows | {"layer_types": layer_types(rng, layers)}
+        return hf.SmolLM3Config(**common | own)
+    if kind == "olmo2":
+        return hf.Olmo2Config(**common)
+    rotary = common.pop("rope_parameters")
+    rotary.pop("truncate", None)  # transformers 5.18 looks for it outside of the layers' types
+    plain = {"rope_type": "default", "rope_theta": rotary["rope_theta"]}
+    common["rope_parameters"] = {"full_attention": rotary, "sliding_attention": plain}
+    return hf.Olmo3Config(**common, sliding_window=rng.choice(WINDOWS), layer_types=layer_types(rng, layers))
+
+
+def some_windows(rng, layers):
+    """Of Qwen: in all layers from one on."""
+    if rng.random() < 0.5:
+        return {}
+    first = {"max_window_layers": rng.randrange(layers)}
+    return {"use_sliding_window": True, "sliding_window": rng.choice(WINDOWS)} | first
+
+
 def configuration(rng):
-    kind = rng.choice(["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox"])
+    kind = rng.choice(KINDS)
     heads, width = rng.choice(HEADS), rng.choice(HEAD_DIMS)
     common = {
         "vocab_size": rng.choice([11, 50, 97, 259]),
@@ -61,13 +109,17 @@ def configuration(rng):
         common |= {"use_parallel_residual": rng.random() < 0.6, "attention_bias": rng.random() < 0.7}
         return hf.GPTNeoXConfig(**common, bos_token_id=0, eos_token_id=0)
     common["num_key_value_heads"] = rng.choice([k for k in range(1, heads + 1) if heads % k == 0])
+    if kind in ("phi3", "smollm3", "olmo2", "olmo3"):
+        return newer_configuration(kind, common, rng)
+    layers = common["num_hidden_layers"]
     if kind == "qwen2":
-        return hf.Qwen2Config(**common)
+        return hf.Qwen2Config(**common, **some_windows(rng, layers))
     if kind == "mistral":
-        return hf.MistralConfig(**common, head_dim=width, sliding_window=rng.choice([None, 40]))
+        return hf.MistralConfig(**common, head_dim=width, sliding_window=rng.choice([None, *WINDOWS]))
     common |= {"head_dim": width, "attention_bias": rng.random() < 0.3}
     if kind == "qwen3":
-        return hf.Qwen3Config(**common | {"hidden_size": rng.choice([16, 50, 72])})
+        windows = some_windows(rng, layers)
+        return hf.Qwen3Config(**common | windows | {"hidden_size": rng.choice([16, 50, 72])})
     return hf.LlamaConfig(**common, mlp_bias=rng.random() < 0.3)
 
 
@@ -84,6 +136,8 @@ def make_pair(rng, vocab):
     shared = rng.choice([0, length // 2, length - 1])
     clean = [rng.randrange(vocab) for _ in range(length)]
     corrupted = clean[:shared] + [rng.randrange(vocab) for _ in range(length - shared)]
+    if corrupted == clean:
+        corrupted[-1] = (clean[-1] + 1) % vocab
     answers = rng.sample(range(vocab), 4)
     return {"clean": clean, "corrupted": corrupted, "correct": answers[:2], "incorrect": answers[2:]}
 
