@@ -1,6 +1,6 @@
 // Checks checkpoints of random configurations against torch: logits, scores of all edges by EAP-IG and
 // the metric of a random circuit. Both are compared with fp64; what headspark may be off by is given by
-// what torch is off by in fp32. Usage, after a build, where Python has torch and transformers:
+// what torch is off by in fp32, and in fp64 with weights off by fp32's rounding. Usage, after a build, where Python has torch and transformers:
 // npm run check:differential -- [--models 100] [--seed 0] [--python python3] [--keep DIR]
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -17,9 +17,9 @@ import { progressLine } from '../../bench/progress-line.mjs';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const quantities = ['logits', 'scores', 'circuit'];
 
-// Root mean square errors beyond so many times torch's in fp32 are a failure, unless they are below
-// what fp32 can be asked for at all. The largest of torch's three counts: one alone may be small by
-// chance, where the others show how ill-conditioned a model is.
+// Root mean square errors beyond so many times torch's are a failure, unless they are below what fp32
+// can be asked for at all. The largest of torch's six counts: one alone may be small by chance, where
+// the others show how ill-conditioned a model is.
 const mostTimes = 20;
 const alwaysFine = 5e-6;
 const fp32Rounding = 6e-8; // torch may be exact by chance
@@ -88,7 +88,7 @@ async function computed(lib, folder, task) {
   const { scores } = await lib.attribute(model, pairs, { igSteps: task.igSteps });
   // Between other nodes torch's table has products too, which are no scores.
   const graph = lib.graphOf(model.shape());
-  for (const precision of [task.fp64, task.fp32]) {
+  for (const precision of [task.fp64, task.fp32, task.shaken]) {
     precision.scores = graph.compact(Float64Array.from(precision.scores));
   }
   const inGraph = Uint8Array.from(task.edges.flat());
@@ -102,23 +102,24 @@ async function computed(lib, folder, task) {
   };
 }
 
-/** Root mean square errors of `values` and of torch's fp32, of the largest value in fp64. */
-function errors(values, expected, name) {
-  const fp64 = expected.fp64[name];
-  const fp32 = expected.fp32[name];
-  let own = 0;
-  let torch = 0;
-  let largest = 0;
-  for (let i = 0; i < fp64.length; i++) {
-    own += (values[i] - fp64[i]) ** 2;
-    torch += (fp32[i] - fp64[i]) ** 2;
-    largest = Math.max(largest, Math.abs(fp64[i]));
-  }
+/**
+ * Root mean square errors of `values`, of torch's fp32 and of torch's fp64 from shaken weights, of the
+ * largest value in fp64.
+ */
+function errors(values, { fp64, fp32, shaken }, name) {
+  const exact = fp64[name];
   // A circuit's values are differences of logits: what rounds there is as large as those.
-  const terms = name === 'circuit' ? expected.fp64.logits : [];
-  for (const logit of terms) largest = Math.max(largest, Math.abs(logit));
-  const scale = Math.sqrt(fp64.length) * Math.max(largest, 1e-6);
-  return { own: Math.sqrt(own) / scale, torch: Math.sqrt(torch) / scale };
+  let largest = 1e-6;
+  for (const value of exact) largest = Math.max(largest, Math.abs(value));
+  for (const logit of name === 'circuit' ? fp64.logits : []) {
+    largest = Math.max(largest, Math.abs(logit));
+  }
+  const error = (found) => {
+    let squares = 0;
+    for (let i = 0; i < exact.length; i++) squares += (found[i] - exact[i]) ** 2;
+    return Math.sqrt(squares / exact.length) / largest;
+  };
+  return { own: error(values), torch: error(fp32[name]), shaken: error(shaken[name]) };
 }
 
 function quantile(sorted, share) {
@@ -160,13 +161,16 @@ await runMain(async () => {
     }
     printTable(found);
     const conditioning = (seed) =>
-      Math.max(...found.filter((row) => row.seed === seed).map((row) => row.torch));
+      Math.max(
+        ...found.filter((row) => row.seed === seed).flatMap((row) => [row.torch, row.shaken]),
+      );
     const wrong = found.filter(
       ({ own, seed }) => !(own <= Math.max(mostTimes * conditioning(seed), alwaysFine)),
     );
-    for (const { seed, name, own, torch } of wrong) {
+    for (const { seed, name, own, torch, shaken } of wrong) {
+      const [ownText, torchText, shakenText] = [own, torch, shaken].map((x) => x.toExponential(1));
       process.stdout.write(
-        `seed ${seed}: ${name} off by ${own.toExponential(1)}, torch fp32 by ${torch.toExponential(1)}\n`,
+        `seed ${seed}: ${name} off by ${ownText}, torch fp32 by ${torchText}, shaken weights by ${shakenText}\n`,
       );
     }
     if (wrong.length > 0) process.exitCode = 1;

@@ -1,5 +1,5 @@
-"""Writes checkpoints of random configurations and what torch computes from them, in fp64 and in fp32:
-logits by transformers, scores of edges and the metric of a circuit by edge_graph.py. main.mjs calls
+"""Writes checkpoints of random configurations and what torch computes from them, in fp64, in fp32 and in
+fp64 from weights that are off by fp32's rounding: logits by transformers, scores of edges and the metric of a circuit by edge_graph.py. main.mjs calls
 it: python make.py FOLDER COUNT SEED.
 """
 
@@ -17,6 +17,7 @@ from edge_graph import EdgeGraph  # noqa: E402
 HEADS = [1, 2, 3, 4, 6, 8]
 HEAD_DIMS = [2, 4, 6, 8, 10, 16, 20, 24, 32, 40, 64, 80, 96, 128]
 ACTIVATIONS = ["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
+FP32_ROUNDING = 2.0**-24
 LENGTHS = [1, 2, 5, 17, 33, 40]
 WINDOWS = [1, 3, 16, 39, 40]
 KINDS = ["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox", "smollm3", "phi3", "olmo2", "olmo3"]
@@ -142,9 +143,13 @@ def make_pair(rng, vocab):
     return {"clean": clean, "corrupted": corrupted, "correct": answers[:2], "incorrect": answers[2:]}
 
 
-def values(folder, dtype, task):
+def values(folder, dtype, task, noise=0.0):
+    """With `noise`, of weights that are off by so much of themselves."""
     torch.set_default_dtype(dtype)
     model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1 + noise * torch.randn_like(parameter))
     graph = EdgeGraph(model)
     with torch.no_grad():
         logits = [model(torch.tensor([pair["clean"]])).logits[0, -1] for pair in task["pairs"]]
@@ -171,7 +176,11 @@ def make(folder, seed):
         "igSteps": rng.choice([1, 2, 5]),
         "edges": [[int(rng.random() < 0.5) for _ in range(graph.destinations)] for _ in range(graph.sources)],
     }
-    expected = {"fp64": values(folder, torch.float64, task), "fp32": values(folder, torch.float32, task)}
+    expected = {
+        "fp64": values(folder, torch.float64, task),
+        "fp32": values(folder, torch.float32, task),
+        "shaken": values(folder, torch.float64, task, FP32_ROUNDING),
+    }
     (folder / "expected.json").write_text(json.dumps(task | expected))
 
 
