@@ -1,6 +1,6 @@
 // Checks checkpoints of random configurations against torch: logits, scores of all edges by EAP-IG and
 // the metric of a random circuit. Both are compared with fp64; what headspark may be off by is given by
-// what torch is off by in fp32, and in fp64 with weights off by fp32's rounding. Usage, after a build, where Python has torch and transformers:
+// what torch is off by in fp32, and in fp64 with weights off by fp32's rounding. Usage, after a build, where Python has torch, transformers and peft:
 // npm run check:differential -- [--models 100] [--seed 0] [--python python3] [--keep DIR]
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ function parse() {
     .option('models', { describe: 'how many', type: 'number', default: 100 })
     .option('seed', { describe: 'of the first; the others follow', type: 'number', default: 0 })
     .option('python', {
-      describe: 'a Python with torch and transformers',
+      describe: 'a Python with torch, transformers and peft',
       type: 'string',
       default: 'python3',
     })
@@ -76,7 +76,8 @@ function makeModels(folder, { python, models, seed }) {
 }
 
 async function computed(lib, folder, task) {
-  const model = await lib.loadModel(folder);
+  const adapter = path.join(folder, 'adapter');
+  const model = await lib.loadModel(folder, existsSync(adapter) ? { adapter } : {});
   const pairs = task.pairs.map((pair, index) => ({
     ...pair,
     index,

@@ -1,5 +1,5 @@
 """Writes checkpoints of random configurations and what torch computes from them, in fp64, in fp32 and in
-fp64 from weights that are off by fp32's rounding: logits by transformers, scores of edges and the metric of a circuit by edge_graph.py. main.mjs calls
+fp64 from weights that are off by fp32's rounding, some with a LoRA adapter merged by peft: logits by transformers, scores of edges and the metric of a circuit by edge_graph.py. main.mjs calls
 it: python make.py FOLDER COUNT SEED.
 """
 
@@ -8,6 +8,7 @@ import random
 import sys
 from pathlib import Path
 
+import peft
 import torch
 import transformers as hf
 
@@ -20,6 +21,7 @@ ACTIVATIONS = ["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
 FP32_ROUNDING = 2.0**-24
 LENGTHS = [1, 2, 5, 17, 33, 40]
 WINDOWS = [1, 3, 16, 39, 40]
+LINEAR = (torch.nn.Linear, hf.pytorch_utils.Conv1D)
 KINDS = ["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox", "smollm3", "phi3", "olmo2", "olmo3"]
 
 
@@ -132,6 +134,41 @@ def fill(model, rng):
             parameter.copy_(size * torch.randn_like(parameter) + (norm and name.endswith("weight")))
 
 
+def save_adapter(folder, rng):
+    """A LoRA adapter of some projections, with ranks and alphas of their own for some."""
+    model = hf.AutoModelForCausalLM.from_pretrained(folder)
+    linear = [name for name, module in model.named_modules() if isinstance(module, LINEAR)]
+    kinds = sorted({name.split(".")[-1] for name in linear} - {"lm_head", "embed_out"})
+    targets = rng.sample(kinds, rng.randrange(1, len(kinds) + 1))
+    ranks = {name: rng.choice([2, 5]) for name in targets if rng.random() < 0.3}
+    alphas = {name: rng.choice([1, 9]) for name in targets if rng.random() < 0.3}
+    config = peft.LoraConfig(
+        r=rng.choice([1, 3, 8]),
+        lora_alpha=rng.choice([1, 4, 16]),
+        target_modules=targets,
+        rank_pattern=ranks,
+        alpha_pattern=alphas,
+        use_rslora=rng.random() < 0.3,
+        fan_in_fan_out=model.config.model_type == "gpt2",
+        task_type="CAUSAL_LM",
+    )
+    if rng.random() < 0.3:
+        config.layers_to_transform = [rng.randrange(model.config.num_hidden_layers)]
+    with_adapter = peft.get_peft_model(model, config)
+    with torch.no_grad():
+        for name, parameter in with_adapter.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(0.2 * torch.randn_like(parameter))
+    with_adapter.save_pretrained(folder / "adapter")
+
+
+def load(folder, dtype):
+    model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    if (folder / "adapter").exists():
+        model = peft.PeftModel.from_pretrained(model, folder / "adapter").to(dtype).merge_and_unload()
+    return model.eval()
+
+
 def make_pair(rng, vocab):
     length = rng.choice(LENGTHS)
     shared = rng.choice([0, length // 2, length - 1])
@@ -146,7 +183,7 @@ def make_pair(rng, vocab):
 def values(folder, dtype, task, noise=0.0):
     """With `noise`, of weights that are off by so much of themselves."""
     torch.set_default_dtype(dtype)
-    model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
+    model = load(folder, dtype)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1 + noise * torch.randn_like(parameter))
@@ -170,6 +207,8 @@ def make(folder, seed):
     fill(model, rng)
     stored = rng.choice([torch.float32, torch.float16, torch.bfloat16])
     model.to(stored).save_pretrained(folder, max_shard_size=rng.choice(["20KB", "5GB"]))
+    if rng.random() < 0.4:
+        save_adapter(folder, rng)
     graph = EdgeGraph(model)
     task = {
         "pairs": [make_pair(rng, config.vocab_size) for _ in range(rng.choice([1, 3]))],
