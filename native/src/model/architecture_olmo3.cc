@@ -1,6 +1,7 @@
 // OLMo 3 (transformers models/olmo3, arXiv 2512.13961): OLMo 2 with a sliding window in three of
 // four layers, which rotate without the scaling of the others (some releases of transformers 5
-// scale them as well, by mistake: huggingface/transformers#45945).
+// scale them as well, by mistake: huggingface/transformers#45945; 5.18 turns them by OLMo 3's own
+// base where an older file's "rope_theta" is another, which no published model has).
 #include "model/olmo_names.h"
 
 namespace headspark {

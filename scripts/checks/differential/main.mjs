@@ -1,5 +1,5 @@
-// Checks checkpoints of random configurations against torch: logits, scores of all edges by EAP-IG and
-// the metric of a random circuit. Both are compared with fp64; what headspark may be off by is given by
+// Checks checkpoints of random configurations against torch: logits, scores of all edges by EAP-IG, the
+// metric of a random circuit, and greedy tokens with a head scaled. Numbers are compared with fp64; what headspark may be off by is given by
 // what torch is off by in fp32, and in fp64 with weights off by fp32's rounding. Usage, after a build, where Python has torch, transformers and peft:
 // npm run check:differential -- [--models 100] [--seed 0] [--python python3] [--keep DIR]
 import { spawn } from 'node:child_process';
@@ -96,7 +96,10 @@ async function computed(lib, folder, task) {
   const nodesInGraph = new Uint8Array(task.edges.length).fill(1);
   const circuit = { shape: model.shape(), meta: {}, scores, inGraph, nodesInGraph };
   const { circuits } = await lib.evaluateCircuits(model, pairs, [circuit]);
+  const rows = task.greedy.map(({ prompt, heads }) => ({ prompt: Int32Array.from(prompt), heads }));
+  const maxNewTokens = task.greedy[0].tokens.length;
   return {
+    tokens: await lib.generateGreedy(model, rows, { maxNewTokens, stopTokens: [] }),
     logits: await lib.computeLogits(model, prompts),
     scores: graph.compact(scores),
     circuit: circuits[0].values,
@@ -121,6 +124,21 @@ function errors(values, { fp64, fp32, shaken }, name) {
     return Math.sqrt(squares / exact.length) / largest;
   };
   return { own: error(values), torch: error(fp32[name]), shaken: error(shaken[name]) };
+}
+
+// Of the largest logit: where the two largest are closer, rounding may choose.
+const closeLogits = 1e-3;
+
+/** How many tokens were compared, and the first that is another than torch's before a close choice. */
+function compareTokens(found, rows) {
+  let compared = 0;
+  for (const [i, { tokens, margins }] of rows.entries()) {
+    for (let step = 0; step < tokens.length && margins[step] > closeLogits; step++) {
+      compared++;
+      if (found[i][step] !== tokens[step]) return { compared, row: i, step };
+    }
+  }
+  return { compared };
 }
 
 function quantile(sorted, share) {
@@ -153,14 +171,21 @@ await runMain(async () => {
     const { graphOf } = await import(path.join(root, 'dist', 'circuit', 'graph.js'));
     const lib = { ...(await import(path.join(root, 'dist', 'index.js'))), graphOf };
     const found = [];
+    const wrongTokens = [];
+    let tokens = 0;
     for (let seed = options.seed; seed < options.seed + options.models; seed++) {
       const model = path.join(folder, String(seed));
       const task = JSON.parse(readFileSync(path.join(model, 'expected.json'), 'utf8'));
       const values = await computed(lib, model, task);
       for (const name of quantities)
         found.push({ seed, name, ...errors(values[name], task, name) });
+      const { compared, row, step } = compareTokens(values.tokens, task.greedy);
+      tokens += compared;
+      if (step !== undefined) wrongTokens.push(`seed ${seed}: new token ${step} of row ${row}`);
     }
     printTable(found);
+    process.stdout.write(`${tokens} greedy tokens with a head scaled compared\n`);
+    for (const line of wrongTokens) process.stdout.write(`${line} is not torch's\n`);
     const conditioning = (seed) =>
       Math.max(
         ...found.filter((row) => row.seed === seed).flatMap((row) => [row.torch, row.shaken]),
@@ -174,7 +199,7 @@ await runMain(async () => {
         `seed ${seed}: ${name} off by ${ownText}, torch fp32 by ${torchText}, shaken weights by ${shakenText}\n`,
       );
     }
-    if (wrong.length > 0) process.exitCode = 1;
+    if (wrong.length + wrongTokens.length > 0) process.exitCode = 1;
   } finally {
     if (options.keep === undefined) await rm(folder, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 """Writes checkpoints of random configurations and what torch computes from them, in fp64, in fp32 and in
-fp64 from weights that are off by fp32's rounding, some with a LoRA adapter merged by peft: logits by transformers, scores of edges and the metric of a circuit by edge_graph.py. main.mjs calls
+fp64 from weights that are off by fp32's rounding, some with a LoRA adapter merged by peft; tokens that
+follow, with a head scaled: logits by transformers, scores of edges and the metric of a circuit by edge_graph.py. main.mjs calls
 it: python make.py FOLDER COUNT SEED.
 """
 
@@ -22,6 +23,8 @@ FP32_ROUNDING = 2.0**-24
 LENGTHS = [1, 2, 5, 17, 33, 40]
 WINDOWS = [1, 3, 16, 39, 40]
 LINEAR = (torch.nn.Linear, hf.pytorch_utils.Conv1D)
+NEW_TOKENS = 20
+OUTPUT_PROJECTIONS = ("self_attn.o_proj", "attention.dense", "attn.c_proj")
 KINDS = ["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox", "smollm3", "phi3", "olmo2", "olmo3"]
 
 
@@ -169,6 +172,41 @@ def load(folder, dtype):
     return model.eval()
 
 
+def some_head(config, rng):
+    """A head to gate, in the layer's own numbers."""
+    layer, head = rng.randrange(config.num_hidden_layers), rng.randrange(config.num_attention_heads)
+    return {"layer": layer, "head": head, "factor": rng.choice([0.0, 0.5, 1.0, 2.0])}
+
+
+def gate(model, head):
+    """Scales what the head gives the output projection, in every forward from now on."""
+    parts = [m for name, m in model.named_modules() if name.endswith(OUTPUT_PROJECTIONS)]
+    width = getattr(model.config, "head_dim", None)
+    width = width or model.config.hidden_size // model.config.num_attention_heads
+
+    def scale(_module, inputs):
+        z = inputs[0].clone()
+        z[..., head["head"] * width : (head["head"] + 1) * width] *= head["factor"]
+        return (z, *inputs[1:])
+
+    parts[head["layer"]].register_forward_pre_hook(scale)
+
+
+def greedy(folder, prompt, head):
+    """New tokens in fp64, without a cache, and how far the second logit was below, of the largest size."""
+    torch.set_default_dtype(torch.float64)
+    model = load(folder, torch.float64)
+    gate(model, head)
+    tokens, margins = [], []
+    with torch.no_grad():
+        for _ in range(NEW_TOKENS):
+            logits = model(torch.tensor([prompt + tokens])).logits[0, -1]
+            best = logits.topk(2)
+            tokens.append(best.indices[0].item())
+            margins.append(((best.values[0] - best.values[1]) / logits.abs().max()).item())
+    return {"prompt": prompt, "heads": [head], "tokens": tokens, "margins": margins}
+
+
 def make_pair(rng, vocab):
     length = rng.choice(LENGTHS)
     shared = rng.choice([0, length // 2, length - 1])
@@ -220,7 +258,8 @@ def make(folder, seed):
         "fp32": values(folder, torch.float32, task),
         "shaken": values(folder, torch.float64, task, FP32_ROUNDING),
     }
-    (folder / "expected.json").write_text(json.dumps(task | expected))
+    rows = [greedy(folder, pair["clean"], some_head(config, rng)) for pair in task["pairs"]]
+    (folder / "expected.json").write_text(json.dumps(task | expected | {"greedy": rows}))
 
 
 if __name__ == "__main__":
