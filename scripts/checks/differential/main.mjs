@@ -1,6 +1,7 @@
-// Checks checkpoints of random configurations against torch: logits, scores of all edges by EAP-IG, the
-// metric of a random circuit, and greedy tokens with a head scaled. Numbers are compared with fp64; what headspark may be off by is given by
-// what torch is off by in fp32, and in fp64 with weights off by fp32's rounding. Usage, after a build, where Python has torch, transformers and peft:
+// Checks checkpoints of random configurations against torch: logits, scores of all edges by a method and a
+// metric drawn as well, the metric of a random circuit, and greedy tokens with a head scaled. Numbers are
+// compared with fp64; what headspark may be off by is given by what torch is off by in fp32, and in fp64
+// with weights off by fp32's rounding. Usage, after a build, where Python has torch, transformers and peft:
 // npm run check:differential -- [--models 100] [--seed 0] [--python python3] [--keep DIR]
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -86,7 +87,7 @@ async function computed(lib, folder, task) {
     corrupted: Int32Array.from(pair.corrupted),
   }));
   const prompts = pairs.map((pair) => pair.clean);
-  const { scores } = await lib.attribute(model, pairs, { igSteps: task.igSteps });
+  const { scores } = await lib.attribute(model, pairs, task.attribution);
   // Between other nodes torch's table has products too, which are no scores.
   const graph = lib.graphOf(model.shape());
   for (const precision of [task.fp64, task.fp32, task.shaken]) {

@@ -19,6 +19,7 @@ from edge_graph import EdgeGraph  # noqa: E402
 from scaled_head import scale_head  # noqa: E402
 
 FP32_ROUNDING = 2.0**-24
+GRIDS = {"left": 0.0, "right": 1.0, "midpoint": 0.5}
 LENGTHS = [1, 2, 5, 17, 33, 40]
 LINEAR = (torch.nn.Linear, hf.pytorch_utils.Conv1D)
 NEW_TOKENS = 20
@@ -109,12 +110,24 @@ def values(folder, dtype, task, noise=0.0):
     graph = EdgeGraph(model)
     with torch.no_grad():
         logits = [model(torch.tensor([pair["clean"]])).logits[0, -1] for pair in task["pairs"]]
-    scores = sum(graph.eap_ig(pair, task["igSteps"]) for pair in task["pairs"]) / len(task["pairs"])
+    chosen = task["attribution"]
+    shares = [(k + GRIDS[chosen["igGrid"]]) / chosen["igSteps"] for k in range(chosen["igSteps"])]
+    per_pair = [graph.scores(pair, chosen["method"], chosen["metric"], shares) for pair in task["pairs"]]
+    scores = sum(per_pair) / len(per_pair)
     return {
         "logits": torch.cat(logits).tolist(),
         "scores": scores.flatten().tolist(),
         "circuit": [graph.circuit(pair, task["edges"]).item() for pair in task["pairs"]],
     }
+
+
+def attribution(rng):
+    """With gradients that are not all 0: those of KL are, at the clean run."""
+    metric = rng.choice(["logit-diff", "logit-diff", "prob-diff", "kl"])
+    methods = ["eap-ig", "eap-ig", "eap-ig-activations", "clean-corrupted"] + ["eap"] * (metric != "kl")
+    method, grid = rng.choice(methods), rng.choice(list(GRIDS))
+    steps = rng.choice([2, 5] if (metric, grid) == ("kl", "right") else [1, 2, 5])
+    return {"method": method, "metric": metric, "igSteps": steps, "igGrid": grid}
 
 
 def make(folder, seed):
@@ -131,7 +144,7 @@ def make(folder, seed):
     graph = EdgeGraph(model)
     task = {
         "pairs": [make_pair(rng, config.vocab_size) for _ in range(rng.choice([1, 3]))],
-        "igSteps": rng.choice([1, 2, 5]),
+        "attribution": attribution(rng),
         "edges": [[int(rng.random() < 0.5) for _ in range(graph.destinations)] for _ in range(graph.sources)],
     }
     expected = {
