@@ -49,7 +49,6 @@ BiasRule read_olmo3_config(const JsonObject& given, ModelConfig& config) {
   read_window(json, kWindow, windowed, config);
   if (!any_layer(windowed) || config.rotary.scaling == RotaryScaling::none) return biases;
   config.unscaled = std::move(windowed);
-  scale_rotations(config);
   return biases;
 }
 

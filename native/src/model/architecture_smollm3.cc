@@ -45,8 +45,6 @@ BiasRule read_smollm3_config(const JsonObject& json, ModelConfig& config) {
   read_decoder_config(json, 0, config, {.theta = kTheta});
   config.tied_embeddings = json.boolean("tie_word_embeddings").value_or(true);
   config.unrotated = unrotated_layers(json, config.layers);
-  // YaRN's attention factor is of rotated queries and keys alone.
-  if (any_layer(config.unrotated)) scale_rotations(config);
   if (uses_windows(json, config)) {
     read_window(json, std::nullopt, windowed_layers(json, config, config.unrotated), config);
   }

@@ -185,6 +185,7 @@ ParsedConfig parse_config(std::span<const std::byte> text, const std::string& so
   parsed.config.architecture = parsed.spec->architecture;
   parsed.config.model_type = *model_type;
   parsed.bias = parsed.spec->read_config(json, parsed.config);
+  place_attention_factor(parsed.config);
   check_config(json, parsed.config);
   return parsed;
 }

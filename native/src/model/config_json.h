@@ -68,9 +68,9 @@ void read_qwen_windows(const JsonObject& json, ModelConfig& config);
 /// "attention_bias" and "mlp_bias", as Llama has them.
 BiasRule read_biases(const JsonObject& json);
 
-/// The rotary scaling's attention factor as the scale of rotations, which not all of a head or not
-/// all layers go through.
-void scale_rotations(ModelConfig& config);
+/// Makes the rotary scaling's attention factor, which is part of config.attention_scale, the scale
+/// of rotations where not all of a head or not all layers go through them. Once all is read.
+void place_attention_factor(ModelConfig& config);
 
 /// Sets config.rotary and config.attention_scale; lowers config.max_positions where frequencies
 /// change beyond some position. Needs config.head_dim and config.max_positions.

@@ -150,7 +150,10 @@ void finish_longrope(const JsonObject& json, ModelConfig& config) {
 
 }  // namespace
 
-void scale_rotations(ModelConfig& config) {
+void place_attention_factor(ModelConfig& config) {
+  const bool scales_all = config.rotary.rotary_dim == config.head_dim &&
+                          !any_layer(config.unrotated) && !any_layer(config.unscaled);
+  if (scales_all || config.rotary.attention_factor == 1.0) return;
   config.rotary.rotated_scale = static_cast<float>(config.rotary.attention_factor);
   config.rotary.attention_factor = 1.0;
   config.attention_scale = attention_scale(config);
@@ -184,7 +187,6 @@ void read_rotary(const JsonObject& json, const RotaryDefaults& defaults, ModelCo
   }
   if (rotary.scaling == RotaryScaling::longrope) finish_longrope(json, config);
   config.attention_scale = attention_scale(config);
-  if (rotary.rotary_dim < config.head_dim) scale_rotations(config);
 }
 
 }  // namespace headspark
