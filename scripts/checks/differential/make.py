@@ -62,6 +62,7 @@ def save_adapter(folder, rng):
 
 
 def load(folder, dtype):
+    torch.set_default_dtype(dtype)
     model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
     if (folder / "adapter").exists():
         model = peft.PeftModel.from_pretrained(model, folder / "adapter").to(dtype).merge_and_unload()
@@ -74,11 +75,9 @@ def some_head(config, rng):
     return {"layer": layer, "head": head, "factor": rng.choice([0.0, 0.5, 1.0, 2.0])}
 
 
-def greedy(folder, prompt, head):
-    """New tokens in fp64, without a cache, and how far the second logit was below, of the largest size."""
-    torch.set_default_dtype(torch.float64)
-    model = load(folder, torch.float64)
-    scale_head(model, head)
+def greedy(model, prompt, head):
+    """New tokens, without a cache, and how far the second logit was below, of the largest size."""
+    hook = scale_head(model, head)
     tokens, margins = [], []
     with torch.no_grad():
         for _ in range(NEW_TOKENS):
@@ -86,6 +85,7 @@ def greedy(folder, prompt, head):
             best = logits.topk(2)
             tokens.append(best.indices[0].item())
             margins.append(((best.values[0] - best.values[1]) / logits.abs().max()).item())
+    hook.remove()
     return {"prompt": prompt, "heads": [head], "tokens": tokens, "margins": margins}
 
 
@@ -102,7 +102,6 @@ def make_pair(rng, vocab):
 
 def values(folder, dtype, task, noise=0.0):
     """With `noise`, of weights that are off by so much of themselves."""
-    torch.set_default_dtype(dtype)
     model = load(folder, dtype)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -152,7 +151,8 @@ def make(folder, seed):
         "fp32": values(folder, torch.float32, task),
         "shaken": values(folder, torch.float64, task, FP32_ROUNDING),
     }
-    rows = [greedy(folder, pair["clean"], some_head(config, rng)) for pair in task["pairs"]]
+    exact = load(folder, torch.float64)
+    rows = [greedy(exact, pair["clean"], some_head(config, rng)) for pair in task["pairs"]]
     (folder / "expected.json").write_text(json.dumps(task | expected | {"greedy": rows}))
 
 
