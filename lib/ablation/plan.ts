@@ -5,6 +5,7 @@
 import { matchedControls } from '../diff/matched-controls.js';
 import { normMatchedControls } from '../diff/norm-matched-controls.js';
 import { HeadsparkError } from '../errors.js';
+import { plural } from '../format-number.js';
 import {
   allHeads,
   checkFactors,
@@ -85,8 +86,8 @@ function checkSets(sets: readonly HeadSet[], shape: HeadShape): void {
 
 function shortOfHeads(plan: AblationPlan): string[] {
   if (plan.kind !== 'top-k' || plan.k <= plan.heads.length) return [];
-  const [count, group] = [plan.heads.length, plan.group ?? 'given'];
-  return [`there are only ${count} ${group} heads; top-${plan.k} was asked for`];
+  const found = plural(plan.heads.length, `${plan.group ?? 'given'} head`);
+  return [`only ${found}; top-${plan.k} was asked for`];
 }
 
 /** Names in a note. */

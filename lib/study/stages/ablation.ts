@@ -153,7 +153,7 @@ async function takeVariants(journal: string, context: StageContext): Promise<voi
 export const ablationStage: StageKind = {
   kind: 'ablation',
   title: 'heads ablated and scaled, with matched random sets',
-  revision: 8,
+  revision: 9,
   instances: (study, facts) =>
     study.ablations
       .filter(({ benchmarks }) => !benchmarks)

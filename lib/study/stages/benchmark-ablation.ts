@@ -47,7 +47,7 @@ function flippedProblems(
 export const benchmarkAblationStage: StageKind = {
   kind: 'benchmark-ablation',
   title: 'what gating heads does to the answers, with matched random sets',
-  revision: 7,
+  revision: 8,
   instances: (study, facts) =>
     gatedPlaces(study).map((place) => {
       const { spec, ablation, checkpoint } = place;

@@ -226,7 +226,7 @@ async function answer(place: AnyPlace, part: Shard | null, context: StageContext
 export const samplesStage: StageKind = {
   kind: 'samples',
   title: 'answers to benchmarks, alone and with heads gated',
-  revision: 3,
+  revision: 4,
   instances: (study, facts) =>
     allPlaces(study).flatMap((place) =>
       partsOf(place).map((part) => instanceOf(place, part, { study, facts })),

@@ -102,7 +102,7 @@ describe('planAblation', () => {
       options,
     );
     expect(rows).toHaveLength(1);
-    expect(notes[0]).toBe('there are only 1 emergent heads; top-5 was asked for');
+    expect(notes[0]).toBe('only 1 emergent head; top-5 was asked for');
     expect(notes[1]).toContain(
       'only 5 different control sets with as many heads in every layer exist',
     );

@@ -207,12 +207,12 @@ describe('sets', () => {
     const { notes } = figureOf(rows, 'top-k', {
       factors: [0, 0.5, 1.3],
       notesOf: (factor) => [
-        'there are only 1 emergent heads; top-2 was asked for',
+        'only 1 emergent head; top-2 was asked for',
         ...(factor === 0 ? ['emergent top-1: ablating it hurts more'] : []),
       ],
     });
     expect(notes).toEqual([
-      'there are only 1 emergent heads; top-2 was asked for',
+      'only 1 emergent head; top-2 was asked for',
       `${checkpoint} × 0: emergent top-1: ablating it hurts more`,
       expect.stringMatching(/over 3 rows leaves no rank p below 0\.143/),
     ]);
