@@ -28,8 +28,8 @@ Napi::Value js_head_activations(const Napi::CallbackInfo& call) {
     request.rows = activation_rows_of(arguments.string("rows"));
     request.write_norms = arguments.boolean("writeNorms");
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(
-        env, job,
+    return start_model_job(
+        env, loaded.engine.model, job,
         [engine = loaded.engine,
          request = std::move(request)](const RunControl& control) -> Deliver {
           auto found =

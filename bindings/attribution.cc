@@ -59,16 +59,16 @@ Napi::Value js_attribute(const Napi::CallbackInfo& call) {
     const Arguments arguments(call[1], "attribute");
     const AttributionOptions options = attribution_options(arguments);
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(env, job,
-                     [engine = loaded.engine, pairs = read_pairs(arguments, "attribute"),
-                      options](const RunControl& control) -> Deliver {
-                       auto result = std::make_shared<AttributionResult>(
-                           attribute(engine, pairs, options, control));
-                       const std::string fingerprint = model_fingerprint(*engine.model);
-                       return [result, fingerprint](Napi::Env js_env) -> Napi::Value {
-                         return attribution_to_js(js_env, *result, fingerprint);
-                       };
-                     });
+    return start_model_job(env, loaded.engine.model, job,
+                           [engine = loaded.engine, pairs = read_pairs(arguments, "attribute"),
+                            options](const RunControl& control) -> Deliver {
+                             auto result = std::make_shared<AttributionResult>(
+                                 attribute(engine, pairs, options, control));
+                             const std::string fingerprint = model_fingerprint(*engine.model);
+                             return [result, fingerprint](Napi::Env js_env) -> Napi::Value {
+                               return attribution_to_js(js_env, *result, fingerprint);
+                             };
+                           });
   });
 }
 
@@ -93,8 +93,8 @@ Napi::Value js_evaluate_circuits(const Napi::CallbackInfo& call) {
     options.excluded = excluded_of(arguments.string("excluded"));
     options.range = range_of(arguments);
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(
-        env, job,
+    return start_model_job(
+        env, loaded.engine.model, job,
         [engine = loaded.engine, pairs = read_pairs(arguments, "evaluateCircuits"),
          circuits = arguments.uint8s("circuits"), options](const RunControl& control) -> Deliver {
           auto result = std::make_shared<CircuitEvalResult>(

@@ -58,6 +58,7 @@ class SessionRun {
       std::vector<GenerationEvent> events;
       generator_.step(control, [&](const GenerationEvent& event) { events.push_back(event); });
       if (events.empty()) continue;
+      check_files(*engine_.model);  // before anybody keeps what was generated
       {
         const std::lock_guard lock(session_->mutex);
         session_->outbox.insert(session_->outbox.end(), events.begin(), events.end());
@@ -270,8 +271,8 @@ Napi::Value js_create_generation(const Napi::CallbackInfo& call) {
     job.device = "";
     job.on_wake = call[2].As<Napi::Function>();
     job.waker = std::make_shared<Waker>();
-    Napi::Object handle = start_job(
-        env, job,
+    Napi::Object handle = start_model_job(
+        env, loaded.engine.model, job,
         [engine = loaded.engine, device = loaded.device, session, waker = job.waker,
          options](const RunControl& control) -> Deliver {
           const GenerationStats stats =

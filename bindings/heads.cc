@@ -92,8 +92,8 @@ Napi::Value js_head_properties(const Napi::CallbackInfo& call) {
     request.queries = queries_of(arguments.string("queries"));
     request.copying = arguments.boolean("copying");
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(
-        env, job,
+    return start_model_job(
+        env, loaded.engine.model, job,
         [engine = loaded.engine,
          request = std::move(request)](const RunControl& control) -> Deliver {
           auto result = std::make_shared<HeadProperties>(head_properties(engine, request, control));

@@ -27,15 +27,15 @@ Napi::Value js_compute_logits(const Napi::CallbackInfo& call) {
     request.heads = read_heads(arguments, "heads", "computeLogits");
     request.all_positions = arguments.boolean("allPositions");
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(env, job,
-                     [engine = loaded.engine,
-                      request = std::move(request)](const RunControl& control) -> Deliver {
-                       auto logits = std::make_shared<HostArray<float>>(
-                           compute_logits(engine, request, control));
-                       return [logits](Napi::Env js_env) -> Napi::Value {
-                         return to_float32_array(js_env, std::move(*logits));
-                       };
-                     });
+    return start_model_job(env, loaded.engine.model, job,
+                           [engine = loaded.engine,
+                            request = std::move(request)](const RunControl& control) -> Deliver {
+                             auto logits = std::make_shared<HostArray<float>>(
+                                 compute_logits(engine, request, control));
+                             return [logits](Napi::Env js_env) -> Napi::Value {
+                               return to_float32_array(js_env, std::move(*logits));
+                             };
+                           });
   });
 }
 

@@ -175,6 +175,24 @@ const ModelHandle::Loaded& model_argument(Napi::Env env, const Napi::Value& valu
   return unwrap_handle<ModelHandle>(env, value, function).loaded();
 }
 
+Napi::Object start_model_job(Napi::Env env, std::shared_ptr<const Model> model,
+                             const JobOptions& options, Work work) {
+  return start_job(
+      env, options,
+      [model = std::move(model), work = std::move(work)](const RunControl& control) -> Deliver {
+        Deliver deliver;
+        try {
+          deliver = work(control);
+        } catch (const Error& error) {
+          // A number that is none is no news of the model where its file was cut short.
+          if (error.code() != ErrorCode::CANCELLED) check_files(*model);
+          throw;
+        }
+        check_files(*model);
+        return deliver;
+      });
+}
+
 void register_model(Napi::Env env, Napi::Object exports) {
   exports.Set("loadModel", Napi::Function::New(env, js_load_model, "loadModel"));
   exports.Set("withAdapter", Napi::Function::New(env, js_with_adapter, "withAdapter"));

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "headspark/engine.h"
+#include "job.h"
 #include "napi.h"
 
 namespace headspark::bindings {
@@ -44,6 +45,11 @@ class ModelHandle {
 // The model that argument `value` of `function` is the handle of; INVALID_ARGUMENT otherwise.
 const ModelHandle::Loaded& model_argument(Napi::Env env, const Napi::Value& value,
                                           const std::string& function);
+
+// start_job for work that reads a model's weights: what it produced is delivered only if their
+// files are what they were at loading, else the promise rejects with FILE_CHANGED.
+Napi::Object start_model_job(Napi::Env env, std::shared_ptr<const Model> model,
+                             const JobOptions& options, Work work);
 
 void register_model(Napi::Env env, Napi::Object exports);
 

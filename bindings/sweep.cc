@@ -22,6 +22,7 @@ struct SweepHandle {
   static constexpr const char* noun = "sweep";
 
   std::shared_ptr<const Sweep> sweep;  // null after a release
+  std::shared_ptr<const Model> model;
   std::string device;
 };
 
@@ -36,15 +37,16 @@ Napi::Value js_create_sweep(const Napi::CallbackInfo& call) {
     options.kind = ablation_of(arguments.string("ablation"));
     options.positions = positions_of(arguments.string("positions"));
     const JobOptions job{.device = loaded.device, .on_progress = progress_argument(call, 2)};
-    return start_job(
-        env, job,
+    return start_model_job(
+        env, loaded.engine.model, job,
         [engine = loaded.engine, device = loaded.device,
          pairs = read_pairs(arguments, "createSweep"),
          options](const RunControl& control) -> Deliver {
           auto sweep = std::make_shared<const Sweep>(engine, pairs, options, control);
-          return [sweep, device](Napi::Env js_env) -> Napi::Value {
-            return wrap_handle(js_env, std::make_unique<SweepHandle>(SweepHandle{sweep, device}));
-          };
+          return
+              [handle = SweepHandle{sweep, engine.model, device}](Napi::Env js_env) -> Napi::Value {
+                return wrap_handle(js_env, std::make_unique<SweepHandle>(handle));
+              };
         });
   });
 }
@@ -95,21 +97,22 @@ Napi::Value js_run_sweep(const Napi::CallbackInfo& call) {
     const Arguments arguments(call[1], "runSweep");
     std::vector<AblationVariant> variants = variants_argument(arguments, "runSweep");
     const JobOptions job{.device = handle.device, .on_progress = progress_argument(call, 2)};
-    return start_job(env, job,
-                     [sweep = handle.sweep,
-                      variants = std::move(variants)](const RunControl& control) -> Deliver {
-                       auto result = std::make_shared<Sweep::Result>(sweep->run(variants, control));
-                       return [result](Napi::Env js_env) -> Napi::Value {
-                         return values_to_js(js_env, *result);
-                       };
-                     });
+    return start_model_job(env, handle.model, job,
+                           [sweep = handle.sweep,
+                            variants = std::move(variants)](const RunControl& control) -> Deliver {
+                             auto result =
+                                 std::make_shared<Sweep::Result>(sweep->run(variants, control));
+                             return [result](Napi::Env js_env) -> Napi::Value {
+                               return values_to_js(js_env, *result);
+                             };
+                           });
   });
 }
 
 Napi::Value js_release_sweep(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
-    unwrap_handle<SweepHandle>(env, call[0], "releaseSweep").sweep.reset();
+    unwrap_handle<SweepHandle>(env, call[0], "releaseSweep") = {};
     return env.Undefined();
   });
 }

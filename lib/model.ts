@@ -76,7 +76,10 @@ interface ModelParts {
 
 /**
  * A loaded checkpoint. Made by `loadModel`; belongs to the thread that loaded it. Several
- * computations may be asked for at once: they take turns on the device.
+ * computations may be asked for at once: they take turns on the device. Weights are read from their
+ * files when they are needed: where a file was written to or cut short since it was loaded, every
+ * computation rejects with ERR_HEADSPARK_FILE_CHANGED, and the model must be loaded again. A file
+ * that another one took the place of (rename), or that was deleted, disturbs nothing.
  */
 export class Model {
   /** Sizes, label, paths, device and processor; frozen. */
@@ -115,7 +118,7 @@ export class Model {
   /**
    * 32 hexadecimal digits that tell weights, configuration and adapter from others; not paths or
    * sharding. The first call for a base model reads all its weights and blocks meanwhile.
-   * @throws ERR_HEADSPARK_INVALID_ARGUMENT after `dispose`.
+   * @throws ERR_HEADSPARK_INVALID_ARGUMENT after `dispose`, _FILE_CHANGED.
    */
   fingerprint(): string {
     const handle = this.handle();

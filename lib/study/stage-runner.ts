@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { HeadsparkError } from '../errors.js';
 import { isDiskFull, writeError, writingTo } from '../file-errors.js';
+import type { Model } from '../model.js';
 import type { Shard } from '../shard.js';
 import { Bases, type KnownBasis } from './basis.js';
 import type { Facts } from './facts.js';
@@ -13,7 +14,7 @@ import type { StageNode } from './graph.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import type { StageContext } from './stage.js';
 import { ResultStore, workName, type DamagedResult, type WorkPlace } from './store.js';
-import type { Study } from './study.js';
+import type { Checkpoint, Study } from './study.js';
 
 export interface StageRunnerOptions extends PoolOptions {
   readonly out: string;
@@ -32,6 +33,8 @@ export class StageRunner {
   readonly #store: ResultStore;
   readonly #bases: Bases;
   readonly #pool: ModelPool;
+  /** Whose weights are those that the results are to be of. */
+  readonly #checked = new WeakSet<Model>();
   /** For stages that compute nothing with a model, which may run where the device is absent. */
   readonly #tokenizers: ModelPool;
 
@@ -152,7 +155,7 @@ export class StageRunner {
     of: { known: KnownBasis; place: WorkPlace; onShare: (share: number) => void },
   ): StageContext {
     const { known, place, onShare } = of;
-    const pool = node.weights.length > 0 ? this.#pool : this.#tokenizers;
+    const computes = node.weights.length > 0;
     return {
       study: this.#study,
       facts: this.#facts,
@@ -172,11 +175,21 @@ export class StageRunner {
           .filter(({ files }) => files.some(({ name }) => name === file))
           .map((stored) => join(this.#store.folderOf(stored), file));
       },
-      model: (name) =>
-        pool.get(this.#study.checkpoints.find((checkpoint) => checkpoint.name === name)!),
+      model: (name) => this.#model(name, computes),
       signal: this.#options.signal,
       onProgress: onShare,
     };
+  }
+
+  async #model(name: string, computes: boolean): Promise<Model> {
+    const checkpoint = this.#study.checkpoints.find((one) => one.name === name)!;
+    if (!computes) return this.#tokenizers.get(checkpoint);
+    const model = await this.#pool.get(checkpoint);
+    if (!this.#checked.has(model)) {
+      checkWeights(model, checkpoint, this.#facts);
+      this.#checked.add(model);
+    }
+    return model;
   }
 
   /** Times are kept beside the results, never in them. */
@@ -186,6 +199,16 @@ export class StageRunner {
     const path = join(this.#options.out, 'timings.jsonl');
     await writingTo(path, () => appendFile(path, `${JSON.stringify(entry)}\n`), { resumes: true });
   }
+}
+
+/** A run may load a checkpoint hours after it read what its results are stored under. */
+function checkWeights(model: Model, { name, model: source, adapter }: Checkpoint, facts: Facts) {
+  if (model.fingerprint() === facts.checkpoints.get(name)!.fingerprint) return;
+  throw new HeadsparkError(
+    'ERR_HEADSPARK_FILE_CHANGED',
+    `the weights of ${name} (${adapter ?? source}) are other ones than when this run began; run the ` +
+      'command again, which computes what is of the new ones.',
+  );
 }
 
 /** What a stage reads must be what its basis holds; without `file` the part. */

@@ -153,9 +153,14 @@ std::shared_ptr<const Model> with_adapter(std::shared_ptr<const Model> base,
                                           const std::filesystem::path& adapter,
                                           const LoadOptions& options);
 
+/// FILE_CHANGED where a file of the model was written to, cut short or not readable since it was
+/// loaded: weights are read when they are needed, so what was computed may be of no one model.
+void check_files(const Model& model);
+
 /// 32 hexadecimal digits that tell this model (weights, configuration, adapter; not paths or
 /// sharding) from others. A fast 128-bit hash, not cryptographic. Computed on the first call (one
 /// pass over the weights) and kept for the base, which adapters share; safe from several threads.
+/// FILE_CHANGED as check_files.
 std::string model_fingerprint(const Model& model);
 
 /// fp32 cos/sin table for [0, positions), frequencies as Hugging Face computes them.

@@ -96,7 +96,9 @@ std::string model_fingerprint(const Model& model) {
     hash = add_low_rank(hash, place + ".up", weights.up);
     hash = add_low_rank(hash, place + ".down", weights.down);
   }
-  return hash_hex(add_low_rank(hash, "unembedding", model.unembedding));
+  hash = add_low_rank(hash, "unembedding", model.unembedding);
+  check_files(model);
+  return hash_hex(hash);
 }
 
 }  // namespace headspark

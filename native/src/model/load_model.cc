@@ -242,6 +242,10 @@ void set_owner(Model& model, const std::weak_ptr<const void>& owner) {
 
 }  // namespace
 
+void check_files(const Model& model) {
+  for (const auto& checkpoint : model.files) checkpoint->check_unchanged();
+}
+
 std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
                                         const LoadOptions& options, const RunControl& control) {
   const std::filesystem::path config_path = folder / "config.json";
@@ -251,6 +255,7 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
   auto model = std::make_shared<Model>();
   load_weights(parsed, *checkpoint, control, *model);
   if (options.check_values) check_values(checkpoint->used(), control);
+  checkpoint->check_unchanged();
   model->folder = folder.string();
   model->mapped_bytes = checkpoint->bytes();
   model->files.push_back(checkpoint);

@@ -96,6 +96,10 @@ const MappedFile& MappedCheckpoint::open(const std::filesystem::path& path) {
   return *files_.back();
 }
 
+void MappedCheckpoint::check_unchanged() const {
+  for (const auto& file : files_) file->check_unchanged();
+}
+
 void MappedCheckpoint::add(const MappedFile& file, TensorEntry entry) {
   StoredTensor tensor;
   tensor.file = file.name();

@@ -41,6 +41,9 @@ class MappedCheckpoint {
   void set_used(std::vector<const StoredTensor*> used) { used_ = std::move(used); }
   const std::vector<const StoredTensor*>& used() const { return used_; }
 
+  /// FILE_CHANGED as MappedFile says it, of any of the files.
+  void check_unchanged() const;
+
   /// Hash of the used tensors' names, types, shapes and bytes, computed on the first call.
   ContentHash content_hash() const;
   /// The single file, or the index of the shards: where an absent tensor would be.

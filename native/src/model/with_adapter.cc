@@ -120,6 +120,7 @@ std::shared_ptr<const Model> with_adapter(std::shared_ptr<const Model> base,
                     base->folder + "; the adapter is of another base model.");
   }
   if (options.check_values) check_values(reader.used(), RunControl());
+  file->check_unchanged();
   for (const StoredTensor* tensor : reader.used()) {
     model->parameter_count += tensor->entry.elements();
   }

@@ -1,7 +1,7 @@
 // In the place of the kernels that host code queues itself, for the program that has none.
-#include <stdexcept>
-
 #include "cuda/value_terms.h"
+
+#include <stdexcept>
 
 namespace headspark::cuda {
 
