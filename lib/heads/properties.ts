@@ -24,6 +24,7 @@ export const headPropertyNames = [...nativeProperties, 'copying'] as const;
  * - `duplicate`: to earlier copies of the query's token.
  * - `induction`: to the tokens after those copies (Olsson et al. 2022, arXiv 2209.11895).
  * - `digits`, `operators`, `delimiters`, `think`: to tokens of these classes (`TokenClass`).
+ * - Of all these, means over the queries that see such a token: in a sliding window, within it.
  * - `entropy`: of the attention, nats. `distance`: from query to key, tokens.
  * - `writeNorm`: L2 norm of what the head adds to the residual stream.
  * - `directEffect`: logits that its write adds to the right answer minus the wrong one, or minus the

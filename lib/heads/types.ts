@@ -64,7 +64,7 @@ export interface HeadTable {
   readonly settings: HeadSettings;
   /** How many tokens of the prompts are of each class; null without a tokenizer. */
   readonly tokens: Readonly<Record<TokenClass | 'all', number>> | null;
-  /** What uniform attention would give, mean over prompts; null where undefined. */
+  /** What uniform attention without a window would give, mean over prompts; null where undefined. */
   readonly uniform: Readonly<Record<HeadPropertyName, number | null>>;
   /** By layer, then head. */
   readonly heads: readonly HeadRow[];

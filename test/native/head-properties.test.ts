@@ -21,11 +21,16 @@ const fixture = (name: string): Fixture =>
     readFileSync(path.join(referenceFolder, '../heads', `${name}.json`), 'utf8'),
   ) as Fixture;
 
-describe.each(['qwen2', 'neox'])('head properties of %s', (name) => {
+const folderOf = (name: string): string =>
+  path.join(referenceFolder, name === 'olmo3' ? '../architectures' : '', name);
+
+// In two of olmo3's three layers a query sees six tokens: one that sees none of a kind counts for that
+// kind as little as one that comes before them all.
+describe.each(['qwen2', 'neox', 'olmo3'])('head properties of %s', (name) => {
   const { prompts, values, copying } = fixture(name);
   let model: Model;
   beforeAll(async () => {
-    model = await loadModel(path.join(referenceFolder, name));
+    model = await loadModel(folderOf(name));
   });
   afterAll(() => model.dispose());
 
@@ -37,6 +42,10 @@ describe.each(['qwen2', 'neox'])('head properties of %s', (name) => {
         const sample = values[queries]
           .map((prompt) => prompt[head][column])
           .filter((value) => value !== null);
+        if (sample.length === 0) {
+          expect(row.values[property]).toBeNull();
+          return;
+        }
         const value = row.values[property]!;
         const mean = sample.reduce((sum, item) => sum + item, 0) / sample.length;
         expect(value.prompts).toBe(sample.length);
@@ -53,13 +62,13 @@ describe.each(['qwen2', 'neox'])('head properties of %s', (name) => {
 
   it('do not depend on batches, threads or on which heads are asked for', async () => {
     const whole = await headProperties(model, prompts, { resamples: 50 });
-    const other = await loadModel(path.join(referenceFolder, name), { threads: 1, batchTokens: 1 });
+    const other = await loadModel(folderOf(name), { threads: 1, batchTokens: 1 });
     const same = await headProperties(other, prompts, { resamples: 50 });
     other.dispose();
     expect(JSON.stringify(same)).toBe(JSON.stringify(whole));
-    const heads = [{ layer: 2, head: 1 }, { layer: 0, head: 4 }];
+    const heads = [{ layer: 2, head: 1 }, { layer: 0, head: 3 }];
     const few = await headProperties(model, prompts, { resamples: 50, heads });
-    expect(few.heads.map((row) => row.name)).toEqual(['a0.h4', 'a2.h1']);
+    expect(few.heads.map((row) => row.name)).toEqual(['a0.h3', 'a2.h1']);
     for (const row of few.heads) {
       expect(row).toEqual(whole.heads.find((one) => one.name === row.name));
     }

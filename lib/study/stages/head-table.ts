@@ -201,7 +201,7 @@ async function measure(
 export const headTableStage: StageKind = {
   kind: 'head-table',
   title: 'what heads attend to, write and copy',
-  revision: 2,
+  revision: 3,
   instances: (study, facts) =>
     study.heads.flatMap((spec) =>
       headsPlaces(spec, study).map((place) => instanceOf(spec, place, { study, facts })),

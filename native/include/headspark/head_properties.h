@@ -50,7 +50,7 @@ struct HeadPropertiesRequest {
 
 /// Columns of a head's values on one prompt; the token classes follow from `classes` on. All means
 /// over the queries; shares of attention are probabilities, only queries that see such a token
-/// count.
+/// count: in a layer with a sliding window, within it.
 struct HeadColumn {
   enum : std::int32_t {
     previous,       ///< attention to the token before
@@ -74,7 +74,8 @@ struct HeadProperties {
   /// (direct logit attribution, as in TransformerLens' ActivationCache.logit_attrs with centred
   /// weights; b_O belongs to no head). Mean over the answers.
   std::vector<float> values;
-  /// [prompts, columns] the same for a head that reads all it sees alike; NaN for the writes.
+  /// [prompts, columns] the same for a head that reads all tokens up to the query alike, without a
+  /// window; NaN for the writes.
   std::vector<float> uniform;
   /// [heads] sum of the eigenvalues over the sum of their magnitudes, of W_U W_O W_V W_E: 1 when
   /// all are positive, so that reading a token makes it likelier (Elhage et al. 2021, "A

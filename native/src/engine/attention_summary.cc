@@ -24,6 +24,20 @@ struct Mean {
   }
 };
 
+/// Of a query's attention, to the tokens of a kind that it sees; none of them is no share.
+struct Share {
+  double sum = 0.0;
+  bool any = false;
+
+  void add(double probability) {
+    sum += probability;
+    any = true;
+  }
+  void count_in(Mean& mean) const {
+    if (any) mean.add(sum);
+  }
+};
+
 }  // namespace
 
 PromptTokens::PromptTokens(const HeadPrompt& prompt, std::int32_t classes, HeadQueries queries)
@@ -46,39 +60,43 @@ PromptTokens::PromptTokens(const HeadPrompt& prompt, std::int32_t classes, HeadQ
 }
 
 template <typename Probability>
-void PromptTokens::fill(const Probability& probability, float* values) const {
+void PromptTokens::fill(const Probability& probability, const AttentionShape& shape,
+                        float* values) const {
   Mean means[HeadColumn::write_norm];
   std::vector<Mean> classes(members_.size());
   for (const std::int64_t i : queries_) {
-    means[HeadColumn::previous].add(probability(i, i - 1));
-    means[HeadColumn::first].add(probability(i, 0));
+    const std::int64_t first = shape.first_key(i);
     double entropy = 0.0;
     double distance = 0.0;
-    for (std::int64_t j = 0; j <= i; ++j) {
+    for (std::int64_t j = first; j <= i; ++j) {
       const double p = probability(i, j);
       if (p != 0.0) entropy -= p * std::log(p);
       distance += p * static_cast<double>(i - j);
     }
     means[HeadColumn::entropy].add(entropy);
     means[HeadColumn::distance].add(distance);
-    double copies = 0.0;
-    double after = 0.0;
-    bool any_after = false;
+    Share previous;
+    Share start;
+    Share copies;
+    Share after;
+    if (first < i) previous.add(probability(i, i - 1));
+    if (first == 0) start.add(probability(i, 0));
     for (const std::int64_t j : copies_[static_cast<std::size_t>(i)]) {
-      copies += probability(i, j);
-      if (j + 1 == i) continue;  // what follows that copy is the query itself
-      after += probability(i, j + 1);
-      any_after = true;
+      if (j >= first) copies.add(probability(i, j));
+      // What follows the token before the query is the query itself.
+      if (j + 1 >= first && j + 1 < i) after.add(probability(i, j + 1));
     }
-    if (!copies_[static_cast<std::size_t>(i)].empty()) means[HeadColumn::duplicate].add(copies);
-    if (any_after) means[HeadColumn::induction].add(after);
+    previous.count_in(means[HeadColumn::previous]);
+    start.count_in(means[HeadColumn::first]);
+    copies.count_in(means[HeadColumn::duplicate]);
+    after.count_in(means[HeadColumn::induction]);
     for (std::size_t c = 0; c < members_.size(); ++c) {
-      double mass = 0.0;
+      Share mass;
       for (const std::int64_t j : members_[c]) {
         if (j > i) break;
-        mass += probability(i, j);
+        if (j >= first) mass.add(probability(i, j));
       }
-      if (!members_[c].empty() && members_[c].front() <= i) classes[c].add(mass);
+      mass.count_in(classes[c]);
     }
   }
   for (std::int32_t column = 0; column < HeadColumn::write_norm; ++column) {
@@ -89,15 +107,17 @@ void PromptTokens::fill(const Probability& probability, float* values) const {
   }
 }
 
-void PromptTokens::summarize(const float* map, float* values) const {
+void PromptTokens::summarize(const float* map, const AttentionShape& shape, float* values) const {
   const std::int64_t length = length_;
   fill([map, length](std::int64_t i,
                      std::int64_t j) { return static_cast<double>(map[i * length + j]); },
-       values);
+       shape, values);
 }
 
 void PromptTokens::summarize_uniform(float* values) const {
-  fill([](std::int64_t i, std::int64_t) { return 1.0 / static_cast<double>(i + 1); }, values);
+  const AttentionShape without_window;
+  fill([](std::int64_t i, std::int64_t) { return 1.0 / static_cast<double>(i + 1); },
+       without_window, values);
 }
 
 }  // namespace headspark

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "headspark/head_properties.h"
+#include "headspark/ops/attention.h"
 
 namespace headspark {
 
@@ -20,15 +21,15 @@ class PromptTokens {
   /// Positions whose attention counts, ascending.
   const std::vector<std::int64_t>& queries() const { return queries_; }
 
-  /// Fills the attention columns of `values` [columns] from a map [length, length]; the columns of
-  /// writes are left alone.
-  void summarize(const float* map, float* values) const;
-  /// The same for uniform attention.
+  /// Fills the attention columns of `values` [columns] from a map [length, length] of a layer whose
+  /// queries see what `shape` says; the columns of writes are left alone.
+  void summarize(const float* map, const AttentionShape& shape, float* values) const;
+  /// The same for uniform attention to everything before.
   void summarize_uniform(float* values) const;
 
  private:
   template <typename Probability>
-  void fill(const Probability& probability, float* values) const;
+  void fill(const Probability& probability, const AttentionShape& shape, float* values) const;
 
   std::int64_t length_ = 0;
   std::vector<std::int64_t> queries_;

@@ -152,7 +152,7 @@ class PropertyBatch {
         const float* map =
             host.data() + begin[row] + item % count * prompt.length() * prompt.length();
         const std::size_t head = group.first + static_cast<std::size_t>(at + item % count);
-        prompt.summarize(map, values(first_ + row, head));
+        prompt.summarize(map, params.shape, values(first_ + row, head));
         keep_map(first_ + row, head, map, prompt.length() * prompt.length());
       }
     });
