@@ -1,7 +1,7 @@
 // Checks checkpoints of random configurations against torch: logits, scores of all edges by a method and a
-// metric drawn as well, the metric of a random circuit, and greedy tokens with a head scaled. Numbers are
-// compared with fp64; what headspark may be off by is given by what torch is off by in fp32, and in fp64
-// with weights off by fp32's rounding. Usage, after a build, where Python has torch, transformers and peft:
+// metric drawn as well, the metric of a random circuit and of ablated heads, what heads do on prompts, and
+// greedy tokens with a head scaled. Numbers are compared with fp64; what headspark may be off by is given by
+// what torch is off by in fp32, and in fp64 with weights off by fp32's rounding. Usage, after a build, where Python has torch, transformers and peft:
 // npm run check:differential -- [--models 100] [--seed 0] [--python python3] [--keep DIR]
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -14,13 +14,15 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { failAsUserError, runMain, UserError } from '../../bench/user-error.mjs';
 import { progressLine } from '../../bench/progress-line.mjs';
+import { computed, expectedColumns } from './computed.mjs';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const quantities = ['logits', 'scores', 'circuit'];
+const quantities = ['logits', 'scores', 'circuit', 'ablation', 'heads'];
 
 // Root mean square errors beyond so many times torch's are a failure, unless they are below what fp32
-// can be asked for at all. The largest of torch's six counts: one alone may be small by chance, where
-// the others show how ill-conditioned a model is.
+// can be asked for at all. The largest of torch's counts of a model: one alone may be small by chance,
+// where the others show how ill-conditioned the model is. Those of heads count for heads alone: of
+// eigenvalues that are nearly the same, rounding moves each far.
 const mostTimes = 20;
 const alwaysFine = 5e-6;
 const fp32Rounding = 6e-8; // torch may be exact by chance
@@ -76,55 +78,39 @@ function makeModels(folder, { python, models, seed }) {
   });
 }
 
-async function computed(lib, folder, task) {
-  const adapter = path.join(folder, 'adapter');
-  const model = await lib.loadModel(folder, existsSync(adapter) ? { adapter } : {});
-  const pairs = task.pairs.map((pair, index) => ({
-    ...pair,
-    index,
-    line: index + 1,
-    clean: Int32Array.from(pair.clean),
-    corrupted: Int32Array.from(pair.corrupted),
-  }));
-  const prompts = pairs.map((pair) => pair.clean);
-  const { scores } = await lib.attribute(model, pairs, task.attribution);
-  // Between other nodes torch's table has products too, which are no scores.
-  const graph = lib.graphOf(model.shape());
-  for (const precision of [task.fp64, task.fp32, task.shaken]) {
-    precision.scores = graph.compact(Float64Array.from(precision.scores));
+/** Errors of a metric are of this size at least: it is a difference of logits, of shares or of nats. */
+function leastSize(name, task, logits) {
+  const metric = { circuit: task.circuit.how.metric, ablation: task.sweep.settings.metric }[name];
+  if (metric === undefined) return 1e-6;
+  return metric === 'prob-diff' || metric === 'kl' ? 1 : Math.max(1, ...logits.map(Math.abs));
+}
+
+/** Root mean square of what `found` is off by, of `size`; endless where only one of both has a value. */
+function errorOf(found, exact, size) {
+  let squares = 0;
+  for (let i = 0; i < exact.length; i++) {
+    if (exact[i] === null && found[i] === null) continue;
+    squares += exact[i] === null || found[i] === null ? Infinity : (found[i] - exact[i]) ** 2;
   }
-  const inGraph = Uint8Array.from(task.edges.flat());
-  const nodesInGraph = new Uint8Array(task.edges.length).fill(1);
-  const circuit = { shape: model.shape(), meta: {}, scores, inGraph, nodesInGraph };
-  const { circuits } = await lib.evaluateCircuits(model, pairs, [circuit]);
-  const rows = task.greedy.map(({ prompt, heads }) => ({ prompt: Int32Array.from(prompt), heads }));
-  const maxNewTokens = task.greedy[0].tokens.length;
-  return {
-    tokens: await lib.generateGreedy(model, rows, { maxNewTokens, stopTokens: [] }),
-    logits: await lib.computeLogits(model, prompts),
-    scores: graph.compact(scores),
-    circuit: circuits[0].values,
-  };
+  return found.length === exact.length ? Math.sqrt(squares / exact.length) / size : Infinity;
 }
 
 /**
- * Root mean square errors of `values`, of torch's fp32 and of torch's fp64 from shaken weights, of the
- * largest value in fp64.
+ * Of a quantity's columns the largest errors of `found`, of torch's fp32 and of torch's fp64 from shaken
+ * weights, of the largest value in fp64.
  */
-function errors(values, { fp64, fp32, shaken }, name) {
-  const exact = fp64[name];
-  // A circuit's values are differences of logits: what rounds there is as large as those.
-  let largest = 1e-6;
-  for (const value of exact) largest = Math.max(largest, Math.abs(value));
-  for (const logit of name === 'circuit' ? fp64.logits : []) {
-    largest = Math.max(largest, Math.abs(logit));
-  }
-  const error = (found) => {
-    let squares = 0;
-    for (let i = 0; i < exact.length; i++) squares += (found[i] - exact[i]) ** 2;
-    return Math.sqrt(squares / exact.length) / largest;
-  };
-  return { own: error(values), torch: error(fp32[name]), shaken: error(shaken[name]) };
+function errors(found, [fp64, fp32, shaken], { name, task }) {
+  const largest = { own: 0, torch: 0, shaken: 0 };
+  fp64[name].forEach((exact, column) => {
+    let size = leastSize(name, task, fp64.logits[0]);
+    for (const value of exact) size = Math.max(size, Math.abs(value));
+    const others = { own: found, torch: fp32, shaken };
+    for (const [key, values] of Object.entries(others)) {
+      const error = errorOf(values[name][column], exact, size);
+      if (!(error <= largest[key])) largest[key] = error;
+    }
+  });
+  return largest;
 }
 
 // Of the largest logit: where the two largest are closer, rounding may choose.
@@ -141,6 +127,12 @@ function compareTokens(found, rows) {
   }
   return { compared };
 }
+
+/** Whether the right tokens were the likeliest, where that is no close choice. */
+const countWrong = (found, { fp64, fp32, shaken }) =>
+  fp64.right.filter(
+    (right, i) => right !== found[i] && right === fp32.right[i] && right === shaken.right[i],
+  ).length;
 
 function quantile(sorted, share) {
   return sorted[Math.min(Math.floor(share * sorted.length), sorted.length - 1)];
@@ -178,8 +170,12 @@ await runMain(async () => {
       const model = path.join(folder, String(seed));
       const task = JSON.parse(readFileSync(path.join(model, 'expected.json'), 'utf8'));
       const values = await computed(lib, model, task);
+      const expected = expectedColumns(lib, task, values.shape);
       for (const name of quantities)
-        found.push({ seed, name, ...errors(values[name], task, name) });
+        found.push({ seed, name, ...errors(values.columns, expected, { name, task }) });
+      const wrongAnswers = countWrong(values.right, task);
+      if (wrongAnswers > 0)
+        wrongTokens.push(`seed ${seed}: ${wrongAnswers} times the likeliest token`);
       const { compared, row, step } = compareTokens(values.tokens, task.greedy);
       tokens += compared;
       if (step !== undefined) wrongTokens.push(`seed ${seed}: new token ${step} of row ${row}`);
@@ -187,12 +183,14 @@ await runMain(async () => {
     printTable(found);
     process.stdout.write(`${tokens} greedy tokens with a head scaled compared\n`);
     for (const line of wrongTokens) process.stdout.write(`${line} is not torch's\n`);
-    const conditioning = (seed) =>
+    const conditioning = ({ seed, name }) =>
       Math.max(
-        ...found.filter((row) => row.seed === seed).flatMap((row) => [row.torch, row.shaken]),
+        ...found
+          .filter((row) => row.seed === seed && (row.name !== 'heads' || name === 'heads'))
+          .flatMap((row) => [row.torch, row.shaken]),
       );
     const wrong = found.filter(
-      ({ own, seed }) => !(own <= Math.max(mostTimes * conditioning(seed), alwaysFine)),
+      (row) => !(row.own <= Math.max(mostTimes * conditioning(row), alwaysFine)),
     );
     for (const { seed, name, own, torch, shaken } of wrong) {
       const [ownText, torchText, shakenText] = [own, torch, shaken].map((x) => x.toExponential(1));

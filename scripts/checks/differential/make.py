@@ -1,7 +1,8 @@
 """Writes checkpoints of random configurations, some with a LoRA adapter, and what torch computes from
 them, in fp64, in fp32, and in fp64 from weights that are off by fp32's rounding: logits by transformers
-(adapters merged by peft), scores of edges and the metric of a circuit by edge_graph.py; and the tokens
-that follow greedily where a head is scaled. main.mjs calls it: python make.py FOLDER COUNT SEED.
+(adapters merged by peft), scores of edges and the metric of a circuit by edge_graph.py and
+patched_edges.py, ablated heads by gated_heads.py, what heads do by head_values.py; and the tokens that
+follow greedily where a head is scaled. main.mjs calls it: python make.py FOLDER COUNT SEED.
 """
 
 import json
@@ -10,17 +11,17 @@ import sys
 from pathlib import Path
 
 import peft
+import tasks
 import torch
 import transformers as hf
 from configurations import configuration
 
 sys.path.append(str(Path(__file__).parents[2] / "fixtures"))
-from edge_graph import EdgeGraph  # noqa: E402
-from scaled_head import scale_head  # noqa: E402
+from gated_heads import GatedModel, scaling  # noqa: E402
+from head_values import HeadValues  # noqa: E402
+from patched_edges import PatchedEdges  # noqa: E402
 
 FP32_ROUNDING = 2.0**-24
-GRIDS = {"left": 0.0, "right": 1.0, "midpoint": 0.5}
-LENGTHS = [1, 2, 5, 17, 33, 40]
 LINEAR = (torch.nn.Linear, hf.pytorch_utils.Conv1D)
 NEW_TOKENS = 20
 
@@ -69,35 +70,16 @@ def load(folder, dtype):
     return model.eval()
 
 
-def some_head(config, rng):
-    """A head to gate, in the layer's own numbers."""
-    layer, head = rng.randrange(config.num_hidden_layers), rng.randrange(config.num_attention_heads)
-    return {"layer": layer, "head": head, "factor": rng.choice([0.0, 0.5, 1.0, 2.0])}
-
-
 def greedy(model, prompt, head):
     """New tokens, without a cache, and how far the second logit was below, of the largest size."""
-    hook = scale_head(model, head)
+    gates = GatedModel(model)
     tokens, margins = [], []
-    with torch.no_grad():
-        for _ in range(NEW_TOKENS):
-            logits = model(torch.tensor([prompt + tokens])).logits[0, -1]
-            best = logits.topk(2)
-            tokens.append(best.indices[0].item())
-            margins.append(((best.values[0] - best.values[1]) / logits.abs().max()).item())
-    hook.remove()
+    for _ in range(NEW_TOKENS):
+        logits = gates.run(prompt + tokens, scaling(head))[-1]
+        best = logits.topk(2)
+        tokens.append(best.indices[0].item())
+        margins.append(((best.values[0] - best.values[1]) / logits.abs().max()).item())
     return {"prompt": prompt, "heads": [head], "tokens": tokens, "margins": margins}
-
-
-def make_pair(rng, vocab):
-    length = rng.choice(LENGTHS)
-    shared = rng.choice([0, length // 2, length - 1])
-    clean = [rng.randrange(vocab) for _ in range(length)]
-    corrupted = clean[:shared] + [rng.randrange(vocab) for _ in range(length - shared)]
-    if corrupted == clean:
-        corrupted[-1] = (clean[-1] + 1) % vocab
-    answers = rng.sample(range(vocab), 4)
-    return {"clean": clean, "corrupted": corrupted, "correct": answers[:2], "incorrect": answers[2:]}
 
 
 def values(folder, dtype, task, noise=0.0):
@@ -106,27 +88,32 @@ def values(folder, dtype, task, noise=0.0):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1 + noise * torch.randn_like(parameter))
-    graph = EdgeGraph(model)
+    pairs, swept, looked = task["pairs"], task["sweep"], task["heads"]
+    graph = PatchedEdges(model)
     with torch.no_grad():
-        logits = [model(torch.tensor([pair["clean"]])).logits[0, -1] for pair in task["pairs"]]
-    chosen = task["attribution"]
-    shares = [(k + GRIDS[chosen["igGrid"]]) / chosen["igSteps"] for k in range(chosen["igSteps"])]
-    per_pair = [graph.scores(pair, chosen["method"], chosen["metric"], shares) for pair in task["pairs"]]
-    scores = sum(per_pair) / len(per_pair)
+        logits = [model(torch.tensor([pair["clean"]])).logits[0, -1] for pair in pairs]
+    ablated, right = GatedModel(model).sweep(pairs, swept["variants"], swept["settings"])
     return {
         "logits": torch.cat(logits).tolist(),
-        "scores": scores.flatten().tolist(),
-        "circuit": [graph.circuit(pair, task["edges"]).item() for pair in task["pairs"]],
+        "scores": scores(graph, pairs, task["attribution"]).flatten().tolist(),
+        "circuit": graph.circuits(pairs, task["circuit"]["edges"], task["circuit"]["how"]),
+        "ablation": ablated,
+        "right": right,
+        "heads": HeadValues(model).values(looked["prompts"], looked["queries"]),
     }
 
 
-def attribution(rng):
-    """With gradients that are not all 0: those of KL are, at the clean run."""
-    metric = rng.choice(["logit-diff", "logit-diff", "prob-diff", "kl"])
-    methods = ["eap-ig", "eap-ig", "eap-ig-activations", "clean-corrupted"] + ["eap"] * (metric != "kl")
-    method, grid = rng.choice(methods), rng.choice(list(GRIDS))
-    steps = rng.choice([2, 5] if (metric, grid) == ("kl", "right") else [1, 2, 5])
-    return {"method": method, "metric": metric, "igSteps": steps, "igGrid": grid}
+def scores(graph, pairs, chosen):
+    method, metric, kv_edges = chosen["method"], chosen["metric"], chosen["kvEdges"]
+    steps, begin = chosen["igSteps"], tasks.GRIDS[chosen["igGrid"]]
+    if method == "exact":
+        found = [graph.exact(pair, metric, kv_edges) for pair in pairs]
+    elif method == "information-flow-routes":
+        found = [graph.flow(pair, metric, kv_edges) for pair in pairs]
+    else:
+        shares = [(k + begin) / steps for k in range(steps)]
+        found = [graph.fold(graph.scores(pair, method, metric, shares), kv_edges) for pair in pairs]
+    return sum(found) / len(found)
 
 
 def make(folder, seed):
@@ -140,11 +127,14 @@ def make(folder, seed):
     model.to(stored).save_pretrained(folder, max_shard_size=rng.choice(["20KB", "5GB"]))
     if rng.random() < 0.4:
         save_adapter(folder, rng)
-    graph = EdgeGraph(model)
+    graph = PatchedEdges(model.float())
+    pairs = [tasks.make_pair(rng, config.vocab_size) for _ in range(rng.choice([1, 3]))]
     task = {
-        "pairs": [make_pair(rng, config.vocab_size) for _ in range(rng.choice([1, 3]))],
-        "attribution": attribution(rng),
-        "edges": [[int(rng.random() < 0.5) for _ in range(graph.destinations)] for _ in range(graph.sources)],
+        "pairs": pairs,
+        "attribution": tasks.attribution(rng, sum(graph.reads())),
+        "circuit": tasks.circuit(rng, graph),
+        "sweep": tasks.sweep(rng, config, pairs),
+        "heads": tasks.head_prompts(rng, config.vocab_size),
     }
     expected = {
         "fp64": values(folder, torch.float64, task),
@@ -152,7 +142,7 @@ def make(folder, seed):
         "shaken": values(folder, torch.float64, task, FP32_ROUNDING),
     }
     exact = load(folder, torch.float64)
-    rows = [greedy(exact, pair["clean"], some_head(config, rng)) for pair in task["pairs"]]
+    rows = [greedy(exact, pair["clean"], tasks.some_head(config, rng)) for pair in task["pairs"]]
     (folder / "expected.json").write_text(json.dumps(task | expected | {"greedy": rows}))
 
 
