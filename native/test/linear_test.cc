@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "headspark/error.h"
 #include "op_suite.h"
 #include "stored_layer.h"
@@ -18,6 +20,8 @@ struct LinearCase {
   DType dtype = DType::f32;
   std::int64_t rank = 0;
   bool bf16_factors = false;  // of the low-rank term
+  float scale = 0.5f;         // of the low-rank term
+  bool zero_rows = false;     // every other token's x and d_y
   std::int64_t gap = 0;       // floats between the rows of x and y
   LinearSlice slice = {};
   bool transposed = false;  // stored as [in, out], as GPT-2 does
@@ -54,7 +58,7 @@ struct Layer {
     }
     weight = make_linear_weight(view, random.values(c.out));
     if (c.rank > 0) {
-      weight.low_rank = random_low_rank(c.out, c.in, c.rank, c.bf16_factors, random);
+      weight.low_rank = random_low_rank(c.out, c.in, c.rank, c.bf16_factors, random, c.scale);
     }
   }
 };
@@ -104,14 +108,23 @@ OpCase backward_case(const LinearCase& c, const Layer& layer, const std::vector<
           }};
 }
 
+// [tokens, width] of x or d_y.
+std::vector<float> token_rows(const LinearCase& c, std::int64_t width, Random& random) {
+  std::vector<float> rows = random.values(c.tokens * width);
+  for (std::int64_t t = 0; c.zero_rows && t < c.tokens; t += 2) {
+    std::fill_n(rows.begin() + t * width, width, 0.0f);
+  }
+  return rows;
+}
+
 void check_linear(const LinearCase& c) {
   Random random(17 + static_cast<std::uint64_t>(c.tokens));
   const Layer layer(c, random);
   const std::int64_t in = width(c.slice.in_begin, c.slice.in_end, c.in);
   const std::int64_t out = width(c.slice.out_begin, c.slice.out_end, c.out);
-  check_case(forward_case(c, layer, random.values(c.tokens * (in + c.gap)),
+  check_case(forward_case(c, layer, token_rows(c, in + c.gap, random),
                           random.values(c.tokens * (out + c.gap))));
-  check_case(backward_case(c, layer, random.values(c.tokens * (out + c.gap)),
+  check_case(backward_case(c, layer, token_rows(c, out + c.gap, random),
                            random.values(c.tokens * (in + c.gap))));
 }
 
@@ -233,6 +246,19 @@ TEST_CASE("linear adds low-rank terms") {
   c.rank = 70;
   c.dtype = DType::bf16;
   check_linear(c);
+}
+
+// Tokens after the one that is measured have gradients of 0, which a scale must not make NaNs.
+TEST_CASE("linear adds low-rank terms of any scale, nothing where a row is 0") {
+  for (const float scale : {4.0f, 4.5f, 300.0f}) {
+    for (const std::int64_t tokens : {2, 7, 40}) {
+      LinearCase c{.name = "scale " + std::to_string(scale), .tokens = tokens};
+      c.rank = 2;
+      c.scale = scale;
+      c.zero_rows = true;
+      check_linear(c);
+    }
+  }
 }
 
 TEST_CASE("linear adds low-rank terms of several blocks of rows, depths and ranks") {

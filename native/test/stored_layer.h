@@ -21,15 +21,15 @@ struct LayerForm {
 
 /// A low-rank term of values in [-0.5, 0.5) and [-1, 1), or of the bf16 numbers next to them.
 inline std::shared_ptr<const LowRank> random_low_rank(std::int64_t out, std::int64_t in,
-                                                      std::int64_t rank, bool bf16,
-                                                      Random& random) {
+                                                      std::int64_t rank, bool bf16, Random& random,
+                                                      float scale = 0.5f) {
   std::vector<float> a = random.values(rank * in, -0.5f, 0.5f);
   std::vector<float> b = random.values(out * rank);
   for (std::vector<float>* factor : {&a, &b}) {
     if (!bf16) continue;
     for (float& value : *factor) value = bf16_to_f32(f32_to_bf16(value));
   }
-  return make_low_rank(rank, 0.5f, std::move(a), std::move(b));
+  return make_low_rank(rank, scale, std::move(a), std::move(b));
 }
 
 struct StoredLayer {

@@ -147,7 +147,14 @@ TEST_CASE("two fp16 terms of a scaled row hold fp32 up to its last bit, whatever
       CHECK(std::fabs(sum - x) <= allowed);
     }
   }
-  CHECK(row_power(0.0f).power * 0.0f == 0.0f);
+  for (const float factor : {0.3f, 1.0f, 2.0f, 4.5f, 1e6f, 3e38f}) {
+    for (const float largest : {0.0f, 1e-40f, 1e-36f}) {
+      const RowPower power = row_power(factor * largest, factor);
+      CHECK(factor * power.power * 0.0f == 0.0f);
+      CHECK(factor * power.power * largest < 0x1p15f);
+      CHECK(power.power * power.inverse == 1.0f);
+    }
+  }
 }
 
 TEST_CASE("fp16 tiles: rows and panels of any size beside each other, and what is no number") {

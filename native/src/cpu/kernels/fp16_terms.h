@@ -51,14 +51,17 @@ static inline float fp16_value(std::uint16_t half) {
 }
 
 /// The power of two that brings a row's largest magnitude to [2^14, 2^15), and its inverse. At most
-/// 2^126, so that the inverse is a normal number.
+/// 2^126, so that the inverse is a normal number, and less where what the row is multiplied by is
+/// 2 or more, so that both together stay finite: times infinity a row of zeros would be NaNs.
 struct RowPower {
   float power = 1.0f;
   float inverse = 1.0f;
 };
-static inline RowPower row_power(float largest) {
-  const std::uint32_t exponent = float_bits(largest) >> 23 & 0xffu;
-  const std::uint32_t wanted = exponent < 15u ? 253u : 268u - exponent;  // biased by 127
+static inline RowPower row_power(float largest, float factor = 1.0f) {
+  const std::uint32_t exponent = float_bits(largest) >> 23 & 0xffu;  // biased by 127
+  const std::uint32_t of_factor = float_bits(factor) >> 23 & 0xffu;
+  const std::uint32_t most = of_factor > 127u ? 253u - (of_factor - 127u) : 253u;
+  const std::uint32_t wanted = 268u - exponent < most ? 268u - exponent : most;
   return {bits_float(wanted << 23), bits_float((254u - wanted) << 23)};
 }
 

@@ -40,7 +40,7 @@ struct TileKernel {
   static float row_factor(const PackRowsA& p, const float* row, float* scale) {
     if constexpr (scaled) {
       const float size = p.scale < 0.0f ? -p.scale : p.scale;
-      const RowPower power = row_power(size * Split::largest(row, p.depth));
+      const RowPower power = row_power(size * Split::largest(row, p.depth), size);
       *scale = power.inverse;
       return p.scale * power.power;
     }
