@@ -45,6 +45,8 @@ function equalNumbers(answer: Measured, gold: Measured): boolean | undefined {
   if (answer.percent !== gold.percent) {
     return gold.percent ? equalPercent(right, left, true) : equalPercent(left, right, false);
   }
+  // Gold answers set units apart, so that their `4s` is four times s, and no 4.
+  if (gold.attached && !answer.unit) return false;
   if (!answer.unit || !gold.unit) return equalRationals(left, right);
   if (answer.unit.dimension !== gold.unit.dimension) return false;
   return equalRationals(
@@ -60,7 +62,12 @@ const words = (text: string): string =>
     .replace(/[^\p{L}\p{N}]+/gu, ' ')
     .trim();
 
-const isWords = (text: string): boolean => /^[\p{L}][\p{L}\p{N} '.-]{2,}$/u.test(text.trim());
+/** Three letters in a row make a word: `x-1` and `ab-c` are formulas, whose signs count. */
+const isWords = (text: string): boolean =>
+  /^[\p{L}][\p{L}\p{N} '.-]{2,}$/u.test(text.trim()) && /\p{L}{3}/u.test(text);
+
+/** Signs that a comparison of words would drop. */
+const hasOperators = (text: string): boolean => /[+*/=^_|<>\\]/.test(text);
 
 /** `52_8`, `52_{8}`: digits and base. */
 function baseNumber(text: string): { digits: string; base: string | undefined } | undefined {
@@ -73,6 +80,18 @@ function equalInBase(answer: string, gold: string): boolean | undefined {
   if (!right || !left || (right.base ?? left.base) === undefined) return undefined;
   // A problem that asks for base 8 is also answered by the bare digits.
   return left.digits === right.digits && (left.base ?? right.base) === (right.base ?? left.base);
+}
+
+/** `7:30`, `07:30 p.m.`: a time of the day. */
+const clock = /^(\d{1,2}):(\d\d)\s*(?:([ap])\.?\s?m\.?)?$/i;
+
+/** Times of the day; which half of it is no difference where one side leaves it out. */
+function equalTimes(answer: string, gold: string): boolean | undefined {
+  const [left, right] = [clock.exec(answer.trim()), clock.exec(gold.trim())];
+  if (!left || !right || (left[3] === undefined && right[3] === undefined)) return undefined;
+  const half = (match: RegExpExecArray): string | undefined => match[3]?.toLowerCase();
+  const sameHalf = (half(left) ?? half(right)) === (half(right) ?? half(left));
+  return Number(left[1]) === Number(right[1]) && left[2] === right[2] && sameHalf;
 }
 
 /** Degrees against radians: both as degrees. */
@@ -100,9 +119,12 @@ function equalScalars(answerText: string, goldText: string): boolean {
   if (compact(answerText) === compact(goldText)) return true;
   if (/^[+-]?\\infty$/.test(compact(goldText))) return false;
   if (isWords(goldText) || isWords(answerText)) {
-    if (words(answerText) === words(goldText)) return true;
+    const areWords = !hasOperators(answerText) && !hasOperators(goldText);
+    if (areWords && words(answerText) === words(goldText)) return true;
     if (isWords(goldText)) return false;
   }
+  const times = equalTimes(answerText, goldText);
+  if (times !== undefined) return times;
   const inBase = equalInBase(answerText, goldText);
   if (inBase !== undefined) return inBase;
   const [answer, gold] = [splitUnit(answerText), splitUnit(goldText)];
@@ -173,6 +195,22 @@ function equalEquations(
   return proportionalFormulas(sides(answer), sides(gold)) === true;
 }
 
+/**
+ * What an answer calls its value: `m + n`, `f(2)`, `\\angle ABC`, `|AB|`. Letters only, so that an
+ * equation that was not solved (`2x = 10`) does not pass for the answer 10.
+ */
+function callsValue(left: string): boolean {
+  const plain = left
+    .replace(/_\s*(?:\{[^{}]*\}|\w)/g, '')
+    .replace(/(?<![\\a-zA-Z])[a-zA-Z]\s*\(\s*-?\d+\s*\)/g, 'f');
+  return plain.length <= 60 && /[a-zA-Z]/.test(plain) && !/\d|\^|,/.test(plain);
+}
+
+/** A number (also with roots, \\pi or a unit) rather than a formula of letters. */
+const isNumber = (structure: Structure): boolean =>
+  structure.kind === 'scalar' &&
+  /^[-+]?\s*(?:[$€£]?[\d.]|\\(?:frac|sqrt|pi)(?![a-z]))/.test(structure.text);
+
 const asItems = (structure: Structure): readonly Structure[] =>
   structure.kind === 'set' || structure.kind === 'list' ? structure.items : [structure];
 
@@ -189,6 +227,9 @@ function equalStructures(answer: Structure, gold: Structure): boolean {
     return equalStructures(answer, parseStructure(gold.right));
   }
   if (answer.kind === 'equation') {
+    if (isNumber(gold) && callsValue(answer.left)) {
+      return equalStructures(parseStructure(answer.right), gold);
+    }
     // "6/8 = 3/4": a calculation that is true ends in its answer.
     const [left, right] = [parseStructure(answer.left), parseStructure(answer.right)];
     return equalStructures(right, gold) && equalStructures(left, right);

@@ -31,6 +31,16 @@ const characters: readonly (readonly [RegExp, string])[] = [
   [/\u2044/g, '/'],
 ];
 
+/** `12\\,345\\,678`: thousands set apart by LaTeX's thin space. A plain space parts two numbers. */
+const thinThousands = /(?<![\d.,])\d{1,3}(?:\\,\d{3})+(?!\d|\\,\d)/g;
+
+/** `0.333...`: a digit three times and dots goes on for ever. */
+const repeating = /(?<=\.\d{0,20})((\d)\2{2,20})(?:\.{3}|\u2026)(?=\$*$)/;
+
+/** What says how exact a value is, or only introduces it; quotation marks. */
+const introduction = /^(?:\\approx(?![a-z])|\u2248|=|approximately\b|about\b|roughly\b)\s*(?=\S)/i;
+const quoted = /^(["'`\u201C])([^"'`\u201C\u201D]+)["'`\u201D]$/;
+
 /** Spacing, sizing and delimiters that carry no meaning. */
 const noise: readonly (readonly [RegExp, string])[] = [
   [
@@ -40,6 +50,8 @@ const noise: readonly (readonly [RegExp, string])[] = [
   [/\\[dtc]frac(?![a-z])/g, '\\frac'],
   [/\\(?:displaystyle|textstyle|limits|phantom\{[^{}]*\})/g, ''],
   [/,\\!\s*/g, ','],
+  [/(?<=\d)\s*x\s*(?=10\s*\^)/g, '\\times '],
+  [/(?<=\.\d*)\\(?:bar|dot)\s*\{(\d+)\}/g, '\\overline{$1}'],
   [/\{,\}/g, ','],
   [/\\(?:quad|qquad|enspace|thinspace)(?![a-zA-Z])|(?<!\\)\\[,;:! ]|~/g, ' '],
   [/(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)/g, '\\sqrt{$1}'],
@@ -124,7 +136,7 @@ function stripDelimiters(text: string): string {
     const inside = text.length > open.length + close.length;
     if (!inside || !text.startsWith(open) || !text.endsWith(close)) continue;
     const content = text.slice(open.length, -close.length);
-    if (!content.includes(open)) return stripDelimiters(content.trim());
+    if (!content.replaceAll('\\$', '').includes(open)) return stripDelimiters(content.trim());
   }
   return text;
 }
@@ -135,15 +147,18 @@ function stripDelimiters(text: string): string {
  */
 export function normalizeLatex(raw: string): string {
   let text = raw.slice(0, maxAnswerLength).normalize('NFC').trim();
+  text = text.replace(repeating, '$1\\ldots');
   const box = /^\\f?boxed\s*(?=\{)/.exec(text);
   const inside = box && readGroup(text, box[0].length);
   if (inside?.end === text.length) text = inside.content;
   text = stripDelimiters(text.replace(/[.;]+\s*(\$*)$/, '$1').trim());
   text = replaceAllOf(text, characters);
+  text = text.replace(thinThousands, (digits) => digits.replaceAll('\\,', ''));
   text = replaceAllOf(text, noise);
   text = unwrapText(text).replace(/\\\$/g, '$');
   text = braceArguments(text);
-  text = text.replace(/\*\*(.+)\*\*/gs, '$1');
+  text = text.replace(/\*\*(.+)\*\*/gs, '$1').trim();
+  text = text.replace(quoted, '$2').replace(introduction, '');
   return plainWording(
     text
       .replace(/\s+/g, ' ')

@@ -24,7 +24,9 @@ const scalar = (text: string): Structure => ({ kind: 'scalar', text: text.trim()
 /** Nesting that is followed; deeper brackets are compared as one formula. */
 const maxDepth = 6;
 
-function matrix(text: string, depth: number): Structure | undefined {
+function matrix(whole: string, depth: number): Structure | undefined {
+  // An array has its brackets outside.
+  const text = whole.replace(/^[[(]\s*(\\begin\{array\}.*\\end\{array\})\s*[\])]$/s, '$1');
   const match = /^\\begin\{([pbvB]?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}$/s.exec(text);
   if (!match) return undefined;
   const rows = match[2]
@@ -46,6 +48,11 @@ function set(text: string, depth: number): Structure | undefined {
   if (/^(?:\\emptyset|\\\{\s*\\\})$/.test(text)) return { kind: 'set', items: [] };
   const match = /^\\\{(.*)\\\}$/s.exec(text) ?? /^\{(.*)\}$/s.exec(text);
   if (!match || /\\[{}]/.test(match[1])) return undefined;
+  // \{x | x > 3\}: what follows says which.
+  const builder = /^\s*[a-zA-Z](?:\s*\\in[^|:]*)?\s*(?:\||\\mid(?![a-z])|:)\s*(.+)$/s.exec(
+    match[1],
+  );
+  if (builder) return parse(builder[1].trim(), depth + 1);
   const items = splitTopLevel(match[1], ',').flatMap((item) => plusMinus(item.trim()));
   return { kind: 'set', items: items.map((item) => parse(item, depth + 1)) };
 }
@@ -68,7 +75,7 @@ function interval(parts: { open: string; low: string; high: string; close: strin
 
 /** `x > 2`, `-2 \le x < 7`: as an interval of one letter. */
 function inequality(text: string): Structure | undefined {
-  const relation = String.raw`(<|>|\\le|\\ge|\\lt|\\gt)(?![a-z])`;
+  const relation = String.raw`(<|>|\\(?:le|ge|lt|gt)(?![a-z]))`;
   const double = new RegExp(`^([^<>]+?)\\s*${relation}\\s*([a-zA-Z])\\s*${relation}\\s*([^<>]+)$`);
   const closed = (sign: string): boolean => sign === '\\le' || sign === '\\ge';
   const isLess = (sign: string): boolean => sign === '<' || sign === '\\le' || sign === '\\lt';
@@ -109,9 +116,12 @@ function alternatives(text: string): Structure | undefined {
   return { kind: 'union', items: whole };
 }
 
-/** `x \ne 2`: the real line without a point. */
+const withoutPoint =
+  /^(?:\\mathbb\s*\{?\s*R\s*\}?|\(-\\infty,\s*\\infty\))\s*(?:\\setminus|\\backslash|-)\s*\\\{([^,{}]+)\\\}$/;
+
+/** `x \ne 2`, `\mathbb{R} \setminus \{2\}`: the real line without a point. */
 function exception(text: string): Structure | undefined {
-  const match = /^[a-zA-Z]\s*\\ne(?![a-z])\s*([^,<>=]+)$/.exec(text);
+  const match = /^[a-zA-Z]\s*\\ne(?![a-z])\s*([^,<>=]+)$/.exec(text) ?? withoutPoint.exec(text);
   if (!match || /\\ne(?![a-z])/.test(match[1])) return undefined;
   const point = match[1].trim();
   const [open, close] = ['(', ')'];

@@ -43,6 +43,8 @@ const limits = {
   depth: 20,
   nodes: 200,
   power: 60,
+  /** Bits of a number that is worked out exactly. */
+  bits: 8_000,
   factorial: 60,
   milliseconds: 2_000,
   symbols: 8,
@@ -64,6 +66,34 @@ function constant(node: unknown): number | undefined {
   return undefined;
 }
 
+/** About how many bits the value of a formula without letters and roots has; infinite for others. */
+function bitsOf(node: unknown): number {
+  // Not of decimals: their sums with fractions are rounded.
+  if (typeof node === 'number') {
+    return Number.isInteger(node) ? Math.log2(Math.abs(node) + 1) : Infinity;
+  }
+  if (typeof node === 'object' && node !== null && 'num' in node) {
+    const { num } = node;
+    return /^-?\d+$/.test(String(num)) ? 4 * String(num).length : Infinity;
+  }
+  if (!Array.isArray(node)) return Infinity;
+  const [head, ...rest] = node as [unknown, ...unknown[]];
+  if (head === 'Power') {
+    const exponent = constant(rest[1]) ?? NaN;
+    return Number.isInteger(exponent) ? bitsOf(rest[0]) * Math.abs(exponent) : Infinity;
+  }
+  if (head === 'Square') return 2 * bitsOf(rest[0]);
+  if (head === 'Factorial') return 6 * (constant(rest[0]) ?? Infinity);
+  if (head === 'Binomial' || head === 'Choose') return constant(rest[0]) ?? Infinity;
+  return exactHeads.has(String(head))
+    ? rest.reduce<number>((sum, child) => sum + bitsOf(child) + 1, 0)
+    : Infinity;
+}
+
+const exactHeads = new Set(
+  'Add Subtract Multiply Divide Negate Rational Delimiter InvisibleOperator Sequence'.split(' '),
+);
+
 interface Tally {
   nodes: number;
   symbols: Set<string>;
@@ -84,7 +114,9 @@ function isTame(node: Node, tally: Tally, exponentDepth = 0): boolean {
   if (head === 'Power' || head === 'Root') {
     const exponent = constant(rest[1]);
     if (exponentDepth > 0) return false;
-    if (exponent !== undefined && !(Math.abs(exponent) <= limits.power)) return false;
+    const isSmall = exponent === undefined || Math.abs(exponent) <= limits.power;
+    // 2^{2009} is a number of 2009 bits, which is no trouble.
+    if (!isSmall && !(head === 'Power' && bitsOf(node) <= limits.bits)) return false;
     return isTame(rest[0], tally, exponentDepth) && isTame(rest[1], tally, exponentDepth + 1);
   }
   if (head === 'Factorial' || head === 'Binomial' || head === 'Choose') {
@@ -139,6 +171,19 @@ function equalAtPoints(a: Boxed, b: Boxed, symbols: readonly string[]): boolean 
 interface Formula {
   readonly expression: Boxed;
   readonly symbols: readonly string[];
+  /** Bits of its value, where that is a whole number or a fraction. */
+  readonly bits: number;
+}
+
+/**
+ * Whether two numbers that are whole or fractions are equal; undefined for other formulas.
+ * 2^{40} and 1099511627775 agree to 12 digits.
+ */
+function equalExactly(a: Formula, b: Formula): boolean | undefined {
+  if (!(a.bits + b.bits <= limits.bits)) return undefined;
+  const difference = engine().box(['Subtract', a.expression.json, b.expression.json]).evaluate();
+  // `is(0)` takes what is below 1e-10 for zero.
+  return difference.isRational === true ? difference.json === 0 : undefined;
 }
 
 /** Bars may open or close, and the parser tries every way: each one doubles its time. */
@@ -172,7 +217,7 @@ function parseFormula(latex: string): Formula | undefined {
   const expression = ce.parse(latex);
   if (!expression?.isValid) return undefined;
   const symbols = [...tally.symbols].filter((name) => !known.has(name)).sort();
-  return { expression, symbols };
+  return { expression, symbols, bits: bitsOf(raw.json) };
 }
 
 /** Runs in a scope of its own: what the engine infers about `x` here must not reach other answers. */
@@ -203,6 +248,8 @@ export function equalFormulas(a: string, b: string): boolean | undefined {
       if (shared.length !== Math.min(left.symbols.length, right.symbols.length)) return false;
     }
     if (left.expression.isSame(right.expression)) return true;
+    const exactly = equalExactly(left, right);
+    if (exactly !== undefined) return exactly;
     return equalAtPoints(left.expression, right.expression, unionOf(left, right));
   });
 }

@@ -64,6 +64,11 @@ const units = new Map<string, Unit>(
 const counted =
   /^(?:(?:square|sq\.?|cubic|cu\.?)\s+)?(?:units?|points?|ways?|times?|people|children|men|women|[a-z]{3,20}s)$/i;
 
+/** `18 red marbles`, `$18 every day`, `20 cups of feed`: up to four words that are no part of the number. */
+const described = /^(-?\s*[\d.,]*\d)((?:\s+[a-z]{2,20}){1,4})$/;
+const numeric =
+  /\b(?:dozens?|hundreds?|thousands?|millions?|billions?|trillions?|half|halves|thirds?|fourths?|quarters?|fifths?|tenths?|squared|cubed|factorial|percent|cents?|per|to|or|and|over|plus|minus|times|mod|than|less|pi|base|not|infinity)\b/i;
+
 const power = (base: Rational, exponent: number): Rational =>
   rational(base.numerator ** BigInt(exponent), base.denominator ** BigInt(exponent))!;
 
@@ -87,6 +92,8 @@ export interface Measured {
   /** Undefined: no unit, or a word that only says what is counted. */
   readonly unit: Unit | undefined;
   readonly percent: boolean;
+  /** The unit is one letter right after the number: `4s` of a square's side is algebra as well. */
+  readonly attached?: boolean;
 }
 
 const currency = /^(-?)\s*([$€£])\s*(?=[\d.])/;
@@ -111,7 +118,10 @@ export function splitUnit(answer: string): Measured {
   const worded = /^(.*[\d})])\s*((?:[a-zA-Z]+\.?\s)?[a-zA-Z/]+(?:\s?\^\s?\{?[23]\}?)?)$/s.exec(
     text,
   );
-  const piUnit = /^(.*\\pi)\s+([a-zA-Z]+(?:\s?\^\s?\{?[23]\}?)?)$/s.exec(text);
+  const piUnit =
+    /^(.*\\pi)\s+((?:(?:square|sq\.?|cubic|cu\.?)\s)?[a-zA-Z]+(?:\s?\^\s?\{?[23]\}?)?)$/s.exec(
+      text,
+    );
   const match = worded ?? piUnit;
   if (match) {
     const unit = parseUnit(match[2]);
@@ -119,11 +129,16 @@ export function splitUnit(answer: string): Measured {
     const spaced = /\s/.test(text[match[1].length]);
     const isWord = match[2].length > 2;
     if (unit && (spaced || isWord || /^\d[\d.,]*$/.test(match[1]))) {
-      return { value: match[1].trim(), unit, percent: false };
+      const attached = !spaced && match[2].length === 1;
+      return { value: match[1].trim(), unit, percent: false, attached };
     }
     if (!unit && spaced && counted.test(match[2])) {
       return { value: match[1].trim(), unit: undefined, percent: false };
     }
+  }
+  const words = described.exec(text);
+  if (words && !numeric.test(words[2])) {
+    return { value: words[1].trim(), unit: undefined, percent: false };
   }
   return { value: text, unit: undefined, percent: false };
 }

@@ -57,6 +57,55 @@ describe('exact numbers', () => {
   });
 });
 
+describe('wrong answers that look alike', () => {
+  it.each([
+    // Not words: their signs count.
+    ['x+1', 'x-1'],
+    ['n^2', 'n-2'],
+    ['a/b', 'a-b'],
+    // Equal to twelve digits and more.
+    ['2^{40}', '1099511627775'],
+    ['20!', '2432902008176640001'],
+    ['1-2^{-40}', '1'],
+    ['2^{-100}', '2^{-101}'],
+    // Four times s.
+    ['4', '4s'],
+    ['2x = 10', '10'],
+    ['18 dozen eggs', '18'],
+    ['7:30 a.m.', '7:30 p.m.'],
+  ])('%j for %j', (answer, gold) => expect(checkAnswer(answer, gold)).toBe(false));
+});
+
+describe('right answers in other forms', () => {
+  it.each([
+    ['-1+n', 'n-1'],
+    ['2^{1000}', '4^{500}'],
+    ['1<x<2', '(1,2)'],
+    ['3<x', '(3,\\infty)'],
+    ['\\{x \\mid x > 3\\}', '(3,\\infty)'],
+    ['\\mathbb{R} \\setminus \\{3\\}', '(-\\infty,3)\\cup(3,\\infty)'],
+    [
+      '\\left[\\begin{array}{cc}1&2\\\\3&4\\end{array}\\right]',
+      '\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}',
+    ],
+    ['m+n = 25', '25'],
+    ['f(2) = 7', '7'],
+    ['\\angle ABC = 30^\\circ', '30'],
+    ['\\approx 3.14', '3.14'],
+    ['`5`', '5'],
+    ['12\\,345\\,678', '12345678'],
+    ['1.2 x 10^3', '1200'],
+    ['0.333...', '\\frac13'],
+    ['0.\\bar{3}', '\\frac13'],
+    ['$\\$18$', '18'],
+    ['18 red marbles', '18'],
+    ['$18 every day', '18'],
+    ['36\\pi\\text{ cubic inches}', '36\\pi'],
+    ['3:30 p.m.', '3:30 PM'],
+    ['11:30 am', '11:30'],
+  ])('%j for %j', (answer, gold) => expect(checkAnswer(answer, gold)).toBe(true));
+});
+
 describe('hostile answers', () => {
   const hostile = [
     '9^{9^{9^{9}}}',
