@@ -1,5 +1,5 @@
-// Finding the answer that a generated text gives: the last balanced \boxed{}, an <answer> tag, an
-// "answer is" sentence, a chosen letter, or the last number, in that order. Thoughts do not count.
+// Finding the answer that a generated text gives: the last balanced \boxed{}, an <answer> tag (or
+// GSM8K's "#### 72"), an "answer is" sentence, a chosen letter, or the last number, in that order. Thoughts do not count.
 import { checkAnyText, checkTexts } from '../argument-checks.js';
 import { checkOptionNames, oneOf, optionNames, trueOrFalse } from '../option-checks.js';
 import { readGroup } from './braces.js';
@@ -68,7 +68,21 @@ export function boxedAnswers(text: string): Found[] {
   return found;
 }
 
+/** A line of GSM8K's mark and a number. Other lines with four signs are headings of Markdown. */
+const marked =
+  /(?:^|\n)[ \t]*####[ \t]*(-?[ \t]*[$€£]?[ \t]*-?[\d.,]*\d(?:\/\d+)?[ \t]*%?)\.?[ \t]*(?=\n|$)/;
+
+/**
+ * Tags; without one the first number that is marked, as the metric of GSM8K takes it: a base model
+ * goes on to a question and an answer of its own.
+ */
 function taggedAnswers(text: string): Found[] {
+  const tagged = insideTags(text);
+  const mark = tagged.length > 0 ? null : marked.exec(text);
+  return mark ? [{ text: mark[1], end: mark.index + mark[0].length }] : tagged;
+}
+
+function insideTags(text: string): Found[] {
   return [...text.matchAll(/<answer>([\s\S]*?)<\/answer>/gi)].map((match) => ({
     text: match[1],
     end: match.index + match[0].length - '</answer>'.length,
@@ -77,22 +91,35 @@ function taggedAnswers(text: string): Found[] {
 
 // The answer ends with its sentence: a full stop that a space or the end follows, or a new line.
 const sentence =
-  /\banswer(?:\s+(?:to|of|for)\s[^.\n]{1,60}?)?(?:\s+(?:is|are|was|equals|would be|should be)(?:\s+(?:thus|therefore|simply|just|option|choice))?|\s*[:=])\s*:?\s*([^\n]{1,200}?)(?=\.?\s*(?:\n|$)|\.\s|,\s+(?:because|since|which|so|as)\b)/gi;
+  /\banswer(?:\s+(?:to|of|for)\s[^.\n]{1,60}?)?(?:\s+(?:is|are|was|equals|would be|should be|must be)(?:\s+(?:thus|therefore|simply|just|option|choice))?|\s*[:=])\s*:?\s*([^\n]{1,200}?)(?=\.?\s*(?:\n|$)|\.\s|,\s+(?:because|since|which|so|as)\b|\s+(?:because|since)\b)/gi;
+
+/** Without a remark in brackets; of "that she makes $18" the number. "July 4" is no such sentence. */
+function plainSentence(text: string): string {
+  const plain = text.replace(/\s+\((?=[^()]*[a-z]{3})[^()\\]*\)$/i, '');
+  const isProse =
+    /^(?:that|there|she|he|it|they|we|you|i)\s[a-z\s]*[$€£]?[\d.,]*\d(?:\s+[a-z]+)*$/i.test(plain);
+  const only = isProse && !other.test(plain) ? /[$€£]?[\d.,]*\d/.exec(plain) : null;
+  return only ? only[0] : plain;
+}
+
+/** Words by which a number is another one, or none. */
+const other =
+  /\b(?:not|minus|negative|option|choice|dozen|hundred|thousand|[mb]illion|half|percent|cents?)\b/i;
 
 function sentences(text: string): Found[] {
   return [...text.matchAll(sentence)].map((match) => ({
-    text: match[1].replace(/^\*+|\*+$/g, ''),
+    text: plainSentence(match[1].replace(/^\*+|\*+$/g, '')),
     end: match.index + match[0].length,
   }));
 }
 
 const number =
-  /-?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d*\.?\d+)(?:\s*\/\s*\d+(?![\d.]))?(?:\s*%)?/g;
+  /-?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d*\.?\d+)(?:[eE][+-]?\d{1,3}(?![\w.])|\s*\/\s*\d+(?!\d|\.\d))?(?:\s*%)?/g;
 
 function numbers(text: string): Found[] {
   return [...text.matchAll(number)].map((match) => {
     // "7-3" ends in the number 3, not -3.
-    const minus = match[0].startsWith('-') && /[\w)}]$/.test(text.slice(0, match.index));
+    const minus = match[0].startsWith('-') && /[\w)}]/.test(text[match.index - 1] ?? '');
     return {
       text: minus ? match[0].slice(1) : match[0],
       end: match.index + match[0].length,
@@ -100,11 +127,15 @@ function numbers(text: string): Found[] {
   });
 }
 
-/** Letters that stand alone as an option: `(B)`, `B)`, `**B**`, `B.` at the beginning of a line. */
+/**
+ * Letters that stand alone as an option: `(B)`, `**B**`, `B)` or `B.` at the beginning of a line,
+ * "option B", "the choice is B", and "B is correct" where nothing says that it is not.
+ */
 function letters(text: string): Found[] {
-  const alone = /\(([A-J])\)|\*\*([A-J])\*\*|(?:^|\n)\s*([A-J])(?:[).:]|\s*(?=\n|$))/g;
+  const alone =
+    /\(([A-J])\)|\*\*([A-J])\*\*|(?:^|\n)\s*([A-J])(?:[).:]|\s*(?=\n|$))|\b(?:[Oo]ption|[Cc]hoice)(?:\s+is:?)?\s+\(?([A-J])\b(?!\s+(?:is|was)\s+(?:not|in|wrong|false))|\b([B-J]|A(?=\s+is))\s+is\s+(?:the\s+)?(?:correct|right)\b/g;
   return [...text.matchAll(alone)].map((match) => ({
-    text: match[1] ?? match[2] ?? match[3],
+    text: match.slice(1).find((letter) => letter !== undefined)!,
     end: match.index + match[0].length,
   }));
 }

@@ -32,6 +32,19 @@ describe('extractAnswer', () => {
     ['we get 10-3', 'number: 3'],
     ['that is -3', 'number: -3'],
     ['50% off', 'number: 50%'],
+    ['the total is 3/4.', 'number: 3/4'],
+    ['about 1.5e3 of them', 'number: 1.5e3'],
+    // GSM8K's mark, and Markdown's headings, which look alike.
+    ['The answer is 5.\n#### 7', 'tag: 7'],
+    ['#### 72\n\nQuestion: Tom has 3 apples\n#### 3', 'tag: 72'],
+    ['#### 1,234\n', 'tag: 1,234'],
+    ['#### 1. First\n#### 2 steps\nso 9', 'number: 9'],
+    ['The answer is 3 (see above).', 'sentence: 3'],
+    ['The answer is that she makes $18.', 'sentence: $18'],
+    ['The answer is not 18', 'sentence: not 18'],
+    ['The answer is 5!', 'sentence: 5!'],
+    ['The answer is July 4', 'sentence: July 4'],
+    ['The answer is 2 (x+1)', 'sentence: 2 (x+1)'],
     ['no figures here', undefined],
     ['', undefined],
   ])('%j', (text, expected) => expect(found(text)).toBe(expected));
@@ -53,6 +66,13 @@ describe('extractAnswer', () => {
     ['\\boxed{\\text{(D)}}', 'boxed: \\text{(D)}'],
     ['B. 12 metres', 'letter: B'],
     ['only 12', undefined],
+    ['The answer must be B', 'sentence: B'],
+    ['The best answer is D because it is.', 'sentence: D'],
+    ['The correct option is C.', 'letter: C'],
+    ['Option C is correct. Option A is wrong.', 'letter: C'],
+    ['C is correct', 'letter: C'],
+    ['C is not correct', undefined],
+    ['This is an option A person has', 'letter: A'],
   ])('multiple choice: %j', (text, expected) => expect(found(text, true)).toBe(expected));
 
   it('takes only the sources that are wanted', () => {
