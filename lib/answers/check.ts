@@ -284,7 +284,26 @@ export function checkAnswer(answer: string, gold: string, options: CheckOptions 
   checkOptionNames('checkAnswer', options, checkOptions);
   if (options.choices !== undefined) checkTexts('checkAnswer', 'choices', options.choices);
   if (options.choices) return checkChoice(answer, gold, options.choices);
-  const [left, right] = [unwrapped(normalizeLatex(answer)), unwrapped(normalizeLatex(gold))];
-  if (left === '' || right === '') return false;
-  return left === right || equalStructures(parseStructure(left), parseStructure(right));
+  return equalParsed(parseAnswer(answer), parseAnswer(gold));
+}
+
+/** An answer that was read once, to be compared with many. */
+export interface ParsedAnswer {
+  readonly text: string;
+  readonly structure: Structure;
+}
+
+/** Undefined for an empty answer, which equals nothing. */
+export function parseAnswer(answer: string): ParsedAnswer | undefined {
+  const text = unwrapped(normalizeLatex(answer));
+  return text === '' ? undefined : { text, structure: parseStructure(text) };
+}
+
+/** What `checkAnswer` says of an answer and a gold answer without choices. */
+export function equalParsed(
+  answer: ParsedAnswer | undefined,
+  gold: ParsedAnswer | undefined,
+): boolean {
+  if (!answer || !gold) return false;
+  return answer.text === gold.text || equalStructures(answer.structure, gold.structure);
 }

@@ -234,12 +234,48 @@ function inOwnScope(work: () => boolean | undefined): boolean | undefined {
   }
 }
 
+/** What a formula's letters are and what it comes to at the first of the points. */
+interface Sketch {
+  readonly symbols: string;
+  readonly value: readonly number[];
+}
+
+/** By LaTeX; null for no formula. A vote compares each answer with many. */
+const sketches = new Map<string, Sketch | null>();
+const keptSketches = 4_096;
+
+function sketchOf(latex: string): Sketch | null {
+  const known = sketches.get(latex);
+  if (known !== undefined) return known;
+  const formula = parseFormula(latex);
+  const sketch = formula
+    ? {
+        symbols: formula.symbols.join(),
+        value: valueAt(formula.expression, formula.symbols, 0),
+      }
+    : null;
+  if (sketches.size >= keptSketches) sketches.clear();
+  sketches.set(latex, sketch);
+  return sketch;
+}
+
+/** False where the sketches tell; undefined where the formulas must be looked at, null where one is none. */
+function sketchesDiffer(a: Sketch | null, b: Sketch | null): false | null | undefined {
+  if (!a || !b) return null;
+  if (a.symbols !== b.symbols || ![...a.value, ...b.value].every(Number.isFinite)) return undefined;
+  return closeTo(a.value, b.value) ? undefined : false;
+}
+
 /**
  * True when two formulas (LaTeX) are shown to be equal: the engine proves it, or their values agree
  * to 1e-10 at four points. False when they differ; undefined when either is no elementary formula.
  */
 export function equalFormulas(a: string, b: string): boolean | undefined {
+  const [known, other] = [sketches.get(a), sketches.get(b)];
+  if (known && other && sketchesDiffer(known, other) === false) return false;
   return inOwnScope(() => {
+    const differ = sketchesDiffer(sketchOf(a), sketchOf(b));
+    if (differ !== undefined) return differ ?? undefined;
     const [left, right] = [parseFormula(a), parseFormula(b)];
     if (!left || !right) return undefined;
     if (left.symbols.join() !== right.symbols.join()) {

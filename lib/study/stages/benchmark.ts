@@ -19,7 +19,7 @@ export interface BenchmarkFile extends Answered {
 export const benchmarkStage: StageKind = {
   kind: 'benchmark',
   title: 'scores, pass@k and failure modes of the answers',
-  revision: 5,
+  revision: 6,
   instances: (study, facts) =>
     benchmarkPlaces(study).map((place) => {
       const { problems } = facts.benchmarks.get(place.spec.name)!.benchmark;
