@@ -1,5 +1,6 @@
 // What happened in one sample: its answer, whether it is right, and every failure mode.
 import { checkAnswer } from '../answers/check.js';
+import { choiceLetter } from '../answers/choice.js';
 import { extractAnswer, statedAnswers, type AnswerSource } from '../answers/extract.js';
 import { checkArithmetic, type ArithmeticSpan } from './arithmetic.js';
 import { formProblemsOf, type FormProblem } from './form.js';
@@ -79,8 +80,10 @@ export function analyzeSample(input: SampleInput, options: AnalysisOptions = {})
   });
   const firstEnd = firstRight?.end ?? (correct ? final.end : undefined);
   const arithmetic = checkArithmetic(text, modulus);
+  // The letter alone, so that "B", "(b)" and "B) 12 m" are one vote.
+  const letter = final && choices && choiceLetter(final.text, choices.length);
   return {
-    answer: final?.text.slice(0, 2_000) ?? null,
+    answer: letter ?? final?.text.slice(0, 2_000) ?? null,
     source: final?.source ?? null,
     correct,
     answerTokens: final ? tokensUntil(final.end, tokens, decode) : null,

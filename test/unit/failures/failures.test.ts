@@ -140,6 +140,21 @@ describe('analyzeSample', () => {
     expect(tokensUntil(0, [97], decode)).toBe(0);
   });
 
+  it('keeps the letter of a choice, which is what votes are counted by', () => {
+    const choices = ['12 m', '24 m', '36 m'];
+    const answers = [
+      '\\boxed{B}',
+      'The answer is (b).',
+      'The answer is B) 24 m.',
+      '\\boxed{24 m}',
+    ].map((text) => {
+      const tokens = Array.from(text, (char) => char.codePointAt(0)!);
+      return analyzeSample({ text, tokens, finish: 'stop-token', answer: 'B', choices, decode });
+    });
+    expect(answers.map(({ correct }) => correct)).toEqual([true, true, true, true]);
+    expect(answers.map(({ answer }) => answer)).toEqual(['B', 'B', 'B', '24 m']);
+  });
+
   it('sees a right answer that was given up', () => {
     const lost = sample('<think>the answer is 5. No.</think>\\boxed{6}');
     expect(lost).toMatchObject({ correct: false, lost: true, firstCorrectTokens: 22 });
