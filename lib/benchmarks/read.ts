@@ -154,7 +154,8 @@ async function fileOf(benchmark: string, folder: string): Promise<string> {
 /**
  * A benchmark by name (`aime24`, `aime25`, `amc23`, `math500`, `gsm8k`, `gpqa` in `folder`, or
  * `demo`) or from a file: JSON lines or a JSON list of `{problem | question, answer}` or
- * `{question, choices, answer}`, GSM8K's `#### ANSWER`, or GPQA's columns in CSV or JSON.
+ * `{question, choices, answer}`, GSM8K's `#### ANSWER`, MATH's
+ * solutions with a `\boxed{ANSWER}`, or GPQA's columns in CSV or JSON.
  * @throws ERR_HEADSPARK_FILE_NOT_FOUND, ERR_HEADSPARK_PAIR_FORMAT naming file and line (problem
  *   number in a JSON list).
  */

@@ -2,6 +2,7 @@
 // hides its answer behind "####", GPQA has one right and three wrong answers.
 import { createHash } from 'node:crypto';
 import { choiceLetters } from '../answers/choice.js';
+import { boxedAnswers } from '../answers/extract.js';
 import { pairError, quote } from '../pairs/pair-error.js';
 import { Random } from '../stats/random.js';
 import type { Problem } from './types.js';
@@ -40,17 +41,23 @@ function textOf(raw: RawRecord, key: string, place: RecordPlace): string {
 /** `27.0` of a file that stores numbers as floats becomes `27`. */
 function answerOf(raw: RawRecord, key: string, place: RecordPlace): string {
   const value = raw[key];
-  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+  if (typeof value === 'number' && Number.isFinite(value)) {
+    // JSON.parse has rounded it.
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+      throw pairError(place, `"${key}" is a number beyond 2^53; write it as text.`);
+    }
+    return String(value);
+  }
   if (typeof value !== 'string') throw pairError(place, `"${key}" must be text or a number.`);
-  // GSM8K: the worked solution, then "#### " and the answer.
+  // GSM8K: the worked solution, then "#### " and the answer. MATH: a solution with its answer in a box.
   const marked = /####\s*([^\n]+)\s*$/.exec(value);
-  const answer = (marked ? marked[1] : value).trim();
+  const answer = (marked?.[1] ?? boxedAnswers(value).at(-1)?.text ?? value).trim();
   if (answer === '') throw pairError(place, `"${key}" is empty.`);
   if (answer.length > maxAnswer) {
     throw pairError(
       place,
       `"${key}" has ${answer.length} characters, which is a text and no answer; end it with ` +
-        '"#### ANSWER", or add a key "answer".',
+        '"#### ANSWER" or \\boxed{ANSWER}, or add a key "answer".',
     );
   }
   return answer;

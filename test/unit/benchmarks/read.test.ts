@@ -67,6 +67,12 @@ describe('readBenchmark', () => {
     }
   });
 
+  it('takes the last box of a worked solution, as in the files of MATH', async () => {
+    const solution = `${'We see. '.repeat(400)}Not $\\boxed{3}$ but $x = \\boxed{\\frac12}$.`;
+    const path = await file('math.jsonl', JSON.stringify({ problem: 'p', level: '5', solution }));
+    expect((await readBenchmark(path)).problems[0].answer).toBe('\\frac12');
+  });
+
   it.each([
     ['no.jsonl', '', /holds no problems/],
     ['list.json', '{"a": 1}', /must hold a JSON list/],
@@ -84,6 +90,7 @@ describe('readBenchmark', () => {
     ['empty.jsonl', '{"problem":" ","answer":"1"}', /"problem" must be text that is not empty/],
     ['emptyanswer.jsonl', '{"problem":"x","answer":" "}', /"answer" is empty/],
     ['object.jsonl', '{"problem":"x","answer":{}}', /must be text or a number/],
+    ['rounded.jsonl', '{"problem":"x","answer":12345678901234567890}', /beyond 2\^53; write it as/],
     ['long.jsonl', `{"problem":"${'x'.repeat(100_001)}","answer":"1"}`, /100001 characters/],
     ['essay.jsonl', `{"problem":"x","answer":"${'x'.repeat(3000)}"}`, /is a text and no answer/],
     [
