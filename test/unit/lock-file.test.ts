@@ -1,7 +1,9 @@
 // Locks whose owner ran on another machine: only its Slurm job tells whether it still runs. The
 // queue is a stand-in that answers as squeue does.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { lockFile } from '../../lib/lock-file.js';
@@ -52,6 +54,25 @@ describe('a lock that a power cut tore', () => {
   it('is none where it is whole and of an unknown kind', async () => {
     await writeFile(path, '{"owner":"of a later version"}');
     await expect(lockFile(path, 'the stage')).rejects.toThrow(/in use by another process/);
+  });
+});
+
+describe.runIf(process.platform === 'linux')('a lock of a process that was killed', () => {
+  it('is taken over before its parent has noticed', async () => {
+    // The shell becomes a sleep, which never waits for the child that the shell began.
+    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 30']);
+    try {
+      const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+      const pid = Number(String(line));
+      const stat = () => readFile(`/proc/${pid}/stat`, 'utf8');
+      await vi.waitFor(async () => expect(await stat()).toContain(') Z '), 5_000);
+      const fields = (await stat()).split(') ')[1].split(' ');
+      await writeFile(path, owner({ pid, host: hostname(), started: fields[19] }));
+      const lock = await lockFile(path, 'the stage');
+      await lock.release();
+    } finally {
+      parent.kill('SIGKILL');
+    }
   });
 });
 
