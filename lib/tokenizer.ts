@@ -1,33 +1,16 @@
 // A checkpoint's tokenizer (tokenizer.json through @huggingface/tokenizers) with the special
 // tokens and end-of-sequence ids that the folder's config files name.
-import * as tokenizersModule from '@huggingface/tokenizers';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkAnyText, checkIds, checkText } from './argument-checks.js';
 import { HeadsparkError } from './errors.js';
+import { hubTokenizer, type HubTokenizer } from './hub-tokenizer.js';
 import { readJsonIfExists } from './json-file.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
+import { readableTokenizer, specialTexts } from './tokenizer-file.js';
 
 /** Ids stay below; the largest vocabularies have some 300,000. */
 const idLimit = 2 ** 22;
-
-/** What is used of @huggingface/tokenizers' Tokenizer. */
-interface HubTokenizer {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-  decode(
-    ids: number[],
-    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
-  ): string;
-  token_to_id(token: string): number | undefined;
-  id_to_token(id: number): string | undefined;
-  get_vocab(): Map<string, number>;
-}
-
-// The declarations of @huggingface/tokenizers 0.2.0 import without file extensions, so under
-// NodeNext its class has no type; the package exports it under this name.
-const { Tokenizer: HubTokenizer } = tokenizersModule as unknown as {
-  Tokenizer: new (tokenizer: object, config: object) => HubTokenizer;
-};
 
 export interface EncodeOptions {
   /** Add what the tokenizer's post-processor adds by default (bos for Llama). Default true. */
@@ -66,22 +49,25 @@ export class Tokenizer {
   readonly bosId: number | undefined;
   readonly padId: number | undefined;
   readonly unkId: number | undefined;
-  /** `tokenizer_config.json`'s instruction about bos where it overrides tokenizer.json. */
-  readonly #addBos: boolean | undefined;
   readonly #inner: HubTokenizer;
 
   /** @throws ERR_HEADSPARK_TOKENIZER naming the folder when the files do not make a tokenizer. */
   constructor(files: TokenizerFiles) {
     this.folder = files.folder;
     const config = files.tokenizerConfig ?? {};
+    this.specialTokens = specialTokensOf(config);
     const modelUnk = (files.tokenizer['model'] as Record<string, unknown> | null | undefined)?.[
       'unk_token'
     ];
     try {
       checkTokenIds(files.tokenizer);
-      // @huggingface/tokenizers 0.2.0 takes a WordLevel model's unknown token from the config only.
-      const filled = typeof modelUnk === 'string' ? { unk_token: modelUnk, ...config } : config;
-      this.#inner = new HubTokenizer(files.tokenizer, filled);
+      // The library takes a WordLevel model's unknown token from the config only, and from there also what
+      // is for slow tokenizers.
+      const unknown = this.specialTokens.unk_token ?? modelUnk;
+      this.#inner = hubTokenizer(readableTokenizer(files.tokenizer), {
+        additional_special_tokens: specialTexts(config),
+        ...(typeof unknown === 'string' ? { unk_token: unknown } : {}),
+      });
       let largest = -1;
       for (const id of this.#inner.get_vocab().values()) {
         if (id > largest) largest = id;
@@ -95,7 +81,6 @@ export class Tokenizer {
         { cause: error },
       );
     }
-    this.specialTokens = specialTokensOf(config);
     const idOf = (name: SpecialTokenName): number | undefined => {
       const token = this.specialTokens[name];
       return token === undefined ? undefined : this.tokenToId(token);
@@ -110,7 +95,6 @@ export class Tokenizer {
         eosList(files.config, join(files.folder, 'config.json')),
         idList(idOf('eos_token')),
       ].find((ids) => ids.length > 0) ?? [];
-    this.#addBos = bosOverride(config);
   }
 
   /**
@@ -121,6 +105,12 @@ export class Tokenizer {
   encode(text: string, options: EncodeOptions = {}): Int32Array {
     checkAnyText('encode', text);
     checkOptionNames('encode', options, encodeOptions);
+    // Python's strings are encoded as UTF-8, which has no half of a pair; here it would become U+FFFD.
+    if (/\p{Surrogate}/u.test(text)) {
+      const message =
+        'a text has half of a surrogate pair, which is no character; was it cut there?';
+      throw new HeadsparkError('ERR_HEADSPARK_TOKENIZER', message);
+    }
     const { addSpecialTokens = true } = options;
     const ids = this.#inner.encode(text, { add_special_tokens: addSpecialTokens }).ids;
     // The library leaves undefined where a piece has no id, which an Int32Array would turn into 0.
@@ -128,14 +118,6 @@ export class Tokenizer {
       const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
       const message = `the tokenizer of ${this.folder} has no tokens for all of ${shown}.`;
       throw new HeadsparkError('ERR_HEADSPARK_TOKENIZER', message);
-    }
-    if (!addSpecialTokens || this.bosId === undefined || this.#addBos === undefined) {
-      return Int32Array.from(ids);
-    }
-    const has = ids[0] === this.bosId;
-    if (this.#addBos && !has) return Int32Array.from([this.bosId, ...ids]);
-    if (!this.#addBos && has && !text.startsWith(this.specialTokens.bos_token ?? '\0')) {
-      return Int32Array.from(ids.slice(1));
     }
     return Int32Array.from(ids);
   }
@@ -226,16 +208,6 @@ export function specialTokensOf(
     if (typeof content === 'string') tokens[name] = content;
   }
   return tokens;
-}
-
-/** Llama and Gemma classes rebuild the post-processor from add_bos_token; the others ignore it. */
-function bosOverride(config: Record<string, unknown>): boolean | undefined {
-  const name = config['tokenizer_class'];
-  if (typeof name !== 'string' || !/^(Llama|CodeLlama|Gemma)Tokenizer(Fast)?$/.test(name)) {
-    return undefined;
-  }
-  const value = config['add_bos_token'];
-  return typeof value === 'boolean' ? value : undefined;
 }
 
 /**

@@ -104,20 +104,39 @@ describe('Tokenizer', () => {
   const read = (name: string): Record<string, unknown> =>
     JSON.parse(readFileSync(join(stories, name), 'utf8')) as Record<string, unknown>;
 
-  it('follows add_bos_token of the Llama classes', () => {
-    const make = (change: Record<string, unknown>): Tokenizer =>
+  it('adds bos where tokenizer.json does, whatever tokenizer_config.json says, as transformers 5', () => {
+    const make = (change: Record<string, unknown>, single: unknown[]): Tokenizer =>
       new Tokenizer({
         folder: stories,
-        tokenizer: read('tokenizer.json'),
+        tokenizer: {
+          ...read('tokenizer.json'),
+          post_processor: { type: 'TemplateProcessing', single, pair: [], special_tokens: {} },
+        },
         tokenizerConfig: { ...read('tokenizer_config.json'), ...change },
       });
-    const plain = Array.from(make({}).encode('One day'));
-    const withBos = make({ add_bos_token: true });
+    const text = { Sequence: { id: 'A', type_id: 0 } };
+    const bos = { SpecialToken: { id: '<s>', type_id: 0 } };
+    const plain = Array.from(make({ add_bos_token: true }, [text]).encode('One day'));
+    expect(plain[0]).not.toBe(1);
+    const withBos = make({ add_bos_token: false }, [bos, text]);
     expect(Array.from(withBos.encode('One day'))).toEqual([1, ...plain]);
     expect(Array.from(withBos.encode('One day', { addSpecialTokens: false }))).toEqual(plain);
-    expect(Array.from(withBos.encode('<s>'))).toEqual([1]);
-    const other = make({ add_bos_token: true, tokenizer_class: 'GPT2Tokenizer' });
-    expect(Array.from(other.encode('One day'))).toEqual(plain);
+    expect(Array.from(withBos.encode('<s>'))).toEqual([1, 1]);
+  });
+
+  it('leaves out of a text the special tokens that tokenizer_config.json alone names', () => {
+    const file = read('tokenizer.json') as { added_tokens: object[] };
+    const added_tokens = file.added_tokens.map((token) => ({ ...token, special: false }));
+    const make = (config: Record<string, unknown>): Tokenizer =>
+      new Tokenizer({
+        folder: stories,
+        tokenizer: { ...file, added_tokens },
+        tokenizerConfig: config,
+      });
+    const ids = [1, ...make({}).encode('One day', { addSpecialTokens: false }), 2];
+    expect(make({}).decode(ids)).toBe('<s> One day</s>');
+    expect(make({ bos_token: '<s>', eos_token: { content: '</s>' } }).decode(ids)).toBe('One day');
+    expect(make({ extra_special_tokens: ['</s>'] }).decode(ids)).toBe('<s> One day');
   });
 
   it('gives the unknown token of a WordLevel model, or refuses what it cannot spell', () => {
