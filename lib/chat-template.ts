@@ -1,10 +1,12 @@
 // Chat templates (chat_template.jinja, or inside tokenizer_config.json) through @huggingface/jinja:
 // messages to prompt text, with thinking turned on or off where the template has that switch.
-import { Template } from '@huggingface/jinja';
 import { join } from 'node:path';
 import { HeadsparkError } from './errors.js';
 import { readJsonIfExists, readTextIfExists } from './json-file.js';
 import { strftime } from './strftime.js';
+import { TemplateInterpreter } from './template-interpreter.js';
+import { Environment, parse, tokenize, type TemplateNode } from './template-library.js';
+import { textOf } from './template-values.js';
 import { specialTokensOf } from './tokenizer.js';
 
 /** One message of a conversation; templates may read further keys (`reasoning_content`, ...). */
@@ -25,11 +27,22 @@ export interface RenderOptions {
   now?: Date | undefined;
 }
 
-// @huggingface/jinja 0.5 declares these two itself and refuses them as variables, so they are
-// reassigned inside the template. Its trim_blocks takes the newline away again.
-const ownGlobals =
-  '{% set strftime_now = headspark_strftime_now %}' +
-  '{% set raise_exception = headspark_raise_exception %}\n';
+/** What every template knows; Jinja has both spellings. */
+const constants = {
+  true: true,
+  True: true,
+  false: false,
+  False: false,
+  none: null,
+  None: null,
+  range: (...numbers: number[]) => {
+    const [start, stop] = numbers.length > 1 ? numbers : [0, numbers[0]];
+    const step = numbers[2] ?? 1;
+    if (step === 0) throw new Error('range() has a step of 0');
+    const length = Math.min(Math.max(0, Math.ceil((stop - start) / step)), 100_000);
+    return Array.from({ length }, (_, index) => start + index * step);
+  },
+};
 
 interface ChatTemplateParts {
   /** File the template came from, for messages. */
@@ -44,7 +57,7 @@ export class ChatTemplate {
   readonly source: string;
   /** True when the template reads `enable_thinking` (Qwen3, SmolLM3) or `thinking` (DeepSeek). */
   readonly hasThinkingSwitch: boolean;
-  readonly #template: Template;
+  readonly #program: TemplateNode;
   readonly #specialTokens: Record<string, string>;
 
   /** @throws ERR_HEADSPARK_TOKENIZER when the template cannot be parsed. */
@@ -54,7 +67,9 @@ export class ChatTemplate {
     this.#specialTokens = parts.specialTokens;
     this.hasThinkingSwitch = /\b(enable_thinking|thinking)\b/.test(statementsOf(parts.source));
     try {
-      this.#template = new Template(ownGlobals + parts.source);
+      // Jinja knows one kind of line end, and transformers sets these two.
+      const source = parts.source.replace(/\r\n?/g, '\n');
+      this.#program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
     } catch (error) {
       throw new HeadsparkError(
         'ERR_HEADSPARK_TOKENIZER',
@@ -85,20 +100,24 @@ export class ChatTemplate {
         : { enable_thinking: enableThinking, thinking: enableThinking };
     let refusal: string | undefined;
     try {
-      return this.#template.render({
+      const environment = new Environment();
+      const names = {
+        ...constants,
         messages: structuredClone(messages),
         add_generation_prompt: addGenerationPrompt,
         tools: null,
         documents: null,
         ...this.#specialTokens,
         ...thinking,
-        headspark_strftime_now: (format: string) => strftime(now ?? new Date(), format),
-        headspark_raise_exception: (message: string) => {
+        strftime_now: (format: string) => strftime(now ?? new Date(), format),
+        raise_exception: (message: string) => {
           refusal = String(message);
           throw new Error(refusal);
         },
         ...variables,
-      });
+      };
+      for (const [name, value] of Object.entries(names)) environment.set(name, value);
+      return textOf(new TemplateInterpreter(environment).evaluate(this.#program, environment));
     } catch (error) {
       const reason =
         refusal === undefined

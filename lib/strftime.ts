@@ -18,6 +18,7 @@ const directives: Record<string, (date: Date) => string> = {
   b: (date) => months[date.getMonth()].slice(0, 3),
   B: (date) => months[date.getMonth()],
   d: (date) => pad(date.getDate()),
+  e: (date) => String(date.getDate()).padStart(2),
   H: (date) => pad(date.getHours()),
   I: (date) => pad(date.getHours() % 12 || 12),
   j: (date) => pad(dayOfYear(date), 3),
@@ -35,6 +36,6 @@ export function strftime(date: Date, format: string): string {
   return format.replace(/%(-?)([a-zA-Z%])/g, (whole, dash: string, letter: string) => {
     const text = directives[letter]?.(date);
     if (text === undefined) return whole;
-    return dash === '' ? text : text.replace(/^0+(?=\d)/, '');
+    return dash === '' ? text : text.replace(/^[0 ]+(?=\d)/, '');
   });
 }
