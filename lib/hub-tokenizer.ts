@@ -26,6 +26,12 @@ interface Splitter {
   split(text: string): string[];
 }
 
+interface Model {
+  config: Record<string, unknown>;
+  tokens_to_ids: ReadonlyMap<string, number>;
+  encode(pieces: readonly string[]): string[];
+}
+
 interface Decoder {
   config: Record<string, unknown>;
   decoders?: Decoder[];
@@ -34,6 +40,7 @@ interface Decoder {
 
 /** What the library does not declare; its version is exact. */
 interface Inner extends HubTokenizer {
+  model: Model;
   decoder: Decoder | null;
   added_tokens_map: Map<string, AddedToken>;
   splitter_unnormalized: Splitter;
@@ -106,6 +113,20 @@ function setSplitters(inner: Inner): void {
   inner.splitter_normalized = splitterWithFlags(inner.splitter_normalized, flags);
 }
 
+/** A Unigram model's byte_fallback, which the library has for BPE only. */
+function setByteFallback(model: Model): void {
+  if (model.config['type'] !== 'Unigram' || model.config['byte_fallback'] !== true) return;
+  const utf8 = new TextEncoder();
+  const encode = model.encode.bind(model);
+  model.encode = (pieces) =>
+    encode(pieces).flatMap((token) => {
+      if (model.tokens_to_ids.has(token)) return [token];
+      const bytes = Array.from(utf8.encode(token), (byte) => byte.toString(16).toUpperCase());
+      const tokens = bytes.map((hex) => `<0x${hex.padStart(2, '0')}>`);
+      return tokens.every((one) => model.tokens_to_ids.has(one)) ? tokens : [token];
+    });
+}
+
 const byteToken = /^<0x([0-9A-Fa-f]{2})>$/;
 
 /** Bytes that are no UTF-8 become one U+FFFD each, with those beside them; a byte order mark stays. */
@@ -157,6 +178,7 @@ function setDecoders(decoder: Decoder): void {
 export function hubTokenizer(tokenizer: object, config: object): HubTokenizer {
   const inner = new LibraryTokenizer(tokenizer, config);
   setSplitters(inner);
+  setByteFallback(inner.model);
   if (inner.decoder) setDecoders(inner.decoder);
   return inner;
 }

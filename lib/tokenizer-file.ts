@@ -133,6 +133,21 @@ function readableNormalizer(step: Fields): Fields {
   throw new Error(`its normalizer ${type} is not one that headspark reads`);
 }
 
+/** Older files do not say which model they have; without merges the library would take it for a list of words. */
+function readableModel(model: Fields): Fields {
+  const { vocab, merges, dropout } = model;
+  const implied = Array.isArray(vocab) ? 'Unigram' : Array.isArray(merges) ? 'BPE' : undefined;
+  const type = model['type'] ?? implied;
+  if (type !== 'BPE') return type === undefined ? model : { ...model, type };
+  if (typeof dropout === 'number' && dropout > 0) {
+    throw new Error('its model has a dropout, by which a text has other ids each time');
+  }
+  if (textOr(model['continuing_subword_prefix'], '') !== '') {
+    throw new Error('its model has a continuing_subword_prefix, which headspark does not know');
+  }
+  return { ...model, type };
+}
+
 const orNull = (value: unknown, readable: (step: Fields) => Fields): Fields | null =>
   isFields(value) ? readable(value) : null;
 
@@ -142,6 +157,7 @@ const orNull = (value: unknown, readable: (step: Fields) => Fields): Fields | nu
  */
 export function readableTokenizer(file: Fields): Fields {
   const readable: Fields = { ...file };
+  if (isFields(file['model'])) readable['model'] = readableModel(file['model']);
   if ('normalizer' in file) readable['normalizer'] = orNull(file['normalizer'], readableNormalizer);
   if ('pre_tokenizer' in file) {
     readable['pre_tokenizer'] = orNull(file['pre_tokenizer'], readablePreTokenizer);

@@ -68,6 +68,54 @@ describe('a tokenizer.json', () => {
     expect(ids).toEqual(first.ids);
   });
 
+  it('may leave out what kind of model it has, and its defaults', () => {
+    const { parts, model } = first;
+    const vocab = Object.fromEntries(golden.models[model].vocab.map((token, id) => [token, id]));
+    const { merges } = golden.models[model];
+    const tokenizer = new Tokenizer({
+      folder: 'old',
+      tokenizer: { ...parts, model: { vocab, merges, ignore_merges: true } },
+    });
+    const ids = first.texts.map((text) =>
+      Array.from(tokenizer.encode(text, { addSpecialTokens: false })),
+    );
+    expect(ids).toEqual(first.ids);
+  });
+
+  it('may have a Unigram model that spells what it does not know by bytes', () => {
+    const bytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).toUpperCase());
+    const vocab = [
+      ['<unk>', 0],
+      ['a', -1],
+      ...bytes.map((hex) => [`<0x${hex.padStart(2, '0')}>`, -9]),
+    ];
+    const make = (byte_fallback: boolean): Tokenizer =>
+      new Tokenizer({
+        folder: 'unigram',
+        tokenizer: {
+          ...{ normalizer: null, pre_tokenizer: null, post_processor: null, added_tokens: [] },
+          decoder: { type: 'ByteFallback' },
+          model: { type: 'Unigram', unk_id: 0, vocab, byte_fallback },
+        },
+      });
+    // As tokenizers 0.23 has them.
+    expect(Array.from(make(true).encode('a\u00e9a\n'))).toEqual([1, 0xc3 + 2, 0xa9 + 2, 1, 10 + 2]);
+    expect(Array.from(make(false).encode('a\u00e9\u00e9a'))).toEqual([1, 0, 1]);
+  });
+
+  it.each([
+    [
+      { continuing_subword_prefix: '##' },
+      'continuing_subword_prefix, which headspark does not know',
+    ],
+    [{ dropout: 0.1 }, 'a dropout, by which a text has other ids each time'],
+  ])('with %j is refused', (settings, part) => {
+    expect(() => tokenizerOf({ ...first, settings })).toThrow(part);
+    expect(() =>
+      tokenizerOf({ ...first, settings: { dropout: null, continuing_subword_prefix: '' } }),
+    ).not.toThrow();
+  });
+
   it.each([
     ['normalizer', 'Precompiled'],
     ['normalizer', 'BertNormalizer'],
