@@ -87,6 +87,13 @@ const capitalized = (value: string): string => {
   return first.toUpperCase() + rest.join('').toLowerCase();
 };
 
+/** Jinja's filter, where only white space, hyphens and brackets begin a word. */
+const titled = (value: string): string =>
+  value
+    .split(/([-\s({[<]+)/u)
+    .map(capitalized)
+    .join('');
+
 const strip = (own: string, sides: { start: boolean; end: boolean }): TemplateValue =>
   method(([characters]) => text(stripped(own, textArgument(characters, 'strip()'), sides)));
 
@@ -149,6 +156,14 @@ function bind(loopvar: Loop['loopvar'], item: TemplateValue, scope: Variables): 
 
 type Operation = (left: TemplateValue, right: TemplateValue) => TemplateValue | undefined;
 
+/** The library divides by 0. */
+const divides: Operation = (left, right) => {
+  if (isNumber(left) && isNumber(right) && Number(right.value) === 0) {
+    throw new Error('a number is divided by 0');
+  }
+  return undefined;
+};
+
 /** Operators that the library has otherwise; undefined leaves it to the library. */
 const operations: Record<string, Operation> = {
   '==': (left, right) => truth(areEqual(left, right)),
@@ -165,15 +180,39 @@ const operations: Record<string, Operation> = {
   },
   '%': (left, right) => {
     if (!isNumber(left) || !isNumber(right)) return undefined;
+    divides(left, right);
     const [a, b] = [Number(left.value), Number(right.value)];
     const isFloat = left.type === 'FloatValue' || right.type === 'FloatValue';
     return new (isFloat ? FloatValue : IntegerValue)(a - b * Math.floor(a / b));
   },
+  '/': divides,
+  '//': divides,
 };
 
 type Filter = (value: TemplateValue, args: readonly TemplateValue[]) => TemplateValue | undefined;
 
-/** Filters that the library has otherwise, of positional arguments; undefined leaves it to the library. */
+const hasCase = (value: string): boolean => /[\p{Lu}\p{Ll}\p{Lt}]/u.test(value);
+const isCased = (value: TemplateValue, same: (text: string) => string): boolean =>
+  hasCase(textOf(value)) && same(textOf(value)) === textOf(value);
+
+/** Tests that the library has otherwise. */
+const tests: Record<string, (value: TemplateValue) => boolean> = {
+  iterable: (value) => isList(value) || isMapping(value) || isText(value) || isUndefined(value),
+  number: isNumber,
+  lower: (value) => isCased(value, (own) => own.toLowerCase()),
+  upper: (value) => isCased(value, (own) => own.toUpperCase()),
+};
+
+const part = (value: TemplateValue, name: string): TemplateValue =>
+  (isMapping(value) ? mapOf(value).get(name) : undefined) ?? new UndefinedValue(undefined);
+
+/** What the arguments of filters are called; those with other names are the library's. */
+const parameters: Record<string, readonly string[]> = {
+  join: ['d', 'attribute'],
+  trim: ['chars'],
+};
+
+/** Filters that the library has otherwise; undefined leaves it to the library. */
 const filters: Record<string, Filter> = {
   trim: (value, [characters]) =>
     text(stripped(textOf(value), textArgument(characters, 'trim'), { start: true, end: true })),
@@ -186,12 +225,13 @@ const filters: Record<string, Filter> = {
   list: (value) => (isList(value) ? value : list(itemsOf(value))),
   first: (value) => itemsOf(value)[0] ?? new UndefinedValue(undefined),
   last: (value) => itemsOf(value).at(-1) ?? new UndefinedValue(undefined),
-  join: (value, [separator]) =>
-    text(
-      itemsOf(value)
-        .map(textOf)
-        .join(textArgument(separator, 'join') ?? ''),
-    ),
+  join: (value, [separator, attribute]) => {
+    const name = textArgument(attribute, 'join');
+    const items =
+      name === undefined ? itemsOf(value) : itemsOf(value).map((one) => part(one, name));
+    return text(items.map(textOf).join(textArgument(separator, 'join') ?? ''));
+  },
+  title: (value) => text(titled(textOf(value))),
   int: (value) =>
     value.type === 'FloatValue' ? new IntegerValue(Math.trunc(value.value as number)) : undefined,
 };
@@ -271,10 +311,9 @@ export class TemplateInterpreter extends Interpreter {
     node: Node & { operand: Node; test: Named; negate: boolean },
     scope: Variables,
   ): TemplateValue {
-    if (node.test.value !== 'iterable') return super.evaluateTestExpression(node, scope);
-    const value = this.evaluate(node.operand, scope);
-    const isIterable = isList(value) || isMapping(value) || isText(value) || isUndefined(value);
-    return truth(isIterable !== node.negate);
+    const name = node.test.value;
+    if (!Object.hasOwn(tests, name)) return super.evaluateTestExpression(node, scope);
+    return truth(tests[name](this.evaluate(node.operand, scope)) !== node.negate);
   }
 
   /** A macro sees what is around it, not what is around its call. */
@@ -332,14 +371,24 @@ export class TemplateInterpreter extends Interpreter {
   ): TemplateValue {
     const call = filter.type === 'CallExpression' ? (filter as Call) : undefined;
     const name = call ? call.callee.value : (filter as Named).value;
+    if (name === 'tojson' && isUndefined(value)) throw new Error('what is undefined has no JSON');
     const own = Object.hasOwn(filters, name) ? filters[name] : undefined;
-    const args = call?.args ?? [];
-    // Named arguments and * are the library's.
-    if (own && args.every(({ type }) => !/^Keyword|^Spread/.test(type))) {
-      const given = args.map((one) => this.evaluate(one, scope));
-      const filtered = own(value, given);
-      if (filtered) return filtered;
+    const given = own && this.#givenArguments(name, call?.args ?? [], scope);
+    return (given && own(value, given)) ?? super.applyFilter(value, filter, scope);
+  }
+
+  #givenArguments(
+    name: string,
+    args: readonly Node[],
+    scope: Variables,
+  ): TemplateValue[] | undefined {
+    const given: TemplateValue[] = [];
+    for (const argument of args) {
+      const { type, key, value } = argument as Node & { key?: Named; value?: Node };
+      const index = key ? (parameters[name] ?? []).indexOf(key.value) : given.length;
+      if (/Spread/.test(type) || index === -1) return undefined;
+      given[index] = this.evaluate(key ? value : argument, scope);
     }
-    return super.applyFilter(value, filter, scope);
+    return given;
   }
 }

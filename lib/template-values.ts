@@ -70,7 +70,7 @@ function quoted(text: string): string {
 
 function written(value: TemplateValue): string {
   if (isText(value)) return quoted(value.value as string);
-  return textOf(value);
+  return isUndefined(value) ? 'Undefined' : textOf(value);
 }
 
 /** What `{{ value }}` writes: Python's `str`. @throws Error for a function. */
