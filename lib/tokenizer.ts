@@ -37,7 +37,12 @@ export interface TokenizerFiles {
 
 export type SpecialTokenName = 'bos_token' | 'eos_token' | 'pad_token' | 'unk_token';
 
-/** Text to token ids and back, for one checkpoint. */
+/**
+ * Text to token ids and back, for one checkpoint: those that Python's tokenizers has for tokenizer.json.
+ * AutoTokenizer of transformers 5 builds some classes anew from the vocabulary and passes over the rest of
+ * the file: GPT2Tokenizer drops the Digits of SmolLM2, LlamaTokenizer the normalizer of Llama 2, which puts a
+ * mark behind special tokens. `PreTrainedTokenizerFast.from_pretrained` reads the file there too.
+ */
 export class Tokenizer {
   readonly folder: string;
   /** One more than the largest token id (a model's vocabulary may be padded beyond it). */
