@@ -148,6 +148,39 @@ function readableModel(model: Fields): Fields {
   return { ...model, type };
 }
 
+const flagNames = ['single_word', 'lstrip', 'rstrip', 'normalized', 'special'];
+
+/** Ids of a model's own tokens. */
+function idsOf({ vocab }: Fields): Map<string, number> {
+  if (!Array.isArray(vocab))
+    return new Map(Object.entries(fieldsOr(vocab) as Record<string, number>));
+  return new Map(vocab.map((entry, id) => [String((entry as unknown[] | null)?.[0]), id]));
+}
+
+/**
+ * transformers adds the tokens of tokenizer_config.json to those of tokenizer.json: its flags count, and its
+ * special tokens are found in texts also where tokenizer.json has them in the vocabulary alone.
+ */
+function addedTokens(file: Fields, config: Fields): Fields[] {
+  const tokens = new Map(listOf(file['added_tokens']).map((one) => [one['content'], { ...one }]));
+  const ids = idsOf(fieldsOr(file['model']));
+  for (const [index, token] of Object.entries(fieldsOr(config['added_tokens_decoder']))) {
+    const { content, ...settings } = fieldsOr(token);
+    if (typeof content !== 'string' || content === '') continue;
+    const flags = Object.entries(settings).filter(([name]) => flagNames.includes(name));
+    const own: Fields = tokens.get(content) ?? { id: ids.get(content) ?? Number(index), content };
+    // What was special once stays so.
+    const special = own['special'] === true || settings['special'] === true;
+    tokens.set(content, { ...own, ...Object.fromEntries(flags), special });
+  }
+  for (const content of specialTexts(config)) {
+    const id = ids.get(content);
+    if (tokens.has(content) || id === undefined) continue;
+    tokens.set(content, { id, content, special: true, normalized: false });
+  }
+  return [...tokens.values()];
+}
+
 const orNull = (value: unknown, readable: (step: Fields) => Fields): Fields | null =>
   isFields(value) ? readable(value) : null;
 
@@ -155,9 +188,10 @@ const orNull = (value: unknown, readable: (step: Fields) => Fields): Fields | nu
  * What the library is given for a tokenizer.json. A file without one of its parts is left to it.
  * @throws Error saying which part is not read, to stand behind "is not a usable tokenizer".
  */
-export function readableTokenizer(file: Fields): Fields {
+export function readableTokenizer(file: Fields, config: Fields): Fields {
   const readable: Fields = { ...file };
   if (isFields(file['model'])) readable['model'] = readableModel(file['model']);
+  if (Array.isArray(file['added_tokens'])) readable['added_tokens'] = addedTokens(file, config);
   if ('normalizer' in file) readable['normalizer'] = orNull(file['normalizer'], readableNormalizer);
   if ('pre_tokenizer' in file) {
     readable['pre_tokenizer'] = orNull(file['pre_tokenizer'], readablePreTokenizer);

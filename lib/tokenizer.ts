@@ -65,11 +65,12 @@ export class Tokenizer {
       'unk_token'
     ];
     try {
-      checkTokenIds(files.tokenizer);
       // The library takes a WordLevel model's unknown token from the config only, and from there also what
       // is for slow tokenizers.
       const unknown = this.specialTokens.unk_token ?? modelUnk;
-      this.#inner = hubTokenizer(readableTokenizer(files.tokenizer), {
+      const readable = readableTokenizer(files.tokenizer, config);
+      checkTokenIds(readable);
+      this.#inner = hubTokenizer(readable, {
         additional_special_tokens: specialTexts(config),
         ...(typeof unknown === 'string' ? { unk_token: unknown } : {}),
       });

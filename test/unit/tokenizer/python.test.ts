@@ -30,11 +30,20 @@ const golden = JSON.parse(readFileSync(file, 'utf8')) as {
   cases: Case[];
 };
 
-function tokenizerOf({ name, model, settings, parts }: Case, merges?: unknown): Tokenizer {
+interface Changes {
+  merges?: unknown;
+  tokenizerConfig?: Record<string, unknown>;
+}
+
+function tokenizerOf(
+  { name, model, settings, parts }: Case,
+  { merges, tokenizerConfig = {} }: Changes = {},
+): Tokenizer {
   const base = golden.models[model];
   const vocab = Object.fromEntries(base.vocab.map((token, id) => [token, id]));
   const made = { ...base, vocab, merges: merges ?? base.merges, ...settings };
-  return new Tokenizer({ folder: name, tokenizer: { version: '1.0', ...parts, model: made } });
+  const tokenizer = { version: '1.0', ...parts, model: made };
+  return new Tokenizer({ folder: name, tokenizer, tokenizerConfig });
 }
 
 describe.each(golden.cases)('$name', (one) => {
@@ -61,7 +70,7 @@ describe('a tokenizer.json', () => {
 
   it('may have its merges as texts', () => {
     const merges = golden.models[first.model].merges.map((pair) => pair.join(' '));
-    const tokenizer = tokenizerOf(first, merges);
+    const tokenizer = tokenizerOf(first, { merges });
     const ids = first.texts.map((text) =>
       Array.from(tokenizer.encode(text, { addSpecialTokens: false })),
     );
@@ -129,6 +138,50 @@ describe('a tokenizer.json', () => {
         message: expect.stringContaining(`${type} is not one that headspark reads.`) as string,
       }),
     );
+  });
+});
+
+describe('tokenizer_config.json, as transformers reads it', () => {
+  const phi = golden.cases.find(({ name }) => name === 'phi4')!;
+  const spelled = (tokenizer: Tokenizer, text: string): (string | undefined)[] =>
+    Array.from(tokenizer.encode(text, { addSpecialTokens: false }), (id) =>
+      tokenizer.idToToken(id),
+    );
+
+  it('has the last word on what added tokens take', () => {
+    const plain = tokenizerOf(phi);
+    expect(spelled(plain, '<|user|> <|end|> <|im_end|>')).toEqual([
+      '<|user|>',
+      '<|end|>',
+      'Ġ',
+      '<|im_end|>',
+    ]);
+    const id = String(plain.tokenToId('<|end|>'));
+    const end = { content: '<|end|>', rstrip: true, special: false };
+    const user = { content: '<|user|>', rstrip: false };
+    const changed = tokenizerOf(phi, {
+      tokenizerConfig: { added_tokens_decoder: { [id]: end, 5: user, 1200: { content: '<new>' } } },
+    });
+    expect(spelled(changed, '<|user|> <|end|> <|im_end|><new>')).toEqual([
+      '<|user|>',
+      'Ġ',
+      '<|end|>',
+      '<|im_end|>',
+      '<new>',
+    ]);
+    expect(changed.tokenToId('<|user|>')).toBe(plain.tokenToId('<|user|>'));
+    expect(changed.tokenToId('<new>')).toBe(1200);
+    expect(changed.decode(changed.encode('<|end|>x'))).toBe('x');
+  });
+
+  it('names special tokens that tokenizer.json has in its vocabulary alone', () => {
+    const pieces = golden.cases.find(({ name }) => name === 'marks first, split False')!;
+    const parts = { ...pieces.parts, added_tokens: [] };
+    const text = '<s>a</s>';
+    expect(spelled(tokenizerOf({ ...pieces, parts }), text)).not.toContain('</s>');
+    const tokenizerConfig = { bos_token: '<s>', eos_token: { content: '</s>' } };
+    const named = tokenizerOf({ ...pieces, parts }, { tokenizerConfig });
+    expect(spelled(named, text)).toEqual(['<s>', 'a', '</s>']);
   });
 });
 
