@@ -2,12 +2,12 @@
 // messages to prompt text, with thinking turned on or off where the template has that switch.
 import { join } from 'node:path';
 import { HeadsparkError } from './errors.js';
-import { readJsonIfExists, readTextIfExists } from './json-file.js';
+import { readTextIfExists } from './json-file.js';
 import { strftime } from './strftime.js';
 import { TemplateInterpreter } from './template-interpreter.js';
 import { Environment, parse, tokenize, type TemplateNode } from './template-library.js';
 import { textOf } from './template-values.js';
-import { specialTokensOf } from './tokenizer.js';
+import { readTokenizerConfig, specialTokensOf } from './tokenizer.js';
 
 /** One message of a conversation; templates may read further keys (`reasoning_content`, ...). */
 export interface ChatMessage {
@@ -181,7 +181,7 @@ export async function loadChatTemplate(
     throw new HeadsparkError(code, `"${name}" is not the name of a chat template.`);
   }
   const configPath = join(folder, 'tokenizer_config.json');
-  const config = (await readJsonIfExists(configPath, { code })) ?? {};
+  const config = (await readTokenizerConfig(folder)) ?? {};
   const specialTokens = specialTokensOf(config) as Record<string, string>;
   const file =
     name === 'default' ? 'chat_template.jinja' : join('additional_chat_templates', `${name}.jinja`);

@@ -217,6 +217,22 @@ export function specialTokensOf(
 }
 
 /**
+ * tokenizer_config.json of a folder. As in transformers, an older one, without added_tokens_decoder, has its
+ * special tokens from special_tokens_map.json, where there is one.
+ */
+export async function readTokenizerConfig(
+  folder: string,
+): Promise<Record<string, unknown> | undefined> {
+  const code = 'ERR_HEADSPARK_TOKENIZER';
+  const [config, map] = await Promise.all(
+    ['tokenizer_config.json', 'special_tokens_map.json'].map((name) =>
+      readJsonIfExists(join(folder, name), { code }),
+    ),
+  );
+  return map && !('added_tokens_decoder' in (config ?? {})) ? { ...config, ...map } : config;
+}
+
+/**
  * Loads the tokenizer of a checkpoint folder.
  * @throws ERR_HEADSPARK_TOKENIZER when tokenizer.json is missing or damaged.
  */
@@ -233,8 +249,9 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
       : 'copy it from the checkpoint this one was made from, or give pairs as token ids';
     throw new HeadsparkError(code, `${path} does not exist: ${hint}.`);
   }
-  const [tokenizerConfig, config, generationConfig] = await Promise.all(
-    ['tokenizer_config.json', 'config.json', 'generation_config.json'].map((name) =>
+  const tokenizerConfig = await readTokenizerConfig(folder);
+  const [config, generationConfig] = await Promise.all(
+    ['config.json', 'generation_config.json'].map((name) =>
       readJsonIfExists(join(folder, name), { code }),
     ),
   );

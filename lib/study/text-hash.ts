@@ -12,7 +12,11 @@ export const textFiles = [
   'config.json',
   'generation_config.json',
   'chat_template.jinja',
+  'special_tokens_map.json',
 ] as const;
+
+/** Where there is none, which is so in most folders, the hash does not know of it. */
+const olderFile = 'special_tokens_map.json';
 
 /** 16 digits of SHA-256 over the text files of a model; an adapter may bring its own. */
 export async function textHash(info: { folder: string; adapterFolder?: string }): Promise<string> {
@@ -20,6 +24,7 @@ export async function textHash(info: { folder: string; adapterFolder?: string })
   for (const folder of [info.folder, ...(info.adapterFolder ? [info.adapterFolder] : [])]) {
     for (const file of textFiles) {
       const bytes = await readFile(join(folder, file)).catch(() => undefined);
+      if (file === olderFile && !bytes) continue;
       hash.update(`${file} ${bytes?.length ?? -1}\n`);
       if (bytes) hash.update(bytes);
     }

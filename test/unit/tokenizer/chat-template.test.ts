@@ -96,6 +96,20 @@ describe('broken templates', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
+  it('has special tokens from special_tokens_map.json beside an older tokenizer_config.json', async () => {
+    const write = (name: string, value: unknown): Promise<void> =>
+      writeFile(join(folder, name), JSON.stringify(value));
+    await writeFile(join(folder, 'chat_template.jinja'), '{{ bos_token }}|{{ eos_token }}');
+    await write('special_tokens_map.json', { bos_token: { content: '<b>' } });
+    expect((await load(folder)).render([])).toBe('<b>|');
+    await write('tokenizer_config.json', { bos_token: '<s>', eos_token: '</s>' });
+    expect((await load(folder)).render([])).toBe('<b>|</s>');
+    await write('tokenizer_config.json', { bos_token: '<s>', added_tokens_decoder: {} });
+    expect((await load(folder)).render([])).toBe('<s>|');
+    await rm(join(folder, 'special_tokens_map.json'));
+    await rm(join(folder, 'tokenizer_config.json'));
+  });
+
   it('names the file that cannot be parsed or run', async () => {
     const file = join(folder, 'chat_template.jinja');
     await writeFile(file, '{% if x %}');
