@@ -67,8 +67,12 @@ export class ChatTemplate {
     this.#specialTokens = parts.specialTokens;
     this.hasThinkingSwitch = /\b(enable_thinking|thinking)\b/.test(statementsOf(parts.source));
     try {
-      // Jinja knows one kind of line end, and transformers sets these two.
-      const source = parts.source.replace(/\r\n?/g, '\n');
+      // Jinja knows one kind of line end, and transformers sets these two. The library takes {- and -} of
+      // plain text for tags, whose spaces it drops.
+      const source = parts.source
+        .replace(/\r\n?/g, '\n')
+        .replace(/^([ \t]+)\{-/gm, "$1{{ '{' }}-")
+        .replace(/-\}\n/g, "-{{ '}' }}\n");
       this.#program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
     } catch (error) {
       throw new HeadsparkError(
