@@ -6,7 +6,7 @@ import { readTextIfExists } from './json-file.js';
 import { strftime } from './strftime.js';
 import { TemplateInterpreter } from './template-interpreter.js';
 import { Environment, parse, tokenize, type TemplateNode } from './template-library.js';
-import { textOf } from './template-values.js';
+import { FunctionValue, textOf, type TemplateFunction } from './template-values.js';
 import { readTokenizerConfig, specialTokensOf } from './tokenizer.js';
 
 /** One message of a conversation; templates may read further keys (`reasoning_content`, ...). */
@@ -44,6 +44,16 @@ const constants = {
   },
 };
 
+/**
+ * What the assistant said, which transformers can mark in a mask: a block of its own, with its own names. The
+ * library would take the tags out, and spaces before them that a tag behind them strips.
+ */
+const generationTags = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
+const generation = new FunctionValue((_, scope) => {
+  const said = scope.variables.get('caller')!.value as TemplateFunction;
+  return said([], scope);
+});
+
 interface ChatTemplateParts {
   /** File the template came from, for messages. */
   origin: string;
@@ -72,7 +82,11 @@ export class ChatTemplate {
       const source = parts.source
         .replace(/\r\n?/g, '\n')
         .replace(/^([ \t]+)\{-/gm, "$1{{ '{' }}-")
-        .replace(/-\}\n/g, "-{{ '}' }}\n");
+        .replace(/-\}\n/g, "-{{ '}' }}\n")
+        .replace(generationTags, (_, before: string, end: string | undefined, after: string) => {
+          const tag = end === undefined ? 'call headspark_generation()' : 'endcall';
+          return `{%${before} ${tag} ${after}%}`;
+        });
       this.#program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
     } catch (error) {
       throw new HeadsparkError(
@@ -121,6 +135,7 @@ export class ChatTemplate {
         ...variables,
       };
       for (const [name, value] of Object.entries(names)) environment.set(name, value);
+      environment.setVariable('headspark_generation', generation);
       return textOf(new TemplateInterpreter(environment).evaluate(this.#program, environment));
     } catch (error) {
       const reason =
