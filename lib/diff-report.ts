@@ -2,6 +2,7 @@
 // heads of a group from it, most important first. Also the report as CSV.
 import { csvText } from './ablation/csv.js';
 import { checkRecord } from './argument-checks.js';
+import { isObject } from './canonical-json.js';
 import type { DiffComparison, DiffReport } from './circuit-diff.js';
 import type { HeadStatus } from './diff/sets.js';
 import { HeadsparkError } from './errors.js';
@@ -35,15 +36,12 @@ export interface DiffHeads {
 const corrupt = (path: string, problem: string): HeadsparkError =>
   new HeadsparkError('ERR_HEADSPARK_FILE_CORRUPT', `${path} ${problem}`);
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const isIndex = (value: unknown): value is number =>
   Number.isInteger(value) && (value as number) >= 0;
 
 function isHead(value: unknown): boolean {
   return (
-    isRecord(value) &&
+    isObject(value) &&
     isIndex(value['layer']) &&
     isIndex(value['head']) &&
     ['retained', 'emergent', 'vanished', 'absent'].includes(value['status'] as string) &&
@@ -54,7 +52,7 @@ function isHead(value: unknown): boolean {
 
 function isComparison(value: unknown): boolean {
   return (
-    isRecord(value) &&
+    isObject(value) &&
     typeof value['base'] === 'string' &&
     typeof value['other'] === 'string' &&
     Array.isArray(value['heads']) &&
@@ -65,7 +63,7 @@ function isComparison(value: unknown): boolean {
 /** The circuits that say whose weights they are of. */
 function circuitsOf(value: unknown): NonNullable<DiffHeads['circuits']> {
   if (!Array.isArray(value)) return [];
-  return value.filter(isRecord).flatMap(({ name, fingerprint }) => {
+  return value.filter(isObject).flatMap(({ name, fingerprint }) => {
     return typeof name === 'string' && typeof fingerprint === 'string'
       ? [{ name, fingerprint }]
       : [];

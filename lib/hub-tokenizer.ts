@@ -1,6 +1,7 @@
 // @huggingface/tokenizers 0.2.0 with the parts replaced in which it is not the Python library: where added
 // tokens are found in a text, and what bytes and marks become in decoded text.
 import * as tokenizersModule from '@huggingface/tokenizers';
+import { wordCharacters } from './tokenizer-file.js';
 
 /** What is used of the library's Tokenizer. */
 export interface HubTokenizer {
@@ -54,8 +55,8 @@ const { Tokenizer: LibraryTokenizer } = tokenizersModule as unknown as {
 };
 
 const isSpace = /\p{White_Space}/u;
-const endsInWord = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]$/u;
-const beginsWithWord = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]/u;
+const endsInWord = new RegExp(`[${wordCharacters}]$`, 'u');
+const beginsWithWord = new RegExp(`^[${wordCharacters}]`, 'u');
 
 /**
  * Finds added tokens as the Python library does: one that is a word of its own only, one that takes

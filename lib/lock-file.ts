@@ -2,12 +2,11 @@
 // now belongs to another process) is stale and is taken over, as is one that a power cut tore; a live
 // one is refused by name. Of a process on another host only its Slurm job can tell.
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { HeadsparkError } from './errors.js';
 import { systemCode, writingTo } from './file-errors.js';
-import { processExists } from './process-exists.js';
+import { processExists, processFields } from './process-exists.js';
 import { currentSlurmJob, slurmJobIsOver } from './slurm-job.js';
 
 /** A process that holds a lock, or says that it works on something. */
@@ -33,13 +32,8 @@ const lockStart = '{"pid":';
 /** Field 22 of /proc/PID/stat; empty where there is no /proc, undefined when the process is gone. */
 function processStart(pid: number): string | undefined {
   if (process.platform !== 'linux') return '';
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name may hold spaces and parentheses; the fields after it are counted from 3.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return undefined;
-  }
+  const fields = processFields(pid);
+  return fields && (fields[22 - 3] ?? '');
 }
 
 function isAlive(owner: LockOwner): boolean {

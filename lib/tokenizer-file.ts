@@ -1,13 +1,11 @@
 // tokenizer.json in the words that @huggingface/tokenizers 0.2.0 reads as the Python library does: what
 // it would read otherwise is spelled by patterns that it runs exactly, or refused by name.
 import { atomicPattern } from './atomic-pattern.js';
+import { isObject } from './canonical-json.js';
 
 type Fields = Record<string, unknown>;
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const fieldsOr = (value: unknown): Fields => (isFields(value) ? value : {});
+const fieldsOr = (value: unknown): Fields => (isObject(value) ? value : {});
 const textOr = (value: unknown, fallback: string): string =>
   typeof value === 'string' ? value : fallback;
 const listOf = (value: unknown): Fields[] => (Array.isArray(value) ? value.map(fieldsOr) : []);
@@ -16,7 +14,8 @@ const listOf = (value: unknown): Fields[] => (Array.isArray(value) ? value.map(f
 const gpt2Pattern =
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const punctuation = '[\\p{P}!-/:-@\\[-`{-~]';
-const wordCharacters = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D';
+/** In a class of characters: what \w is in Rust's expressions. */
+export const wordCharacters = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D';
 
 const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 
@@ -182,7 +181,7 @@ function addedTokens(file: Fields, config: Fields): Fields[] {
 }
 
 const orNull = (value: unknown, readable: (step: Fields) => Fields): Fields | null =>
-  isFields(value) ? readable(value) : null;
+  isObject(value) ? readable(value) : null;
 
 /**
  * What the library is given for a tokenizer.json. A file without one of its parts is left to it.
@@ -190,7 +189,7 @@ const orNull = (value: unknown, readable: (step: Fields) => Fields): Fields | nu
  */
 export function readableTokenizer(file: Fields, config: Fields): Fields {
   const readable: Fields = { ...file };
-  if (isFields(file['model'])) readable['model'] = readableModel(file['model']);
+  if (isObject(file['model'])) readable['model'] = readableModel(file['model']);
   if (Array.isArray(file['added_tokens'])) readable['added_tokens'] = addedTokens(file, config);
   if ('normalizer' in file) readable['normalizer'] = orNull(file['normalizer'], readableNormalizer);
   if ('pre_tokenizer' in file) {
@@ -204,7 +203,7 @@ export function specialTexts(config: Fields): string[] {
   const lists = ['additional_special_tokens', 'extra_special_tokens'].map((name) => config[name]);
   const named = ['bos_token', 'eos_token', 'pad_token', 'unk_token'].map((name) => config[name]);
   return [...lists.flat(), ...named].flatMap((value) => {
-    const text = isFields(value) ? value['content'] : value;
+    const text = isObject(value) ? value['content'] : value;
     return typeof text === 'string' && text !== '' ? [text] : [];
   });
 }

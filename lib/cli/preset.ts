@@ -2,6 +2,7 @@
 // environment, the environment over the file, the file over defaults.
 
 import { extname } from 'node:path';
+import { isObject } from '../canonical-json.js';
 import { HeadsparkError } from '../errors.js';
 import { readTextIfExists, repeatedKey } from '../json-file.js';
 import { usageError, valueProblem } from './arguments.js';
@@ -57,9 +58,6 @@ export function environmentPreset(
   return preset;
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
   const key = repeatedKey(text);
@@ -91,7 +89,7 @@ async function parseConfig(path: string): Promise<Record<string, unknown>> {
     throw new HeadsparkError('ERR_HEADSPARK_CONFIG', message, { cause });
   }
   if (value === null || value === undefined) return {};
-  if (isRecord(value)) return value;
+  if (isObject(value)) return value;
   throw new HeadsparkError('ERR_HEADSPARK_CONFIG', `--config ${path} must hold named options.`);
 }
 
@@ -135,7 +133,7 @@ function takeOptions(
 ): Preset {
   const preset: Preset = {};
   for (const [key, value] of Object.entries(values)) {
-    if (!isOptionName(key) || isRecord(value)) continue;
+    if (!isOptionName(key) || isObject(value)) continue;
     const checked = configValue(key, value, place.path);
     if (!place.options.includes(key)) continue;
     if (Array.isArray(checked) && !place.multiple?.includes(key)) {
@@ -161,7 +159,7 @@ export async function configPreset(
   for (const key of Object.keys(values)) checkConfigKey(key, path, commands);
   for (const name of commands) {
     const section = values[name];
-    if (isRecord(section)) Object.keys(section).forEach((key) => checkConfigKey(key, path, []));
+    if (isObject(section)) Object.keys(section).forEach((key) => checkConfigKey(key, path, []));
     else if (section !== undefined && !isOptionName(name)) {
       throw new HeadsparkError('ERR_HEADSPARK_CONFIG', `${name} in ${path} must hold options.`);
     }
@@ -169,6 +167,6 @@ export async function configPreset(
   const own = values[command];
   return {
     ...takeOptions(values, { ...place, path }),
-    ...(isRecord(own) ? takeOptions(own, { ...place, path }) : {}),
+    ...(isObject(own) ? takeOptions(own, { ...place, path }) : {}),
   };
 }
