@@ -17,6 +17,7 @@ import transformers as hf
 from configurations import configuration
 
 sys.path.append(str(Path(__file__).parents[2] / "fixtures"))
+from fp64 import in_fp64  # noqa: E402
 from gated_heads import GatedModel, scaling  # noqa: E402
 from head_values import HeadValues  # noqa: E402
 from patched_edges import PatchedEdges  # noqa: E402
@@ -31,7 +32,8 @@ def fill(model, rng):
         for name, parameter in model.named_parameters():
             norm = "norm" in name or ".ln_" in name
             size = 0.3 if norm else rng.choice([0.05, 0.2, 0.5])
-            parameter.copy_(size * torch.randn_like(parameter) + (norm and name.endswith("weight")))
+            gain = norm and name.endswith("weight") and model.config.model_type != "gemma3_text"
+            parameter.copy_(size * torch.randn_like(parameter) + gain)
 
 
 def save_adapter(folder, rng):
@@ -67,7 +69,7 @@ def load(folder, dtype):
     model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
     if (folder / "adapter").exists():
         model = peft.PeftModel.from_pretrained(model, folder / "adapter").to(dtype).merge_and_unload()
-    return model.eval()
+    return in_fp64(model.eval()) if dtype == torch.float64 else model.eval()
 
 
 def greedy(model, prompt, head):
