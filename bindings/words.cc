@@ -119,6 +119,12 @@ const char* architecture_name(Architecture architecture) noexcept {
       return "olmo2";
     case Architecture::olmo3:
       return "olmo3";
+    case Architecture::gemma3:
+      return "gemma3";
+    case Architecture::gemma3_text:
+      return "gemma3_text";
+    case Architecture::granite:
+      return "granite";
     case Architecture::gpt2:
       return "gpt2";
     case Architecture::gpt_neox:

@@ -57,7 +57,8 @@ const size = (value: unknown): number | undefined =>
   Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : undefined;
 
 /** As the core reads them: LongRoPE ends where the long factors would begin. */
-function sizesOf(config: Fields): Pick<CheckpointText, 'vocabSize' | 'maxPositions'> {
+function sizesOf(file: Fields): Pick<CheckpointText, 'vocabSize' | 'maxPositions'> {
+  const config = (file['text_config'] ?? file) as Fields; // of models with a vision tower (Gemma 3)
   const positions = size(config['max_position_embeddings']) ?? size(config['n_positions']);
   const rope = (config['rope_parameters'] ?? config['rope_scaling'] ?? {}) as Fields;
   const type = String(rope['rope_type'] ?? rope['type']);

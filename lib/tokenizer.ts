@@ -99,6 +99,11 @@ export class Tokenizer {
       [
         eosList(files.generationConfig, join(files.folder, 'generation_config.json')),
         eosList(files.config, join(files.folder, 'config.json')),
+        // Of models with a vision tower (Gemma 3).
+        eosList(
+          files.config?.['text_config'] as Record<string, unknown> | undefined,
+          join(files.folder, 'config.json'),
+        ),
         idList(idOf('eos_token')),
       ].find((ids) => ids.length > 0) ?? [];
   }

@@ -29,11 +29,20 @@ void check_embedding(DType dtype, std::int64_t width) {
     check_case({"embedding", 0.0, [&](const Context& context, Outputs& outputs) {
                   EmbeddingForward p{&table, kIndices.data(), 6, outputs.dense("y", 6 * width)};
                   embedding_forward(context, p);
+                  const EmbeddingForward plain = p;
+                  p.scale = 25.298222f;  // the square root of 640 (Gemma 3)
+                  p.y = outputs.dense("scaled", 6 * width);
+                  embedding_forward(context, p);
+                  p.y = outputs.initial("scaled and added", before);
+                  p.add_to_y = true;
+                  embedding_forward(context, p);
+                  p = plain;
                   p.y = outputs.initial("added", before);
                   p.add_to_y = true;
                   embedding_forward(context, p);
                   for (std::int64_t i = 0; i < width; ++i) {
                     CHECK(outputs["y"].data()[2 * width + i] == table.at(10, i));
+                    CHECK(outputs["scaled"].data()[2 * width + i] == 25.298222f * table.at(10, i));
                   }
                 }});
   }

@@ -106,7 +106,7 @@ TEST_CASE("generator: gates act at the positions they are given, with every repl
 }
 
 TEST_CASE("generator: gates act where norms stand after attention and layers rotate differently") {
-  for (const char* name : {"olmo2", "olmo3"}) {
+  for (const char* name : {"olmo2", "olmo3", "gemma3", "granite"}) {
     CAPTURE(std::string(name));
     const Engine engine = engine_for(name);
     const ModelConfig& config = engine.config();

@@ -140,6 +140,8 @@ void check_write_norms(const Engine& engine) {
 TEST_CASE("head activations: write norms are the lengths of what heads write") {
   check_write_norms(engine_for("neox"));
   check_write_norms(engine_for("olmo2"));
+  check_write_norms(engine_for("gemma3"));
+  check_write_norms(engine_for("granite"));
 }
 
 TEST_CASE("head activations: the same bits for any batch and threads, and refusals by name") {

@@ -9,13 +9,9 @@ namespace headspark {
 namespace {
 
 using files::expect_error;
+using files::parse;
 using files::tiny_checkpoint;
 using nlohmann::json;
-
-ModelConfig parse(const json& value) {
-  const std::string text = value.dump();
-  return parse_config(std::as_bytes(std::span(text.data(), text.size())), "config.json").config;
-}
 
 struct Change {
   const char* model_type;
@@ -217,61 +213,6 @@ TEST_CASE("config: windows of qwen2 and qwen3") {
     config["max_window_layers"] = "all";
     config["use_sliding_window"] = true;
     expect_error(ErrorCode::CONFIG, {"max_window_layers"}, [&] { parse(config); });
-  }
-}
-
-TEST_CASE("config: windows of olmo3, which are not scaled") {
-  json config = tiny_checkpoint("olmo2").config;
-  config["model_type"] = "olmo3";
-  config["num_hidden_layers"] = 5;
-  config["max_position_embeddings"] = 65536;
-  using Layers = std::vector<std::uint8_t>;
-  const ModelConfig plain = parse(config);
-  CHECK(plain.post_norm);
-  CHECK(plain.max_positions == 65536);
-  CHECK(plain.window == 4096);
-  CHECK(plain.windowed == Layers{1, 1, 1, 0, 1});
-  CHECK(plain.unscaled.empty());  // there is no scaling
-  config["rope_scaling"] = {{"rope_type", "yarn"},
-                            {"factor", 8.0},
-                            {"attention_factor", 1.25},
-                            {"original_max_position_embeddings", 8192}};
-  config["sliding_window"] = 512;
-  const ModelConfig scaled = parse(config);
-  CHECK(scaled.window_of(2) == 512);
-  CHECK(scaled.window_of(3) == 0);
-  CHECK(scaled.unscaled == Layers{1, 1, 1, 0, 1});
-  CHECK(scaled.rotary.scaling == RotaryScaling::yarn);
-  CHECK(scaled.rotary.original_max_positions == 8192.0);
-  CHECK(scaled.attention_scale == plain.attention_scale);
-  CHECK(scaled.rotated_scale(3) == 1.25f);
-  CHECK(scaled.rotated_scale(4) == 1.0f);
-  const json full = "full_attention";
-  const json sliding = "sliding_attention";
-  config["layer_types"] = {full, full, sliding, full, full};
-  CHECK(parse(config).unscaled == Layers{0, 0, 1, 0, 0});
-  CHECK(parse(config).windowed == Layers{0, 0, 1, 0, 0});
-  config["layer_types"] = {full, full, full, full, full};
-  CHECK(parse(config).windowed.empty());
-  CHECK(parse(config).rotary.attention_factor == 1.25);
-  config["layer_types"] = nullptr;
-  json by_layer = config;
-  by_layer.erase("rope_scaling");
-  by_layer.erase("rope_theta");
-  by_layer["rope_parameters"] = {{"full_attention", config["rope_scaling"]},
-                                 {"sliding_attention", {{"rope_type", "default"}}}};
-  CHECK(parse(by_layer).unscaled == scaled.unscaled);
-  CHECK(parse(by_layer).rotary.factor == 8.0);
-  CHECK(parse(by_layer).rotary.theta == 500000.0);
-  by_layer["rope_parameters"]["full_attention"]["rope_theta"] = 10000.0;
-  expect_error(ErrorCode::CONFIG, {"rope_theta"}, [&] { parse(by_layer); });
-  by_layer["rope_parameters"]["sliding_attention"] = config["rope_scaling"];
-  expect_error(ErrorCode::CONFIG, {"sliding_attention"}, [&] { parse(by_layer); });
-  by_layer["rope_parameters"]["sliding_attention"] = "none";
-  expect_error(ErrorCode::CONFIG, {"rope parameters"}, [&] { parse(by_layer); });
-  for (const json& bad : {json{full, full, full, full}, json{full, full, "linear", full, full}}) {
-    config["layer_types"] = bad;
-    expect_error(ErrorCode::CONFIG, {"layer_types"}, [&] { parse(config); });
   }
 }
 

@@ -6,8 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <span>
 
 #include "headspark/dtype.h"
+#include "model/config_json.h"
 
 namespace headspark::files {
 namespace {
@@ -34,15 +36,21 @@ struct Builder {
 };
 
 Checkpoint tiny_decoder(const std::string& model_type) {
-  const std::int64_t head_dim = model_type == "qwen3" ? 4 : 2;
+  const bool wide = model_type == "qwen3" || model_type == "gemma3_text";
+  const std::int64_t head_dim = wide ? 4 : 2;
   Builder builder;
   builder.add("model.embed_tokens.weight", {vocab, hidden});
   builder.add("model.norm.weight", {hidden});
   for (int layer = 0; layer < 2; ++layer) {
     const std::string at = "model.layers." + std::to_string(layer) + ".";
+    const bool gemma = model_type == "gemma3_text";
     const bool before = model_type != "olmo2";
     builder.add(at + (before ? "input_layernorm.weight" : "post_feedforward_layernorm.weight"),
                 {hidden});
+    if (gemma) {
+      builder.add(at + "pre_feedforward_layernorm.weight", {hidden});
+      builder.add(at + "post_feedforward_layernorm.weight", {hidden});
+    }
     builder.add(at + "post_attention_layernorm.weight", {hidden});
     builder.add(at + "self_attn.q_proj.weight", {4 * head_dim, hidden});
     builder.add(at + "self_attn.k_proj.weight", {2 * head_dim, hidden});
@@ -56,7 +64,7 @@ Checkpoint tiny_decoder(const std::string& model_type) {
       builder.add(at + "self_attn.k_proj.bias", {2 * head_dim});
       builder.add(at + "self_attn.v_proj.bias", {2 * head_dim});
     }
-    if (model_type == "qwen3" || model_type == "olmo2") {
+    if (model_type == "qwen3" || model_type == "olmo2" || gemma) {
       const bool together = model_type == "olmo2";
       builder.add(at + "self_attn.q_norm.weight", {(together ? 4 : 1) * head_dim});
       builder.add(at + "self_attn.k_norm.weight", {(together ? 2 : 1) * head_dim});
@@ -67,7 +75,7 @@ Checkpoint tiny_decoder(const std::string& model_type) {
                            {"num_attention_heads", 4},    {"num_key_value_heads", 2},
                            {"vocab_size", vocab},         {"max_position_embeddings", 32},
                            {"tie_word_embeddings", true}, {"rope_theta", 10000.0}};
-  if (model_type == "qwen3") config["head_dim"] = head_dim;
+  if (wide) config["head_dim"] = head_dim;
   return {config, builder.tensors};
 }
 
@@ -185,6 +193,11 @@ Checkpoint tiny_checkpoint(const std::string& model_type) {
   if (model_type == "gpt_neox") return tiny_gpt_neox();
   if (model_type == "phi3") return tiny_phi3();
   return tiny_decoder(model_type);
+}
+
+ModelConfig parse(const nlohmann::json& config) {
+  const std::string text = config.dump();
+  return parse_config(std::as_bytes(std::span(text.data(), text.size())), "config.json").config;
 }
 
 void write_file(const std::filesystem::path& path, const std::string& text) {

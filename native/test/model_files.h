@@ -45,9 +45,12 @@ struct Checkpoint {
   Tensors tensors;
 };
 
-/// 2 layers, 4 heads, hidden 8, MLP 12, vocabulary 11. model_type is qwen2, qwen3, llama, phi3,
-/// gpt2 or gpt_neox.
+/// 2 layers, 4 heads, hidden 8, MLP 12, vocabulary 11, of this model_type: any but those that need
+/// keys of their own.
 Checkpoint tiny_checkpoint(const std::string& model_type);
+
+/// What a config.json of this says.
+ModelConfig parse(const nlohmann::json& config);
 
 void write_file(const std::filesystem::path& path, const std::string& text);
 std::string safetensors_bytes(const Tensors& tensors);

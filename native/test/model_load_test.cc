@@ -15,7 +15,8 @@ using files::tiny_checkpoint;
 using files::write_checkpoint;
 using files::write_file;
 
-const char* const model_types[] = {"qwen2", "qwen3", "llama", "phi3", "olmo2", "gpt2", "gpt_neox"};
+const char* const model_types[] = {"qwen2",       "qwen3",   "llama", "phi3",    "olmo2",
+                                   "gemma3_text", "granite", "gpt2",  "gpt_neox"};
 
 void check_view(const WeightView& view, const files::TestTensor& tensor) {
   REQUIRE(view.rows == tensor.shape[0]);
@@ -119,6 +120,66 @@ TEST_CASE("load: Phi-3's qkv_proj and gate_up_proj equal the tensors they are ma
   apart.config["model_type"] = "phi3";
   expect_error(ErrorCode::TENSOR_MISSING, {"self_attn.qkv_proj.weight", "[16, 8]"},
                [&] { load(apart); });
+}
+
+TEST_CASE("load: Gemma 3's norms are stored as what is added to 1") {
+  const Checkpoint checkpoint = tiny_checkpoint("gemma3_text");
+  const auto& tensors = checkpoint.tensors;
+  const auto model = load(checkpoint);
+  const LayerWeights& layer = model->layers[1];
+  const std::string at = "model.layers.1.";
+  const auto plus_one = [&](const std::string& name) {
+    std::vector<float> values = tensors.at(name).values;
+    for (float& value : values) value += 1.0f;
+    return values;
+  };
+  CHECK(layer.attention_norm.weight == plus_one(at + "input_layernorm.weight"));
+  CHECK(layer.attention_post_norm.weight == plus_one(at + "post_attention_layernorm.weight"));
+  CHECK(layer.mlp_norm.weight == plus_one(at + "pre_feedforward_layernorm.weight"));
+  CHECK(layer.mlp_post_norm.weight == plus_one(at + "post_feedforward_layernorm.weight"));
+  CHECK(layer.head_write_gain.weight == layer.attention_post_norm.weight);
+  CHECK(layer.q_norm.weight == plus_one(at + "self_attn.q_norm.weight"));
+  CHECK(layer.k_norm_each.weight == plus_one(at + "self_attn.k_norm.weight"));
+  CHECK(model->final_norm.weight == plus_one("model.norm.weight"));
+}
+
+TEST_CASE("load: the decoder of a Gemma 3 with a vision tower, under both of its names") {
+  const Checkpoint text = tiny_checkpoint("gemma3_text");
+  const std::string decoder = "language_model.";
+  for (const std::string& prefix : {decoder + "model.", "model." + decoder}) {
+    Checkpoint whole;
+    whole.config = {{"model_type", "gemma3"}, {"text_config", text.config}};
+    for (const auto& [name, tensor] : text.tensors) {
+      whole.tensors[prefix + name.substr(std::string("model.").size())] = tensor;
+    }
+    whole.tensors["vision_tower.embeddings.weight"] = files::make_tensor({3, 3}, 1);
+    const auto model = load(whole);
+    check_view(model->layers[1].q.view, text.tensors.at("model.layers.1.self_attn.q_proj.weight"));
+    CHECK(model->unembedding.view.data == model->embedding.data);
+    // An unembedding of its own is not lost.
+    const std::string unembedding = (prefix.starts_with(decoder) ? decoder : "") + "lm_head.weight";
+    whole.config["tie_word_embeddings"] = false;
+    expect_error(ErrorCode::TENSOR_MISSING, {unembedding}, [&] { load(whole); });
+    whole.tensors[unembedding] = files::make_tensor({11, 8}, 99);
+    check_view(load(whole)->unembedding.view, whole.tensors.at(unembedding));
+  }
+}
+
+TEST_CASE("load: Granite's factors stand where norms would") {
+  Checkpoint checkpoint = tiny_checkpoint("granite");
+  checkpoint.config["residual_multiplier"] = 0.25;
+  checkpoint.config["logits_scaling"] = 4.0;
+  const auto model = load(checkpoint);
+  const std::vector<float> quarter(8, 0.25f);
+  for (const NormWeight* norm :
+       {&model->layers[1].attention_post_norm, &model->layers[1].mlp_post_norm,
+        &model->layers[1].head_write_gain}) {
+    CHECK(norm->kind == NormKind::fixed);
+    CHECK(norm->weight == quarter);
+  }
+  std::vector<float> final = checkpoint.tensors.at("model.norm.weight").values;
+  for (float& value : final) value /= 4.0f;
+  CHECK(model->final_norm.weight == final);
 }
 
 TEST_CASE("load: OLMo 2's norms stand after attention and MLP, and over all heads") {

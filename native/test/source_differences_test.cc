@@ -62,6 +62,8 @@ TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
   for (const auto& [model, precision] : {std::pair{"qwen2", Precision::exact},
                                          {"neox", Precision::exact},
                                          {"olmo2", Precision::exact},
+                                         {"gemma3", Precision::exact},
+                                         {"granite", Precision::exact},
                                          {"qwen2", Precision::fast},
                                          {"olmo2", Precision::fast}}) {
     if (precision == Precision::fast && !test::suite_has_fast()) continue;
@@ -79,7 +81,7 @@ TEST_CASE("engine: head writes layer by layer give the bits of all at once") {
 }
 
 TEST_CASE("engine: what all sources write adds up to the residual stream") {
-  for (const char* model : {"qwen2", "olmo2"}) {  // no biases of outputs
+  for (const char* model : {"qwen2", "olmo2", "gemma3", "granite"}) {  // no biases of outputs
     CAPTURE(std::string(model));
     const Engine engine = engine_for(model);
     const std::vector<Pair> pairs = some_pairs(3);
@@ -136,7 +138,7 @@ struct ScoresAndValues {
 };
 
 TEST_CASE("engine: norms after attention, and layers' own rotations, as in the specification") {
-  for (const char* model : {"olmo2", "olmo3"}) {
+  for (const char* model : {"olmo2", "olmo3", "gemma3", "granite"}) {
     CAPTURE(std::string(model));
     const ScoresAndValues expected(engine_for(model, Isa::specification, 1));
     const ScoresAndValues found(engine_for(model));
@@ -150,7 +152,7 @@ TEST_CASE("engine: norms after attention, and layers' own rotations, as in the s
 // in all of them, and by how much more depends on single places of sums and exponentials.
 TEST_CASE("engine: edge scores in fast lie near those in exact") {
   if (!test::suite_has_fast()) return;
-  for (const char* model : {"qwen2", "neox", "olmo2"}) {
+  for (const char* model : {"qwen2", "neox", "olmo2", "gemma3", "granite"}) {
     const auto scores = [&](Precision precision) {
       const Engine engine = engine_for(model, EngineOptions{.precision = precision});
       return attribute(engine, some_pairs(1), {.ig_steps = 2}, {}).scores;

@@ -1,5 +1,6 @@
 // The text side of a checkpoint says the same of it as the loaded model.
-import { readdirSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadCheckpointText, loadModel } from '../../lib/index.js';
@@ -20,6 +21,18 @@ describe.each(folders)('%s', (folder) => {
     expect(text.chatTemplate?.source).toBe(model.chatTemplate?.source);
     model.dispose();
   });
+});
+
+it('reads the sizes and the end of text of the decoder of a model with a vision tower', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'headspark-text-'));
+  copyFileSync(join(folders[0], 'tokenizer.json'), join(folder, 'tokenizer.json'));
+  const decoder = { vocab_size: 307, max_position_embeddings: 64, eos_token_id: [3, 5] };
+  const config = { model_type: 'gemma3', text_config: decoder };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  const text = await loadCheckpointText(folder);
+  expect(text).toMatchObject({ vocabSize: 307, maxPositions: 64 });
+  expect(text.tokenizer?.eosIds).toEqual([3, 5]);
+  rmSync(folder, { recursive: true });
 });
 
 it('refuses wrong arguments', async () => {

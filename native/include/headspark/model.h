@@ -24,6 +24,9 @@ enum class Architecture {
   phi3,
   olmo2,
   olmo3,
+  gemma3,
+  gemma3_text,
+  granite,
   gpt2,
   gpt_neox
 };
@@ -66,16 +69,24 @@ struct ModelConfig {
   Activation activation = Activation::silu;
   bool gated_mlp = true;
   bool parallel_block = false;     ///< attention and MLP read the same residual (GPT-NeoX)
-  bool qk_norm = false;            ///< Qwen3, OLMo 2
-  bool post_norm = false;          ///< norms stand after attention and MLP, not before (OLMo 2)
+  bool qk_norm = false;            ///< Qwen3, OLMo 2, Gemma 3
+  bool qk_norm_together = false;   ///< over all heads of q, and of k, instead of each (OLMo 2)
+  bool pre_norm = true;            ///< norms stand before attention and MLP (all but OLMo 2)
+  bool post_norm = false;          ///< and after them: norms (OLMo 2, Gemma 3) or a fixed factor
   bool learned_positions = false;  ///< GPT-2
   bool tied_embeddings = false;
+  float embedding_scale = 1.0f;  ///< of token embeddings (Gemma 3, Granite)
+  float residual_scale = 1.0f;   ///< of what attention and MLP add to the stream (Granite)
+  float logits_divisor = 1.0f;   ///< of the unembedding's products (Granite)
+  double query_scale = 0.0;      ///< of scores, but for rotations' factor; 0: 1 / sqrt(head_dim)
   float attention_scale = 0.0f;
   RotaryConfig rotary;
   /// [layers] 1 where queries and keys are not rotated (SmolLM3's NoPE layers); empty: all are.
   std::vector<std::uint8_t> unrotated;
-  /// [layers] 1 where they rotate without the model's scaling (OLMo 3's windows); empty: nowhere.
+  /// [layers] 1 where they rotate without the model's scaling (windows of OLMo 3 and Gemma 3);
+  /// empty: nowhere.
   std::vector<std::uint8_t> unscaled;
+  double unscaled_theta = 0.0;  ///< by a base of their own; 0: the model's
   /// [layers] 1 where attention has a sliding window; empty: nowhere.
   std::vector<std::uint8_t> windowed;
   std::int64_t window = 0;  ///< tokens that a query sees there, its own among them
@@ -90,6 +101,8 @@ struct ModelConfig {
   std::int64_t window_of(std::int64_t layer) const {
     return !windowed.empty() && windowed[static_cast<std::size_t>(layer)] != 0 ? window : 0;
   }
+  /// Whether what heads of a layer write goes through one norm, by which it depends on all of them.
+  bool norms_writes() const { return post_norm && residual_scale == 1.0f; }
   /// What rotations of a layer are multiplied by.
   float rotated_scale(std::int64_t layer) const {
     return scales_rotation(layer) ? rotary.rotated_scale : 1.0f;
@@ -99,14 +112,14 @@ struct ModelConfig {
 };
 
 struct LayerWeights {
-  NormWeight attention_norm;  ///< fixed, of ones, where norms stand after
+  NormWeight attention_norm;  ///< fixed, of ones, where norms stand after alone
   NormWeight mlp_norm;
-  /// Where norms stand after; else empty.
+  /// Where norms stand after, or fixed ones of config.residual_scale; else empty.
   NormWeight attention_post_norm;
   NormWeight mlp_post_norm;
   /// The weight of attention_post_norm as a fixed norm: what heads' writes are multiplied by.
   NormWeight head_write_gain;
-  NormWeight q_norm;  ///< [head_dim] (Qwen3), [heads * head_dim] (OLMo 2), or empty
+  NormWeight q_norm;  ///< [head_dim] (Qwen3, Gemma 3), [heads * head_dim] (OLMo 2), or empty
   NormWeight k_norm;
   /// k_norm for keys of each query head: [heads * head_dim] of OLMo 2; else the same.
   NormWeight k_norm_each;

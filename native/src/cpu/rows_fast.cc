@@ -196,13 +196,14 @@ void embedding_forward_fast(const Context& context, const EmbeddingForward& p) {
       float* y = p.y + t * width;
       const std::int64_t at = table.offset(p.indices[t], 0);
       if (table.dtype == DType::f32) {
-        kernels.combine(1.0f, static_cast<const float*>(table.data) + at, p.add_to_y ? 1.0f : 0.0f,
-                        y, width);
+        kernels.combine(p.scale, static_cast<const float*>(table.data) + at,
+                        p.add_to_y ? 1.0f : 0.0f, y, width);
       } else if (!p.add_to_y) {
         kernels.expand_bf16(static_cast<const std::uint16_t*>(table.data) + at, width, y);
+        if (p.scale != 1.0f) kernels.combine(p.scale, y, 0.0f, y, width);
       } else {
         const auto* bits = static_cast<const std::uint16_t*>(table.data) + at;
-        for (std::int64_t i = 0; i < width; ++i) y[i] += bf16_to_f32(bits[i]);
+        for (std::int64_t i = 0; i < width; ++i) y[i] += p.scale * bf16_to_f32(bits[i]);
       }
     }
   });

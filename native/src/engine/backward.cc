@@ -125,7 +125,7 @@ void undo_norm(const BackwardPass& pass, const NormWeight& norm, const float* ra
 
 /// Whether the norm of all keys together needs one of each query head, as their gradients are.
 bool repeats_keys(const ModelConfig& config) {
-  return config.qk_norm && config.post_norm && config.heads > config.kv_heads;
+  return config.qk_norm_together && config.heads > config.kv_heads;
 }
 
 /// forward: the norms of q and k, if the model has them.
@@ -137,7 +137,7 @@ void undo_qk_norm(const BackwardPass& pass, std::int64_t index) {
   BackwardWorkspace& work = pass.work;
   undo_norm(pass, weights.q_norm, layer.q_raw, 1, work.d_q.data());
   if (!repeats_keys(config)) {
-    const std::int64_t share = config.post_norm ? 1 : config.heads / config.kv_heads;
+    const std::int64_t share = config.qk_norm_together ? 1 : config.heads / config.kv_heads;
     return undo_norm(pass, weights.k_norm, layer.k_raw, share, work.d_k.data());
   }
   repeat_kv_heads(pass.engine, pass.rows, layer.k_raw, work.k_each.data());

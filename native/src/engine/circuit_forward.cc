@@ -121,7 +121,7 @@ void CircuitForward::subtract(const float* reference, std::int64_t width, float*
 
 void CircuitForward::use_nodes(std::span<const std::uint8_t> mask) {
   Backend& backend = *engine_.context.backend;
-  nodes_.emplace(graph_, mask, engine_.config().post_norm);
+  nodes_.emplace(graph_, mask, engine_.config().norms_writes());
   backend.copy_to_device(mask_.data(), nodes_->mask().data(), std::ssize(nodes_->mask()));
   std::vector<float> scales;
   for (std::int64_t layer = 0; layer < graph_.layers; ++layer) {
@@ -299,7 +299,7 @@ void CircuitForward::attention(std::int64_t layer) {
   params.gate = read_heads(layer);
   params.z = z_.data();
   attention_forward(engine_.context, params);
-  if (config.post_norm) scale_writes(layer);
+  if (config.norms_writes()) scale_writes(layer);
   // What heads write is linear in z: its difference is the write of the difference.
   if (!reference_.empty()) {
     subtract(reference_.written(layer), config.heads * config.head_dim, z_.data());

@@ -1,7 +1,7 @@
 // Embedding, then per layer: norm, q/k/v, rotation, attention (where the gates act), output
 // projection, MLP. Sequential blocks read the residual stream after attention, parallel blocks
-// (GPT-NeoX) read it before. Where norms stand after attention and MLP (OLMo 2), those before are
-// fixed ones of weight 1.
+// (GPT-NeoX) read it before. Norms may stand after attention and MLP as well (Gemma 3), or instead
+// (OLMo 2), where those before are fixed ones of weight 1.
 #include "engine/forward.h"
 
 #include <string>
@@ -65,7 +65,8 @@ void embed(const ForwardPass& pass) {
     embedding_forward(pass.context, {.table = &model.embedding,
                                      .indices = pass.batch.token_ids(),
                                      .tokens = pass.rows,
-                                     .y = embedding});
+                                     .y = embedding,
+                                     .scale = pass.config().embedding_scale});
   }
   float* residual = pass.trace.layer(0).residual;
   pass.copy(embedding, residual, pass.config().hidden);

@@ -85,7 +85,8 @@ void PairBlock::embed_ends(const Engine& engine) {
   embedding_forward(engine.context, {.table = &engine.model->embedding,
                                      .indices = batch.token_ids(),
                                      .tokens = batch.tokens(),
-                                     .y = ends_.embedding()});
+                                     .y = ends_.embedding(),
+                                     .scale = engine.config().embedding_scale});
 }
 
 void PairBlock::run_ends(const Engine& engine, std::span<const End> ends, bool all_positions,

@@ -20,6 +20,7 @@ RotaryTables rotary_for(const Engine& engine, std::int64_t positions) {
   if (config.unscaled.empty()) return tables;
   RotaryConfig plain = config.rotary;
   plain.scaling = RotaryScaling::none;
+  if (config.unscaled_theta > 0.0) plain.theta = config.unscaled_theta;
   tables.unscaled = make_rotary_table(plain, positions);
   return tables;
 }

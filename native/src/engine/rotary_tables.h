@@ -11,7 +11,7 @@ namespace headspark {
 /// Both cover the same positions.
 struct RotaryTables {
   RotaryTable scaled;
-  RotaryTable unscaled;  ///< of layers that go without the model's scaling; empty where none does
+  RotaryTable unscaled;  ///< of config.unscaled layers; empty where there are none
 
   const RotaryTable& of(const ModelConfig& config, std::int64_t layer) const {
     return config.scales_rotation(layer) ? scaled : unscaled;

@@ -5,8 +5,9 @@ namespace headspark {
 namespace {
 
 const ArchitectureSpec* const registry[] = {
-    &qwen2_spec, &qwen3_spec, &llama_spec, &smollm3_spec, &mistral_spec,
-    &phi3_spec,  &olmo2_spec, &olmo3_spec, &gpt2_spec,    &gpt_neox_spec,
+    &qwen2_spec,   &qwen3_spec, &llama_spec,    &smollm3_spec, &mistral_spec,
+    &phi3_spec,    &olmo2_spec, &olmo3_spec,    &gemma3_spec,  &gemma3_text_spec,
+    &granite_spec, &gpt2_spec,  &gpt_neox_spec,
 };
 
 }  // namespace

@@ -56,7 +56,10 @@ struct ArchitectureSpec {
   ModuleNames names;
   WeightLayout layout;
   FusedQkv fused_qkv;
-  bool windows = false;  ///< reads "layer_types" with sliding windows
+  bool windows = false;                ///< reads "layer_types" with sliding windows
+  float norm_offset = 0.0f;            ///< what a norm's weights are stored without (Gemma: 1)
+  const char* other_prefix = nullptr;  ///< of tensors, instead of names.prefix, in some files
+  const char* model_class = nullptr;   ///< in "architectures", beside causal language models
   /// Fills all of `config` but architecture and model_type, and says which biases there are.
   BiasRule (*read_config)(const JsonObject& json, ModelConfig& config);
 };
@@ -69,6 +72,9 @@ extern const ArchitectureSpec mistral_spec;
 extern const ArchitectureSpec phi3_spec;
 extern const ArchitectureSpec olmo2_spec;
 extern const ArchitectureSpec olmo3_spec;
+extern const ArchitectureSpec gemma3_spec;
+extern const ArchitectureSpec gemma3_text_spec;
+extern const ArchitectureSpec granite_spec;
 extern const ArchitectureSpec gpt2_spec;
 extern const ArchitectureSpec gpt_neox_spec;
 

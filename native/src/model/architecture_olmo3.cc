@@ -2,6 +2,7 @@
 // four layers, which rotate without the scaling of the others (some releases of transformers 5
 // scale them as well, by mistake: huggingface/transformers#45945; 5.18 turns them by OLMo 3's own
 // base where an older file's "rope_theta" is another, which no published model has).
+#include "model/layer_rope.h"
 #include "model/olmo_names.h"
 
 namespace headspark {
@@ -21,30 +22,13 @@ std::vector<std::uint8_t> usual_windows(const ModelConfig& config) {
   return windowed;
 }
 
-/// "rope_parameters" by the layers' attention, as newer files have them, become those of the layers
-/// without a window, as in older files.
-nlohmann::json with_one_rope(const JsonObject& json) {
-  nlohmann::json one = json.json();
-  const nlohmann::json* rope = json.find("rope_parameters");
-  if (rope == nullptr || !rope->is_object() || !rope->contains("full_attention")) return one;
-  const nlohmann::json& full = rope->at("full_attention");
-  const nlohmann::json sliding = rope->value("sliding_attention", nlohmann::json::object());
-  const JsonObject windows(sliding, json.source() + " (rope parameters)", ErrorCode::CONFIG);
-  const JsonObject whole(full, windows.source(), ErrorCode::CONFIG);
-  if (windows.text("rope_type").value_or("default") != "default") {
-    windows.fail("a scaled rotation in \"sliding_attention\" is not supported");
-  }
-  if (windows.number("rope_theta").value_or(kBase) != whole.number("rope_theta").value_or(kBase)) {
-    windows.fail("\"rope_theta\" must be the same in all layers");
-  }
-  one["rope_parameters"] = full;
-  return one;
-}
-
 BiasRule read_olmo3_config(const JsonObject& given, ModelConfig& config) {
-  const nlohmann::json one = with_one_rope(given);
-  const JsonObject json(one, given.source(), ErrorCode::CONFIG);
+  const LayerRope rope = split_rope(given);
+  const JsonObject json(rope.config, given.source(), ErrorCode::CONFIG);
   const BiasRule biases = read_olmo_config(json, {.theta = kBase}, config);
+  if (rope.by_layer && rope.window_theta.value_or(kBase) != config.rotary.theta) {
+    json.fail("\"rope_theta\" must be the same in all layers");
+  }
   std::vector<std::uint8_t> windowed = windowed_layers(json, config, usual_windows(config));
   read_window(json, kWindow, windowed, config);
   if (!any_layer(windowed) || config.rotary.scaling == RotaryScaling::none) return biases;

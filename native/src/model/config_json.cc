@@ -30,8 +30,9 @@ void refuse_sliding_windows(const JsonObject& json, const ArchitectureSpec& spec
 }
 
 /// A classifier has no unembedding; reading one as a language model would compute nonsense.
-void refuse_other_heads(const JsonObject& json) {
+void refuse_other_heads(const JsonObject& json, const ArchitectureSpec& spec) {
   for (const std::string& name : json.texts("architectures").value_or(std::vector<std::string>())) {
+    if (spec.model_class != nullptr && name == spec.model_class) continue;
     if (name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel") || name.ends_with("Model")) {
       continue;
     }
@@ -70,6 +71,7 @@ Activation read_activation(const JsonObject& json, const char* key, const char* 
 
 float attention_scale(const ModelConfig& config) {
   const double factor = config.rotary.attention_factor;  // of q and of k
+  if (config.query_scale > 0.0) return static_cast<float>(factor * factor * config.query_scale);
   return static_cast<float>(factor * factor / std::sqrt(static_cast<double>(config.head_dim)));
 }
 
@@ -181,7 +183,7 @@ ParsedConfig parse_config(std::span<const std::byte> text, const std::string& so
   }
   refuse_quantization(json);
   refuse_sliding_windows(json, *parsed.spec);
-  refuse_other_heads(json);
+  refuse_other_heads(json, *parsed.spec);
   parsed.config.architecture = parsed.spec->architecture;
   parsed.config.model_type = *model_type;
   parsed.bias = parsed.spec->read_config(json, parsed.config);

@@ -41,7 +41,7 @@ struct SizeLimits {
   static constexpr std::int64_t positions = 1 << 28;
 };
 
-/// The keys that Llama, SmolLM3, Mistral, Phi-3, Qwen2 and Qwen3 share. head_dim_default 0: hidden
+/// The keys that decoders of Llama's kind share. head_dim_default 0: hidden
 /// / heads.
 void read_decoder_config(const JsonObject& json, std::int64_t head_dim_default, ModelConfig& config,
                          const RotaryDefaults& rotary = {});
@@ -76,8 +76,8 @@ void place_attention_factor(ModelConfig& config);
 /// change beyond some position. Needs config.head_dim and config.max_positions.
 void read_rotary(const JsonObject& json, const RotaryDefaults& defaults, ModelConfig& config);
 
-/// 1 / sqrt(head_dim), times the square of the attention factor. Needs config.head_dim and
-/// config.rotary.
+/// config.query_scale or 1 / sqrt(head_dim), times the square of the attention factor. Needs
+/// config.head_dim and config.rotary.
 float attention_scale(const ModelConfig& config);
 
 /// "silu", "gelu_new", … as Hugging Face names them; CONFIG naming `key` otherwise.

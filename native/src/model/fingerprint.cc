@@ -49,6 +49,10 @@ std::string config_text(const ModelConfig& config) {
   if (config.rotary.rotated_scale != 1.0f) add_real(config.rotary.rotated_scale);
   for (const std::uint8_t unrotated : config.unrotated) add_integer(unrotated);
   for (const std::uint8_t unscaled : config.unscaled) add_integer(unscaled);
+  if (config.unscaled_theta != 0.0) add_real(config.unscaled_theta);
+  for (const float scale : {config.embedding_scale, config.residual_scale, config.logits_divisor}) {
+    if (scale != 1.0f) add_real(scale);
+  }
   if (!config.windowed.empty()) add_integer(config.window);
   for (const std::uint8_t windowed : config.windowed) add_integer(windowed);
   return text;

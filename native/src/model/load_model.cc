@@ -12,11 +12,11 @@
 namespace headspark {
 namespace {
 
-/// Whether this checkpoint names its tensors with the architecture's prefix or without.
+/// What this checkpoint's tensors are named with: one of the architecture's prefixes, or nothing.
 std::string checkpoint_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& checkpoint) {
   const std::string bare = std::string(spec.names.embedding) + ".weight";
-  if (checkpoint.find(spec.names.prefix + bare) == nullptr && checkpoint.find(bare) != nullptr) {
-    return "";
+  for (const char* prefix : {spec.names.prefix, spec.other_prefix, ""}) {
+    if (prefix != nullptr && checkpoint.find(prefix + bare) != nullptr) return prefix;
   }
   return spec.names.prefix;
 }
@@ -38,6 +38,7 @@ struct Loader {
     result.kind = config().norm;
     result.epsilon = config().norm_epsilon;
     result.weight = reader.take_vector(name + ".weight", width);
+    for (float& weight : result.weight) weight += parsed.spec->norm_offset;
     if (result.kind == NormKind::layer) result.bias = reader.take_vector(name + ".bias", width);
     return result;
   }
@@ -47,6 +48,9 @@ struct Loader {
     result.kind = NormKind::fixed;
     result.weight = std::move(weight);
     return result;
+  }
+  NormWeight factor(float value) const {
+    return fixed_norm(std::vector(static_cast<std::size_t>(config().hidden), value));
   }
 
   LinearWeight linear(const std::string& name, std::int64_t out, std::int64_t in,
@@ -139,22 +143,21 @@ struct Loader {
   }
 
   void block_norms(std::int64_t index, LayerWeights& weights) const {
-    const std::int64_t hidden = config().hidden;
-    if (!config().post_norm) {
-      weights.attention_norm = norm(module(index, names().attention_norm), hidden);
-      weights.mlp_norm = norm(module(index, names().mlp_norm), hidden);
-      return;
-    }
-    weights.attention_norm = fixed_norm(std::vector(static_cast<std::size_t>(hidden), 1.0f));
-    weights.mlp_norm = weights.attention_norm;
-    weights.attention_post_norm = norm(module(index, names().attention_post_norm), hidden);
-    weights.mlp_post_norm = norm(module(index, names().mlp_post_norm), hidden);
+    const ModelConfig& c = config();
+    const auto stored = [&](const char* name) { return norm(module(index, name), c.hidden); };
+    weights.attention_norm = c.pre_norm ? stored(names().attention_norm) : factor(1.0f);
+    weights.mlp_norm = c.pre_norm ? stored(names().mlp_norm) : factor(1.0f);
+    if (!c.post_norm) return;
+    const bool norms = names().attention_post_norm != nullptr;
+    weights.attention_post_norm =
+        norms ? stored(names().attention_post_norm) : factor(c.residual_scale);
+    weights.mlp_post_norm = norms ? stored(names().mlp_post_norm) : factor(c.residual_scale);
     weights.head_write_gain = fixed_norm(weights.attention_post_norm.weight);
   }
 
-  /// Norms of q and k: of each head, or with those after the block of all heads together.
+  /// Norms of q and k: of each head, or of all heads together.
   void head_norms(std::int64_t index, LayerWeights& weights) const {
-    const bool together = config().post_norm;
+    const bool together = config().qk_norm_together;
     const std::int64_t head_dim = config().head_dim;
     weights.q_norm =
         norm(module(index, names().q_norm), (together ? config().heads : 1) * head_dim);
@@ -186,7 +189,10 @@ struct Loader {
 /// lm_head may be absent from, or repeated in, a file with tied embeddings. Two different matrices
 /// stay apart, as in transformers 5.
 void load_unembedding(const Loader& loader, const MappedCheckpoint& checkpoint, Model& model) {
-  const std::string name = std::string(loader.names().unembedding) + ".weight";
+  // Files that name a whole decoder so have it in there (Gemma 3).
+  const std::string decoder = "language_model.";
+  const std::string name =
+      (loader.prefix.starts_with(decoder) ? decoder : "") + loader.names().unembedding + ".weight";
   const WeightView& embedding = model.embedding;
   WeightView view = embedding;
   if (!model.config.tied_embeddings || checkpoint.find(name) != nullptr) {
@@ -221,6 +227,7 @@ void load_weights(const ParsedConfig& parsed, MappedCheckpoint& checkpoint,
     model.layers.push_back(loader.layer(layer));
   }
   model.final_norm = loader.norm(top(parsed.spec->names.final_norm), config.hidden);
+  for (float& weight : model.final_norm.weight) weight /= config.logits_divisor;
   load_unembedding(loader, checkpoint, model);
   for (const StoredTensor* tensor : reader.used()) {
     model.parameter_count += tensor->entry.elements();

@@ -21,6 +21,8 @@ inline BiasRule read_olmo_config(const JsonObject& json, const RotaryDefaults& r
   read_decoder_config(json, 0, config, rotary);
   config.norm_epsilon = static_cast<float>(json.number("rms_norm_eps").value_or(1e-5));
   config.qk_norm = true;
+  config.qk_norm_together = true;
+  config.pre_norm = false;
   config.post_norm = true;
   // A bias of the output projection goes through the norm after it, so that no head's write has it
   // and yet it is not the same in two runs. Nobody has published such a model.

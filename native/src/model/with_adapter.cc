@@ -56,9 +56,12 @@ const std::string tensor_prefix = "base_model.model.";
 
 /// Adapters of a bare model (GPT2Model) lack the architecture's prefix in every name.
 std::string adapter_prefix(const ArchitectureSpec& spec, const MappedCheckpoint& file) {
-  const std::string bare = tensor_prefix + spec.names.layers;
-  for (const auto& [name, tensor] : file.tensors()) {
-    if (name.starts_with(bare)) return "";
+  for (const char* prefix : {"", spec.other_prefix}) {
+    if (prefix == nullptr) continue;
+    const std::string layers = tensor_prefix + prefix + spec.names.layers;
+    for (const auto& [name, tensor] : file.tensors()) {
+      if (name.starts_with(layers)) return prefix;
+    }
   }
   return spec.names.prefix;
 }

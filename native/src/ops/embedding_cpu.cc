@@ -1,4 +1,5 @@
-// Specification of embedding: y[t, :] (+)= table[indices[t], :], exact in fp32.
+// Specification of embedding: y[t, :] (+)= scale * table[indices[t], :], the product rounded to
+// fp32.
 #include "ops/backends.h"
 
 namespace headspark {
@@ -9,7 +10,7 @@ void embedding_forward_cpu(const Context& context, const EmbeddingForward& p) {
     for (std::int64_t t = begin; t < end; ++t) {
       float* y = p.y + t * width;
       for (std::int64_t i = 0; i < width; ++i) {
-        const float value = p.table->at(p.indices[t], i);
+        const float value = p.scale * p.table->at(p.indices[t], i);
         y[i] = p.add_to_y ? y[i] + value : value;
       }
     }

@@ -46,7 +46,7 @@ void norm_backward(const Context& context, const NormBackward& params) {
 void norm_scale(const Context& context, const NormScale& params) {
   const char* op = "norm_scale";
   checked_width(params.norm, params.rows, op);
-  check_argument(params.norm->kind == NormKind::rms, op, "norm is not an RMSNorm");
+  check_argument(params.norm->kind != NormKind::layer, op, "norm takes a mean away");
   check_argument(params.parts_width >= 0, op, "parts_width is negative");
   if (params.rows == 0) return;
   check_pointer(params.x, op, "x");

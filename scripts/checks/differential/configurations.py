@@ -6,7 +6,8 @@ HEADS = [1, 2, 3, 4, 6, 8]
 HEAD_DIMS = [2, 4, 6, 8, 10, 16, 20, 24, 32, 40, 64, 80, 96, 128]
 ACTIVATIONS = ["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
 WINDOWS = [1, 3, 16, 39, 40]
-KINDS = ["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox", "smollm3", "phi3", "olmo2", "olmo3"]
+KINDS = ["qwen2", "qwen3", "llama", "mistral", "gpt2", "gpt_neox"]
+NEWER = ["smollm3", "phi3", "olmo2", "olmo3", "gemma3", "granite"]
 
 
 def rotary(rng):
@@ -54,11 +55,30 @@ def newer_configuration(kind, common, rng):
         return hf.SmolLM3Config(**common | own)
     if kind == "olmo2":
         return hf.Olmo2Config(**common)
+    if kind == "granite":
+        own = {"embedding_multiplier": rng.choice([1.0, 12.0]), "residual_multiplier": rng.choice([1.0, 0.22])}
+        own |= {"attention_multiplier": rng.choice([0.015625, 0.3]), "logits_scaling": rng.choice([1.0, 6.5, 8.0])}
+        return hf.GraniteConfig(**common | own, mlp_bias=rng.random() < 0.3)
+    if kind == "gemma3":
+        return gemma3_configuration(common, rng)
     rotary = common.pop("rope_parameters")
     rotary.pop("truncate", None)  # transformers 5.18 looks for it outside of the layers' types
     plain = {"rope_type": "default", "rope_theta": rotary["rope_theta"]}
     common["rope_parameters"] = {"full_attention": rotary, "sliding_attention": plain}
     return hf.Olmo3Config(**common, sliding_window=rng.choice(WINDOWS), layer_types=layer_types(rng, layers))
+
+
+def gemma3_configuration(common, rng):
+    rotary, layers = common.pop("rope_parameters"), common["num_hidden_layers"]
+    rotary.pop("truncate", None)
+    common["hidden_activation"] = common.pop("hidden_act")
+    common["rope_parameters"] = {
+        "full_attention": rotary,
+        "sliding_attention": {"rope_type": "default", "rope_theta": rng.choice([100.0, 1e4])},
+    }
+    own = {"head_dim": rng.choice([*HEAD_DIMS, 256]), "query_pre_attn_scalar": rng.choice([24, 168, 256])}
+    own |= {"sliding_window": rng.choice(WINDOWS), "layer_types": layer_types(rng, layers)}
+    return hf.Gemma3TextConfig(**common | own)
 
 
 def some_windows(rng, layers):
@@ -70,7 +90,7 @@ def some_windows(rng, layers):
 
 
 def configuration(rng):
-    kind = rng.choice(KINDS)
+    kind = rng.choice(KINDS + NEWER)
     heads, width = rng.choice(HEADS), rng.choice(HEAD_DIMS)
     common = {
         "vocab_size": rng.choice([11, 50, 97, 259]),
@@ -96,7 +116,7 @@ def configuration(rng):
         common |= {"use_parallel_residual": rng.random() < 0.6, "attention_bias": rng.random() < 0.7}
         return hf.GPTNeoXConfig(**common, bos_token_id=0, eos_token_id=0)
     common["num_key_value_heads"] = rng.choice([k for k in range(1, heads + 1) if heads % k == 0])
-    if kind in ("phi3", "smollm3", "olmo2", "olmo3"):
+    if kind in NEWER:
         return newer_configuration(kind, common, rng)
     layers = common["num_hidden_layers"]
     if kind == "qwen2":

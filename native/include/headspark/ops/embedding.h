@@ -1,4 +1,4 @@
-// Token (and learned position) embeddings: rows of a stored matrix as fp32.
+// Token (and learned position) embeddings: rows of a stored matrix as fp32, times a scale.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@ struct EmbeddingForward {
   std::int64_t tokens = 0;
   float* y = nullptr;     ///< [tokens, width]
   bool add_to_y = false;  ///< y += instead of y =
+  float scale = 1.0f;
 };
 
 void embedding_forward(const Context& context, const EmbeddingForward& params);

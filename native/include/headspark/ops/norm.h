@@ -52,15 +52,15 @@ struct NormBackward {
   GradientMode mode = GradientMode::overwrite;
 };
 
-/// What the parts of an RMSNorm's input have of its output: where x = sum over parts of W_i z_i,
-/// norm(x) = sum of weight * (W_i y_i).
+/// What the parts of the input of an RMSNorm, or of a fixed one, have of its output: where x = sum
+/// over parts of W_i z_i, norm(x) = sum of weight * (W_i y_i).
 struct NormScale {
   const NormWeight* norm = nullptr;
   std::int64_t rows = 0;
   const float* x = nullptr;  ///< [rows, width]
   const float* z = nullptr;  ///< [rows, parts_width]
   std::int64_t parts_width = 0;
-  float* y = nullptr;  ///< [rows, parts_width], z / rms(x); may be z
+  float* y = nullptr;  ///< [rows, parts_width], z / rms(x) or z; may be z
 };
 
 void norm_forward(const Context& context, const NormForward& params);
