@@ -2,7 +2,15 @@
 // Face's form (the keys of transformers 4 and 5 side by side; headspark reads both).
 import { UserError } from '../user-error.mjs';
 
-export const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'olmo2', 'gpt2', 'gpt_neox'];
+export const ARCHITECTURES = [
+  'llama',
+  'qwen2',
+  'qwen3',
+  'olmo2',
+  'gemma3_text',
+  'gpt2',
+  'gpt_neox',
+];
 export const DTYPES = { bf16: 'bfloat16', f32: 'float32' };
 
 /** Sizes of the published checkpoints of these names. */
@@ -62,6 +70,20 @@ export const SHAPES = {
     ropeTheta: 500000,
     normEpsilon: 1e-6,
     tied: false,
+  },
+  'gemma3-1b': {
+    architecture: 'gemma3_text',
+    layers: 26,
+    heads: 4,
+    kvHeads: 1,
+    hidden: 1152,
+    intermediate: 6912,
+    vocab: 262144,
+    headDim: 256,
+    maxPositions: 32768,
+    ropeTheta: 1000000,
+    normEpsilon: 1e-6,
+    tied: true,
   },
   'qwen2.5-7b': {
     architecture: 'qwen2',
@@ -144,6 +166,7 @@ const CLASSES = {
   qwen2: 'Qwen2ForCausalLM',
   qwen3: 'Qwen3ForCausalLM',
   olmo2: 'Olmo2ForCausalLM',
+  gemma3_text: 'Gemma3ForCausalLM',
   gpt2: 'GPT2LMHeadModel',
   gpt_neox: 'GPTNeoXForCausalLM',
 };
@@ -207,6 +230,18 @@ function decoderConfig(shape) {
   };
 }
 
+/** As the 1B has it: every sixth layer sees all, the others 512 tokens. */
+function gemma3Config(shape) {
+  return {
+    ...decoderConfig(shape),
+    hidden_activation: 'gelu_pytorch_tanh',
+    query_pre_attn_scalar: shape.headDim,
+    rope_local_base_freq: 10000,
+    sliding_window: 512,
+    sliding_window_pattern: 6,
+  };
+}
+
 /** adapter_config.json of a LoRA adapter that scales its terms by 2. */
 export function makeAdapterConfig(shape, rank, modules) {
   return {
@@ -222,6 +257,7 @@ export function makeAdapterConfig(shape, rank, modules) {
 
 /** config.json of a resolved shape. */
 export function makeConfig(shape, dtype) {
-  const own = shape.architecture === 'gpt2' ? gpt2Config(shape) : decoderConfig(shape);
+  const makers = { gpt2: gpt2Config, gemma3_text: gemma3Config };
+  const own = (makers[shape.architecture] ?? decoderConfig)(shape);
   return { ...commonConfig(shape, dtype), ...own };
 }

@@ -10,7 +10,9 @@ function matrix(name, [out, input], { gain = 1, transposed = false } = {}) {
   return { name: `${name}.weight`, shape, mean: 0, deviation: gain / Math.sqrt(input) };
 }
 
-const norm = (name, width) => ({ name, shape: [width], mean: 1, deviation: 0.05 });
+const norm = (name, width, mean = 1) => ({ name, shape: [width], mean, deviation: 0.05 });
+/** Gemma stores what is added to 1. */
+const normMean = (architecture) => (architecture === 'gemma3_text' ? 0 : 1);
 const bias = (name, width) => ({ name, shape: [width], mean: 0, deviation: 0.02 });
 
 function llamaLayer(shape, prefix, writeGain) {
@@ -23,24 +25,28 @@ function llamaLayer(shape, prefix, writeGain) {
     ['v_proj', keys],
   ];
   const qwen2 = architecture === 'qwen2';
-  const after = architecture === 'olmo2'; // norms after attention and MLP, over all heads of q and k
+  const gemma = architecture === 'gemma3_text';
+  const after = architecture === 'olmo2' || gemma; // norms after attention and MLP
+  const mean = normMean(architecture);
   const headNorms = {
+    gemma3_text: { q_norm: headDim, k_norm: headDim },
     qwen3: { q_norm: headDim, k_norm: headDim },
     olmo2: { q_norm: queries, k_norm: keys },
   };
   return [
-    ...(after ? [] : [norm(`${prefix}input_layernorm.weight`, hidden)]),
+    ...(after && !gemma ? [] : [norm(`${prefix}input_layernorm.weight`, hidden, mean)]),
     ...projections.map(([name, width]) => matrix(attention + name, [width, hidden])),
     ...(qwen2 ? projections.map(([name, width]) => bias(`${attention}${name}.bias`, width)) : []),
     ...Object.entries(headNorms[architecture] ?? {}).map(([name, width]) =>
-      norm(`${attention}${name}.weight`, width),
+      norm(`${attention}${name}.weight`, width, mean),
     ),
     matrix(`${attention}o_proj`, [hidden, queries], { gain: writeGain }),
-    norm(`${prefix}post_attention_layernorm.weight`, hidden),
+    norm(`${prefix}post_attention_layernorm.weight`, hidden, mean),
+    ...(gemma ? [norm(`${prefix}pre_feedforward_layernorm.weight`, hidden, mean)] : []),
     matrix(`${prefix}mlp.gate_proj`, [intermediate, hidden]),
     matrix(`${prefix}mlp.up_proj`, [intermediate, hidden]),
     matrix(`${prefix}mlp.down_proj`, [hidden, intermediate], { gain: writeGain }),
-    ...(after ? [norm(`${prefix}post_feedforward_layernorm.weight`, hidden)] : []),
+    ...(after ? [norm(`${prefix}post_feedforward_layernorm.weight`, hidden, mean)] : []),
   ];
 }
 
@@ -84,7 +90,7 @@ function outsideLayers(shape) {
   return [
     matrix(embedding, [vocab, hidden]),
     ...(architecture === 'gpt2' ? [matrix('transformer.wpe', [shape.maxPositions, hidden])] : []),
-    norm(`${finalNorm}.weight`, hidden),
+    norm(`${finalNorm}.weight`, hidden, normMean(architecture)),
     ...(classic ? [bias(`${finalNorm}.bias`, hidden)] : []),
     ...(shape.tied ? [] : [matrix(unembedding, [vocab, hidden])]),
   ];
