@@ -221,6 +221,28 @@ TEST_CASE("adapter: all-linear leaves the unembedding alone, lm_head can be name
   CHECK(adapted(base, head)->unembedding.low_rank != nullptr);
 }
 
+TEST_CASE("adapter: of a decoder beside a vision tower, whose own terms change no text") {
+  for (const std::string prefix : {"language_model.model.", "model.language_model."}) {
+    const auto base = files::load(files::tiny_vision_checkpoint(prefix));
+    Adapter adapter = tiny_adapter();
+    adapter.tensors.clear();
+    for (const char* layer : {"layers.0.", "layers.1."}) {
+      adapter.add(prefix + layer + "self_attn.q_proj", 16, 8, 2);
+      adapter.add(prefix + layer + "self_attn.v_proj", 8, 8, 2);
+    }
+    const auto alone = adapted(base, adapter);
+    CHECK(factor_values(alone->layers[1].q.low_rank->a) ==
+          adapter.values(prefix + "layers.1.self_attn.q_proj", 'A'));
+    adapter.add("model.vision_tower.encoder.layers.0.self_attn.q_proj", 3, 3, 2);
+    adapter.add("vision_tower.encoder.layers.0.self_attn.q_proj", 3, 3, 2);
+    adapter.add("model.multi_modal_projector.v_proj", 3, 3, 2);
+    CHECK(model_fingerprint(*adapted(base, adapter)) == model_fingerprint(*alone));
+    adapter.add("model.other.q_proj", 3, 3, 2);
+    expect_error(ErrorCode::UNSUPPORTED_ADAPTER, {"model.other.q_proj"},
+                 [&] { adapted(base, adapter); });
+  }
+}
+
 TEST_CASE("adapter: other kinds and options are refused by name") {
   const std::pair<const char*, json> options[] = {{"peft_type", "IA3"},
                                                   {"use_dora", true},

@@ -195,6 +195,17 @@ Checkpoint tiny_checkpoint(const std::string& model_type) {
   return tiny_decoder(model_type);
 }
 
+Checkpoint tiny_vision_checkpoint(const std::string& prefix) {
+  const Checkpoint text = tiny_checkpoint("gemma3_text");
+  Checkpoint whole;
+  whole.config = {{"model_type", "gemma3"}, {"text_config", text.config}};
+  for (const auto& [name, tensor] : text.tensors) {
+    whole.tensors[prefix + name.substr(std::string("model.").size())] = tensor;
+  }
+  whole.tensors["vision_tower.embeddings.weight"] = make_tensor({3, 3}, 1);
+  return whole;
+}
+
 ModelConfig parse(const nlohmann::json& config) {
   const std::string text = config.dump();
   return parse_config(std::as_bytes(std::span(text.data(), text.size())), "config.json").config;

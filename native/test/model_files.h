@@ -49,6 +49,9 @@ struct Checkpoint {
 /// keys of their own.
 Checkpoint tiny_checkpoint(const std::string& model_type);
 
+/// The tiny Gemma 3 as the decoder of a model with a vision tower, under one of its prefixes.
+Checkpoint tiny_vision_checkpoint(const std::string& prefix);
+
 /// What a config.json of this says.
 ModelConfig parse(const nlohmann::json& config);
 

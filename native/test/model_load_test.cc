@@ -147,12 +147,7 @@ TEST_CASE("load: the decoder of a Gemma 3 with a vision tower, under both of its
   const Checkpoint text = tiny_checkpoint("gemma3_text");
   const std::string decoder = "language_model.";
   for (const std::string& prefix : {decoder + "model.", "model." + decoder}) {
-    Checkpoint whole;
-    whole.config = {{"model_type", "gemma3"}, {"text_config", text.config}};
-    for (const auto& [name, tensor] : text.tensors) {
-      whole.tensors[prefix + name.substr(std::string("model.").size())] = tensor;
-    }
-    whole.tensors["vision_tower.embeddings.weight"] = files::make_tensor({3, 3}, 1);
+    Checkpoint whole = files::tiny_vision_checkpoint(prefix);
     const auto model = load(whole);
     check_view(model->layers[1].q.view, text.tensors.at("model.layers.1.self_attn.q_proj.weight"));
     CHECK(model->unembedding.view.data == model->embedding.data);

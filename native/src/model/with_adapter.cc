@@ -85,10 +85,22 @@ struct AdapterReader {
   }
 };
 
-void refuse_leftovers(const MappedCheckpoint& file, const TensorReader& reader) {
+/// Whether a tensor is of what makes tokens of images, which no text goes through.
+bool is_of_vision(const ArchitectureSpec& spec, const std::string& name) {
+  for (const char* part : {"vision_tower.", "multi_modal_projector."}) {
+    for (const char* prefix : {"", "model."}) {
+      if (spec.other_prefix != nullptr && name.starts_with(tensor_prefix + prefix + part))
+        return true;
+    }
+  }
+  return false;
+}
+
+void refuse_leftovers(const ArchitectureSpec& spec, const MappedCheckpoint& file,
+                      const TensorReader& reader) {
   std::set<const StoredTensor*> used(reader.used().begin(), reader.used().end());
   for (const auto& [name, tensor] : file.tensors()) {
-    if (used.count(&tensor) != 0) continue;
+    if (used.count(&tensor) != 0 || is_of_vision(spec, name)) continue;
     throw Error(ErrorCode::UNSUPPORTED_ADAPTER,
                 tensor.file + ": the tensor " + quote(name) +
                     " belongs to no linear module of this model that adapter_config.json targets;" +
@@ -116,7 +128,7 @@ std::shared_ptr<const Model> with_adapter(std::shared_ptr<const Model> base,
   for (const Target& target : list_targets(spec, adapter_prefix(spec, *file), *model)) {
     if (lora.targets_module(target.module)) adapter_reader.apply(target);
   }
-  refuse_leftovers(*file, reader);
+  refuse_leftovers(spec, *file, reader);
   if (reader.used().empty()) {
     throw Error(ErrorCode::UNSUPPORTED_ADAPTER,
                 config_path.string() + ": \"target_modules\" matches no linear module of " +
