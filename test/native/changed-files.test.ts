@@ -101,8 +101,9 @@ describe('weights that were written to after they were loaded', () => {
 
   it('end a generation that is going on', async () => {
     const { model, weights } = await loadCopy();
-    // The first row ends a few tokens after the change, the other much later.
-    const requests = [4, 60].map((maxNewTokens) => ({
+    // The first row ends a few tokens after the change, the others much later: so much is left to do that
+    // a busy machine tells of the first token long before the end.
+    const requests = [4, ...new Array<number>(2000).fill(60)].map((maxNewTokens) => ({
       prompt: [1, 2, 3],
       maxNewTokens,
       stopTokens: [],
@@ -118,7 +119,7 @@ describe('weights that were written to after they were loaded', () => {
       }
     };
     await expect(generating()).rejects.toMatchObject({ code: 'ERR_HEADSPARK_FILE_CHANGED' });
-    expect(completed).not.toContain(1);
+    expect(completed.length).toBeLessThan(requests.length);
     model.dispose();
   });
 });
