@@ -173,7 +173,8 @@ export async function prepareAblation(
     seed: options.seed ?? 0,
     ...(options.match === 'write-norm' ? { writeNorms: await subject.writeNorms() } : {}),
   });
-  return { run: runSettings(subject, options), planned };
+  const notes = [...planned.notes, ...(subject.notes ?? [])];
+  return { run: runSettings(subject, options), planned: { ...planned, notes } };
 }
 
 /** Plans, runs (or resumes) and evaluates an ablation; see `ablate` for options and errors. */
@@ -195,6 +196,5 @@ export async function ablateSubject(
     onPlan,
     onProgress,
   });
-  const notes = [...planned.notes, ...(subject.notes ?? [])];
-  return buildTable({ settings, planned: { ...planned, notes }, results, signal });
+  return buildTable({ settings, planned, results, signal });
 }

@@ -160,6 +160,14 @@ describe('merged shards', () => {
     expect(JSON.stringify(merged)).toBe(JSON.stringify(whole));
   });
 
+  it('have the notes on the pairs of one run', async () => {
+    const subject = () => ({ ...subjectOf(fakeRunner(pairs), pairs), notes: ['of the pairs'] });
+    const whole = await ablateSubject(subject(), plans[1][1]);
+    expect(whole.notes).toContain('of the pairs');
+    const merged = await mergeAblations(await runShards(2, { subject: subject() }));
+    expect(JSON.stringify(merged)).toBe(JSON.stringify(whole));
+  });
+
   it('go on where they were stopped', async () => {
     const runner = fakeRunner(200, {
       beforeRun: (call) => {
