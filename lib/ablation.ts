@@ -7,19 +7,16 @@ import type {
   AblationTable,
   MergeAblationsOptions,
 } from './ablation/types.js';
-import { ablateSubject, type AblationSubject } from './ablation/ablate.js';
+import { ablateSubject } from './ablation/ablate.js';
 import { mergeShards } from './ablation/merge.js';
 import { checkPlan } from './ablation/plan.js';
 import { ablateShardOf } from './ablation/shard-journal.js';
-import { Sweep } from './ablation-sweep.js';
+import { ablationSubject } from './ablation-subject.js';
 import { checkModel, checkPairs, checkText, checkTexts } from './argument-checks.js';
 import { withCallbacks } from './callbacks.js';
-import { headActivations } from './head-activations.js';
 import type { Model } from './model.js';
-import { modelProvenance } from './model-provenance.js';
 import { checkOptionNames, optionNames } from './option-checks.js';
-import { pairsHash, type TokenizedPair } from './pairs.js';
-import { gatedPositionNotes } from './pairs/gated-positions.js';
+import type { TokenizedPair } from './pairs.js';
 
 export { ablationCsv } from './ablation/csv.js';
 export * from './ablation/types.js';
@@ -65,29 +62,6 @@ const mergeOptions = optionNames<MergeAblationsOptions>({
   signal: true,
 });
 
-function subjectOf(
-  model: Model,
-  pairs: readonly TokenizedPair[],
-  options: AblateOptions,
-): AblationSubject {
-  const { layers, heads } = model.info;
-  const { metric = 'logit-diff', ablation = 'zero', positions = 'all', signal } = options;
-  return {
-    ...modelProvenance(model),
-    shape: { layers, heads },
-    pairs: pairs.length,
-    pairsHash: pairsHash(pairs),
-    notes: gatedPositionNotes(pairs, { metric, positions }),
-    writeNorms: async () => {
-      const prompts = pairs.map(({ clean }) => clean);
-      const own = { writeNorms: true, ...(signal ? { signal } : {}) };
-      return (await headActivations(model, prompts, own)).writeNorms;
-    },
-    createRunner: () =>
-      Sweep.create(model, pairs, { metric, ablation, positions, ...(signal ? { signal } : {}) }),
-  };
-}
-
 /**
  * Gates heads, every set with every factor of `factors`, by
  * z' = factor * z + (1 - factor) * replacement, at the input of the output projection, and measures
@@ -117,7 +91,7 @@ export async function ablate(
   checkPlan('ablate', options.plan);
   if (options.journal !== undefined) checkText('ablate', 'the journal', options.journal);
   return withCallbacks(options, (own) =>
-    model.lend((lent) => ablateSubject(subjectOf(lent, pairs, own), own)),
+    model.lend((lent) => ablateSubject(ablationSubject(lent, pairs, own), own)),
   );
 }
 
@@ -141,7 +115,7 @@ export async function ablateShard(
   checkPlan('ablateShard', options.plan);
   checkText('ablateShard', 'the journal', options.journal);
   return withCallbacks(options, (own) =>
-    model.lend((lent) => ablateShardOf(subjectOf(lent, pairs, own), own)),
+    model.lend((lent) => ablateShardOf(ablationSubject(lent, pairs, own), own)),
   );
 }
 

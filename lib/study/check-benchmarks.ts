@@ -52,8 +52,28 @@ function referenceProblems(file: StudyFile, study: Study): Problem[] {
   });
 }
 
+/** Settings that an ablation which answers benchmarks does not read. */
+function unreadProblems(
+  entry: StudyFile['ablations'][number],
+  path: ValuePath,
+  study: Study,
+): Problem[] {
+  const problems: Problem[] = [];
+  if (entry.tasks && (entry.heads !== undefined || entry.single === true)) {
+    const message =
+      'tasks say whose heads are ablated, which heads and single say already; leave tasks out';
+    problems.push({ path: [...path, 'tasks'], atKey: true, message });
+  }
+  if (study.source.has([...path, 'parts'])) {
+    const message =
+      'parts cut what is run on pairs, and answers are cut by the parts of their benchmark; leave parts out';
+    problems.push({ path: [...path, 'parts'], atKey: true, message });
+  }
+  return problems;
+}
+
 /** An ablation that answers benchmarks, under forms that the benchmark is asked in. */
-function ablationProblems(file: StudyFile): Problem[] {
+function ablationProblems(file: StudyFile, study: Study): Problem[] {
   const known = file.benchmarks.map(({ name }) => name);
   return file.ablations.flatMap((entry, index) => {
     if (!entry.benchmarks) return [];
@@ -68,12 +88,7 @@ function ablationProblems(file: StudyFile): Problem[] {
         ...unknownName('benchmark', name, { known, path: [...path, 'benchmarks', place] }),
       );
     });
-    if (entry.tasks && (entry.heads !== undefined || entry.single === true)) {
-      const message =
-        'tasks say whose heads are ablated, which heads and single say already; leave tasks out';
-      problems.push({ path: [...path, 'tasks'], atKey: true, message });
-    }
-    return problems;
+    return [...problems, ...unreadProblems(entry, path, study)];
   });
 }
 
@@ -97,7 +112,7 @@ export function benchmarkProblems(file: StudyFile, study: Study): Problem[] {
   return [
     ...referenceProblems(file, study),
     ...passProblems(file),
-    ...ablationProblems(file),
+    ...ablationProblems(file, study),
     ...unusedProblems(file),
   ];
 }

@@ -17,9 +17,18 @@ import { headsPlaces } from './heads-places.js';
 import { ModelPool, type PoolOptions } from './model-pool.js';
 import { openingsFacts, type OpeningsFacts } from './openings-facts.js';
 import type { Problem, ValuePath } from './source.js';
-import type { Checkpoint, HeadsSpec, PairsInput, PromptForm, Study, Task } from './study.js';
+import type {
+  AblationSpec,
+  Checkpoint,
+  HeadsSpec,
+  PairsInput,
+  PromptForm,
+  Study,
+  Task,
+} from './study.js';
 import { textHash } from './text-hash.js';
 import { readTrainingLog, type TrainingLog } from './training-log.js';
+import { variantCount } from './variant-counts.js';
 
 export interface CheckpointFacts {
   readonly fingerprint: string;
@@ -286,15 +295,23 @@ class FactsReader {
         const message = `expected at most ${edges}, the edges of ${name}'s graph, got ${selection.n}`;
         this.problems.push({ path: ['selection', 'n'], message });
       }
-      for (const { what, path } of ablations) {
-        if (what.kind !== 'heads') continue;
-        try {
-          parseHeadSets(what.heads, shape);
-        } catch (error) {
-          this.problems.push(problemOf(error, [...path, 'heads']));
-        }
-      }
+      for (const spec of ablations) this.#checkAblation(spec, { name, shape });
     }
+  }
+
+  /** Heads that are there, and variants for every part. */
+  #checkAblation(spec: AblationSpec, base: { name: string; shape: GraphShape }): void {
+    const { name, what, parts, path } = spec;
+    try {
+      if (what.kind === 'heads') parseHeadSets(what.heads, base.shape);
+    } catch (error) {
+      this.problems.push(problemOf(error, [...path, 'heads']));
+      return;
+    }
+    const most = variantCount(spec, base.shape);
+    if (parts <= most) return;
+    const message = `expected at most ${most}, the variants of "${name}" on ${base.name}, got ${parts}`;
+    this.problems.push({ path: [...path, 'parts'], message });
   }
 }
 

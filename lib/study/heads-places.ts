@@ -1,8 +1,8 @@
 // Where ablations on pairs and `heads` apply, and which ablation tells the effects of single heads.
 
 import { chosenCheckpoints } from './benchmark-places.js';
-import { places, type Place } from './stage.js';
-import type { AblationSpec, HeadsSpec, Study } from './study.js';
+import { placeId, places, type Place } from './stage.js';
+import { slug, type AblationSpec, type HeadsSpec, type Study } from './study.js';
 
 /** The post-trained checkpoints, tasks and forms that an entry asks for. */
 function placesFor(
@@ -19,6 +19,27 @@ function placesFor(
 }
 
 export const ablationPlaces = (spec: AblationSpec, study: Study): Place[] => placesFor(spec, study);
+
+/** An ablation on pairs with one of its factors. */
+export interface AblatedPlace {
+  readonly spec: AblationSpec;
+  readonly place: Place;
+  readonly factor: number;
+}
+
+/** Every ablation on pairs, with every checkpoint, task, form and factor. */
+export function ablatedPlaces(study: Study): AblatedPlace[] {
+  return study.ablations
+    .filter(({ benchmarks }) => !benchmarks)
+    .flatMap((spec) =>
+      ablationPlaces(spec, study).flatMap((place) =>
+        spec.factors.map((factor) => ({ spec, place, factor })),
+      ),
+    );
+}
+
+export const ablationId = ({ spec, place, factor }: AblatedPlace): string =>
+  `${slug(spec.name)}.${placeId(place)}.x${factor}`;
 
 export const headsPlaces = (spec: HeadsSpec, study: Study): Place[] => placesFor(spec, study);
 

@@ -72,6 +72,7 @@ ablations: # causal tests on the pairs, each set against matched random sets
     match: layer # random sets with as many heads per layer; write-norm: that write as much
     checkpoints: final # the last of every series; all; or names of checkpoints and series: [grpo-step100]
     # positions: all       # prompt or generated
+    # parts: 4             # stages for several machines; changes no result
     # tasks: [sums]        # whose heads; prompt-forms: [thinking]
   - name: emergent solving # the same while benchmarks are answered, with every flip of an answer
     group: emergent

@@ -160,6 +160,7 @@ function ablationOf(entry: StudyFile['ablations'][number], index: number): Ablat
     ablation: entry.ablation,
     positions: entry.positions,
     match: entry.match,
+    parts: entry.parts,
     ...(entry.references === undefined ? {} : { references: entry.references }),
     checkpoints: entry.checkpoints,
     ...(entry.benchmarks ? { benchmarks: entry.benchmarks } : {}),

@@ -140,6 +140,8 @@ const ablation = z.strictObject({
   positions: z.enum(gatePositions).default('all'),
   /** What random sets have in common with their set. */
   match: z.enum(controlMatches).default('layer'),
+  /** Stages of about equal work that the variants are cut into, for several machines. */
+  parts: whole(1, 10_000).default(1),
   /** Problems whose runs means and resampled activations come from, with benchmarks. */
   references: whole(1, 100_000).optional(),
   checkpoints: chosen,

@@ -127,6 +127,8 @@ export interface AblationSpec {
   readonly positions: GatePositions;
   /** What random sets have in common with their set. */
   readonly match: ControlMatch;
+  /** Stages that its variants on pairs are cut into. */
+  readonly parts: number;
   /** Problems whose runs replacements come from, with benchmarks; absent: as `evaluate` has it. */
   readonly references?: number;
   readonly checkpoints: ChosenCheckpoints;

@@ -98,23 +98,23 @@ describe.skipIf(skips)('a study on Slurm', () => {
     expect(of('circuit')).toMatchObject({ submitted: [3], done: [1, 2, 4] });
     expect(of('diff')).toMatchObject({ submitted: [1, 2, 3, 4] });
     // As a preemption does: the same job once more, on whatever node.
-    const ablation = await small.until('an ablation had stored a variant', async () => {
+    const variants = await small.until('an ablation had stored a variant', async () => {
       const work = join(cwd, 'killed', 'work');
       const names = await readdir(work, { recursive: true }).catch(() => []);
-      if (!names.some((name) => /^ablation.*journal\.jsonl$/.test(name))) return undefined;
+      if (!names.some((name) => /^variants.*journal\.jsonl$/.test(name))) return undefined;
       return (await cluster.tasks()).find(
-        ({ name, state }) => name === 'small.ablation' && state === 'RUNNING',
+        ({ name, state }) => name === 'small.variants' && state === 'RUNNING',
       );
     });
-    await cluster.call('scontrol', ['requeue', `${ablation.job}_${ablation.task}`]);
+    await cluster.call('scontrol', ['requeue', `${variants.job}_${variants.task}`]);
     // A requeued task waits two minutes for a node unless it is let go; within the second that its
     // first start was taken back in, the node would refuse it ("Job credential revoked").
     const letGoFrom = Date.now() + 3000;
     await small.until('the requeued task was over', async () => {
       const rows = await cluster.tasks();
-      const own = rows.find(({ job, task: id }) => job === ablation.job && id === ablation.task);
+      const own = rows.find(({ job, task: id }) => job === variants.job && id === variants.task);
       if (own?.state === 'PENDING' && Date.now() > letGoFrom) {
-        const now = ['update', `jobid=${ablation.job}_${ablation.task}`, 'starttime=now'];
+        const now = ['update', `jobid=${variants.job}_${variants.task}`, 'starttime=now'];
         await cluster.call('scontrol', now).catch(() => undefined);
       }
       return own?.state === 'COMPLETED' ? true : undefined;

@@ -26,7 +26,7 @@ selection: { rule: threshold, tau: 0.1 }
 const sets = '"0.0-1,1.0,2.0-1;1.2-3,2.2-3,3.0-2"';
 
 const studies = {
-  ablation: `${head}ablations:
+  variants: `${head}ablations:
   - { name: many, heads: ${sets}, controls: 150 }
 `,
   // Answers alone, and under gates whose means come from other runs of the model.

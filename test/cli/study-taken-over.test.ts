@@ -17,7 +17,7 @@ const studies = {
   intervals: smallStudy.replace('resamples: 60', 'resamples: 60, confidence: 0.9'),
   // A threshold that leaves the heads as they are.
   threshold: smallStudy.replace('tau: 0.1', 'tau: 0.101'),
-  parts: smallStudy.replace('parts: 2', 'parts: 3'),
+  parts: smallStudy.replaceAll('parts: 2', 'parts: 3'),
 };
 
 type Name = keyof typeof studies;
@@ -82,7 +82,7 @@ describe('a changed setting', () => {
     });
     expect(await run('noise', 'changed')).toEqual({
       counts: { 'null-diff': 2, diff: 8 },
-      takenOver: 12,
+      takenOver: 16,
     });
     await expectFresh('noise', 'changed');
     // Going back costs nothing, and neither does another change on top.
@@ -96,10 +96,10 @@ describe('a changed setting', () => {
       cwd,
     });
     expect(text.stdout).toMatch(/samples +\S+ +waiting, maybe kept/);
-    expect(text.stdout).toMatch(/20 stages of those left may keep results of earlier settings/);
+    expect(text.stdout).toMatch(/24 stages of those left may keep results of earlier settings/);
     const ran = await headspark(['study', 'run', 'noise.yaml', '--out', 'words'], { cwd });
     expect(ran.stdout).toMatch(
-      /10 stages computed, 12 the same as with earlier settings, 79 there/,
+      /10 stages computed, 16 the same as with earlier settings, 85 there/,
     );
   }, 60_000);
 
@@ -107,6 +107,7 @@ describe('a changed setting', () => {
     await copyOfFirst('intervals-changed');
     const { counts } = await run('intervals', 'intervals-changed');
     expect(counts).not.toHaveProperty('samples');
+    expect(counts).not.toHaveProperty('variants');
     expect(counts).not.toHaveProperty('attribution');
     await expectFresh('intervals', 'intervals-changed');
   }, 60_000);
@@ -170,7 +171,7 @@ describe('a changed study', () => {
     await copyOfFirst('kinds');
     // As a submission to Slurm does, whose tasks refuse a study file that changed.
     await writeFile(join(cwd, 'kinds', 'study.yaml'), studies.noise);
-    for (const kind of ['null-diff', 'diff', 'ablation', 'samples', 'head-table']) {
+    for (const kind of ['null-diff', 'diff', 'variants', 'ablation', 'samples', 'head-table']) {
       const { counts } = await run('noise', 'kinds', ['--only', kind, '--strict']);
       expect(Object.keys(counts).every((one) => one.endsWith('diff'))).toBe(true);
     }

@@ -5,7 +5,7 @@ import type { EvaluationTable } from '../../evaluation.js';
 import { answerDraws } from '../draws.js';
 import { gatedId, gatedPlaces } from '../benchmark-places.js';
 import type { StageKind } from '../stage.js';
-import { rowCounts } from './ablation.js';
+import { rowCounts } from '../variant-counts.js';
 import { firstSamples, tableInstance, tabulate, type Answered } from './benchmark-tables.js';
 import { readResult, writeResult } from './files.js';
 import { samplesSummaryFile, samplesSummaryFormat, type SamplesSummary } from './samples.js';

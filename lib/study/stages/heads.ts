@@ -7,7 +7,7 @@ import { headProfile, type HeadProfile, type MeasuredEffects } from '../../heads
 import { correlationDraws } from '../draws.js';
 import type { Facts } from '../facts.js';
 import { headStatistics } from '../head-statistics.js';
-import { effectsPlan, headsPlaces } from '../heads-places.js';
+import { ablationId, effectsPlan, headsPlaces } from '../heads-places.js';
 import {
   littleWork,
   placeId,
@@ -18,7 +18,7 @@ import {
   type StageKind,
 } from '../stage.js';
 import type { HeadsSpec, Study } from '../study.js';
-import { ablationFile, ablationFormat, ablationId, type AblationStageFile } from './ablation.js';
+import { ablationFile, ablationFormat, type AblationStageFile } from './ablation.js';
 import { diffFile } from './diff.js';
 import { readResult, writeResult } from './files.js';
 import { headsId, headTableNeed, knownHeads, neededHeadTable } from './head-table.js';
@@ -94,7 +94,13 @@ function instanceOf(
       table: headTableNeed(spec, place),
       diff: { kind: 'diff', id: placeId(place), part: groupsOfHeads },
       ...(plan
-        ? { effects: { kind: 'ablation', id: ablationId(plan, place, 0), part: effectsOfHeads } }
+        ? {
+            effects: {
+              kind: 'ablation',
+              id: ablationId({ spec: plan, place, factor: 0 }),
+              part: effectsOfHeads,
+            },
+          }
         : {}),
     },
     weights: [],

@@ -18,6 +18,7 @@ import { pairsStage } from './pairs.js';
 import { regimesStage } from './regimes.js';
 import { samplesStage } from './samples.js';
 import { trackingStage } from './tracking.js';
+import { variantsStage } from './variants.js';
 
 export const stageKinds: readonly StageKind[] = [
   openingsStage,
@@ -30,6 +31,7 @@ export const stageKinds: readonly StageKind[] = [
   formDiffStage,
   trackingStage,
   regimesStage,
+  variantsStage,
   ablationStage,
   headTableStage,
   headsStage,

@@ -19,11 +19,13 @@ import {
   type GatedPlace,
 } from '../benchmark-places.js';
 import type { Facts } from '../facts.js';
+import { partId, partIds, partName, partsOf } from '../parts.js';
 import type { StageContext, StageInstance, StageKind, StageWork } from '../stage.js';
 import type { BenchmarkSpec, Checkpoint, Study } from '../study.js';
-import { planOf, variantCount } from './ablation.js';
+import { variantCount } from '../variant-counts.js';
 import { diffHeadsNeed } from './diff.js';
 import { writeResult } from './files.js';
+import { planOf } from './variants.js';
 
 export const samplesFile = 'samples.jsonl';
 export const samplesSummaryFile = 'summary.json';
@@ -43,26 +45,12 @@ type AnyPlace = BenchmarkPlace & Partial<Pick<GatedPlace, 'ablation' | 'factor' 
 
 const isGated = (place: AnyPlace): place is GatedPlace => place.ablation !== undefined;
 
-/** `1/4` of every part; null for a benchmark in one piece. */
-function partsOf({ spec }: AnyPlace): (Shard | null)[] {
-  if (spec.parts === 1) return [null];
-  return Array.from({ length: spec.parts }, (_, index) => ({
-    index: index + 1,
-    count: spec.parts,
-  }));
-}
-
-const partName = (part: Shard | null): string | null => part && `${part.index}/${part.count}`;
-
 const placeName = (place: AnyPlace): string =>
   isGated(place) ? gatedId(place) : benchmarkId(place);
 
-const partId = (place: AnyPlace, part: Shard | null): string =>
-  placeName(place) + (part ? `.${part.index}-of-${part.count}` : '');
-
 /** The ids of the stages that hold the samples of a place, in the order of its parts. */
 export const samplesIds = (place: AnyPlace): string[] =>
-  partsOf(place).map((part) => partId(place, part));
+  partIds(placeName(place), place.spec.parts);
 
 /** Answers of a base tell its own length, those of the last checkpoint that of its series. */
 function measuredOn({ name, series }: Checkpoint, study: Study): string {
@@ -172,7 +160,7 @@ function instanceOf(
   };
   return {
     kind: 'samples',
-    id: partId(place, part),
+    id: partId(placeName(place), part),
     settings: { ...settings, part: partName(part) },
     costly: { settings, needs: diff ? ['diff'] : [], id: placeName(place) },
     needs: diff ? { diff } : {},
@@ -229,13 +217,13 @@ export const samplesStage: StageKind = {
   revision: 4,
   instances: (study, facts) =>
     allPlaces(study).flatMap((place) =>
-      partsOf(place).map((part) => instanceOf(place, part, { study, facts })),
+      partsOf(place.spec.parts).map((part) => instanceOf(place, part, { study, facts })),
     ),
   async run({ id }, context) {
     const { study, folder } = context;
     const [place, part] = allPlaces(study)
-      .flatMap((one) => partsOf(one).map((own) => [one, own] as const))
-      .find(([one, own]) => partId(one, own) === id)!;
+      .flatMap((one) => partsOf(one.spec.parts).map((own) => [one, own] as const))
+      .find(([one, own]) => partId(placeName(one), own) === id)!;
     const answers = await answer(place, part, context);
     const records = answers
       ? // In the order of the plan, not in that of finishing.

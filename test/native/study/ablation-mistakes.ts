@@ -68,6 +68,29 @@ export const ablationMistakes: Record<string, Mistake> = {
     line,
     says: /ablations\[1\]\.factors\[2\]: 0 stands in the list before/,
   },
+  'more parts than variants': {
+    change: ['controls: 2', 'controls: 2, parts: 5'],
+    line,
+    says: /ablations\[1\]\.parts: expected at most 4, the variants of ".*" on base, got 5/,
+  },
+  'more parts than single heads': {
+    change: ['heads: "0.0", controls: 2', 'single: true, parts: 26'],
+    line,
+    says: /ablations\[1\]\.parts: expected at most 25, the variants of ".*" on base, got 26/,
+  },
+  'no part': {
+    change: ['controls: 2', 'controls: 2, parts: 0'],
+    line,
+    says: /ablations\[1\]\.parts: expected a number at least 1, got 0/,
+  },
+  'parts of an ablation that answers benchmarks': {
+    change: [
+      '"0.0", controls: 2 }',
+      '"0.0", parts: 2, benchmarks: [a] }\nbenchmarks: [{ name: a, file: demo }]',
+    ],
+    line,
+    says: /ablations\[1\]\.parts: parts cut what is run on pairs, .*; leave parts out/,
+  },
   'a task twice': {
     change: ['controls: 2', 'tasks: [sums, sums]'],
     line,

@@ -5,7 +5,7 @@ import { estimateOf, measureRates, type MeasuredRates } from '../../../lib/study
 import { readFacts, type Facts } from '../../../lib/study/facts.js';
 import { buildGraph, type StageNode } from '../../../lib/study/graph.js';
 import { readStudy } from '../../../lib/study/index.js';
-import { rowCounts, variantCount } from '../../../lib/study/stages/ablation.js';
+import { rowCounts, variantCount } from '../../../lib/study/variant-counts.js';
 import type { AblationSpec, Study } from '../../../lib/study/study.js';
 import { grpoAlone, models, newFolder, writeStudy } from './small-study.js';
 
@@ -58,7 +58,7 @@ describe('an estimate', () => {
     ['openings', ['openings']],
     ['attribution', ['attribution']],
     ['circuits', ['evaluation']],
-    ['sweep', ['ablation', 'head-table']],
+    ['sweep', ['variants', 'head-table']],
     ['resampling', ['null-diff', 'diff']],
   ])('takes the time of %s from its own rate', (rate, expected) => {
     const [slow, fast] = [rates({ [rate]: 3 }), rates({})];
@@ -82,7 +82,8 @@ describe('an estimate', () => {
   });
 
   it('knows what the statistics of an ablation draw', () => {
-    const { draws } = nodes.find(({ id }) => id.startsWith('singles.'))!.work;
+    const table = nodes.find(({ kind, id }) => kind === 'ablation' && id.startsWith('singles.'))!;
+    const { draws } = table.work;
     const { shape } = facts.checkpoints.get('post')!;
     // Two intervals of every head, and as many signs as a table may draw, which cost a sixth.
     const intervals = 2 * 10_000;
@@ -105,6 +106,14 @@ describe('an estimate', () => {
     expect(counts({ controls: 20, what: top(3) })).toEqual({ sets: 3, random: 5 + 2 * 20 });
     expect(counts({ controls: 20, what: top(3), match: 'write-norm' }).random).toBe(60);
     expect(variantCount({ ...own, controls: 20 }, shape)).toBe(1 + 1 + 5);
+  });
+
+  it('gives every part of an ablation its part of the passes', async () => {
+    const cut = await readStudy(await writeStudy(text.replace('single: true', 'single: true, parts: 4')));
+    const units = (all: readonly StageNode[]): number[] =>
+      all.filter(({ kind }) => kind === 'variants').map(({ work }) => work.units);
+    const [whole] = units(nodes);
+    expect(units(buildGraph(cut, facts).nodes)).toEqual(Array(4).fill(whole / 4));
   });
 
   it('lets single heads run the layers from theirs on', () => {

@@ -10,24 +10,15 @@ import {
   readStudy,
   runStudy,
   studyStatus,
-  type RunStudyOptions,
 } from '../../../lib/study/index.js';
 import { generateGreedy } from '../../../lib/generate.js';
 import { loadModel } from '../../../lib/model.js';
 import type { Opening } from '../../../lib/study/stages/openings.js';
 import { readManifest } from '../../../lib/study/manifest.js';
-import { digest, models, newFolder, smallStudy, writeStudy } from './small-study.js';
+import { digest, models, newFolder, run, smallStudy, writeStudy } from './small-study.js';
 
 let whole: string;
 let reference: Record<string, string>;
-
-async function run(text: string, options: Partial<RunStudyOptions> = {}) {
-  const out = options.out ?? join(await newFolder(), 'run');
-  const summary = await runStudy(await readStudy(await writeStudy(text)), { ...options, out });
-  const counts: Record<string, number> = {};
-  for (const { kind } of summary.computed) counts[kind] = (counts[kind] ?? 0) + 1;
-  return { ...summary, counts };
-}
 
 beforeAll(async () => {
   const summary = await run(smallStudy);
@@ -44,6 +35,8 @@ beforeAll(async () => {
     'form-diff': 5,
     tracking: 4,
     regimes: 2,
+    // One of the ablations in two parts.
+    variants: 10,
     ablation: 8,
     'head-table': 2,
     heads: 2,
@@ -81,6 +74,7 @@ describe('a finished study', () => {
       'form-diff': 5,
       tracking: 1,
       regimes: 1,
+      variants: 2,
       ablation: 1,
       // The maps are drawn of the heads that the diff says are important.
       'head-table': 1,
@@ -127,11 +121,11 @@ describe('a finished study', () => {
     expect(again.counts).toEqual({ samples: 24, benchmark: 10, 'benchmark-ablation': 1 });
   });
 
-  it('gives the same tables whether the problems are answered in one part or in three', async () => {
+  it('gives the same tables whether problems and variants are in one part or in three', async () => {
     const out = await copyOfWhole();
     const tables = async (): Promise<Record<string, string>> => {
       const { stages } = await readManifest(out);
-      const own = stages.filter(({ kind }) => kind.startsWith('benchmark'));
+      const own = stages.filter(({ kind }) => /^(benchmark|ablation)/.test(kind));
       return Object.fromEntries(
         await Promise.all(
           own.map(async ({ kind, id, key }) => {
@@ -143,7 +137,7 @@ describe('a finished study', () => {
     };
     const two = await tables();
     for (const parts of [1, 3]) {
-      await run(smallStudy.replace('parts: 2', `parts: ${parts}`), { out });
+      await run(smallStudy.replaceAll('parts: 2', `parts: ${parts}`), { out });
       expect(await tables()).toEqual(two);
     }
   });
@@ -242,7 +236,8 @@ describe('parts of a study', () => {
     const byKind = Object.fromEntries(plan.kinds.map((kind) => [kind.kind, kind]));
     // 10 attributions of 12 pairs: 3 steps and the clean run, the corrupted one being the first step.
     expect(byKind['attribution']).toMatchObject({ stages: 10, forwards: 480, backwards: 360 });
-    expect(byKind['ablation'].forwards).toBeGreaterThan(0);
+    expect(byKind['variants'].forwards).toBeGreaterThan(0);
+    expect(byKind['ablation'].forwards).toBe(0);
     for (const { kind, seconds, memoryBytes, diskBytes } of plan.kinds) {
       expect(seconds, kind).toBeGreaterThan(0);
       expect(memoryBytes, kind).toBeGreaterThan(2 ** 20);

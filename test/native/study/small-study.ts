@@ -4,6 +4,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { readStudy, runStudy, type RunStudyOptions } from '../../../lib/study/index.js';
 import { packageRoot } from '../../../lib/version.js';
 
 export const models = join(packageRoot, 'lib', 'demo', 'models');
@@ -48,7 +49,7 @@ tasks:
 attribution: { metric: prob-diff, ig-steps: 3 }
 selection: { rule: threshold, tau: 0.1 }
 ablations:
-  - { name: emergent, group: emergent, top-k: 2, controls: 4, prompt-forms: [thinking] }
+  - { name: emergent, group: emergent, top-k: 2, controls: 4, parts: 2, prompt-forms: [thinking] }
   - { name: named, heads: "0.0,1.1;2.*", controls: 3, match: write-norm, factors: [0.5, 1.3], prompt-forms: [direct] }
   - { name: solving, group: emergent, top-k: 1, controls: 2, benchmarks: [chains], prompt-forms: [thinking] }
   - { name: singles, single: true, prompt-forms: [thinking] }
@@ -77,3 +78,12 @@ const { digestOfRun } = await import(pathToFileURL(runFiles).href);
 
 /** Name and SHA-256 of every file of a run's results, and of its manifest and study file. */
 export const digest = (run: string): Promise<Record<string, string>> => digestOfRun(run);
+
+/** Runs a study, in a folder of its own unless `out` is given, and counts what was computed by kind. */
+export async function run(text: string, options: Partial<RunStudyOptions> = {}) {
+  const out = options.out ?? join(await newFolder(), 'run');
+  const summary = await runStudy(await readStudy(await writeStudy(text)), { ...options, out });
+  const counts: Record<string, number> = {};
+  for (const { kind } of summary.computed) counts[kind] = (counts[kind] ?? 0) + 1;
+  return { ...summary, counts };
+}

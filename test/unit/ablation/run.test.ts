@@ -9,7 +9,6 @@ import {
   shortFloat32,
   unablated,
 } from '../../../lib/ablation/index.js';
-import { journalOfTables } from '../../../lib/ablation/table-journal.js';
 import { parseHeads } from '../../../lib/head-gate.js';
 import { Random } from '../../../lib/stats/random.js';
 import { fakeRunner, shape, subjectOf } from './fake-runner.js';
@@ -88,31 +87,6 @@ describe('a run with a journal', () => {
     const table = await ablateSubject(subjectOf(fakeRunner(pairs), pairs), { plan, ...fast });
     return JSON.stringify(table);
   }
-
-  it('made of a finished table runs nothing for other statistics, and little for more heads', async () => {
-    const two = { plan: { ...plan, k: 2 }, ...fast };
-    const table = await ablateSubject(subjectOf(fakeRunner(pairs), pairs), two);
-    // As a reader of the file has it.
-    const stored = JSON.parse(JSON.stringify(table)) as typeof table;
-    const journal = join(folder, 'table.journal');
-    await journalOfTables(journal, [stored]);
-    const idle = fakeRunner(pairs);
-    const other = { ...two, confidence: 0.8 };
-    const again = await ablateSubject(subjectOf(idle, pairs), { ...other, journal });
-    expect(idle.calls).toEqual([]);
-    const expected = await ablateSubject(subjectOf(fakeRunner(pairs), pairs), other);
-    expect(JSON.stringify(again)).toBe(JSON.stringify(expected));
-
-    const more = fakeRunner(pairs);
-    const three = await ablateSubject(subjectOf(more, pairs), { plan, journal, ...fast });
-    expect(JSON.stringify(three)).toBe(await whole());
-    const known = new Set(
-      [...table.variants, ...table.controls].map(({ heads: own }) => own.join()),
-    );
-    const ran = more.calls.flat().map((name) => name.replace(/ x.*$/, ''));
-    expect(ran.length).toBeGreaterThan(0);
-    expect(ran.some((name) => known.has(name))).toBe(false);
-  });
 
   it('gives the same bytes after being stopped at any chunk', async () => {
     const expected = await whole();

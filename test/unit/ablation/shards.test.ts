@@ -1,5 +1,5 @@
 // Shards of an ablation: which variants belong to each, and that merged journals give the bytes of one run.
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,6 +8,8 @@ import {
   ablateSubject,
   computedLayers,
   differentVariants,
+  finishShardOf,
+  journalOfShards,
   mergeShards,
   shareVariants,
   unablated,
@@ -17,6 +19,7 @@ import {
 } from '../../../lib/ablation/index.js';
 import { allHeads, parseHeads } from '../../../lib/head-gate.js';
 import { decodeLine, encodeLine } from '../../../lib/journal-line.js';
+import { writeJournal } from '../../../lib/journal.js';
 import { mergeAblations } from '../../../lib/ablation.js';
 import { fakeRunner, subjectOf } from './fake-runner.js';
 
@@ -192,6 +195,58 @@ describe('merged shards', () => {
     const whole = await ablateSubject(subject, { ...options, ...statistics });
     const merged = await mergeShards([1, 2].map(pathOf), statistics);
     expect(JSON.stringify(merged)).toBe(JSON.stringify(whole));
+  });
+});
+
+describe('finished shards', () => {
+  /** Runs all shards and stores each as a journal; gives the paths and the variants that ran. */
+  async function finish(
+    count: number,
+    options: AblateOptions,
+    begun?: string,
+  ): Promise<{ paths: string[]; ran: string[] }> {
+    const [paths, ran]: [string[], string[]] = [[], []];
+    for (let index = 1; index <= count; index++) {
+      const journal = join(folder, `state-${count}-${index}.jsonl`);
+      if (begun !== undefined) await copyFile(begun, journal);
+      const runner = fakeRunner(pairs);
+      const own = { ...options, shard: { index, count }, journal };
+      const done = await finishShardOf(subjectOf(runner, pairs), own);
+      ran.push(...runner.calls.flat());
+      if (!done) continue;
+      const path = join(folder, `finished-${count}-${index}.jsonl`);
+      await writeJournal(path, done.settings, done.records);
+      paths.push(path);
+    }
+    return { paths, ran };
+  }
+
+  it.each(plans)('of %s give the bytes of one run, however many they are', async (_, options) => {
+    const runner = fakeRunner(pairs);
+    const whole = await ablateSubject(subjectOf(runner, pairs), { ...options, ...statistics });
+    const variants = runner.calls.flat();
+    for (const count of [1, 4, variants.length + 2]) {
+      const { paths, ran } = await finish(count, options);
+      expect(paths).toHaveLength(Math.min(count, variants.length));
+      expect(ran.sort()).toEqual([...variants].sort());
+      const merged = await mergeShards(paths, statistics);
+      expect(JSON.stringify(merged)).toBe(JSON.stringify(whole));
+    }
+  });
+
+  it('run no variant again in other shards, and only new ones of other plans', async () => {
+    const [, options] = plans[1];
+    const { paths } = await finish(3, options);
+    const begun = join(folder, 'begun.jsonl');
+    await journalOfShards(begun, paths);
+    const again = await finish(5, options, begun);
+    expect(again.ran).toEqual([]);
+    const more = await finish(2, { ...options, factors: [0, 0.5, -1, 2] }, begun);
+    expect(more.ran.length).toBeGreaterThan(0);
+    expect(more.ran.every((name) => name.endsWith(' x2'))).toBe(true);
+    // Nothing to begin with makes no journal.
+    await journalOfShards(join(folder, 'none.jsonl'), []);
+    await expect(readFile(join(folder, 'none.jsonl'))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });
 
